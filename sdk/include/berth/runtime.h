@@ -1,0 +1,270 @@
+/* Berth plugin ABI 1: runtimes. A runtime isolates pods and runs their containers: OCI runtime
+ * binaries with namespaces, virtual machines, or anything else that can keep to this contract.
+ *
+ * A pod's life:       pod_create → (network attach by the host) → pod_start → containers
+ *                     → pod_stop → (network detach by the host) → pod_remove
+ * A container's life: container_create → container_start → exit → container_remove
+ *
+ * Everything that ends or removes is idempotent and takes ids it has never heard of as already
+ * gone (BERTH_OK). Everything survives the host: pods and containers go on while it is away, exits
+ * are kept, and pod_recover reports them.
+ *
+ * Objects for BERTH_THREADING_PER_OBJECT are pods. */
+#pragma once
+
+#include "berth/types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define BERTH_RUNTIME_INTERFACE "berth.runtime/1"
+
+/* Namespaces, as bits (namespaces(7)). */
+enum {
+  BERTH_NAMESPACE_NETWORK = 1u << 0,
+  BERTH_NAMESPACE_IPC = 1u << 1,
+  BERTH_NAMESPACE_UTS = 1u << 2,
+  BERTH_NAMESPACE_PID = 1u << 3,
+  BERTH_NAMESPACE_USER = 1u << 4
+};
+
+typedef int32_t berth_cgroup_driver;
+enum { BERTH_CGROUP_CGROUPFS = 1, BERTH_CGROUP_SYSTEMD = 2 };
+
+typedef struct berth_pod_spec {
+  size_t size;
+  berth_str id; /* 64 hexadecimal digits; unique for ever */
+  berth_str name;
+  berth_str pod_namespace;
+  berth_str uid;
+  uint32_t attempt;
+  /* Namespaces to make for the pod and share among its containers. The others are the host's, or
+   * each container's own. With BERTH_NAMESPACE_PID a process of the runtime is PID 1 and reaps. */
+  uint32_t new_namespaces;
+  berth_str handler; /* the runtime class handler */
+  berth_str
+      directory; /* on tmpfs, exists, for this pod and this plugin alone; the host removes it */
+  berth_str hostname;      /* for a new UTS namespace; empty keeps the host's */
+  berth_str cgroup_parent; /* the pod's cgroup: a path, or a slice with the systemd driver */
+  berth_cgroup_driver cgroup_driver;
+  int32_t oom_score_adj;     /* for the runtime's own helpers of this pod; clamp, do not fail */
+  const berth_pair* sysctls; /* "net.ipv4.ip_forward" → "1", for the new namespaces */
+  size_t sysctl_count;
+  const berth_id_mapping* uid_mappings; /* for a new user namespace */
+  size_t uid_mapping_count;
+  const berth_id_mapping* gid_mappings;
+  size_t gid_mapping_count;
+  const berth_pair* labels;
+  size_t label_count;
+  const berth_pair* annotations;
+  size_t annotation_count;
+  berth_str resources; /* the pod's sum, OCI linux.resources JSON; may be empty */
+  berth_str overhead;  /* likewise, RuntimeClass overhead */
+} berth_pod_spec;
+
+/* Receives what pod_create has made. Functions copy; one thread at a time. */
+typedef struct berth_pod_builder {
+  size_t size;
+  void* host;
+  /* The path by which a new namespace can be joined, valid in the host's mount namespace until
+   * pod_remove. `name_space` is one BERTH_NAMESPACE_ bit. */
+  void (*set_namespace)(struct berth_pod_builder* builder, uint32_t name_space, berth_str path);
+  /* Opaque state for pod_recover. */
+  void (*set_state)(struct berth_pod_builder* builder, berth_bytes state);
+} berth_pod_builder;
+
+enum {
+  BERTH_CONTAINER_TERMINAL = 1u << 0,  /* a pseudo-terminal for its standard streams */
+  BERTH_CONTAINER_STDIN = 1u << 1,     /* stdin stays open for attach; else it is /dev/null */
+  BERTH_CONTAINER_STDIN_ONCE = 1u << 2 /* stdin closes when the first attach ends */
+};
+
+typedef struct berth_container_spec {
+  size_t size;
+  berth_str pod;
+  berth_str id; /* 64 hexadecimal digits; unique for ever */
+  berth_str name;
+  uint32_t attempt;
+  uint32_t flags;      /* BERTH_CONTAINER_ */
+  berth_str directory; /* the bundle: on tmpfs, exists; the plugin writes config.json into it */
+  berth_str rootfs;    /* where the host has mounted the root filesystem */
+  berth_str spec;      /* OCI runtime spec, JSON, root.path being `rootfs` */
+  berth_str log_path;  /* CRI log file; empty: output is discarded */
+} berth_container_spec;
+
+typedef int32_t berth_container_state;
+enum { BERTH_CONTAINER_CREATED = 1, BERTH_CONTAINER_RUNNING = 2, BERTH_CONTAINER_EXITED = 3 };
+
+typedef struct berth_container_status {
+  size_t size;
+  berth_str id;
+  berth_container_state state;
+  uint32_t flags; /* BERTH_EVENT_OOM_KILLED */
+  int64_t pid;    /* of the first process, in the host's PID namespace; 0 when it has none */
+  int32_t exit_code;
+  int32_t reserved;
+  int64_t started_at;  /* CLOCK_REALTIME, nanoseconds; 0: not yet */
+  int64_t finished_at; /* likewise */
+} berth_container_status;
+
+typedef struct berth_container_status_sink {
+  size_t size;
+  void* host;
+  void (*add)(struct berth_container_status_sink* sink, const berth_container_status* status);
+} berth_container_status_sink;
+
+/* Pressure stall information (kernel documentation, accounting/psi). Averages in percent. */
+typedef struct berth_psi {
+  double some_avg10, some_avg60, some_avg300;
+  double full_avg10, full_avg60, full_avg300;
+  uint64_t some_total, full_total; /* microseconds */
+} berth_psi;
+
+/* Bits of berth_stats.present: which groups the plugin knows. */
+enum {
+  BERTH_STATS_CPU = 1u << 0,
+  BERTH_STATS_MEMORY = 1u << 1,
+  BERTH_STATS_SWAP = 1u << 2,
+  BERTH_STATS_PROCESSES = 1u << 3,
+  BERTH_STATS_PSI = 1u << 4,
+  BERTH_STATS_IO = 1u << 5,
+  BERTH_STATS_NETWORK = 1u << 6,
+  BERTH_STATS_MEMORY_LIMIT = 1u << 7
+};
+
+typedef struct berth_interface_stats {
+  size_t size;
+  berth_str name;
+  uint64_t rx_bytes, rx_packets, rx_errors, rx_dropped;
+  uint64_t tx_bytes, tx_packets, tx_errors, tx_dropped;
+} berth_interface_stats;
+
+/* Usage of a container, or of a whole pod. */
+typedef struct berth_stats {
+  size_t size;
+  berth_str id;
+  int64_t timestamp; /* CLOCK_REALTIME, nanoseconds */
+  uint32_t present;  /* BERTH_STATS_ */
+  uint32_t reserved;
+  uint64_t cpu_usage, cpu_user, cpu_system;                        /* nanoseconds of one core */
+  uint64_t cpu_periods, cpu_throttled_periods, cpu_throttled_time; /* time in nanoseconds */
+  uint64_t memory_usage, memory_working_set, memory_rss, memory_cache, memory_mapped_file;
+  uint64_t memory_kernel, memory_max_usage, memory_failures, memory_limit;
+  uint64_t page_faults, major_page_faults;
+  uint64_t swap_usage, swap_limit;
+  uint64_t processes, threads, threads_limit, file_descriptors, sockets;
+  uint64_t io_read_bytes, io_written_bytes, io_reads, io_writes;
+  uint64_t oom_events;
+  berth_psi cpu_psi, memory_psi, io_psi;
+  const berth_interface_stats* interfaces; /* pods with a network namespace of their own */
+  size_t interface_count;
+} berth_stats;
+
+typedef struct berth_stats_sink {
+  size_t size;
+  void* host;
+  void (*add)(struct berth_stats_sink* sink, const berth_stats* stats);
+} berth_stats_sink;
+
+/* A process to be added to a running container. The descriptors become its standard streams; -1
+ * stands for /dev/null. With BERTH_CONTAINER_TERMINAL the runtime copies between a new
+ * pseudo-terminal and stdin_fd and stdout_fd; stderr_fd is unused. */
+typedef struct berth_exec_spec {
+  size_t size;
+  berth_str pod;
+  berth_str container;
+  berth_str id;      /* unique within the container */
+  berth_str process; /* OCI runtime spec, "Process", JSON */
+  uint32_t flags;    /* BERTH_CONTAINER_TERMINAL */
+  int32_t stdin_fd;
+  int32_t stdout_fd;
+  int32_t stderr_fd;
+  uint32_t rows; /* first size of the terminal; 0: default */
+  uint32_t columns;
+} berth_exec_spec;
+
+typedef struct berth_runtime {
+  size_t size;
+
+  /* Writes a JSON object of what this runtime offers on this host:
+   * {"ociVersion": "1.0.2-dev", "binary": "/usr/sbin/runc", "binaryVersion": "1.1.5",
+   *  "userNamespaces": true, "recursiveReadOnly": true, "idmappedMounts": false,
+   *  "checkpoint": false, "hostNetwork": true, "hostPid": true, "hostIpc": true}
+   * Members left out are false. Asked once after start. */
+  berth_code (*features)(void* instance, berth_sink* out, berth_error* error);
+
+  /* Makes the pod's isolation: namespaces, helpers. BERTH_ALREADY_EXISTS when the id is in use.
+   * On failure nothing is left. */
+  berth_code (*pod_create)(void* instance, const berth_op* op, const berth_pod_spec* spec,
+                           berth_pod_builder* out, berth_error* error);
+  /* The network is up: a virtual machine boots here; a runtime of namespaces has nothing to do. */
+  berth_code (*pod_start)(void* instance, const berth_op* op, berth_str pod, berth_error* error);
+  /* Ends all processes of the pod at once (SIGKILL). Namespace paths stay valid. */
+  berth_code (*pod_stop)(void* instance, const berth_op* op, berth_str pod, berth_error* error);
+  /* Releases everything of the pod, containers included. Runs every step and reports all failures
+   * in one message. */
+  berth_code (*pod_remove)(void* instance, const berth_op* op, berth_str pod, berth_error* error);
+  /* Called once for each known pod after the host has started: reconnects, and adds the status of
+   * every container. `state` is what was saved. Events that happened before are not emitted again;
+   * those after are. BERTH_NOT_FOUND when the pod's isolation is gone. */
+  berth_code (*pod_recover)(void* instance, const berth_op* op, berth_str pod, berth_str directory,
+                            berth_bytes state, berth_container_status_sink* out,
+                            berth_error* error);
+
+  /* Prepares a container without running it: nothing of the image executes. */
+  berth_code (*container_create)(void* instance, const berth_op* op,
+                                 const berth_container_spec* spec, berth_error* error);
+  /* Runs it. A failure of the runtime or of finding the program is reported here, with the
+   * runtime's own words. Fills `status` (size set by the caller). */
+  berth_code (*container_start)(void* instance, const berth_op* op, berth_str pod,
+                                berth_str container, berth_container_status* status,
+                                berth_error* error);
+  /* Sends a signal to the first process, or to all processes of the container. OK when it has
+   * exited. The exit arrives as an event. */
+  berth_code (*container_kill)(void* instance, const berth_op* op, berth_str pod,
+                               berth_str container, int32_t signal, int32_t all,
+                               berth_error* error);
+  /* Waits until the container has exited and its exit is durable. Fills `status`. NOT_FOUND when it
+   * does not exist. */
+  berth_code (*container_wait)(void* instance, const berth_op* op, berth_str pod,
+                               berth_str container, berth_container_status* status,
+                               berth_error* error);
+  /* Removes an exited or never started container; one that runs is killed first. */
+  berth_code (*container_remove)(void* instance, const berth_op* op, berth_str pod,
+                                 berth_str container, berth_error* error);
+  /* `resources`: OCI runtime spec, linux.resources, JSON. What is left out stays as it is. */
+  berth_code (*container_update)(void* instance, const berth_op* op, berth_str pod,
+                                 berth_str container, berth_str resources, berth_error* error);
+  /* The log file was renamed: opens log_path anew. No line is lost or written twice. Never waits
+   * for another call about the pod. */
+  berth_code (*container_reopen_log)(void* instance, const berth_op* op, berth_str pod,
+                                     berth_str container, berth_error* error);
+
+  /* Usage now, for each container id that runs; unknown ones are left out. Costs no process. */
+  berth_code (*container_stats)(void* instance, const berth_op* op, berth_str pod,
+                                const berth_str* containers, size_t container_count,
+                                berth_stats_sink* out, berth_error* error);
+  /* Usage of the pod as a whole, network included. */
+  berth_code (*pod_stats)(void* instance, const berth_op* op, berth_str pod, berth_stats_sink* out,
+                          berth_error* error);
+
+  /* Starts a process in a running container; returns when it runs or has failed to. */
+  berth_code (*exec_start)(void* instance, const berth_op* op, const berth_exec_spec* spec,
+                           berth_error* error);
+  /* Waits for its end and forgets it. On cancellation or deadline the process and all its
+   * descendants are killed before the call returns. */
+  berth_code (*exec_wait)(void* instance, const berth_op* op, berth_str pod, berth_str container,
+                          berth_str exec, int32_t* exit_code, berth_error* error);
+  /* Sets the size of the terminal of a container, or of an exec when `exec` is given. */
+  berth_code (*resize)(void* instance, const berth_op* op, berth_str pod, berth_str container,
+                       berth_str exec, uint32_t rows, uint32_t columns, berth_error* error);
+  /* Connects descriptors (-1: not wanted) to the container's standard streams and returns at once.
+   * They are closed when the container exits; end of file on stdin_fd is passed on. */
+  berth_code (*attach)(void* instance, const berth_op* op, berth_str pod, berth_str container,
+                       int32_t stdin_fd, int32_t stdout_fd, int32_t stderr_fd, berth_error* error);
+} berth_runtime;
+
+#ifdef __cplusplus
+}
+#endif

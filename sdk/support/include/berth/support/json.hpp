@@ -1,0 +1,31 @@
+// JSON documents (Boost.JSON) with errors that say where.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+#include <boost/json.hpp>
+
+namespace berth::support {
+
+// INVALID_ARGUMENT with `what` and the byte offset when it is not one JSON value, or is nested
+// deeper than 64 levels.
+absl::StatusOr<boost::json::value> parseJson(std::string_view text, std::string_view what);
+absl::StatusOr<boost::json::object> parseJsonObject(std::string_view text, std::string_view what);
+
+// Lenient readers for documents of others: a missing member or one of another type gives the
+// default.
+std::string stringMember(const boost::json::object& object, std::string_view key,
+                         std::string_view otherwise = {});
+int64_t intMember(const boost::json::object& object, std::string_view key, int64_t otherwise = 0);
+bool boolMember(const boost::json::object& object, std::string_view key, bool otherwise = false);
+std::vector<std::string> stringsMember(const boost::json::object& object, std::string_view key);
+// Null when it is missing or of another type.
+const boost::json::object* objectMember(const boost::json::object& object, std::string_view key);
+const boost::json::array* arrayMember(const boost::json::object& object, std::string_view key);
+
+}  // namespace berth::support
