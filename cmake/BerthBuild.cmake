@@ -48,7 +48,10 @@ target_compile_options(berth_warnings INTERFACE
   -Wno-missing-field-initializers
   $<$<BOOL:${BERTH_WERROR}>:-Werror>)
 
+# Imported targets belong to the folder that finds them, so what several folders use is found here.
 find_package(Threads REQUIRED)
+find_package(absl REQUIRED)
+find_package(Boost 1.81 REQUIRED COMPONENTS json)
 
 # berth_plugin(NAME SOURCES … LIBRARIES …): a shared object that the plugin host loads.
 function(berth_plugin name)

@@ -47,10 +47,12 @@ class [[nodiscard]] Status {
   requires requires(const Other& other) {
     {other.ok()};
     {static_cast<berth_code>(other.code())};
-    {std::string_view(other.message())};
+    { other.message().data() };
+    { other.message().size() };
   }
   Status(const Other& other)  // NOLINT: the conversion is the point
-      : code_(static_cast<berth_code>(other.code())), message_(std::string_view(other.message())) {}
+      : code_(static_cast<berth_code>(other.code())),
+        message_(other.message().data(), other.message().size()) {}
 
   bool ok() const { return code_ == BERTH_OK; }
   berth_code code() const { return code_; }

@@ -3,12 +3,11 @@
 // their errors.
 #pragma once
 
-#include <sys/types.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <sys/types.h>
 #include <vector>
 
 #include <absl/status/status.h>
@@ -31,14 +30,17 @@ enum class Durability {
   kVisible,  // survives the process: written beside and renamed
   kDurable,  // survives a power cut too: file and directory synced
 };
-// Replaces `path` at once: readers see the old or the new content, never a part.
+// Replaces `path` at once: readers see the old or the new content, never a part. The file gets
+// exactly `mode`, whatever the umask. A link at `path` is itself replaced.
 absl::Status replaceFile(const std::string& path, std::string_view content, mode_t mode,
                          Durability durability);
 
-// mkdir -p. Directories that exist keep their mode.
+// mkdir -p. Directories that exist keep their mode; the umask applies to new ones.
 absl::Status makeDirectories(const std::string& path, mode_t mode = 0755);
 
-// Removes a tree without following links or crossing into mounts; a missing path is success.
+// Removes a tree without following links or crossing into mounts; a missing path is success. Needs
+// neither stack nor descriptors in proportion to the depth. Stops at the first failure; a mount
+// point, at `path` itself or below, is FAILED_PRECONDITION.
 absl::Status removeTree(const std::string& path);
 
 // Removes a file or an empty directory; a missing path is success.
@@ -47,6 +49,7 @@ absl::Status removePath(const std::string& path);
 // Names in a directory, without "." and "..", sorted. NOT_FOUND when it does not exist.
 absl::StatusOr<std::vector<std::string>> listDirectory(const std::string& path);
 
+// Follows links: a link to nowhere does not exist.
 bool pathExists(const std::string& path);
 
 // Writes everything, resuming after EINTR and short writes.

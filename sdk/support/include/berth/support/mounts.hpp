@@ -25,7 +25,7 @@ absl::Status mountFilesystem(const std::string& source, const std::string& targe
                              const std::string& options = {});
 
 enum class UnmountMode {
-  kNow,   // FAILED_PRECONDITION (EBUSY maps to UNAVAILABLE in absl) while in use
+  kNow,   // FAILED_PRECONDITION while it is in use (EBUSY)
   kLazy,  // out of sight at once, gone with its last user
 };
 // Takes the topmost mount off `target`; a path that is missing or no mount point is success. Links

@@ -4,7 +4,6 @@
 #include <cerrno>
 #include <string>
 #include <string_view>
-#include <type_traits>
 #include <utility>
 
 #include <absl/status/status.h>
@@ -21,18 +20,20 @@ inline std::string_view fromAbsl(absl::string_view text) {
   return {text.data(), text.size()};
 }
 
+namespace internal {
+template <typename Part>
+const Part& stringPart(const Part& part) {
+  return part;
+}
+inline absl::string_view stringPart(std::string_view part) {
+  return toAbsl(part);
+}
+}  // namespace internal
+
 // absl::StrCat that also takes std::string_view: strings and numbers, joined.
 template <typename... Parts>
 std::string strCat(const Parts&... parts) {
-  const auto convert = [](const auto& part) -> decltype(auto) {
-    using Part = std::remove_cvref_t<decltype(part)>;
-    if constexpr (std::is_same_v<Part, std::string_view>) {
-      return toAbsl(part);
-    } else {
-      return (part);
-    }
-  };
-  return absl::StrCat(convert(parts)...);
+  return absl::StrCat(internal::stringPart(parts)...);
 }
 
 // The status for an errno value; `doing` says what was being done and to what:

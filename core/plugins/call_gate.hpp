@@ -1,0 +1,44 @@
+// Keeps calls to what a plugin's declared threading allows.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+
+#include "berth/plugin.h"
+
+namespace berth::plugins {
+
+// Hands out the right to call: everything at once for PARALLEL, one call for an object for
+// PER_OBJECT, one call in all for SERIALIZED. Thread-safe.
+class CallGate {
+ public:
+  explicit CallGate(berth_threading threading) : threading_(threading) {}
+  CallGate(const CallGate&) = delete;
+  CallGate& operator=(const CallGate&) = delete;
+
+  // Held for the length of a call.
+  class Pass {
+   public:
+    Pass() = default;
+    explicit Pass(std::shared_ptr<std::mutex> mutex) : mutex_(std::move(mutex)), lock_(*mutex_) {}
+
+   private:
+    std::shared_ptr<std::mutex> mutex_;  // outlives lock_: declared first
+    std::unique_lock<std::mutex> lock_;
+  };
+
+  // Blocks until a call about `object` may be made.
+  Pass enter(std::string_view object);
+
+ private:
+  std::shared_ptr<std::mutex> mutexFor(std::string_view object);
+
+  const berth_threading threading_;
+  std::mutex mutex_;
+  std::map<std::string, std::weak_ptr<std::mutex>, std::less<>> objects_;
+};
+
+}  // namespace berth::plugins

@@ -1,0 +1,81 @@
+#include "plugins/host_table.hpp"
+
+#include <cstdlib>
+
+
+#include "berth/plugin.hpp"
+#include "berth/support/status.hpp"
+
+namespace berth::plugins {
+
+namespace {
+
+constexpr size_t kMaxState = 1u << 20;  // bytes, as berth_host.save_state says
+
+}  // namespace
+
+HostTable::HostTable(std::string instance, const HostServices& services)
+    : instance_(std::move(instance)),
+      services_(services),
+      table_{.size = sizeof(berth_host),
+             .abi_major = BERTH_ABI_MAJOR,
+             .abi_minor = BERTH_ABI_MINOR,
+             .version = str(BERTH_VERSION),
+             .instance = str(instance_),
+             .context = this,
+             .log = &logCall,
+             .allocate = [](void*, size_t bytes) { return std::malloc(bytes); },
+             .release = [](void*, void* memory) { std::free(memory); },
+             .emit_event = &emitCall,
+             .save_state = &saveCall,
+             .get_credentials = &credentialsCall,
+             .get_extension = [](void*, berth_str, uint32_t) -> const void* { return nullptr; }} {}
+
+void HostTable::log(berth_log_level level, std::string_view message) const {
+  services_.log(level, instance_, message, {});
+}
+
+void HostTable::logCall(void* context, berth_log_level level, berth_str message,
+                        const berth_pair* fields, size_t count) {
+  detail::guard(nullptr, [&]() -> Status {
+    LogFields views;
+    for (size_t i = 0; i < count; ++i) {
+      views.emplace_back(view(fields[i].key), view(fields[i].value));
+    }
+    self(context).services_.log(level, self(context).instance_, view(message), views);
+    return {};
+  });
+}
+
+void HostTable::emitCall(void* context, const berth_event* given) {
+  detail::guard(nullptr, [&]() -> Status {
+    const berth_event event = detail::known(given);
+    self(context).services_.event(
+        self(context).instance_,
+        Event{event.kind, event.flags, copy(event.pod), copy(event.container), event.timestamp,
+              event.exit_code, copy(event.message)});
+    return {};
+  });
+}
+
+berth_code HostTable::saveCall(void* context, berth_str object, berth_bytes state,
+                               berth_error* error) {
+  return detail::guard(error, [&]() -> Status {
+    if (state.size > kMaxState) {
+      return Status(BERTH_INVALID_ARGUMENT,
+                    support::strCat("state of ", state.size, " bytes; at most ", kMaxState));
+    }
+    return self(context).services_.saveState(self(context).instance_, view(object), view(state));
+  });
+}
+
+berth_code HostTable::credentialsCall(void* context, const berth_op* /*op*/, berth_str registry,
+                                      void (*found)(void*, const berth_credentials*), void* user,
+                                      berth_error* error) {
+  return detail::guard(error, [&]() -> Status {
+    return self(context).services_.credentials(
+        view(registry), [&](const berth_credentials& credentials) { found(user, &credentials); });
+  });
+}
+
+}  // namespace berth::plugins

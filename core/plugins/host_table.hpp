@@ -1,0 +1,73 @@
+// The function table a plugin instance gets from its host.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <absl/status/status.h>
+
+#include "berth/plugin.h"
+
+namespace berth::plugins {
+
+using LogFields = std::vector<std::pair<std::string_view, std::string_view>>;
+
+// berth_event, owned.
+struct Event {
+  berth_event_kind kind = 0;
+  uint32_t flags = 0;
+  std::string pod;
+  std::string container;
+  int64_t timestamp = 0;  // CLOCK_REALTIME, nanoseconds
+  int32_t exitCode = 0;
+  std::string message;
+};
+
+// What the core offers to plugins. Every function may be called from any thread; `instance` is the
+// configuration's name of the calling instance.
+struct HostServices {
+  std::function<void(berth_log_level, std::string_view instance, std::string_view message,
+                     const LogFields& fields)>
+      log;
+  std::function<void(std::string_view instance, Event event)> event;  // must not block
+  std::function<absl::Status(std::string_view instance, std::string_view object,
+                             std::string_view state)>
+      saveState;
+  std::function<absl::Status(std::string_view registry,
+                             const std::function<void(const berth_credentials&)>& found)>
+      credentials;
+};
+
+// Owns the berth_host of one instance; must outlive it.
+class HostTable {
+ public:
+  HostTable(std::string instance, const HostServices& services);
+  HostTable(const HostTable&) = delete;
+  HostTable& operator=(const HostTable&) = delete;
+
+  const berth_host* get() const { return &table_; }
+  const std::string& instance() const { return instance_; }
+  // The logger for what the host says about the instance.
+  void log(berth_log_level level, std::string_view message) const;
+
+ private:
+  static const HostTable& self(void* context) { return *static_cast<HostTable*>(context); }
+  static void logCall(void* context, berth_log_level level, berth_str message,
+                      const berth_pair* fields, size_t count);
+  static void emitCall(void* context, const berth_event* event);
+  static berth_code saveCall(void* context, berth_str object, berth_bytes state,
+                             berth_error* error);
+  static berth_code credentialsCall(void* context, const berth_op* op, berth_str registry,
+                                    void (*found)(void*, const berth_credentials*), void* user,
+                                    berth_error* error);
+
+  const std::string instance_;
+  const HostServices& services_;
+  berth_host table_;
+};
+
+}  // namespace berth::plugins

@@ -1,0 +1,131 @@
+#include "plugins/image_source.hpp"
+
+#include <optional>
+
+
+#include "berth/support/status.hpp"
+#include "plugins/sinks.hpp"
+
+namespace berth::plugins {
+
+namespace {
+
+// berth_image_request and what it points to.
+struct AbiRequest {
+  explicit AbiRequest(const ImageRequest& request) {
+    if (request.credentials != nullptr) {
+      const Credentials& given = *request.credentials;
+      credentials = {.size = sizeof(berth_credentials),
+                     .username = str(given.username),
+                     .password = str(given.password),
+                     .auth = str(given.auth),
+                     .server_address = str(given.serverAddress),
+                     .identity_token = str(given.identityToken),
+                     .registry_token = str(given.registryToken)};
+    }
+    abi = {.size = sizeof(berth_image_request),
+           .reference = str(request.reference),
+           .credentials = request.credentials != nullptr ? &credentials : nullptr};
+  }
+  AbiRequest(const AbiRequest&) = delete;
+  AbiRequest& operator=(const AbiRequest&) = delete;
+
+  berth_credentials credentials{};
+  berth_image_request abi{};
+};
+
+class ResolveBuilder {
+ public:
+  berth_resolve_builder* get() { return &builder_; }
+  std::optional<Resolved>& result() { return result_; }
+
+ private:
+  static void set(berth_resolve_builder* builder, const berth_descriptor* given,
+                  berth_bytes document) {
+    detail::guard(nullptr, [&]() -> Status {
+      const berth_descriptor descriptor = detail::known(given);
+      static_cast<ResolveBuilder*>(builder->host)->result_ = Resolved{
+          {copy(descriptor.media_type), copy(descriptor.digest), descriptor.blob_size, {}, {}},
+          std::string(view(document))};
+      return {};
+    });
+  }
+
+  std::optional<Resolved> result_;
+  berth_resolve_builder builder_{sizeof(berth_resolve_builder), this, &set};
+};
+
+class ForwardingSink {
+ public:
+  explicit ForwardingSink(const ByteSink& out) : out_(out) {}
+  berth_sink* get() { return &sink_; }
+  const absl::Status& failure() const { return failure_; }
+
+ private:
+  static berth_code write(berth_sink* sink, const void* data, size_t length) {
+    auto& self = *static_cast<ForwardingSink*>(sink->host);
+    return detail::guard(nullptr, [&]() -> Status {
+      absl::Status status = self.out_({static_cast<const char*>(data), length});
+      if (!status.ok()) self.failure_ = status;
+      return status;
+    });
+  }
+
+  const ByteSink& out_;
+  absl::Status failure_;
+  berth_sink sink_{sizeof(berth_sink), this, &write};
+};
+
+}  // namespace
+
+ImageSource::ImageSource(Instance& instance) : instance_(instance) {
+  copyTable(Kind::kImageSource, instance.library().description().functions, &table_, sizeof table_)
+      .IgnoreError();
+}
+
+bool ImageSource::serves(const std::string& reference) {
+  int32_t serves = 0;
+  absl::Status status = instance_.call(reference, [&](berth_error*) -> berth_code {
+    serves = table_.serves(instance_.handle(), str(reference));
+    return BERTH_OK;
+  });
+  return status.ok() && serves != 0;
+}
+
+absl::StatusOr<Resolved> ImageSource::resolve(const Operation& op, const ImageRequest& request,
+                                              uint64_t limit) {
+  AbiRequest abi(request);
+  ResolveBuilder builder;
+  BERTH_RETURN_IF_ERROR(instance_.call(request.reference, [&](berth_error* error) {
+    return table_.resolve(instance_.handle(), op.op(), &abi.abi, limit, builder.get(), error);
+  }));
+  if (!builder.result().has_value()) {
+    return absl::InternalError(
+        support::strCat("plugin ", name(), " resolved ", request.reference, " without a result"));
+  }
+  return *std::move(builder.result());
+}
+
+absl::Status ImageSource::fetch(const Operation& op, const ImageRequest& request,
+                                const Descriptor& descriptor, uint64_t offset,
+                                const ByteSink& out) {
+  AbiRequest abi(request);
+  const std::vector<berth_str> urls = strings(descriptor.urls);
+  const std::vector<berth_pair> annotations = pairs(descriptor.annotations);
+  const berth_descriptor wanted = {.size = sizeof(berth_descriptor),
+                                   .media_type = str(descriptor.mediaType),
+                                   .digest = str(descriptor.digest),
+                                   .blob_size = descriptor.size,
+                                   .urls = urls.data(),
+                                   .url_count = urls.size(),
+                                   .annotations = annotations.data(),
+                                   .annotation_count = annotations.size()};
+  ForwardingSink sink(out);
+  absl::Status status = instance_.call(request.reference, [&](berth_error* error) {
+    return table_.fetch(instance_.handle(), op.op(), &abi.abi, &wanted, offset, sink.get(), error);
+  });
+  if (!status.ok() && !sink.failure().ok()) return sink.failure();
+  return status;
+}
+
+}  // namespace berth::plugins

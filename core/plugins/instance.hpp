@@ -1,0 +1,67 @@
+// An instance of a plugin: one for each table of the configuration.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+#include <boost/json/object.hpp>
+
+#include "plugins/call_gate.hpp"
+#include "plugins/host_table.hpp"
+#include "plugins/library.hpp"
+
+namespace berth::plugins {
+
+enum class InstanceState { kLoaded, kConfigured, kStarted, kStopped, kFailed };
+std::string_view instanceStateName(InstanceState state);
+
+// Leads an instance through the ABI's life cycle. Not thread-safe but for call().
+class Instance {
+ public:
+  // Creates and configures the instance; errors name file, plugin and instance.
+  static absl::StatusOr<std::unique_ptr<Instance>> create(std::shared_ptr<const Library> library,
+                                                          Kind kind, std::string name,
+                                                          const boost::json::object& options,
+                                                          const HostServices& services);
+  ~Instance();  // stops and destroys
+  Instance(const Instance&) = delete;
+  Instance& operator=(const Instance&) = delete;
+
+  absl::Status start();
+  void stop();
+
+  const std::string& name() const { return host_.instance(); }
+  Kind kind() const { return kind_; }
+  const Library& library() const { return *library_; }
+  InstanceState state() const { return state_; }
+  // What the options resolved to.
+  const boost::json::object& options() const { return options_; }
+
+  void* handle() const { return handle_; }
+  // The extension's function table, copied up to `size` bytes into `table`; false: not offered.
+  bool extension(std::string_view id, uint32_t revision, void* table, size_t size) const;
+
+  // Makes one call into the plugin, through the gate; `body` gets a berth_error and returns the
+  // code. The message names the plugin instance; codes out of range become INTERNAL.
+  absl::Status call(std::string_view object,
+                    const std::function<berth_code(berth_error*)>& body) const;
+
+ private:
+  Instance(std::shared_ptr<const Library> library, Kind kind, std::string name,
+           const HostServices& services);
+  std::string context() const;
+
+  std::shared_ptr<const Library> library_;
+  const Kind kind_;
+  HostTable host_;
+  mutable CallGate gate_;
+  boost::json::object options_;
+  void* handle_ = nullptr;
+  InstanceState state_ = InstanceState::kLoaded;
+};
+
+}  // namespace berth::plugins

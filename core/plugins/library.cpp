@@ -1,0 +1,117 @@
+#include "plugins/library.hpp"
+
+#include <dlfcn.h>
+#include <unistd.h>
+
+#include <absl/strings/str_join.h>
+#include <boost/dll/shared_library_load_mode.hpp>
+
+#include "berth/plugin.hpp"
+#include "berth/support/status.hpp"
+
+namespace berth::plugins {
+
+namespace {
+
+// Loads and never unloads: threads and statics of a plugin may outlive any reference to it.
+absl::StatusOr<berth_plugin_entry_function> findEntry(const std::string& path) {
+  boost::dll::fs::error_code error;
+  auto* library = new boost::dll::shared_library();
+  library->load(path, error, boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local);
+  if (error) {
+    // dlerror() has the linker's own words: the unresolved symbol, or that it is no ELF file.
+    const std::string reason = error.message();
+    const char* linker = ::dlerror();
+    delete library;
+    return absl::FailedPreconditionError(
+        support::strCat("cannot be loaded: ", linker != nullptr ? linker : reason));
+  }
+  if (!library->has("berth_plugin_entry")) {
+    delete library;
+    return absl::FailedPreconditionError(
+        "is no Berth plugin: it does not export berth_plugin_entry");
+  }
+  return &library->get<const berth_plugin*(uint32_t, uint32_t)>("berth_plugin_entry");
+}
+
+absl::Status checkVersion(const berth_plugin& plugin) {
+  if (plugin.abi_major != BERTH_ABI_MAJOR) {
+    return absl::FailedPreconditionError(support::strCat("was built for ABI ", plugin.abi_major, ".",
+                                                      plugin.abi_minor, ", this host speaks ABI ",
+                                                      BERTH_ABI_MAJOR, ".", BERTH_ABI_MINOR));
+  }
+  if (plugin.required_minor > BERTH_ABI_MINOR) {
+    return absl::FailedPreconditionError(
+        support::strCat("needs a host of ABI ", BERTH_ABI_MAJOR, ".", plugin.required_minor,
+                     " or newer, this host speaks ", BERTH_ABI_MAJOR, ".", BERTH_ABI_MINOR));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status checkDescription(const berth_plugin& plugin, Kind kind) {
+  if (view(plugin.name).empty() || view(plugin.version).empty()) {
+    return absl::FailedPreconditionError("its description has no name or version");
+  }
+  if (plugin.threading < BERTH_THREADING_SERIALIZED ||
+      plugin.threading > BERTH_THREADING_PARALLEL) {
+    return absl::FailedPreconditionError(
+        support::strCat("declares the unknown threading ", plugin.threading));
+  }
+  if (view(plugin.interface_id) != interfaceId(kind)) {
+    return absl::FailedPreconditionError(support::strCat("implements ", view(plugin.interface_id),
+                                                      ", but is configured as a ", kindName(kind),
+                                                      " (", interfaceId(kind), ")"));
+  }
+  const std::pair<const char*, bool> lifeCycle[] = {{"create", plugin.create != nullptr},
+                                                    {"configure", plugin.configure != nullptr},
+                                                    {"start", plugin.start != nullptr},
+                                                    {"stop", plugin.stop != nullptr},
+                                                    {"destroy", plugin.destroy != nullptr}};
+  for (const auto& [name, present] : lifeCycle) {
+    if (!present) {
+      return absl::FailedPreconditionError(
+          support::strCat("lacks the mandatory callback `", name, "` of berth_plugin"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+std::string Library::name() const {
+  return copy(description_.name);
+}
+
+absl::StatusOr<std::shared_ptr<const Library>> Library::load(const std::string& path, Kind kind) {
+  const std::string context = support::strCat("plugin file ", path);
+  auto entry = findEntry(path);
+  if (!entry.ok()) return support::annotate(entry.status(), context);
+  const berth_plugin* given = nullptr;
+  try {
+    given = (*entry)(BERTH_ABI_MAJOR, BERTH_ABI_MINOR);
+  } catch (...) {
+    return absl::FailedPreconditionError(support::strCat(context, ": its entry threw an exception"));
+  }
+  if (given == nullptr) {
+    return absl::FailedPreconditionError(
+        support::strCat(context, ": refuses a host of ABI ", BERTH_ABI_MAJOR, ".", BERTH_ABI_MINOR));
+  }
+  const berth_plugin description = detail::known(given);
+  const std::string named = support::strCat(context, " (", view(description.name), ")");
+  BERTH_RETURN_IF_ERROR(support::annotate(checkVersion(description), named));
+  BERTH_RETURN_IF_ERROR(support::annotate(checkDescription(description, kind), named));
+  return std::shared_ptr<const Library>(new Library(path, description));
+}
+
+absl::StatusOr<std::string> findPlugin(const std::string& name,
+                                       const std::vector<std::string>& directories) {
+  if (name.find('/') != std::string::npos) return name;
+  for (const std::string& directory : directories) {
+    std::string path = support::strCat(directory, "/berth-", name, ".so");
+    if (::access(path.c_str(), F_OK) == 0) return path;
+  }
+  return absl::NotFoundError(support::strCat("no file berth-", name, ".so for the plugin \"", name,
+                                          "\" in plugin_dirs: ", absl::StrJoin(directories, ", ")));
+}
+
+}  // namespace berth::plugins

@@ -1,0 +1,40 @@
+// A plugin's shared object, loaded and checked.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <absl/status/statusor.h>
+#include <boost/dll/shared_library.hpp>
+
+#include "berth/plugin.h"
+#include "plugins/interfaces.hpp"
+
+namespace berth::plugins {
+
+// A loaded file; stays loaded until the process ends, as the ABI promises.
+class Library {
+ public:
+  // Loads with RTLD_NOW | RTLD_LOCAL and checks the entry, the ABI version, the description and
+  // the kind. FAILED_PRECONDITION or NOT_FOUND with file, plugin and reason.
+  static absl::StatusOr<std::shared_ptr<const Library>> load(const std::string& path, Kind kind);
+
+  const std::string& path() const { return path_; }
+  const berth_plugin& description() const { return description_; }
+  std::string name() const;
+
+ private:
+  Library(std::string path, berth_plugin description)
+      : path_(std::move(path)), description_(description) {}
+
+  std::string path_;
+  berth_plugin description_;
+};
+
+// The file of a plugin: a name with a slash is a path; "runtime-runc" is searched as
+// berth-runtime-runc.so in the folders. NOT_FOUND lists them.
+absl::StatusOr<std::string> findPlugin(const std::string& name,
+                                       const std::vector<std::string>& directories);
+
+}  // namespace berth::plugins

@@ -1,0 +1,62 @@
+// One long piece of work as the host sees it; the plugins see its berth_op.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <string_view>
+
+#include <absl/status/status.h>
+
+#include "berth/support/fd.hpp"
+#include "berth/types.h"
+
+namespace berth::plugins {
+
+// Carries the deadline and the cancellation of a piece of work into plugin calls, and the name of
+// the stage it is in out of them. Thread-safe. Must outlive the calls it is passed to.
+class Operation {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  // `name` is for people: "RunPodSandbox default/web".
+  explicit Operation(std::string name, Clock::time_point deadline = Clock::time_point::max());
+  Operation(const Operation&) = delete;
+  Operation& operator=(const Operation&) = delete;
+
+  const std::string& name() const { return name_; }
+  Clock::time_point deadline() const { return deadline_; }
+  Clock::time_point begun() const { return begun_; }
+
+  void cancel();
+  bool cancelled() const;  // or past the deadline
+  int cancelFd() const { return cancelFd_.get(); }
+  // CANCELLED or DEADLINE_EXCEEDED naming the stage, or OK.
+  absl::Status check() const;
+
+  void setStage(std::string_view stage);
+  std::string stage() const;
+  struct Progress {
+    uint64_t done = 0;
+    uint64_t total = 0;  // 0: not known
+  };
+  Progress progress() const;
+
+  const berth_op* op() const { return &op_; }
+
+ private:
+  static Operation& self(const berth_op* op) { return *static_cast<Operation*>(op->host); }
+
+  const std::string name_;
+  const Clock::time_point begun_ = Clock::now();
+  const Clock::time_point deadline_;
+  support::Fd cancelFd_;
+  berth_op op_;
+  mutable std::mutex mutex_;
+  std::string stage_ = "waiting";
+  Progress progress_;
+  bool cancelled_ = false;
+};
+
+}  // namespace berth::plugins

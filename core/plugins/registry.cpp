@@ -1,0 +1,149 @@
+#include "plugins/registry.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include <absl/strings/str_join.h>
+
+#include "berth/support/status.hpp"
+
+namespace berth::plugins {
+
+namespace {
+
+int loadRank(Kind kind) {
+  switch (kind) {
+    case Kind::kImageSource:
+      return 0;
+    case Kind::kSnapshotter:
+      return 1;
+    case Kind::kNetwork:
+      return 2;
+    case Kind::kRuntime:
+      return 3;
+  }
+  return 4;
+}
+
+template <class Map>
+auto find(const Map& map, const std::string& name, std::string_view what)
+    -> absl::StatusOr<decltype(map.begin()->second.get())> {
+  auto found = map.find(name);
+  if (found != map.end()) return found->second.get();
+  std::vector<std::string> names;
+  for (const auto& entry : map) names.push_back(entry.first);
+  return absl::NotFoundError(support::strCat(
+      "no ", what, " \"", name, "\" is configured (there are: ", absl::StrJoin(names, ", "), ")"));
+}
+
+}  // namespace
+
+absl::Status Registry::load(const std::vector<Wanted>& wanted) {
+  std::vector<Wanted> ordered = wanted;
+  std::stable_sort(ordered.begin(), ordered.end(), [](const Wanted& a, const Wanted& b) {
+    return loadRank(a.kind) < loadRank(b.kind);
+  });
+  support::StatusCollector problems;
+  std::set<std::pair<Kind, std::string>> names;
+  for (const Wanted& one : ordered) {
+    if (!names.emplace(one.kind, one.name).second) {
+      problems.add(absl::AlreadyExistsError(
+          support::strCat("two ", kindName(one.kind), "s are called \"", one.name, "\"")));
+      continue;
+    }
+    problems.add(loadOne(one));
+  }
+  return problems.status();
+}
+
+absl::Status Registry::loadOne(const Wanted& wanted) {
+  auto path = findPlugin(wanted.plugin, directories_);
+  if (!path.ok()) {
+    return support::annotate(path.status(),
+                             support::strCat(kindName(wanted.kind), " \"", wanted.name, "\""));
+  }
+  std::shared_ptr<const Library>& library = libraries_[*path];
+  if (library == nullptr) {
+    BERTH_ASSIGN_OR_RETURN(library, Library::load(*path, wanted.kind));
+    for (const auto& [otherPath, other] : libraries_) {
+      if (other != nullptr && other != library && other->name() == library->name()) {
+        absl::Status duplicate = absl::AlreadyExistsError(
+            support::strCat("plugin file ", *path, ": the plugin name ", library->name(),
+                         " is already taken by ", otherPath));
+        library = nullptr;
+        return duplicate;
+      }
+    }
+  } else {
+    // The same file configured as another kind must be refused like a first load.
+    BERTH_RETURN_IF_ERROR(Library::load(*path, wanted.kind).status());
+  }
+  // The table is checked here, so that wrappers can copy it without looking.
+  alignas(16) unsigned char scratch[sizeof(berth_runtime) + sizeof(berth_snapshotter)] = {};
+  absl::Status complete = copyTable(wanted.kind, library->description().functions, scratch,
+                                    wanted.kind == Kind::kRuntime       ? sizeof(berth_runtime)
+                                    : wanted.kind == Kind::kSnapshotter ? sizeof(berth_snapshotter)
+                                    : wanted.kind == Kind::kImageSource ? sizeof(berth_image_source)
+                                                                        : sizeof(berth_network));
+  BERTH_RETURN_IF_ERROR(
+      support::annotate(complete, support::strCat("plugin file ", *path, " (", library->name(), ")")));
+  BERTH_ASSIGN_OR_RETURN(
+      std::unique_ptr<Instance> instance,
+      Instance::create(library, wanted.kind, wanted.name, wanted.options, services_));
+  switch (wanted.kind) {
+    case Kind::kRuntime:
+      runtimes_[wanted.name] = std::make_unique<Runtime>(*instance);
+      break;
+    case Kind::kSnapshotter:
+      snapshotters_[wanted.name] = std::make_unique<Snapshotter>(*instance);
+      break;
+    case Kind::kImageSource:
+      sources_[wanted.name] = std::make_unique<ImageSource>(*instance);
+      break;
+    case Kind::kNetwork:
+      networks_[wanted.name] = std::make_unique<Network>(*instance);
+      break;
+  }
+  instances_.push_back(std::move(instance));
+  return absl::OkStatus();
+}
+
+absl::Status Registry::start() {
+  support::StatusCollector problems;
+  for (const auto& instance : instances_) problems.add(instance->start());
+  if (problems.ok()) problems.add(askOnce());
+  if (!problems.ok()) stop();
+  return problems.status();
+}
+
+absl::Status Registry::askOnce() {
+  support::StatusCollector problems;
+  for (const auto& [name, snapshotter] : snapshotters_) {
+    problems.add(support::annotate(snapshotter->readFlags(), support::strCat("snapshotter ", name)));
+  }
+  for (const auto& [name, runtime] : runtimes_) {
+    problems.add(support::annotate(runtime->readFeatures(), support::strCat("runtime ", name)));
+  }
+  return problems.status();
+}
+
+void Registry::stop() {
+  for (auto instance = instances_.rbegin(); instance != instances_.rend(); ++instance) {
+    (*instance)->stop();
+  }
+}
+
+absl::StatusOr<Runtime*> Registry::runtime(const std::string& name) const {
+  return find(runtimes_, name, "runtime");
+}
+absl::StatusOr<Snapshotter*> Registry::snapshotter(const std::string& name) const {
+  return find(snapshotters_, name, "snapshotter");
+}
+absl::StatusOr<ImageSource*> Registry::imageSource(const std::string& name) const {
+  return find(sources_, name, "image source");
+}
+absl::StatusOr<Network*> Registry::network(const std::string& name) const {
+  return find(networks_, name, "network");
+}
+
+}  // namespace berth::plugins

@@ -1,0 +1,72 @@
+// All plugin instances the configuration names.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+#include <boost/json/object.hpp>
+
+#include "plugins/host_table.hpp"
+#include "plugins/image_source.hpp"
+#include "plugins/instance.hpp"
+#include "plugins/network.hpp"
+#include "plugins/runtime.hpp"
+#include "plugins/snapshotter.hpp"
+
+namespace berth::plugins {
+
+// What the configuration asks for: one instance.
+struct Wanted {
+  Kind kind = Kind::kRuntime;
+  std::string name;    // of the instance
+  std::string plugin;  // name or path of the file
+  boost::json::object options;
+};
+
+// Loads, starts and stops plugins, and finds them by name. After start() it never changes, so
+// lookups need no lock; pointers stay valid until stop().
+class Registry {
+ public:
+  // `services` must outlive the registry.
+  Registry(std::vector<std::string> directories, const HostServices& services)
+      : directories_(std::move(directories)), services_(services) {}
+  ~Registry() { stop(); }
+
+  // Loads and configures all, in dependency order (what others use first: sources, snapshotters,
+  // networks, runtimes), and collects every problem: each names file, plugin and reason.
+  absl::Status load(const std::vector<Wanted>& wanted);
+  // Starts in the same order; when one fails those already started are stopped.
+  absl::Status start();
+  // Stops in reverse order. Idempotent.
+  void stop();
+
+  // NOT_FOUND with the names there are.
+  absl::StatusOr<Runtime*> runtime(const std::string& name) const;
+  absl::StatusOr<Snapshotter*> snapshotter(const std::string& name) const;
+  absl::StatusOr<ImageSource*> imageSource(const std::string& name) const;
+  absl::StatusOr<Network*> network(const std::string& name) const;
+  const std::map<std::string, std::unique_ptr<Runtime>>& runtimes() const { return runtimes_; }
+  const std::map<std::string, std::unique_ptr<Snapshotter>>& snapshotters() const {
+    return snapshotters_;
+  }
+  const std::vector<std::unique_ptr<Instance>>& instances() const { return instances_; }
+
+ private:
+  absl::Status loadOne(const Wanted& wanted);
+  absl::Status askOnce();
+
+  const std::vector<std::string> directories_;
+  const HostServices& services_;
+  std::map<std::string, std::shared_ptr<const Library>> libraries_;  // by path
+  std::vector<std::unique_ptr<Instance>> instances_;
+  std::map<std::string, std::unique_ptr<Runtime>> runtimes_;
+  std::map<std::string, std::unique_ptr<Snapshotter>> snapshotters_;
+  std::map<std::string, std::unique_ptr<ImageSource>> sources_;
+  std::map<std::string, std::unique_ptr<Network>> networks_;
+};
+
+}  // namespace berth::plugins

@@ -1,0 +1,310 @@
+#include "plugins/runtime.hpp"
+
+
+#include "berth/support/json.hpp"
+#include "berth/support/status.hpp"
+#include "plugins/sinks.hpp"
+
+namespace berth::plugins {
+
+namespace {
+
+class PodBuilder {
+ public:
+  berth_pod_builder* get() { return &builder_; }
+  CreatedPod& pod() { return pod_; }
+
+ private:
+  static void setNamespace(berth_pod_builder* builder, uint32_t bit, berth_str path) {
+    detail::guard(nullptr, [&]() -> Status {
+      static_cast<PodBuilder*>(builder->host)->pod_.namespaces[bit] = copy(path);
+      return {};
+    });
+  }
+  static void setState(berth_pod_builder* builder, berth_bytes state) {
+    detail::guard(nullptr, [&]() -> Status {
+      static_cast<PodBuilder*>(builder->host)->pod_.state = view(state);
+      return {};
+    });
+  }
+
+  CreatedPod pod_;
+  berth_pod_builder builder_{sizeof(berth_pod_builder), this, &setNamespace, &setState};
+};
+
+ContainerStatus fromAbi(const berth_container_status& given) {
+  return {.id = copy(given.id),
+          .state = given.state,
+          .oomKilled = (given.flags & BERTH_EVENT_OOM_KILLED) != 0,
+          .pid = given.pid,
+          .exitCode = given.exit_code,
+          .startedAt = given.started_at,
+          .finishedAt = given.finished_at};
+}
+
+class StatusCollector {
+ public:
+  berth_container_status_sink* get() { return &sink_; }
+  std::vector<ContainerStatus>& statuses() { return statuses_; }
+
+ private:
+  static void add(berth_container_status_sink* sink, const berth_container_status* status) {
+    detail::guard(nullptr, [&]() -> Status {
+      static_cast<StatusCollector*>(sink->host)
+          ->statuses_.push_back(fromAbi(detail::known(status)));
+      return {};
+    });
+  }
+
+  std::vector<ContainerStatus> statuses_;
+  berth_container_status_sink sink_{sizeof(berth_container_status_sink), this, &add};
+};
+
+class StatsCollector {
+ public:
+  berth_stats_sink* get() { return &sink_; }
+  std::vector<Stats>& stats() { return stats_; }
+
+ private:
+  static void add(berth_stats_sink* sink, const berth_stats* given) {
+    detail::guard(nullptr, [&]() -> Status {
+      Stats stats;
+      stats.raw = detail::known(given);
+      stats.id = copy(stats.raw.id);
+      for (size_t i = 0; i < stats.raw.interface_count; ++i) {
+        const auto one = detail::known(
+            static_cast<const berth_interface_stats*>(berth_at(stats.raw.interfaces, i)));
+        stats.interfaces.push_back({copy(one.name), one});
+      }
+      stats.raw.interfaces = nullptr;
+      stats.raw.id = {};
+      static_cast<StatsCollector*>(sink->host)->stats_.push_back(std::move(stats));
+      return {};
+    });
+  }
+
+  std::vector<Stats> stats_;
+  berth_stats_sink sink_{sizeof(berth_stats_sink), this, &add};
+};
+
+berth_container_status emptyStatus() {
+  berth_container_status status{};
+  status.size = sizeof status;
+  return status;
+}
+
+}  // namespace
+
+Runtime::Runtime(Instance& instance) : instance_(instance) {
+  copyTable(Kind::kRuntime, instance.library().description().functions, &table_, sizeof table_)
+      .IgnoreError();
+}
+
+absl::Status Runtime::readFeatures() {
+  TextSink text;
+  BERTH_RETURN_IF_ERROR(instance_.call({}, [&](berth_error* error) {
+    return table_.features(instance_.handle(), text.get(), error);
+  }));
+  BERTH_ASSIGN_OR_RETURN(
+      features_, support::parseJsonObject(text.text(), support::strCat("features of ", name())));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<CreatedPod> Runtime::createPod(const Operation& op, const PodSpec& spec) {
+  const auto sysctls = pairs(spec.sysctls);
+  const auto labels = pairs(spec.labels);
+  const auto annotations = pairs(spec.annotations);
+  const berth_pod_spec abi = {.size = sizeof(berth_pod_spec),
+                              .id = str(spec.id),
+                              .name = str(spec.name),
+                              .pod_namespace = str(spec.podNamespace),
+                              .uid = str(spec.uid),
+                              .attempt = spec.attempt,
+                              .new_namespaces = spec.newNamespaces,
+                              .handler = str(spec.handler),
+                              .directory = str(spec.directory),
+                              .hostname = str(spec.hostname),
+                              .cgroup_parent = str(spec.cgroupParent),
+                              .cgroup_driver = spec.cgroupDriver,
+                              .oom_score_adj = spec.oomScoreAdj,
+                              .sysctls = sysctls.data(),
+                              .sysctl_count = sysctls.size(),
+                              .uid_mappings = spec.uidMappings.data(),
+                              .uid_mapping_count = spec.uidMappings.size(),
+                              .gid_mappings = spec.gidMappings.data(),
+                              .gid_mapping_count = spec.gidMappings.size(),
+                              .labels = labels.data(),
+                              .label_count = labels.size(),
+                              .annotations = annotations.data(),
+                              .annotation_count = annotations.size(),
+                              .resources = str(spec.resources),
+                              .overhead = str(spec.overhead)};
+  PodBuilder builder;
+  BERTH_RETURN_IF_ERROR(instance_.call(spec.id, [&](berth_error* error) {
+    return table_.pod_create(instance_.handle(), op.op(), &abi, builder.get(), error);
+  }));
+  return std::move(builder.pod());
+}
+
+absl::Status Runtime::startPod(const Operation& op, const std::string& pod) {
+  return instance_.call(pod, [&](berth_error* error) {
+    return table_.pod_start(instance_.handle(), op.op(), str(pod), error);
+  });
+}
+
+absl::Status Runtime::stopPod(const Operation& op, const std::string& pod) {
+  return instance_.call(pod, [&](berth_error* error) {
+    return table_.pod_stop(instance_.handle(), op.op(), str(pod), error);
+  });
+}
+
+absl::Status Runtime::removePod(const Operation& op, const std::string& pod) {
+  return instance_.call(pod, [&](berth_error* error) {
+    return table_.pod_remove(instance_.handle(), op.op(), str(pod), error);
+  });
+}
+
+absl::StatusOr<std::vector<ContainerStatus>> Runtime::recoverPod(const Operation& op,
+                                                                 const std::string& pod,
+                                                                 const std::string& directory,
+                                                                 std::string_view state) {
+  StatusCollector collector;
+  BERTH_RETURN_IF_ERROR(instance_.call(pod, [&](berth_error* error) {
+    return table_.pod_recover(instance_.handle(), op.op(), str(pod), str(directory), bytes(state),
+                              collector.get(), error);
+  }));
+  return std::move(collector.statuses());
+}
+
+absl::Status Runtime::createContainer(const Operation& op, const ContainerSpec& spec) {
+  const berth_container_spec abi = {.size = sizeof(berth_container_spec),
+                                    .pod = str(spec.pod),
+                                    .id = str(spec.id),
+                                    .name = str(spec.name),
+                                    .attempt = spec.attempt,
+                                    .flags = spec.flags,
+                                    .directory = str(spec.directory),
+                                    .rootfs = str(spec.rootfs),
+                                    .spec = str(spec.spec),
+                                    .log_path = str(spec.logPath)};
+  return instance_.call(spec.pod, [&](berth_error* error) {
+    return table_.container_create(instance_.handle(), op.op(), &abi, error);
+  });
+}
+
+absl::StatusOr<ContainerStatus> Runtime::startContainer(const Operation& op, const std::string& pod,
+                                                        const std::string& id) {
+  berth_container_status status = emptyStatus();
+  BERTH_RETURN_IF_ERROR(instance_.call(pod, [&](berth_error* error) {
+    return table_.container_start(instance_.handle(), op.op(), str(pod), str(id), &status, error);
+  }));
+  status.id = str(id);
+  return fromAbi(status);
+}
+
+absl::Status Runtime::killContainer(const Operation& op, const std::string& pod,
+                                    const std::string& id, int signal, KillScope scope) {
+  return instance_.call(pod, [&](berth_error* error) {
+    return table_.container_kill(instance_.handle(), op.op(), str(pod), str(id), signal,
+                                 scope == KillScope::kAllProcesses ? 1 : 0, error);
+  });
+}
+
+absl::StatusOr<ContainerStatus> Runtime::waitContainer(const Operation& op, const std::string& pod,
+                                                       const std::string& id) {
+  berth_container_status status = emptyStatus();
+  BERTH_RETURN_IF_ERROR(instance_.call(pod, [&](berth_error* error) {
+    return table_.container_wait(instance_.handle(), op.op(), str(pod), str(id), &status, error);
+  }));
+  status.id = str(id);
+  return fromAbi(status);
+}
+
+absl::Status Runtime::removeContainer(const Operation& op, const std::string& pod,
+                                      const std::string& id) {
+  return instance_.call(pod, [&](berth_error* error) {
+    return table_.container_remove(instance_.handle(), op.op(), str(pod), str(id), error);
+  });
+}
+
+absl::Status Runtime::updateContainer(const Operation& op, const std::string& pod,
+                                      const std::string& id, const std::string& resources) {
+  return instance_.call(pod, [&](berth_error* error) {
+    return table_.container_update(instance_.handle(), op.op(), str(pod), str(id), str(resources),
+                                   error);
+  });
+}
+
+absl::Status Runtime::reopenLog(const Operation& op, const std::string& pod,
+                                const std::string& id) {
+  return instance_.call(pod, [&](berth_error* error) {
+    return table_.container_reopen_log(instance_.handle(), op.op(), str(pod), str(id), error);
+  });
+}
+
+absl::StatusOr<std::vector<Stats>> Runtime::containerStats(const Operation& op,
+                                                           const std::string& pod,
+                                                           const std::vector<std::string>& ids) {
+  const std::vector<berth_str> names = strings(ids);
+  StatsCollector collector;
+  BERTH_RETURN_IF_ERROR(instance_.call(pod, [&](berth_error* error) {
+    return table_.container_stats(instance_.handle(), op.op(), str(pod), names.data(), names.size(),
+                                  collector.get(), error);
+  }));
+  return std::move(collector.stats());
+}
+
+absl::StatusOr<std::vector<Stats>> Runtime::podStats(const Operation& op, const std::string& pod) {
+  StatsCollector collector;
+  BERTH_RETURN_IF_ERROR(instance_.call(pod, [&](berth_error* error) {
+    return table_.pod_stats(instance_.handle(), op.op(), str(pod), collector.get(), error);
+  }));
+  return std::move(collector.stats());
+}
+
+absl::Status Runtime::startExec(const Operation& op, const ExecSpec& spec) {
+  const berth_exec_spec abi = {.size = sizeof(berth_exec_spec),
+                               .pod = str(spec.pod),
+                               .container = str(spec.container),
+                               .id = str(spec.id),
+                               .process = str(spec.process),
+                               .flags = spec.terminal ? uint32_t{BERTH_CONTAINER_TERMINAL} : 0u,
+                               .stdin_fd = spec.stdinFd,
+                               .stdout_fd = spec.stdoutFd,
+                               .stderr_fd = spec.stderrFd,
+                               .rows = spec.rows,
+                               .columns = spec.columns};
+  return instance_.call(spec.pod, [&](berth_error* error) {
+    return table_.exec_start(instance_.handle(), op.op(), &abi, error);
+  });
+}
+
+absl::StatusOr<int32_t> Runtime::waitExec(const Operation& op, const std::string& pod,
+                                          const std::string& container, const std::string& exec) {
+  int32_t exitCode = 0;
+  BERTH_RETURN_IF_ERROR(instance_.call(pod, [&](berth_error* error) {
+    return table_.exec_wait(instance_.handle(), op.op(), str(pod), str(container), str(exec),
+                            &exitCode, error);
+  }));
+  return exitCode;
+}
+
+absl::Status Runtime::resize(const Operation& op, const std::string& pod,
+                             const std::string& container, const std::string& exec, uint32_t rows,
+                             uint32_t columns) {
+  return instance_.call(pod, [&](berth_error* error) {
+    return table_.resize(instance_.handle(), op.op(), str(pod), str(container), str(exec), rows,
+                         columns, error);
+  });
+}
+
+absl::Status Runtime::attach(const Operation& op, const std::string& pod,
+                             const std::string& container, int stdinFd, int stdoutFd,
+                             int stderrFd) {
+  return instance_.call(pod, [&](berth_error* error) {
+    return table_.attach(instance_.handle(), op.op(), str(pod), str(container), stdinFd, stdoutFd,
+                         stderrFd, error);
+  });
+}
+
+}  // namespace berth::plugins

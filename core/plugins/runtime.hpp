@@ -1,0 +1,118 @@
+// A runtime plugin as the core calls it. Contracts: sdk/include/berth/runtime.h.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <absl/status/statusor.h>
+#include <boost/json/object.hpp>
+
+#include "berth/runtime.h"
+#include "plugins/instance.hpp"
+#include "plugins/operation.hpp"
+
+namespace berth::plugins {
+
+// berth_pod_spec, owned.
+struct PodSpec {
+  std::string id, name, podNamespace, uid, handler, directory, hostname, cgroupParent;
+  std::string resources, overhead;  // OCI linux.resources JSON
+  uint32_t attempt = 0;
+  uint32_t newNamespaces = 0;  // BERTH_NAMESPACE_
+  berth_cgroup_driver cgroupDriver = BERTH_CGROUP_CGROUPFS;
+  int32_t oomScoreAdj = 0;
+  std::map<std::string, std::string> sysctls, labels, annotations;
+  std::vector<berth_id_mapping> uidMappings, gidMappings;
+};
+
+struct CreatedPod {
+  std::map<uint32_t, std::string> namespaces;  // BERTH_NAMESPACE_ bit → path
+  std::string state;                           // opaque
+};
+
+// berth_container_spec, owned.
+struct ContainerSpec {
+  std::string pod, id, name, directory, rootfs, spec, logPath;
+  uint32_t attempt = 0;
+  uint32_t flags = 0;  // BERTH_CONTAINER_
+};
+
+// berth_container_status, owned.
+struct ContainerStatus {
+  std::string id;
+  berth_container_state state = BERTH_CONTAINER_CREATED;
+  bool oomKilled = false;
+  int64_t pid = 0;
+  int32_t exitCode = 0;
+  int64_t startedAt = 0, finishedAt = 0;  // CLOCK_REALTIME, nanoseconds
+};
+
+// berth_stats, owned. `raw.interfaces` is not to be used.
+struct Stats {
+  std::string id;
+  berth_stats raw{};
+  struct Interface {
+    std::string name;
+    berth_interface_stats raw{};
+  };
+  std::vector<Interface> interfaces;
+};
+
+struct ExecSpec {
+  std::string pod, container, id, process;
+  bool terminal = false;
+  int stdinFd = -1, stdoutFd = -1, stderrFd = -1;  // borrowed
+  uint32_t rows = 0, columns = 0;
+};
+
+enum class KillScope { kFirstProcess, kAllProcesses };
+
+// All functions block, and may be called from any thread.
+class Runtime {
+ public:
+  explicit Runtime(Instance& instance);
+
+  const std::string& name() const { return instance_.name(); }
+  const Instance& instance() const { return instance_; }
+  absl::Status readFeatures();  // once, after start
+  const boost::json::object& features() const { return features_; }
+
+  absl::StatusOr<CreatedPod> createPod(const Operation& op, const PodSpec& spec);
+  absl::Status startPod(const Operation& op, const std::string& pod);
+  absl::Status stopPod(const Operation& op, const std::string& pod);
+  absl::Status removePod(const Operation& op, const std::string& pod);
+  absl::StatusOr<std::vector<ContainerStatus>> recoverPod(const Operation& op,
+                                                          const std::string& pod,
+                                                          const std::string& directory,
+                                                          std::string_view state);
+  absl::Status createContainer(const Operation& op, const ContainerSpec& spec);
+  absl::StatusOr<ContainerStatus> startContainer(const Operation& op, const std::string& pod,
+                                                 const std::string& id);
+  absl::Status killContainer(const Operation& op, const std::string& pod, const std::string& id,
+                             int signal, KillScope scope);
+  absl::StatusOr<ContainerStatus> waitContainer(const Operation& op, const std::string& pod,
+                                                const std::string& id);
+  absl::Status removeContainer(const Operation& op, const std::string& pod, const std::string& id);
+  absl::Status updateContainer(const Operation& op, const std::string& pod, const std::string& id,
+                               const std::string& resources);
+  absl::Status reopenLog(const Operation& op, const std::string& pod, const std::string& id);
+  absl::StatusOr<std::vector<Stats>> containerStats(const Operation& op, const std::string& pod,
+                                                    const std::vector<std::string>& ids);
+  absl::StatusOr<std::vector<Stats>> podStats(const Operation& op, const std::string& pod);
+  absl::Status startExec(const Operation& op, const ExecSpec& spec);
+  absl::StatusOr<int32_t> waitExec(const Operation& op, const std::string& pod,
+                                   const std::string& container, const std::string& exec);
+  absl::Status resize(const Operation& op, const std::string& pod, const std::string& container,
+                      const std::string& exec, uint32_t rows, uint32_t columns);
+  absl::Status attach(const Operation& op, const std::string& pod, const std::string& container,
+                      int stdinFd, int stdoutFd, int stderrFd);
+
+ private:
+  Instance& instance_;
+  berth_runtime table_{};
+  boost::json::object features_;
+};
+
+}  // namespace berth::plugins

@@ -1,0 +1,70 @@
+// The builders and sinks by which results leave plugin calls.
+#pragma once
+
+#include <exception>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "berth/plugin.hpp"
+#include "berth/snapshotter.h"
+
+namespace berth::plugins {
+
+// Collects what is written, up to a bound.
+class TextSink {
+ public:
+  explicit TextSink(size_t limit = 4u << 20) : limit_(limit) {}
+  berth_sink* get() { return &sink_; }
+  std::string& text() { return text_; }
+
+ private:
+  static berth_code write(berth_sink* sink, const void* data, size_t length) {
+    auto& self = *static_cast<TextSink*>(sink->host);
+    if (self.text_.size() + length > self.limit_) return BERTH_RESOURCE_EXHAUSTED;
+    return detail::guard(nullptr, [&]() -> Status {
+      self.text_.append(static_cast<const char*>(data), length);
+      return {};
+    });
+  }
+
+  const size_t limit_;
+  std::string text_;
+  berth_sink sink_{sizeof(berth_sink), this, &write};
+};
+
+// Collects names.
+class NameCollector {
+ public:
+  berth_name_sink* get() { return &sink_; }
+  std::vector<std::string>& names() { return names_; }
+
+ private:
+  static void add(berth_name_sink* sink, berth_str name) {
+    detail::guard(nullptr, [&]() -> Status {
+      static_cast<NameCollector*>(sink->host)->names_.push_back(copy(name));
+      return {};
+    });
+  }
+
+  std::vector<std::string> names_;
+  berth_name_sink sink_{sizeof(berth_name_sink), this, &add};
+};
+
+// The ABI's strings of a container of strings; borrowed.
+template <class Container>
+std::vector<berth_str> strings(const Container& items) {
+  std::vector<berth_str> result;
+  result.reserve(items.size());
+  for (const auto& item : items) result.push_back(str(item));
+  return result;
+}
+
+template <class Map>
+std::vector<berth_pair> pairs(const Map& items) {
+  std::vector<berth_pair> result;
+  for (const auto& [key, value] : items) result.push_back({str(key), str(value)});
+  return result;
+}
+
+}  // namespace berth::plugins

@@ -1,0 +1,165 @@
+#include "plugins/snapshotter.hpp"
+
+#include "berth/support/status.hpp"
+#include "plugins/sinks.hpp"
+
+namespace berth::plugins {
+
+namespace {
+
+berth_layer abiLayer(const Layer& layer) {
+  return {.size = sizeof(berth_layer),
+          .chain_id = str(layer.chainId),
+          .parent_chain_id = str(layer.parentChainId),
+          .diff_id = str(layer.diffId)};
+}
+
+// The berth_stream of a PieceSource; keeps the source's own failure.
+class TarStream {
+ public:
+  explicit TarStream(const PieceSource& source) : source_(source) {}
+  berth_stream* get() { return &stream_; }
+  const absl::Status& failure() const { return failure_; }
+
+ private:
+  static berth_code next(berth_stream* stream, berth_bytes* piece) {
+    auto& self = *static_cast<TarStream*>(stream->host);
+    return detail::guard(nullptr, [&]() -> Status {
+      auto got = self.source_();
+      if (!got.ok()) {
+        self.failure_ = got.status();
+        return got.status();
+      }
+      *piece = bytes(*got);
+      return {};
+    });
+  }
+
+  const PieceSource& source_;
+  absl::Status failure_;
+  berth_stream stream_{sizeof(berth_stream), this, &next};
+};
+
+berth_usage emptyUsage() {
+  return {.size = sizeof(berth_usage), .bytes = 0, .inodes = 0};
+}
+Usage fromAbi(const berth_usage& usage) {
+  return {usage.bytes, usage.inodes};
+}
+
+}  // namespace
+
+Snapshotter::Snapshotter(Instance& instance) : instance_(instance) {
+  // Checked when the instance was loaded.
+  copyTable(Kind::kSnapshotter, instance.library().description().functions, &table_, sizeof table_)
+      .IgnoreError();
+}
+
+absl::Status Snapshotter::readFlags() {
+  return instance_.call({}, [&](berth_error*) -> berth_code {
+    flags_ = table_.flags(instance_.handle());
+    return BERTH_OK;
+  });
+}
+
+absl::StatusOr<Usage> Snapshotter::applyLayer(const Operation& op, const Layer& layer,
+                                              const PieceSource& tar) {
+  const berth_layer abi = abiLayer(layer);
+  berth_usage usage = emptyUsage();
+  TarStream stream(tar);
+  absl::Status status = instance_.call(layer.chainId, [&](berth_error* error) {
+    return table_.layer_apply(instance_.handle(), op.op(), &abi, stream.get(), &usage, error);
+  });
+  if (!status.ok()) return stream.failure().ok() ? status : stream.failure();
+  return fromAbi(usage);
+}
+
+absl::StatusOr<Usage> Snapshotter::layerUsage(const Operation& op, const Layer& layer) {
+  const berth_layer abi = abiLayer(layer);
+  berth_usage usage = emptyUsage();
+  BERTH_RETURN_IF_ERROR(instance_.call(layer.chainId, [&](berth_error* error) {
+    return table_.layer_usage(instance_.handle(), op.op(), &abi, &usage, error);
+  }));
+  return fromAbi(usage);
+}
+
+absl::Status Snapshotter::removeLayer(const Operation& op, const Layer& layer) {
+  const berth_layer abi = abiLayer(layer);
+  return instance_.call(layer.chainId, [&](berth_error* error) {
+    return table_.layer_remove(instance_.handle(), op.op(), &abi, error);
+  });
+}
+
+absl::StatusOr<std::vector<std::string>> Snapshotter::listLayers(const Operation& op) {
+  NameCollector names;
+  BERTH_RETURN_IF_ERROR(instance_.call({}, [&](berth_error* error) {
+    return table_.layer_list(instance_.handle(), op.op(), names.get(), error);
+  }));
+  return std::move(names.names());
+}
+
+absl::Status Snapshotter::prepare(const Operation& op, const SnapshotSpec& spec) {
+  std::vector<berth_layer> layers;
+  for (const Layer& layer : spec.layers) layers.push_back(abiLayer(layer));
+  const berth_snapshot_spec abi = {.size = sizeof(berth_snapshot_spec),
+                                   .key = str(spec.key),
+                                   .layers = layers.data(),
+                                   .layer_count = layers.size(),
+                                   .read_only = spec.readOnly ? 1 : 0,
+                                   .reserved = 0,
+                                   .uid_mappings = spec.uidMappings.data(),
+                                   .uid_mapping_count = spec.uidMappings.size(),
+                                   .gid_mappings = spec.gidMappings.data(),
+                                   .gid_mapping_count = spec.gidMappings.size(),
+                                   .selinux_label = str(spec.selinuxLabel)};
+  return instance_.call(spec.key, [&](berth_error* error) {
+    return table_.snapshot_prepare(instance_.handle(), op.op(), &abi, error);
+  });
+}
+
+absl::Status Snapshotter::mount(const Operation& op, const std::string& key,
+                                const std::string& target) {
+  return instance_.call(key, [&](berth_error* error) {
+    return table_.snapshot_mount(instance_.handle(), op.op(), str(key), str(target), error);
+  });
+}
+
+absl::Status Snapshotter::unmount(const Operation& op, const std::string& key,
+                                  const std::string& target) {
+  return instance_.call(key, [&](berth_error* error) {
+    return table_.snapshot_unmount(instance_.handle(), op.op(), str(key), str(target), error);
+  });
+}
+
+absl::StatusOr<Usage> Snapshotter::usage(const Operation& op, const std::string& key) {
+  berth_usage usage = emptyUsage();
+  BERTH_RETURN_IF_ERROR(instance_.call(key, [&](berth_error* error) {
+    return table_.snapshot_usage(instance_.handle(), op.op(), str(key), &usage, error);
+  }));
+  return fromAbi(usage);
+}
+
+absl::Status Snapshotter::remove(const Operation& op, const std::string& key) {
+  return instance_.call(key, [&](berth_error* error) {
+    return table_.snapshot_remove(instance_.handle(), op.op(), str(key), error);
+  });
+}
+
+absl::StatusOr<std::vector<std::string>> Snapshotter::list(const Operation& op) {
+  NameCollector names;
+  BERTH_RETURN_IF_ERROR(instance_.call({}, [&](berth_error* error) {
+    return table_.snapshot_list(instance_.handle(), op.op(), names.get(), error);
+  }));
+  return std::move(names.names());
+}
+
+absl::StatusOr<Snapshotter::Filesystem> Snapshotter::filesystem(const Operation& op) {
+  TextSink path;
+  berth_usage usage = emptyUsage();
+  BERTH_RETURN_IF_ERROR(instance_.call({}, [&](berth_error* error) {
+    return table_.filesystem(instance_.handle(), op.op(), path.get(), &usage, error);
+  }));
+  return Filesystem{path.text(), fromAbi(usage)};
+}
+
+}  // namespace berth::plugins

@@ -1,0 +1,73 @@
+// A snapshotter plugin as the core calls it. Contracts: sdk/include/berth/snapshotter.h.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <absl/status/statusor.h>
+
+#include "berth/snapshotter.h"
+#include "plugins/instance.hpp"
+#include "plugins/operation.hpp"
+
+namespace berth::plugins {
+
+struct Layer {
+  std::string chainId;
+  std::string parentChainId;
+  std::string diffId;
+};
+
+struct Usage {
+  uint64_t bytes = 0;
+  uint64_t inodes = 0;
+};
+
+struct SnapshotSpec {
+  std::string key;
+  std::vector<Layer> layers;  // lowest first
+  bool readOnly = false;
+  std::vector<berth_id_mapping> uidMappings;
+  std::vector<berth_id_mapping> gidMappings;
+  std::string selinuxLabel;
+};
+
+// Where a layer's tar comes from: gives the next piece, empty at the end, lent until the next call.
+using PieceSource = std::function<absl::StatusOr<std::string_view>()>;
+
+// All functions block, and may be called from any thread.
+class Snapshotter {
+ public:
+  explicit Snapshotter(Instance& instance);
+
+  const std::string& name() const { return instance_.name(); }
+  absl::Status readFlags();  // once, after start
+  bool independentLayers() const { return (flags_ & BERTH_SNAPSHOTTER_INDEPENDENT_LAYERS) != 0; }
+  bool mapsIds() const { return (flags_ & BERTH_SNAPSHOTTER_ID_MAPPING) != 0; }
+
+  // A failure of `tar` itself is returned as it is.
+  absl::StatusOr<Usage> applyLayer(const Operation& op, const Layer& layer, const PieceSource& tar);
+  absl::StatusOr<Usage> layerUsage(const Operation& op, const Layer& layer);
+  absl::Status removeLayer(const Operation& op, const Layer& layer);
+  absl::StatusOr<std::vector<std::string>> listLayers(const Operation& op);
+  absl::Status prepare(const Operation& op, const SnapshotSpec& spec);
+  absl::Status mount(const Operation& op, const std::string& key, const std::string& target);
+  absl::Status unmount(const Operation& op, const std::string& key, const std::string& target);
+  absl::StatusOr<Usage> usage(const Operation& op, const std::string& key);
+  absl::Status remove(const Operation& op, const std::string& key);
+  absl::StatusOr<std::vector<std::string>> list(const Operation& op);
+  struct Filesystem {
+    std::string path;
+    Usage usage;
+  };
+  absl::StatusOr<Filesystem> filesystem(const Operation& op);
+
+ private:
+  Instance& instance_;
+  berth_snapshotter table_{};
+  uint32_t flags_ = 0;
+};
+
+}  // namespace berth::plugins

@@ -1,0 +1,94 @@
+#include "berth/support/json.hpp"
+
+#include <cmath>
+
+#include "berth/support/status.hpp"
+
+namespace berth::support {
+namespace {
+
+namespace bj = boost::json;
+
+constexpr size_t kMaximumDepth = 64;
+
+absl::Status parseError(std::string_view what, size_t offset,
+                        const boost::system::error_code& error, size_t size) {
+  if (error == bj::error::incomplete)
+    return absl::InvalidArgumentError(
+        strCat("parse ", what, ": the JSON text ends early, after ", size, " bytes"));
+  if (error == bj::error::too_deep)
+    return absl::InvalidArgumentError(strCat("parse ", what, ": JSON nested deeper than ",
+                                             kMaximumDepth, " levels at byte ", offset));
+  return absl::InvalidArgumentError(
+      strCat("parse ", what, ": not valid JSON at byte ", offset, ": ", error.message()));
+}
+
+}  // namespace
+
+absl::StatusOr<bj::value> parseJson(std::string_view text, std::string_view what) {
+  bj::parse_options options;
+  options.max_depth = kMaximumDepth;
+  bj::stream_parser parser({}, options);
+  boost::system::error_code error;
+  // The parser stops behind the value and the white space after it; what follows is too much.
+  const size_t consumed = parser.write_some(text.data(), text.size(), error);
+  if (!error && consumed < text.size()) error = bj::error::extra_data;
+  if (!error) parser.finish(error);
+  if (error) return parseError(what, consumed, error, text.size());
+  return parser.release();
+}
+
+absl::StatusOr<bj::object> parseJsonObject(std::string_view text, std::string_view what) {
+  BERTH_ASSIGN_OR_RETURN(bj::value value, parseJson(text, what));
+  if (!value.is_object())
+    return absl::InvalidArgumentError(strCat("parse ", what, ": expected a JSON object, not ",
+                                             std::string(bj::to_string(value.kind()))));
+  return std::move(value.get_object());
+}
+
+std::string stringMember(const bj::object& object, std::string_view key,
+                         std::string_view otherwise) {
+  const bj::value* value = object.if_contains(key);
+  const bj::string* text = value != nullptr ? value->if_string() : nullptr;
+  return text != nullptr ? std::string(text->data(), text->size()) : std::string(otherwise);
+}
+
+int64_t intMember(const bj::object& object, std::string_view key, int64_t otherwise) {
+  const bj::value* value = object.if_contains(key);
+  if (value == nullptr) return otherwise;
+  if (const int64_t* number = value->if_int64()) return *number;
+  // Some writers give whole numbers as 1.0 or 1e3; 2^63 itself is already out of range.
+  if (const double* number = value->if_double())
+    if (std::trunc(*number) == *number && *number >= -0x1p63 && *number < 0x1p63)
+      return static_cast<int64_t>(*number);
+  return otherwise;
+}
+
+bool boolMember(const bj::object& object, std::string_view key, bool otherwise) {
+  const bj::value* value = object.if_contains(key);
+  const bool* flag = value != nullptr ? value->if_bool() : nullptr;
+  return flag != nullptr ? *flag : otherwise;
+}
+
+std::vector<std::string> stringsMember(const bj::object& object, std::string_view key) {
+  std::vector<std::string> result;
+  const bj::array* array = arrayMember(object, key);
+  if (array == nullptr) return result;
+  result.reserve(array->size());
+  for (const bj::value& element : *array)
+    if (const bj::string* text = element.if_string())
+      result.emplace_back(text->data(), text->size());
+  return result;
+}
+
+const bj::object* objectMember(const bj::object& object, std::string_view key) {
+  const bj::value* value = object.if_contains(key);
+  return value != nullptr ? value->if_object() : nullptr;
+}
+
+const bj::array* arrayMember(const bj::object& object, std::string_view key) {
+  const bj::value* value = object.if_contains(key);
+  return value != nullptr ? value->if_array() : nullptr;
+}
+
+}  // namespace berth::support
