@@ -1,0 +1,126 @@
+#include "common/log.hpp"
+
+#include <memory>
+#include <mutex>
+
+#include <boost/json.hpp>
+#include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include "berth/support/clock.hpp"
+#include "berth/support/status.hpp"
+
+namespace berth::common {
+
+namespace {
+
+std::string_view levelName(LogLevel level) {
+  switch (level) {
+    case LogLevel::kTrace:
+      return "trace";
+    case LogLevel::kDebug:
+      return "debug";
+    case LogLevel::kInfo:
+      return "info";
+    case LogLevel::kWarning:
+      return "warn";
+    case LogLevel::kError:
+      return "error";
+  }
+  return "";
+}
+
+spdlog::level::level_enum spdlogLevel(LogLevel level) {
+  switch (level) {
+    case LogLevel::kTrace:
+      return spdlog::level::trace;
+    case LogLevel::kDebug:
+      return spdlog::level::debug;
+    case LogLevel::kInfo:
+      return spdlog::level::info;
+    case LogLevel::kWarning:
+      return spdlog::level::warn;
+    case LogLevel::kError:
+      return spdlog::level::err;
+  }
+  return spdlog::level::info;
+}
+
+// Quotes a value when it would not read as one word.
+void appendText(std::string& line, std::string_view value) {
+  const bool plain =
+      !value.empty() && value.find_first_of(" \"=\n\t\r\\") == std::string_view::npos;
+  if (plain) {
+    line += value;
+  } else {
+    line += boost::json::serialize(boost::json::string(value));
+  }
+}
+
+struct State {
+  std::shared_ptr<spdlog::logger> logger;
+  LogFormat format = LogFormat::kText;
+};
+
+std::shared_ptr<spdlog::logger> makeLogger(spdlog::sink_ptr sink, LogLevel level) {
+  auto logger = std::make_shared<spdlog::logger>("berth", std::move(sink));
+  logger->set_pattern("%v");  // the whole line is made by formatLogLine
+  logger->set_level(spdlogLevel(level));
+  logger->flush_on(spdlog::level::trace);
+  return logger;
+}
+
+State& state() {
+  static State* instance =
+      new State{makeLogger(std::make_shared<spdlog::sinks::stderr_sink_mt>(), LogLevel::kInfo),
+                LogFormat::kText};  // never destroyed: threads may log until the very end
+  return *instance;
+}
+
+}  // namespace
+
+absl::Status setUpLog(const LogSettings& settings) {
+  spdlog::sink_ptr sink;
+  try {
+    if (settings.file.empty()) {
+      sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
+    } else {
+      sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(settings.file);
+    }
+  } catch (const spdlog::spdlog_ex& error) {
+    return absl::FailedPreconditionError(
+        support::strCat("open the log file ", settings.file, ": ", error.what()));
+  }
+  state() = {makeLogger(std::move(sink), settings.level), settings.format};
+  return absl::OkStatus();
+}
+
+std::string formatLogLine(LogFormat format, LogLevel level, int64_t nanoseconds,
+                          std::string_view message, const std::vector<LogField>& fields) {
+  const std::string time = support::formatRfc3339Nano(nanoseconds);
+  if (format == LogFormat::kJson) {
+    boost::json::object line{{"time", time}, {"level", levelName(level)}, {"message", message}};
+    for (const auto& [key, value] : fields) line[key] = value;
+    return boost::json::serialize(line);
+  }
+  std::string line = support::strCat("time=", time, " level=", levelName(level), " msg=");
+  appendText(line, message);
+  for (const auto& [key, value] : fields) {
+    line += ' ';
+    line += key;
+    line += '=';
+    appendText(line, value);
+  }
+  return line;
+}
+
+void log(LogLevel level, std::string_view message, const std::vector<LogField>& fields) {
+  State& current = state();
+  if (!current.logger->should_log(spdlogLevel(level))) return;
+  current.logger->log(
+      spdlogLevel(level),
+      formatLogLine(current.format, level, support::nowNanoseconds(), message, fields));
+}
+
+}  // namespace berth::common

@@ -1,0 +1,146 @@
+// The daemon's configuration. What each key means, its default and its bounds stand in keys.cpp,
+// the one place that declares them; the members here only hold the values.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <sys/types.h>
+#include <vector>
+
+#include <absl/status/statusor.h>
+#include <boost/json/object.hpp>
+
+namespace berth::config {
+
+// Where something was configured, for messages: "/etc/berth/berth.toml:12:1".
+struct Place {
+  std::string text = "built-in default";
+  // Two configurations are the same wherever they were written down.
+  friend bool operator==(const Place&, const Place&) { return true; }
+};
+
+struct Grpc {
+  std::string socket;
+  mode_t socketMode = 0;
+  std::string socketGroup;  // empty leaves the group of the daemon
+  int64_t maxMessageBytes = 0;
+  bool operator==(const Grpc&) const = default;
+};
+
+struct Log {
+  std::string level;   // trace, debug, info, warn, error
+  std::string format;  // text, json
+  std::string file;    // empty is standard error
+  bool operator==(const Log&) const = default;
+};
+
+struct Cgroup {
+  std::string driver;  // auto, systemd, cgroupfs
+  bool operator==(const Cgroup&) const = default;
+};
+
+struct Images {
+  std::vector<std::string> sources;
+  std::string snapshotter;
+  std::string platform;  // os/architecture[/variant]; empty is the host's
+  int64_t maxConcurrentDownloads = 0;
+  int64_t maxConcurrentUnpacks = 0;  // 0 is the number of CPUs
+  int64_t pullDeadlineSeconds = 0;   // 0 is none
+  int64_t maxLayerBytes = 0;
+  int64_t maxManifestBytes = 0;
+  bool operator==(const Images&) const = default;
+};
+
+struct Containers {
+  std::string seccompProfile;                    // empty is built in; "unconfined"; or a path
+  std::string apparmorProfile;                   // empty is built in, where the host has AppArmor
+  int64_t pidsLimit = 0;                         // 0 is none
+  std::vector<std::string> defaultCapabilities;  // "CAP_CHOWN" or "CHOWN"
+  std::vector<std::string> defaultUlimits;       // see parseUlimit()
+  std::vector<std::string> defaultEnv;           // "NAME=value"
+  std::vector<std::string> hooksDirs;
+  std::vector<std::string> cdiDirs;
+  int64_t execSyncOutputBytes = 0;
+  int64_t stopTimeoutSeconds = 0;
+  bool operator==(const Containers&) const = default;
+};
+
+// [runtimes.NAME]: NAME is the handler of a RuntimeClass.
+struct Runtime {
+  std::string plugin;
+  std::string snapshotter;  // never empty after load()
+  std::vector<std::string> annotations;
+  boost::json::object options;
+  Place place;
+  bool operator==(const Runtime&) const = default;
+};
+
+// [snapshotters.NAME], [sources.NAME], [networks.NAME].
+struct Plugin {
+  std::string plugin;
+  boost::json::object options;
+  Place place;
+  bool operator==(const Plugin&) const = default;
+};
+
+struct Config {
+  std::string root;
+  std::string state;
+  std::vector<std::string> pluginDirs;
+  std::string defaultRuntime;
+  std::string network;
+  Grpc grpc;
+  Log log;
+  Cgroup cgroup;
+  Images images;
+  Containers containers;
+  std::map<std::string, Runtime> runtimes;
+  std::map<std::string, Plugin> snapshotters;
+  std::map<std::string, Plugin> sources;
+  std::map<std::string, Plugin> networks;
+  bool operator==(const Config&) const = default;
+};
+
+enum class MissingFile {
+  kMeansDefaults,
+  kIsError,  // the operator named the file
+};
+
+struct Paths {
+  std::string file = "/etc/berth/berth.toml";
+  std::string dropIns = "/etc/berth/berth.toml.d";  // "*.toml" in it, in name order; may be missing
+  MissingFile missingFile = MissingFile::kMeansDefaults;
+};
+
+// What runs when there is no file at all.
+Config defaults();
+
+// Reads and checks the files; reads nothing else and changes nothing. Tables of later files are
+// merged into those of earlier ones key by key; arrays and single values replace. The built-in
+// runtime, snapshotter, source and network are the lowest layer: a file may change or add to them.
+// INVALID_ARGUMENT lists all problems, one to a line, each with file, line, column and key. Blocks
+// on the file system; any thread.
+absl::StatusOr<Config> load(const Paths& paths);
+
+// TOML that load() turns into the same Config.
+std::string dump(const Config& config);
+
+// A file with every key, explained, and commented out at its default.
+std::string defaultFile();
+
+// Keys on which the two differ and that only take effect when the daemon starts anew, such as
+// "grpc.socket" or "runtimes.kata".
+std::vector<std::string> keysNeedingRestart(const Config& running, const Config& loaded);
+
+struct Ulimit {
+  std::string type;  // as in the OCI runtime specification: "RLIMIT_NOFILE"
+  uint64_t soft = 0;
+  uint64_t hard = 0;  // RLIM_INFINITY for "unlimited"
+};
+// "nofile=1024:4096", "core=unlimited:unlimited", or one number for both. INVALID_ARGUMENT says
+// what is wrong with it.
+absl::StatusOr<Ulimit> parseUlimit(std::string_view text);
+
+}  // namespace berth::config

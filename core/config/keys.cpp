@@ -1,0 +1,324 @@
+#include "config/keys.hpp"
+
+#include <algorithm>
+#include <array>
+#include <type_traits>
+
+#include "berth/support/status.hpp"
+#include "config/rules.hpp"
+#include "config/toml_text.hpp"
+
+namespace berth::config {
+namespace {
+
+using Strings = std::vector<std::string>;
+using Options = boost::json::object;
+
+constexpr int64_t kKiB = 1024;
+constexpr int64_t kMiB = 1024 * kKiB;
+constexpr int64_t kGiB = 1024 * kMiB;
+constexpr int64_t kDaySeconds = 86'400;
+
+template <typename Member>
+struct MemberOf;
+template <typename Type, typename Class>
+struct MemberOf<Type Class::*> {
+  using Owner = Class;
+};
+
+// Follows member pointers: reach<&Config::grpc, &Grpc::socket>(config).
+template <auto First, auto... Rest, typename Object>
+auto& reach(Object& object) {
+  if constexpr (sizeof...(Rest) == 0) {
+    return object.*First;
+  } else {
+    return reach<Rest...>(object.*First);
+  }
+}
+
+template <auto First, auto... Rest>
+struct At {
+  using Owner = typename MemberOf<decltype(First)>::Owner;
+
+  static Value get(const void* object) {
+    const auto& member = reach<First, Rest...>(*static_cast<const Owner*>(object));
+    if constexpr (std::is_same_v<std::remove_cvref_t<decltype(member)>, mode_t>) {
+      return Mode{member};
+    } else {
+      return member;
+    }
+  }
+  static void set(void* object, Value value) {
+    auto& member = reach<First, Rest...>(*static_cast<Owner*>(object));
+    using Type = std::remove_cvref_t<decltype(member)>;
+    if constexpr (std::is_same_v<Type, mode_t>) {
+      member = std::get<Mode>(value).bits;
+    } else {
+      member = std::get<Type>(std::move(value));
+    }
+  }
+};
+
+struct Declaration {
+  std::string_view section;
+  std::string_view name;
+  Value standard;
+  Rule rule;
+  Reload reload;
+  std::string_view doc;
+};
+
+template <auto... Path>
+Key key(Declaration declaration) {
+  return {.section = declaration.section,
+          .name = declaration.name,
+          .standard = std::move(declaration.standard),
+          .rule = std::move(declaration.rule),
+          .reload = declaration.reload,
+          .doc = declaration.doc,
+          .get = &At<Path...>::get,
+          .set = &At<Path...>::set};
+}
+
+void addTop(std::vector<Key>& all) {
+  const auto restart = Reload::kRestart;
+  all.push_back(
+      key<&Config::root>({"", "root", "/var/lib/berth", absolutePath(), restart,
+                          "Durable state: records, images, snapshots. Must survive a reboot."}));
+  all.push_back(key<&Config::state>({"", "state", "/run/berth", absolutePath(), restart,
+                                     "State that ends with a reboot: sockets, run folders."}));
+  all.push_back(key<&Config::pluginDirs>(
+      {"", "plugin_dirs", Strings{BERTH_PLUGIN_DIR}, listOf(absolutePath(), 1), restart,
+       "Folders in which plugins are looked for, in this order."}));
+  all.push_back(key<&Config::defaultRuntime>(
+      {"", "default_runtime", "runc", instanceName(), Reload::kLive,
+       "The runtime of pods that name no runtime class: one of [runtimes]."}));
+  all.push_back(key<&Config::network>({"", "network", "cni", instanceName(), restart,
+                                       "What gives pods their network: one of [networks]."}));
+}
+
+void addGrpcAndLog(std::vector<Key>& all) {
+  const auto restart = Reload::kRestart;
+  all.push_back(
+      key<&Config::grpc, &Grpc::socket>({"grpc", "socket", "/run/berth/berth.sock", socketPath(),
+                                         restart, "The Unix socket on which the CRI is served."}));
+  all.push_back(key<&Config::grpc, &Grpc::socketMode>(
+      {"grpc", "socket_mode", Mode{0660}, permissionBits(), restart,
+       "Permissions of the socket, in octal. Who may write to it has the rights of root."}));
+  all.push_back(key<&Config::grpc, &Grpc::socketGroup>(
+      {"grpc", "socket_group", "", anyText(), restart,
+       "Name or number of the group that owns the socket. Empty: the group of the daemon."}));
+  all.push_back(key<&Config::grpc, &Grpc::maxMessageBytes>(
+      {"grpc", "max_message_bytes", 16 * kMiB, between(64 * kKiB, 2 * kGiB - 1), restart,
+       "The largest request and the largest reply, in bytes."}));
+  all.push_back(key<&Config::log, &Log::level>(
+      {"log", "level", "info", oneOf({"trace", "debug", "info", "warn", "error"}), Reload::kLive,
+       "The least severe messages that are logged."}));
+  all.push_back(key<&Config::log, &Log::format>(
+      {"log", "format", "text", oneOf({"text", "json"}), restart, "How a message is written."}));
+  all.push_back(key<&Config::log, &Log::file>(
+      {"log", "file", "", absolutePathOrEmpty(), restart, "The log file. Empty: standard error."}));
+  all.push_back(key<&Config::cgroup, &Cgroup::driver>(
+      {"cgroup", "driver", "auto", oneOf({"auto", "systemd", "cgroupfs"}), restart,
+       "Who makes cgroups. \"auto\": systemd where it runs the host. The kubelet is told."}));
+}
+
+void addImages(std::vector<Key>& all) {
+  const auto live = Reload::kLive;
+  all.push_back(key<&Config::images, &Images::sources>(
+      {"images", "sources", Strings{"registry"}, listOf(instanceName(), 1), Reload::kRestart,
+       "Where images come from: names of [sources], in the order in which they are asked."}));
+  all.push_back(key<&Config::images, &Images::snapshotter>(
+      {"images", "snapshotter", "overlay", instanceName(), Reload::kRestart,
+       "Keeps the layers of images for runtimes that name no other: one of [snapshotters]."}));
+  all.push_back(key<&Config::images, &Images::platform>(
+      {"images", "platform", "", platformOrEmpty(), live,
+       "Which image of an index is taken, as os/architecture[/variant]. Empty: the host's."}));
+  all.push_back(key<&Config::images, &Images::maxConcurrentDownloads>(
+      {"images", "max_concurrent_downloads", int64_t{6}, between(1, 256), live,
+       "Blobs that are fetched at the same time, over all pulls."}));
+  all.push_back(key<&Config::images, &Images::maxConcurrentUnpacks>(
+      {"images", "max_concurrent_unpacks", int64_t{0}, between(0, 256), live,
+       "Layers that are unpacked at the same time, over all pulls. 0: as many as CPUs."}));
+  all.push_back(key<&Config::images, &Images::pullDeadlineSeconds>(
+      {"images", "pull_deadline_seconds", int64_t{0}, between(0, 7 * kDaySeconds), live,
+       "A pull that takes longer fails. 0: only the caller's own deadline counts."}));
+  all.push_back(key<&Config::images, &Images::maxLayerBytes>(
+      {"images", "max_layer_bytes", 64 * kGiB, between(kMiB, 16 * 1024 * kGiB), live,
+       "The largest layer, decompressed, in bytes."}));
+  all.push_back(key<&Config::images, &Images::maxManifestBytes>(
+      {"images", "max_manifest_bytes", 4 * kMiB, between(64 * kKiB, 64 * kMiB), live,
+       "The largest manifest, index or image configuration, in bytes."}));
+}
+
+void addContainers(std::vector<Key>& all) {
+  const auto live = Reload::kLive;
+  all.push_back(key<&Config::containers, &Containers::seccompProfile>(
+      {"containers", "seccomp_profile", "", seccompProfile(), live,
+       "The RuntimeDefault seccomp profile. Empty: the built-in one; \"unconfined\": none; else "
+       "the path of a profile in JSON."}));
+  all.push_back(key<&Config::containers, &Containers::apparmorProfile>(
+      {"containers", "apparmor_profile", "", anyText(), live,
+       "The RuntimeDefault AppArmor profile. Empty: the built-in one, if the host has AppArmor."}));
+  all.push_back(key<&Config::containers, &Containers::pidsLimit>(
+      {"containers", "pids_limit", int64_t{0}, between(0, 4'194'304), live,
+       "Processes and threads that a container may have at most. 0: no limit."}));
+  all.push_back(key<&Config::containers, &Containers::defaultCapabilities>(
+      {"containers", "default_capabilities",
+       Strings{"CAP_AUDIT_WRITE", "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID",
+               "CAP_KILL", "CAP_MKNOD", "CAP_NET_BIND_SERVICE", "CAP_NET_RAW", "CAP_SETFCAP",
+               "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID", "CAP_SYS_CHROOT"},
+       capabilities(), live, "Capabilities of a container that is not privileged."}));
+  all.push_back(key<&Config::containers, &Containers::defaultUlimits>(
+      {"containers", "default_ulimits", Strings{}, ulimits(), live,
+       "Resource limits, as \"name=soft:hard\". Others are those of the daemon."}));
+  all.push_back(key<&Config::containers, &Containers::defaultEnv>(
+      {"containers", "default_env", Strings{}, environment(), live,
+       "Environment variables, as \"NAME=value\", where image and pod set none of that name."}));
+  all.push_back(key<&Config::containers, &Containers::hooksDirs>(
+      {"containers", "hooks_dirs", Strings{}, listOf(absolutePath()), live,
+       "Folders of OCI hooks in JSON; a later folder overrides files of the same name."}));
+  all.push_back(key<&Config::containers, &Containers::cdiDirs>(
+      {"containers", "cdi_dirs", Strings{"/etc/cdi", "/var/run/cdi"}, listOf(absolutePath()), live,
+       "Folders of CDI specifications of devices."}));
+  all.push_back(key<&Config::containers, &Containers::execSyncOutputBytes>(
+      {"containers", "exec_sync_output_bytes", 16 * kMiB, between(kKiB, kGiB), live,
+       "How much of each output stream ExecSync returns; the rest is dropped."}));
+  all.push_back(key<&Config::containers, &Containers::stopTimeoutSeconds>(
+      {"containers", "stop_timeout_seconds", int64_t{10}, between(0, kDaySeconds), live,
+       "How long a container may take to stop when Berth itself stops it."}));
+}
+
+void addInstances(std::vector<Key>& all) {
+  const auto restart = Reload::kRestart;
+  constexpr std::string_view kPluginDoc = "The plugin that does it: berth-NAME.so in plugin_dirs.";
+  constexpr std::string_view kOptionsDoc = "Handed to the plugin, which checks them.";
+  const auto required = [&all](Key declared) {
+    declared.required = true;
+    all.push_back(std::move(declared));
+  };
+  required(key<&Runtime::plugin>({"runtimes", "plugin", "", pluginName(), restart, kPluginDoc}));
+  all.push_back(
+      key<&Runtime::snapshotter>({"runtimes", "snapshotter", "", instanceNameOrEmpty(), restart,
+                                  "Gives the root filesystems. Empty: images.snapshotter."}));
+  all.push_back(key<&Runtime::annotations>(
+      {"runtimes", "annotations", Strings{}, listOf(nonEmptyText()), restart,
+       "Prefixes of pod annotations that the runtime may see."}));
+  all.push_back(key<&Runtime::options>(
+      {"runtimes", "options", Options{}, tableOfOptions(), restart, kOptionsDoc}));
+  for (const std::string_view section : {"snapshotters", "sources", "networks"}) {
+    required(key<&Plugin::plugin>({section, "plugin", "", pluginName(), restart, kPluginDoc}));
+    all.push_back(key<&Plugin::options>(
+        {section, "options", Options{}, tableOfOptions(), restart, kOptionsDoc}));
+  }
+}
+
+template <auto Map>
+InstanceSection section(std::string_view name, std::string_view one, std::string_view builtIn,
+                        std::string_view plugin, std::string_view doc) {
+  using Instance =
+      typename std::remove_cvref_t<decltype(std::declval<Config&>().*Map)>::mapped_type;
+  return {
+      .name = name,
+      .one = one,
+      .builtIn = builtIn,
+      .plugin = plugin,
+      .doc = doc,
+      .make = [](Config& config, const std::string& instance) -> void* {
+        return &(config.*Map)[instance];
+      },
+      .all =
+          [](const Config& config) {
+            std::vector<std::pair<std::string, const void*>> result;
+            for (const auto& [instance, value] : config.*Map) result.emplace_back(instance, &value);
+            return result;
+          },
+      .place = [](void* instance) -> Place& { return static_cast<Instance*>(instance)->place; }};
+}
+
+}  // namespace
+
+const std::vector<Key>& keys() {
+  static const std::vector<Key> all = [] {
+    std::vector<Key> result;
+    addTop(result);
+    addGrpcAndLog(result);
+    addImages(result);
+    addContainers(result);
+    addInstances(result);
+    return result;
+  }();
+  return all;
+}
+
+const std::vector<InstanceSection>& instanceSections() {
+  static const std::vector<InstanceSection> all = {
+      section<&Config::runtimes>("runtimes", "runtime", "runc", "runtime-runc",
+                                 "Runtimes; the name is the handler of a RuntimeClass."),
+      section<&Config::snapshotters>("snapshotters", "snapshotter", "overlay",
+                                     "snapshotter-overlay", "Keepers of layers."),
+      section<&Config::sources>("sources", "source", "registry", "registry-v2",
+                                "Places that images come from."),
+      section<&Config::networks>("networks", "network", "cni", "network-cni",
+                                 "Providers of pod networks.")};
+  return all;
+}
+
+const InstanceSection* findInstanceSection(std::string_view name) {
+  for (const InstanceSection& candidate : instanceSections())
+    if (candidate.name == name) return &candidate;
+  return nullptr;
+}
+
+std::vector<const Key*> keysOf(std::string_view section) {
+  std::vector<const Key*> result;
+  for (const Key& candidate : keys())
+    if (candidate.section == section) result.push_back(&candidate);
+  return result;
+}
+
+Config standardConfig() {
+  Config config;
+  for (const Key& key : keys())
+    if (findInstanceSection(key.section) == nullptr) key.set(&config, key.standard);
+  for (const InstanceSection& section : instanceSections()) {
+    void* instance = section.make(config, std::string(section.builtIn));
+    for (const Key* key : keysOf(section.name)) {
+      key->set(instance, key->required ? Value(std::string(section.plugin)) : key->standard);
+    }
+  }
+  return config;
+}
+
+std::vector<std::string_view> plainSections() {
+  std::vector<std::string_view> result;
+  for (const Key& candidate : keys()) {
+    if (candidate.section.empty() || findInstanceSection(candidate.section) != nullptr) continue;
+    if (result.empty() || result.back() != candidate.section) result.push_back(candidate.section);
+  }
+  return result;
+}
+
+std::string_view typeName(const Value& value) {
+  constexpr std::array<std::string_view, std::variant_size_v<Value>> kNames = {
+      "a string", "an integer", "a string of octal digits", "an array of strings", "a table"};
+  return kNames[value.index()];
+}
+
+std::string textOf(const Value& value) {
+  struct Writer {
+    std::string operator()(const std::string& text) const { return quote(text); }
+    std::string operator()(int64_t number) const { return std::to_string(number); }
+    std::string operator()(Mode mode) const {
+      std::string digits = "0000";
+      for (size_t i = 0; i < 4; ++i)
+        digits[3 - i] = static_cast<char>('0' + ((mode.bits >> (3 * i)) & 7));
+      return quote(digits);
+    }
+    std::string operator()(const Strings& list) const { return arrayText(list); }
+    std::string operator()(const Options& options) const { return valueText(options); }
+  };
+  return std::visit(Writer(), value);
+}
+
+}  // namespace berth::config

@@ -1,0 +1,124 @@
+#include <algorithm>
+
+#include "berth/support/status.hpp"
+#include "config/config.hpp"
+#include "config/document.hpp"
+#include "config/keys.hpp"
+#include "config/toml_text.hpp"
+
+namespace berth::config {
+namespace {
+
+using support::strCat;
+
+constexpr size_t kLineWidth = 98;
+
+std::string comment(std::string_view text) {
+  std::string result;
+  std::string line = "#";
+  while (!text.empty()) {
+    const size_t space = std::min(text.find(' '), text.size());
+    if (line.size() + 1 + space > kLineWidth) {
+      result += line + "\n";
+      line = "#";
+    }
+    line += strCat(" ", text.substr(0, space));
+    text.remove_prefix(std::min(space + 1, text.size()));
+  }
+  return result + line + "\n";
+}
+
+std::string assignments(std::string_view section, const void* object) {
+  std::string text;
+  for (const Key* key : keysOf(section)) {
+    const Value value = key->get(object);
+    if (!std::holds_alternative<boost::json::object>(value))
+      text += strCat(key->name, " = ", textOf(value), "\n");
+  }
+  return text;
+}
+
+std::string instanceText(std::string_view section, const std::string& name, const void* instance) {
+  const std::string path = joinKey(section, name);
+  std::string text = strCat("\n[", path, "]\n", assignments(section, instance));
+  for (const Key* key : keysOf(section)) {
+    const Value value = key->get(instance);
+    if (const auto* options = std::get_if<boost::json::object>(&value))
+      if (!options->empty()) text += strCat("\n", tableText(*options, joinKey(path, key->name)));
+  }
+  return text;
+}
+
+std::string explained(const Key& key, const Value& value) {
+  const std::string rule = strCat(std::string(key.doc), " (",
+                                  std::holds_alternative<std::vector<std::string>>(value)
+                                      ? strCat("Array, each element ", key.rule.expects)
+                                      : key.rule.expects,
+                                  ".)");
+  if (std::holds_alternative<boost::json::object>(value)) return {};
+  return strCat("\n", comment(rule), "#", key.name, " = ", textOf(value), "\n");
+}
+
+std::string defaultInstance(const InstanceSection& section, const Config& config) {
+  const std::string path = joinKey(section.name, section.builtIn);
+  std::string text = strCat("\n", comment(section.doc), "[", path, "]\n");
+  for (const auto& [name, instance] : section.all(config))
+    for (const Key* key : keysOf(section.name)) text += explained(*key, key->get(instance));
+  for (const Key* key : keysOf(section.name))
+    if (std::holds_alternative<boost::json::object>(key->standard))
+      text += strCat("\n", comment(key->doc), "[", joinKey(path, key->name), "]\n");
+  return text;
+}
+
+}  // namespace
+
+std::string dump(const Config& config) {
+  std::string text = assignments("", &config);
+  for (const std::string_view section : plainSections())
+    text += strCat("\n[", section, "]\n", assignments(section, &config));
+  for (const InstanceSection& section : instanceSections())
+    for (const auto& [name, instance] : section.all(config))
+      text += instanceText(section.name, name, instance);
+  return text;
+}
+
+std::string defaultFile() {
+  const Config config = standardConfig();
+  std::string text = comment(
+      "The configuration of Berth. Every key stands here at its default and commented out; remove "
+      "the \"#\" before it to change it. Files in /etc/berth/berth.toml.d are read after this one, "
+      "in the order of their names, and override it key by key. \"berth config check\" checks it, "
+      "\"berth config show\" prints what holds.");
+  for (const Key* key : keysOf("")) text += explained(*key, key->get(&config));
+  for (const std::string_view section : plainSections()) {
+    text += strCat("\n[", section, "]\n");
+    for (const Key* key : keysOf(section)) text += explained(*key, key->get(&config));
+  }
+  for (const InstanceSection& section : instanceSections())
+    text += defaultInstance(section, config);
+  return text;
+}
+
+std::vector<std::string> keysNeedingRestart(const Config& running, const Config& loaded) {
+  std::vector<std::string> changed;
+  for (const Key& key : keys())
+    if (key.reload == Reload::kRestart && findInstanceSection(key.section) == nullptr &&
+        key.get(&running) != key.get(&loaded))
+      changed.push_back(joinKey(key.section, key.name));
+  const auto compare = [&changed](std::string_view section, const auto& before, const auto& after) {
+    for (const auto& [name, instance] : before) {
+      const auto found = after.find(name);
+      if (found == after.end() || !(found->second == instance))
+        changed.push_back(joinKey(section, name));
+    }
+    for (const auto& [name, instance] : after)
+      if (!before.contains(name)) changed.push_back(joinKey(section, name));
+  };
+  compare("runtimes", running.runtimes, loaded.runtimes);
+  compare("snapshotters", running.snapshotters, loaded.snapshotters);
+  compare("sources", running.sources, loaded.sources);
+  compare("networks", running.networks, loaded.networks);
+  return changed;
+}
+
+}  // namespace berth::config

@@ -1,0 +1,279 @@
+// CreateContainer: from a request to a container that is ready to start.
+#include "berth/support/clock.hpp"
+#include "berth/support/files.hpp"
+#include "berth/support/ids.hpp"
+#include "berth/support/status.hpp"
+#include "common/log.hpp"
+#include "engine/engine.hpp"
+#include "engine/spec/namespaces.hpp"
+#include "engine/spec/process.hpp"
+#include "engine/spec/resources.hpp"
+#include "engine/spec/security.hpp"
+#include "engine/spec/spec.hpp"
+#include "engine/spec/stop_signal.hpp"
+
+namespace berth::engine {
+
+namespace v1 = runtime::v1;
+using support::strCat;
+
+namespace {
+
+constexpr std::chrono::seconds kUndoTime{60};
+
+absl::Status checkRequest(const v1::CreateContainerRequest& request) {
+  if (!request.has_config() || request.config().metadata().name().empty()) {
+    return absl::InvalidArgumentError("CreateContainer: config.metadata needs a name");
+  }
+  if (request.config().image().image().empty()) {
+    return absl::InvalidArgumentError("CreateContainer: config.image.image is missing");
+  }
+  if (!request.config().log_path().empty() &&
+      request.config().log_path().find("..") != std::string::npos) {
+    return absl::InvalidArgumentError(
+        strCat("CreateContainer: log_path ", request.config().log_path(), " must not contain .."));
+  }
+  for (const v1::Mount& mount : request.config().mounts()) {
+    if (mount.has_image() && !mount.image().image().empty()) {
+      return absl::UnimplementedError(strCat("CreateContainer: mount of the image ",
+                                             mount.image().image(), " on ", mount.container_path(),
+                                             ": image volumes are not offered yet"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+std::string logPath(const v1::PodSandboxConfig& pod, const v1::ContainerConfig& config) {
+  if (config.log_path().empty() || pod.log_directory().empty()) return {};
+  return strCat(pod.log_directory(), "/", config.log_path());
+}
+
+std::string namespacePath(const records::PodRecord& pod, uint32_t bit) {
+  auto found = pod.namespaces().find(bit);
+  return found == pod.namespaces().end() ? std::string() : found->second;
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> Engine::createContainer(const v1::CreateContainerRequest& request,
+                                                    Deadline deadline) {
+  BERTH_RETURN_IF_ERROR(checkRequest(request));
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<Pod> pod, findPod(request.pod_sandbox_id()));
+  const v1::ContainerMetadata& metadata = request.config().metadata();
+  const std::string name = strCat(pod->id(), "/", metadata.name(), "/", metadata.attempt());
+  return operations_.run(strCat("container ", name), strCat("CreateContainer ", name), deadline,
+                         [this, request, name, pod](plugins::Operation& op) {
+                           return createContainer(op, request, name, pod);
+                         });
+}
+
+absl::StatusOr<std::string> Engine::createContainer(plugins::Operation& op,
+                                                    const v1::CreateContainerRequest& request,
+                                                    const std::string& name,
+                                                    const std::shared_ptr<Pod>& pod) {
+  {
+    std::shared_lock lock(mapsMutex_);
+    // A repeated request finds the finished container.
+    if (auto existing = containerNames_.find(name); existing != containerNames_.end()) {
+      return existing->second;
+    }
+  }
+  if (pod->state() != records::POD_READY) {
+    return absl::FailedPreconditionError(strCat("create container ",
+                                                request.config().metadata().name(),
+                                                ": pod sandbox ", pod->id(), " is not ready"));
+  }
+  op.setStage("find the image");
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<const images::Image> image,
+                         images_.find(request.config().image().image()));
+  BERTH_ASSIGN_OR_RETURN(std::shared_ptr<Container> container,
+                         recordContainer(request, name, pod, *image));
+  // The kubelet sends the pod's configuration again; that of RunPodSandbox is what the pod has.
+  const v1::PodSandboxConfig podConfig =
+      pod->peek([](const records::PodRecord& r) { return r.config(); });
+  absl::Status status = buildContainer(op, *container, podConfig, *image);
+  if (!status.ok()) {
+    const std::string stage = op.stage();
+    plugins::Operation undo(strCat("undo CreateContainer ", container->id()),
+                            Deadline::clock::now() + kUndoTime);
+    if (absl::Status undone = removeContainer(undo, container); !undone.ok()) {
+      common::logWarning("undoing a failed CreateContainer failed",
+                         {{"container", container->id()}, {"error", undone.ToString()}});
+    }
+    return support::annotate(status, strCat("create container ", name, " (", stage, ")"));
+  }
+  return container->id();
+}
+
+absl::StatusOr<std::shared_ptr<Container>> Engine::recordContainer(
+    const v1::CreateContainerRequest& request, const std::string& name,
+    const std::shared_ptr<Pod>& pod, const images::Image& image) {
+  BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(*pod));
+  const v1::ContainerConfig& config = request.config();
+  BERTH_ASSIGN_OR_RETURN(const int stopSignal, spec::stopSignal(config, image.config));
+
+  records::ContainerRecord record;
+  record.set_id(support::randomId());
+  record.set_pod_id(pod->id());
+  *record.mutable_config() = config;
+  record.set_state(v1::CONTAINER_CREATED);
+  record.set_creating(true);
+  record.set_image_id(image.id);
+  record.set_image_ref(image.repoDigests.empty() ? image.id : image.repoDigests.front());
+  record.set_snapshotter(snapshotterFor(runtime->name()));
+  for (const plugins::Layer& layer : image.layers) {
+    records::LayerRecord* kept = record.add_layers();
+    kept->set_chain_id(layer.chainId);
+    kept->set_parent_chain_id(layer.parentChainId);
+    kept->set_diff_id(layer.diffId);
+  }
+  record.set_created_at(support::nowNanoseconds());
+  record.set_log_path(
+      logPath(pod->peek([](const records::PodRecord& r) { return r.config(); }), config));
+  *record.mutable_resources() = config.linux().resources();
+  record.set_stop_signal(stopSignal);
+
+  auto container = std::make_shared<Container>(std::move(record), pod, store_);
+  BERTH_RETURN_IF_ERROR(container->change([](records::ContainerRecord&) {}));
+  std::unique_lock lock(mapsMutex_);
+  containers_[container->id()] = container;
+  containerNames_[name] = container->id();
+  return container;
+}
+
+absl::Status Engine::buildContainer(plugins::Operation& op, Container& container,
+                                    const v1::PodSandboxConfig& podConfig,
+                                    const images::Image& image) {
+  BERTH_ASSIGN_OR_RETURN(Turn turn, Turn::take(op, container));
+  const std::string directory = containerDirectory(container.id());
+  op.setStage("make directories");
+  BERTH_RETURN_IF_ERROR(support::makeDirectories(strCat(directory, "/bundle"), 0711));
+  BERTH_RETURN_IF_ERROR(support::makeDirectories(strCat(directory, "/rootfs"), 0711));
+  op.setStage("prepare the root filesystem");
+  BERTH_RETURN_IF_ERROR(images_.ensureUnpacked(
+      op, image, container.peek([](const records::ContainerRecord& r) { return r.snapshotter(); }),
+      nullptr));
+  BERTH_RETURN_IF_ERROR(mountRootfs(op, container));
+  op.setStage("make the runtime specification");
+  BERTH_ASSIGN_OR_RETURN(const spec::ContainerSpec spec, makeSpec(container, podConfig, image));
+  for (const std::string& warning : spec.warnings) {
+    common::logWarning(warning, {{"container", container.id()}});
+  }
+  for (const std::string& path : spec.missingDirectories) {
+    BERTH_RETURN_IF_ERROR(support::makeDirectories(path));
+  }
+  const boost::json::value* process = spec.spec.if_contains("process");
+  BERTH_RETURN_IF_ERROR(container.change([&](records::ContainerRecord& r) {
+    *r.mutable_user() = spec.user;
+    if (process != nullptr) r.set_process(boost::json::serialize(*process));
+  }));
+
+  op.setStage("hand the container to the runtime");
+  const records::ContainerRecord record = container.record();
+  plugins::ContainerSpec handed;
+  handed.pod = record.pod_id();
+  handed.id = record.id();
+  handed.name = record.config().metadata().name();
+  handed.attempt = record.config().metadata().attempt();
+  handed.directory = strCat(directory, "/bundle");
+  handed.rootfs = strCat(directory, "/rootfs");
+  handed.spec = boost::json::serialize(spec.spec);
+  handed.logPath = record.log_path();
+  if (record.config().tty()) handed.flags |= BERTH_CONTAINER_TERMINAL;
+  if (record.config().stdin()) handed.flags |= BERTH_CONTAINER_STDIN;
+  if (record.config().stdin_once()) handed.flags |= BERTH_CONTAINER_STDIN_ONCE;
+  BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(container.pod()));
+  BERTH_RETURN_IF_ERROR(runtime->createContainer(op, handed));
+  BERTH_RETURN_IF_ERROR(op.check());
+  return container.change([](records::ContainerRecord& r) { r.set_creating(false); });
+}
+
+absl::Status Engine::mountRootfs(plugins::Operation& op, Container& container) {
+  const records::ContainerRecord record = container.record();
+  BERTH_ASSIGN_OR_RETURN(plugins::Snapshotter * snapshotter,
+                         registry_.snapshotter(record.snapshotter()));
+  plugins::SnapshotSpec spec;
+  spec.key = record.id();
+  for (const records::LayerRecord& layer : record.layers()) {
+    spec.layers.push_back({layer.chain_id(), layer.parent_chain_id(), layer.diff_id()});
+  }
+  BERTH_ASSIGN_OR_RETURN(const spec::PodNamespaces namespaces,
+                         spec::podNamespaces(container.pod().peek(
+                             [](const records::PodRecord& r) { return r.config(); })));
+  if (namespaces.user) {
+    if (!snapshotter->mapsIds()) {
+      return absl::FailedPreconditionError(
+          strCat("the snapshotter \"", snapshotter->name(),
+                 "\" cannot map ids on this host, which a pod with a user namespace needs"));
+    }
+    for (const v1::IDMapping& one : namespaces.uids) {
+      spec.uidMappings.push_back({one.container_id(), one.host_id(), one.length()});
+    }
+    for (const v1::IDMapping& one : namespaces.gids) {
+      spec.gidMappings.push_back({one.container_id(), one.host_id(), one.length()});
+    }
+  }
+  BERTH_RETURN_IF_ERROR(snapshotter->prepare(op, spec));
+  return snapshotter->mount(op, record.id(), strCat(containerDirectory(record.id()), "/rootfs"));
+}
+
+absl::StatusOr<spec::NamespacePaths> Engine::namespacePaths(const records::PodRecord& pod,
+                                                            const v1::ContainerConfig& config) {
+  spec::NamespacePaths paths;
+  paths.network = namespacePath(pod, BERTH_NAMESPACE_NETWORK);
+  paths.ipc = namespacePath(pod, BERTH_NAMESPACE_IPC);
+  paths.uts = namespacePath(pod, BERTH_NAMESPACE_UTS);
+  paths.pid = namespacePath(pod, BERTH_NAMESPACE_PID);
+  paths.user = namespacePath(pod, BERTH_NAMESPACE_USER);
+  const v1::NamespaceOption& options = config.linux().security_context().namespace_options();
+  if (options.pid() != v1::TARGET) return paths;
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<Container> target,
+                         findContainer(options.target_id()));
+  if (target->pod().id() != pod.id() || target->state() != v1::CONTAINER_RUNNING) {
+    return absl::FailedPreconditionError(strCat("the target container ", options.target_id(),
+                                                " of the PID namespace does not run in this pod"));
+  }
+  const int64_t pid = target->peek([](const records::ContainerRecord& r) { return r.pid(); });
+  paths.targetPid = strCat("/proc/", pid, "/ns/pid");
+  return paths;
+}
+
+absl::StatusOr<spec::ContainerSpec> Engine::makeSpec(Container& container,
+                                                     const v1::PodSandboxConfig& podConfig,
+                                                     const images::Image& image) {
+  const records::ContainerRecord record = container.record();
+  const records::PodRecord pod = container.pod().record();
+  BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(container.pod()));
+  const spec::RuntimeFeatures features = spec::runtimeFeatures(runtime->features());
+  const std::string podFiles = podDirectory(pod.id());
+  BERTH_ASSIGN_OR_RETURN(const spec::NamespacePaths paths, namespacePaths(pod, record.config()));
+  BERTH_ASSIGN_OR_RETURN(
+      const spec::SeLinuxLabels labels,
+      spec::podSeLinuxLabels(podConfig.linux().security_context().selinux_options(), host_, ""));
+  const spec::ContainerSpecInput input{
+      .pod = podConfig,
+      .config = record.config(),
+      .image = image.config,
+      .host = host_,
+      .defaults = settings_.containerDefaults,
+      .features = features,
+      .podId = pod.id(),
+      .containerId = record.id(),
+      .imageName = record.config().image().user_specified_image().empty()
+                       ? record.config().image().image()
+                       : record.config().image().user_specified_image(),
+      .rootfsPath = strCat(containerDirectory(record.id()), "/rootfs"),
+      .logPath = record.log_path(),
+      .namespaces = paths,
+      .files = {.hosts = strCat(podFiles, "/hosts"),
+                .hostname = strCat(podFiles, "/hostname"),
+                .resolvConf = strCat(podFiles, "/resolv.conf"),
+                .shm = pod.shm_mounted() ? strCat(podFiles, "/shm") : ""},
+      .cgroupDriver = settings_.cgroupDriver,
+      .isolation = spec::Isolation::kNamespaces,
+      .podLabels = labels,
+      .extraMounts = {}};
+  return spec::buildContainerSpec(input);
+}
+
+}  // namespace berth::engine

@@ -1,0 +1,103 @@
+// StartContainer, ReopenContainerLog, UpdateContainerResources.
+#include "berth/support/clock.hpp"
+#include "berth/support/status.hpp"
+#include "engine/engine.hpp"
+#include "engine/spec/resources.hpp"
+
+namespace berth::engine {
+
+namespace v1 = runtime::v1;
+using support::strCat;
+
+namespace {
+
+// What the peers and the shell report for a program that could not be run.
+constexpr int kStartErrorExitCode = 128;
+
+}  // namespace
+
+absl::Status Engine::startContainer(const std::string& id, Deadline deadline) {
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<Container> container, findContainer(id));
+  return operations_
+      .run(strCat("start ", container->id()), strCat("StartContainer ", container->id()), deadline,
+           [this, container](plugins::Operation& op) -> absl::StatusOr<std::string> {
+             BERTH_ASSIGN_OR_RETURN(Turn turn, Turn::take(op, *container));
+             BERTH_RETURN_IF_ERROR(support::annotate(start(op, *container),
+                                                     strCat("start container ", container->id())));
+             return container->id();
+           })
+      .status();
+}
+
+absl::Status Engine::start(plugins::Operation& op, Container& container) {
+  const v1::ContainerState state = container.state();
+  if (state == v1::CONTAINER_RUNNING) return absl::OkStatus();  // a repeated request
+  if (state != v1::CONTAINER_CREATED) {
+    return absl::FailedPreconditionError("it has exited already; create another one");
+  }
+  if (container.pod().state() != records::POD_READY) {
+    return absl::FailedPreconditionError(
+        strCat("its pod sandbox ", container.pod().id(), " is not ready"));
+  }
+  op.setStage("start the container");
+  BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(container.pod()));
+  auto started = runtime->startContainer(op, container.pod().id(), container.id());
+  if (!started.ok()) {
+    const int64_t now = support::nowNanoseconds();
+    absl::Status recorded = container.change([&](records::ContainerRecord& r) {
+      r.set_state(v1::CONTAINER_EXITED);
+      r.set_exit_code(kStartErrorExitCode);
+      r.set_started_at(now);
+      r.set_finished_at(now);
+      r.set_reason("StartError");
+      r.set_message(std::string(started.status().message()));
+    });
+    support::StatusCollector failures;
+    failures.add(started.status());
+    failures.add(recorded);
+    return failures.status();
+  }
+  return container.change([&](records::ContainerRecord& r) {
+    // A short container's exit may have been told already.
+    if (r.state() == v1::CONTAINER_CREATED) r.set_state(v1::CONTAINER_RUNNING);
+    r.set_started_at(started->startedAt != 0 ? started->startedAt : support::nowNanoseconds());
+    r.set_pid(started->pid);
+  });
+}
+
+absl::Status Engine::reopenContainerLog(const std::string& id, Deadline deadline) {
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<Container> container, findContainer(id));
+  if (container->state() != v1::CONTAINER_RUNNING) {
+    return absl::FailedPreconditionError(strCat("container ", id, " does not run"));
+  }
+  // No turn is taken: rotation must not wait for a stop or an exec.
+  BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(container->pod()));
+  plugins::Operation op(strCat("ReopenContainerLog ", container->id()), deadline);
+  return runtime->reopenLog(op, container->pod().id(), container->id());
+}
+
+absl::Status Engine::updateContainerResources(const v1::UpdateContainerResourcesRequest& request,
+                                              Deadline deadline) {
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<Container> container,
+                         findContainer(request.container_id()));
+  if (!request.has_linux()) return absl::OkStatus();
+  spec::Warnings warnings;
+  BERTH_ASSIGN_OR_RETURN(const boost::json::object resources,
+                         spec::resourcesJson(request.linux(), host_, warnings));
+  plugins::Operation op(strCat("UpdateContainerResources ", container->id()), deadline);
+  BERTH_ASSIGN_OR_RETURN(Turn turn, Turn::take(op, *container));
+  const v1::ContainerState state = container->state();
+  if (state != v1::CONTAINER_RUNNING && state != v1::CONTAINER_CREATED) {
+    return absl::FailedPreconditionError(
+        strCat("container ", container->id(), " has exited; its resources cannot be changed"));
+  }
+  op.setStage("update the container's resources");
+  BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(container->pod()));
+  BERTH_RETURN_IF_ERROR(runtime->updateContainer(op, container->pod().id(), container->id(),
+                                                 boost::json::serialize(resources)));
+  return container->change([&](records::ContainerRecord& r) {
+    *r.mutable_resources() = spec::mergedResources(r.resources(), request.linux());
+  });
+}
+
+}  // namespace berth::engine

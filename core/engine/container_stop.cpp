@@ -1,0 +1,127 @@
+// StopContainer and RemoveContainer.
+#include <csignal>
+
+#include "berth/support/files.hpp"
+#include "berth/support/status.hpp"
+#include "engine/engine.hpp"
+
+namespace berth::engine {
+
+namespace v1 = runtime::v1;
+using support::strCat;
+
+namespace {
+
+// How long SIGKILL may take before the call says that the kernel holds the process.
+constexpr std::chrono::seconds kKillTime{30};
+
+bool hasEnded(const records::ContainerRecord& record) {
+  return record.state() != v1::CONTAINER_RUNNING;
+}
+
+}  // namespace
+
+absl::Status Engine::stopContainer(const std::string& id, std::chrono::seconds grace,
+                                   Deadline deadline) {
+  auto container = findContainer(id);
+  if (absl::IsNotFound(container.status())) return absl::OkStatus();
+  if (!container.ok()) return container.status();
+  grace = std::clamp(grace, std::chrono::seconds(0), std::chrono::seconds(365 * 24 * 3600));
+  // A repeated call with less patience shortens the stop that is under way.
+  (*container)->bringStopForward(Deadline::clock::now() + grace);
+  return operations_
+      .run(strCat("stop ", (*container)->id()), strCat("StopContainer ", (*container)->id()),
+           deadline,
+           [this, container = *container](plugins::Operation& op) -> absl::StatusOr<std::string> {
+             BERTH_ASSIGN_OR_RETURN(Turn turn, Turn::take(op, *container));
+             BERTH_RETURN_IF_ERROR(support::annotate(stop(op, *container),
+                                                     strCat("stop container ", container->id())));
+             return container->id();
+           })
+      .status();
+}
+
+absl::Status Engine::stop(plugins::Operation& op, Container& container) {
+  if (container.state() != v1::CONTAINER_RUNNING) return absl::OkStatus();
+  BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(container.pod()));
+  const std::string& pod = container.pod().id();
+  if (container.killAt() > Deadline::clock::now()) {
+    const int signal =
+        container.peek([](const records::ContainerRecord& r) { return r.stop_signal(); });
+    op.setStage("wait for the container to end by its stop signal");
+    BERTH_RETURN_IF_ERROR(runtime->killContainer(op, pod, container.id(),
+                                                 signal == 0 ? SIGTERM : signal,
+                                                 plugins::KillScope::kFirstProcess));
+    // Whoever brings the time forward wakes the wait.
+    for (auto until = container.killAt(); until > Deadline::clock::now();
+         until = container.killAt()) {
+      const auto changed = [&](const records::ContainerRecord& r) {
+        return hasEnded(r) || container.killAt() < until;
+      };
+      if (container.awaitChange(std::min(until, op.deadline()), changed) &&
+          container.peek(hasEnded)) {
+        return absl::OkStatus();
+      }
+      BERTH_RETURN_IF_ERROR(op.check());
+    }
+  }
+  op.setStage("wait for the container to end by SIGKILL");
+  BERTH_RETURN_IF_ERROR(
+      runtime->killContainer(op, pod, container.id(), SIGKILL, plugins::KillScope::kAllProcesses));
+  if (container.awaitChange(std::min(Deadline::clock::now() + kKillTime, op.deadline()),
+                            hasEnded)) {
+    return absl::OkStatus();
+  }
+  return absl::DeadlineExceededError(
+      "its process has not ended after SIGKILL; the kernel holds it, often in uninterruptible I/O");
+}
+
+absl::Status Engine::removeContainer(const std::string& id, Deadline deadline) {
+  auto container = findContainer(id);
+  if (absl::IsNotFound(container.status())) return absl::OkStatus();
+  if (!container.ok()) return container.status();
+  return operations_
+      .run(strCat("remove ", (*container)->id()), strCat("RemoveContainer ", (*container)->id()),
+           deadline,
+           [this, container = *container](plugins::Operation& op) -> absl::StatusOr<std::string> {
+             BERTH_ASSIGN_OR_RETURN(Turn turn, Turn::take(op, *container));
+             BERTH_RETURN_IF_ERROR(support::annotate(removeContainer(op, container),
+                                                     strCat("remove container ", container->id())));
+             return container->id();
+           })
+      .status();
+}
+
+absl::Status Engine::removeContainer(plugins::Operation& op,
+                                     const std::shared_ptr<Container>& container) {
+  BERTH_RETURN_IF_ERROR(releaseContainer(op, *container));
+  BERTH_RETURN_IF_ERROR(container->erase());
+  forget(*container);
+  images_.collectGarbage();
+  return absl::OkStatus();
+}
+
+// Frees all that the container holds. Runs every step: each is done again by the next call.
+absl::Status Engine::releaseContainer(plugins::Operation& op, Container& container) {
+  support::StatusCollector failures;
+  const records::ContainerRecord record = container.record();
+  // A stopped pod has released its containers already.
+  if (container.pod().state() != records::POD_STOPPED) {
+    op.setStage("remove the container from its runtime");
+    auto runtime = runtimeOf(container.pod());
+    failures.add(runtime.ok()
+                     ? (*runtime)->removeContainer(op, container.pod().id(), container.id())
+                     : runtime.status());
+  }
+  if (!failures.ok()) return failures.status();  // its root filesystem may be in use
+  op.setStage("release the root filesystem");
+  BERTH_ASSIGN_OR_RETURN(plugins::Snapshotter * snapshotter,
+                         registry_.snapshotter(record.snapshotter()));
+  const std::string directory = containerDirectory(container.id());
+  BERTH_RETURN_IF_ERROR(snapshotter->unmount(op, container.id(), strCat(directory, "/rootfs")));
+  failures.add(snapshotter->remove(op, container.id()));
+  failures.add(support::removeTree(directory));
+  return failures.status();
+}
+
+}  // namespace berth::engine

@@ -1,0 +1,153 @@
+#include "engine/engine.hpp"
+
+#include <absl/strings/match.h>
+#include <absl/strings/strip.h>
+
+#include "berth/support/files.hpp"
+#include "berth/support/status.hpp"
+#include "common/log.hpp"
+
+namespace berth::engine {
+
+using support::strCat;
+
+namespace {
+
+std::string readBootId() {
+  auto text = support::readFile("/proc/sys/kernel/random/boot_id");
+  if (!text.ok()) return {};
+  return std::string(absl::StripSuffix(*text, "\n"));
+}
+
+// The object whose id is `id` or, alone among all, begins with it.
+template <class Map>
+absl::StatusOr<typename Map::mapped_type> findByPrefix(const Map& map, const std::string& id,
+                                                       std::string_view what) {
+  if (id.empty()) return absl::InvalidArgumentError(strCat("the ", what, " id is empty"));
+  auto found = map.lower_bound(id);
+  if (found == map.end() || !absl::StartsWith(found->first, id)) {
+    return absl::NotFoundError(strCat(what, " ", id, " does not exist"));
+  }
+  if (found->first == id) return found->second;
+  auto next = std::next(found);
+  if (next != map.end() && absl::StartsWith(next->first, id)) {
+    return absl::InvalidArgumentError(strCat("more than one ", what, " id begins with ", id));
+  }
+  return found->second;
+}
+
+}  // namespace
+
+Engine::Engine(Settings settings, plugins::Registry& registry, images::ImageService& images,
+               store::Store& store, common::HostFacts host)
+    : settings_(std::move(settings)),
+      registry_(registry),
+      images_(images),
+      store_(store),
+      host_(std::move(host)),
+      bootId_(readBootId()) {
+  eventThread_ = std::thread([this] { eventLoop(); });
+  retryThread_ = std::thread([this] { retryLoop(); });
+}
+
+Engine::~Engine() {
+  operations_.cancelAll();
+  workers_.finish();
+  {
+    std::lock_guard lock(eventsMutex_);
+    stopping_ = true;
+  }
+  eventsWake_.notify_all();
+  retryWake_.notify_all();
+  eventThread_.join();
+  retryThread_.join();
+}
+
+absl::StatusOr<std::shared_ptr<Pod>> Engine::findPod(const std::string& id) const {
+  std::shared_lock lock(mapsMutex_);
+  return findByPrefix(pods_, id, "pod sandbox");
+}
+
+absl::StatusOr<std::shared_ptr<Container>> Engine::findContainer(const std::string& id) const {
+  std::shared_lock lock(mapsMutex_);
+  return findByPrefix(containers_, id, "container");
+}
+
+std::vector<std::shared_ptr<Pod>> Engine::pods() const {
+  std::shared_lock lock(mapsMutex_);
+  std::vector<std::shared_ptr<Pod>> result;
+  for (const auto& [id, pod] : pods_) result.push_back(pod);
+  return result;
+}
+
+std::vector<std::shared_ptr<Container>> Engine::containers() const {
+  std::shared_lock lock(mapsMutex_);
+  std::vector<std::shared_ptr<Container>> result;
+  for (const auto& [id, container] : containers_) result.push_back(container);
+  return result;
+}
+
+std::vector<std::shared_ptr<Container>> Engine::containersOf(const std::string& podId) const {
+  std::shared_lock lock(mapsMutex_);
+  std::vector<std::shared_ptr<Container>> result;
+  for (const auto& [id, container] : containers_) {
+    if (container->pod().id() == podId) result.push_back(container);
+  }
+  return result;
+}
+
+absl::StatusOr<plugins::Runtime*> Engine::runtimeFor(const std::string& handler) const {
+  return registry_.runtime(handler.empty() ? settings_.defaultRuntime : handler);
+}
+
+absl::StatusOr<plugins::Runtime*> Engine::runtimeOf(const Pod& pod) const {
+  if (pod.runtime() != nullptr) return pod.runtime();
+  return absl::FailedPreconditionError(
+      strCat("pod sandbox ", pod.id(), " was run by the runtime \"",
+             pod.peek([](const records::PodRecord& r) { return r.runtime(); }),
+             "\", which the configuration no longer has; put it back"));
+}
+
+const std::string& Engine::snapshotterFor(const std::string& runtime) const {
+  auto found = settings_.snapshotters.find(runtime);
+  return found == settings_.snapshotters.end() ? settings_.snapshotter : found->second;
+}
+
+std::string Engine::podDirectory(const std::string& id) const {
+  return strCat(settings_.state, "/pods/", id);
+}
+
+std::string Engine::containerDirectory(const std::string& id) const {
+  return strCat(settings_.state, "/containers/", id);
+}
+
+void Engine::forget(const Pod& pod) {
+  std::unique_lock lock(mapsMutex_);
+  std::erase_if(podNames_, [&](const auto& entry) { return entry.second == pod.id(); });
+  pods_.erase(pod.id());
+}
+
+void Engine::forget(const Container& container) {
+  std::unique_lock lock(mapsMutex_);
+  std::erase_if(containerNames_, [&](const auto& entry) { return entry.second == container.id(); });
+  containers_.erase(container.id());
+}
+
+absl::Status Engine::networkStatus() {
+  BERTH_ASSIGN_OR_RETURN(plugins::Network * network, registry_.network(settings_.network));
+  plugins::Operation op("Status", Deadline::clock::now() + std::chrono::seconds(5));
+  return network->status(op);
+}
+
+absl::Status Engine::updatePodCidr(const std::string& cidr, Deadline deadline) {
+  BERTH_ASSIGN_OR_RETURN(plugins::Network * network, registry_.network(settings_.network));
+  plugins::Operation op(strCat("UpdateRuntimeConfig ", cidr), deadline);
+  return network->setPodCidr(op, cidr);
+}
+
+absl::Status Engine::savePluginState(const std::string& object, std::string_view state) {
+  BERTH_ASSIGN_OR_RETURN(std::shared_ptr<Pod> pod, findPod(object));
+  return pod->change([&](records::PodRecord& r) { r.set_runtime_state(std::string(state)); });
+}
+
+}  // namespace berth::engine

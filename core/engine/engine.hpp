@@ -1,0 +1,217 @@
+// Pods and containers: what the CRI verbs mean.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <shared_mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+
+#include "common/host_facts.hpp"
+#include "cri-runtime-v1.pb.h"
+#include "engine/objects.hpp"
+#include "engine/operations.hpp"
+#include "engine/spec/types.hpp"
+#include "images/image_service.hpp"
+#include "plugins/registry.hpp"
+#include "store/store.hpp"
+
+namespace berth::engine {
+
+struct Settings {
+  std::string root;   // durable files
+  std::string state;  // files of this boot, on tmpfs
+  std::string defaultRuntime;
+  std::string network;                              // plugin instance
+  std::map<std::string, std::string> snapshotters;  // by runtime; for those not named: …
+  std::string snapshotter;
+  spec::CgroupDriver cgroupDriver = spec::CgroupDriver::kCgroupfs;
+  spec::Defaults containerDefaults;
+  size_t execSyncOutputBytes = 16u << 20;  // for each stream; the rest is dropped
+};
+
+// All calls are thread-safe, block, and take the caller's deadline; ids may be unique prefixes.
+// Calls that end or remove are idempotent: what is unknown is gone already (CRI, StopPodSandbox,
+// RemovePodSandbox, StopContainer, RemoveContainer). Other calls on unknown ids: NOT_FOUND.
+class Engine {
+ public:
+  // Everything referred to must outlive the engine; the registry is started.
+  Engine(Settings settings, plugins::Registry& registry, images::ImageService& images,
+         store::Store& store, common::HostFacts host);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // Reads the records, finds out what became of pods and containers meanwhile, and finishes or
+  // undoes what was cut off. Once, before any other call; events may be delivered from then on.
+  absl::Status recover();
+
+  absl::StatusOr<std::string> runPodSandbox(const runtime::v1::RunPodSandboxRequest& request,
+                                            Deadline deadline);
+  absl::Status stopPodSandbox(const std::string& id, Deadline deadline);
+  absl::Status removePodSandbox(const std::string& id, Deadline deadline);
+  absl::StatusOr<runtime::v1::PodSandboxStatus> podSandboxStatus(const std::string& id) const;
+  std::vector<runtime::v1::PodSandbox> listPodSandboxes(
+      const runtime::v1::PodSandboxFilter& filter) const;
+  // The pod's facts for people, as a JSON object (CRI, PodSandboxStatusRequest.verbose).
+  absl::StatusOr<std::string> podSandboxInfo(const std::string& id) const;
+
+  absl::StatusOr<std::string> createContainer(const runtime::v1::CreateContainerRequest& request,
+                                              Deadline deadline);
+  absl::Status startContainer(const std::string& id, Deadline deadline);
+  absl::Status stopContainer(const std::string& id, std::chrono::seconds grace, Deadline deadline);
+  absl::Status removeContainer(const std::string& id, Deadline deadline);
+  absl::StatusOr<runtime::v1::ContainerStatus> containerStatus(const std::string& id) const;
+  std::vector<runtime::v1::Container> listContainers(
+      const runtime::v1::ContainerFilter& filter) const;
+  absl::StatusOr<std::string> containerInfo(const std::string& id) const;
+  // The statuses of a pod's containers, oldest first.
+  std::vector<runtime::v1::ContainerStatus> containerStatusesOf(const std::string& podId) const;
+
+  absl::StatusOr<runtime::v1::ExecSyncResponse> execSync(
+      const runtime::v1::ExecSyncRequest& request, Deadline deadline);
+  absl::Status reopenContainerLog(const std::string& id, Deadline deadline);
+  absl::Status updateContainerResources(const runtime::v1::UpdateContainerResourcesRequest& request,
+                                        Deadline deadline);
+
+  absl::StatusOr<runtime::v1::ContainerStats> containerStats(const std::string& id,
+                                                             Deadline deadline);
+  std::vector<runtime::v1::ContainerStats> listContainerStats(
+      const runtime::v1::ContainerStatsFilter& filter, Deadline deadline);
+  absl::StatusOr<runtime::v1::PodSandboxStats> podSandboxStats(const std::string& id,
+                                                               Deadline deadline);
+  std::vector<runtime::v1::PodSandboxStats> listPodSandboxStats(
+      const runtime::v1::PodSandboxStatsFilter& filter, Deadline deadline);
+
+  // OK when pods can have a network now.
+  absl::Status networkStatus();
+  absl::Status updatePodCidr(const std::string& cidr, Deadline deadline);
+  const common::HostFacts& host() const { return host_; }
+  const Settings& settings() const { return settings_; }
+  const plugins::Registry& registry() const { return registry_; }
+  Operations& operations() { return operations_; }
+
+  // From plugins; never blocks.
+  void deliver(plugins::Event event);
+  // Keeps a plugin's opaque state with a pod's record.
+  absl::Status savePluginState(const std::string& object, std::string_view state);
+
+ private:
+  // Finding (engine.cpp).
+  absl::StatusOr<std::shared_ptr<Pod>> findPod(const std::string& id) const;
+  absl::StatusOr<std::shared_ptr<Container>> findContainer(const std::string& id) const;
+  std::vector<std::shared_ptr<Pod>> pods() const;
+  std::vector<std::shared_ptr<Container>> containers() const;
+  std::vector<std::shared_ptr<Container>> containersOf(const std::string& podId) const;
+  absl::StatusOr<plugins::Runtime*> runtimeFor(const std::string& handler) const;
+  absl::StatusOr<plugins::Runtime*> runtimeOf(const Pod& pod) const;
+  const std::string& snapshotterFor(const std::string& runtime) const;
+  std::string podDirectory(const std::string& id) const;
+  std::string containerDirectory(const std::string& id) const;
+  void forget(const Pod& pod);
+  void forget(const Container& container);
+
+  // A pod's start (pod_run.cpp).
+  absl::StatusOr<std::string> runPod(plugins::Operation& op,
+                                     const runtime::v1::RunPodSandboxRequest& request,
+                                     const std::string& name);
+  absl::StatusOr<std::shared_ptr<Pod>> recordPod(const runtime::v1::RunPodSandboxRequest& request,
+                                                 const std::string& name);
+  absl::Status bringUp(plugins::Operation& op, Pod& pod);
+  absl::Status createIsolation(plugins::Operation& op, Pod& pod);
+  absl::Status attachNetwork(plugins::Operation& op, Pod& pod);
+  absl::Status makePodFiles(plugins::Operation& op, Pod& pod);
+
+  // A pod's end (pod_stop.cpp).
+  absl::Status stopPod(plugins::Operation& op, Pod& pod);
+  absl::Status tearDown(plugins::Operation& op, Pod& pod);
+  absl::Status removePod(plugins::Operation& op, const std::shared_ptr<Pod>& pod);
+  // Undoes a failed start, or leaves it to the thread that retries.
+  void discardPod(const std::shared_ptr<Pod>& pod);
+
+  // A container's life (container_create.cpp, container_start.cpp, container_stop.cpp).
+  absl::StatusOr<std::string> createContainer(plugins::Operation& op,
+                                              const runtime::v1::CreateContainerRequest& request,
+                                              const std::string& name,
+                                              const std::shared_ptr<Pod>& pod);
+  absl::StatusOr<std::shared_ptr<Container>> recordContainer(
+      const runtime::v1::CreateContainerRequest& request, const std::string& name,
+      const std::shared_ptr<Pod>& pod, const images::Image& image);
+  absl::Status buildContainer(plugins::Operation& op, Container& container,
+                              const runtime::v1::PodSandboxConfig& podConfig,
+                              const images::Image& image);
+  absl::StatusOr<spec::ContainerSpec> makeSpec(Container& container,
+                                               const runtime::v1::PodSandboxConfig& podConfig,
+                                               const images::Image& image);
+  absl::StatusOr<spec::NamespacePaths> namespacePaths(const records::PodRecord& pod,
+                                                      const runtime::v1::ContainerConfig& config);
+  absl::Status mountRootfs(plugins::Operation& op, Container& container);
+  absl::Status start(plugins::Operation& op, Container& container);
+  absl::Status stop(plugins::Operation& op, Container& container);
+  absl::Status removeContainer(plugins::Operation& op, const std::shared_ptr<Container>& container);
+  absl::Status releaseContainer(plugins::Operation& op, Container& container);
+  // Learns a running container's exit from its runtime, when no event has told it.
+  absl::Status collectExit(plugins::Operation& op, Container& container);
+  absl::Status recordExit(Container& container, const plugins::ContainerStatus& status);
+
+  // Statuses (status.cpp).
+  runtime::v1::PodSandboxStatus statusOf(const Pod& pod) const;
+  runtime::v1::ContainerStatus statusOf(const Container& container) const;
+
+  // Stats (stats.cpp).
+  std::vector<runtime::v1::ContainerStats> statsOf(
+      const std::vector<std::shared_ptr<Container>>& containers, const plugins::Operation& op);
+  runtime::v1::ContainerStats toStats(Container& container, const plugins::Stats* stats,
+                                      const plugins::Operation& op);
+  absl::StatusOr<runtime::v1::PodSandboxStats> statsOf(Pod& pod, const plugins::Operation& op);
+
+  // Events (events.cpp).
+  void eventLoop();
+  void handle(const plugins::Event& event);
+  void handleExit(const plugins::Event& event);
+  void handlePodLost(const plugins::Event& event);
+
+  // Recovery (recovery.cpp).
+  absl::Status loadRecords();
+  void recoverPod(const std::shared_ptr<Pod>& pod);
+  void adoptStatuses(Pod& pod, const std::vector<plugins::ContainerStatus>& statuses);
+  void endContainersOf(Pod& pod, const std::string& reason, const std::string& message);
+  void retryLoop();
+
+  const Settings settings_;
+  plugins::Registry& registry_;
+  images::ImageService& images_;
+  store::Store& store_;
+  const common::HostFacts host_;
+  const std::string bootId_;
+
+  mutable std::shared_mutex mapsMutex_;
+  std::map<std::string, std::shared_ptr<Pod>> pods_;
+  std::map<std::string, std::shared_ptr<Container>> containers_;
+  std::map<std::string, std::string> podNames_;        // "namespace/name/uid/attempt" → id
+  std::map<std::string, std::string> containerNames_;  // "pod id/name/attempt" → id
+
+  Workers workers_;
+  Operations operations_{workers_};
+
+  std::mutex eventsMutex_;
+  std::condition_variable eventsWake_;
+  std::deque<plugins::Event> events_;
+  bool stopping_ = false;
+  std::thread eventThread_;
+
+  // Pods whose undo failed: tried again until nothing of them is left.
+  std::condition_variable retryWake_;
+  std::vector<std::shared_ptr<Pod>> leftovers_;
+  std::thread retryThread_;
+};
+
+}  // namespace berth::engine

@@ -1,0 +1,120 @@
+// What plugins tell of their own accord.
+#include "berth/support/clock.hpp"
+#include "berth/support/status.hpp"
+#include "common/log.hpp"
+#include "engine/engine.hpp"
+
+namespace berth::engine {
+
+namespace v1 = runtime::v1;
+using support::strCat;
+
+namespace {
+
+constexpr int kKilledExitCode = 137;
+constexpr std::chrono::seconds kAskTime{10};
+
+std::string exitReason(int exitCode, bool oomKilled) {
+  if (oomKilled) return "OOMKilled";
+  return exitCode == 0 ? "Completed" : "Error";
+}
+
+}  // namespace
+
+void Engine::deliver(plugins::Event event) {
+  {
+    std::lock_guard lock(eventsMutex_);
+    events_.push_back(std::move(event));
+  }
+  eventsWake_.notify_one();
+}
+
+void Engine::eventLoop() {
+  std::unique_lock lock(eventsMutex_);
+  for (;;) {
+    eventsWake_.wait(lock, [this] { return stopping_ || !events_.empty(); });
+    if (events_.empty()) return;  // stopping, and all is handled
+    const plugins::Event event = std::move(events_.front());
+    events_.pop_front();
+    lock.unlock();
+    handle(event);
+    lock.lock();
+  }
+}
+
+void Engine::handle(const plugins::Event& event) {
+  switch (event.kind) {
+    case BERTH_EVENT_CONTAINER_EXITED:
+      return handleExit(event);
+    case BERTH_EVENT_CONTAINER_OOM:
+      common::logWarning("the kernel's OOM killer ended a process of a container",
+                         {{"pod", event.pod}, {"container", event.container}});
+      return;
+    case BERTH_EVENT_POD_LOST:
+      return handlePodLost(event);
+    default:
+      return;  // an event of a later ABI, or one nobody waits for
+  }
+}
+
+void Engine::handleExit(const plugins::Event& event) {
+  auto container = findContainer(event.container);
+  if (!container.ok()) return;  // removed meanwhile
+  plugins::ContainerStatus status;
+  status.id = event.container;
+  status.state = BERTH_CONTAINER_EXITED;
+  status.exitCode = event.exitCode;
+  status.finishedAt = event.timestamp;
+  status.oomKilled = (event.flags & BERTH_EVENT_OOM_KILLED) != 0;
+  if (absl::Status recorded = recordExit(**container, status); !recorded.ok()) {
+    common::logError("a container's exit could not be recorded",
+                     {{"container", event.container}, {"error", recorded.ToString()}});
+  }
+}
+
+absl::Status Engine::recordExit(Container& container, const plugins::ContainerStatus& status) {
+  if (container.state() == v1::CONTAINER_EXITED) return absl::OkStatus();  // told twice
+  return container.change([&](records::ContainerRecord& r) {
+    r.set_state(v1::CONTAINER_EXITED);
+    r.set_exit_code(status.exitCode);
+    if (status.startedAt != 0) r.set_started_at(status.startedAt);
+    r.set_finished_at(status.finishedAt != 0 ? status.finishedAt : support::nowNanoseconds());
+    r.set_reason(exitReason(status.exitCode, status.oomKilled));
+    r.set_pid(0);
+  });
+}
+
+absl::Status Engine::collectExit(plugins::Operation& op, Container& container) {
+  if (container.state() != v1::CONTAINER_RUNNING) return absl::OkStatus();
+  BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(container.pod()));
+  auto status = runtime->waitContainer(op, container.pod().id(), container.id());
+  if (status.ok()) return recordExit(container, *status);
+  if (!absl::IsNotFound(status.status())) return status.status();
+  // Its runtime knows nothing of it any more: it ran, and it does not.
+  plugins::ContainerStatus gone;
+  gone.exitCode = kKilledExitCode;
+  return recordExit(container, gone);
+}
+
+void Engine::handlePodLost(const plugins::Event& event) {
+  auto pod = findPod(event.pod);
+  if (!pod.ok() || (*pod)->state() == records::POD_STOPPED) return;
+  common::logWarning("a pod's isolation ended by itself",
+                     {{"pod", event.pod}, {"reason", event.message}});
+  if (absl::Status kept = (*pod)->change([](records::PodRecord& r) { r.set_lost(true); });
+      !kept.ok()) {
+    common::logError("a pod's loss could not be recorded",
+                     {{"pod", event.pod}, {"error", kept.ToString()}});
+  }
+  // Asking the runtime blocks: other pods' events go on meanwhile.
+  workers_.post([this, lost = *pod, message = event.message] {
+    plugins::Operation op(strCat("collect the exits of ", lost->id()),
+                          Deadline::clock::now() + kAskTime);
+    for (const auto& container : containersOf(lost->id())) {
+      if (collectExit(op, *container).ok()) continue;
+      endContainersOf(*lost, "Error", message);
+    }
+  });
+}
+
+}  // namespace berth::engine

@@ -1,0 +1,71 @@
+#include "engine/operations.hpp"
+
+#include "berth/support/status.hpp"
+
+namespace berth::engine {
+
+using support::strCat;
+
+namespace {
+
+// How long an operation waits for a retry after its caller has given up. The kubelet repeats a
+// failed call after its back-off of some ten seconds.
+constexpr std::chrono::seconds kGrace{60};
+// The answer must be on its way before the client stops listening.
+constexpr std::chrono::milliseconds kAnswerMargin{100};
+
+}  // namespace
+
+Deadline withGrace(Deadline deadline) {
+  return deadline > Deadline::max() - kGrace ? Deadline::max() : deadline + kGrace;
+}
+
+absl::StatusOr<std::string> Operations::run(const std::string& key, const std::string& name,
+                                            Deadline deadline, Work work) {
+  std::shared_ptr<Flight> flight;
+  {
+    std::lock_guard lock(mutex_);
+    std::shared_ptr<Flight>& slot = flights_[key];
+    if (slot == nullptr) {
+      slot = std::make_shared<Flight>(name, withGrace(deadline));
+      workers_.post([this, key, started = slot, work = std::move(work)]() mutable {
+        absl::StatusOr<std::string> result = work(started->operation);
+        work = nullptr;
+        {
+          // Gone before the answer, so that who hears it and asks again starts anew.
+          std::lock_guard ended(mutex_);
+          flights_.erase(key);
+        }
+        started->promise.set_value(std::move(result));
+      });
+    }
+    flight = slot;
+  }
+  if (deadline == Deadline::max()) return flight->result.get();
+  if (flight->result.wait_until(deadline - kAnswerMargin) == std::future_status::ready) {
+    return flight->result.get();
+  }
+  const auto age = std::chrono::duration_cast<std::chrono::milliseconds>(Deadline::clock::now() -
+                                                                         flight->operation.begun());
+  return absl::DeadlineExceededError(strCat(name, ": not done after ", age.count(),
+                                            " ms; stage: ", flight->operation.stage(),
+                                            "; it goes on, and repeating the call joins it"));
+}
+
+std::vector<Operations::Running> Operations::list() const {
+  std::lock_guard lock(mutex_);
+  std::vector<Running> running;
+  for (const auto& [key, flight] : flights_) {
+    running.push_back({flight->operation.name(), flight->operation.stage(),
+                       std::chrono::duration_cast<std::chrono::milliseconds>(
+                           Deadline::clock::now() - flight->operation.begun())});
+  }
+  return running;
+}
+
+void Operations::cancelAll() {
+  std::lock_guard lock(mutex_);
+  for (const auto& [key, flight] : flights_) flight->operation.cancel();
+}
+
+}  // namespace berth::engine

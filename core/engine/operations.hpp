@@ -1,0 +1,60 @@
+// The work that is under way, and how a repeated request joins it.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <future>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include <absl/status/statusor.h>
+
+#include "engine/workers.hpp"
+#include "plugins/operation.hpp"
+
+namespace berth::engine {
+
+using Deadline = plugins::Operation::Clock::time_point;
+
+// Runs operations apart from the calls that ask for them. A caller waits until its own deadline and
+// then hears which stage the operation is in; the operation goes on for a grace period, in which a
+// repeated call joins it, and is then cancelled and rolled back by its own undo. Thread-safe.
+class Operations {
+ public:
+  using Work = std::function<absl::StatusOr<std::string>(plugins::Operation&)>;
+
+  explicit Operations(Workers& workers) : workers_(workers) {}
+
+  // Runs `work` unless an operation with the same key is running, whose result is then shared.
+  // `name` is for people. `work` must own what it captures: it may outlive the call.
+  absl::StatusOr<std::string> run(const std::string& key, const std::string& name,
+                                  Deadline deadline, Work work);
+
+  struct Running {
+    std::string name;
+    std::string stage;
+    std::chrono::milliseconds age;
+  };
+  std::vector<Running> list() const;
+  void cancelAll();
+
+ private:
+  struct Flight {
+    Flight(const std::string& name, Deadline deadline) : operation(name, deadline) {}
+    plugins::Operation operation;
+    std::promise<absl::StatusOr<std::string>> promise;
+    std::shared_future<absl::StatusOr<std::string>> result = promise.get_future().share();
+  };
+
+  Workers& workers_;
+  mutable std::mutex mutex_;
+  std::map<std::string, std::shared_ptr<Flight>> flights_;
+};
+
+// For an operation whose deadline is given by the caller's; INFINITE stays so.
+Deadline withGrace(Deadline deadline);
+
+}  // namespace berth::engine

@@ -1,0 +1,182 @@
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <sys/stat.h>
+#include <system_error>
+
+#include "berth/support/status.hpp"
+#include "engine/spec/mounts.hpp"
+#include "engine/spec/text.hpp"
+
+namespace berth::spec {
+namespace {
+
+using runtime::v1::Mount;
+
+constexpr std::array<std::string_view, 10> kMountOptions = {
+    "exec",  "noexec",   "suid",    "nosuid",     "dev",
+    "nodev", "relatime", "noatime", "nodiratime", "nosymfollow"};
+
+std::string describe(const Mount& mount) {
+  return support::strCat("mount of ", mount.host_path(), " on ", mount.container_path());
+}
+
+absl::Status invalid(const Mount& mount, std::string_view problem) {
+  return absl::InvalidArgumentError(support::strCat(describe(mount), ": ", problem));
+}
+
+absl::Status checkPaths(const Mount& mount) {
+  BERTH_RETURN_IF_ERROR(checkText(mount.container_path(), "container_path of a mount"));
+  BERTH_RETURN_IF_ERROR(checkText(mount.host_path(), "host_path of a mount"));
+  if (!mount.container_path().starts_with('/'))
+    return invalid(mount, "container_path must be absolute");
+  if (cleanPath(mount.container_path()) == "/")
+    return invalid(mount, "container_path must not be the root itself");
+  if (mount.host_path().empty())
+    return invalid(mount, mount.image().image().empty()
+                              ? "host_path is empty"
+                              : "the image to be mounted has not been made available");
+  if (!mount.host_path().starts_with('/')) return invalid(mount, "host_path must be absolute");
+  return absl::OkStatus();
+}
+
+struct Source {
+  std::string path;
+  bool missing = false;
+};
+
+// Follows links now, so that what is checked is what will be mounted.
+absl::StatusOr<Source> resolveSource(const Mount& mount) {
+  const std::unique_ptr<char, decltype(&std::free)> real(
+      ::realpath(mount.host_path().c_str(), nullptr), &std::free);
+  if (real) return Source{.path = real.get()};
+  if (errno != ENOENT)
+    return support::errnoStatus(errno,
+                                support::strCat(describe(mount), ": resolve ", mount.host_path()));
+  std::error_code error;
+  const std::filesystem::path path = std::filesystem::weakly_canonical(mount.host_path(), error);
+  if (error)
+    return support::errnoStatus(error.value(),
+                                support::strCat(describe(mount), ": resolve ", mount.host_path()));
+  // A link to nowhere cannot be made a directory.
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) == 0)
+    return invalid(mount, support::strCat(path.string(), " is a symbolic link to nowhere"));
+  return Source{.path = cleanPath(path.string()), .missing = true};
+}
+
+// The nearest part of the path that exists: what is made below it will lie on the same mount.
+std::string existingPart(std::string path) {
+  std::error_code error;
+  while (path != "/" && !std::filesystem::exists(path, error))
+    path = std::filesystem::path(path).parent_path().string();
+  return path;
+}
+
+absl::StatusOr<std::string> propagation(const Mount& mount, const Source& source,
+                                        const MountInput& input, MountPlan& plan) {
+  switch (mount.propagation()) {
+    case runtime::v1::PROPAGATION_PRIVATE:
+      return std::string("rprivate");
+    case runtime::v1::PROPAGATION_HOST_TO_CONTAINER:
+    case runtime::v1::PROPAGATION_BIDIRECTIONAL:
+      break;
+    default:
+      return invalid(mount, support::strCat("propagation ", static_cast<int>(mount.propagation()),
+                                            " is unknown"));
+  }
+  BERTH_ASSIGN_OR_RETURN(const MountTable table, input.mountTable());
+  const MountEntry* entry = table.covering(existingPart(source.path));
+  const std::string point = entry != nullptr ? entry->point : "/";
+  if (mount.propagation() == runtime::v1::PROPAGATION_BIDIRECTIONAL) {
+    if (entry == nullptr || !entry->shared)
+      return absl::FailedPreconditionError(support::strCat(
+          "path \"", source.path, "\" is mounted on \"", point,
+          "\" but it is not a shared mount, which bidirectional propagation needs"));
+    plan.rootfsPropagation = "rshared";
+    return std::string("rshared");
+  }
+  if (entry == nullptr || (!entry->shared && !entry->slave))
+    return absl::FailedPreconditionError(support::strCat(
+        "path \"", source.path, "\" is mounted on \"", point,
+        "\" but it is not a shared or slave mount, which propagation from the host needs"));
+  if (plan.rootfsPropagation.empty()) plan.rootfsPropagation = "rslave";
+  return std::string("rslave");
+}
+
+// "rw", "ro" or "rro".
+absl::StatusOr<std::string> access(const Mount& mount, const MountInput& input) {
+  const bool readOnly = mount.readonly() || !mount.image().image().empty();
+  if (!mount.recursive_read_only()) return std::string(readOnly ? "ro" : "rw");
+  if (!readOnly) return invalid(mount, "recursive_read_only contradicts readonly being false");
+  if (mount.propagation() != runtime::v1::PROPAGATION_PRIVATE)
+    return invalid(mount, support::strCat("recursive_read_only needs private propagation, not ",
+                                          runtime::v1::MountPropagation_Name(mount.propagation())));
+  // The kubelet looks for the word before the colon.
+  if (!input.features.recursiveReadOnly)
+    return absl::FailedPreconditionError(
+        support::strCat("RROUnsupported: ", describe(mount),
+                        ": this runtime handler has no recursive read-only mounts"));
+  return std::string("rro");
+}
+
+boost::json::array mappings(
+    const google::protobuf::RepeatedPtrField<runtime::v1::IDMapping>& list) {
+  boost::json::array array;
+  for (const runtime::v1::IDMapping& mapping : list)
+    array.push_back({{"containerID", mapping.container_id()},
+                     {"hostID", mapping.host_id()},
+                     {"size", mapping.length()}});
+  return array;
+}
+
+absl::Status addMappings(const Mount& mount, const MountInput& input, boost::json::object& json) {
+  if (mount.uidmappings().empty() && mount.gidmappings().empty()) return absl::OkStatus();
+  if (mount.uidmappings().empty() || mount.gidmappings().empty())
+    return invalid(mount, "uidMappings and gidMappings must be given together");
+  for (const auto* list : {&mount.uidmappings(), &mount.gidmappings()})
+    for (const runtime::v1::IDMapping& mapping : *list)
+      if (mapping.length() == 0) return invalid(mount, "a mapping has the length 0");
+  if (!input.features.idmappedMounts)
+    return absl::FailedPreconditionError(
+        support::strCat(describe(mount), ": this runtime handler has no ID-mapped mounts"));
+  json["uidMappings"] = mappings(mount.uidmappings());
+  json["gidMappings"] = mappings(mount.gidmappings());
+  return absl::OkStatus();
+}
+
+absl::Status addOptions(const Mount& mount, boost::json::array& options) {
+  for (const std::string& option : mount.mount_options()) {
+    if (std::find(kMountOptions.begin(), kMountOptions.end(), option) == kMountOptions.end())
+      return invalid(mount, support::strCat("the mount option \"", option, "\" is not supported"));
+    options.emplace_back(option);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status addBindMount(const Mount& mount, const MountInput& input, MountPlan& plan) {
+  BERTH_RETURN_IF_ERROR(checkPaths(mount));
+  BERTH_ASSIGN_OR_RETURN(const std::string mode, access(mount, input));
+  BERTH_ASSIGN_OR_RETURN(const Source source, resolveSource(mount));
+  BERTH_ASSIGN_OR_RETURN(const std::string spread, propagation(mount, source, input, plan));
+
+  boost::json::array options = {"rbind", spread, mode};
+  BERTH_RETURN_IF_ERROR(addOptions(mount, options));
+  boost::json::object json{{"destination", cleanPath(mount.container_path())},
+                           {"type", "bind"},
+                           {"source", source.path},
+                           {"options", std::move(options)}};
+  BERTH_RETURN_IF_ERROR(addMappings(mount, input, json));
+
+  if (source.missing) plan.missingDirectories.push_back(source.path);
+  if (mount.selinux_relabel() && !input.mountLabel.empty())
+    plan.relabels.push_back({.path = source.path, .label = input.mountLabel});
+  plan.mounts.emplace_back(std::move(json));
+  return absl::OkStatus();
+}
+
+}  // namespace berth::spec

@@ -1,0 +1,44 @@
+// Which security profiles confine a container: seccomp, AppArmor, SELinux. The functions read
+// profiles and the kernel's lists of them; any thread.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include <absl/status/statusor.h>
+#include <boost/json.hpp>
+
+#include "cri-runtime-v1.pb.h"
+#include "engine/spec/capabilities.hpp"
+#include "engine/spec/types.hpp"
+
+namespace berth::spec {
+
+// linux.seccomp of the OCI runtime specification; nothing when the container runs unconfined, as
+// privileged ones do. `seccomp` of the request decides, else the deprecated seccomp_profile_path,
+// else the configuration. FAILED_PRECONDITION when a profile is asked for and this kernel has no
+// seccomp; NOT_FOUND or INVALID_ARGUMENT for a profile's file.
+absl::StatusOr<std::optional<boost::json::object>> seccompFor(
+    const runtime::v1::LinuxContainerSecurityContext& security, const Defaults& defaults,
+    const common::HostFacts& host, uint64_t capabilities);
+
+// process.apparmorProfile; empty when there is nothing to set. A profile must have been loaded:
+// FAILED_PRECONDITION otherwise.
+absl::StatusOr<std::string> appArmorFor(const runtime::v1::LinuxContainerSecurityContext& security,
+                                        const Defaults& defaults, const common::HostFacts& host,
+                                        Warnings& warnings);
+
+// The labels of a pod. `level` is the pod's own ("s0:c12,c345"), used where the request sets none.
+// Empty labels without SELinux; INVALID_ARGUMENT for an option that is none in any case.
+absl::StatusOr<SeLinuxLabels> podSeLinuxLabels(const runtime::v1::SELinuxOption& options,
+                                               const common::HostFacts& host,
+                                               const std::string& level);
+
+// The labels of a container: the pod's, each part replaced where the container's own options set
+// it; privileged containers run as spc_t, which is not confined.
+absl::StatusOr<SeLinuxLabels> containerSeLinuxLabels(const runtime::v1::SELinuxOption& options,
+                                                     const SeLinuxLabels& pod,
+                                                     const common::HostFacts& host,
+                                                     Privilege privilege);
+
+}  // namespace berth::spec

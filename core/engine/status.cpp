@@ -1,0 +1,204 @@
+// Lists and statuses: answered from memory.
+#include "berth/support/status.hpp"
+
+#include <algorithm>
+
+#include <boost/json.hpp>
+
+#include "berth/support/json.hpp"
+#include "engine/engine.hpp"
+#include "engine/spec/namespaces.hpp"
+#include "engine/spec/stop_signal.hpp"
+
+namespace berth::engine {
+
+namespace v1 = runtime::v1;
+using support::strCat;
+
+namespace {
+
+v1::PodSandboxState podState(const records::PodRecord& record) {
+  return record.state() == records::POD_READY && !record.lost() ? v1::SANDBOX_READY
+                                                                : v1::SANDBOX_NOTREADY;
+}
+
+template <class Map>
+bool matches(const Map& selector, const Map& labels) {
+  return std::all_of(selector.begin(), selector.end(), [&](const auto& wanted) {
+    auto found = labels.find(wanted.first);
+    return found != labels.end() && found->second == wanted.second;
+  });
+}
+
+bool hasPrefix(const std::string& id, const std::string& prefix) {
+  return id.compare(0, prefix.size(), prefix) == 0;
+}
+
+bool matches(const v1::PodSandboxFilter& filter, const records::PodRecord& record) {
+  return hasPrefix(record.id(), filter.id()) &&
+         (!filter.has_state() || filter.state().state() == podState(record)) &&
+         matches(filter.label_selector(), record.config().labels());
+}
+
+bool matches(const v1::ContainerFilter& filter, const records::ContainerRecord& record) {
+  return hasPrefix(record.id(), filter.id()) &&
+         hasPrefix(record.pod_id(), filter.pod_sandbox_id()) &&
+         (!filter.has_state() || filter.state().state() == record.state()) &&
+         matches(filter.label_selector(), record.config().labels());
+}
+
+}  // namespace
+
+std::vector<v1::PodSandbox> Engine::listPodSandboxes(const v1::PodSandboxFilter& filter) const {
+  std::vector<v1::PodSandbox> result;
+  for (const auto& pod : pods()) {
+    pod->peek([&](const records::PodRecord& record) {
+      if (record.state() == records::POD_CREATING || !matches(filter, record)) return;
+      v1::PodSandbox& item = result.emplace_back();
+      item.set_id(record.id());
+      *item.mutable_metadata() = record.config().metadata();
+      item.set_state(podState(record));
+      item.set_created_at(record.created_at());
+      *item.mutable_labels() = record.config().labels();
+      *item.mutable_annotations() = record.config().annotations();
+      item.set_runtime_handler(record.handler());
+    });
+  }
+  return result;
+}
+
+absl::StatusOr<v1::PodSandboxStatus> Engine::podSandboxStatus(const std::string& id) const {
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<Pod> pod, findPod(id));
+  return statusOf(*pod);
+}
+
+v1::PodSandboxStatus Engine::statusOf(const Pod& pod) const {
+  const records::PodRecord record = pod.record();
+  const v1::PodSandboxConfig& config = record.config();
+  v1::PodSandboxStatus status;
+  status.set_id(record.id());
+  *status.mutable_metadata() = config.metadata();
+  status.set_state(podState(record));
+  status.set_created_at(record.created_at());
+  *status.mutable_labels() = config.labels();
+  *status.mutable_annotations() = config.annotations();
+  status.set_runtime_handler(record.handler());
+  v1::NamespaceOption* options = status.mutable_linux()->mutable_namespaces()->mutable_options();
+  *options = config.linux().security_context().namespace_options();
+  for (int i = 0; i < record.network().addresses_size(); ++i) {
+    const std::string& address = record.network().addresses(i);
+    if (i == 0) {
+      status.mutable_network()->set_ip(address);
+    } else {
+      status.mutable_network()->add_additional_ips()->set_ip(address);
+    }
+  }
+  return status;
+}
+
+absl::StatusOr<std::string> Engine::podSandboxInfo(const std::string& id) const {
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<Pod> pod, findPod(id));
+  const records::PodRecord record = pod->record();
+  boost::json::object namespaces;
+  for (const auto& [bit, path] : record.namespaces()) {
+    const char* name = bit == BERTH_NAMESPACE_NETWORK ? "network"
+                       : bit == BERTH_NAMESPACE_IPC   ? "ipc"
+                       : bit == BERTH_NAMESPACE_UTS   ? "uts"
+                       : bit == BERTH_NAMESPACE_PID   ? "pid"
+                                                      : "user";
+    namespaces[name] = path;
+  }
+  auto result = support::parseJson(
+      record.network().result().empty() ? "null" : record.network().result(), "network result");
+  boost::json::object info{{"runtime", record.runtime()},
+                           {"runtimeHandler", record.handler()},
+                           {"directory", podDirectory(record.id())},
+                           {"namespaces", namespaces},
+                           {"state", records::PodState_Name(record.state())},
+                           {"lost", record.lost()},
+                           {"networkResult", result.ok() ? *result : boost::json::value()}};
+  return boost::json::serialize(info);
+}
+
+std::vector<v1::Container> Engine::listContainers(const v1::ContainerFilter& filter) const {
+  std::vector<v1::Container> result;
+  for (const auto& container : containers()) {
+    container->peek([&](const records::ContainerRecord& record) {
+      if (record.creating() || !matches(filter, record)) return;
+      v1::Container& item = result.emplace_back();
+      item.set_id(record.id());
+      item.set_pod_sandbox_id(record.pod_id());
+      *item.mutable_metadata() = record.config().metadata();
+      *item.mutable_image() = record.config().image();
+      item.set_image_ref(record.image_ref());
+      item.set_image_id(record.image_id());
+      item.set_state(record.state());
+      item.set_created_at(record.created_at());
+      *item.mutable_labels() = record.config().labels();
+      *item.mutable_annotations() = record.config().annotations();
+    });
+  }
+  return result;
+}
+
+absl::StatusOr<v1::ContainerStatus> Engine::containerStatus(const std::string& id) const {
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<Container> container, findContainer(id));
+  return statusOf(*container);
+}
+
+std::vector<v1::ContainerStatus> Engine::containerStatusesOf(const std::string& podId) const {
+  std::vector<v1::ContainerStatus> statuses;
+  for (const auto& container : containersOf(podId)) {
+    if (container->peek([](const records::ContainerRecord& r) { return r.creating(); })) continue;
+    statuses.push_back(statusOf(*container));
+  }
+  std::sort(statuses.begin(), statuses.end(),
+            [](const auto& a, const auto& b) { return a.created_at() < b.created_at(); });
+  return statuses;
+}
+
+v1::ContainerStatus Engine::statusOf(const Container& container) const {
+  const records::ContainerRecord record = container.record();
+  const v1::ContainerConfig& config = record.config();
+  v1::ContainerStatus status;
+  status.set_id(record.id());
+  *status.mutable_metadata() = config.metadata();
+  status.set_state(record.state());
+  status.set_created_at(record.created_at());
+  if (record.state() != v1::CONTAINER_CREATED) status.set_started_at(record.started_at());
+  if (record.state() == v1::CONTAINER_EXITED) {
+    status.set_finished_at(record.finished_at());
+    status.set_exit_code(record.exit_code());
+    status.set_reason(record.reason());
+    status.set_message(record.message());
+  }
+  *status.mutable_image() = config.image();
+  status.set_image_ref(record.image_ref());
+  status.set_image_id(record.image_id());
+  *status.mutable_labels() = config.labels();
+  *status.mutable_annotations() = config.annotations();
+  *status.mutable_mounts() = config.mounts();
+  status.set_log_path(record.log_path());
+  *status.mutable_resources()->mutable_linux() = record.resources();
+  *status.mutable_user()->mutable_linux() = record.user();
+  status.set_stop_signal(spec::criSignal(record.stop_signal()));
+  return status;
+}
+
+absl::StatusOr<std::string> Engine::containerInfo(const std::string& id) const {
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<Container> container, findContainer(id));
+  const records::ContainerRecord record = container->record();
+  auto process = support::parseJson(record.process().empty() ? "null" : record.process(),
+                                    "the container's process");
+  boost::json::object info{
+      {"sandboxID", record.pod_id()},
+      {"pid", record.pid()},
+      {"snapshotter", record.snapshotter()},
+      {"snapshotKey", record.id()},
+      {"directory", containerDirectory(record.id())},
+      {"runtimeSpec",
+       boost::json::object{{"process", process.ok() ? *process : boost::json::value()}}}};
+  return boost::json::serialize(info);
+}
+
+}  // namespace berth::engine

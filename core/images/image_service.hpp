@@ -1,0 +1,91 @@
+// The images of this node: pulled, unpacked, found, removed.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+
+#include "common/image_config.hpp"
+#include "plugins/operation.hpp"
+#include "plugins/registry.hpp"
+#include "store/store.hpp"
+
+namespace berth::images {
+
+// A whole image; immutable. Names change by a new object taking its place.
+struct Image {
+  std::string id;                        // "sha256:…", digest of the config blob
+  std::string manifestDigest;            // of the platform's manifest
+  std::vector<std::string> repoTags;     // "registry.example/app:1.0"
+  std::vector<std::string> repoDigests;  // "registry.example/app@sha256:…"
+  uint64_t size = 0;                     // bytes of manifest, config and layers as transferred
+  common::ImageConfig config;
+  std::vector<plugins::Layer> layers;    // lowest first
+  bool pinned = false;
+};
+
+struct Options {
+  std::vector<std::string> sources;     // instances, in the order they are asked
+  std::string snapshotter;              // instance that images are unpacked for by default
+  std::string platform;                 // "linux/arm64/v8"; empty: the host's
+  unsigned concurrentDownloads = 6;
+  unsigned concurrentUnpacks = 0;       // 0: number of CPUs
+  uint64_t maxLayerBytes = 64ull << 30; // uncompressed, a bound against bombs
+  uint64_t maxManifestBytes = 4u << 20;
+};
+
+// Thread-safe. Calls that pull, unpack or remove block; find and list answer from memory.
+class ImageService {
+ public:
+  // Loads the records; one that is damaged is set aside and reported through `report`. `registry`
+  // (started) and `store` must outlive the service.
+  static absl::StatusOr<std::unique_ptr<ImageService>> open(
+      Options options, plugins::Registry& registry, store::Store& store,
+      const std::function<void(std::string_view message)>& report);
+  virtual ~ImageService() = default;
+
+  // Pulls what `reference` names (as users write it: "busybox", "app:1.0", "app@sha256:…") and
+  // unpacks it for `snapshotter` (empty: the default). Pulls of the same content share one
+  // download and one unpack for each layer. When it returns, the image is durable and visible;
+  // when it fails, nothing of this pull is visible and what no other image needs is gone.
+  // `credentials` may be null. Error codes as image_source.h says; INVALID_ARGUMENT for a
+  // reference, manifest, config or layer that is malformed.
+  virtual absl::StatusOr<std::shared_ptr<const Image>> pull(
+      const plugins::Operation& op, std::string_view reference,
+      const plugins::Credentials* credentials, const std::string& snapshotter) = 0;
+
+  // Makes sure that all layers of a known image are there for `snapshotter`, fetching them again
+  // where they are not (another snapshotter, damage). Nothing to do is the usual, fast case.
+  virtual absl::Status ensureUnpacked(const plugins::Operation& op, const Image& image,
+                                      const std::string& snapshotter,
+                                      const plugins::Credentials* credentials) = 0;
+
+  // By id ("sha256:…", hexadecimal digits, or a unique prefix of at least 7 of them), by tag or by
+  // digest reference, names completed as in pull. NOT_FOUND.
+  virtual absl::StatusOr<std::shared_ptr<const Image>> find(std::string_view reference) const = 0;
+  virtual std::vector<std::shared_ptr<const Image>> list() const = 0;
+
+  // Removes one name, or with an id the image and all its names. An image without names goes; its
+  // layers go as soon as no image and no snapshot uses them. NOT_FOUND is success (CRI RemoveImage).
+  virtual absl::Status remove(const plugins::Operation& op, std::string_view reference) = 0;
+  // Frees layers that nothing uses any more: called after containers are removed. Never holds up
+  // pulls or finds.
+  virtual void collectGarbage() = 0;
+
+  struct FilesystemUsage {
+    std::string path;
+    uint64_t bytes = 0;
+    uint64_t inodes = 0;
+  };
+  // Of every snapshotter that the configuration names.
+  virtual absl::StatusOr<std::vector<FilesystemUsage>> filesystems(
+      const plugins::Operation& op) = 0;
+};
+
+}  // namespace berth::images

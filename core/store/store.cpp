@@ -1,0 +1,270 @@
+#include "store/store.hpp"
+
+#include <chrono>
+#include <cstdio>
+
+#include <sqlite3.h>
+
+#include "berth/support/clock.hpp"
+#include "berth/support/status.hpp"
+
+namespace berth::store {
+
+using support::strCat;
+
+namespace {
+
+constexpr size_t kChangesPerCheckpoint = 2000;
+
+constexpr const char* kSchema =
+    "CREATE TABLE IF NOT EXISTS records("
+    "  kind TEXT NOT NULL, id TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY(kind, id)"
+    ") WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS damaged("
+    "  kind TEXT NOT NULL, id TEXT NOT NULL, value BLOB NOT NULL, reason TEXT NOT NULL,"
+    "  time INTEGER NOT NULL);";
+
+void bindText(sqlite3_stmt* statement, int index, std::string_view text) {
+  sqlite3_bind_text(statement, index, text.data(), static_cast<int>(text.size()), SQLITE_STATIC);
+}
+
+void bindBlob(sqlite3_stmt* statement, int index, std::string_view bytes) {
+  // A null pointer would bind NULL.
+  sqlite3_bind_blob(statement, index, bytes.empty() ? "" : bytes.data(),
+                    static_cast<int>(bytes.size()), SQLITE_STATIC);
+}
+
+std::string column(sqlite3_stmt* statement, int index) {
+  const void* data = sqlite3_column_blob(statement, index);
+  const int size = sqlite3_column_bytes(statement, index);
+  return data == nullptr ? std::string()
+                         : std::string(static_cast<const char*>(data), static_cast<size_t>(size));
+}
+
+// Makes a prepared statement ready for its next use however the current one ends.
+class Use {
+ public:
+  explicit Use(sqlite3_stmt* statement) : statement_(statement) {}
+  ~Use() {
+    sqlite3_reset(statement_);
+    sqlite3_clear_bindings(statement_);
+  }
+  Use(const Use&) = delete;
+  Use& operator=(const Use&) = delete;
+
+ private:
+  sqlite3_stmt* statement_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Store>> Store::open(const std::string& path, std::string& setAside) {
+  setAside.clear();
+  std::unique_ptr<Store> store(new Store());
+  absl::Status status = store->initialise(path);
+  if (status.code() == absl::StatusCode::kDataLoss) {
+    store.reset(new Store());
+    setAside = strCat(path, ".damaged-", support::nowNanoseconds());
+    for (const char* suffix : {"", "-wal", "-shm"}) {
+      const std::string from = strCat(path, suffix);
+      const std::string to = strCat(setAside, suffix);
+      if (std::rename(from.c_str(), to.c_str()) != 0 && errno != ENOENT) {
+        return support::errnoStatus(errno, strCat("set the damaged database aside as ", to));
+      }
+    }
+    status = store->initialise(path);
+  }
+  if (!status.ok()) return status;
+  return store;
+}
+
+absl::Status Store::initialise(const std::string& path) {
+  path_ = path;
+  const int result =
+      sqlite3_open_v2(path.c_str(), &database_,
+                      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
+  if (result != SQLITE_OK) return failure(strCat("open the database ", path));
+  sqlite3_busy_timeout(database_, 5000);
+  BERTH_RETURN_IF_ERROR(execute("PRAGMA journal_mode=WAL"));
+  BERTH_RETURN_IF_ERROR(execute("PRAGMA synchronous=NORMAL"));
+  // The checkpoint is what syncs: the thread does it, never a writer.
+  BERTH_RETURN_IF_ERROR(execute("PRAGMA wal_autocheckpoint=0"));
+  BERTH_RETURN_IF_ERROR(execute("PRAGMA cache_size=-512"));
+  BERTH_RETURN_IF_ERROR(execute(kSchema));
+  BERTH_RETURN_IF_ERROR(prepare("REPLACE INTO records VALUES(?1, ?2, ?3)", &put_));
+  BERTH_RETURN_IF_ERROR(prepare("DELETE FROM records WHERE kind = ?1 AND id = ?2", &erase_));
+  BERTH_RETURN_IF_ERROR(prepare("SELECT value FROM records WHERE kind = ?1 AND id = ?2", &get_));
+  BERTH_RETURN_IF_ERROR(
+      prepare("SELECT id, value FROM records WHERE kind = ?1 ORDER BY id", &list_));
+  BERTH_RETURN_IF_ERROR(
+      prepare("INSERT INTO damaged SELECT kind, id, value, ?3, ?4 FROM records"
+              " WHERE kind = ?1 AND id = ?2",
+              &setAside_));
+  BERTH_RETURN_IF_ERROR(
+      prepare("SELECT kind, id, reason FROM damaged ORDER BY time, id", &damaged_));
+  checkpointer_ = std::thread([this] { checkpointLoop(); });
+  return absl::OkStatus();
+}
+
+Store::~Store() {
+  if (checkpointer_.joinable()) {
+    {
+      std::lock_guard lock(threadMutex_);
+      stopping_ = true;
+    }
+    wake_.notify_all();
+    checkpointer_.join();
+  }
+  for (sqlite3_stmt* statement : {put_, erase_, get_, list_, setAside_, damaged_}) {
+    sqlite3_finalize(statement);
+  }
+  sqlite3_close(database_);
+}
+
+absl::Status Store::failure(std::string_view doing) const {
+  const int code = database_ == nullptr ? SQLITE_NOMEM : sqlite3_errcode(database_);
+  const std::string message =
+      strCat(doing, ": ", database_ == nullptr ? "out of memory" : sqlite3_errmsg(database_));
+  switch (code) {
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      return absl::DataLossError(message);
+    case SQLITE_FULL:
+      return absl::ResourceExhaustedError(message);
+    case SQLITE_NOMEM:
+      return absl::ResourceExhaustedError(message);
+    case SQLITE_BUSY:
+      return absl::UnavailableError(strCat(message, "; does another berthd run?"));
+    case SQLITE_CANTOPEN:
+    case SQLITE_READONLY:
+    case SQLITE_PERM:
+      return absl::FailedPreconditionError(message);
+    default:
+      return absl::InternalError(message);
+  }
+}
+
+absl::Status Store::execute(const char* sql) {
+  if (sqlite3_exec(database_, sql, nullptr, nullptr, nullptr) != SQLITE_OK) {
+    return failure(strCat("prepare the database ", path_));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Store::prepare(const char* sql, sqlite3_stmt** statement) {
+  if (sqlite3_prepare_v3(database_, sql, -1, SQLITE_PREPARE_PERSISTENT, statement, nullptr) !=
+      SQLITE_OK) {
+    return failure(strCat("prepare the database ", path_));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Store::put(std::string_view kind, std::string_view id, std::string_view value) {
+  {
+    std::lock_guard lock(mutex_);
+    Use use(put_);
+    bindText(put_, 1, kind);
+    bindText(put_, 2, id);
+    bindBlob(put_, 3, value);
+    if (sqlite3_step(put_) != SQLITE_DONE) return failure(strCat("write the ", kind, " ", id));
+  }
+  std::lock_guard lock(threadMutex_);
+  if (++changes_ == kChangesPerCheckpoint) wake_.notify_all();
+  return absl::OkStatus();
+}
+
+absl::Status Store::erase(std::string_view kind, std::string_view id) {
+  std::lock_guard lock(mutex_);
+  Use use(erase_);
+  bindText(erase_, 1, kind);
+  bindText(erase_, 2, id);
+  if (sqlite3_step(erase_) != SQLITE_DONE) return failure(strCat("erase the ", kind, " ", id));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> Store::get(std::string_view kind, std::string_view id) {
+  std::lock_guard lock(mutex_);
+  Use use(get_);
+  bindText(get_, 1, kind);
+  bindText(get_, 2, id);
+  switch (sqlite3_step(get_)) {
+    case SQLITE_ROW:
+      return column(get_, 0);
+    case SQLITE_DONE:
+      return absl::NotFoundError(strCat("no ", kind, " ", id, " is recorded"));
+    default:
+      return failure(strCat("read the ", kind, " ", id));
+  }
+}
+
+absl::StatusOr<std::vector<Entry>> Store::list(std::string_view kind) {
+  std::lock_guard lock(mutex_);
+  Use use(list_);
+  bindText(list_, 1, kind);
+  std::vector<Entry> entries;
+  int result = SQLITE_OK;
+  while ((result = sqlite3_step(list_)) == SQLITE_ROW) {
+    entries.push_back({column(list_, 0), column(list_, 1)});
+  }
+  if (result != SQLITE_DONE) return failure(strCat("list the records of kind ", kind));
+  return entries;
+}
+
+absl::Status Store::setAside(std::string_view kind, std::string_view id, std::string_view reason) {
+  {
+    std::lock_guard lock(mutex_);
+    Use use(setAside_);
+    bindText(setAside_, 1, kind);
+    bindText(setAside_, 2, id);
+    bindText(setAside_, 3, reason);
+    sqlite3_bind_int64(setAside_, 4, support::nowNanoseconds());
+    if (sqlite3_step(setAside_) != SQLITE_DONE) {
+      return failure(strCat("set the ", kind, " ", id, " aside"));
+    }
+  }
+  return erase(kind, id);
+}
+
+absl::StatusOr<std::vector<Damaged>> Store::damaged() {
+  std::lock_guard lock(mutex_);
+  Use use(damaged_);
+  std::vector<Damaged> entries;
+  int result = SQLITE_OK;
+  while ((result = sqlite3_step(damaged_)) == SQLITE_ROW) {
+    entries.push_back({column(damaged_, 0), column(damaged_, 1), column(damaged_, 2)});
+  }
+  if (result != SQLITE_DONE) return failure("list the damaged records");
+  return entries;
+}
+
+absl::Status Store::sync() {
+  // A passive checkpoint syncs the log before it copies pages (SQLite documentation, "PRAGMA
+  // synchronous", NORMAL), so everything committed before it is durable after it.
+  std::lock_guard lock(mutex_);
+  if (sqlite3_wal_checkpoint_v2(database_, nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr) !=
+      SQLITE_OK) {
+    return failure(strCat("sync the database ", path_));
+  }
+  return absl::OkStatus();
+}
+
+void Store::checkpointLoop() {
+  sqlite3* connection = nullptr;
+  if (sqlite3_open_v2(path_.c_str(), &connection, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
+                      nullptr) != SQLITE_OK) {
+    sqlite3_close(connection);
+    return;  // the log grows until sync() or the next start
+  }
+  std::unique_lock lock(threadMutex_);
+  while (!stopping_) {
+    wake_.wait(lock, [this] { return stopping_ || changes_ >= kChangesPerCheckpoint; });
+    changes_ = 0;
+    lock.unlock();
+    sqlite3_wal_checkpoint_v2(connection, nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+    lock.lock();
+  }
+  lock.unlock();
+  sqlite3_close(connection);
+}
+
+}  // namespace berth::store
