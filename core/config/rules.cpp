@@ -51,7 +51,7 @@ bool isEnvironmentEntry(std::string_view entry) {
 }
 
 Rule orEmpty(Rule rule) {
-  return {.expects = strCat("empty or ", rule.expects),
+  return {.expects = strCat("an empty string or ", rule.expects),
           .accepts = [accepts = std::move(rule.accepts)](std::string_view text) {
             return text.empty() || accepts(text);
           }};
@@ -110,8 +110,8 @@ Rule permissionBits() {
 }
 
 Rule platformOrEmpty() {
-  return orEmpty({.expects = "os/architecture or os/architecture/variant, such as \"linux/amd64\"",
-                  .accepts = isPlatform});
+  return orEmpty(
+      {.expects = "os/architecture[/variant], such as \"linux/amd64\"", .accepts = isPlatform});
 }
 
 Rule pluginName() {
@@ -157,7 +157,7 @@ Rule ulimits() {
 }
 
 Rule environment() {
-  return listOf({.expects = "NAME=value", .accepts = isEnvironmentEntry});
+  return listOf({.expects = "an entry NAME=value", .accepts = isEnvironmentEntry});
 }
 
 }  // namespace berth::config

@@ -13,19 +13,23 @@ using support::strCat;
 
 constexpr size_t kLineWidth = 98;
 
+// Wrapped into lines that begin with "#".
 std::string comment(std::string_view text) {
   std::string result;
-  std::string line = "#";
+  size_t width = 0;
   while (!text.empty()) {
-    const size_t space = std::min(text.find(' '), text.size());
-    if (line.size() + 1 + space > kLineWidth) {
-      result += line + "\n";
-      line = "#";
+    const std::string_view word = text.substr(0, text.find(' '));
+    text.remove_prefix(std::min(word.size() + 1, text.size()));
+    const bool fits = width > 0 && width + 1 + word.size() <= kLineWidth;
+    if (!fits) {
+      result.append(result.empty() ? "#" : "\n#");
+      width = 1;
     }
-    line += strCat(" ", text.substr(0, space));
-    text.remove_prefix(std::min(space + 1, text.size()));
+    result.append(" ").append(word);
+    width += 1 + word.size();
   }
-  return result + line + "\n";
+  result.append("\n");
+  return result;
 }
 
 std::string assignments(std::string_view section, const void* object) {
@@ -50,13 +54,12 @@ std::string instanceText(std::string_view section, const std::string& name, cons
 }
 
 std::string explained(const Key& key, const Value& value) {
-  const std::string rule = strCat(std::string(key.doc), " (",
-                                  std::holds_alternative<std::vector<std::string>>(value)
-                                      ? strCat("Array, each element ", key.rule.expects)
-                                      : key.rule.expects,
-                                  ".)");
   if (std::holds_alternative<boost::json::object>(value)) return {};
-  return strCat("\n", comment(rule), "#", key.name, " = ", textOf(value), "\n");
+  std::string text = "\n";
+  const bool isList = std::holds_alternative<std::vector<std::string>>(value);
+  text += comment(
+      strCat(key.doc, " Takes ", isList ? "an array, each element " : "", key.rule.expects, "."));
+  return text + strCat("#", key.name, " = ", textOf(value), "\n");
 }
 
 std::string defaultInstance(const InstanceSection& section, const Config& config) {

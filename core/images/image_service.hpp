@@ -26,17 +26,17 @@ struct Image {
   std::vector<std::string> repoDigests;  // "registry.example/app@sha256:…"
   uint64_t size = 0;                     // bytes of manifest, config and layers as transferred
   common::ImageConfig config;
-  std::vector<plugins::Layer> layers;    // lowest first
+  std::vector<plugins::Layer> layers;  // lowest first
   bool pinned = false;
 };
 
 struct Options {
-  std::vector<std::string> sources;     // instances, in the order they are asked
-  std::string snapshotter;              // instance that images are unpacked for by default
-  std::string platform;                 // "linux/arm64/v8"; empty: the host's
+  std::vector<std::string> sources;  // instances, in the order they are asked
+  std::string snapshotter;           // instance that images are unpacked for by default
+  std::string platform;              // "linux/arm64/v8"; empty: the host's
   unsigned concurrentDownloads = 6;
-  unsigned concurrentUnpacks = 0;       // 0: number of CPUs
-  uint64_t maxLayerBytes = 64ull << 30; // uncompressed, a bound against bombs
+  unsigned concurrentUnpacks = 0;        // 0: number of CPUs
+  uint64_t maxLayerBytes = 64ull << 30;  // uncompressed, a bound against bombs
   uint64_t maxManifestBytes = 4u << 20;
 };
 
@@ -56,9 +56,10 @@ class ImageService {
   // when it fails, nothing of this pull is visible and what no other image needs is gone.
   // `credentials` may be null. Error codes as image_source.h says; INVALID_ARGUMENT for a
   // reference, manifest, config or layer that is malformed.
-  virtual absl::StatusOr<std::shared_ptr<const Image>> pull(
-      const plugins::Operation& op, std::string_view reference,
-      const plugins::Credentials* credentials, const std::string& snapshotter) = 0;
+  virtual absl::StatusOr<std::shared_ptr<const Image>> pull(const plugins::Operation& op,
+                                                            std::string_view reference,
+                                                            const plugins::Credentials* credentials,
+                                                            const std::string& snapshotter) = 0;
 
   // Makes sure that all layers of a known image are there for `snapshotter`, fetching them again
   // where they are not (another snapshotter, damage). Nothing to do is the usual, fast case.
@@ -72,7 +73,8 @@ class ImageService {
   virtual std::vector<std::shared_ptr<const Image>> list() const = 0;
 
   // Removes one name, or with an id the image and all its names. An image without names goes; its
-  // layers go as soon as no image and no snapshot uses them. NOT_FOUND is success (CRI RemoveImage).
+  // layers go as soon as no image and no snapshot uses them. NOT_FOUND is success (CRI
+  // RemoveImage).
   virtual absl::Status remove(const plugins::Operation& op, std::string_view reference) = 0;
   // Frees layers that nothing uses any more: called after containers are removed. Never holds up
   // pulls or finds.

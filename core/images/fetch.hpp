@@ -1,0 +1,29 @@
+// Content from image sources, checked.
+#pragma once
+
+#include <string>
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+
+#include "plugins/image_source.hpp"
+#include "plugins/operation.hpp"
+
+namespace berth::images {
+
+// Where an image comes from and how to prove the right to it. Borrowed for the pull.
+struct Origin {
+  plugins::ImageSource* source = nullptr;
+  plugins::ImageRequest request;
+};
+
+// Fetches a blob into `out`, resuming where a connection broke off. DATA_LOSS when what came does
+// not have the descriptor's digest or size; bytes that were handed out are then not to be used.
+absl::Status fetchBlob(const plugins::Operation& op, const Origin& origin,
+                       const plugins::Descriptor& descriptor, const plugins::ByteSink& out);
+
+// A small document; RESOURCE_EXHAUSTED above `limit` bytes.
+absl::StatusOr<std::string> fetchDocument(const plugins::Operation& op, const Origin& origin,
+                                          const plugins::Descriptor& descriptor, uint64_t limit);
+
+}  // namespace berth::images

@@ -1,0 +1,24 @@
+// Between an image's record and what the rest of the daemon sees.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include <absl/status/statusor.h>
+
+#include "images/image_service.hpp"
+#include "images/layer_keeper.hpp"
+#include "records.pb.h"
+
+namespace berth::images {
+
+// Chain IDs as the OCI image specification computes them ("Layer ChainID"), lowest first.
+std::vector<plugins::Layer> layersOf(const common::ImageConfig& config);
+
+// INVALID_ARGUMENT when the config does not parse or does not fit the layers.
+absl::StatusOr<std::shared_ptr<const Image>> imageOf(const records::ImageRecord& record);
+
+// The layers with the descriptors by which they are fetched.
+std::vector<WantedLayer> wantedLayers(const Image& image, const records::ImageRecord& record);
+
+}  // namespace berth::images

@@ -1,0 +1,206 @@
+#include "images/image_service.hpp"
+
+#include <future>
+#include <map>
+#include <mutex>
+
+#include <absl/strings/str_join.h>
+
+#include "berth/support/status.hpp"
+#include "images/catalog.hpp"
+#include "images/digest.hpp"
+#include "images/fetch.hpp"
+#include "images/image_record.hpp"
+#include "images/layer_keeper.hpp"
+#include "images/manifest.hpp"
+#include "images/reference.hpp"
+
+namespace berth::images {
+
+using support::strCat;
+
+namespace {
+
+constexpr uint64_t kMaxConfigBytes = 8u << 20;
+
+// A document that was resolved, and the source that had it.
+struct Found {
+  plugins::ImageSource* source;
+  plugins::Resolved resolved;
+};
+
+class Service : public ImageService {
+ public:
+  Service(Options options, Platform platform, plugins::Registry& registry, store::Store& store)
+      : options_(std::move(options)),
+        platform_(std::move(platform)),
+        registry_(registry),
+        catalog_(store),
+        layers_(registry, {options_.concurrentDownloads, options_.concurrentUnpacks,
+                           options_.maxLayerBytes}) {}
+
+  absl::Status load(const std::function<void(std::string_view)>& report) {
+    BERTH_RETURN_IF_ERROR(catalog_.load(report));
+    for (const auto& image : catalog_.list()) layers_.claim(image->layers);
+    return layers_.load();
+  }
+
+  absl::StatusOr<std::shared_ptr<const Image>> pull(const plugins::Operation& op,
+                                                    std::string_view text,
+                                                    const plugins::Credentials* credentials,
+                                                    const std::string& snapshotterGiven) override {
+    BERTH_ASSIGN_OR_RETURN(const Reference reference, parseReference(text));
+    const std::string& snapshotter =
+        snapshotterGiven.empty() ? options_.snapshotter : snapshotterGiven;
+    plugins::ImageRequest request{reference.full(), credentials};
+    BERTH_ASSIGN_OR_RETURN(Found found, resolve(op, request));
+    Origin origin{found.source, request};
+    BERTH_ASSIGN_OR_RETURN(records::ImageRecord record, describe(op, origin, found.resolved));
+    if (!reference.digest.empty() && reference.digest != found.resolved.descriptor.digest) {
+      return absl::DataLossError(strCat("pull ", reference.full(), ": the source gave ",
+                                        found.resolved.descriptor.digest));
+    }
+    if (!reference.tag.empty() && reference.digest.empty()) record.add_tags(reference.tagged());
+    record.add_digests(strCat(reference.name(), "@", found.resolved.descriptor.digest));
+    record.set_source(found.source->name());
+
+    BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<const Image> image, imageOf(record));
+    BERTH_RETURN_IF_ERROR(
+        support::annotate(layers_.obtain(op, snapshotter, wantedLayers(*image, record), origin),
+                          strCat("pull ", reference.full())));
+    // obtain has claimed the layers for this image; an image that was there already has its own.
+    const bool known = catalog_.record(image->id).ok();
+    auto added = catalog_.add(std::move(record));
+    if (!added.ok() || known) layers_.release(image->layers);
+    return added;
+  }
+
+  absl::Status ensureUnpacked(const plugins::Operation& op, const Image& image,
+                              const std::string& snapshotter,
+                              const plugins::Credentials* credentials) override {
+    bool whole = true;
+    for (const plugins::Layer& layer : image.layers) {
+      whole = whole && layers_.has(snapshotter, layer);
+    }
+    if (whole) return absl::OkStatus();
+    BERTH_ASSIGN_OR_RETURN(const records::ImageRecord record, catalog_.record(image.id));
+    BERTH_ASSIGN_OR_RETURN(plugins::ImageSource * source, registry_.imageSource(record.source()));
+    if (record.digests().empty()) {
+      return absl::FailedPreconditionError(
+          strCat("image ", image.id, " lacks layers and has no digest to fetch them by"));
+    }
+    const Origin origin{source, {record.digests(0), credentials}};
+    absl::Status status = layers_.obtain(op, snapshotter, wantedLayers(image, record), origin);
+    if (status.ok()) layers_.release(image.layers);  // the image has its own claim
+    return support::annotate(status, strCat("unpack image ", image.id, " for ", snapshotter));
+  }
+
+  absl::StatusOr<std::shared_ptr<const Image>> find(std::string_view reference) const override {
+    return catalog_.find(reference);
+  }
+
+  std::vector<std::shared_ptr<const Image>> list() const override { return catalog_.list(); }
+
+  absl::Status remove(const plugins::Operation& /*op*/, std::string_view reference) override {
+    if (reference.empty()) return absl::InvalidArgumentError("the image reference is empty");
+    BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<const Image> gone, catalog_.remove(reference));
+    if (gone != nullptr) layers_.release(gone->layers);
+    return absl::OkStatus();
+  }
+
+  void collectGarbage() override { layers_.wakeCollector(); }
+
+  absl::StatusOr<std::vector<FilesystemUsage>> filesystems(const plugins::Operation& op) override {
+    std::vector<FilesystemUsage> result;
+    for (const auto& [name, snapshotter] : registry_.snapshotters()) {
+      BERTH_ASSIGN_OR_RETURN(const plugins::Snapshotter::Filesystem one,
+                             snapshotter->filesystem(op));
+      result.push_back({one.path, one.usage.bytes, one.usage.inodes});
+    }
+    return result;
+  }
+
+ private:
+  // Asks the sources in order; those that do not know the reference let the next one try.
+  absl::StatusOr<Found> resolve(const plugins::Operation& op,
+                                const plugins::ImageRequest& request) {
+    std::vector<std::string> attempts;
+    absl::StatusCode code = absl::StatusCode::kNotFound;
+    for (const std::string& name : options_.sources) {
+      BERTH_ASSIGN_OR_RETURN(plugins::ImageSource * source, registry_.imageSource(name));
+      if (!source->serves(request.reference)) continue;
+      auto resolved = source->resolve(op, request, options_.maxManifestBytes);
+      if (resolved.ok()) {
+        const std::string digest = sha256(resolved->document);
+        if (digest != resolved->descriptor.digest) {
+          return absl::DataLossError(strCat("plugin ", name, " gave a document for ",
+                                            request.reference, " that does not have its digest"));
+        }
+        return Found{source, *std::move(resolved)};
+      }
+      attempts.push_back(strCat(name, ": ", support::fromAbsl(resolved.status().message())));
+      code = resolved.status().code();
+      if (!absl::IsNotFound(resolved.status())) break;
+    }
+    if (attempts.empty()) attempts.push_back("no configured image source serves this reference");
+    return absl::Status(code,
+                        strCat("pull ", request.reference, ": ", absl::StrJoin(attempts, "; ")));
+  }
+
+  // Follows an index to the platform's manifest, and reads the configuration.
+  absl::StatusOr<records::ImageRecord> describe(const plugins::Operation& op, const Origin& origin,
+                                                const plugins::Resolved& resolved) {
+    const std::string context =
+        strCat("pull ", origin.request.reference, ": manifest ", resolved.descriptor.digest);
+    std::string text = resolved.document;
+    std::string digest = resolved.descriptor.digest;
+    auto document = parseDocument(text, resolved.descriptor.mediaType);
+    if (!document.ok()) return support::annotate(document.status(), context);
+    if (const Index* index = std::get_if<Index>(&*document)) {
+      auto chosen = choose(*index, platform_);
+      if (!chosen.ok()) return support::annotate(chosen.status(), context);
+      BERTH_ASSIGN_OR_RETURN(text, fetchDocument(op, origin, *chosen, options_.maxManifestBytes));
+      digest = chosen->digest;
+      document = parseDocument(text, chosen->mediaType);
+      if (!document.ok()) return support::annotate(document.status(), context);
+    }
+    const Manifest* manifest = std::get_if<Manifest>(&*document);
+    if (manifest == nullptr) {
+      return absl::InvalidArgumentError(strCat(context, ": the index names another index"));
+    }
+    records::ImageRecord record;
+    record.set_id(manifest->config.digest);
+    record.set_manifest_digest(digest);
+    record.set_manifest(text);
+    BERTH_ASSIGN_OR_RETURN(*record.mutable_config(),
+                           fetchDocument(op, origin, manifest->config, kMaxConfigBytes));
+    for (const plugins::Descriptor& layer : manifest->layers) {
+      records::DescriptorRecord* kept = record.add_layers();
+      kept->set_media_type(layer.mediaType);
+      kept->set_digest(layer.digest);
+      kept->set_size(layer.size);
+      for (const std::string& url : layer.urls) kept->add_urls(url);
+    }
+    return record;
+  }
+
+  const Options options_;
+  const Platform platform_;
+  plugins::Registry& registry_;
+  Catalog catalog_;
+  LayerKeeper layers_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<ImageService>> ImageService::open(
+    Options options, plugins::Registry& registry, store::Store& store,
+    const std::function<void(std::string_view message)>& report) {
+  BERTH_ASSIGN_OR_RETURN(Platform platform, parsePlatform(options.platform));
+  auto service =
+      std::make_unique<Service>(std::move(options), std::move(platform), registry, store);
+  BERTH_RETURN_IF_ERROR(service->load(report));
+  return std::unique_ptr<ImageService>(std::move(service));
+}
+
+}  // namespace berth::images

@@ -1,0 +1,293 @@
+#include "images/layer_keeper.hpp"
+
+#include <algorithm>
+#include <atomic>
+
+#include "berth/support/status.hpp"
+#include "images/decompress.hpp"
+#include "images/digest.hpp"
+#include "images/piece_queue.hpp"
+
+namespace berth::images {
+
+using support::strCat;
+
+namespace {
+
+// The stream a layer is unpacked from: fetched on a thread of its own from the first read on,
+// decompressed and hashed on the reader's. Its end is only given once both digests are right, so a
+// snapshotter never keeps a layer that is not what its manifest says.
+class LayerStream {
+ public:
+  LayerStream(const plugins::Operation& op, const WantedLayer& wanted, const Origin& origin,
+              uint64_t maxBytes, Slots& downloads)
+      : op_(op), wanted_(wanted), origin_(origin), maxBytes_(maxBytes), downloads_(downloads) {}
+  ~LayerStream() {
+    queue_.abandon();
+    if (fetcher_.joinable()) fetcher_.join();
+  }
+  LayerStream(const LayerStream&) = delete;
+  LayerStream& operator=(const LayerStream&) = delete;
+
+  absl::StatusOr<std::string_view> next() {
+    if (decompressor_ == nullptr) begin();
+    BERTH_ASSIGN_OR_RETURN(const std::string_view piece, decompressor_->next());
+    if (piece.empty()) {
+      BERTH_RETURN_IF_ERROR(checkEnd());
+      ended_ = true;
+      return piece;
+    }
+    plain_ += piece.size();
+    if (maxBytes_ != 0 && plain_ > maxBytes_) {
+      return absl::ResourceExhaustedError(strCat("layer ", wanted_.descriptor.digest,
+                                                 " unpacks to more than ", maxBytes_, " bytes"));
+    }
+    hash_.update(piece);
+    return piece;
+  }
+  bool begun() const { return decompressor_ != nullptr; }
+  bool ended() const { return ended_; }
+
+ private:
+  void begin() {
+    decompressor_ = Decompressor::create([this] { return queue_.next(); });
+    fetcher_ = std::thread([this] {
+      Slots::Slot slot(downloads_);
+      queue_.close(fetchBlob(op_, origin_, wanted_.descriptor,
+                             [this](std::string_view bytes) { return queue_.write(bytes); }));
+    });
+  }
+
+  absl::Status checkEnd() {
+    // What stands behind the compressed stream belongs to the blob and is hashed with it.
+    for (;;) {
+      BERTH_ASSIGN_OR_RETURN(const std::string_view rest, queue_.next());
+      if (rest.empty()) break;
+    }
+    const std::string digest = hash_.finish();
+    if (digest == wanted_.layer.diffId) return absl::OkStatus();
+    return absl::DataLossError(strCat("layer ", wanted_.descriptor.digest,
+                                      " unpacks to the diff ID ", digest,
+                                      " instead of the configuration's ", wanted_.layer.diffId));
+  }
+
+  const plugins::Operation& op_;
+  const WantedLayer& wanted_;
+  const Origin& origin_;
+  const uint64_t maxBytes_;
+  Slots& downloads_;
+  PieceQueue queue_;
+  std::unique_ptr<Decompressor> decompressor_;
+  Sha256 hash_;
+  uint64_t plain_ = 0;
+  bool ended_ = false;
+  std::thread fetcher_;
+};
+
+}  // namespace
+
+LayerKeeper::LayerKeeper(plugins::Registry& registry, LayerLimits limits)
+    : registry_(registry),
+      limits_(limits),
+      downloads_(limits.downloads),
+      unpacks_(limits.unpacks == 0 ? std::max(1u, std::thread::hardware_concurrency())
+                                   : limits.unpacks),
+      collector_([this] { collectorLoop(); }) {}
+
+LayerKeeper::~LayerKeeper() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  collector_.join();
+}
+
+std::string LayerKeeper::keyOf(const plugins::Snapshotter& snapshotter,
+                               const plugins::Layer& layer) const {
+  return snapshotter.independentLayers() ? layer.diffId : layer.chainId;
+}
+
+absl::Status LayerKeeper::load() {
+  plugins::Operation op("list the unpacked layers");
+  std::lock_guard lock(mutex_);
+  for (const auto& [name, snapshotter] : registry_.snapshotters()) {
+    BERTH_ASSIGN_OR_RETURN(const std::vector<std::string> keys, snapshotter->listLayers(op));
+    for (const std::string& key : keys) {
+      // The one name that is known stands for both: the snapshotter looks at its own.
+      present_[name][key] = plugins::Layer{key, "", key};
+    }
+  }
+  collect_ = true;
+  return absl::OkStatus();
+}
+
+bool LayerKeeper::has(const std::string& snapshotter, const plugins::Layer& layer) const {
+  auto found = registry_.snapshotter(snapshotter);
+  if (!found.ok()) return false;
+  std::lock_guard lock(mutex_);
+  auto layers = present_.find(snapshotter);
+  return layers != present_.end() && layers->second.contains(keyOf(**found, layer));
+}
+
+void LayerKeeper::claim(const std::vector<plugins::Layer>& layers) {
+  std::lock_guard lock(mutex_);
+  for (const plugins::Layer& layer : layers) {
+    ++claims_[layer.chainId];
+    if (layer.diffId != layer.chainId) ++claims_[layer.diffId];
+  }
+}
+
+void LayerKeeper::release(const std::vector<plugins::Layer>& layers) {
+  {
+    std::lock_guard lock(mutex_);
+    const auto drop = [this](const std::string& name) {
+      auto found = claims_.find(name);
+      if (found != claims_.end() && --found->second == 0) claims_.erase(found);
+    };
+    for (const plugins::Layer& layer : layers) {
+      drop(layer.chainId);
+      if (layer.diffId != layer.chainId) drop(layer.diffId);
+    }
+  }
+  wakeCollector();
+}
+
+absl::Status LayerKeeper::obtain(const plugins::Operation& op, const std::string& snapshotterName,
+                                 const std::vector<WantedLayer>& layers, const Origin& origin) {
+  BERTH_ASSIGN_OR_RETURN(plugins::Snapshotter * snapshotter,
+                         registry_.snapshotter(snapshotterName));
+  std::vector<plugins::Layer> claimed;
+  for (const WantedLayer& wanted : layers) claimed.push_back(wanted.layer);
+  claim(claimed);
+  const size_t width =
+      snapshotter->independentLayers() ? std::min<size_t>(layers.size(), limits_.downloads) : 1;
+  std::atomic<size_t> next{0};
+  std::mutex failuresMutex;
+  support::StatusCollector failures;
+  const auto work = [&] {
+    for (size_t i = next++; i < layers.size(); i = next++) {
+      absl::Status status = obtainOne(op, *snapshotter, layers[i], origin);
+      if (status.ok()) continue;
+      std::lock_guard lock(failuresMutex);
+      failures.add(status);
+      next = layers.size();  // the others need not begin
+    }
+  };
+  std::vector<std::thread> helpers;
+  for (size_t i = 1; i < width; ++i) helpers.emplace_back(work);
+  work();
+  for (std::thread& helper : helpers) helper.join();
+  if (!failures.ok()) release(claimed);
+  return failures.status();
+}
+
+absl::Status LayerKeeper::obtainOne(const plugins::Operation& op, plugins::Snapshotter& snapshotter,
+                                    const WantedLayer& wanted, const Origin& origin) {
+  const std::string key = keyOf(snapshotter, wanted.layer);
+  const std::string flight = strCat(snapshotter.name(), " ", key);
+  for (;;) {
+    std::promise<absl::Status> promise;
+    std::shared_future<absl::Status> joined;
+    {
+      std::lock_guard lock(mutex_);
+      if (present_[snapshotter.name()].contains(key)) return absl::OkStatus();
+      auto running = underWay_.find(flight);
+      if (running != underWay_.end()) {
+        joined = running->second;
+      } else {
+        underWay_[flight] = promise.get_future().share();
+      }
+    }
+    if (joined.valid()) {
+      // Its owner may be cancelled or lack the right to the blob: then it is this call's turn.
+      joined.wait();
+      BERTH_RETURN_IF_ERROR(op.check());
+      continue;
+    }
+    absl::Status status = unpack(op, snapshotter, wanted, origin);
+    {
+      std::lock_guard lock(mutex_);
+      if (status.ok()) present_[snapshotter.name()][key] = wanted.layer;
+      underWay_.erase(flight);
+    }
+    promise.set_value(status);
+    return status;
+  }
+}
+
+absl::Status LayerKeeper::unpack(const plugins::Operation& op, plugins::Snapshotter& snapshotter,
+                                 const WantedLayer& wanted, const Origin& origin) {
+  Slots::Slot slot(unpacks_);
+  LayerStream stream(op, wanted, origin, limits_.maxBytes, downloads_);
+  auto usage = snapshotter.applyLayer(op, wanted.layer, [&] { return stream.next(); });
+  if (!usage.ok()) {
+    return support::annotate(usage.status(), strCat("layer ", wanted.descriptor.digest));
+  }
+  if (stream.begun() && !stream.ended()) {
+    snapshotter.removeLayer(op, wanted.layer).IgnoreError();
+    return absl::InternalError(strCat("plugin ", snapshotter.name(), " kept layer ",
+                                      wanted.layer.diffId, " without reading it to its end"));
+  }
+  return absl::OkStatus();
+}
+
+void LayerKeeper::wakeCollector() {
+  {
+    std::lock_guard lock(mutex_);
+    collect_ = true;
+  }
+  wake_.notify_all();
+}
+
+void LayerKeeper::collectorLoop() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    wake_.wait(lock, [this] { return stopping_ || collect_; });
+    if (stopping_) return;
+    collect_ = false;
+    lock.unlock();
+    collect();
+    lock.lock();
+  }
+}
+
+void LayerKeeper::collect() {
+  std::vector<std::pair<std::string, std::string>> unclaimed;  // snapshotter, key
+  {
+    std::lock_guard lock(mutex_);
+    for (const auto& [snapshotter, layers] : present_) {
+      for (const auto& [key, layer] : layers) {
+        if (!claims_.contains(key)) unclaimed.emplace_back(snapshotter, key);
+      }
+    }
+  }
+  plugins::Operation op("free layers that nothing uses");
+  for (const auto& [name, key] : unclaimed) {
+    auto snapshotter = registry_.snapshotter(name);
+    if (!snapshotter.ok()) continue;
+    plugins::Layer layer;
+    std::promise<absl::Status> promise;
+    const std::string flight = strCat(name, " ", key);
+    {
+      // Taken out under the lock, and a pull that wants it waits: it is then fetched anew.
+      std::lock_guard lock(mutex_);
+      auto& layers = present_[name];
+      auto found = layers.find(key);
+      if (found == layers.end() || claims_.contains(key) || underWay_.contains(flight)) continue;
+      layer = found->second;
+      layers.erase(found);
+      underWay_[flight] = promise.get_future().share();
+    }
+    const absl::Status removed = (*snapshotter)->removeLayer(op, layer);
+    {
+      std::lock_guard lock(mutex_);
+      // In use by a snapshot, or not removable now: looked at again after the next removal.
+      if (!removed.ok()) present_[name][key] = layer;
+      underWay_.erase(flight);
+    }
+    promise.set_value(removed);
+  }
+}
+
+}  // namespace berth::images

@@ -1,0 +1,110 @@
+// The unpacked layers of this node: each fetched and unpacked once, freed when nothing needs it.
+#pragma once
+
+#include <condition_variable>
+#include <future>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <absl/status/status.h>
+
+#include "images/fetch.hpp"
+#include "plugins/registry.hpp"
+
+namespace berth::images {
+
+// Bounds how many threads do something at once.
+class Slots {
+ public:
+  explicit Slots(unsigned count) : free_(count == 0 ? 1 : count) {}
+  class Slot {
+   public:
+    explicit Slot(Slots& slots) : slots_(slots) {
+      std::unique_lock lock(slots_.mutex_);
+      slots_.freed_.wait(lock, [this] { return slots_.free_ > 0; });
+      --slots_.free_;
+    }
+    ~Slot() {
+      {
+        std::lock_guard lock(slots_.mutex_);
+        ++slots_.free_;
+      }
+      slots_.freed_.notify_one();
+    }
+    Slot(const Slot&) = delete;
+    Slot& operator=(const Slot&) = delete;
+
+   private:
+    Slots& slots_;
+  };
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable freed_;
+  unsigned free_;
+};
+
+struct LayerLimits {
+  unsigned downloads = 6;
+  unsigned unpacks = 2;
+  uint64_t maxBytes = 0;  // of one layer, uncompressed
+};
+
+// A layer and where its bytes come from.
+struct WantedLayer {
+  plugins::Layer layer;
+  plugins::Descriptor descriptor;
+};
+
+// Thread-safe.
+class LayerKeeper {
+ public:
+  LayerKeeper(plugins::Registry& registry, LayerLimits limits);
+  ~LayerKeeper();
+
+  // Asks every snapshotter what it has. Once, at start.
+  absl::Status load();
+  bool has(const std::string& snapshotter, const plugins::Layer& layer) const;
+
+  // Makes sure that all layers are there and whole, lowest first; blocks. Those that are missing
+  // are fetched in parallel, each once however many callers want it. They are kept from the
+  // collector until release() with the same layers.
+  absl::Status obtain(const plugins::Operation& op, const std::string& snapshotter,
+                      const std::vector<WantedLayer>& layers, const Origin& origin);
+  // Images' claims on layers. A layer without a claim goes as soon as no snapshot uses it.
+  void claim(const std::vector<plugins::Layer>& layers);
+  void release(const std::vector<plugins::Layer>& layers);
+  // Lets the collector look again, after snapshots have gone. Does not block.
+  void wakeCollector();
+
+ private:
+  std::string keyOf(const plugins::Snapshotter& snapshotter, const plugins::Layer& layer) const;
+  absl::Status obtainOne(const plugins::Operation& op, plugins::Snapshotter& snapshotter,
+                         const WantedLayer& wanted, const Origin& origin);
+  absl::Status unpack(const plugins::Operation& op, plugins::Snapshotter& snapshotter,
+                      const WantedLayer& wanted, const Origin& origin);
+  void collectorLoop();
+  void collect();
+
+  plugins::Registry& registry_;
+  const LayerLimits limits_;
+  Slots downloads_;
+  Slots unpacks_;
+
+  mutable std::mutex mutex_;
+  // By snapshotter: the keys of layers that are there.
+  std::map<std::string, std::map<std::string, plugins::Layer>> present_;
+  std::map<std::string, std::shared_future<absl::Status>> underWay_;  // "snapshotter key"
+  std::map<std::string, unsigned> claims_;                            // chain ID and diff ID
+  std::condition_variable wake_;
+  bool collect_ = false;
+  bool stopping_ = false;
+  std::thread collector_;
+};
+
+}  // namespace berth::images

@@ -1,0 +1,49 @@
+// Manifests and indexes (OCI image specification; Docker image manifest version 2, schema 2).
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include <absl/status/statusor.h>
+
+#include "plugins/image_source.hpp"
+
+namespace berth::images {
+
+struct Platform {
+  std::string os;
+  std::string architecture;
+  std::string variant;
+
+  std::string text() const;  // "linux/arm64/v8"
+};
+
+// "linux/arm64/v8", or the host's when empty. INVALID_ARGUMENT.
+absl::StatusOr<Platform> parsePlatform(std::string_view text);
+
+struct Manifest {
+  plugins::Descriptor config;
+  std::vector<plugins::Descriptor> layers;  // lowest first
+};
+
+struct IndexEntry {
+  plugins::Descriptor descriptor;
+  Platform platform;  // empty members: not said
+};
+
+struct Index {
+  std::vector<IndexEntry> entries;
+};
+
+// INVALID_ARGUMENT names the member that is wrong; schema 1 is refused by name. `mediaType` is what
+// the source said, used when the document does not say itself.
+absl::StatusOr<std::variant<Manifest, Index>> parseDocument(std::string_view text,
+                                                            std::string_view mediaType);
+
+// The entry that fits best: same system and architecture, and the nearest variant not above the
+// wanted one. NOT_FOUND lists what the index has.
+absl::StatusOr<plugins::Descriptor> choose(const Index& index, const Platform& wanted);
+
+}  // namespace berth::images

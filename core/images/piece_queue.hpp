@@ -1,0 +1,40 @@
+// Bytes on their way from the thread that fetches them to the one that unpacks them.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <string>
+#include <string_view>
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+
+namespace berth::images {
+
+// A bounded queue between one writer and one reader: memory stays bounded however fast either is.
+class PieceQueue {
+ public:
+  // Copies; blocks while the queue is full. Fails once the reader has gone.
+  absl::Status write(std::string_view bytes);
+  // No more comes: the end, or a failure.
+  void close(absl::Status status);
+  // The next piece, empty at the end, valid until the next call. Blocks.
+  absl::StatusOr<std::string_view> next();
+  // The reader has gone: the writer is to stop.
+  void abandon();
+
+ private:
+  absl::Status enqueue(std::unique_lock<std::mutex>& lock);
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::string> pieces_;
+  std::string filling_;
+  std::string reading_;
+  absl::Status status_;
+  bool closed_ = false;
+  bool abandoned_ = false;
+};
+
+}  // namespace berth::images

@@ -1,0 +1,27 @@
+// Image references, completed as the ecosystem does (distribution's reference grammar).
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include <absl/status/statusor.h>
+
+namespace berth::images {
+
+struct Reference {
+  std::string registry;    // "docker.io", "registry.example:5000"
+  std::string repository;  // "library/busybox"
+  std::string tag;         // empty when only a digest is given
+  std::string digest;      // "sha256:…" or empty
+
+  std::string name() const;    // registry/repository
+  std::string tagged() const;  // name:tag; empty without a tag
+  // What a source is asked: the digest decides when there is one.
+  std::string full() const;
+};
+
+// "busybox" is docker.io/library/busybox:latest; "a.example/b@sha256:…" has no tag.
+// INVALID_ARGUMENT says what is wrong with it.
+absl::StatusOr<Reference> parseReference(std::string_view text);
+
+}  // namespace berth::images
