@@ -17,6 +17,7 @@ using Options = boost::json::object;
 constexpr int64_t kKiB = 1024;
 constexpr int64_t kMiB = 1024 * kKiB;
 constexpr int64_t kGiB = 1024 * kMiB;
+constexpr int64_t kTiB = 1024 * kGiB;
 constexpr int64_t kDaySeconds = 86'400;
 
 template <typename Member>
@@ -69,11 +70,11 @@ struct Declaration {
 };
 
 template <auto... Path>
-Key key(Declaration declaration) {
+Key key(const Declaration& declaration) {
   return {.section = declaration.section,
           .name = declaration.name,
-          .standard = std::move(declaration.standard),
-          .rule = std::move(declaration.rule),
+          .standard = declaration.standard,
+          .rule = declaration.rule,
           .reload = declaration.reload,
           .doc = declaration.doc,
           .get = &At<Path...>::get,
@@ -144,7 +145,7 @@ void addImages(std::vector<Key>& all) {
       {"images", "pull_deadline_seconds", int64_t{0}, between(0, 7 * kDaySeconds), live,
        "A pull that takes longer fails. 0: only the caller's own deadline counts."}));
   all.push_back(key<&Config::images, &Images::maxLayerBytes>(
-      {"images", "max_layer_bytes", 64 * kGiB, between(kMiB, 16 * 1024 * kGiB), live,
+      {"images", "max_layer_bytes", 64 * kGiB, between(kMiB, 16 * kTiB), live,
        "The largest layer, decompressed, in bytes."}));
   all.push_back(key<&Config::images, &Images::maxManifestBytes>(
       {"images", "max_manifest_bytes", 4 * kMiB, between(64 * kKiB, 64 * kMiB), live,

@@ -104,6 +104,7 @@ class ValueReader {
 template <typename Instances>
 std::vector<std::string> namesOf(const Instances& instances) {
   std::vector<std::string> names;
+  names.reserve(instances.size());
   for (const auto& [name, instance] : instances) names.push_back(name);
   return names;
 }
@@ -238,6 +239,7 @@ void Reader::unknownKey(const std::string& path, std::string_view section,
   // Compared without what they share, or a long section would make all its keys look alike.
   const size_t shared = parent.empty() ? 0 : parent.size() + 1;
   std::vector<std::string> names;
+  names.reserve(known.size());
   for (const std::string& candidate : known) names.push_back(candidate.substr(shared));
   std::string message = strCat("unknown key ", path);
   if (const std::string near = nearest(entry.key, names); !near.empty()) {

@@ -50,9 +50,13 @@ Engine::Engine(Settings settings, plugins::Registry& registry, images::ImageServ
   retryThread_ = std::thread([this] { retryLoop(); });
 }
 
-Engine::~Engine() {
+void Engine::finish() {
   operations_.cancelAll();
   workers_.finish();
+}
+
+Engine::~Engine() {
+  finish();
   {
     std::lock_guard lock(eventsMutex_);
     stopping_ = true;

@@ -50,6 +50,10 @@ class Engine {
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
+  // Cancels what is under way and waits for its end. Afterwards the plugins may be stopped; the
+  // engine must outlive that, because they may still deliver events.
+  void finish();
+
   // Reads the records, finds out what became of pods and containers meanwhile, and finishes or
   // undoes what was cut off. Once, before any other call; events may be delivered from then on.
   absl::Status recover();

@@ -123,7 +123,8 @@ class Zstd : public Decompressor {
             strCat("the zstd stream is damaged: ", ZSTD_getErrorName(result)));
       }
       betweenFrames_ = result == 0;
-      outputPending_ = out.pos == out.size;
+      // At the end of a frame everything has come out: a full buffer then hides nothing more.
+      outputPending_ = out.pos == out.size && !betweenFrames_;
       if (out.pos > 0) return std::string_view(output_.data(), out.pos);
     }
   }

@@ -1,9 +1,10 @@
 #include "plugins/host_table.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 
-
 #include "berth/plugin.hpp"
+#include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
 
 namespace berth::plugins {
@@ -12,11 +13,20 @@ namespace {
 
 constexpr size_t kMaxState = 1u << 20;  // bytes, as berth_host.save_state says
 
+std::string directoryOf(const std::string& base, std::string_view kind,
+                        const std::string& instance) {
+  std::string name = support::strCat(kind, "-", instance);
+  std::replace(name.begin(), name.end(), ' ', '-');
+  return support::strCat(base, "/plugins/", name);
+}
+
 }  // namespace
 
-HostTable::HostTable(std::string instance, const HostServices& services)
+HostTable::HostTable(std::string_view kind, std::string instance, const HostServices& services)
     : instance_(std::move(instance)),
       services_(services),
+      root_(directoryOf(services.root, kind, instance_)),
+      state_(directoryOf(services.state, kind, instance_)),
       table_{.size = sizeof(berth_host),
              .abi_major = BERTH_ABI_MAJOR,
              .abi_minor = BERTH_ABI_MINOR,
@@ -29,7 +39,14 @@ HostTable::HostTable(std::string instance, const HostServices& services)
              .emit_event = &emitCall,
              .save_state = &saveCall,
              .get_credentials = &credentialsCall,
-             .get_extension = [](void*, berth_str, uint32_t) -> const void* { return nullptr; }} {}
+             .get_extension = [](void*, berth_str, uint32_t) -> const void* { return nullptr; },
+             .root_directory = str(root_),
+             .state_directory = str(state_)} {}
+
+absl::Status HostTable::makeDirectories() const {
+  BERTH_RETURN_IF_ERROR(support::makeDirectories(root_, 0711));
+  return support::makeDirectories(state_, 0711);
+}
 
 void HostTable::log(berth_log_level level, std::string_view message) const {
   services_.log(level, instance_, message, {});

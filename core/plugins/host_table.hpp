@@ -30,6 +30,8 @@ struct Event {
 // What the core offers to plugins. Every function may be called from any thread; `instance` is the
 // configuration's name of the calling instance.
 struct HostServices {
+  std::string root;   // below it each instance gets a directory that outlives reboots …
+  std::string state;  // … and below this one that does not
   std::function<void(berth_log_level, std::string_view instance, std::string_view message,
                      const LogFields& fields)>
       log;
@@ -45,10 +47,13 @@ struct HostServices {
 // Owns the berth_host of one instance; must outlive it.
 class HostTable {
  public:
-  HostTable(std::string instance, const HostServices& services);
+  // `kind` tells instances of one name apart: "runtime".
+  HostTable(std::string_view kind, std::string instance, const HostServices& services);
   HostTable(const HostTable&) = delete;
   HostTable& operator=(const HostTable&) = delete;
 
+  // Makes the instance's directories; before the plugin sees the table.
+  absl::Status makeDirectories() const;
   const berth_host* get() const { return &table_; }
   const std::string& instance() const { return instance_; }
   // The logger for what the host says about the instance.
@@ -67,6 +72,8 @@ class HostTable {
 
   const std::string instance_;
   const HostServices& services_;
+  const std::string root_;
+  const std::string state_;
   berth_host table_;
 };
 

@@ -17,8 +17,8 @@ namespace {
 absl::Status toStatus(berth_code code, const Status& said, std::string_view plugin) {
   if (code == BERTH_OK) return absl::OkStatus();
   if (code < BERTH_OK || code > BERTH_UNAUTHENTICATED) {
-    return absl::InternalError(
-        support::strCat("plugin ", plugin, " returned the unknown code ", code, ": ", said.message()));
+    return absl::InternalError(support::strCat("plugin ", plugin, " returned the unknown code ",
+                                               code, ": ", said.message()));
   }
   const std::string message = said.message().empty()
                                   ? support::strCat("plugin ", plugin, " failed without a message")
@@ -48,7 +48,7 @@ Instance::Instance(std::shared_ptr<const Library> library, Kind kind, std::strin
                    const HostServices& services)
     : library_(std::move(library)),
       kind_(kind),
-      host_(std::move(name), services),
+      host_(kindName(kind), std::move(name), services),
       gate_(library_->description().threading) {}
 
 Instance::~Instance() {
@@ -58,7 +58,7 @@ Instance::~Instance() {
 
 std::string Instance::context() const {
   return support::strCat("plugin file ", library_->path(), " (", library_->name(), "), ",
-                      kindName(kind_), " \"", name(), "\"");
+                         kindName(kind_), " \"", name(), "\"");
 }
 
 absl::StatusOr<std::unique_ptr<Instance>> Instance::create(std::shared_ptr<const Library> library,
@@ -72,10 +72,12 @@ absl::StatusOr<std::unique_ptr<Instance>> Instance::create(std::shared_ptr<const
   if (!resolved.ok()) return support::annotate(resolved.status(), instance->context());
   instance->options_ = *std::move(resolved);
 
+  BERTH_RETURN_IF_ERROR(support::annotate(instance->host_.makeDirectories(), instance->context()));
   void* handle = nullptr;
   absl::Status created = instance->call(
       {}, [&](berth_error* error) { return plugin.create(instance->host_.get(), &handle, error); });
-  BERTH_RETURN_IF_ERROR(support::annotate(created, support::strCat(instance->context(), ": create")));
+  BERTH_RETURN_IF_ERROR(
+      support::annotate(created, support::strCat(instance->context(), ": create")));
   instance->handle_ = handle;
   const std::string text = boost::json::serialize(instance->options_);
   absl::Status configured = instance->call(
@@ -95,14 +97,25 @@ absl::Status Instance::start() {
 
 void Instance::stop() {
   if (state_ != InstanceState::kStarted) return;
-  library_->description().stop(handle_);
+  absl::Status stopped = call({}, [&](berth_error*) -> berth_code {
+    library_->description().stop(handle_);
+    return BERTH_OK;
+  });
+  if (!stopped.ok()) {
+    host_.log(BERTH_LOG_ERROR,
+              support::strCat(context(), ": stop: ", support::fromAbsl(stopped.message())));
+  }
   state_ = InstanceState::kStopped;
 }
 
 bool Instance::extension(std::string_view id, uint32_t revision, void* table, size_t size) const {
   if (library_->description().get_extension == nullptr) return false;
-  const void* found = library_->description().get_extension(handle_, str(id), revision);
-  if (found == nullptr) return false;
+  const void* found = nullptr;
+  absl::Status asked = call({}, [&](berth_error*) -> berth_code {
+    found = library_->description().get_extension(handle_, str(id), revision);
+    return BERTH_OK;
+  });
+  if (!asked.ok() || found == nullptr) return false;
   size_t theirs = 0;
   std::memcpy(&theirs, found, sizeof theirs);
   std::memset(table, 0, size);
@@ -120,7 +133,7 @@ absl::Status Instance::call(std::string_view object,
     return toStatus(code, slot.status(code), name());
   } catch (...) {
     return absl::InternalError(support::strCat("plugin ", name(), " (", library_->name(),
-                                            ") let an exception out of a call"));
+                                               ") let an exception out of a call"));
   }
 }
 

@@ -102,22 +102,43 @@ absl::Status Store::initialise(const std::string& path) {
               &setAside_));
   BERTH_RETURN_IF_ERROR(
       prepare("SELECT kind, id, reason FROM damaged ORDER BY time, id", &damaged_));
-  checkpointer_ = std::thread([this] { checkpointLoop(); });
+  BERTH_RETURN_IF_ERROR(openCheckpointer());
+  thread_ = std::thread([this] { checkpointLoop(); });
+  return absl::OkStatus();
+}
+
+absl::Status Store::openCheckpointer() {
+  const auto failed = [&] {
+    return absl::InternalError(strCat("open the database ", path_, " for checkpoints: ",
+                                      checkpointer_ == nullptr ? "out of memory"
+                                                               : sqlite3_errmsg(checkpointer_)));
+  };
+  if (sqlite3_open_v2(path_.c_str(), &checkpointer_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
+                      nullptr) != SQLITE_OK) {
+    return failed();
+  }
+  // A connection that has read nothing does not know yet that there is a log: a checkpoint of its
+  // would do nothing, and say so to no one.
+  if (sqlite3_exec(checkpointer_, "SELECT count(*) FROM sqlite_schema", nullptr, nullptr,
+                   nullptr) != SQLITE_OK) {
+    return failed();
+  }
   return absl::OkStatus();
 }
 
 Store::~Store() {
-  if (checkpointer_.joinable()) {
+  if (thread_.joinable()) {
     {
       std::lock_guard lock(threadMutex_);
       stopping_ = true;
     }
     wake_.notify_all();
-    checkpointer_.join();
+    thread_.join();
   }
   for (sqlite3_stmt* statement : {put_, erase_, get_, list_, setAside_, damaged_}) {
     sqlite3_finalize(statement);
   }
+  sqlite3_close(checkpointer_);
   sqlite3_close(database_);
 }
 
@@ -238,33 +259,32 @@ absl::StatusOr<std::vector<Damaged>> Store::damaged() {
 }
 
 absl::Status Store::sync() {
+  return checkpoint();
+}
+
+absl::Status Store::checkpoint() {
   // A passive checkpoint syncs the log before it copies pages (SQLite documentation, "PRAGMA
   // synchronous", NORMAL), so everything committed before it is durable after it.
-  std::lock_guard lock(mutex_);
-  if (sqlite3_wal_checkpoint_v2(database_, nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr) !=
-      SQLITE_OK) {
-    return failure(strCat("sync the database ", path_));
+  std::lock_guard lock(checkpointMutex_);
+  if (sqlite3_wal_checkpoint_v2(checkpointer_, nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr,
+                                nullptr) != SQLITE_OK) {
+    return absl::InternalError(
+        strCat("sync the database ", path_, ": ", sqlite3_errmsg(checkpointer_)));
   }
   return absl::OkStatus();
 }
 
 void Store::checkpointLoop() {
-  sqlite3* connection = nullptr;
-  if (sqlite3_open_v2(path_.c_str(), &connection, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
-                      nullptr) != SQLITE_OK) {
-    sqlite3_close(connection);
-    return;  // the log grows until sync() or the next start
-  }
   std::unique_lock lock(threadMutex_);
-  while (!stopping_) {
+  for (;;) {
     wake_.wait(lock, [this] { return stopping_ || changes_ >= kChangesPerCheckpoint; });
+    if (stopping_) return;
     changes_ = 0;
     lock.unlock();
-    sqlite3_wal_checkpoint_v2(connection, nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+    // A failure leaves the log as it is: the next one, or the next start, sees to it.
+    checkpoint().IgnoreError();
     lock.lock();
   }
-  lock.unlock();
-  sqlite3_close(connection);
 }
 
 }  // namespace berth::store

@@ -62,6 +62,9 @@ class Store {
   absl::Status execute(const char* sql);
   absl::Status prepare(const char* sql, sqlite3_stmt** statement);
   absl::Status failure(std::string_view doing) const;
+  absl::Status openCheckpointer();
+  // Syncs the log and moves it into the database.
+  absl::Status checkpoint();
   void checkpointLoop();
 
   std::string path_;
@@ -74,12 +77,17 @@ class Store {
   sqlite3_stmt* setAside_ = nullptr;
   sqlite3_stmt* damaged_ = nullptr;
 
-  // The thread that moves the log into the database, on a connection of its own.
+  // Checkpoints have a connection of their own, so that no writer waits for them, and go one at a
+  // time: SQLite refuses a second one (SQLITE_BUSY) without waiting.
+  std::mutex checkpointMutex_;
+  sqlite3* checkpointer_ = nullptr;
+
+  // The thread that makes them when enough has changed.
   std::mutex threadMutex_;
   std::condition_variable wake_;
   size_t changes_ = 0;
   bool stopping_ = false;
-  std::thread checkpointer_;
+  std::thread thread_;
 };
 
 }  // namespace berth::store

@@ -93,6 +93,11 @@ typedef struct berth_host {
   /* A further function table of the host by id and revision, or NULL. Never changes, so ask once.
    */
   const void* (*get_extension)(void* context, berth_str id, uint32_t revision);
+
+  /* Two directories for this instance alone, made by the host: one that outlives reboots, and one
+   * that does not (tmpfs). A plugin's options for directories have these as their defaults. */
+  berth_str root_directory;
+  berth_str state_directory;
 } berth_host;
 
 /* How many calls a plugin bears at once. Calls about different instances are always parallel. */

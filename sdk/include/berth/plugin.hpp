@@ -47,8 +47,8 @@ class [[nodiscard]] Status {
   requires requires(const Other& other) {
     {other.ok()};
     {static_cast<berth_code>(other.code())};
-    { other.message().data() };
-    { other.message().size() };
+    {other.message().data()};
+    {other.message().size()};
   }
   Status(const Other& other)  // NOLINT: the conversion is the point
       : code_(static_cast<berth_code>(other.code())),
@@ -90,6 +90,9 @@ class Host {
   explicit Host(const berth_host* host) : host_(host) {}
 
   std::string_view instance() const { return view(host_->instance); }
+  // Directories of this instance alone; the second one does not outlive a reboot.
+  std::string_view rootDirectory() const { return view(host_->root_directory); }
+  std::string_view stateDirectory() const { return view(host_->state_directory); }
   void log(berth_log_level level, std::string_view message, Fields fields = {}) const {
     std::vector<berth_pair> pairs;
     pairs.reserve(fields.size());

@@ -1,0 +1,29 @@
+#include "cri/convert.hpp"
+
+namespace berth::cri {
+
+namespace {
+// gRPC carries messages in a header; clients refuse headers above 8 KiB in all, percent-encoded.
+constexpr size_t kMaxMessage = 2048;
+}  // namespace
+
+grpc::Status toGrpc(const absl::Status& status) {
+  if (status.ok()) return grpc::Status::OK;
+  std::string message(status.message());
+  if (message.size() > kMaxMessage) {
+    message.resize(kMaxMessage);
+    message += " …";
+  }
+  return grpc::Status(static_cast<grpc::StatusCode>(status.code()), message);
+}
+
+engine::Deadline deadlineOf(const grpc::ServerContext& context) {
+  const auto deadline = context.deadline();
+  const auto now = std::chrono::system_clock::now();
+  // "None" reaches the server as a time decades away, which the engine's clock may not hold.
+  if (deadline - now > std::chrono::hours(24 * 365)) return engine::Deadline::max();
+  return engine::Deadline::clock::now() +
+         std::chrono::duration_cast<engine::Deadline::duration>(deadline - now);
+}
+
+}  // namespace berth::cri

@@ -1,0 +1,17 @@
+// Between gRPC and the engine.
+#pragma once
+
+#include <absl/status/status.h>
+#include <grpcpp/grpcpp.h>
+
+#include "engine/operations.hpp"
+
+namespace berth::cri {
+
+// The codes are the same; a message that is too long for a header is cut.
+grpc::Status toGrpc(const absl::Status& status);
+
+// The client's deadline on the engine's clock.
+engine::Deadline deadlineOf(const grpc::ServerContext& context);
+
+}  // namespace berth::cri

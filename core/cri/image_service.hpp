@@ -1,0 +1,43 @@
+// The CRI ImageService: each verb in a file of its own. What is not overridden answers
+// UNIMPLEMENTED.
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <string>
+
+#include "cri-runtime-v1.grpc.pb.h"
+#include "images/image_service.hpp"
+
+namespace berth::cri {
+
+struct ImageSettings {
+  std::map<std::string, std::string> snapshotters;  // by runtime handler, where not the default
+  std::chrono::seconds pullDeadline{0};             // 0: only the client's
+};
+
+class ImageService final : public runtime::v1::ImageService::Service {
+ public:
+  // `images` must outlive the service.
+  ImageService(images::ImageService& images, ImageSettings settings)
+      : images_(images), settings_(std::move(settings)) {}
+
+#define BERTH_CRI_VERB(Verb)                                                                 \
+  grpc::Status Verb(grpc::ServerContext* context, const runtime::v1::Verb##Request* request, \
+                    runtime::v1::Verb##Response* response) override;
+  BERTH_CRI_VERB(ListImages)
+  BERTH_CRI_VERB(ImageStatus)
+  BERTH_CRI_VERB(PullImage)
+  BERTH_CRI_VERB(RemoveImage)
+  BERTH_CRI_VERB(ImageFsInfo)
+#undef BERTH_CRI_VERB
+
+ private:
+  images::ImageService& images_;
+  const ImageSettings settings_;
+};
+
+// An image as the CRI shows it.
+runtime::v1::Image toCri(const images::Image& image);
+
+}  // namespace berth::cri

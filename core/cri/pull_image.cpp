@@ -1,0 +1,40 @@
+#include <algorithm>
+
+#include "berth/support/status.hpp"
+#include "cri/convert.hpp"
+#include "cri/image_service.hpp"
+
+namespace berth::cri {
+
+namespace v1 = runtime::v1;
+
+namespace {
+
+plugins::Credentials credentialsOf(const v1::AuthConfig& auth) {
+  return {auth.username(),       auth.password(),       auth.auth(),
+          auth.server_address(), auth.identity_token(), auth.registry_token()};
+}
+
+}  // namespace
+
+grpc::Status ImageService::PullImage(grpc::ServerContext* context,
+                                     const v1::PullImageRequest* request,
+                                     v1::PullImageResponse* response) {
+  const std::string& reference = request->image().image();
+  if (reference.empty()) {
+    return toGrpc(absl::InvalidArgumentError("PullImage: image.image is missing"));
+  }
+  engine::Deadline deadline = deadlineOf(*context);
+  if (settings_.pullDeadline.count() > 0) {
+    deadline = std::min(deadline, engine::Deadline::clock::now() + settings_.pullDeadline);
+  }
+  plugins::Operation op(support::strCat("PullImage ", reference), deadline);
+  const plugins::Credentials credentials = credentialsOf(request->auth());
+  auto snapshotter = settings_.snapshotters.find(request->image().runtime_handler());
+  auto image = images_.pull(op, reference, request->has_auth() ? &credentials : nullptr,
+                            snapshotter == settings_.snapshotters.end() ? "" : snapshotter->second);
+  if (image.ok()) response->set_image_ref((*image)->id);
+  return toGrpc(image.status());
+}
+
+}  // namespace berth::cri

@@ -1,0 +1,18 @@
+#include "berth/support/status.hpp"
+#include "cri/convert.hpp"
+#include "cri/image_service.hpp"
+
+namespace berth::cri {
+
+grpc::Status ImageService::RemoveImage(grpc::ServerContext* context,
+                                       const runtime::v1::RemoveImageRequest* request,
+                                       runtime::v1::RemoveImageResponse* /*response*/) {
+  const std::string& reference = request->image().image();
+  if (reference.empty()) {
+    return toGrpc(absl::InvalidArgumentError("RemoveImage: image.image is missing"));
+  }
+  plugins::Operation op(support::strCat("RemoveImage ", reference), deadlineOf(*context));
+  return toGrpc(images_.remove(op, reference));
+}
+
+}  // namespace berth::cri

@@ -1,0 +1,51 @@
+// The CRI RuntimeService: each verb in a file of its own. What is not overridden answers
+// UNIMPLEMENTED.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "cri-runtime-v1.grpc.pb.h"
+#include "engine/engine.hpp"
+
+namespace berth::cri {
+
+class RuntimeService final : public runtime::v1::RuntimeService::Service {
+ public:
+  // `configuration` is what runs, as JSON, for verbose status. `engine` must outlive the service.
+  RuntimeService(engine::Engine& engine, std::string configuration)
+      : engine_(engine), configuration_(std::move(configuration)) {}
+
+#define BERTH_CRI_VERB(Verb)                                                                 \
+  grpc::Status Verb(grpc::ServerContext* context, const runtime::v1::Verb##Request* request, \
+                    runtime::v1::Verb##Response* response) override;
+  BERTH_CRI_VERB(Version)
+  BERTH_CRI_VERB(Status)
+  BERTH_CRI_VERB(RuntimeConfig)
+  BERTH_CRI_VERB(UpdateRuntimeConfig)
+  BERTH_CRI_VERB(RunPodSandbox)
+  BERTH_CRI_VERB(StopPodSandbox)
+  BERTH_CRI_VERB(RemovePodSandbox)
+  BERTH_CRI_VERB(PodSandboxStatus)
+  BERTH_CRI_VERB(ListPodSandbox)
+  BERTH_CRI_VERB(CreateContainer)
+  BERTH_CRI_VERB(StartContainer)
+  BERTH_CRI_VERB(StopContainer)
+  BERTH_CRI_VERB(RemoveContainer)
+  BERTH_CRI_VERB(ListContainers)
+  BERTH_CRI_VERB(ContainerStatus)
+  BERTH_CRI_VERB(UpdateContainerResources)
+  BERTH_CRI_VERB(ReopenContainerLog)
+  BERTH_CRI_VERB(ExecSync)
+  BERTH_CRI_VERB(ContainerStats)
+  BERTH_CRI_VERB(ListContainerStats)
+  BERTH_CRI_VERB(PodSandboxStats)
+  BERTH_CRI_VERB(ListPodSandboxStats)
+#undef BERTH_CRI_VERB
+
+ private:
+  engine::Engine& engine_;
+  const std::string configuration_;
+};
+
+}  // namespace berth::cri

@@ -1,0 +1,99 @@
+#include "cri/server.hpp"
+
+#include <cstring>
+#include <grp.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "berth/support/fd.hpp"
+#include "berth/support/files.hpp"
+#include "berth/support/status.hpp"
+
+namespace berth::cri {
+
+using support::strCat;
+
+namespace {
+
+absl::StatusOr<sockaddr_un> addressOf(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) {
+    return absl::InvalidArgumentError(strCat("grpc.socket ", path, " is longer than the ",
+                                             sizeof address.sun_path - 1,
+                                             " characters a socket may have"));
+  }
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  return address;
+}
+
+// Removes a socket that nobody serves.
+absl::Status clearSocket(const std::string& path) {
+  BERTH_ASSIGN_OR_RETURN(const sockaddr_un address, addressOf(path));
+  const support::Fd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
+    return absl::FailedPreconditionError(
+        strCat("another process serves ", path, "; stop it first, or set grpc.socket"));
+  }
+  if (errno == ENOENT) return absl::OkStatus();
+  if (errno != ECONNREFUSED) return support::errnoStatus(errno, strCat("look at ", path));
+  return support::removePath(path);
+}
+
+absl::Status setAccess(const ServerSettings& settings) {
+  if (::chmod(settings.socket.c_str(), settings.mode) != 0) {
+    return support::errnoStatus(errno, strCat("set the mode of ", settings.socket));
+  }
+  if (settings.group.empty()) return absl::OkStatus();
+  const group* entry = ::getgrnam(settings.group.c_str());
+  if (entry == nullptr) {
+    return absl::FailedPreconditionError(
+        strCat("grpc.socket_group: there is no group ", settings.group));
+  }
+  if (::chown(settings.socket.c_str(), static_cast<uid_t>(-1), entry->gr_gid) != 0) {
+    return support::errnoStatus(errno, strCat("set the group of ", settings.socket));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Server>> Server::start(const ServerSettings& settings,
+                                                      RuntimeService& runtime,
+                                                      ImageService& images) {
+  const size_t slash = settings.socket.rfind('/');
+  if (slash != std::string::npos && slash > 0) {
+    BERTH_RETURN_IF_ERROR(support::makeDirectories(settings.socket.substr(0, slash)));
+  }
+  BERTH_RETURN_IF_ERROR(clearSocket(settings.socket));
+  grpc::ServerBuilder builder;
+  builder.AddListeningPort(strCat("unix:", settings.socket), grpc::InsecureServerCredentials());
+  builder.RegisterService(&runtime);
+  builder.RegisterService(&images);
+  builder.SetMaxReceiveMessageSize(settings.maxMessageBytes);
+  builder.SetMaxSendMessageSize(settings.maxMessageBytes);
+  // The kubelet keeps one connection; more pollers would only cost memory.
+  builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::NUM_CQS, 1);
+  builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::MIN_POLLERS, 1);
+  builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::MAX_POLLERS, 4);
+  // Between mask and chmod nobody else may connect.
+  const mode_t mask = ::umask(0177);
+  std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  ::umask(mask);
+  if (server == nullptr) {
+    return absl::FailedPreconditionError(strCat("cannot listen on ", settings.socket));
+  }
+  BERTH_RETURN_IF_ERROR(setAccess(settings));
+  return std::unique_ptr<Server>(new Server(std::move(server)));
+}
+
+void Server::stop() {
+  if (server_ == nullptr) return;
+  server_->Shutdown(std::chrono::system_clock::now() + std::chrono::milliseconds(200));
+  server_->Wait();
+  server_.reset();
+}
+
+}  // namespace berth::cri

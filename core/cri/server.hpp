@@ -1,0 +1,39 @@
+// The daemon's gRPC server on its Unix socket.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <sys/types.h>
+
+#include <absl/status/statusor.h>
+#include <grpcpp/grpcpp.h>
+
+#include "cri/image_service.hpp"
+#include "cri/runtime_service.hpp"
+
+namespace berth::cri {
+
+struct ServerSettings {
+  std::string socket;
+  mode_t mode = 0660;
+  std::string group;  // empty: as the daemon's
+  int maxMessageBytes = 16 << 20;
+};
+
+// Serves from creation until stop(). FAILED_PRECONDITION when another daemon serves the socket or
+// it cannot be made; a socket that nobody serves any more is replaced.
+class Server {
+ public:
+  static absl::StatusOr<std::unique_ptr<Server>> start(const ServerSettings& settings,
+                                                       RuntimeService& runtime,
+                                                       ImageService& images);
+  ~Server() { stop(); }
+  // Ends what is being served: running calls are cut off. Idempotent.
+  void stop();
+
+ private:
+  explicit Server(std::unique_ptr<grpc::Server> server) : server_(std::move(server)) {}
+  std::unique_ptr<grpc::Server> server_;
+};
+
+}  // namespace berth::cri

@@ -1,0 +1,60 @@
+#include <boost/json.hpp>
+
+#include "berth/plugin.hpp"
+#include "berth/support/json.hpp"
+#include "cri/convert.hpp"
+#include "cri/plugin_list.hpp"
+#include "cri/runtime_service.hpp"
+
+namespace berth::cri {
+
+namespace v1 = runtime::v1;
+
+namespace {
+
+void addCondition(v1::StatusResponse& response, const char* type, const absl::Status& status,
+                  const char* reason) {
+  v1::RuntimeCondition* condition = response.mutable_status()->add_conditions();
+  condition->set_type(type);
+  condition->set_status(status.ok());
+  if (status.ok()) return;
+  condition->set_reason(reason);
+  condition->set_message(std::string(status.message()));
+}
+
+void addHandler(v1::StatusResponse& response, const std::string& name,
+                const boost::json::object& features) {
+  v1::RuntimeHandler* handler = response.add_runtime_handlers();
+  handler->set_name(name);
+  handler->mutable_features()->set_recursive_read_only_mounts(
+      support::boolMember(features, "recursiveReadOnly"));
+  handler->mutable_features()->set_user_namespaces(support::boolMember(features, "userNamespaces"));
+}
+
+}  // namespace
+
+grpc::Status RuntimeService::Status(grpc::ServerContext* /*context*/,
+                                    const v1::StatusRequest* request,
+                                    v1::StatusResponse* response) {
+  addCondition(*response, "RuntimeReady", absl::OkStatus(), "");
+  addCondition(*response, "NetworkReady", engine_.networkStatus(), "NetworkPluginNotReady");
+  for (const auto& [name, runtime] : engine_.registry().runtimes()) {
+    // The handler without a name is the default one (CRI, RuntimeHandler.name).
+    if (name == engine_.settings().defaultRuntime) addHandler(*response, "", runtime->features());
+    addHandler(*response, name, runtime->features());
+  }
+  response->mutable_features()->set_supplemental_groups_policy(true);
+  if (!request->verbose()) return grpc::Status::OK;
+  auto& info = *response->mutable_info();
+  info["config"] = configuration_;
+  info["plugins"] = boost::json::serialize(pluginList(engine_.registry()));
+  boost::json::array operations;
+  for (const auto& running : engine_.operations().list()) {
+    operations.push_back(boost::json::object{
+        {"name", running.name}, {"stage", running.stage}, {"ageMs", running.age.count()}});
+  }
+  info["operations"] = boost::json::serialize(operations);
+  return grpc::Status::OK;
+}
+
+}  // namespace berth::cri

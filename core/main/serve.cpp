@@ -1,0 +1,155 @@
+// `berth serve`: the daemon.
+#include <atomic>
+#include <csignal>
+#include <cstring>
+#include <fcntl.h>
+#include <malloc.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <boost/json.hpp>
+
+#include "berth/support/files.hpp"
+#include "berth/support/status.hpp"
+#include "common/log.hpp"
+#include "main/credentials.hpp"
+#include "main/options.hpp"
+#include "main/wiring.hpp"
+
+namespace berth::program {
+
+using support::strCat;
+
+namespace {
+
+// SIGTERM and SIGINT end the daemon; they are blocked in every thread and waited for here.
+sigset_t endSignals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  return set;
+}
+
+// One daemon for one root: held until the process ends, however it ends.
+absl::StatusOr<support::Fd> lockRoot(const std::string& root) {
+  const std::string path = strCat(root, "/berthd.lock");
+  BERTH_ASSIGN_OR_RETURN(support::Fd lock, support::openFile(path, O_RDWR | O_CREAT, 0600));
+  if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+    return absl::FailedPreconditionError(
+        strCat("another berthd uses ", root, "; stop it first, or set another root and state"));
+  }
+  return lock;
+}
+
+plugins::HostServices hostServices(const config::Config& config,
+                                   std::atomic<engine::Engine*>& engine) {
+  plugins::HostServices services;
+  services.root = config.root;
+  services.state = config.state;
+  services.log = [](berth_log_level level, std::string_view instance, std::string_view message,
+                    const plugins::LogFields& fields) {
+    std::vector<common::LogField> all{{"plugin", instance}};
+    all.insert(all.end(), fields.begin(), fields.end());
+    common::log(level <= BERTH_LOG_DEBUG     ? common::LogLevel::kDebug
+                : level == BERTH_LOG_INFO    ? common::LogLevel::kInfo
+                : level == BERTH_LOG_WARNING ? common::LogLevel::kWarning
+                                             : common::LogLevel::kError,
+                message, all);
+  };
+  services.event = [&engine](std::string_view, plugins::Event event) {
+    if (engine::Engine* target = engine.load()) target->deliver(std::move(event));
+  };
+  services.saveState = [&engine](std::string_view, std::string_view object,
+                                 std::string_view state) -> absl::Status {
+    engine::Engine* target = engine.load();
+    if (target == nullptr) return absl::UnavailableError("the daemon is starting or ending");
+    return target->savePluginState(std::string(object), state);
+  };
+  services.credentials = [](std::string_view registry,
+                            const std::function<void(const berth_credentials&)>& found) {
+    return findCredentials(registry, found);
+  };
+  return services;
+}
+
+// For verbose status.
+std::string configurationJson(const config::Config& config) {
+  return boost::json::serialize(boost::json::object{{"toml", config::dump(config)}});
+}
+
+// Starts everything, serves until a signal, and stops in reverse order.
+absl::Status run(const config::Config& config) {
+  BERTH_RETURN_IF_ERROR(common::setUpLog(logSettings(config)));
+  BERTH_RETURN_IF_ERROR(support::makeDirectories(config.root, 0711));
+  BERTH_RETURN_IF_ERROR(support::makeDirectories(config.state, 0711));
+  BERTH_ASSIGN_OR_RETURN(const support::Fd lock, lockRoot(config.root));
+  BERTH_ASSIGN_OR_RETURN(common::HostFacts host, common::collectHostFacts());
+  if (!host.hasSysResource()) {
+    common::logWarning(
+        "CAP_SYS_RESOURCE is missing: oom_score_adj and rlimits beyond the daemon's own, and "
+        "capabilities it lacks, are clamped");
+  }
+  BERTH_ASSIGN_OR_RETURN(engine::Settings settings, engineSettings(config, host));
+
+  std::string setAside;
+  BERTH_ASSIGN_OR_RETURN(const std::unique_ptr<store::Store> store,
+                         store::Store::open(strCat(config.root, "/berth.db"), setAside));
+  if (!setAside.empty()) {
+    common::logError("the database was damaged; it is set aside and an empty one takes its place",
+                     {{"file", setAside}});
+  }
+  std::atomic<engine::Engine*> current{nullptr};
+  const plugins::HostServices services = hostServices(config, current);
+  plugins::Registry registry(config.pluginDirs, services);
+  BERTH_RETURN_IF_ERROR(registry.load(wantedPlugins(config)));
+  BERTH_RETURN_IF_ERROR(registry.start());
+  BERTH_ASSIGN_OR_RETURN(
+      const std::unique_ptr<images::ImageService> images,
+      images::ImageService::open(imageOptions(config), registry, *store,
+                                 [](std::string_view message) { common::logError(message); }));
+  auto engine = std::make_unique<engine::Engine>(std::move(settings), registry, *images, *store,
+                                                 std::move(host));
+  current = engine.get();
+  absl::Status status = engine->recover();
+  if (status.ok()) {
+    cri::RuntimeService runtimeService(*engine, configurationJson(config));
+    cri::ImageService imageService(*images, imageSettings(config));
+    auto server = cri::Server::start(serverSettings(config), runtimeService, imageService);
+    status = server.status();
+    if (server.ok()) {
+      // What start-up took and freed goes back to the system.
+      ::malloc_trim(0);
+      common::logInfo("serving", {{"socket", config.grpc.socket}, {"version", BERTH_VERSION}});
+      const sigset_t signals = endSignals();
+      int number = 0;
+      ::sigwait(&signals, &number);
+      common::logInfo("ending; pods go on", {{"signal", ::strsignal(number)}});
+      (*server)->stop();
+    }
+  }
+  engine->finish();
+  registry.stop();
+  current = nullptr;
+  return status;
+}
+
+}  // namespace
+
+int serve(const ConfigOptions& options) {
+  // Before any thread: all inherit the mask.
+  const sigset_t signals = endSignals();
+  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+  // Few arenas: threads come and go, and each arena keeps what it once had (mallopt(3)).
+  ::mallopt(M_ARENA_MAX, 2);
+  auto loaded = config::load(pathsOf(options));
+  if (!loaded.ok()) return fail(loaded.status());
+  const absl::Status status = run(*loaded);
+  if (status.ok()) return 0;
+  common::logError("cannot serve", {{"error", std::string(status.message())}});
+  return fail(status);
+}
+
+}  // namespace berth::program

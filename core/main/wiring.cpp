@@ -1,0 +1,112 @@
+#include "main/wiring.hpp"
+
+#include "berth/support/files.hpp"
+#include "berth/support/status.hpp"
+
+namespace berth::program {
+
+namespace {
+
+common::LogLevel levelOf(const std::string& name) {
+  if (name == "trace") return common::LogLevel::kTrace;
+  if (name == "debug") return common::LogLevel::kDebug;
+  if (name == "warn") return common::LogLevel::kWarning;
+  if (name == "error") return common::LogLevel::kError;
+  return common::LogLevel::kInfo;
+}
+
+// Runtimes that are to use another snapshotter than images are unpacked for by default.
+std::map<std::string, std::string> snapshotterExceptions(const config::Config& config) {
+  std::map<std::string, std::string> exceptions;
+  for (const auto& [name, runtime] : config.runtimes) {
+    if (runtime.snapshotter != config.images.snapshotter) exceptions[name] = runtime.snapshotter;
+  }
+  return exceptions;
+}
+
+}  // namespace
+
+std::vector<plugins::Wanted> wantedPlugins(const config::Config& config) {
+  std::vector<plugins::Wanted> wanted;
+  for (const auto& [name, one] : config.sources) {
+    wanted.push_back({plugins::Kind::kImageSource, name, one.plugin, one.options});
+  }
+  for (const auto& [name, one] : config.snapshotters) {
+    wanted.push_back({plugins::Kind::kSnapshotter, name, one.plugin, one.options});
+  }
+  for (const auto& [name, one] : config.networks) {
+    wanted.push_back({plugins::Kind::kNetwork, name, one.plugin, one.options});
+  }
+  for (const auto& [name, one] : config.runtimes) {
+    wanted.push_back({plugins::Kind::kRuntime, name, one.plugin, one.options});
+  }
+  return wanted;
+}
+
+common::LogSettings logSettings(const config::Config& config) {
+  return {levelOf(config.log.level),
+          config.log.format == "json" ? common::LogFormat::kJson : common::LogFormat::kText,
+          config.log.file};
+}
+
+spec::CgroupDriver cgroupDriver(const config::Config& config) {
+  if (config.cgroup.driver == "systemd") return spec::CgroupDriver::kSystemd;
+  if (config.cgroup.driver == "cgroupfs") return spec::CgroupDriver::kCgroupfs;
+  return support::pathExists("/run/systemd/system") ? spec::CgroupDriver::kSystemd
+                                                    : spec::CgroupDriver::kCgroupfs;
+}
+
+absl::StatusOr<engine::Settings> engineSettings(const config::Config& config,
+                                                const common::HostFacts& host) {
+  engine::Settings settings;
+  settings.root = config.root;
+  settings.state = config.state;
+  settings.defaultRuntime = config.defaultRuntime;
+  settings.network = config.network;
+  settings.snapshotter = config.images.snapshotter;
+  settings.snapshotters = snapshotterExceptions(config);
+  settings.cgroupDriver = cgroupDriver(config);
+  settings.execSyncOutputBytes = static_cast<size_t>(config.containers.execSyncOutputBytes);
+
+  spec::Defaults& defaults = settings.containerDefaults;
+  defaults.capabilities = config.containers.defaultCapabilities;
+  defaults.environment = config.containers.defaultEnv;
+  for (const std::string& text : config.containers.defaultUlimits) {
+    BERTH_ASSIGN_OR_RETURN(const config::Ulimit limit, config::parseUlimit(text));
+    defaults.ulimits.push_back({limit.type, limit.soft, limit.hard});
+  }
+  if (config.containers.seccompProfile.starts_with('/')) {
+    defaults.seccompDefaultFile = config.containers.seccompProfile;
+  }
+  if (host.appArmor) defaults.appArmorProfile = config.containers.apparmorProfile;
+  defaults.pidsLimit = config.containers.pidsLimit;
+  for (const auto& [name, runtime] : config.runtimes) {
+    for (const std::string& prefix : runtime.annotations) {
+      defaults.podAnnotations.push_back(support::strCat(prefix, "*"));
+    }
+  }
+  return settings;
+}
+
+images::Options imageOptions(const config::Config& config) {
+  images::Options options;
+  options.sources = config.images.sources;
+  options.snapshotter = config.images.snapshotter;
+  options.platform = config.images.platform;
+  options.concurrentDownloads = static_cast<unsigned>(config.images.maxConcurrentDownloads);
+  options.concurrentUnpacks = static_cast<unsigned>(config.images.maxConcurrentUnpacks);
+  options.maxLayerBytes = static_cast<uint64_t>(config.images.maxLayerBytes);
+  options.maxManifestBytes = static_cast<uint64_t>(config.images.maxManifestBytes);
+  return options;
+}
+
+cri::ImageSettings imageSettings(const config::Config& config) {
+  return {snapshotterExceptions(config), std::chrono::seconds(config.images.pullDeadlineSeconds)};
+}
+
+cri::ServerSettings serverSettings(const config::Config& config) {
+  return {config.grpc.socket, config.grpc.socketMode, config.grpc.socketGroup,
+          static_cast<int>(config.grpc.maxMessageBytes)};
+}
+
+}  // namespace berth::program

@@ -1,0 +1,30 @@
+// From the configuration to what runs.
+#pragma once
+
+#include <vector>
+
+#include <absl/status/statusor.h>
+
+#include "common/host_facts.hpp"
+#include "common/log.hpp"
+#include "config/config.hpp"
+#include "cri/image_service.hpp"
+#include "cri/server.hpp"
+#include "engine/engine.hpp"
+#include "images/image_service.hpp"
+#include "plugins/registry.hpp"
+
+namespace berth::program {
+
+std::vector<plugins::Wanted> wantedPlugins(const config::Config& config);
+common::LogSettings logSettings(const config::Config& config);
+absl::StatusOr<engine::Settings> engineSettings(const config::Config& config,
+                                                const common::HostFacts& host);
+images::Options imageOptions(const config::Config& config);
+cri::ImageSettings imageSettings(const config::Config& config);
+cri::ServerSettings serverSettings(const config::Config& config);
+
+// "auto" is systemd where it is the init of this host (sd_booted(3)).
+spec::CgroupDriver cgroupDriver(const config::Config& config);
+
+}  // namespace berth::program
