@@ -53,18 +53,9 @@ find_package(Threads REQUIRED)
 find_package(absl REQUIRED)
 find_package(Boost 1.81 REQUIRED COMPONENTS json)
 
-# berth_plugin(NAME SOURCES … LIBRARIES …): a shared object that the plugin host loads.
-function(berth_plugin name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;LIBRARIES" ${ARGN})
-  add_library(${name} MODULE ${ARG_SOURCES})
-  set_target_properties(${name} PROPERTIES
-    PREFIX ""
-    OUTPUT_NAME "berth-${name}"
-    LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/lib/berth/plugins")
-  target_link_options(${name} PRIVATE -Wl,--no-undefined -Wl,--exclude-libs,ALL)
-  target_link_libraries(${name} PRIVATE berth_warnings Berth::sdk ${ARG_LIBRARIES})
-  install(TARGETS ${name} LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}/berth/plugins")
-endfunction()
+# The SDK's own berth_plugin(), with this project's warnings.
+set(BERTH_PLUGIN_LIBRARIES berth_warnings)
+include("${CMAKE_CURRENT_LIST_DIR}/../sdk/cmake/BerthPlugin.cmake")
 
 # berth_unit_test(NAME SOURCES … LIBRARIES …): a GoogleTest program that needs nothing but a build.
 function(berth_unit_test name)

@@ -85,7 +85,7 @@ Context parse(std::string_view text) {
   return context;
 }
 
-void override(std::string& part, const std::string& option) {
+void replaceIfSet(std::string& part, const std::string& option) {
   if (!option.empty()) part = option;
 }
 
@@ -99,10 +99,10 @@ SeLinuxLabels labels(const Context& process) {
 }
 
 Context applied(Context context, const SELinuxOption& options) {
-  override(context.user, options.user());
-  override(context.role, options.role());
-  override(context.type, options.type());
-  override(context.level, options.level());
+  replaceIfSet(context.user, options.user());
+  replaceIfSet(context.role, options.role());
+  replaceIfSet(context.type, options.type());
+  replaceIfSet(context.level, options.level());
   return context;
 }
 
@@ -114,7 +114,7 @@ absl::StatusOr<SeLinuxLabels> podSeLinuxLabels(const SELinuxOption& options,
   BERTH_RETURN_IF_ERROR(check(options));
   if (!host.seLinux) return SeLinuxLabels{};
   Context context{.type = std::string(kProcessType)};
-  override(context.level, level);
+  replaceIfSet(context.level, level);
   return labels(applied(std::move(context), options));
 }
 

@@ -172,7 +172,7 @@ class Runner {
 
   // The last words of a process that was stopped often say what it was waiting for.
   absl::Status explain(const absl::Status& status) const {
-    const absl::Status named = annotate(status, strCat("run ", program_));
+    absl::Status named = annotate(status, strCat("run ", program_));
     std::string_view tail = output_.standardError;
     while (!tail.empty() && tail.back() == '\n') tail.remove_suffix(1);
     if (tail.empty()) return named;

@@ -89,8 +89,7 @@ absl::Status readNumber(std::string_view block, const Field& field, std::string_
   const std::optional<int64_t> number = fieldNumber(field.of(block));
   if (!number) return absl::InvalidArgumentError(strCat("the header's ", what, " is no number"));
   if (*number < minimum || *number > maximum)
-    return absl::InvalidArgumentError(
-        strCat("the header's ", what, " is out of range: ", *number));
+    return absl::InvalidArgumentError(strCat("the header's ", what, " is out of range: ", *number));
   value = *number;
   return absl::OkStatus();
 }

@@ -63,8 +63,7 @@ std::optional<std::string> decodePercent(std::string_view text) {
 }
 
 // libarchive writes each attribute twice; the raw form wins, whichever comes first.
-absl::Status setLibarchiveXattr(std::string_view key, std::string_view value,
-                                PaxRecords& records) {
+absl::Status setLibarchiveXattr(std::string_view key, std::string_view value, PaxRecords& records) {
   const std::optional<std::string> name = decodePercent(key.substr(kLibarchiveXattr.size()));
   std::string decoded;
   if (!name || name->empty() || name->find('\0') != std::string::npos ||
@@ -123,7 +122,8 @@ absl::Status parsePaxRecords(std::string_view text, PaxRecords& records) {
     const std::optional<uint64_t> length =
         space < 20 ? decimalNumber(text.substr(0, space)) : std::nullopt;
     if (!length || *length > text.size() || *length < space + 3 || text[*length - 1] != '\n')
-      return absl::InvalidArgumentError("the extended header is damaged: a record's length is wrong");
+      return absl::InvalidArgumentError(
+          "the extended header is damaged: a record's length is wrong");
     const std::string_view record = text.substr(space + 1, *length - space - 2);
     const size_t equals = record.find('=');
     if (equals == std::string_view::npos || equals == 0)

@@ -28,7 +28,7 @@ struct PaxRecords {
   std::optional<uint64_t> sparseSize;
   std::optional<uint64_t> sparseMajor;
   std::optional<uint64_t> sparseMinor;
-  std::optional<SparseMap> sparseMap;  // formats 0.0 and 0.1
+  std::optional<SparseMap> sparseMap;    // formats 0.0 and 0.1
   std::optional<uint64_t> sparseOffset;  // of format 0.0, until its size follows
 };
 

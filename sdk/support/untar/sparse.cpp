@@ -140,8 +140,7 @@ absl::Status checkSparseMap(const SparseMap& map, uint64_t fileSize, uint64_t st
     if (end > fileSize) return bad("reaches past the end of the file");
     data += chunk.size;
   }
-  if (data != stored)
-    return bad(strCat("covers ", data, " bytes, but the archive holds ", stored));
+  if (data != stored) return bad(strCat("covers ", data, " bytes, but the archive holds ", stored));
   return absl::OkStatus();
 }
 

@@ -29,6 +29,7 @@ struct Pending {
   std::optional<std::string> longName;
   std::optional<std::string> longLink;
   PaxRecords records;
+  bool entryMustFollow = false;
 };
 
 absl::StatusOr<EntryType> entryType(const Header& header, const std::string& name) {
@@ -54,15 +55,19 @@ absl::StatusOr<EntryType> entryType(const Header& header, const std::string& nam
     case '6':
       return EntryType::kFifo;
     default:
-      return absl::InvalidArgumentError(
-          strCat("the entry's type ", quoted(std::string_view(&header.type, 1)),
-                 " is not one that an image layer can have"));
+      return absl::InvalidArgumentError(strCat("the entry's type ",
+                                               quoted(std::string_view(&header.type, 1)),
+                                               " is not one that an image layer can have"));
   }
 }
 
 // Header-only types carry no data whatever their size says, as with other readers of layers.
 bool hasData(const Header& header) {
-  return std::string_view("\0" "07SD", 5).find(header.type) != std::string_view::npos;
+  return std::string_view(
+             "\0"
+             "07SD",
+             5)
+             .find(header.type) != std::string_view::npos;
 }
 
 std::string untilNul(std::string text) {
@@ -116,10 +121,9 @@ class TarReader::Impl {
   absl::Status located(const absl::Status& status) const {
     // What the source reports (cancellation, a digest that is wrong) stands for itself.
     if (!absl::IsInvalidArgument(status)) return status;
-    return annotate(status, name_.empty()
-                                ? strCat("tar archive, header at offset ", entryOffset_)
-                                : strCat("tar archive, entry ", quoted(name_), " at offset ",
-                                         entryOffset_));
+    return annotate(status, name_.empty() ? strCat("tar archive, header at offset ", entryOffset_)
+                                          : strCat("tar archive, entry ", quoted(name_),
+                                                   " at offset ", entryOffset_));
   }
 
   // Goes past what is left of the current entry.
@@ -143,8 +147,12 @@ class TarReader::Impl {
     pending.records = global_;
     for (;;) {
       BERTH_ASSIGN_OR_RETURN(const std::string_view block, stream_.block());
+      const bool zeros = !block.empty() && isZeroBlock(block);
+      if (pending.entryMustFollow && (block.empty() || zeros))
+        return absl::InvalidArgumentError(
+            "the archive ends where an extended header's entry must be");
       if (block.empty()) return end();
-      if (isZeroBlock(block)) return endMark();
+      if (zeros) return endMark();
       BERTH_ASSIGN_OR_RETURN(const Header header, parseHeader(block));
       BERTH_ASSIGN_OR_RETURN(const bool extended, readExtension(header, pending));
       if (extended) continue;
@@ -178,6 +186,7 @@ class TarReader::Impl {
     if (std::string_view("xgLK").find(header.type) == std::string_view::npos) return false;
     BERTH_RETURN_IF_ERROR(limited(header.size, limits_.metadataBytes));
     BERTH_ASSIGN_OR_RETURN(std::string text, stream_.text(header.size));
+    pending.entryMustFollow = pending.entryMustFollow || header.type != 'g';
     if (header.type == 'L') pending.longName = untilNul(std::move(text));
     if (header.type == 'K') pending.longLink = untilNul(std::move(text));
     if (header.type == 'x') {
@@ -206,8 +215,7 @@ class TarReader::Impl {
     entry.mode = header.mode;
     entry.uid = records.uid.value_or(header.uid);
     entry.gid = records.gid.value_or(header.gid);
-    entry.modified =
-        records.modified.value_or(timespec{.tv_sec = header.modified, .tv_nsec = 0});
+    entry.modified = records.modified.value_or(timespec{.tv_sec = header.modified, .tv_nsec = 0});
     entry.deviceMajor = header.deviceMajor;
     entry.deviceMinor = header.deviceMinor;
     for (auto& [name, value] : records.xattrs) entry.xattrs.push_back({name, std::move(value)});

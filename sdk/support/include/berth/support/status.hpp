@@ -64,6 +64,7 @@ class StatusCollector {
 
 #define BERTH_CONCAT_INNER(a, b) a##b
 #define BERTH_CONCAT(a, b) BERTH_CONCAT_INNER(a, b)
+// NOLINTBEGIN(bugprone-macro-parentheses): `target` may be a declaration.
 // BERTH_ASSIGN_OR_RETURN(auto value, functionThatReturnsStatusOr());
 #define BERTH_ASSIGN_OR_RETURN(target, expression) \
   BERTH_ASSIGN_OR_RETURN_INNER(BERTH_CONCAT(berth_or_, __LINE__), target, expression)
@@ -71,3 +72,4 @@ class StatusCollector {
   auto temporary = (expression);                                    \
   if (!temporary.ok()) return std::move(temporary).status();        \
   target = *std::move(temporary)
+// NOLINTEND(bugprone-macro-parentheses)

@@ -1,0 +1,119 @@
+#include "options.hpp"
+
+#include <algorithm>
+#include <net/if.h>
+
+#include "berth/support/json.hpp"
+#include "berth/support/status.hpp"
+
+namespace berth::cni {
+
+const std::string_view kDeclaredOptions = R"json([
+  {"key": "conf_dir", "type": "string", "default": "/etc/cni/net.d",
+   "help": "Where network configurations are: *.conflist, *.conf, *.json; watched."},
+  {"key": "bin_dirs", "type": "array", "default": ["/opt/cni/bin", "/usr/lib/cni"],
+   "help": "Where CNI plugins are looked for, in this order; watched."},
+  {"key": "cache_dir", "type": "string", "default": "/var/lib/berth/cni",
+   "help": "Where attachments are recorded before they are made. Must survive a reboot."},
+  {"key": "network_name", "type": "string", "default": "",
+   "help": "The network to use; empty: the first valid one in the order of the file names."},
+  {"key": "template", "type": "string", "default": "",
+   "help": "A conflist template, filled in and written to conf_dir when the node's pod CIDR becomes known; empty: none."},
+  {"key": "max_concurrent", "type": "integer", "default": 0,
+   "help": "How many pods are attached or detached at once; 0: no limit."},
+  {"key": "interface", "type": "string", "default": "eth0",
+   "help": "The name of the interface inside the pod."}
+])json";
+
+namespace {
+
+namespace bj = boost::json;
+using support::strCat;
+
+absl::Status refuse(std::string_view key, std::string_view reason) {
+  return absl::InvalidArgumentError(strCat("option ", key, ": ", reason));
+}
+
+absl::Status readString(const bj::object& options, std::string_view key, std::string& out) {
+  const bj::value* value = options.if_contains(key);
+  if (value == nullptr) return absl::OkStatus();
+  if (!value->is_string()) return refuse(key, "must be a string");
+  out = support::stringMember(options, key);
+  return out.find('\0') == std::string::npos ? absl::OkStatus()
+                                             : refuse(key, "must not contain NUL");
+}
+
+absl::Status checkPath(std::string_view key, std::string_view path) {
+  return path.starts_with('/') ? absl::OkStatus() : refuse(key, "must be an absolute path");
+}
+
+absl::Status readBinDirs(const bj::object& options, std::vector<std::string>& out) {
+  const bj::value* value = options.if_contains("bin_dirs");
+  if (value == nullptr) return absl::OkStatus();
+  if (!value->is_array() || value->get_array().empty())
+    return refuse("bin_dirs", "must be a list of at least one directory");
+  out.clear();
+  for (const bj::value& item : value->get_array()) {
+    if (!item.is_string()) return refuse("bin_dirs", "must be a list of strings");
+    out.emplace_back(item.get_string().data(), item.get_string().size());
+    BERTH_RETURN_IF_ERROR(checkPath("bin_dirs", out.back()));
+    // The list reaches the plugins as CNI_PATH, whose parts are separated by colons.
+    if (out.back().find(':') != std::string::npos)
+      return refuse("bin_dirs", strCat("\"", out.back(), "\" must not contain a colon"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status readMaxConcurrent(const bj::object& options, unsigned& out) {
+  if (!options.contains("max_concurrent")) return absl::OkStatus();
+  constexpr int64_t kMost = 10'000;
+  const int64_t given = support::intMember(options, "max_concurrent", -1);
+  if (given < 0 || given > kMost)
+    return refuse("max_concurrent", strCat("must be a whole number from 0 to ", kMost));
+  out = static_cast<unsigned>(given);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+bool isInterfaceName(std::string_view name) {
+  if (name.empty() || name.size() >= IFNAMSIZ || name == "." || name == "..") return false;
+  return std::none_of(name.begin(), name.end(), [](char c) {
+    return c == '/' || c == ':' || static_cast<unsigned char>(c) <= ' ' || c == '\x7f';
+  });
+}
+
+bool isIdentifier(std::string_view name) {
+  const auto isAlphanumeric = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+  };
+  if (name.empty() || !isAlphanumeric(name.front())) return false;
+  return std::all_of(name.begin(), name.end(), [&](char c) {
+    return isAlphanumeric(c) || c == '_' || c == '.' || c == '-';
+  });
+}
+
+absl::StatusOr<Options> parseOptions(std::string_view json) {
+  BERTH_ASSIGN_OR_RETURN(const bj::object given,
+                         support::parseJsonObject(json.empty() ? "{}" : json, "the options"));
+  Options options;
+  BERTH_RETURN_IF_ERROR(readString(given, "conf_dir", options.confDir));
+  BERTH_RETURN_IF_ERROR(checkPath("conf_dir", options.confDir));
+  BERTH_RETURN_IF_ERROR(readBinDirs(given, options.binDirs));
+  BERTH_RETURN_IF_ERROR(readString(given, "cache_dir", options.cacheDir));
+  BERTH_RETURN_IF_ERROR(checkPath("cache_dir", options.cacheDir));
+  BERTH_RETURN_IF_ERROR(readString(given, "network_name", options.networkName));
+  if (!options.networkName.empty() && !isIdentifier(options.networkName))
+    return refuse("network_name", "must be letters, digits, \"_\", \".\" and \"-\"");
+  BERTH_RETURN_IF_ERROR(readString(given, "template", options.podCidrTemplate));
+  if (!options.podCidrTemplate.empty())
+    BERTH_RETURN_IF_ERROR(checkPath("template", options.podCidrTemplate));
+  BERTH_RETURN_IF_ERROR(readMaxConcurrent(given, options.maxConcurrent));
+  BERTH_RETURN_IF_ERROR(readString(given, "interface", options.interface));
+  if (!isInterfaceName(options.interface) || options.interface == "lo")
+    return refuse("interface",
+                  "must be an interface name of at most 15 characters, and not \"lo\"");
+  return options;
+}
+
+}  // namespace berth::cni

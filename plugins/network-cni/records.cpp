@@ -1,0 +1,93 @@
+#include "records.hpp"
+
+#include "berth/support/files.hpp"
+#include "berth/support/json.hpp"
+#include "berth/support/status.hpp"
+#include "options.hpp"
+
+namespace berth::cni {
+namespace {
+
+using support::strCat;
+
+constexpr std::string_view kRecord = ".attachment";
+constexpr std::string_view kResult = ".result";
+// Never part of a pod's id, and allowed in a file's name.
+constexpr char kSeparator = '@';
+constexpr mode_t kPrivate = 0600;
+
+}  // namespace
+
+std::string Records::path(std::string_view pod, std::string_view interface,
+                          std::string_view ending) const {
+  return strCat(directory_, "/", pod, std::string_view(&kSeparator, 1), interface, ending);
+}
+
+absl::Status Records::prepare() const {
+  BERTH_RETURN_IF_ERROR(
+      support::annotate(support::makeDirectories(directory_, 0700), "option cache_dir"));
+  BERTH_ASSIGN_OR_RETURN(const std::vector<std::string> files, support::listDirectory(directory_));
+  // What a crash in the middle of a replacement has left.
+  for (const std::string& file : files) {
+    if (file.starts_with('.') && file.ends_with(".tmp"))
+      BERTH_RETURN_IF_ERROR(support::removePath(strCat(directory_, "/", file)));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Records::begin(const AttachmentRecord& record) const {
+  // A result of an earlier attachment of the same pod would be taken for this one's.
+  BERTH_RETURN_IF_ERROR(
+      support::removePath(path(record.pod, record.interface, kResult)));
+  return support::replaceFile(path(record.pod, record.interface, kRecord), record.encode(),
+                              kPrivate, support::Durability::kDurable);
+}
+
+absl::Status Records::complete(const AttachmentRecord& record) const {
+  if (!record.result) return absl::OkStatus();
+  return support::replaceFile(path(record.pod, record.interface, kResult),
+                              boost::json::serialize(*record.result), kPrivate,
+                              support::Durability::kVisible);
+}
+
+absl::Status Records::remove(std::string_view pod, std::string_view interface) const {
+  BERTH_RETURN_IF_ERROR(support::removePath(path(pod, interface, kResult)));
+  return support::removePath(path(pod, interface, kRecord));
+}
+
+absl::StatusOr<AttachmentRecord> Records::load(std::string_view pod,
+                                               std::string_view interface) const {
+  const std::string file = path(pod, interface, kRecord);
+  const auto text = support::readFile(file);
+  if (absl::IsNotFound(text.status())) return text.status();
+  auto record = text.ok() ? AttachmentRecord::decode(*text, file)
+                          : absl::StatusOr<AttachmentRecord>(text.status());
+  if (!record.ok()) return absl::DataLossError(record.status().message());
+  if (record->pod != pod || record->interface != interface)
+    return absl::DataLossError(strCat(file, ": it is the record of another attachment"));
+  const auto result = support::readFile(path(pod, interface, kResult));
+  if (result.ok()) {
+    auto object = support::parseJsonObject(*result, "result");
+    if (object.ok()) record->result = *std::move(object);
+  }
+  return record;
+}
+
+absl::StatusOr<std::vector<Records::Name>> Records::list() const {
+  const auto files = support::listDirectory(directory_);
+  if (absl::IsNotFound(files.status())) return std::vector<Name>();
+  BERTH_RETURN_IF_ERROR(files.status());
+  std::vector<Name> names;
+  for (const std::string& file : *files) {
+    std::string_view name = file;
+    if (!name.ends_with(kRecord)) continue;
+    name.remove_suffix(kRecord.size());
+    const size_t at = name.find(kSeparator);
+    if (at == std::string_view::npos) continue;
+    Name one{std::string(name.substr(0, at)), std::string(name.substr(at + 1))};
+    if (isIdentifier(one.pod) && isInterfaceName(one.interface)) names.push_back(std::move(one));
+  }
+  return names;
+}
+
+}  // namespace berth::cni

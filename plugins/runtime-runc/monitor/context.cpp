@@ -1,0 +1,19 @@
+#include "context.hpp"
+
+#include <fcntl.h>
+
+#include "cri_log.hpp"
+#include "files.hpp"
+
+namespace berth::runc::monitor {
+
+void Context::logError(const Status& status) {
+  const Fd file(
+      openat(runDir.get(), "monitor.log", O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600));
+  if (!file) return;
+  char time[kTimeLength];
+  formatTime(realtimeNs(), time);
+  writeFully(file.get(), concat({{time, kTimeLength}, " ", status.message, "\n"}));
+}
+
+}  // namespace berth::runc::monitor

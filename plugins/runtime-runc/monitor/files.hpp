@@ -1,0 +1,37 @@
+// Small files, without stdio.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <sys/types.h>
+#include <vector>
+
+#include "berth/support/fd.hpp"
+#include "status.hpp"
+
+namespace berth::runc::monitor {
+
+// At most `limit` bytes from the file's start (or from its end, for logs). Empty when it cannot be
+// read: for optional files and those of /proc, where absence is an answer.
+enum class Part { kHead, kTail };
+std::string readSmall(int directory, const char* path, size_t limit, Part part = Part::kHead);
+
+// The same for an open file, read from offset 0.
+std::string readOpen(int fd, size_t limit);
+
+// One write() to a control file that exists; 0 or the errno.
+int writeControl(const char* path, std::string_view content);
+
+// Replaces directory/name at once (write beside, rename).
+Status replaceSmall(int directory, const std::string& name, std::string_view content);
+
+// Resumes after EINTR and short writes; 0 or the errno. For blocking descriptors.
+int writeFully(int fd, std::string_view data);
+
+// mkdir -p for the parent folders of `path`.
+Status makeParents(const std::string& path);
+
+// The next space- or newline-separated word of `rest`, taken off it; empty at the end.
+std::string_view takeWord(std::string_view& rest);
+
+}  // namespace berth::runc::monitor

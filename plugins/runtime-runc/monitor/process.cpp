@@ -1,0 +1,112 @@
+#include "process.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <dirent.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <unistd.h>
+
+#include "files.hpp"
+
+namespace berth::runc::monitor {
+
+namespace {
+
+// A tree that grows faster than it can be listed is cut off here; the kill of the container's
+// cgroup gets the rest.
+constexpr int kMaxStopRounds = 64;
+
+void appendChildren(pid_t pid, std::vector<pid_t>& out) {
+  const std::string tasks = concat({"/proc/", Number(pid), "/task"});
+  DIR* directory = opendir(tasks.c_str());
+  if (directory == nullptr) return;
+  while (const dirent* entry = readdir(directory)) {
+    if (entry->d_name[0] == '.') continue;
+    const std::string path = concat({tasks, "/", entry->d_name, "/children"});
+    const std::string content = readSmall(AT_FDCWD, path.c_str(), 1u << 20);
+    std::string_view rest = content;
+    for (std::string_view word = takeWord(rest); !word.empty(); word = takeWord(rest)) {
+      uint64_t child = 0;
+      if (parseNumber(word, child)) out.push_back(static_cast<pid_t>(child));
+    }
+  }
+  closedir(directory);
+}
+
+bool contains(const std::vector<pid_t>& pids, pid_t pid) {
+  return std::find(pids.begin(), pids.end(), pid) != pids.end();
+}
+
+// Everything below the members of `tree` and in root's session that is not in it yet.
+std::vector<pid_t> findMore(const std::vector<pid_t>& tree, pid_t root,
+                            const std::vector<pid_t>& candidates) {
+  std::vector<pid_t> more;
+  std::vector<pid_t> children;
+  for (pid_t pid : tree) appendChildren(pid, children);
+  for (pid_t pid : children) {
+    if (!contains(tree, pid) && !contains(more, pid)) more.push_back(pid);
+  }
+  for (pid_t pid : candidates) {
+    if (getsid(pid) == root && !contains(tree, pid) && !contains(more, pid)) more.push_back(pid);
+  }
+  return more;
+}
+
+}  // namespace
+
+int nullDevice() {
+  static const int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+  return fd;
+}
+
+Status spawn(const std::vector<std::string>& argv, const Stdio& stdio, pid_t& pid) {
+  std::vector<char*> arguments;
+  arguments.reserve(argv.size() + 1);
+  for (const std::string& argument : argv) {
+    arguments.push_back(const_cast<char*>(argument.c_str()));  // NOLINT: execve's signature
+  }
+  arguments.push_back(nullptr);
+
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  const int fds[3] = {stdio.in, stdio.out, stdio.err};
+  for (int target = 0; target < 3; ++target) {
+    posix_spawn_file_actions_adddup2(&actions, fds[target] >= 0 ? fds[target] : nullDevice(),
+                                     target);
+  }
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  sigset_t none;
+  sigemptyset(&none);
+  sigset_t all;
+  sigfillset(&all);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  posix_spawnattr_setsigdefault(&attributes, &all);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+
+  const int error =
+      posix_spawnp(&pid, argv.front().c_str(), &actions, &attributes, arguments.data(), environ);
+  posix_spawnattr_destroy(&attributes);
+  posix_spawn_file_actions_destroy(&actions);
+  if (error != 0) {
+    return errnoFailure(error, {"start the OCI runtime ", argv.front()});
+  }
+  return {};
+}
+
+void killTree(pid_t root, const std::vector<pid_t>& candidates) {
+  std::vector<pid_t> tree = {root};
+  kill(root, SIGSTOP);
+  for (int round = 0; round < kMaxStopRounds; ++round) {
+    const std::vector<pid_t> more = findMore(tree, root, candidates);
+    if (more.empty()) break;
+    for (pid_t pid : more) kill(pid, SIGSTOP);
+    tree.insert(tree.end(), more.begin(), more.end());
+  }
+  // Leaves first: a parent that dies early hands its children to another reaper.
+  for (auto pid = tree.rbegin(); pid != tree.rend(); ++pid) kill(*pid, SIGKILL);
+}
+
+}  // namespace berth::runc::monitor

@@ -1,0 +1,41 @@
+// Takes a dead container away: kills what it left in its cgroup, then runs `runtime delete`.
+#pragma once
+
+#include <string>
+
+#include "cgroup.hpp"
+#include "runtime_call.hpp"
+
+namespace berth::runc::monitor {
+
+class RemovalListener {
+ public:
+  virtual void onRemoved(Status status) = 0;
+
+ protected:
+  ~RemovalListener() = default;
+};
+
+// The container's init must be dead. A container that the runtime does not know is removed at
+// once. Can be started again after a failure.
+class Removal final : public Mortal, public LeftoversListener, public RuntimeListener {
+ public:
+  Removal(Context& context, const protocol::CreateContainerRequest& spec,
+          RemovalListener& listener);
+
+  // The listener may be called before this returns.
+  void start();
+
+ private:
+  void onLeftoversGone(Status status) override;
+  void onRuntimeDone(Status status) override;
+  bool runtimeKnowsIt() const;
+
+  Context& context_;
+  const protocol::CreateContainerRequest& spec_;
+  RemovalListener& listener_;
+  Leftovers leftovers_;
+  RuntimeCall call_;
+};
+
+}  // namespace berth::runc::monitor

@@ -1,0 +1,101 @@
+#include "runtime_call.hpp"
+
+#include <cerrno>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "files.hpp"
+
+namespace berth::runc::monitor {
+
+namespace {
+constexpr size_t kLogTail = 16u << 10;
+}  // namespace
+
+RuntimeCall::~RuntimeCall() {
+  if (!running()) return;
+  context_.reaper.forget(pid_);
+  context_.reaper.endCall();
+}
+
+Status RuntimeCall::start(const std::string& what, const std::string& log,
+                          const std::vector<std::string>& arguments, const Stdio& stdio) {
+  const protocol::StartRequest& config = context_.config;
+  what_ = what;
+  log_ = log;
+  aborted_ = false;
+
+  std::vector<std::string> argv = {config.runtimePath, "--root", config.runtimeRoot};
+  argv.insert(argv.end(), config.runtimeArgs.begin(), config.runtimeArgs.end());
+  for (const char* argument : {"--log", log.c_str(), "--log-format", "json"}) {
+    argv.emplace_back(argument);
+  }
+  argv.insert(argv.end(), arguments.begin(), arguments.end());
+
+  Stdio used = stdio;
+  stderr_.reset();
+  if (used.err < 0) {
+    stderr_.reset(memfd_create("runtime-stderr", MFD_CLOEXEC));
+    used.err = stderr_.get();
+  }
+  Status status = spawn(argv, used, pid_);
+  if (!isOk(status)) {
+    pid_ = 0;
+    return status;
+  }
+  context_.reaper.beginCall();
+  context_.reaper.watch(pid_, *this);
+  return {};
+}
+
+void RuntimeCall::abort() {
+  if (!running()) return;
+  aborted_ = true;
+  killTree(pid_, {});
+}
+
+void RuntimeCall::onChildExit(pid_t, int status, int64_t) {
+  pid_ = 0;
+  Reaper& reaper = context_.reaper;
+  listener_.onRuntimeDone(statusOf(status));
+  // After the listener, which may adopt an orphan whose exit was already seen.
+  reaper.endCall();
+}
+
+Status RuntimeCall::statusOf(int status) const {
+  if (aborted_) return failure(Code::kCancelled, {what_, ": aborted by a kill request"});
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
+  std::string text = lastErrorIn(readSmall(AT_FDCWD, log_.c_str(), kLogTail, Part::kTail));
+  if (text.empty() && stderr_) text = lastErrorIn(readOpen(stderr_.get(), kLogTail));
+  if (WIFSIGNALED(status)) {
+    return failure(Code::kInternal,
+                   {what_, ": ", context_.config.runtimePath, " was killed by signal ",
+                    Number(WTERMSIG(status)), text.empty() ? "" : ": ", text});
+  }
+  if (text.empty())
+    text = concat({"exit code ", Number(WEXITSTATUS(status)), " without a message"});
+  return failure(Code::kInternal, {what_, ": ", context_.config.runtimePath, ": ", text});
+}
+
+PidFile::PidFile(Context& context) : context_(context) {
+  name_ = concat({"operation-", Number(context.nextSerial()), ".pid"});
+}
+
+PidFile::~PidFile() {
+  unlinkat(context_.runDir.get(), name_.c_str(), 0);
+}
+
+std::string PidFile::path() const {
+  return concat({context_.config.runDir, "/", name_});
+}
+
+pid_t PidFile::pid() const {
+  const std::string content = readSmall(context_.runDir.get(), name_.c_str(), 32);
+  std::string_view rest = content;
+  uint64_t pid = 0;
+  return parseNumber(takeWord(rest), pid) ? static_cast<pid_t>(pid) : 0;
+}
+
+}  // namespace berth::runc::monitor

@@ -1,0 +1,34 @@
+// The OCI bundle of a container: what its config.json says to the plugin, and changing it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+
+#include "records.hpp"
+
+namespace berth::runc {
+
+struct BundleFacts {
+  std::string cgroup;  // a path in every hierarchy
+  bool terminal = false;
+  uint16_t consoleWidth = 0;
+  uint16_t consoleHeight = 0;
+  // The document to write in place of the given one; empty when that is fine as it is.
+  std::string corrected;
+};
+
+// Reads an OCI runtime spec. A missing linux.cgroupsPath, and with cgroupfs a relative one (which
+// runtimes take to be below their own cgroup, wherever that is), is put below the pod's cgroup or
+// the root. INVALID_ARGUMENT names the member at fault.
+absl::StatusOr<BundleFacts> readBundle(const PodRecord& pod, std::string_view container,
+                                       std::string_view spec);
+
+// Merges linux.resources into the config.json of a container that has not been started; members
+// left out stay.
+absl::Status mergeResources(const std::string& bundle, std::string_view resources);
+
+}  // namespace berth::runc

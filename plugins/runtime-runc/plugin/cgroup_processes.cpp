@@ -1,0 +1,164 @@
+#include "cgroup_processes.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <dirent.h>
+#include <memory>
+#include <poll.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <thread>
+#include <unistd.h>
+
+#include <absl/strings/str_split.h>
+
+#include "berth/support/fd.hpp"
+#include "berth/support/files.hpp"
+#include "berth/support/status.hpp"
+
+namespace berth::runc {
+
+using support::Fd;
+using support::strCat;
+
+namespace {
+
+// The cgroup and those below it, children before their parents. Empty when it does not exist.
+void listTree(const std::string& directory, std::vector<std::string>& out) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> opened(::opendir(directory.c_str()), &::closedir);
+  if (opened == nullptr) return;
+  while (const dirent* entry = ::readdir(opened.get())) {
+    if (entry->d_type != DT_DIR || entry->d_name[0] == '.') continue;
+    listTree(strCat(directory, "/", entry->d_name), out);
+  }
+  out.push_back(directory);
+}
+
+std::vector<pid_t> processesOf(const std::vector<std::string>& directories) {
+  std::vector<pid_t> pids;
+  for (const std::string& root : directories) {
+    std::vector<std::string> tree;
+    listTree(root, tree);
+    for (const std::string& directory : tree) {
+      const auto text = support::readFile(directory + "/cgroup.procs");
+      if (!text.ok()) continue;
+      for (const absl::string_view line : absl::StrSplit(*text, '\n', absl::SkipEmpty())) {
+        const int pid = std::atoi(std::string(line).c_str());
+        // 0 stands for a process of another PID namespace, which cannot be reached from here.
+        if (pid > 0) pids.push_back(pid);
+      }
+    }
+  }
+  std::sort(pids.begin(), pids.end());
+  pids.erase(std::unique(pids.begin(), pids.end()), pids.end());
+  return pids;
+}
+
+bool hasEnded(int pidfd) {
+  pollfd polled{.fd = pidfd, .events = POLLIN};
+  return ::poll(&polled, 1, 0) == 1;
+}
+
+// Opened before the cgroup was read again: a descriptor in both lists cannot be of a process that
+// got a freed number in between.
+std::vector<std::pair<pid_t, Fd>> openProcesses(const std::vector<std::string>& directories) {
+  std::vector<std::pair<pid_t, Fd>> opened;
+  for (const pid_t pid : processesOf(directories)) {
+    Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+    if (pidfd) opened.emplace_back(pid, std::move(pidfd));
+  }
+  if (opened.empty()) return opened;
+  const std::vector<pid_t> still = processesOf(directories);
+  std::erase_if(opened, [&](const auto& process) {
+    // A process that nobody has reaped yet may still be listed.
+    return !std::binary_search(still.begin(), still.end(), process.first) ||
+           hasEnded(process.second.get());
+  });
+  return opened;
+}
+
+absl::Status writeIfPresent(const std::string& path, std::string_view text) {
+  const absl::Status status = support::writeControlFile(path, text);
+  return absl::IsNotFound(status) ? absl::OkStatus() : status;
+}
+
+// A cgroup whose last process has just ended may stay busy until the scheduler has let go of it,
+// and the kernel offers no event for that on v1.
+absl::Status removeDirectory(const std::string& directory) {
+  constexpr int kTries = 200;
+  for (int tries = 0;; ++tries) {
+    if (::rmdir(directory.c_str()) == 0 || errno == ENOENT) return absl::OkStatus();
+    if (errno != EBUSY || tries == kTries) {
+      return support::errnoStatus(errno, strCat("remove cgroup ", directory));
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(std::min(1 + tries / 10, 10)));
+  }
+}
+
+}  // namespace
+
+absl::Status killCgroup(const CgroupLayout& layout, const std::string& path,
+                        const CallLimits& limits) {
+  if (path.empty()) return absl::OkStatus();
+  const std::vector<std::string> directories = layout.directories(path);
+  const std::string unified = layout.unifiedDirectory(path);
+  BERTH_RETURN_IF_ERROR(thawCgroup(layout, path));
+  // Processes may fork while they are being listed: repeated until a list is empty.
+  for (;;) {
+    const auto processes = openProcesses(directories);
+    if (processes.empty()) return absl::OkStatus();
+    if (!unified.empty()) {
+      BERTH_RETURN_IF_ERROR(writeIfPresent(unified + "/cgroup.kill", "1"));
+    }
+    for (const auto& [pid, pidfd] : processes) {
+      if (::syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0) != 0 &&
+          errno != ESRCH) {
+        return support::errnoStatus(errno, strCat("kill process ", pid, " of cgroup ", path));
+      }
+    }
+    for (const auto& [pid, pidfd] : processes) {
+      BERTH_RETURN_IF_ERROR(waitReadable(
+          pidfd.get(), limits, strCat("wait for killed process ", pid, " of cgroup ", path)));
+    }
+  }
+}
+
+absl::Status thawCgroup(const CgroupLayout& layout, const std::string& path) {
+  if (path.empty() || !isFrozen(layout, path)) return absl::OkStatus();
+  if (layout.mode() == CgroupMode::kUnified) {
+    return writeIfPresent(layout.unifiedDirectory(path) + "/cgroup.freeze", "0");
+  }
+  return writeIfPresent(layout.directory("freezer", path) + "/freezer.state", "THAWED");
+}
+
+bool isFrozen(const CgroupLayout& layout, const std::string& path) {
+  const bool unified = layout.mode() == CgroupMode::kUnified;
+  const std::string file = unified ? layout.unifiedDirectory(path) + "/cgroup.freeze"
+                                   : layout.directory("freezer", path) + "/freezer.self_freezing";
+  const auto text = support::readFile(file);
+  return text.ok() && !text->empty() && text->front() == '1';
+}
+
+absl::Status removeCgroup(const CgroupLayout& layout, const std::string& path) {
+  if (path.empty()) return absl::OkStatus();
+  support::StatusCollector failures;
+  for (const std::string& root : layout.directories(path)) {
+    std::vector<std::string> tree;
+    listTree(root, tree);
+    for (const std::string& directory : tree) failures.add(removeDirectory(directory));
+  }
+  return failures.status();
+}
+
+std::vector<std::string> missingDirectories(const CgroupLayout& layout, const std::string& path) {
+  std::vector<std::string> missing;
+  for (std::string at = path; !at.empty(); at.resize(at.rfind('/'))) {
+    for (const std::string& directory : layout.directories(at)) {
+      if (!support::pathExists(directory)) missing.push_back(directory);
+    }
+  }
+  return missing;
+}
+
+}  // namespace berth::runc

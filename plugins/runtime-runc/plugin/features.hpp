@@ -1,0 +1,44 @@
+// What an OCI runtime binary can do on this host.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+#include <boost/json/object.hpp>
+
+namespace berth::runc {
+
+struct RuntimeFeatures {
+  std::string binary;
+  std::string name;        // "runc", "crun"
+  std::string version;     // "1.1.5+ds1"
+  std::string ociVersion;  // the newest it takes
+  bool userNamespaces = false;
+  bool recursiveReadOnly = false;  // the mount option "rro"
+  bool idmappedMounts = false;
+  bool seccomp = false;
+  bool apparmor = false;
+  bool selinux = false;
+};
+
+// Finds the binary: `path` when it is executable, else its last part in PATH. FAILED_PRECONDITION
+// with both places when there is none.
+absl::StatusOr<std::string> findBinary(const std::string& path);
+
+// Reads "runc version 1.1.5\n…\nspec: 1.0.2-dev\n…" as `--version` prints it: sets name, version
+// and ociVersion, and what such a version is known to have without saying so.
+void parseVersion(std::string_view text, RuntimeFeatures& features);
+
+// Reads what `features` prints (OCI runtime spec, "Features Structure").
+void parseFeatures(const boost::json::object& document, RuntimeFeatures& features);
+
+// Runs the binary for both. One that knows no `features` command is judged by its version;
+// FAILED_PRECONDITION when not even `--version` works. Blocks; takes two short processes.
+absl::StatusOr<RuntimeFeatures> probeRuntime(const std::string& binary);
+
+// The document of berth_runtime.features.
+std::string describeFeatures(const RuntimeFeatures& features);
+
+}  // namespace berth::runc

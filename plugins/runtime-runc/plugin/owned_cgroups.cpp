@@ -1,0 +1,64 @@
+#include "owned_cgroups.hpp"
+
+#include <cerrno>
+#include <unistd.h>
+#include <vector>
+
+#include <boost/json/array.hpp>
+#include <boost/json/serialize.hpp>
+
+#include "berth/support/files.hpp"
+#include "berth/support/json.hpp"
+#include "berth/support/status.hpp"
+#include "cgroup_processes.hpp"
+
+namespace berth::runc {
+
+OwnedCgroups::OwnedCgroups(const CgroupLayout& layout, std::string file)
+    : layout_(layout), file_(std::move(file)) {
+  const auto text = support::readFile(file_);
+  if (!text.ok()) return;
+  const auto document = support::parseJsonObject(*text, file_);
+  if (!document.ok()) return;
+  for (std::string& directory : support::stringsMember(*document, "directories")) {
+    directories_.insert(std::move(directory));
+  }
+}
+
+absl::Status OwnedCgroups::claim(const std::string& path) {
+  const std::vector<std::string> missing = missingDirectories(layout_, path);
+  if (missing.empty()) return absl::OkStatus();
+  const std::lock_guard lock(mutex_);
+  const size_t before = directories_.size();
+  directories_.insert(missing.begin(), missing.end());
+  return directories_.size() == before ? absl::OkStatus() : saveLocked();
+}
+
+absl::Status OwnedCgroups::release(const std::string& path) {
+  const std::lock_guard lock(mutex_);
+  if (directories_.empty()) return absl::OkStatus();
+  support::StatusCollector failures;
+  const size_t before = directories_.size();
+  for (std::string at = path; !at.empty(); at.resize(at.rfind('/'))) {
+    for (const std::string& directory : layout_.directories(at)) {
+      if (directories_.count(directory) == 0) continue;
+      if (::rmdir(directory.c_str()) == 0 || errno == ENOENT) {
+        directories_.erase(directory);
+      } else if (errno != EBUSY && errno != ENOTEMPTY) {
+        failures.add(support::errnoStatus(errno, support::strCat("remove cgroup ", directory)));
+      }
+    }
+  }
+  if (directories_.size() != before) failures.add(saveLocked());
+  return failures.status();
+}
+
+absl::Status OwnedCgroups::saveLocked() {
+  if (directories_.empty()) return support::removePath(file_);
+  const boost::json::array list(directories_.begin(), directories_.end());
+  return support::replaceFile(
+      file_, boost::json::serialize(boost::json::object{{"version", 1}, {"directories", list}}),
+      0600, support::Durability::kVisible);
+}
+
+}  // namespace berth::runc

@@ -1,0 +1,257 @@
+// Containers: creating, starting, ending, changing them; their usage.
+#include <algorithm>
+#include <signal.h>
+
+#include "berth/support/files.hpp"
+#include "berth/support/json.hpp"
+#include "berth/support/status.hpp"
+#include "bundle.hpp"
+#include "cgroup_processes.hpp"
+#include "runtime_cli.hpp"
+#include "runtime_plugin.hpp"
+
+namespace berth::runc {
+
+using support::strCat;
+
+namespace {
+
+constexpr auto kUndoTime = std::chrono::seconds(10);
+
+bool isCutOff(const absl::Status& status) {
+  return absl::IsCancelled(status) || absl::IsDeadlineExceeded(status);
+}
+
+protocol::StdinMode stdinMode(uint32_t flags) {
+  if ((flags & BERTH_CONTAINER_STDIN) == 0) return protocol::StdinMode::kNone;
+  return (flags & BERTH_CONTAINER_STDIN_ONCE) != 0 ? protocol::StdinMode::kOnce
+                                                   : protocol::StdinMode::kOpen;
+}
+
+void setCgroup(const CgroupLayout& layout, const std::string& path,
+               protocol::CreateContainerRequest& request) {
+  const bool unified = layout.mode() == CgroupMode::kUnified;
+  request.cgroupDir = layout.directory("memory", path);
+  if (request.cgroupDir.empty()) return;
+  request.cgroupKind = unified ? protocol::CgroupKind::kV2 : protocol::CgroupKind::kV1;
+}
+
+// A start that was cut off must not leave a container behind that runs.
+void abortStart(MonitorClient& client, const std::string& id) {
+  const CallLimits limits = limitsFor(kUndoTime);
+  (void)client.killContainer(id, SIGKILL, protocol::KillScope::kAll, limits);
+  // Joins the start that is being given up, so that nothing happens after this.
+  if (client.startContainer(id, limits).ok()) {
+    (void)client.killContainer(id, SIGKILL, protocol::KillScope::kAll, limits);
+  }
+}
+
+}  // namespace
+
+Status RuntimePlugin::containerCreate(const Op& op, const berth_container_spec& spec) {
+  const auto pod = requirePod(view(spec.pod));
+  if (!pod.ok()) return pod.status();
+  return support::annotate(createContainer(op, spec, **pod),
+                           strCat("create container ", view(spec.id)));
+}
+
+absl::Status RuntimePlugin::createContainer(const Op& op, const berth_container_spec& spec,
+                                            Pod& pod) {
+  BERTH_RETURN_IF_ERROR(checkId("container", view(spec.id)));
+  BERTH_ASSIGN_OR_RETURN(const auto client, pod.client());
+  const PodRecord podRecord = pod.record();
+  BERTH_ASSIGN_OR_RETURN(const BundleFacts facts,
+                         readBundle(podRecord, view(spec.id), view(spec.spec)));
+  if (facts.terminal != ((spec.flags & BERTH_CONTAINER_TERMINAL) != 0)) {
+    return absl::InvalidArgumentError(
+        "process.terminal of the OCI spec and the container's terminal flag differ");
+  }
+  const ContainerRecord record{
+      .id = copy(spec.id), .bundle = copy(spec.directory), .cgroup = facts.cgroup};
+  const auto known = pod.find(record.id);
+  if (known != nullptr && pod.status(*known).state != protocol::ContainerState::kCreated) {
+    return absl::AlreadyExistsError("it exists and has been started");
+  }
+  protocol::CreateContainerRequest request;
+  request.containerId = record.id;
+  request.bundle = record.bundle;
+  request.logPath = copy(spec.log_path);
+  request.terminal = facts.terminal ? 1 : 0;
+  request.stdinMode = stdinMode(spec.flags);
+  request.consoleWidth = facts.consoleWidth;
+  request.consoleHeight = facts.consoleHeight;
+  setCgroup(*layout_, facts.cgroup, request);
+  if (options_.noPivot) request.createArgs.push_back("--no-pivot");
+
+  const auto make = [&]() -> absl::Status {
+    BERTH_RETURN_IF_ERROR(save(podRecord, record));
+    if (podRecord.driver == CgroupDriver::kCgroupfs) {
+      BERTH_RETURN_IF_ERROR(
+          ownedCgroups_->claim(record.cgroup.substr(0, record.cgroup.rfind('/'))));
+    }
+    BERTH_RETURN_IF_ERROR(support::replaceFile(
+        record.bundle + "/config.json",
+        facts.corrected.empty() ? view(spec.spec) : std::string_view(facts.corrected), 0600,
+        support::Durability::kVisible));
+    op.stage("register the container with the pod's monitor");
+    return client->createContainer(request, limitsOf(op));
+  };
+  const absl::Status made = make();
+  if (made.ok()) {
+    pod.add(record);
+    return made;
+  }
+  if (known != nullptr) return made;
+  support::StatusCollector failures;
+  failures.add(made);
+  if (isCutOff(made)) {
+    failures.add(client->deleteContainer(record.id, limitsFor(kUndoTime)));
+  }
+  failures.add(support::removePath(record.bundle + "/config.json"));
+  failures.add(forget(podRecord, record.id));
+  return failures.status();
+}
+
+Status RuntimePlugin::containerStart(const Op& op, std::string_view pod, std::string_view container,
+                                     berth_container_status& status) {
+  const auto target = requireContainer(pod, container);
+  if (!target.ok()) return target.status();
+  op.stage("start the container");
+  const absl::Status started = startContainer(op, *target);
+  status = toAbi(target->pod->status(*target->container), container);
+  return support::annotate(started, strCat("start container ", container));
+}
+
+absl::Status RuntimePlugin::startContainer(const Op& op, const Target& target) {
+  Container& container = *target.container;
+  const std::string& id = container.record.id;
+  protocol::ContainerStatus status = target.pod->status(container);
+  if (hasEnded(status))
+    return absl::FailedPreconditionError("it has been started before and ended");
+  if (status.state == protocol::ContainerState::kCreated) {
+    status.state = protocol::ContainerState::kStarting;
+    target.pod->update(container, status);
+  }
+  const auto reply = target.client->startContainer(id, limitsOf(op));
+  if (reply.ok()) {
+    status.state = protocol::ContainerState::kRunning;
+    status.pid = reply->pid;
+    status.startedAt = reply->startedAt;
+    target.pod->update(container, status);
+    return absl::OkStatus();
+  }
+  if (isCutOff(reply.status())) abortStart(*target.client, id);
+  // An exit that has been told in the meantime stays.
+  status.state = protocol::ContainerState::kStartFailed;
+  status.error = std::string(support::fromAbsl(reply.status().message()));
+  target.pod->update(container, status);
+  return reply.status();
+}
+
+Status RuntimePlugin::containerKill(const Op& op, std::string_view pod, std::string_view container,
+                                    int signal, KillScope scope) {
+  const auto target = requireContainer(pod, container);
+  if (absl::IsNotFound(target.status())) return {};
+  if (!target.ok()) return target.status();
+  if (hasEnded(target->pod->status(*target->container)) && scope == KillScope::kFirstProcess) {
+    return {};
+  }
+  if (signal == SIGKILL) {
+    const absl::Status thawed = thawCgroup(*layout_, target->container->record.cgroup);
+    if (!thawed.ok()) return thawed;
+  }
+  const absl::Status status = target->client->killContainer(
+      target->container->record.id, signal,
+      scope == KillScope::kAllProcesses ? protocol::KillScope::kAll : protocol::KillScope::kProcess,
+      limitsOf(op));
+  if (absl::IsNotFound(status)) return {};
+  return support::annotate(status, strCat("kill container ", container));
+}
+
+Status RuntimePlugin::containerWait(const Op& op, std::string_view pod, std::string_view container,
+                                    berth_container_status& status) {
+  const auto found = requirePod(pod);
+  if (!found.ok()) return found.status();
+  const auto target = (*found)->find(container);
+  if (target == nullptr) {
+    return Status(BERTH_NOT_FOUND, strCat("pod ", pod, " has no container ", container));
+  }
+  const absl::Status waited =
+      waitReadable(target->ended.get(), limitsOf(op), strCat("wait for container ", container));
+  if (!waited.ok()) return waited;
+  protocol::ContainerStatus known = (*found)->status(*target);
+  if (!hasEnded(known)) {
+    // The monitor died. It may still have written the exit down.
+    const auto exit = readExitRecord((*found)->record().runDir(), target->record.id);
+    if (!exit.ok()) {
+      return Status(BERTH_ABORTED,
+                    strCat("wait for container ", container,
+                           ": removed, or its pod's monitor died before its exit was known"));
+    }
+    known = *exit;
+  }
+  status = toAbi(known, container);
+  return {};
+}
+
+Status RuntimePlugin::containerRemove(const Op& op, std::string_view pod,
+                                      std::string_view container) {
+  const std::shared_ptr<Pod> found = findOrLoadPod(pod);
+  if (found == nullptr) return {};
+  const auto target = found->find(container);
+  if (target == nullptr) return {};
+  op.stage("remove the container");
+  return removeContainer(endContext(), *found, target, limitsOf(op));
+}
+
+Status RuntimePlugin::containerUpdate(const Op& op, std::string_view pod,
+                                      std::string_view container, std::string_view resources) {
+  const auto target = requireContainer(pod, container);
+  if (!target.ok()) return target.status();
+  op.stage("update the container's resources");
+  return support::annotate(updateContainer(op, *target, resources),
+                           strCat("update container ", container));
+}
+
+absl::Status RuntimePlugin::updateContainer(const Op& op, const Target& target,
+                                            std::string_view resources) {
+  const auto parsed = support::parseJsonObject(resources, "the container's resources");
+  BERTH_RETURN_IF_ERROR(parsed.status());
+  const ContainerRecord& record = target.container->record;
+  const protocol::ContainerStatus status = target.pod->status(*target.container);
+  if (hasEnded(status)) return absl::FailedPreconditionError("it has ended");
+  // The runtime does not know it before its start.
+  if (status.state == protocol::ContainerState::kCreated) {
+    return mergeResources(record.bundle, resources);
+  }
+  return runRuntime(target.pod->record(), {"update", "--resources", "-", record.id}, resources,
+                    limitsOf(op));
+}
+
+Status RuntimePlugin::containerReopenLog(const Op& op, std::string_view pod,
+                                         std::string_view container) {
+  const auto target = requireContainer(pod, container);
+  if (!target.ok()) return target.status();
+  return support::annotate(
+      target->client->reopenLog(target->container->record.id, {}, limitsOf(op)),
+      strCat("reopen the log of container ", container));
+}
+
+Status RuntimePlugin::containerStats(const Op& /*op*/, std::string_view pod,
+                                     const std::vector<std::string_view>& containers,
+                                     StatsSink& out) {
+  const std::shared_ptr<Pod> found = pods_.find(pod);
+  if (found == nullptr) return {};
+  for (const std::string_view id : containers) {
+    const auto container = found->find(id);
+    if (container == nullptr) continue;
+    if (found->status(*container).state != protocol::ContainerState::kRunning) continue;
+    berth_stats stats{};
+    if (!container->stats.read(stats)) continue;
+    stats.id = str(id);
+    out.add(stats);
+  }
+  return {};
+}
+
+}  // namespace berth::runc

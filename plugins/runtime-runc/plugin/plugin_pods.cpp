@@ -1,0 +1,268 @@
+// Pods: creating, stopping, removing, finding them again; their usage.
+#include <algorithm>
+#include <unistd.h>
+
+#include "berth/support/clock.hpp"
+#include "berth/support/files.hpp"
+#include "berth/support/status.hpp"
+#include "runtime_plugin.hpp"
+
+namespace berth::runc {
+
+using support::strCat;
+
+namespace {
+
+// Undoing must come to an end though the call that failed has no time left.
+constexpr auto kUndoTime = std::chrono::seconds(10);
+
+protocol::NamespaceMode modeOf(const PodSpec& spec, uint32_t bit) {
+  return (spec.raw.new_namespaces & bit) != 0 ? protocol::NamespaceMode::kNew
+                                              : protocol::NamespaceMode::kHost;
+}
+
+std::vector<protocol::IdMapping> mappingsOf(const std::vector<berth_id_mapping>& given) {
+  std::vector<protocol::IdMapping> result;
+  for (const berth_id_mapping& mapping : given) {
+    result.push_back({mapping.container_id, mapping.host_id, mapping.length});
+  }
+  return result;
+}
+
+protocol::StartRequest startRequest(const PodSpec& spec, const PodRecord& record) {
+  protocol::StartRequest request;
+  request.podId = record.id;
+  request.runDir = record.runDir();
+  request.hostname = spec.hostname;
+  for (const auto& [name, value] : spec.sysctls) {
+    request.sysctls.push_back({std::string(name), std::string(value)});
+  }
+  request.net = modeOf(spec, BERTH_NAMESPACE_NETWORK);
+  request.ipc = modeOf(spec, BERTH_NAMESPACE_IPC);
+  request.uts = modeOf(spec, BERTH_NAMESPACE_UTS);
+  request.pid = modeOf(spec, BERTH_NAMESPACE_PID);
+  request.user = modeOf(spec, BERTH_NAMESPACE_USER);
+  request.uidMappings = mappingsOf(spec.uidMappings);
+  request.gidMappings = mappingsOf(spec.gidMappings);
+  request.netPin = record.netPin;
+  request.runtimePath = record.runtimeBinary;
+  request.runtimeRoot = record.runtimeRoot;
+  request.runtimeArgs = record.runtimeArgs;
+  request.setOomScoreAdj = 1;
+  request.oomScoreAdj = spec.raw.oom_score_adj;
+  return request;
+}
+
+// The kubelet names a pod's cgroup after its uid; with systemd, dashes become underscores.
+bool isOwnCgroup(const PodSpec& spec) {
+  const size_t slash = spec.cgroupParent.rfind('/');
+  std::string last(spec.cgroupParent.substr(slash == std::string_view::npos ? 0 : slash + 1));
+  const auto contains = [&](std::string_view text) {
+    return !text.empty() && last.find(text) != std::string::npos;
+  };
+  std::string uid = copy(spec.raw.uid);
+  if (contains(uid) || contains(spec.id)) return true;
+  std::replace(uid.begin(), uid.end(), '-', '_');
+  return contains(uid);
+}
+
+// The link from the pod's id, by which an interrupted creation can be undone.
+absl::Status linkPod(const std::string& links, const PodRecord& record) {
+  const std::string link = strCat(links, "/", record.id);
+  if (::symlink(record.directory.c_str(), link.c_str()) == 0) return absl::OkStatus();
+  if (errno == EEXIST) {
+    return absl::AlreadyExistsError(strCat("pod ", record.id, " exists: remove it first"));
+  }
+  return support::errnoStatus(errno, strCat("link ", link));
+}
+
+absl::Status makeFolders(const PodRecord& record, const std::string& netnsDirectory) {
+  if (!record.netPin.empty()) BERTH_RETURN_IF_ERROR(support::makeDirectories(netnsDirectory));
+  BERTH_RETURN_IF_ERROR(support::makeDirectories(record.runDir(), 0700));
+  return support::makeDirectories(record.containersDir(), 0700);
+}
+
+void tellNamespaces(const protocol::PodFacts& facts, PodBuilder& out) {
+  const std::pair<uint32_t, const std::string&> paths[] = {
+      {BERTH_NAMESPACE_NETWORK, facts.netPath}, {BERTH_NAMESPACE_IPC, facts.ipcPath},
+      {BERTH_NAMESPACE_UTS, facts.utsPath},     {BERTH_NAMESPACE_PID, facts.pidPath},
+      {BERTH_NAMESPACE_USER, facts.userPath},
+  };
+  for (const auto& [bit, path] : paths) {
+    if (!path.empty()) out.setNamespace(bit, path);
+  }
+}
+
+absl::Status checkSpec(const PodSpec& spec) {
+  BERTH_RETURN_IF_ERROR(checkId("pod", spec.id));
+  const berth_cgroup_driver driver = spec.raw.cgroup_driver;
+  if (driver != BERTH_CGROUP_CGROUPFS && driver != BERTH_CGROUP_SYSTEMD) {
+    return absl::InvalidArgumentError(strCat("cgroup driver ", driver, " is not known"));
+  }
+  if (!spec.directory.starts_with('/')) {
+    return absl::InvalidArgumentError(
+        strCat("the pod's directory \"", spec.directory, "\" must be an absolute path"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+PodRecord RuntimePlugin::newRecord(const PodSpec& spec) const {
+  PodRecord record;
+  record.id = spec.id;
+  record.directory = spec.directory;
+  if ((spec.raw.new_namespaces & BERTH_NAMESPACE_NETWORK) != 0) record.netPin = netPinOf(spec.id);
+  record.runtimeBinary = options_.path;
+  record.runtimeRoot = options_.runtimeRoot();
+  record.runtimeArgs = options_.args;
+  record.cgroupParent = spec.cgroupParent;
+  if (spec.raw.cgroup_driver == BERTH_CGROUP_SYSTEMD) {
+    record.driver = CgroupDriver::kSystemd;
+    record.runtimeArgs.push_back("--systemd-cgroup");
+  }
+  record.ownCgroup = isOwnCgroup(spec);
+  return record;
+}
+
+absl::Status RuntimePlugin::makePod(const Op& op, const PodSpec& spec, Pod& pod, PodBuilder& out) {
+  PodRecord record = pod.record();
+  BERTH_RETURN_IF_ERROR(makeFolders(record, options_.netnsDirectory));
+  BERTH_RETURN_IF_ERROR(save(record));
+  op.stage("start the pod's monitor");
+  BERTH_ASSIGN_OR_RETURN(const protocol::PodFacts facts,
+                         startMonitor(options_.monitor, startRequest(spec, record), limitsOf(op)));
+  record.initPid = facts.initPid;
+  record.initStart = facts.initPid > 0 ? processStart(facts.initPid) : 0;
+  BERTH_RETURN_IF_ERROR(save(record));
+  pod.setRecord(record);
+  op.stage("connect to the pod's monitor");
+  BERTH_RETURN_IF_ERROR(pod.connect(limitsOf(op)));
+  tellNamespaces(facts, out);
+  out.setState(serialize(record));
+  return absl::OkStatus();
+}
+
+Status RuntimePlugin::podCreate(const Op& op, const PodSpec& spec, PodBuilder& out) {
+  if (absl::Status status = checkSpec(spec); !status.ok()) return status;
+  const PodRecord record = newRecord(spec);
+  if (const auto parent = podCgroup(record.cgroupParent, record.driver); !parent.ok()) {
+    return parent.status();
+  }
+  const auto pod = newPod(record);
+  if (!pods_.insert(pod)) {
+    return Status(BERTH_ALREADY_EXISTS, strCat("pod ", spec.id, " exists: remove it first"));
+  }
+  absl::Status status = linkPod(options_.podLinks(), record);
+  if (!status.ok()) {
+    pods_.erase(spec.id);
+    return status;
+  }
+  status = makePod(op, spec, *pod, out);
+  if (status.ok()) return {};
+  support::StatusCollector failures;
+  failures.add(support::annotate(status, strCat("create pod ", spec.id)));
+  const absl::Status undone = removePod(endContext(), *pod, limitsFor(kUndoTime));
+  if (undone.ok()) pods_.erase(spec.id);
+  failures.add(support::annotate(undone, "undo"));
+  return failures.status();
+}
+
+Status RuntimePlugin::podStart(const Op& /*op*/, std::string_view pod) {
+  return requirePod(pod).status();
+}
+
+Status RuntimePlugin::podStop(const Op& op, std::string_view pod) {
+  const std::shared_ptr<Pod> found = findOrLoadPod(pod);
+  if (found == nullptr) return {};
+  op.stage("end the pod's processes");
+  return killPod(endContext(), *found, limitsOf(op));
+}
+
+Status RuntimePlugin::podRemove(const Op& op, std::string_view pod) {
+  const std::shared_ptr<Pod> found = findOrLoadPod(pod);
+  if (found == nullptr) return {};
+  op.stage("remove the pod");
+  const absl::Status status = removePod(endContext(), *found, limitsOf(op));
+  if (status.ok()) pods_.erase(pod);
+  return status;
+}
+
+Status RuntimePlugin::podRecover(const Op& op, std::string_view pod, std::string_view directory,
+                                 std::string_view state, StatusSink& out) {
+  return support::annotate(recoverPod(op, pod, directory, state, out), strCat("recover pod ", pod));
+}
+
+absl::Status RuntimePlugin::recoverPod(const Op& op, std::string_view id,
+                                       std::string_view directory, std::string_view state,
+                                       StatusSink& out) {
+  std::shared_ptr<Pod> pod = pods_.find(id);
+  if (pod == nullptr) {
+    // The file is at least as new as what the host kept, but the host's copy outlives it.
+    auto record = loadPodRecord(std::string(directory));
+    if (!record.ok() && !state.empty()) record = parsePodRecord(state);
+    if (!record.ok()) return record.status();
+    pod = newPod(*std::move(record));
+    if (!pods_.insert(pod)) return absl::AbortedError("it is being recovered by another call");
+    op.stage("connect to the pod's monitor");
+    const absl::Status connected = pod->connect(limitsOf(op));
+    if (!connected.ok() && !absl::IsNotFound(connected)) {
+      pods_.erase(id);
+      return connected;
+    }
+  }
+  if (!pod->client().ok()) {
+    // The pod stays in the table so that podRemove can give back what is left of it.
+    support::StatusCollector failures;
+    failures.add(absl::NotFoundError("its monitor has died"));
+    failures.add(killPod(endContext(), *pod, limitsOf(op)));
+    if (const auto exits = readExitRecords(pod->record().runDir()); exits.ok()) {
+      for (const protocol::ContainerStatus& status : *exits) {
+        if (const auto container = pod->find(status.containerId)) pod->update(*container, status);
+        out.add(toAbi(status, status.containerId));
+      }
+    }
+    return failures.status();
+  }
+  for (const auto& container : pod->containers()) {
+    // A start that was at work when the host died goes on in the monitor.
+    if (pod->status(*container).state == protocol::ContainerState::kStarting) {
+      BERTH_ASSIGN_OR_RETURN(const auto client, pod->client());
+      (void)startContainer(op, {pod, container, client});
+    }
+    out.add(toAbi(pod->status(*container), container->record.id));
+  }
+  return absl::OkStatus();
+}
+
+Status RuntimePlugin::podStats(const Op& /*op*/, std::string_view pod, StatsSink& out) {
+  const auto found = requirePod(pod);
+  if (!found.ok()) return found.status();
+  berth_stats stats{};
+  if ((*found)->ownStats() != nullptr) {
+    (void)(*found)->ownStats()->read(stats);
+  } else {
+    for (const auto& container : (*found)->containers()) {
+      berth_stats part{};
+      if (container->stats.read(part)) addStats(stats, part);
+    }
+  }
+  if (stats.timestamp == 0) stats.timestamp = support::nowNanoseconds();
+  stats.id = str(pod);
+  std::vector<InterfaceStats> interfaces;
+  std::vector<berth_interface_stats> rows;
+  if (auto read = (*found)->interfaces(); read.ok()) {
+    interfaces = *std::move(read);
+    if (!(*found)->record().netPin.empty()) stats.present |= BERTH_STATS_NETWORK;
+  }
+  for (const InterfaceStats& interface : interfaces) {
+    rows.push_back(interface.counters);
+    rows.back().name = str(interface.name);
+  }
+  stats.interfaces = rows.data();
+  stats.interface_count = rows.size();
+  out.add(stats);
+  return {};
+}
+
+}  // namespace berth::runc

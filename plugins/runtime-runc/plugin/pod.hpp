@@ -1,0 +1,107 @@
+// One pod: its monitor's connection and what is known of its containers.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+
+#include "berth/support/fd.hpp"
+#include "cgroup_stats.hpp"
+#include "monitor_client.hpp"
+#include "network_stats.hpp"
+#include "records.hpp"
+
+namespace berth::runc {
+
+// Told from the client's reader thread: must not block.
+class PodListener {
+ public:
+  virtual void onContainerExited(const std::string& pod, const protocol::ContainerStatus&) = 0;
+  virtual void onContainerOom(const std::string& pod, const protocol::ContainerStatus&) = 0;
+  // The monitor is gone without having been told to go.
+  virtual void onMonitorLost(const std::string& pod) = 0;
+
+ protected:
+  ~PodListener() = default;
+};
+
+// Members other than the status never change.
+struct Container {
+  ContainerRecord record;
+  CgroupStats stats;
+  // An eventfd that stays readable once the container has ended or the pod is lost: any number of
+  // threads can wait for it together with their call's cancellation.
+  support::Fd ended;
+  protocol::ContainerStatus status;  // guarded by the pod
+};
+
+// Has the container come to its end, or failed to start?
+bool hasEnded(const protocol::ContainerStatus& status);
+
+// Thread-safe. The lock is held for memory accesses alone, never over a call.
+class Pod {
+ public:
+  Pod(PodRecord record, const CgroupLayout& layout, PodListener& listener);
+  ~Pod();
+  Pod(const Pod&) = delete;
+  Pod& operator=(const Pod&) = delete;
+
+  const std::string& id() const { return id_; }
+  PodRecord record() const;
+  void setRecord(PodRecord record);
+
+  // Connects to the monitor, learns of its containers and of their events from here on. NOT_FOUND
+  // when the monitor is dead.
+  absl::Status connect(const CallLimits& limits);
+  // UNAVAILABLE when the monitor is gone. Let go of it before the pod.
+  absl::StatusOr<std::shared_ptr<MonitorClient>> client() const;
+  // Hangs up. Containers go on.
+  void disconnect();
+  // From here on the end of the connection is no loss.
+  void expectEnd();
+
+  std::shared_ptr<Container> add(ContainerRecord record);
+  void remove(const std::string& container);
+  std::shared_ptr<Container> find(std::string_view container) const;
+  std::vector<std::shared_ptr<Container>> containers() const;
+  std::vector<ContainerRecord> containerRecords() const;
+
+  protocol::ContainerStatus status(const Container& container) const;
+  // Takes over what a reply said, unless an event has told of the end already.
+  void update(Container& container, const protocol::ContainerStatus& status);
+
+  // Counters of the pod's interfaces. Empty on the host's network.
+  absl::StatusOr<std::vector<InterfaceStats>> interfaces();
+  // Lets go of the pod's network namespace.
+  void closeInterfaces();
+  // Of the pod's own cgroup; nullptr when its parent holds others too.
+  const CgroupStats* ownStats() const { return ownStats_ ? &*ownStats_ : nullptr; }
+
+ private:
+  void handle(const MonitorEvent& event);
+  void updateLocked(Container& container, const protocol::ContainerStatus& status);
+
+  const std::string id_;
+  const CgroupLayout& layout_;
+  PodListener& listener_;
+  std::optional<CgroupStats> ownStats_;
+
+  mutable std::mutex mutex_;
+  PodRecord record_;
+  bool endExpected_ = false;
+  bool lost_ = false;
+  std::map<std::string, std::shared_ptr<Container>, std::less<>> containers_;
+  std::shared_ptr<MonitorClient> client_;
+
+  std::mutex networkMutex_;
+  std::optional<NetworkStats> network_;
+};
+
+}  // namespace berth::runc

@@ -1,0 +1,182 @@
+#include "pod_end.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <functional>
+#include <set>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <thread>
+#include <unistd.h>
+
+#include "berth/support/files.hpp"
+#include "berth/support/status.hpp"
+#include "cgroup_processes.hpp"
+#include "runtime_cli.hpp"
+
+namespace berth::runc {
+
+using support::StatusCollector;
+using support::strCat;
+
+namespace {
+
+using Containers = std::vector<std::shared_ptr<Container>>;
+
+// Each removal waits for a runtime process of its own; more at once than this gain nothing.
+constexpr size_t kRemovalsAtOnce = 8;
+
+// Asks the monitor to kill; the exit arrives as an event.
+absl::Status askToKill(const EndContext& context, Pod& pod, Container& container,
+                       const CallLimits& limits) {
+  // The kill of a frozen process takes effect only when it is thawed.
+  BERTH_RETURN_IF_ERROR(thawCgroup(context.layout, container.record.cgroup));
+  if (pod.status(container).state == protocol::ContainerState::kCreated) return absl::OkStatus();
+  const auto client = pod.client();
+  if (!client.ok()) return absl::OkStatus();
+  const absl::Status status =
+      (*client)->killContainer(container.record.id, SIGKILL, protocol::KillScope::kAll, limits);
+  return absl::IsNotFound(status) || absl::IsUnavailable(status) ? absl::OkStatus() : status;
+}
+
+// The first process's exit through the monitor, then what may be left of the others.
+absl::Status awaitEnd(const EndContext& context, Pod& pod, Container& container,
+                      const CallLimits& limits) {
+  const auto state = pod.status(container).state;
+  if (state == protocol::ContainerState::kStarting || state == protocol::ContainerState::kRunning) {
+    BERTH_RETURN_IF_ERROR(waitReadable(container.ended.get(), limits,
+                                       strCat("wait for container ", container.record.id)));
+  }
+  return killCgroup(context.layout, container.record.cgroup, limits);
+}
+
+// Runs `work` for each container, several at once, and joins the failures.
+absl::Status inParallel(
+    const Containers& containers,
+    const std::function<absl::Status(const std::shared_ptr<Container>&)>& work) {
+  std::vector<absl::Status> results(containers.size());
+  std::atomic<size_t> next{0};
+  const auto run = [&] {
+    for (size_t i = next++; i < containers.size(); i = next++) results[i] = work(containers[i]);
+  };
+  std::vector<std::thread> threads;
+  for (size_t i = 1; i < std::min(containers.size(), kRemovalsAtOnce); ++i) {
+    threads.emplace_back(run);
+  }
+  run();
+  for (std::thread& thread : threads) thread.join();
+  StatusCollector failures;
+  for (const absl::Status& result : results) failures.add(result);
+  return failures.status();
+}
+
+// PID 1 of a shared PID namespace ends with its monitor; this is for the case that it could not.
+absl::Status killInit(const PodRecord& record, const CallLimits& limits) {
+  if (record.initPid <= 0 || record.initStart == 0) return absl::OkStatus();
+  const support::Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, record.initPid, 0)));
+  if (!pidfd || processStart(record.initPid) != record.initStart) return absl::OkStatus();
+  const std::string doing =
+      strCat("kill process ", record.initPid, ", the init of pod ", record.id);
+  if (::syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0) != 0 && errno != ESRCH) {
+    return support::errnoStatus(errno, doing);
+  }
+  return waitReadable(pidfd.get(), limits, doing);
+}
+
+// A pod whose host died between its making and its saving has a monitor nobody is connected to.
+absl::Status reconnect(Pod& pod, const CallLimits& limits) {
+  if (pod.client().ok() || !monitorAlive(pod.record().runDir())) return absl::OkStatus();
+  const absl::Status status = pod.connect(limits);
+  return absl::IsNotFound(status) ? absl::OkStatus() : status;
+}
+
+absl::Status shutMonitorDown(Pod& pod, const CallLimits& limits) {
+  const auto client = pod.client();
+  if (!client.ok()) return absl::OkStatus();
+  pod.expectEnd();
+  const absl::Status status = (*client)->shutdown(limits);
+  return absl::IsUnavailable(status) ? absl::OkStatus() : status;
+}
+
+// The cgroups that the pod's containers lie in.
+std::set<std::string> cgroupParents(const Pod& pod) {
+  std::set<std::string> parents;
+  for (const ContainerRecord& container : pod.containerRecords()) {
+    parents.insert(container.cgroup.substr(0, container.cgroup.rfind('/')));
+  }
+  const PodRecord record = pod.record();
+  if (const auto parent = podCgroup(record.cgroupParent, record.driver); parent.ok()) {
+    parents.insert(*parent);
+  }
+  return parents;
+}
+
+absl::Status removeFiles(const EndContext& context, const PodRecord& record) {
+  StatusCollector failures;
+  failures.add(support::removeTree(record.runDir()));
+  failures.add(support::removeTree(record.containersDir()));
+  failures.add(support::removePath(record.file()));
+  // Last: it is how the rest is found again.
+  if (failures.ok()) failures.add(support::removePath(strCat(context.podLinks, "/", record.id)));
+  return failures.status();
+}
+
+}  // namespace
+
+absl::Status killContainer(const EndContext& context, Pod& pod, Container& container,
+                           const CallLimits& limits) {
+  BERTH_RETURN_IF_ERROR(askToKill(context, pod, container, limits));
+  return awaitEnd(context, pod, container, limits);
+}
+
+absl::Status killPod(const EndContext& context, Pod& pod, const CallLimits& limits) {
+  StatusCollector failures;
+  failures.add(reconnect(pod, limits));
+  const Containers containers = pod.containers();
+  for (const auto& container : containers) {
+    failures.add(askToKill(context, pod, *container, limits));
+  }
+  for (const auto& container : containers) {
+    failures.add(awaitEnd(context, pod, *container, limits));
+  }
+  return support::annotate(failures.status(), strCat("stop pod ", pod.id()));
+}
+
+absl::Status removeContainer(const EndContext& context, Pod& pod,
+                             const std::shared_ptr<Container>& container,
+                             const CallLimits& limits) {
+  const PodRecord record = pod.record();
+  const std::string& id = container->record.id;
+  StatusCollector failures;
+  failures.add(killContainer(context, pod, *container, limits));
+  const auto client = pod.client();
+  absl::Status deleted = client.ok() ? (*client)->deleteContainer(id, limits) : client.status();
+  if (absl::IsUnavailable(deleted)) deleted = deleteFromRuntime(record, id, limits);
+  failures.add(deleted);
+  if (failures.ok()) failures.add(removeCgroup(context.layout, container->record.cgroup));
+  failures.add(support::removePath(container->record.bundle + "/config.json"));
+  if (failures.ok()) failures.add(forget(record, id));
+  if (failures.ok()) pod.remove(id);
+  return support::annotate(failures.status(), strCat("remove container ", id));
+}
+
+absl::Status removePod(const EndContext& context, Pod& pod, const CallLimits& limits) {
+  const PodRecord record = pod.record();
+  StatusCollector failures;
+  failures.add(killPod(context, pod, limits));
+  const std::set<std::string> parents = cgroupParents(pod);
+  failures.add(inParallel(pod.containers(), [&](const std::shared_ptr<Container>& container) {
+    return removeContainer(context, pod, container, limits);
+  }));
+  pod.closeInterfaces();
+  if (failures.ok()) failures.add(shutMonitorDown(pod, limits));
+  if (!monitorAlive(record.runDir())) failures.add(killInit(record, limits));
+  failures.add(cleanUpMonitor(record.runDir(), record.netPin));
+  for (const std::string& parent : parents) failures.add(context.ownedCgroups.release(parent));
+  if (failures.ok()) failures.add(removeFiles(context, record));
+  if (failures.ok()) pod.disconnect();
+  return support::annotate(failures.status(), strCat("remove pod ", pod.id()));
+}
+
+}  // namespace berth::runc

@@ -1,0 +1,36 @@
+// Ending pods: killing their processes and giving back what they held, with their monitor or, when
+// it is dead, without.
+#pragma once
+
+#include <absl/status/status.h>
+
+#include "call_limits.hpp"
+#include "cgroup_layout.hpp"
+#include "owned_cgroups.hpp"
+#include "pod.hpp"
+
+namespace berth::runc {
+
+// What ending needs to know beyond the pod.
+struct EndContext {
+  const CgroupLayout& layout;
+  OwnedCgroups& ownedCgroups;
+  std::string podLinks;
+};
+
+// Kills every process of every container at once and waits for the exits. Idempotent.
+absl::Status killPod(const EndContext& context, Pod& pod, const CallLimits& limits);
+
+// Kills what the container runs and waits for its exit. Idempotent.
+absl::Status killContainer(const EndContext& context, Pod& pod, Container& container,
+                           const CallLimits& limits);
+
+// Kills and removes one container: from the monitor, the runtime, the cgroups, the records.
+// Idempotent; runs every step and joins the failures.
+absl::Status removeContainer(const EndContext& context, Pod& pod,
+                             const std::shared_ptr<Container>& container, const CallLimits& limits);
+
+// Removes all containers and everything else of the pod. Idempotent; likewise.
+absl::Status removePod(const EndContext& context, Pod& pod, const CallLimits& limits);
+
+}  // namespace berth::runc

@@ -1,0 +1,151 @@
+#include "records.hpp"
+
+#include <cstdlib>
+
+#include <absl/strings/str_split.h>
+#include <boost/json/array.hpp>
+#include <boost/json/serialize.hpp>
+
+#include "berth/support/files.hpp"
+#include "berth/support/json.hpp"
+#include "berth/support/status.hpp"
+
+namespace berth::runc {
+
+namespace json = boost::json;
+using support::intMember;
+using support::strCat;
+using support::stringMember;
+
+namespace {
+
+constexpr int64_t kRecordVersion = 1;
+constexpr std::string_view kSuffix = ".json";
+
+absl::Status checkVersion(const json::object& document, std::string_view what) {
+  const int64_t version = intMember(document, "version");
+  if (version == kRecordVersion) return absl::OkStatus();
+  return absl::FailedPreconditionError(strCat(what, " has version ", version,
+                                              "; this plugin reads version ", kRecordVersion,
+                                              ": use the plugin that wrote it"));
+}
+
+std::string fileOf(const PodRecord& pod, const std::string& container) {
+  return strCat(pod.containersDir(), "/", container, kSuffix);
+}
+
+absl::StatusOr<ContainerRecord> loadContainerRecord(const std::string& path) {
+  BERTH_ASSIGN_OR_RETURN(const std::string text, support::readFile(path));
+  BERTH_ASSIGN_OR_RETURN(const json::object document, support::parseJsonObject(text, path));
+  BERTH_RETURN_IF_ERROR(checkVersion(document, path));
+  return ContainerRecord{.id = stringMember(document, "id"),
+                         .bundle = stringMember(document, "bundle"),
+                         .cgroup = stringMember(document, "cgroup")};
+}
+
+}  // namespace
+
+std::string serialize(const PodRecord& record) {
+  return json::serialize(json::object{
+      {"version", kRecordVersion},
+      {"id", record.id},
+      {"directory", record.directory},
+      {"netPin", record.netPin},
+      {"runtimeBinary", record.runtimeBinary},
+      {"runtimeRoot", record.runtimeRoot},
+      {"runtimeArgs", json::array(record.runtimeArgs.begin(), record.runtimeArgs.end())},
+      {"cgroupParent", record.cgroupParent},
+      {"systemdCgroup", record.driver == CgroupDriver::kSystemd},
+      {"ownCgroup", record.ownCgroup},
+      {"initPid", record.initPid},
+      {"initStart", record.initStart},
+  });
+}
+
+absl::StatusOr<PodRecord> parsePodRecord(std::string_view text) {
+  constexpr std::string_view kWhat = "the saved state of the pod";
+  BERTH_ASSIGN_OR_RETURN(const json::object document, support::parseJsonObject(text, kWhat));
+  BERTH_RETURN_IF_ERROR(checkVersion(document, kWhat));
+  PodRecord record;
+  record.id = stringMember(document, "id");
+  record.directory = stringMember(document, "directory");
+  record.netPin = stringMember(document, "netPin");
+  record.runtimeBinary = stringMember(document, "runtimeBinary");
+  record.runtimeRoot = stringMember(document, "runtimeRoot");
+  record.runtimeArgs = support::stringsMember(document, "runtimeArgs");
+  record.cgroupParent = stringMember(document, "cgroupParent");
+  record.driver = support::boolMember(document, "systemdCgroup") ? CgroupDriver::kSystemd
+                                                                 : CgroupDriver::kCgroupfs;
+  record.ownCgroup = support::boolMember(document, "ownCgroup");
+  record.initPid = static_cast<int32_t>(intMember(document, "initPid"));
+  record.initStart = static_cast<uint64_t>(intMember(document, "initStart"));
+  for (const auto& [name, value] : {std::pair{"id", &record.id},
+                                    {"directory", &record.directory},
+                                    {"runtimeBinary", &record.runtimeBinary},
+                                    {"runtimeRoot", &record.runtimeRoot}}) {
+    if (value->empty()) {
+      return absl::InvalidArgumentError(strCat(kWhat, " lacks its member \"", name, "\""));
+    }
+  }
+  return record;
+}
+
+absl::Status save(const PodRecord& record) {
+  return support::replaceFile(record.file(), serialize(record), 0600,
+                              support::Durability::kVisible);
+}
+
+absl::StatusOr<PodRecord> loadPodRecord(const std::string& directory) {
+  const PodRecord place{.directory = directory};
+  BERTH_ASSIGN_OR_RETURN(const std::string text, support::readFile(place.file()));
+  return parsePodRecord(text);
+}
+
+absl::Status save(const PodRecord& pod, const ContainerRecord& record) {
+  const std::string text = json::serialize(json::object{{"version", kRecordVersion},
+                                                        {"id", record.id},
+                                                        {"bundle", record.bundle},
+                                                        {"cgroup", record.cgroup}});
+  return support::replaceFile(fileOf(pod, record.id), text, 0600, support::Durability::kVisible);
+}
+
+std::vector<ContainerRecord> loadContainerRecords(const PodRecord& pod) {
+  std::vector<ContainerRecord> records;
+  const auto names = support::listDirectory(pod.containersDir());
+  if (!names.ok()) return records;
+  for (const std::string& name : *names) {
+    if (!name.ends_with(kSuffix)) continue;
+    auto record = loadContainerRecord(strCat(pod.containersDir(), "/", name));
+    if (record.ok() && !record->id.empty()) records.push_back(*std::move(record));
+  }
+  return records;
+}
+
+absl::Status forget(const PodRecord& pod, const std::string& container) {
+  return support::removePath(fileOf(pod, container));
+}
+
+absl::Status checkId(std::string_view what, std::string_view id) {
+  constexpr size_t kLongest = 128;
+  const bool safe =
+      !id.empty() && id.size() <= kLongest && id.front() != '.' && id.front() != '-' &&
+      id.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") ==
+          std::string_view::npos;
+  if (safe) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      strCat(what, " id \"", id, "\": must be 1 to ", kLongest, " letters, digits, \"_.-\""));
+}
+
+uint64_t processStart(int32_t pid) {
+  const auto text = support::readFile(strCat("/proc/", pid, "/stat"));
+  if (!text.ok()) return 0;
+  // The second field is the name in parentheses and may hold anything, blanks included.
+  const size_t end = text->rfind(')');
+  if (end == std::string::npos) return 0;
+  const std::vector<std::string> fields =
+      absl::StrSplit(text->substr(end + 1), ' ', absl::SkipEmpty());
+  constexpr size_t kStartTime = 22 - 3;
+  return fields.size() > kStartTime ? std::strtoull(fields[kStartTime].c_str(), nullptr, 10) : 0;
+}
+
+}  // namespace berth::runc

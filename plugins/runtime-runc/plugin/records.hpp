@@ -1,0 +1,61 @@
+// What the plugin must know of its pods after the host, a monitor or both have died: small JSON
+// files in the pod's directory, written before what they speak of is made.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+
+#include "cgroup_layout.hpp"
+
+namespace berth::runc {
+
+struct PodRecord {
+  std::string id;
+  std::string directory;
+  std::string netPin;  // empty without a network namespace of its own
+  std::string runtimeBinary;
+  std::string runtimeRoot;
+  std::vector<std::string> runtimeArgs;
+  std::string cgroupParent;  // as the host gave it
+  CgroupDriver driver = CgroupDriver::kCgroupfs;
+  bool ownCgroup = false;  // whether the parent holds this pod alone
+  int32_t initPid = 0;     // of a shared PID namespace
+  uint64_t initStart = 0;  // tells it from a later process of the same number
+
+  std::string runDir() const { return directory + "/monitor"; }
+  std::string containersDir() const { return directory + "/containers"; }
+  std::string file() const { return directory + "/pod.json"; }
+};
+
+struct ContainerRecord {
+  std::string id;
+  std::string bundle;
+  std::string cgroup;  // a path in every hierarchy
+};
+
+// One line of JSON with a version; also the state the host keeps.
+std::string serialize(const PodRecord& record);
+// INVALID_ARGUMENT for what is no record, FAILED_PRECONDITION for one of a later version.
+absl::StatusOr<PodRecord> parsePodRecord(std::string_view text);
+
+absl::Status save(const PodRecord& record);
+// NOT_FOUND when there is none in the directory.
+absl::StatusOr<PodRecord> loadPodRecord(const std::string& directory);
+
+absl::Status save(const PodRecord& pod, const ContainerRecord& record);
+// All of a pod; those that cannot be read are skipped.
+std::vector<ContainerRecord> loadContainerRecords(const PodRecord& pod);
+absl::Status forget(const PodRecord& pod, const std::string& container);
+
+// INVALID_ARGUMENT for an id that cannot be a file's name; `what` is "pod", "container".
+absl::Status checkId(std::string_view what, std::string_view id);
+
+// When a process was started (proc(5), field 22 of stat); 0 when there is none.
+uint64_t processStart(int32_t pid);
+
+}  // namespace berth::runc

@@ -1,0 +1,126 @@
+// The plugin runtime-runc: pods of Linux namespaces and containers by an OCI runtime binary, each
+// pod in the hands of a berth-monitor, which outlives this process.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "berth/extensions.h"
+#include "berth/runtime.hpp"
+#include "features.hpp"
+#include "options.hpp"
+#include "pod_end.hpp"
+#include "pod_table.hpp"
+
+namespace berth::runc {
+
+// `id` is borrowed for as long as the result is used.
+berth_container_status toAbi(const protocol::ContainerStatus& status, std::string_view id);
+
+// Contracts: berth/runtime.h. Any number of calls at once, about the same pod too.
+class RuntimePlugin final : public Runtime, private PodListener {
+ public:
+  using Runtime::Runtime;
+  ~RuntimePlugin() override;
+
+  // The instance behind a function table's first argument.
+  static RuntimePlugin& of(void* instance);
+
+  Status configure(std::string_view options) override;
+  Status start() override;
+  void stop() override;
+  const void* extension(std::string_view id, uint32_t revision) override;
+  Status features(std::string& json) override;
+
+  Status podCreate(const Op& op, const PodSpec& spec, PodBuilder& out) override;
+  Status podStart(const Op& op, std::string_view pod) override;
+  Status podStop(const Op& op, std::string_view pod) override;
+  Status podRemove(const Op& op, std::string_view pod) override;
+  Status podRecover(const Op& op, std::string_view pod, std::string_view directory,
+                    std::string_view state, StatusSink& out) override;
+
+  Status containerCreate(const Op& op, const berth_container_spec& spec) override;
+  Status containerStart(const Op& op, std::string_view pod, std::string_view container,
+                        berth_container_status& status) override;
+  Status containerKill(const Op& op, std::string_view pod, std::string_view container, int signal,
+                       KillScope scope) override;
+  Status containerWait(const Op& op, std::string_view pod, std::string_view container,
+                       berth_container_status& status) override;
+  Status containerRemove(const Op& op, std::string_view pod, std::string_view container) override;
+  Status containerUpdate(const Op& op, std::string_view pod, std::string_view container,
+                         std::string_view resources) override;
+  Status containerReopenLog(const Op& op, std::string_view pod,
+                            std::string_view container) override;
+  Status containerStats(const Op& op, std::string_view pod,
+                        const std::vector<std::string_view>& containers, StatsSink& out) override;
+  Status podStats(const Op& op, std::string_view pod, StatsSink& out) override;
+
+  Status execStart(const Op& op, const berth_exec_spec& spec) override;
+  Status execWait(const Op& op, std::string_view pod, std::string_view container,
+                  std::string_view exec, int32_t& exitCode) override;
+  Status resize(const Op& op, std::string_view pod, std::string_view container,
+                std::string_view exec, uint32_t rows, uint32_t columns) override;
+  Status attach(const Op& op, std::string_view pod, std::string_view container, int stdinFd,
+                int stdoutFd, int stderrFd) override;
+
+  // berth.runtime.pause.
+  Status pause(const Op& op, std::string_view pod, std::string_view container);
+  Status resume(const Op& op, std::string_view pod, std::string_view container);
+  // berth.runtime.pod-resources.
+  Status updatePodResources(const Op& op, std::string_view pod, std::string_view resources,
+                            std::string_view overhead);
+
+ private:
+  // A pod, one of its containers and its monitor, as most calls need them. The monitor's client is
+  // let go of first.
+  struct Target {
+    std::shared_ptr<Pod> pod;
+    std::shared_ptr<Container> container;
+    std::shared_ptr<MonitorClient> client;
+  };
+
+  // NOT_FOUND when it was neither created nor recovered.
+  absl::StatusOr<std::shared_ptr<Pod>> requirePod(std::string_view pod) const;
+  absl::StatusOr<Target> requireContainer(std::string_view pod, std::string_view container) const;
+  // From the links on disk when it is not in the table; nullptr when nobody knows it.
+  std::shared_ptr<Pod> findOrLoadPod(std::string_view pod);
+  std::shared_ptr<Pod> newPod(PodRecord record);
+  PodRecord newRecord(const PodSpec& spec) const;
+  std::string netPinOf(std::string_view pod) const;
+
+  absl::Status makePod(const Op& op, const PodSpec& spec, Pod& pod, PodBuilder& out);
+  absl::Status recoverPod(const Op& op, std::string_view pod, std::string_view directory,
+                          std::string_view state, StatusSink& out);
+  absl::Status createContainer(const Op& op, const berth_container_spec& spec, Pod& pod);
+  absl::Status startContainer(const Op& op, const Target& target);
+  absl::Status updateContainer(const Op& op, const Target& target, std::string_view resources);
+
+  void onContainerExited(const std::string& pod, const protocol::ContainerStatus& status) override;
+  void onContainerOom(const std::string& pod, const protocol::ContainerStatus& status) override;
+  void onMonitorLost(const std::string& pod) override;
+  void watchLosses();
+  void settleLoss(const std::string& pod);
+
+  EndContext endContext() { return {*layout_, *ownedCgroups_, options_.podLinks()}; }
+
+  Options options_;
+  RuntimeFeatures features_;
+  std::optional<CgroupLayout> layout_;
+  std::unique_ptr<OwnedCgroups> ownedCgroups_;
+  PodTable pods_;
+
+  std::thread lossWatcher_;
+  support::Fd stopping_;  // an eventfd: cuts the watcher's work off
+  std::mutex lossMutex_;
+  std::condition_variable lossAdded_;
+  bool lossEnd_ = false;
+  std::deque<std::string> losses_;
+};
+
+}  // namespace berth::runc

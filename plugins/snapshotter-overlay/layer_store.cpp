@@ -1,0 +1,145 @@
+#include "layer_store.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "berth/support/files.hpp"
+#include "berth/support/status.hpp"
+#include "berth/untar/extract.hpp"
+
+namespace berth::overlay {
+
+using support::annotate;
+using support::errnoStatus;
+using support::Fd;
+using support::strCat;
+
+namespace {
+
+absl::Status toAbslStatus(const Status& status) {
+  if (status.ok()) return absl::OkStatus();
+  return absl::Status(static_cast<absl::StatusCode>(status.code()), status.message());
+}
+
+// The host's stream as the reader wants it; looks whether the layer is still wanted between pieces.
+untar::PieceSource sourceOf(Stream& tar, const Op& op, uint64_t& done) {
+  return [&tar, &op, &done](std::string_view& piece) -> absl::Status {
+    BERTH_RETURN_IF_ERROR(checkWanted(op));
+    BERTH_RETURN_IF_ERROR(toAbslStatus(tar.next(piece)));
+    done += piece.size();
+    op.progress(done, 0);
+    return absl::OkStatus();
+  };
+}
+
+}  // namespace
+
+absl::StatusOr<DiskUsage> LayerStore::apply(const std::string& diffId, Stream& tar, const Op& op) {
+  op.stage(strCat("wait for layer ", diffId));
+  BERTH_ASSIGN_OR_RETURN(const KeyLocks::Guard guard, locks_.lock(diffId, op));
+  if (const auto known = registry_.layer(diffId)) return known->usage;
+
+  const std::string staging = layout_.stagingPath();
+  absl::StatusOr<LayerRecord> layer = unpack(diffId, staging, tar, op);
+  absl::Status status = layer.status();
+  if (status.ok()) status = publish(diffId, staging);
+  if (!status.ok()) {
+    support::StatusCollector failures;
+    failures.add(annotate(status, strCat("apply layer ", diffId)));
+    failures.add(support::removeTree(staging));
+    return failures.status();
+  }
+  const DiskUsage usage = layer->usage;
+  registry_.addLayer(*std::move(layer));
+  return usage;
+}
+
+absl::StatusOr<LayerRecord> LayerStore::unpack(const std::string& diffId,
+                                               const std::string& staging, Stream& tar,
+                                               const Op& op) {
+  op.stage(strCat("unpack layer ", diffId));
+  const std::string content = staging + "/fs";
+  BERTH_RETURN_IF_ERROR(support::makeDirectories(staging, 0700));
+  BERTH_RETURN_IF_ERROR(support::makeDirectories(content, 0755));
+  BERTH_ASSIGN_OR_RETURN(const Fd root, support::openFile(content, O_RDONLY | O_DIRECTORY));
+  if (::fchmod(root.get(), 0755) != 0)
+    return errnoStatus(errno, strCat("set the mode of ", content));
+
+  uint64_t done = 0;
+  BERTH_ASSIGN_OR_RETURN(untar::ExtractResult result,
+                         untar::extractLayer(root.get(), sourceOf(tar, op, done)));
+  LayerRecord layer{.diffId = diffId,
+                    .usage = result.usage,
+                    .impliedDirectories = std::move(result.impliedDirectories)};
+  BERTH_RETURN_IF_ERROR(support::replaceFile(layerRecordPath(staging), encode(layer), 0600,
+                                             support::Durability::kVisible));
+  return layer;
+}
+
+// Durable first, then visible.
+absl::Status LayerStore::publish(const std::string& diffId, const std::string& staging) {
+  if (durability_ == Durability::kSynced) BERTH_RETURN_IF_ERROR(sync_.sync());
+  const std::string target = layout_.layer(diffId);
+  // What may stand there is no whole layer, or it would be known.
+  BERTH_ASSIGN_OR_RETURN(const std::string discarded, layout_.discard(target));
+  if (!discarded.empty()) BERTH_RETURN_IF_ERROR(support::removeTree(discarded));
+  if (::rename(staging.c_str(), target.c_str()) != 0)
+    return errnoStatus(errno, strCat("rename ", staging, " to ", target));
+  if (durability_ == Durability::kVisible) return absl::OkStatus();
+  BERTH_ASSIGN_OR_RETURN(const Fd parent,
+                         support::openFile(layout_.layers(), O_RDONLY | O_DIRECTORY));
+  if (::fsync(parent.get()) != 0) {
+    const absl::Status status = errnoStatus(errno, strCat("sync ", layout_.layers()));
+    (void)::rename(target.c_str(), staging.c_str());
+    return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status LayerStore::remove(const std::string& diffId, const Op& op) {
+  std::string discarded;
+  {
+    BERTH_ASSIGN_OR_RETURN(const KeyLocks::Guard guard, locks_.lock(diffId, op));
+    BERTH_ASSIGN_OR_RETURN(std::optional<LayerRecord> taken, registry_.takeLayer(diffId));
+    absl::StatusOr<std::string> moved = layout_.discard(layout_.layer(diffId));
+    if (!moved.ok()) {
+      if (taken) registry_.addLayer(*std::move(taken));
+      return annotate(moved.status(), strCat("remove layer ", diffId));
+    }
+    discarded = *std::move(moved);
+  }
+  // Long work, but the layer is gone for everyone already, and may come again meanwhile.
+  if (discarded.empty()) return absl::OkStatus();
+  op.stage(strCat("delete the files of layer ", diffId));
+  return support::removeTree(discarded);
+}
+
+absl::StatusOr<std::vector<std::string>> LayerStore::load() {
+  std::vector<std::string> warnings;
+  BERTH_ASSIGN_OR_RETURN(const std::vector<std::string> names,
+                         support::listDirectory(layout_.layers()));
+  for (const std::string& name : names) {
+    const std::string directory = strCat(layout_.layers(), "/", name);
+    const std::string diffId = digestOf(name);
+    absl::StatusOr<LayerRecord> layer = readLayerRecord(directory);
+    if (layer.ok() && layer->diffId == diffId) {
+      registry_.addLayer(*std::move(layer));
+      continue;
+    }
+    const std::string reason = layer.ok() ? strCat("the record is about ", layer->diffId)
+                                          : std::string(layer.status().message());
+    if (registry_.isUsed(diffId)) {
+      warnings.push_back(
+          strCat("layer ", diffId, " is damaged but in use, it stays until then: ", reason));
+      continue;
+    }
+    BERTH_RETURN_IF_ERROR(layout_.discard(directory).status());
+    warnings.push_back(strCat("layer ", diffId, " was damaged and is removed: ", reason));
+  }
+  return warnings;
+}
+
+}  // namespace berth::overlay

@@ -1,0 +1,80 @@
+#include "options.hpp"
+
+#include <array>
+
+#include "berth/support/json.hpp"
+#include "berth/support/status.hpp"
+
+namespace berth::overlay {
+
+using support::strCat;
+
+namespace {
+
+constexpr std::string_view kDefaultRoot = "/var/lib/berth/snapshotter-overlay";
+
+// Parameters that the plugin itself sets, or that would change what a layer's directory means.
+constexpr std::array<std::string_view, 9> kOwnParameters = {"lowerdir", "lowerdir+", "datadir+",
+                                                            "upperdir", "workdir",   "context",
+                                                            "source",   "volatile",  "userxattr"};
+
+absl::Status checkMountOption(const std::string& option) {
+  const std::string_view name = std::string_view(option).substr(0, option.find('='));
+  if (name.empty())
+    return absl::InvalidArgumentError("option mount_options: an overlay parameter has no name");
+  if (option.find(',') != std::string::npos)
+    return absl::InvalidArgumentError(
+        strCat("option mount_options: \"", option, "\": give each parameter as an element"));
+  for (const std::string_view own : kOwnParameters)
+    if (name == own)
+      return absl::InvalidArgumentError(strCat("option mount_options: \"", option,
+                                               "\": this parameter is the snapshotter's own"));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<MountApi> parseMountApi(const std::string& text) {
+  if (text == "auto") return MountApi::kAuto;
+  if (text == "descriptors") return MountApi::kDescriptors;
+  if (text == "names") return MountApi::kNames;
+  return absl::InvalidArgumentError(
+      strCat("option mount_api: \"", text, "\" is none of auto, descriptors, names"));
+}
+
+}  // namespace
+
+const std::string_view kOptionTable = R"json([
+{"key": "root", "type": "string", "default": "",
+ "help": "Where layers and snapshots are kept; empty: /var/lib/berth/snapshotter-overlay"},
+{"key": "mount_options", "type": "array", "default": [],
+ "help": "Further parameters of every overlay mount, as [\"xino=off\"]"},
+{"key": "durable", "type": "boolean", "default": true,
+ "help": "A layer is on the disk before it is visible, so that no power cut leaves half of one"},
+{"key": "volatile", "type": "boolean", "default": true,
+ "help": "Writable layers are not synced: no unmount waits for the disk, and fsync in a container returns at once for its root filesystem. They are lost with their container anyway"},
+{"key": "mount_api", "type": "string", "default": "auto",
+ "help": "How layers are handed to the kernel: auto, descriptors (Linux 6.13), names (any)"
+}
+])json";
+
+absl::StatusOr<Options> parseOptions(std::string_view json) {
+  BERTH_ASSIGN_OR_RETURN(const boost::json::object table,
+                         support::parseJsonObject(json, "options of the overlay snapshotter"));
+  Options options;
+  options.root = support::stringMember(table, "root");
+  if (options.root.empty()) options.root = kDefaultRoot;
+  if (options.root.front() != '/')
+    return absl::InvalidArgumentError(
+        strCat("option root: \"", options.root, "\" is not an absolute path"));
+  while (options.root.size() > 1 && options.root.ends_with('/')) options.root.pop_back();
+  options.mountOptions = support::stringsMember(table, "mount_options");
+  for (const std::string& option : options.mountOptions)
+    BERTH_RETURN_IF_ERROR(checkMountOption(option));
+  options.durability =
+      support::boolMember(table, "durable", true) ? Durability::kSynced : Durability::kVisible;
+  options.volatileUpper = support::boolMember(table, "volatile", true);
+  BERTH_ASSIGN_OR_RETURN(options.mountApi,
+                         parseMountApi(support::stringMember(table, "mount_api", "auto")));
+  return options;
+}
+
+}  // namespace berth::overlay

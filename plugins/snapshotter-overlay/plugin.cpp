@@ -1,0 +1,184 @@
+// snapshotter-overlay: the plugin's entry, and the ABI's calls in terms of the stores.
+#include <atomic>
+#include <fcntl.h>
+#include <memory>
+#include <thread>
+
+#include "berth/snapshotter.hpp"
+#include "berth/support/files.hpp"
+#include "berth/support/status.hpp"
+#include "group_sync.hpp"
+#include "layer_store.hpp"
+#include "layout.hpp"
+#include "options.hpp"
+#include "registry.hpp"
+#include "snapshot_store.hpp"
+
+namespace berth::overlay {
+namespace {
+
+using support::strCat;
+
+void fill(berth_usage& target, DiskUsage usage) {
+  target.bytes = usage.bytes;
+  target.inodes = usage.inodes;
+}
+
+class OverlaySnapshotter final : public Snapshotter {
+ public:
+  using Snapshotter::Snapshotter;
+  ~OverlaySnapshotter() override { endCleaning(); }
+
+  Status configure(std::string_view options) override {
+    absl::StatusOr<Options> parsed = parseOptions(options);
+    if (!parsed.ok()) return parsed.status();
+    options_ = *std::move(parsed);
+    layout_ = std::make_unique<Layout>(options_.root);
+    return {};
+  }
+
+  Status start() override {
+    const absl::Status status = open();
+    if (status.ok()) cleaner_ = std::thread([this] { clean(); });
+    return status;
+  }
+
+  void stop() override { endCleaning(); }
+
+  uint32_t flags() override {
+    uint32_t flags = BERTH_SNAPSHOTTER_INDEPENDENT_LAYERS;
+    if (snapshots_->abilities().idMapping) flags |= BERTH_SNAPSHOTTER_ID_MAPPING;
+    return flags;
+  }
+
+  Status layerApply(const Op& op, const berth_layer& layer, Stream& tar,
+                    berth_usage& usage) override {
+    const std::string diffId = copy(layer.diff_id);
+    if (const absl::Status status = checkDigest(diffId); !status.ok()) return status;
+    const absl::StatusOr<DiskUsage> applied = layers_->apply(diffId, tar, op);
+    if (!applied.ok()) return applied.status();
+    fill(usage, *applied);
+    return {};
+  }
+
+  Status layerUsage(const Op& /*op*/, const berth_layer& layer, berth_usage& usage) override {
+    const std::string diffId = copy(layer.diff_id);
+    const auto known = registry_.layer(diffId);
+    if (!known) return absl::NotFoundError(strCat("layer ", diffId, " is not unpacked"));
+    fill(usage, known->usage);
+    return {};
+  }
+
+  Status layerRemove(const Op& op, const berth_layer& layer) override {
+    const std::string diffId = copy(layer.diff_id);
+    if (const absl::Status status = checkDigest(diffId); !status.ok()) return status;
+    return layers_->remove(diffId, op);
+  }
+
+  Status layerList(const Op& /*op*/, NameSink& out) override {
+    for (const std::string& name : registry_.layerNames()) out.add(name);
+    return {};
+  }
+
+  Status snapshotPrepare(const Op& op, const SnapshotSpec& spec) override {
+    SnapshotRecord record;
+    record.key = std::string(spec.key);
+    for (const berth_layer& layer : spec.layers) record.layers.push_back(copy(layer.diff_id));
+    record.readOnly = spec.readOnly;
+    record.uidMappings = spec.uidMappings;
+    record.gidMappings = spec.gidMappings;
+    record.selinuxLabel = std::string(spec.selinuxLabel);
+    return snapshots_->prepare(record, op);
+  }
+
+  Status snapshotMount(const Op& op, std::string_view key, std::string_view target) override {
+    return snapshots_->mount(std::string(key), std::string(target), op);
+  }
+
+  Status snapshotUnmount(const Op& op, std::string_view key, std::string_view target) override {
+    const absl::StatusOr<std::string> warning =
+        snapshots_->unmount(std::string(key), std::string(target), op);
+    if (!warning.ok()) return warning.status();
+    if (!warning->empty()) host().warn(*warning, {{"snapshot", key}, {"target", target}});
+    return {};
+  }
+
+  Status snapshotUsage(const Op& /*op*/, std::string_view key, berth_usage& usage) override {
+    const absl::StatusOr<DiskUsage> measured = snapshots_->usage(std::string(key));
+    if (!measured.ok()) return measured.status();
+    fill(usage, *measured);
+    return {};
+  }
+
+  Status snapshotRemove(const Op& op, std::string_view key) override {
+    return snapshots_->remove(std::string(key), op);
+  }
+
+  Status snapshotList(const Op& /*op*/, NameSink& out) override {
+    for (const std::string& name : registry_.snapshotNames()) out.add(name);
+    return {};
+  }
+
+  Status filesystem(const Op& /*op*/, std::string& path, berth_usage& usage) override {
+    path = layout_->root();
+    fill(usage, registry_.total());
+    return {};
+  }
+
+ private:
+  absl::Status open() {
+    BERTH_ASSIGN_OR_RETURN(lock_, layout_->create());
+    BERTH_ASSIGN_OR_RETURN(support::Fd root,
+                           support::openFile(layout_->root(), O_RDONLY | O_DIRECTORY));
+    sync_ = std::make_unique<GroupSync>(std::move(root));
+    layers_ = std::make_unique<LayerStore>(*layout_, registry_, *sync_, options_.durability);
+    snapshots_ = std::make_unique<SnapshotStore>(*layout_, registry_, options_);
+    // Snapshots first: they tell which layers are in use.
+    BERTH_RETURN_IF_ERROR(report(snapshots_->load()));
+    BERTH_RETURN_IF_ERROR(report(layers_->load()));
+    // Listed before anything of this run is made there.
+    BERTH_ASSIGN_OR_RETURN(leftovers_, support::listDirectory(layout_->staging()));
+    return snapshots_->probe();
+  }
+
+  absl::Status report(const absl::StatusOr<std::vector<std::string>>& warnings) const {
+    if (!warnings.ok()) return warnings.status();
+    for (const std::string& warning : *warnings) host().warn(warning);
+    return absl::OkStatus();
+  }
+
+  // Deletes what a crash left behind, beside the calls: it may be a lot.
+  void clean() {
+    for (const std::string& name : leftovers_) {
+      if (stopping_) return;
+      const absl::Status status = support::removeTree(strCat(layout_->staging(), "/", name));
+      if (!status.ok()) host().warn(support::fromAbsl(status.message()));
+    }
+  }
+
+  void endCleaning() {
+    stopping_ = true;
+    if (cleaner_.joinable()) cleaner_.join();
+  }
+
+  Options options_;
+  std::unique_ptr<Layout> layout_;
+  support::Fd lock_;
+  Registry registry_;
+  std::unique_ptr<GroupSync> sync_;
+  std::unique_ptr<LayerStore> layers_;
+  std::unique_ptr<SnapshotStore> snapshots_;
+  std::vector<std::string> leftovers_;
+  std::atomic<bool> stopping_ = false;
+  std::thread cleaner_;
+};
+
+}  // namespace
+}  // namespace berth::overlay
+
+BERTH_PLUGIN(berth::overlay::OverlaySnapshotter,
+             {.name = "snapshotter-overlay",
+              .version = "0.1.0",
+              .summary = "Layers as directories, root filesystems as overlay mounts",
+              .threading = BERTH_THREADING_PARALLEL,
+              .options = berth::overlay::kOptionTable})

@@ -1,0 +1,46 @@
+// What is kept on disk beside a layer and a snapshot.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <absl/status/statusor.h>
+
+#include "berth/types.h"
+#include "berth/untar/usage.hpp"
+
+namespace berth::overlay {
+
+using untar::DiskUsage;
+
+struct LayerRecord {
+  std::string diffId;
+  DiskUsage usage;
+  std::vector<std::string> impliedDirectories;  // see untar::ExtractResult
+};
+
+using IdMappings = std::vector<berth_id_mapping>;
+
+struct SnapshotRecord {
+  std::string key;
+  std::vector<std::string> layers;  // diff IDs, lowest first
+  bool readOnly = false;
+  IdMappings uidMappings;
+  IdMappings gidMappings;
+  std::string selinuxLabel;
+  bool mapped() const { return !uidMappings.empty() || !gidMappings.empty(); }
+};
+
+bool sameSnapshot(const SnapshotRecord& one, const SnapshotRecord& other);
+
+std::string encode(const LayerRecord& record);
+std::string encode(const SnapshotRecord& record);
+
+// DATA_LOSS when the file is not such a record, NOT_FOUND when it is missing.
+absl::StatusOr<LayerRecord> readLayerRecord(const std::string& directory);
+absl::StatusOr<SnapshotRecord> readSnapshotRecord(const std::string& directory);
+
+std::string layerRecordPath(const std::string& directory);
+std::string snapshotRecordPath(const std::string& directory);
+
+}  // namespace berth::overlay

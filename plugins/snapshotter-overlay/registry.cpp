@@ -1,0 +1,126 @@
+#include "registry.hpp"
+
+#include <algorithm>
+
+#include "berth/support/status.hpp"
+
+namespace berth::overlay {
+
+using support::strCat;
+
+void Registry::add(DiskUsage usage) {
+  total_.bytes += usage.bytes;
+  total_.inodes += usage.inodes;
+}
+
+void Registry::subtract(DiskUsage usage) {
+  total_.bytes -= usage.bytes;
+  total_.inodes -= usage.inodes;
+}
+
+void Registry::addLayer(LayerRecord layer) {
+  const std::lock_guard lock(mutex_);
+  const DiskUsage usage = layer.usage;
+  const std::string id = layer.diffId;
+  if (layers_.try_emplace(id, std::move(layer)).second) add(usage);
+}
+
+std::optional<LayerRecord> Registry::layer(const std::string& diffId) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = layers_.find(diffId);
+  if (found == layers_.end()) return std::nullopt;
+  return found->second;
+}
+
+// Snapshots are few and name their layers themselves: a count could only go wrong.
+const SnapshotRecord* Registry::userOf(const std::string& diffId) const {
+  for (const auto& [key, snapshot] : snapshots_) {
+    const std::vector<std::string>& layers = snapshot.record.layers;
+    if (std::find(layers.begin(), layers.end(), diffId) != layers.end()) return &snapshot.record;
+  }
+  return nullptr;
+}
+
+bool Registry::isUsed(const std::string& diffId) const {
+  const std::lock_guard lock(mutex_);
+  return userOf(diffId) != nullptr;
+}
+
+absl::StatusOr<std::optional<LayerRecord>> Registry::takeLayer(const std::string& diffId) {
+  const std::lock_guard lock(mutex_);
+  const auto found = layers_.find(diffId);
+  if (found == layers_.end()) return std::optional<LayerRecord>();
+  if (const SnapshotRecord* user = userOf(diffId))
+    return absl::FailedPreconditionError(
+        strCat("remove layer ", diffId, ": snapshot ", user->key, " uses it; remove that first"));
+  subtract(found->second.usage);
+  std::optional<LayerRecord> taken = std::move(found->second);
+  layers_.erase(found);
+  return taken;
+}
+
+std::vector<std::string> Registry::layerNames() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::string> names;
+  names.reserve(layers_.size());
+  for (const auto& [name, layer] : layers_) names.push_back(name);
+  return names;
+}
+
+absl::StatusOr<std::vector<LayerRecord>> Registry::addSnapshot(const SnapshotRecord& snapshot) {
+  const std::lock_guard lock(mutex_);
+  std::vector<LayerRecord> layers;
+  for (const std::string& id : snapshot.layers) {
+    const auto found = layers_.find(id);
+    if (found == layers_.end())
+      return absl::NotFoundError(strCat("prepare snapshot ", snapshot.key, ": layer ", id,
+                                        " is not unpacked; apply it first"));
+    layers.push_back(found->second);
+  }
+  snapshots_.insert_or_assign(snapshot.key, Snapshot{snapshot, {}});
+  return layers;
+}
+
+void Registry::restoreSnapshot(const SnapshotRecord& snapshot) {
+  const std::lock_guard lock(mutex_);
+  snapshots_.insert_or_assign(snapshot.key, Snapshot{snapshot, {}});
+}
+
+std::optional<SnapshotRecord> Registry::snapshot(const std::string& key) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = snapshots_.find(key);
+  if (found == snapshots_.end()) return std::nullopt;
+  return found->second.record;
+}
+
+void Registry::removeSnapshot(const std::string& key) {
+  const std::lock_guard lock(mutex_);
+  const auto found = snapshots_.find(key);
+  if (found == snapshots_.end()) return;
+  subtract(found->second.usage);
+  snapshots_.erase(found);
+}
+
+std::vector<std::string> Registry::snapshotNames() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::string> names;
+  names.reserve(snapshots_.size());
+  for (const auto& [name, snapshot] : snapshots_) names.push_back(name);
+  return names;
+}
+
+void Registry::noteUsage(const std::string& key, DiskUsage usage) {
+  const std::lock_guard lock(mutex_);
+  const auto found = snapshots_.find(key);
+  if (found == snapshots_.end()) return;
+  subtract(found->second.usage);
+  found->second.usage = usage;
+  add(usage);
+}
+
+DiskUsage Registry::total() const {
+  const std::lock_guard lock(mutex_);
+  return total_;
+}
+
+}  // namespace berth::overlay

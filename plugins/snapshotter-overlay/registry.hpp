@@ -1,0 +1,56 @@
+// What is there, in memory: layers, snapshots, and who uses what. Never blocks on I/O. Any thread.
+#pragma once
+
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <absl/status/statusor.h>
+
+#include "records.hpp"
+
+namespace berth::overlay {
+
+class Registry {
+ public:
+  void addLayer(LayerRecord layer);
+  std::optional<LayerRecord> layer(const std::string& diffId) const;
+  // Takes it out; none when it was not there. FAILED_PRECONDITION, naming a user, while in use.
+  absl::StatusOr<std::optional<LayerRecord>> takeLayer(const std::string& diffId);
+  // Whether a snapshot names it, be it there or not.
+  bool isUsed(const std::string& diffId) const;
+  std::vector<std::string> layerNames() const;
+
+  // Adds the snapshot when all its layers are there, and keeps them from then on. NOT_FOUND names
+  // the layer that is missing.
+  absl::StatusOr<std::vector<LayerRecord>> addSnapshot(const SnapshotRecord& snapshot);
+  // At start: a snapshot on disk counts even if a layer is missing. Its usage is
+  // not known until it is measured.
+  void restoreSnapshot(const SnapshotRecord& snapshot);
+  std::optional<SnapshotRecord> snapshot(const std::string& key) const;
+  void removeSnapshot(const std::string& key);
+  std::vector<std::string> snapshotNames() const;
+
+  // The writable layer's usage when it was last measured.
+  void noteUsage(const std::string& key, DiskUsage usage);
+  // Of all layers and writable layers together.
+  DiskUsage total() const;
+
+ private:
+  const SnapshotRecord* userOf(const std::string& diffId) const;
+  struct Snapshot {
+    SnapshotRecord record;
+    DiskUsage usage;
+  };
+  void add(DiskUsage usage);
+  void subtract(DiskUsage usage);
+
+  mutable std::mutex mutex_;
+  std::map<std::string, LayerRecord> layers_;
+  std::map<std::string, Snapshot> snapshots_;
+  DiskUsage total_;
+};
+
+}  // namespace berth::overlay

@@ -1,0 +1,232 @@
+#include "snapshot_store.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "berth/support/files.hpp"
+#include "berth/support/mounts.hpp"
+#include "berth/support/status.hpp"
+#include "inherit.hpp"
+#include "user_namespace.hpp"
+
+namespace berth::overlay {
+
+using support::annotate;
+using support::errnoStatus;
+using support::Fd;
+using support::strCat;
+
+namespace {
+
+constexpr size_t kMaximumSource = 255;  // what fsconfig(2) takes as one string
+
+// An identity for the part of an id range that the mapping leaves out would be a guess.
+absl::Status checkMappings(const SnapshotRecord& record) {
+  if (record.uidMappings.empty() == record.gidMappings.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      strCat("prepare snapshot ", record.key, ": user and group ids must be mapped both"));
+}
+
+absl::StatusOr<std::string> resolved(const std::string& path) {
+  char* real = ::realpath(path.c_str(), nullptr);
+  if (real == nullptr) return errnoStatus(errno, strCat("find ", path));
+  std::string result(real);
+  std::free(real);
+  return result;
+}
+
+absl::StatusOr<Fd> userNamespaceFor(const SnapshotRecord& record) {
+  if (!record.mapped()) return Fd();
+  return makeUserNamespace(record.uidMappings, record.gidMappings);
+}
+
+}  // namespace
+
+absl::Status SnapshotStore::prepare(const SnapshotRecord& record, const Op& op) {
+  BERTH_RETURN_IF_ERROR(checkKey(record.key));
+  for (const std::string& layer : record.layers) BERTH_RETURN_IF_ERROR(checkDigest(layer));
+  BERTH_RETURN_IF_ERROR(checkMappings(record));
+  const std::string path = layout_.snapshot(record.key);
+  if (path.size() > kMaximumSource)
+    return absl::InvalidArgumentError(strCat("the path of snapshot ", record.key, " is ",
+                                             path.size(), " bytes long; choose a shorter root"));
+  if (record.mapped() && !abilities_.idMapping)
+    return absl::FailedPreconditionError(
+        strCat("prepare snapshot ", record.key, ": this kernel or the file system of ",
+               layout_.root(), " cannot map ids for user namespaces"));
+  BERTH_ASSIGN_OR_RETURN(const KeyLocks::Guard guard, locks_.lock(record.key, op));
+  if (const auto known = registry_.snapshot(record.key)) {
+    if (sameSnapshot(*known, record)) return absl::OkStatus();
+    return absl::AlreadyExistsError(strCat("prepare snapshot ", record.key,
+                                           ": it exists with other layers or settings; remove it "
+                                           "or choose another key"));
+  }
+  BERTH_ASSIGN_OR_RETURN(const std::vector<LayerRecord> layers, registry_.addSnapshot(record));
+  const std::string staging = layout_.stagingPath();
+  absl::Status status = build(record, layers, staging);
+  if (status.ok() && ::rename(staging.c_str(), path.c_str()) != 0)
+    status = errnoStatus(errno, strCat("rename ", staging, " to ", path));
+  if (status.ok()) return absl::OkStatus();
+  registry_.removeSnapshot(record.key);
+  support::StatusCollector failures;
+  failures.add(annotate(status, strCat("prepare snapshot ", record.key)));
+  failures.add(support::removeTree(staging));
+  return failures.status();
+}
+
+// Nothing is synced: a snapshot that a power cut takes away was about to hold a container that the
+// power cut takes away as well.
+absl::Status SnapshotStore::build(const SnapshotRecord& record,
+                                  const std::vector<LayerRecord>& layers,
+                                  const std::string& staging) const {
+  for (const std::string& path : {staging, staging + "/upper", staging + "/work"})
+    if (::mkdir(path.c_str(), 0700) != 0)
+      return errnoStatus(errno, strCat("make directory ", path));
+  std::vector<LayerView> views;
+  views.reserve(layers.size());
+  for (const LayerRecord& layer : layers)
+    views.push_back({layout_.layer(layer.diffId) + "/fs", layer.impliedDirectories});
+  BERTH_RETURN_IF_ERROR(
+      inheritDirectories(staging + "/upper", views, record.uidMappings, record.gidMappings));
+  return support::replaceFile(snapshotRecordPath(staging), encode(record), 0600,
+                              support::Durability::kVisible);
+}
+
+OverlayPlan SnapshotStore::planFor(const SnapshotRecord& record) const {
+  const std::string path = layout_.snapshot(record.key);
+  OverlayPlan plan;
+  plan.source = path;
+  plan.staging = layout_.mountPoint();
+  plan.selinuxLabel = record.selinuxLabel;
+  // What these change may not hang on the defaults of the host's kernel: the index would tie a
+  // layer to one upper directory, and metadata alone in the upper one would not count as usage.
+  plan.options = {"index=off", "metacopy=off"};
+  plan.options.insert(plan.options.end(), options_.mountOptions.begin(),
+                      options_.mountOptions.end());
+  if (record.readOnly) {
+    // Its own directory still lies on top, for the root's owner and mode.
+    plan.lowers.push_back({path + "/upper", false});
+  } else {
+    plan.upper = path + "/upper";
+    plan.work = path + "/work";
+    if (abilities_.volatileUpper) plan.options.emplace_back("volatile");
+  }
+  for (auto layer = record.layers.rbegin(); layer != record.layers.rend(); ++layer)
+    plan.lowers.push_back({layout_.layer(*layer) + "/fs", record.mapped()});
+  if (record.layers.empty()) plan.lowers.push_back({layout_.empty(), false});
+  return plan;
+}
+
+// The kernel leaves a mark in the work directory so that nobody trusts an unsynced upper one after
+// a crash. Whoever mounts this snapshot again knows that: its content is that of a container which
+// may go on after an orderly reboot, and is thrown away otherwise.
+absl::Status SnapshotStore::clearVolatileMark(const SnapshotRecord& record) const {
+  if (record.readOnly) return absl::OkStatus();
+  return support::removeTree(layout_.snapshot(record.key) + "/work/work/incompat");
+}
+
+absl::Status SnapshotStore::mount(const std::string& key, const std::string& target, const Op& op) {
+  BERTH_ASSIGN_OR_RETURN(const KeyLocks::Guard guard, locks_.lock(key, op));
+  const auto record = registry_.snapshot(key);
+  if (!record) return absl::NotFoundError(strCat("mount snapshot ", key, ": it is not prepared"));
+  OverlayPlan plan = planFor(*record);
+  BERTH_ASSIGN_OR_RETURN(const bool mountPoint, support::isMountPoint(target));
+  if (mountPoint) {
+    BERTH_ASSIGN_OR_RETURN(const std::string real, resolved(target));
+    BERTH_ASSIGN_OR_RETURN(const std::vector<std::string> targets, mountsOf(plan.source));
+    if (std::find(targets.begin(), targets.end(), real) != targets.end()) return absl::OkStatus();
+  }
+  BERTH_RETURN_IF_ERROR(clearVolatileMark(*record));
+  BERTH_ASSIGN_OR_RETURN(const Fd userNamespace, userNamespaceFor(*record));
+  plan.userNamespace = userNamespace.get();
+  absl::StatusOr<Fd> mount = makeOverlay(plan, abilities_.api);
+  absl::Status status = mount.status();
+  if (status.ok()) status = attachMount(*mount, target);
+  return annotate(status, strCat("mount snapshot ", key, " of ", record->layers.size(), " layers"));
+}
+
+absl::StatusOr<std::string> SnapshotStore::unmount(const std::string& key,
+                                                   const std::string& target, const Op& op) {
+  BERTH_RETURN_IF_ERROR(checkKey(key));
+  BERTH_ASSIGN_OR_RETURN(const KeyLocks::Guard guard, locks_.lock(key, op));
+  const std::string doing = strCat("unmount snapshot ", key);
+  BERTH_ASSIGN_OR_RETURN(const bool mountPoint, support::isMountPoint(target));
+  if (!mountPoint) return std::string();
+  // Someone else's mount on the target is not ours to take away.
+  BERTH_ASSIGN_OR_RETURN(const std::string real, resolved(target));
+  BERTH_ASSIGN_OR_RETURN(const std::vector<std::string> targets, mountsOf(layout_.snapshot(key)));
+  if (std::find(targets.begin(), targets.end(), real) == targets.end()) return std::string();
+  const absl::Status plain = support::unmount(real, support::UnmountMode::kNow);
+  if (plain.ok()) return std::string();
+  // A stranger with a file open or a shell in there (a log shipper, an operator) must not keep a
+  // pod from going: it loses sight of nothing it has open, and the rest vanishes now.
+  const absl::Status lazy = support::unmount(real, support::UnmountMode::kLazy);
+  if (!lazy.ok()) return annotate(lazy, doing);
+  return strCat(doing, ": ", support::fromAbsl(plain.message()), "; detached instead");
+}
+
+absl::StatusOr<DiskUsage> SnapshotStore::usage(const std::string& key) {
+  const auto record = registry_.snapshot(key);
+  const auto missing = [&key] {
+    return absl::NotFoundError(strCat("measure snapshot ", key, ": it is not prepared"));
+  };
+  if (!record) return missing();
+  const absl::StatusOr<Fd> upper =
+      support::openFile(layout_.snapshot(key) + "/upper", O_RDONLY | O_DIRECTORY);
+  // Removed since: no lock is held over the walk.
+  if (absl::IsNotFound(upper.status())) return missing();
+  BERTH_RETURN_IF_ERROR(upper.status());
+  absl::StatusOr<DiskUsage> usage = untar::measureTree(upper->get());
+  if (!usage.ok()) return annotate(usage.status(), strCat("measure snapshot ", key));
+  registry_.noteUsage(key, *usage);
+  return usage;
+}
+
+absl::Status SnapshotStore::remove(const std::string& key, const Op& op) {
+  BERTH_RETURN_IF_ERROR(checkKey(key));
+  std::string discarded;
+  {
+    BERTH_ASSIGN_OR_RETURN(const KeyLocks::Guard guard, locks_.lock(key, op));
+    const std::string path = layout_.snapshot(key);
+    BERTH_ASSIGN_OR_RETURN(const std::vector<std::string> targets, mountsOf(path));
+    if (!targets.empty())
+      return absl::FailedPreconditionError(strCat("remove snapshot ", key, ": it is mounted on ",
+                                                  targets.back(), "; unmount it first"));
+    BERTH_ASSIGN_OR_RETURN(discarded, layout_.discard(path));
+    registry_.removeSnapshot(key);
+  }
+  if (discarded.empty()) return absl::OkStatus();
+  op.stage(strCat("delete the files of snapshot ", key));
+  return support::removeTree(discarded);
+}
+
+absl::StatusOr<std::vector<std::string>> SnapshotStore::load() {
+  std::vector<std::string> warnings;
+  BERTH_ASSIGN_OR_RETURN(const std::vector<std::string> names,
+                         support::listDirectory(layout_.snapshots()));
+  for (const std::string& name : names) {
+    const std::string directory = layout_.snapshot(name);
+    const absl::StatusOr<SnapshotRecord> record = readSnapshotRecord(directory);
+    if (record.ok() && record->key == name) {
+      registry_.restoreSnapshot(*record);
+      continue;
+    }
+    const std::string reason = record.ok() ? strCat("the record is about ", record->key)
+                                           : std::string(record.status().message());
+    BERTH_ASSIGN_OR_RETURN(const std::vector<std::string> targets, mountsOf(directory));
+    if (!targets.empty()) {
+      warnings.push_back(
+          strCat("snapshot ", name, " is damaged but mounted, it stays until it is not: ", reason));
+      continue;
+    }
+    BERTH_RETURN_IF_ERROR(layout_.discard(directory).status());
+    warnings.push_back(strCat("snapshot ", name, " was damaged and is removed: ", reason));
+  }
+  return warnings;
+}
+
+}  // namespace berth::overlay

@@ -1,0 +1,61 @@
+// Snapshots: preparing, mounting, measuring and removing them.
+#pragma once
+
+#include <atomic>
+#include <string>
+#include <vector>
+
+#include "berth/plugin.hpp"
+#include "key_locks.hpp"
+#include "layout.hpp"
+#include "options.hpp"
+#include "overlay_mount.hpp"
+#include "registry.hpp"
+
+namespace berth::overlay {
+
+// What the kernel can do, found out by doing it.
+struct Abilities {
+  MountApi api = MountApi::kNames;
+  bool idMapping = false;
+  bool volatileUpper = false;
+};
+
+class SnapshotStore {
+ public:
+  // Borrowed, but for the options.
+  SnapshotStore(const Layout& layout, Registry& registry, Options options)
+      : layout_(layout), registry_(registry), options_(std::move(options)) {}
+
+  // Tries mounts. FAILED_PRECONDITION when overlays do not work here at all.
+  absl::Status probe();
+  const Abilities& abilities() const { return abilities_; }
+
+  absl::Status prepare(const SnapshotRecord& record, const Op& op);
+  absl::Status mount(const std::string& key, const std::string& target, const Op& op);
+  // The second is a warning, empty when there is none.
+  absl::StatusOr<std::string> unmount(const std::string& key, const std::string& target,
+                                      const Op& op);
+  absl::StatusOr<DiskUsage> usage(const std::string& key);
+  absl::Status remove(const std::string& key, const Op& op);
+
+  // At start, before the layers: takes snapshots with a damaged record away unless they are
+  // mounted. Returns what there is to tell.
+  absl::StatusOr<std::vector<std::string>> load();
+
+ private:
+  absl::Status build(const SnapshotRecord& record, const std::vector<LayerRecord>& layers,
+                     const std::string& staging) const;
+  OverlayPlan planFor(const SnapshotRecord& record) const;
+  absl::Status clearVolatileMark(const SnapshotRecord& record) const;
+  absl::Status tryMount(const std::string& directory, MountApi api, bool mapped,
+                        bool volatileUpper) const;
+
+  const Layout& layout_;
+  Registry& registry_;
+  const Options options_;
+  Abilities abilities_;
+  KeyLocks locks_;
+};
+
+}  // namespace berth::overlay

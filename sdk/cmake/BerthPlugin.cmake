@@ -1,0 +1,23 @@
+# berth_plugin(NAME SOURCES … LIBRARIES …): a plugin, built as `berth-NAME.so` into
+# lib/berth/plugins of the build folder and installed to where berthd looks for plugins. Only the
+# entry symbol leaves it. BERTH_PLUGIN_LIBRARIES names what all plugins of a project link.
+include(GNUInstallDirs)
+
+function(berth_plugin name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LIBRARIES" ${ARGN})
+  if(NOT ARG_SOURCES OR ARG_UNPARSED_ARGUMENTS)
+    message(FATAL_ERROR "berth_plugin(${name}): SOURCES is missing, or there are stray arguments: "
+                        "${ARG_UNPARSED_ARGUMENTS}")
+  endif()
+  add_library(${name} MODULE ${ARG_SOURCES})
+  set_target_properties(${name} PROPERTIES
+    PREFIX ""
+    OUTPUT_NAME "berth-${name}"
+    LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/lib/berth/plugins"
+    C_VISIBILITY_PRESET hidden
+    CXX_VISIBILITY_PRESET hidden
+    VISIBILITY_INLINES_HIDDEN ON)
+  target_link_options(${name} PRIVATE -Wl,--no-undefined -Wl,--exclude-libs,ALL)
+  target_link_libraries(${name} PRIVATE Berth::sdk ${BERTH_PLUGIN_LIBRARIES} ${ARG_LIBRARIES})
+  install(TARGETS ${name} LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}/berth/plugins")
+endfunction()

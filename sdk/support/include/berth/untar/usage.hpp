@@ -1,0 +1,19 @@
+// How much disk a tree takes.
+#pragma once
+
+#include <cstdint>
+
+#include <absl/status/statusor.h>
+
+namespace berth::untar {
+
+struct DiskUsage {
+  uint64_t bytes = 0;   // allocated, as du(1) counts
+  uint64_t inodes = 0;  // files with several links count once
+};
+
+// Walks the tree below an open directory, that one included, without following links or crossing
+// into other file systems. Entries that vanish meanwhile are left out. Blocks; any thread.
+absl::StatusOr<DiskUsage> measureTree(int directory);
+
+}  // namespace berth::untar

@@ -1,0 +1,92 @@
+#include "berth/untar/usage.hpp"
+
+#include <cerrno>
+#include <dirent.h>
+#include <fcntl.h>
+#include <memory>
+#include <string>
+#include <sys/stat.h>
+#include <unordered_set>
+#include <vector>
+
+#include "berth/support/fd.hpp"
+#include "berth/support/status.hpp"
+
+namespace berth::untar {
+namespace {
+
+using support::errnoStatus;
+using support::Fd;
+
+constexpr uint64_t kStatBlockBytes = 512;
+
+struct DirectoryCloser {
+  void operator()(DIR* directory) const { ::closedir(directory); }
+};
+
+class Walk {
+ public:
+  explicit Walk(int root) : root_(root) {}
+
+  absl::StatusOr<DiskUsage> run() {
+    struct stat info = {};
+    if (::fstat(root_, &info) != 0) return errnoStatus(errno, "stat the directory to measure");
+    device_ = info.st_dev;
+    count(info);
+    // Paths in a queue rather than recursion: depth is whatever an image says.
+    pending_.emplace_back(".");
+    while (!pending_.empty()) {
+      const std::string path = std::move(pending_.back());
+      pending_.pop_back();
+      BERTH_RETURN_IF_ERROR(visit(path));
+    }
+    return usage_;
+  }
+
+ private:
+  absl::Status visit(const std::string& path) {
+    Fd fd(::openat(root_, path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!fd) return vanished(errno) ? absl::OkStatus() : errnoStatus(errno, "open " + path);
+    std::unique_ptr<DIR, DirectoryCloser> stream(::fdopendir(fd.get()));
+    if (!stream) return errnoStatus(errno, "list " + path);
+    const int directory = fd.release();
+    for (;;) {
+      errno = 0;
+      const dirent* item = ::readdir(stream.get());
+      if (item == nullptr)
+        return errno == 0 ? absl::OkStatus() : errnoStatus(errno, "list " + path);
+      const std::string name = item->d_name;
+      if (name == "." || name == "..") continue;
+      struct stat info = {};
+      if (::fstatat(directory, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (vanished(errno)) continue;
+        return errnoStatus(errno, "stat " + path + "/" + name);
+      }
+      if (info.st_dev != device_) continue;
+      count(info);
+      if (S_ISDIR(info.st_mode)) pending_.push_back(path + "/" + name);
+    }
+  }
+
+  static bool vanished(int error) { return error == ENOENT || error == ENOTDIR; }
+
+  void count(const struct stat& info) {
+    if (!S_ISDIR(info.st_mode) && info.st_nlink > 1 && !seen_.insert(info.st_ino).second) return;
+    usage_.bytes += static_cast<uint64_t>(info.st_blocks) * kStatBlockBytes;
+    usage_.inodes += 1;
+  }
+
+  const int root_;
+  dev_t device_ = 0;
+  DiskUsage usage_;
+  std::unordered_set<ino_t> seen_;
+  std::vector<std::string> pending_;
+};
+
+}  // namespace
+
+absl::StatusOr<DiskUsage> measureTree(int directory) {
+  return Walk(directory).run();
+}
+
+}  // namespace berth::untar

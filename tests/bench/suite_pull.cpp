@@ -1,0 +1,58 @@
+// A pull of an image that the engine does not have, and what it costs the daemon.
+#include <unistd.h>
+
+#include <absl/strings/str_cat.h>
+
+#include "berth/support/status.hpp"
+#include "procfs.hpp"
+#include "suites.hpp"
+
+namespace berth::bench {
+namespace {
+
+constexpr double kMib = 1024.0 * 1024.0;
+
+absl::Status pullOnce(Section& section, Engine& engine, const std::string& image) {
+  BERTH_RETURN_IF_ERROR(engine.client().removeImage(image));
+  // The removal's and the last pull's dirty pages are not this pull's to write.
+  ::sync();
+  BERTH_RETURN_IF_ERROR(resetPeakResident(engine.daemonPid()));
+  BERTH_ASSIGN_OR_RETURN(const double cpuBefore, cpuSeconds(engine.daemonPid()));
+  BERTH_ASSIGN_OR_RETURN(const uint64_t writtenBefore, bytesWritten(engine.daemonPid()));
+  const Clock::time_point begin = Clock::now();
+  BERTH_RETURN_IF_ERROR(engine.client().pullImage(image));
+  const double seconds = milliseconds(Clock::now() - begin) / 1000;
+  BERTH_ASSIGN_OR_RETURN(const double cpuAfter, cpuSeconds(engine.daemonPid()));
+  BERTH_ASSIGN_OR_RETURN(const uint64_t writtenAfter, bytesWritten(engine.daemonPid()));
+  BERTH_ASSIGN_OR_RETURN(const uint64_t peak, peakResidentKibibytes(engine.daemonPid()));
+  BERTH_ASSIGN_OR_RETURN(const auto bytes, engine.client().imageBytes(image));
+  if (!bytes.has_value()) {
+    return absl::NotFoundError(absl::StrCat("ImageStatus: ", image, " is missing after its pull"));
+  }
+  section.add("wall time", "s", engine.name(), seconds);
+  section.add("daemon's CPU time", "s", engine.name(), cpuAfter - cpuBefore);
+  section.add("daemon's peak RSS", "MiB", engine.name(), static_cast<double>(peak) / 1024);
+  section.add("written by the daemon", "MiB", engine.name(),
+              static_cast<double>(writtenAfter - writtenBefore) / kMib);
+  section.add("size by ImageStatus", "MiB", engine.name(), static_cast<double>(*bytes) / kMib);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status runPull(Bench& bench) {
+  const Options& options = bench.options;
+  bench.progress(absl::StrCat("pull: ", options.pullRounds, " rounds of ", options.pullImage));
+  Section section("pull", absl::StrCat("Pull of ", options.pullImage));
+  Sweep sweep(bench, "pull");
+  BERTH_RETURN_IF_ERROR(sweep.rounds(options.pullRounds, [&](Engine& engine) {
+    return pullOnce(section, engine, options.pullImage);
+  }));
+  section.note(
+      "The image was removed before each pull. CPU time includes child processes that the daemon "
+      "has waited for; peak RSS and written bytes are the daemon's alone.");
+  bench.report.sections.push_back(std::move(section));
+  return absl::OkStatus();
+}
+
+}  // namespace berth::bench

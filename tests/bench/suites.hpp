@@ -1,0 +1,58 @@
+// The suites: each measures all engines, in turn within each round, and adds a section to the
+// report. A call that fails is reported, its engine leaves the suite, and the others go on.
+// They return an error only for what ends the whole run: CANCELLED.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <absl/status/status.h>
+#include <absl/strings/string_view.h>
+
+#include "engine.hpp"
+#include "report.hpp"
+
+namespace berth::bench {
+
+struct Bench {
+  const Options& options;
+  Workspace& workspace;
+  Interrupt& interrupt;
+  std::vector<std::unique_ptr<Engine>> engines;
+  Report report;
+
+  bool wants(const std::string& suite) const { return options.suites.contains(suite); }
+  // Records a failed call and says so on standard error. CANCELLED when the run was interrupted,
+  // and the failure is only a consequence; otherwise OK.
+  absl::Status fail(absl::string_view suite, absl::string_view subject, const absl::Status& status);
+  // Says on standard error what is being done.
+  void progress(absl::string_view text) const;
+};
+
+absl::Status runCycle(Bench& bench, PodNetwork network);
+absl::Status runExec(Bench& bench);
+absl::Status runParallel(Bench& bench);
+// Density, stats and restart, as far as they were asked for: the same pods stand for all three.
+absl::Status runPopulation(Bench& bench);
+absl::Status runPull(Bench& bench);
+
+// A suite's engines. One whose call fails is left out from then on.
+class Sweep {
+ public:
+  Sweep(Bench& bench, absl::string_view suite);
+
+  using Measure = std::function<absl::Status(Engine&)>;
+  // All engines in turn, once.
+  absl::Status each(const Measure& measure) { return rounds(1, measure); }
+  // All engines in turn, `count` times over.
+  absl::Status rounds(int count, const Measure& measure);
+
+ private:
+  Bench& bench_;
+  std::string suite_;
+  std::vector<Engine*> engines_;
+};
+
+}  // namespace berth::bench

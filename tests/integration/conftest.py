@@ -1,0 +1,106 @@
+"""Fixtures of the integration tests: one engine for the session, and fresh ones on request.
+
+    BERTH_BUILD         Berth's build folder (default build/release)
+    BERTH_TEST_ENGINE   berth (default) or containerd, to compare with the peer
+    BERTH_TEST_CACHE    where images are kept between runs (default build/testbed)
+    BERTH_CRICTL        crictl; built from the public Go module when unset
+"""
+
+import itertools
+import os
+import subprocess
+import sys
+
+import pytest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SOURCE = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, os.path.join(SOURCE, "tests/testbed"))
+sys.dont_write_bytecode = True
+
+import berth_testbed  # noqa: E402  (needs the path above)
+import host  # noqa: E402
+
+# Before gRPC starts its threads.
+host.enter_private_namespaces()
+
+ENGINE = os.environ.get("BERTH_TEST_ENGINE", "berth")
+numbers = itertools.count(1)
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "berth: a promise of Berth that its peers do not make")
+
+
+def pytest_collection_modifyitems(items):
+    if ENGINE == "berth":
+        return
+    skip = pytest.mark.skip(reason="a promise of Berth; this run tests " + ENGINE)
+    for item in items:
+        if item.get_closest_marker("berth"):
+            item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def shared_bed():
+    """An engine that lives for the whole session; leaks are reported at its end."""
+    with berth_testbed.TestBed() as bed:
+        yield bed
+    assert bed.leaks == [], "left behind although all pods were removed"
+
+
+@pytest.fixture
+def bed(shared_bed):
+    """The session's engine, with no pods; what a test leaves is removed after it."""
+    assert shared_bed.alive(), "the engine has died:\n" + shared_bed.log_tail()
+    yield shared_bed
+    if not shared_bed.alive():
+        tail = shared_bed.log_tail()
+        shared_bed.start_engine()
+        pytest.fail("the engine died during the test:\n" + tail)
+    shared_bed.remove_all_pods()
+
+
+@pytest.fixture
+def own_bed():
+    """Makes engines for one test alone: own_bed(runtime="crun"). Leaks fail the test."""
+    beds = []
+
+    def make(**options):
+        bed = berth_testbed.TestBed(**options)
+        beds.append(bed)
+        return bed.start()
+
+    yield make
+    for bed in beds:
+        bed.close()
+    leaks = [leak for bed in beds for leak in bed.leaks]
+    assert leaks == [], "left behind although all pods were removed"
+
+
+@pytest.fixture
+def name():
+    """A pod name that no other test uses."""
+    return "pod-%d" % next(numbers)
+
+
+@pytest.fixture
+def pod(bed, name):
+    """A running pod (its id) called `name`."""
+    return bed.run_pod(name)
+
+
+@pytest.fixture(scope="session")
+def crictl_binary():
+    """Builds crictl and names it in the environment; skips, or fails in CI, without Go."""
+    if "BERTH_CRICTL" not in os.environ:
+        folder = os.path.join(SOURCE, "build/conformance")
+        made = subprocess.run([os.path.join(SOURCE, "tests/conformance/go-tools"), folder],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              check=False)
+        if made.returncode != 0:
+            if os.environ.get("CI") == "true":
+                pytest.fail("crictl cannot be built: " + made.stderr)
+            pytest.skip("SKIPPED, crictl was NOT tested: " + made.stderr)
+        os.environ["BERTH_CRICTL"] = os.path.join(folder, "crictl")
+    return os.environ["BERTH_CRICTL"]

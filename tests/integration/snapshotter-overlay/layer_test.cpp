@@ -1,0 +1,155 @@
+// Layers through the ABI: whole or not there, one unpack for many callers, removal.
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "berth/support/files.hpp"
+#include "plugin_under_test.hpp"
+#include "tar_writer.hpp"
+
+namespace berth::test {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+std::string smallArchive() {
+  return TarWriter().directory("d").file("d/f", std::string(5000, 'x')).finish();
+}
+
+class Layers : public testing::Test {
+ protected:
+  void SetUp() override { ASSERT_TRUE(plugin_.started.ok()) << plugin_.started.message(); }
+  std::vector<std::string> onDisk(const std::string& folder) {
+    return *support::listDirectory(scratch_ / ("root/" + folder));
+  }
+  Scratch scratch_;
+  PluginUnderTest plugin_{scratch_ / "root"};
+};
+
+TEST_F(Layers, AreAppliedListedMeasuredAndRemoved) {
+  Usage applied;
+  ASSERT_TRUE(plugin_.apply(diffIdOf(1), smallArchive(), &applied).ok());
+  EXPECT_EQ(applied.inodes, 3u) << "the root, d and f";
+  EXPECT_GT(applied.bytes, 5000u);
+  EXPECT_THAT(plugin_.layers(), ElementsAre(diffIdOf(1)));
+  Usage later;
+  ASSERT_TRUE(plugin_.layerUsage(diffIdOf(1), later).ok());
+  EXPECT_EQ(later, applied);
+  Usage total;
+  EXPECT_EQ(plugin_.filesystem(total), scratch_ / "root");
+  EXPECT_EQ(total, applied);
+
+  EXPECT_TRUE(plugin_.removeLayer(diffIdOf(1)).ok());
+  EXPECT_TRUE(plugin_.removeLayer(diffIdOf(1)).ok()) << "what is gone is gone";
+  EXPECT_EQ(plugin_.layerUsage(diffIdOf(1), later).code(), BERTH_NOT_FOUND);
+  EXPECT_THAT(onDisk("layers"), IsEmpty());
+  EXPECT_THAT(onDisk("staging"), IsEmpty());
+  plugin_.filesystem(total);
+  EXPECT_EQ(total, Usage{});
+}
+
+TEST_F(Layers, ThatAreThereAreNotReadAgain) {
+  ASSERT_TRUE(plugin_.apply(diffIdOf(1), smallArchive()).ok());
+  const Status again = plugin_.apply(diffIdOf(1), [](std::string_view&) -> berth_code {
+    ADD_FAILURE() << "the stream was read";
+    return BERTH_INTERNAL;
+  });
+  EXPECT_TRUE(again.ok()) << again.message();
+}
+
+TEST_F(Layers, TwoCallsAtOnceUnpackOnce) {
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool reading = false;
+  bool go = false;
+  std::atomic<int> readers = 0;
+  const auto blocked = [&, inner = Pieces()](std::string_view& piece) mutable {
+    if (!inner) {
+      ++readers;
+      inner = wholeArchive(smallArchive());
+      std::unique_lock lock(mutex);
+      reading = true;
+      changed.notify_all();
+      changed.wait(lock, [&] { return go; });
+    }
+    return inner(piece);
+  };
+  Status first;
+  Status second;
+  std::thread one([&] { first = plugin_.apply(diffIdOf(1), blocked); });
+  {
+    std::unique_lock lock(mutex);
+    changed.wait(lock, [&] { return reading; });
+  }
+  std::thread two([&] { second = plugin_.apply(diffIdOf(1), blocked); });
+  // Another layer is not held up by the one that hangs.
+  EXPECT_TRUE(plugin_.apply(diffIdOf(2), smallArchive()).ok());
+  {
+    const std::lock_guard lock(mutex);
+    go = true;
+  }
+  changed.notify_all();
+  one.join();
+  two.join();
+  EXPECT_TRUE(first.ok()) << first.message();
+  EXPECT_TRUE(second.ok()) << second.message();
+  EXPECT_EQ(readers, 1);
+  EXPECT_THAT(plugin_.layers(), ElementsAre(diffIdOf(1), diffIdOf(2)));
+}
+
+TEST_F(Layers, ManyAtOnce) {
+  std::vector<std::thread> threads;
+  std::atomic<int> failures = 0;
+  for (uint64_t i = 0; i < 16; ++i)
+    threads.emplace_back([&, i] {
+      if (!plugin_.apply(diffIdOf(i / 2), smallArchive()).ok()) ++failures;
+    });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(failures, 0);
+  EXPECT_EQ(plugin_.layers().size(), 8u);
+  EXPECT_THAT(onDisk("staging"), IsEmpty());
+}
+
+TEST_F(Layers, BrokenOnesLeaveNothing) {
+  const std::string archive = smallArchive();
+  const Status cut = plugin_.apply(diffIdOf(1), archive.substr(0, 2000));
+  EXPECT_EQ(cut.code(), BERTH_INVALID_ARGUMENT);
+  EXPECT_THAT(cut.message(), HasSubstr("d/f"));
+  EXPECT_THAT(cut.message(), HasSubstr(diffIdOf(1)));
+  // The host finds out at the end of the stream that the digest is another one.
+  const Status lied = plugin_.apply(
+      diffIdOf(1), [inner = wholeArchive(archive)](std::string_view& piece) -> berth_code {
+        const berth_code code = inner(piece);
+        return piece.empty() ? static_cast<berth_code>(BERTH_DATA_LOSS) : code;
+      });
+  EXPECT_EQ(lied.code(), BERTH_DATA_LOSS);
+  plugin_.cancelled = true;
+  EXPECT_EQ(plugin_.apply(diffIdOf(1), archive).code(), BERTH_CANCELLED);
+  plugin_.cancelled = false;
+  for (const char* bad : {"", "sha256:", "sha256:..", "../../etc", "sha256:XYZ"})
+    EXPECT_EQ(plugin_.apply(bad, archive).code(), BERTH_INVALID_ARGUMENT) << bad;
+  EXPECT_THAT(plugin_.layers(), IsEmpty());
+  EXPECT_THAT(onDisk("layers"), IsEmpty());
+  EXPECT_THAT(onDisk("staging"), IsEmpty());
+  EXPECT_TRUE(plugin_.apply(diffIdOf(1), archive).ok()) << "the name is free again";
+}
+
+TEST_F(Layers, InUseStay) {
+  ASSERT_TRUE(plugin_.apply(diffIdOf(1), smallArchive()).ok());
+  ASSERT_TRUE(plugin_.prepare({.key = "s", .layers = {diffIdOf(1)}}).ok());
+  const Status removed = plugin_.removeLayer(diffIdOf(1));
+  EXPECT_EQ(removed.code(), BERTH_FAILED_PRECONDITION);
+  EXPECT_THAT(removed.message(), HasSubstr("snapshot s"));
+  EXPECT_THAT(plugin_.layers(), ElementsAre(diffIdOf(1)));
+  ASSERT_TRUE(plugin_.removeSnapshot("s").ok());
+  EXPECT_TRUE(plugin_.removeLayer(diffIdOf(1)).ok());
+}
+
+}  // namespace
+}  // namespace berth::test

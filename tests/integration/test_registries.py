@@ -1,0 +1,149 @@
+"""Registries that want credentials, that are away, and that lie."""
+
+import base64
+
+import pytest
+
+import berth_testbed
+import grpc
+from faulty_registry import FaultyRegistry
+from image_set import BUSYBOX, TESTS
+from registry import Registry, free_port
+
+USER, PASSWORD = "berth", "secret"
+HOSTS = {"basic": "basic.berth.test/", "bearer": "bearer.berth.test/",
+         "corrupt": "corrupt.berth.test/", "short": "short.berth.test/",
+         "stall": "stall.berth.test/", "count": "count.berth.test/",
+         "dead": "dead.berth.test/", "failing": "failing.berth.test/"}
+PATH = "images.berth.test"
+
+
+@pytest.fixture(scope="module")
+def bed_with_registries():
+    """An engine whose mirrors have the moods of HOSTS."""
+    fronts = {}
+
+    def mirrors(bed):
+        guarded = Registry(bed.cache, bed.folder + "/guarded", USER, PASSWORD)
+        bed.also.enter_context(guarded)
+        for name, mode in (("bearer", "bearer"), ("corrupt", "corrupt"), ("short", "short"),
+                           ("stall", "stall"), ("count", "repeat"), ("failing", "fail")):
+            fronts[name] = bed.also.enter_context(
+                FaultyRegistry(bed.registry.port, mode, USER, PASSWORD))
+        urls = {name: "http://127.0.0.1:%d/%s" % (front.port, PATH)
+                for name, front in fronts.items()}
+        urls["basic"] = guarded.mirror(PATH)
+        answer = {HOSTS[name].rstrip("/"): [url] for name, url in urls.items()}
+        # The first mirror is away or gives no layers; the second has the image.
+        good = bed.registry.mirror(PATH)
+        answer["dead.berth.test"] = ["http://127.0.0.1:%d/%s" % (free_port(), PATH), good]
+        answer["failing.berth.test"] = [urls["failing"], good]
+        return answer
+
+    with berth_testbed.TestBed(more_mirrors=mirrors) as bed:
+        bed.fronts = fronts
+        yield bed
+    assert bed.leaks == []
+
+
+def pull(bed, kind, auth=None, name="busybox:1"):
+    more = {"auth": auth} if auth else {}
+    return bed.pull(HOSTS[kind] + name, **more)
+
+
+def forget(bed):
+    for image in bed.cri.ListImages().images:
+        if not any("engine-pause" in tag for tag in image.repo_tags):
+            bed.cri.RemoveImage({"image": {"image": image.id}})
+
+
+@pytest.mark.parametrize("kind", ["basic", "bearer"])
+def test_credentials_are_used(bed_with_registries, kind):
+    bed = bed_with_registries
+    forget(bed)
+    identity = pull(bed, kind, {"username": USER, "password": PASSWORD})
+    assert identity == bed.registry.config_digest(BUSYBOX)
+
+
+@pytest.mark.parametrize("kind", ["basic", "bearer"])
+def test_auth_field_is_used(bed_with_registries, kind):
+    bed = bed_with_registries
+    forget(bed)
+    both = base64.b64encode(("%s:%s" % (USER, PASSWORD)).encode()).decode()
+    assert pull(bed, kind, {"auth": both}) == bed.registry.config_digest(BUSYBOX)
+
+
+@pytest.mark.parametrize("kind", ["basic", "bearer"])
+@pytest.mark.parametrize("auth", [None, {"username": USER, "password": "wrong-password"}])
+def test_wrong_credentials_are_refused(bed_with_registries, kind, auth):
+    bed = bed_with_registries
+    forget(bed)
+    with pytest.raises(grpc.RpcError) as caught:
+        pull(bed, kind, auth)
+    if bed.engine.name == "berth":
+        assert caught.value.code() in (grpc.StatusCode.UNAUTHENTICATED,
+                                       grpc.StatusCode.PERMISSION_DENIED), caught.value.details()
+    assert "wrong-password" not in caught.value.details()
+    assert not bed.cri.ImageStatus({"image": {"image": HOSTS[kind] + "busybox:1"}}).image.id
+
+
+def test_passwords_are_not_logged(bed_with_registries):
+    bed = bed_with_registries
+    forget(bed)
+    pull(bed, "basic", {"username": USER, "password": PASSWORD})
+    with open(bed.log_path, encoding="utf-8", errors="replace") as log:
+        assert PASSWORD not in log.read()
+
+
+@pytest.mark.berth
+def test_damaged_layers_are_refused(bed_with_registries):
+    bed = bed_with_registries
+    forget(bed)
+    with pytest.raises(grpc.RpcError) as caught:
+        pull(bed, "corrupt")
+    assert not bed.cri.ImageStatus({"image": {"image": HOSTS["corrupt"] + "busybox:1"}}).image.id
+    if bed.engine.name == "berth":
+        assert caught.value.code() == grpc.StatusCode.DATA_LOSS, caught.value.details()
+        # What was fetched wrongly is not kept: the right registry's image is whole.
+        assert bed.pull(BUSYBOX) == bed.registry.config_digest(BUSYBOX)
+
+
+def test_cut_downloads_are_resumed_or_refused(bed_with_registries):
+    bed = bed_with_registries
+    forget(bed)
+    try:
+        assert pull(bed, "short") == bed.registry.config_digest(BUSYBOX)
+    except grpc.RpcError as error:
+        if bed.engine.name == "berth":
+            assert error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DATA_LOSS)
+    assert bed.pull(BUSYBOX) == bed.registry.config_digest(BUSYBOX)
+
+
+@pytest.mark.parametrize("kind", ["dead", "failing"])
+def test_the_next_mirror_is_asked(bed_with_registries, kind):
+    bed = bed_with_registries
+    forget(bed)
+    assert pull(bed, kind) == bed.registry.config_digest(BUSYBOX)
+
+
+def test_a_deadline_ends_a_stalled_pull(bed_with_registries):
+    bed = bed_with_registries
+    forget(bed)
+    with pytest.raises(grpc.RpcError) as caught:
+        bed.cri.PullImage({"image": {"image": HOSTS["stall"] + "busybox:1"}}, timeout=2)
+    assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    # The layer is not blocked for others by the download that stalled.
+    assert bed.pull(BUSYBOX) == bed.registry.config_digest(BUSYBOX)
+
+
+@pytest.mark.berth
+def test_concurrent_pulls_fetch_each_layer_once(bed_with_registries):
+    bed = bed_with_registries
+    forget(bed)
+    front = bed.fronts["count"]
+    front.requests.clear()
+    request = {"image": {"image": HOSTS["count"] + "many-layers:1"}}
+    pulls = [bed.cri.PullImage.future(request, timeout=120) for _ in range(8)]
+    answers = {pull.result().image_ref for pull in pulls}
+    assert answers == {bed.registry.config_digest(TESTS + "many-layers:1")}
+    assert set(front.layer_requests().values()) == {1}

@@ -1,0 +1,165 @@
+"""What a test bed changes on the machine: its private network, and what may be left behind."""
+
+import ctypes
+import errno
+import os
+import re
+import select
+import signal
+import subprocess
+import time
+
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWNET = 0x40000000
+MNT_DETACH = 2
+MARK = "BERTH_TESTBED"
+CGROUP_ROOT = "/sys/fs/cgroup"
+
+libc = ctypes.CDLL("libc.so.6", use_errno=True)
+
+
+def enter_private_namespaces():
+    """Moves this process into network and IPC namespaces of its own, with loopback up.
+
+    Everything it starts from then on (engine, registry, tests) shares them: ports, bridges, packet
+    filter rules and shared memory meet nobody else's, and go when the last process ends. To be
+    called before threads are started: a namespace belongs to a thread.
+    """
+    # A polite end unwinds, and so takes test beds down, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    variable = MARK + "_NETWORK"
+    if os.environ.get(variable) == os.readlink("/proc/self/ns/net"):
+        return
+    if libc.unshare(CLONE_NEWNET | CLONE_NEWIPC) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, "cannot make namespaces (the tests need root): "
+                      + os.strerror(number))
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    # Children inherit the variable and stay in the namespaces.
+    os.environ[variable] = os.readlink("/proc/self/ns/net")
+
+
+def read(path):
+    try:
+        with open(path, encoding="utf-8", errors="replace") as stream:
+            return stream.read()
+    except OSError:
+        return ""
+
+
+def mounts(text):
+    """Mount points with `text` in their path, source or options, the innermost first."""
+    found = []
+    for line in read("/proc/self/mountinfo").splitlines():
+        if text in line:
+            found.append(line.split()[4].encode().decode("unicode_escape"))
+    return found[::-1]
+
+
+def _names(pid, folder):
+    """Whether the process works in the folder or holds a file of it open."""
+    base = "/proc/%s/" % pid
+    try:
+        links = [base + "cwd", *(base + "fd/" + name for name in os.listdir(base + "fd"))]
+    except OSError:
+        return False
+    for link in links:
+        try:
+            if os.readlink(link).startswith(folder + "/"):
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def processes(folder, mark):
+    """Processes that belong to a test bed: pid → command line.
+
+    A process belongs to it when the environment it was started with carries the mark, when its
+    command line names the folder, when it works in the folder or holds a file of it open, or when
+    it lives on mounts that stand in the folder.
+    """
+    found = {}
+    own = os.readlink("/proc/self/ns/mnt")
+    for name in os.listdir("/proc"):
+        if not name.isdigit() or int(name) == os.getpid():
+            continue
+        base = "/proc/" + name
+        try:
+            namespace = os.readlink(base + "/ns/mnt")
+        except OSError:
+            continue
+        command = read(base + "/cmdline").replace("\0", " ").strip()
+        lives_there = namespace != own and folder in read(base + "/mountinfo")
+        if lives_there or mark in read(base + "/environ") or folder in command \
+                or _names(name, folder):
+            if read(base + "/stat").rpartition(")")[2].split()[:1] != ["Z"]:
+                found[int(name)] = command
+    return found
+
+
+def kill(pids, seconds=10):
+    """Kills the processes and waits until they are gone."""
+    handles = []
+    for pid in pids:
+        try:
+            handles.append(os.pidfd_open(pid))
+            signal.pidfd_send_signal(handles[-1], signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    deadline = time.monotonic() + seconds
+
+    for handle in handles:
+        select.select([handle], [], [], max(0, deadline - time.monotonic()))
+        os.close(handle)
+
+
+def cgroups():
+    """All cgroup folders of all hierarchies."""
+    found = set()
+    for path, folders, _ in os.walk(CGROUP_ROOT):
+        found.update(os.path.join(path, name) for name in folders)
+    return found
+
+
+def remove_cgroups(paths):
+    """Removes empty cgroups, children first. What is busy stays."""
+    for path in sorted(paths, key=len, reverse=True):
+        try:
+            os.rmdir(path)
+        except OSError:
+            pass
+
+
+def network_namespaces():
+    """Named network namespaces (ip netns)."""
+    try:
+        return set(os.listdir("/run/netns"))
+    except OSError:
+        return set()
+
+
+def links():
+    """Network devices of this process's namespace, without loopback."""
+    listing = subprocess.run(["ip", "-o", "link"], check=True, capture_output=True, text=True)
+    names = re.findall(r"^\d+: ([^:@]+)", listing.stdout, re.M)
+    # A new namespace may come with the idle fallback devices of tunnels.
+    return {name for name in names
+            if name != "lo" and not name.startswith(("tunl", "sit", "ip6tnl", "gre", "erspan", "ip6"))}
+
+
+def filter_rules(text):
+    """Packet filter rules that mention `text`."""
+    listing = subprocess.run(["iptables-save"], capture_output=True, text=True, check=False)
+    return [line for line in listing.stdout.splitlines() if text in line and line.startswith("-A")]
+
+
+def unmount_all(text):
+    """Unmounts everything with `text` in it; says what it found."""
+    found = mounts(text)
+    for path in found:
+        if libc.umount2(path.encode(), MNT_DETACH) != 0:
+            number = ctypes.get_errno()
+            if number not in (errno.EINVAL, errno.ENOENT):
+                raise OSError(number, os.strerror(number), path)
+    return found

@@ -1,0 +1,259 @@
+// The monitor's smaller parts: the runtime's error texts, sysctl names, channels, OOM counters.
+#include <csignal>
+#include <fcntl.h>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+#include <unistd.h>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "io_hub.hpp"
+#include "namespaces.hpp"
+#include "oom_watch.hpp"
+#include "runtime_call.hpp"
+
+namespace berth::runc::monitor {
+namespace {
+
+using testing::HasSubstr;
+
+// ---- lastErrorIn -------------------------------------------------------------------------------
+
+TEST(LastError, OfRunc) {
+  EXPECT_EQ(lastErrorIn(R"({"level":"warning","msg":"first","time":"t"}
+{"level":"error","msg":"runc run failed: exec: \"x\\y\": not found","time":"t"}
+{"level":"info","msg":"later","time":"t"}
+)"),
+            "runc run failed: exec: \"x\\y\": not found");
+}
+
+TEST(LastError, OfCrun) {
+  EXPECT_EQ(lastErrorIn(R"({"msg": "open `/x`: No such file", "level": "error", "time": "t"})"),
+            "open `/x`: No such file");
+}
+
+TEST(LastError, Escapes) {
+  EXPECT_EQ(lastErrorIn(R"({"level":"error","msg":"a\nb\t\u00e4\u20ac\ud83d\/\u12"})"),
+            "a\nb\t\u00e4\u20ac\ufffd/12");
+}
+
+TEST(LastError, PlainTextGivesItsLastLine) {
+  EXPECT_EQ(lastErrorIn("usage\nIncorrect Usage: no such flag\n\n"),
+            "Incorrect Usage: no such flag");
+}
+
+TEST(LastError, NothingToSay) {
+  EXPECT_EQ(lastErrorIn(""), "");
+  EXPECT_EQ(lastErrorIn("\n\n"), "");
+  EXPECT_EQ(lastErrorIn(R"({"level":"info","msg":"fine"})"), "");
+  EXPECT_EQ(lastErrorIn(R"({"level":"error","msg":5})"), "");
+}
+
+TEST(LastError, IsBounded) {
+  const std::string log = R"({"level":"error","msg":")" + std::string(100000, 'x') + "\"}";
+  EXPECT_LE(lastErrorIn(log).size(), 2048u);
+  EXPECT_LE(lastErrorIn(std::string(100000, 'y')).size(), 2048u);
+}
+
+// ---- sysctlPath --------------------------------------------------------------------------------
+
+TEST(Sysctl, NamesBecomePaths) {
+  protocol::StartRequest config;
+  config.net = protocol::NamespaceMode::kNew;
+  config.ipc = protocol::NamespaceMode::kNew;
+  const std::pair<const char*, const char*> cases[] = {
+      {"net.ipv4.ip_forward", "/proc/sys/net/ipv4/ip_forward"},
+      {"net/ipv4/conf/eth0.1/rp_filter", "/proc/sys/net/ipv4/conf/eth0.1/rp_filter"},
+      {"net.ipv4.conf.eth0/1.rp_filter", "/proc/sys/net/ipv4/conf/eth0.1/rp_filter"},
+      {"kernel.shmmax", "/proc/sys/kernel/shmmax"},
+      {"kernel.msgmnb", "/proc/sys/kernel/msgmnb"},
+      {"kernel.sem", "/proc/sys/kernel/sem"},
+      {"fs.mqueue.msg_max", "/proc/sys/fs/mqueue/msg_max"},
+  };
+  for (const auto& [name, expected] : cases) {
+    std::string path;
+    EXPECT_EQ(sysctlPath(config, name, path).code, Code::kOk) << name;
+    EXPECT_EQ(path, expected);
+  }
+}
+
+TEST(Sysctl, OthersAreRefused) {
+  protocol::StartRequest config;
+  config.net = protocol::NamespaceMode::kNew;
+  config.ipc = protocol::NamespaceMode::kNew;
+  for (const char* name : {"", "/", "net/../kernel/panic", "/net/x", "net//x", "kernel.panic",
+                           "vm.swappiness", "fs.file-max", "kernel.semi"}) {
+    std::string path;
+    EXPECT_EQ(sysctlPath(config, name, path).code, Code::kInvalidArgument) << name;
+  }
+  config.ipc = protocol::NamespaceMode::kHost;
+  std::string path;
+  const Status status = sysctlPath(config, "kernel.shmmax", path);
+  EXPECT_EQ(status.code, Code::kInvalidArgument);
+  EXPECT_THAT(status.message, HasSubstr("IPC"));
+}
+
+// ---- numbers -----------------------------------------------------------------------------------
+
+TEST(Numbers, Both) {
+  EXPECT_EQ(std::string_view(Number(INT64_MIN)), "-9223372036854775808");
+  EXPECT_EQ(std::string_view(Number(0)), "0");
+  EXPECT_EQ(std::string_view(Number(UINT64_MAX)), "18446744073709551615");
+  uint64_t value = 1;
+  EXPECT_TRUE(parseNumber("18446744073709551615", value));
+  EXPECT_EQ(value, UINT64_MAX);
+  for (const char* text : {"", "-1", "18446744073709551616", "1x", " 1"}) {
+    EXPECT_FALSE(parseNumber(text, value)) << text;
+  }
+}
+
+// ---- OomWatch, on files in place of a cgroup's -------------------------------------------------
+
+class OomCounter : public testing::Test, public OomListener {
+ protected:
+  void SetUp() override {
+    std::string pattern = std::filesystem::temp_directory_path() / "berth-oom-XXXXXX";
+    directory_ = mkdtemp(pattern.data());
+    std::filesystem::create_directory(directory_ + "/child");
+    ASSERT_EQ(loop_.open().code, Code::kOk);
+  }
+  void TearDown() override { std::filesystem::remove_all(directory_); }
+  void onOomKills(uint64_t total) override { told_.push_back(total); }
+  void writeEvents(const std::string& cgroup, int kills) const {
+    std::ofstream(directory_ + cgroup + "/memory.events")
+        << "low 0\nhigh 7\nmax 9\noom 9\noom_kill " << kills << "\noom_group_kill 0\n";
+  }
+  Cgroup cgroup() const { return {protocol::CgroupKind::kV2, directory_ + "/child"}; }
+
+  std::string directory_;
+  Loop loop_;
+  std::vector<uint64_t> told_;
+};
+
+TEST_F(OomCounter, EachRiseIsToldOnce) {
+  writeEvents("/child", 0);
+  OomWatch watch(loop_, *this);
+  watch.start(cgroup());
+  watch.check();
+  EXPECT_TRUE(told_.empty());
+  writeEvents("/child", 2);
+  watch.check();
+  watch.checkAtExit(SIGKILL);
+  EXPECT_EQ(told_, std::vector<uint64_t>{2});
+}
+
+TEST_F(OomCounter, ACgroupThatVanishedIsJudgedByItsParent) {
+  writeEvents("", 4);
+  writeEvents("/child", 0);
+  const auto exitedBy = [&](int signal, int parentKills) {
+    told_.clear();
+    writeEvents("", 4);
+    writeEvents("/child", 0);
+    OomWatch watch(loop_, *this);
+    watch.start(cgroup());
+    writeEvents("", parentKills);
+    // What a read of a removed cgroup's file gives.
+    std::filesystem::resize_file(directory_ + "/child/memory.events", 0);
+    watch.checkAtExit(signal);
+    return told_;
+  };
+  EXPECT_EQ(exitedBy(SIGKILL, 5), std::vector<uint64_t>{1});
+  EXPECT_TRUE(exitedBy(SIGKILL, 4).empty());
+  EXPECT_TRUE(exitedBy(SIGTERM, 5).empty());
+  EXPECT_TRUE(exitedBy(0, 5).empty());
+}
+
+TEST_F(OomCounter, NoCgroupNoWatch) {
+  OomWatch watch(loop_, *this);
+  watch.start({protocol::CgroupKind::kV2, directory_ + "/none"});
+  watch.start({});
+  watch.checkAtExit(SIGKILL);
+  EXPECT_TRUE(told_.empty());
+}
+
+// ---- IoHub -------------------------------------------------------------------------------------
+
+class Hub : public testing::Test, public HubListener {
+ protected:
+  void SetUp() override {
+    // As in the monitor: a closed pipe is an error of write(), not a signal.
+    signal(SIGPIPE, SIG_IGN);
+    ASSERT_EQ(loop_.open().code, Code::kOk);
+    hub_ = std::make_unique<IoHub>(loop_, *this);
+    int ends[2];
+    ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+    hub_->openOutput(LogStream::Kind::kStdout, Fd(ends[0]), nullptr);
+    process_.reset(ends[1]);
+  }
+  void onSessionsGone() override {
+    ++gone_;
+    loop_.stop();
+  }
+  Fd attach() {
+    int ends[2];
+    EXPECT_EQ(pipe2(ends, O_CLOEXEC), 0);
+    hub_->attach(Fd(), Fd(ends[1]), Fd());
+    return Fd(ends[0]);
+  }
+  std::string readAll(int fd) {
+    std::string text;
+    char buffer[4096];
+    for (ssize_t count = 0; (count = read(fd, buffer, sizeof buffer)) > 0;) {
+      text.append(buffer, static_cast<size_t>(count));
+    }
+    return text;
+  }
+
+  Loop loop_;
+  std::unique_ptr<IoHub> hub_;
+  Fd process_;
+  int gone_ = 0;
+};
+
+TEST_F(Hub, TheRestOfADeadProcessReachesEverySession) {
+  const Fd first = attach();
+  const Fd second = attach();
+  ASSERT_EQ(write(process_.get(), "last words", 10), 10);
+  hub_->drain();
+  hub_->endSessions();
+  EXPECT_EQ(readAll(first.get()), "last words");
+  EXPECT_EQ(readAll(second.get()), "last words");
+  EXPECT_EQ(gone_, 1);
+  EXPECT_EQ(hub_->sessions(), 0u);
+}
+
+TEST_F(Hub, MoreThanASessionTakesWaitsForIt) {
+  const Fd reader = attach();
+  // The session's pipe holds 64 KiB; this much cannot go at once.
+  const std::string text(200000, 'x');
+  ASSERT_GE(fcntl(process_.get(), F_SETPIPE_SZ, 1 << 20), 200000);
+  ASSERT_EQ(write(process_.get(), text.data(), text.size()), 200000);
+  hub_->drain();
+  hub_->endSessions();
+  EXPECT_EQ(hub_->sessions(), 1u);
+  std::string got;
+  std::thread thread([&] { got = readAll(reader.get()); });
+  loop_.run();  // until the session is gone
+  thread.join();
+  EXPECT_EQ(got, text);
+}
+
+TEST_F(Hub, ASessionWhoseReaderLeftEnds) {
+  attach();  // its reader goes at once
+  ASSERT_EQ(hub_->sessions(), 1u);
+  loop_.run();
+  EXPECT_EQ(hub_->sessions(), 0u);
+}
+
+TEST_F(Hub, ASessionThatComesTooLateEndsAtOnce) {
+  hub_->drain();
+  hub_->endSessions();
+  const Fd reader = attach();
+  EXPECT_EQ(readAll(reader.get()), "");
+  EXPECT_EQ(hub_->sessions(), 0u);
+}
+
+}  // namespace
+}  // namespace berth::runc::monitor

@@ -1,0 +1,204 @@
+// Parsing of the kernel's files, laid out as a kernel would in a directory of the test's own.
+#include <cstdlib>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "berth/support/files.hpp"
+#include "cgroup_stats.hpp"
+
+namespace berth::runc {
+namespace {
+
+constexpr uint64_t kGibibyte = uint64_t{1} << 30;
+
+class CgroupStatsTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    char pattern[] = "/tmp/berth-stats-XXXXXX";
+    ASSERT_NE(::mkdtemp(pattern), nullptr);
+    root_ = pattern;
+  }
+  void TearDown() override { EXPECT_TRUE(support::removeTree(root_).ok()); }
+
+  void write(const std::string& path, const std::string& text) {
+    const std::string full = root_ + "/" + path;
+    ASSERT_TRUE(support::makeDirectories(full.substr(0, full.rfind('/'))).ok());
+    ASSERT_TRUE(support::replaceFile(full, text, 0644, support::Durability::kVisible).ok());
+  }
+  CgroupLayout unified() {
+    return *CgroupLayout::parse("1 0 0:1 / " + root_ + " rw - cgroup2 cgroup2 rw\n");
+  }
+  CgroupLayout hybrid() {
+    std::string text;
+    for (const char* name : {"cpu", "cpuacct", "memory", "pids", "blkio"}) {
+      text += "1 0 0:1 / " + root_ + "/" + name + " rw - cgroup cgroup rw," + name + "\n";
+    }
+    return *CgroupLayout::parse(text + "1 0 0:1 / " + root_ + "/unified rw - cgroup2 cgroup2 rw\n");
+  }
+
+  std::string root_;
+};
+
+TEST_F(CgroupStatsTest, ReadsTheUnifiedHierarchy) {
+  write("pod/c/cpu.stat",
+        "usage_usec 1500\nuser_usec 1000\nsystem_usec 500\nnr_periods 7\nnr_throttled 3\n"
+        "throttled_usec 20\n");
+  write("pod/c/memory.current", "1000000\n");
+  write("pod/c/memory.stat",
+        "anon 400000\nfile 500000\nkernel 60000\nfile_mapped 1234\ninactive_file 300000\n"
+        "pgfault 99\npgmajfault 4\n");
+  write("pod/c/memory.peak", "2000000\n");
+  write("pod/c/memory.events", "low 0\nhigh 0\nmax 5\noom 2\noom_kill 1\n");
+  write("pod/c/memory.max", "1073741824\n");
+  write("pod/c/memory.swap.current", "77\n");
+  write("pod/c/memory.swap.max", "max\n");
+  write("pod/c/cgroup.procs", "10\n11\n");
+  write("pod/c/pids.current", "6\n");
+  write("pod/c/pids.max", "100\n");
+  write("pod/c/io.stat",
+        "8:0 rbytes=100 wbytes=200 rios=1 wios=2 dbytes=0 dios=0\n"
+        "8:16 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0\n");
+  write("pod/c/cpu.pressure",
+        "some avg10=1.50 avg60=2.25 avg300=0.10 total=12345\n"
+        "full avg10=0.50 avg60=0.00 avg300=0.00 total=99\n");
+  const CgroupStats reader(unified(), "/pod/c");
+  berth_stats stats{};
+  ASSERT_TRUE(reader.read(stats));
+  EXPECT_EQ(stats.present, uint32_t{BERTH_STATS_CPU | BERTH_STATS_MEMORY | BERTH_STATS_SWAP |
+                                    BERTH_STATS_PROCESSES | BERTH_STATS_PSI | BERTH_STATS_IO |
+                                    BERTH_STATS_MEMORY_LIMIT});
+  EXPECT_EQ(stats.cpu_usage, 1500000u);
+  EXPECT_EQ(stats.cpu_user, 1000000u);
+  EXPECT_EQ(stats.cpu_system, 500000u);
+  EXPECT_EQ(stats.cpu_periods, 7u);
+  EXPECT_EQ(stats.cpu_throttled_periods, 3u);
+  EXPECT_EQ(stats.cpu_throttled_time, 20000u);
+  EXPECT_EQ(stats.memory_usage, 1000000u);
+  EXPECT_EQ(stats.memory_working_set, 700000u);
+  EXPECT_EQ(stats.memory_rss, 400000u);
+  EXPECT_EQ(stats.memory_cache, 500000u);
+  EXPECT_EQ(stats.memory_kernel, 60000u);
+  EXPECT_EQ(stats.memory_mapped_file, 1234u);
+  EXPECT_EQ(stats.memory_max_usage, 2000000u);
+  EXPECT_EQ(stats.memory_failures, 5u);
+  EXPECT_EQ(stats.memory_limit, kGibibyte);
+  EXPECT_EQ(stats.oom_events, 1u);
+  EXPECT_EQ(stats.page_faults, 99u);
+  EXPECT_EQ(stats.major_page_faults, 4u);
+  EXPECT_EQ(stats.swap_usage, 77u);
+  EXPECT_EQ(stats.swap_limit, 0u);
+  EXPECT_EQ(stats.processes, 2u);
+  EXPECT_EQ(stats.threads, 6u);
+  EXPECT_EQ(stats.threads_limit, 100u);
+  EXPECT_EQ(stats.io_read_bytes, 101u);
+  EXPECT_EQ(stats.io_written_bytes, 202u);
+  EXPECT_EQ(stats.io_reads, 4u);
+  EXPECT_EQ(stats.io_writes, 6u);
+  EXPECT_DOUBLE_EQ(stats.cpu_psi.some_avg10, 1.5);
+  EXPECT_DOUBLE_EQ(stats.cpu_psi.some_avg60, 2.25);
+  EXPECT_EQ(stats.cpu_psi.some_total, 12345u);
+  EXPECT_DOUBLE_EQ(stats.cpu_psi.full_avg10, 0.5);
+  EXPECT_EQ(stats.cpu_psi.full_total, 99u);
+  EXPECT_GT(stats.timestamp, 0);
+}
+
+TEST_F(CgroupStatsTest, ReadsTheHierarchiesOfV1) {
+  write("cpuacct/c/cpuacct.usage", "5000\n");
+  write("cpuacct/c/cpuacct.usage_user", "3000\n");
+  write("cpuacct/c/cpuacct.usage_sys", "2000\n");
+  write("cpu/c/cpu.stat", "nr_periods 4\nnr_throttled 2\nthrottled_time 900\n");
+  write("memory/c/memory.usage_in_bytes", "5000\n");
+  write("memory/c/memory.stat",
+        "cache 1\nrss 2\ninactive_file 3\ntotal_cache 100\ntotal_rss 200\ntotal_mapped_file 50\n"
+        "total_inactive_file 1000\ntotal_pgfault 9\ntotal_pgmajfault 8\ntotal_swap 7\n");
+  write("memory/c/memory.kmem.usage_in_bytes", "11\n");
+  write("memory/c/memory.max_usage_in_bytes", "6000\n");
+  write("memory/c/memory.failcnt", "12\n");
+  write("memory/c/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n");
+  write("memory/c/memory.limit_in_bytes", "1000000\n");
+  write("memory/c/memory.memsw.limit_in_bytes", "1500000\n");
+  write("pids/c/cgroup.procs", "1\n2\n3\n");
+  write("pids/c/pids.current", "4\n");
+  write("pids/c/pids.max", "max\n");
+  write("blkio/c/blkio.throttle.io_service_bytes_recursive",
+        "8:0 Read 10\n8:0 Write 20\n8:0 Sync 30\n8:0 Total 30\n8:16 Read 1\nTotal 31\n");
+  write("blkio/c/blkio.throttle.io_serviced_recursive", "8:0 Read 2\n8:0 Write 3\nTotal 5\n");
+  write("unified/c/memory.pressure", "some avg10=0.00 avg60=0.00 avg300=0.00 total=42\n");
+  const CgroupStats reader(hybrid(), "/c");
+  berth_stats stats{};
+  ASSERT_TRUE(reader.read(stats));
+  EXPECT_EQ(stats.cpu_usage, 5000u);
+  EXPECT_EQ(stats.cpu_user, 3000u);
+  EXPECT_EQ(stats.cpu_system, 2000u);
+  EXPECT_EQ(stats.cpu_periods, 4u);
+  EXPECT_EQ(stats.cpu_throttled_time, 900u);
+  EXPECT_EQ(stats.memory_working_set, 4000u);
+  EXPECT_EQ(stats.memory_rss, 200u);
+  EXPECT_EQ(stats.memory_cache, 100u);
+  EXPECT_EQ(stats.memory_kernel, 11u);
+  EXPECT_EQ(stats.memory_limit, 1000000u);
+  EXPECT_EQ(stats.swap_usage, 7u);
+  EXPECT_EQ(stats.swap_limit, 500000u);
+  EXPECT_EQ(stats.oom_events, 3u);
+  EXPECT_EQ(stats.memory_failures, 12u);
+  EXPECT_EQ(stats.processes, 3u);
+  EXPECT_EQ(stats.threads, 4u);
+  EXPECT_EQ(stats.threads_limit, 0u);
+  EXPECT_EQ(stats.io_read_bytes, 11u);
+  EXPECT_EQ(stats.io_written_bytes, 20u);
+  EXPECT_EQ(stats.io_reads, 2u);
+  EXPECT_EQ(stats.io_writes, 3u);
+  EXPECT_EQ(stats.memory_psi.some_total, 42u);
+}
+
+TEST_F(CgroupStatsTest, NoLimitIsNotPresent) {
+  write("memory/c/memory.usage_in_bytes", "100\n");
+  write("memory/c/memory.stat", "total_inactive_file 5000\n");
+  write("memory/c/memory.limit_in_bytes", "9223372036854771712\n");
+  berth_stats stats{};
+  ASSERT_TRUE(CgroupStats(hybrid(), "/c").read(stats));
+  EXPECT_EQ(stats.present & BERTH_STATS_MEMORY_LIMIT, 0u);
+  EXPECT_EQ(stats.present & (BERTH_STATS_CPU | BERTH_STATS_SWAP | BERTH_STATS_PSI), 0u);
+  EXPECT_EQ(stats.memory_limit, 0u);
+  // Usage and statistics are not read at one instant: never below nothing.
+  EXPECT_EQ(stats.memory_working_set, 0u);
+}
+
+TEST_F(CgroupStatsTest, MalformedFilesCountAsNothing) {
+  write("c/cpu.stat", "usage_usec\nuser_usec x\n\n 5\nsystem_usec 3");
+  write("c/memory.current", "lots\n");
+  write("c/io.stat", "8:0\n8:16 rbytes= wbytes=5\nnonsense=1\n");
+  write("c/io.pressure", "some\nfull avg10=\nother total=7\n");
+  berth_stats stats{};
+  ASSERT_TRUE(CgroupStats(unified(), "/c").read(stats));
+  EXPECT_EQ(stats.present & BERTH_STATS_MEMORY, 0u);
+  EXPECT_EQ(stats.cpu_usage, 0u);
+  EXPECT_EQ(stats.cpu_system, 3000u);
+  EXPECT_EQ(stats.io_written_bytes, 5u);
+}
+
+TEST_F(CgroupStatsTest, CgroupThatIsGoneHasNoStats) {
+  berth_stats stats{};
+  EXPECT_FALSE(CgroupStats(unified(), "/gone").read(stats));
+  EXPECT_FALSE(CgroupStats(hybrid(), "/gone").read(stats));
+  EXPECT_EQ(stats.present, 0u);
+}
+
+TEST(AddStats, SumsUsageAndLeavesLimits) {
+  berth_stats sum{};
+  berth_stats part{};
+  part.present = BERTH_STATS_CPU | BERTH_STATS_MEMORY | BERTH_STATS_MEMORY_LIMIT;
+  part.cpu_usage = 5;
+  part.memory_usage = 7;
+  part.memory_limit = 9;
+  addStats(sum, part);
+  addStats(sum, part);
+  EXPECT_EQ(sum.cpu_usage, 10u);
+  EXPECT_EQ(sum.memory_usage, 14u);
+  EXPECT_EQ(sum.memory_limit, 0u);
+  EXPECT_EQ(sum.present, uint32_t{BERTH_STATS_CPU | BERTH_STATS_MEMORY});
+}
+
+}  // namespace
+}  // namespace berth::runc

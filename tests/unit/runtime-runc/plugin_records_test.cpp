@@ -1,0 +1,201 @@
+// What the plugin writes down, reads from a spec and plans to write to cgroups.
+#include <cstdlib>
+#include <unistd.h>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "berth/support/files.hpp"
+#include "berth/support/json.hpp"
+#include "bundle.hpp"
+#include "options.hpp"
+#include "pod_resources.hpp"
+#include "records.hpp"
+
+namespace berth::runc {
+namespace {
+
+using ::testing::HasSubstr;
+
+class Records : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    char pattern[] = "/tmp/berth-records-XXXXXX";
+    ASSERT_NE(::mkdtemp(pattern), nullptr);
+    pod_ = {.id = "pod",
+            .directory = pattern,
+            .netPin = "/run/netns/x",
+            .runtimeBinary = "/usr/sbin/runc",
+            .runtimeRoot = "/run/r",
+            .runtimeArgs = {"--debug", "--systemd-cgroup"},
+            .cgroupParent = "a.slice",
+            .driver = CgroupDriver::kSystemd,
+            .ownCgroup = true,
+            .initPid = 12,
+            .initStart = 345};
+  }
+  void TearDown() override { EXPECT_TRUE(support::removeTree(pod_.directory).ok()); }
+  PodRecord pod_;
+};
+
+TEST_F(Records, PodsComeBackAsTheyWere) {
+  ASSERT_TRUE(save(pod_).ok());
+  const auto back = loadPodRecord(pod_.directory);
+  ASSERT_TRUE(back.ok()) << back.status();
+  EXPECT_EQ(serialize(*back), serialize(pod_));
+  EXPECT_EQ(back->runtimeArgs, pod_.runtimeArgs);
+  EXPECT_EQ(back->driver, CgroupDriver::kSystemd);
+  EXPECT_EQ(back->initStart, 345u);
+  EXPECT_TRUE(absl::IsNotFound(loadPodRecord("/nowhere").status()));
+}
+
+TEST_F(Records, OtherVersionsAndGarbageAreRefused) {
+  EXPECT_TRUE(absl::IsInvalidArgument(parsePodRecord("{").status()));
+  EXPECT_TRUE(absl::IsFailedPrecondition(parsePodRecord(R"({"version": 2})").status()));
+  const auto incomplete = parsePodRecord(R"({"version": 1, "id": "x"})");
+  EXPECT_TRUE(absl::IsInvalidArgument(incomplete.status()));
+  EXPECT_THAT(std::string(incomplete.status().message()), HasSubstr("directory"));
+}
+
+TEST_F(Records, DamagedContainerRecordsDoNotHideTheOthers) {
+  ASSERT_TRUE(support::makeDirectories(pod_.containersDir()).ok());
+  ASSERT_TRUE(save(pod_, {.id = "c1", .bundle = "/b1", .cgroup = "/p/c1"}).ok());
+  ASSERT_TRUE(save(pod_, {.id = "c2", .bundle = "/b2", .cgroup = "/p/c2"}).ok());
+  ASSERT_TRUE(support::replaceFile(pod_.containersDir() + "/c1.json", "{\"ver", 0600,
+                                   support::Durability::kVisible)
+                  .ok());
+  const auto records = loadContainerRecords(pod_);
+  ASSERT_EQ(records.size(), 1u);
+  EXPECT_EQ(records[0].id, "c2");
+  EXPECT_EQ(records[0].bundle, "/b2");
+  EXPECT_EQ(records[0].cgroup, "/p/c2");
+  EXPECT_TRUE(forget(pod_, "c2").ok());
+  EXPECT_TRUE(forget(pod_, "c2").ok());
+  EXPECT_TRUE(loadContainerRecords(pod_).empty());
+}
+
+TEST(CheckId, RefusesWhatIsNoFileName) {
+  EXPECT_TRUE(checkId("pod", "0123456789abcdef_.-").ok());
+  for (const char* id : {"", ".", "..", "a/b", "-flag", "a b", "a\n"}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(checkId("pod", id))) << id;
+  }
+}
+
+TEST(ProcessStart, TellsLivingProcesses) {
+  EXPECT_GT(processStart(::getpid()), 0u);
+  EXPECT_EQ(processStart(-5), 0u);
+}
+
+PodRecord cgroupfsPod() {
+  return {.id = "pod", .directory = "/d", .cgroupParent = "/kubepods/podx"};
+}
+
+TEST(ReadBundle, TakesTheSpecAsItIs) {
+  const auto facts = readBundle(cgroupfsPod(), "c1", R"({
+    "process": {"terminal": true, "consoleSize": {"height": 24, "width": 100000}},
+    "linux": {"cgroupsPath": "/kubepods/podx/c1"}})");
+  ASSERT_TRUE(facts.ok()) << facts.status();
+  EXPECT_EQ(facts->cgroup, "/kubepods/podx/c1");
+  EXPECT_TRUE(facts->terminal);
+  EXPECT_EQ(facts->consoleHeight, 24);
+  EXPECT_EQ(facts->consoleWidth, 65535);
+  EXPECT_EQ(facts->corrected, "");
+}
+
+TEST(ReadBundle, MakesTheCgroupDefinite) {
+  const auto missing = readBundle(cgroupfsPod(), "c1", R"({"process": {}})");
+  ASSERT_TRUE(missing.ok()) << missing.status();
+  EXPECT_EQ(missing->cgroup, "/kubepods/podx/c1");
+  EXPECT_THAT(missing->corrected, HasSubstr(R"("cgroupsPath":"/kubepods/podx/c1")"));
+  const auto relative =
+      readBundle(cgroupfsPod(), "c1", R"({"process": {}, "linux": {"cgroupsPath": "x/y"}})");
+  ASSERT_TRUE(relative.ok());
+  EXPECT_EQ(relative->cgroup, "/x/y");
+  EXPECT_THAT(relative->corrected, HasSubstr(R"("cgroupsPath":"/x/y")"));
+}
+
+TEST(ReadBundle, NamesWhatIsWrong) {
+  EXPECT_TRUE(absl::IsInvalidArgument(readBundle(cgroupfsPod(), "c1", "[]").status()));
+  EXPECT_THAT(std::string(readBundle(cgroupfsPod(), "c1", "{}").status().message()),
+              HasSubstr("process"));
+  const auto up =
+      readBundle(cgroupfsPod(), "c1", R"({"process": {}, "linux": {"cgroupsPath": "/a/../.."}})");
+  EXPECT_THAT(std::string(up.status().message()), HasSubstr("cgroupsPath"));
+}
+
+TEST_F(Records, ResourcesAreMergedIntoTheBundle) {
+  const std::string config = pod_.directory + "/config.json";
+  ASSERT_TRUE(
+      support::replaceFile(
+          config,
+          R"({"linux": {"resources": {"memory": {"limit": 5, "swap": 6}, "pids": {"limit": 1}}}})",
+          0600, support::Durability::kVisible)
+          .ok());
+  ASSERT_TRUE(
+      mergeResources(pod_.directory, R"({"memory": {"limit": 9}, "cpu": {"shares": 2}})").ok());
+  EXPECT_EQ(*support::parseJson(*support::readFile(config), "config"),
+            *support::parseJson(
+                R"({"linux": {"resources": {"memory": {"limit": 9, "swap": 6},
+                                            "pids": {"limit": 1}, "cpu": {"shares": 2}}}})",
+                "expected"));
+}
+
+TEST(Options, HaveDefaultsAndAreChecked) {
+  const auto defaults = parseOptions("{}", "/run/here");
+  ASSERT_TRUE(defaults.ok());
+  EXPECT_EQ(defaults->path, "/usr/sbin/runc");
+  EXPECT_EQ(defaults->root, "/run/here");
+  EXPECT_EQ(defaults->netnsDirectory, "/run/netns");
+  for (const char* bad : {R"({"root": "here"})", R"({"path": ""})", R"({"monitor": "m"})"}) {
+    const auto refused = parseOptions(bad, "/run/here");
+    EXPECT_TRUE(absl::IsInvalidArgument(refused.status())) << bad;
+  }
+  const auto declared = support::parseJson(kOptionsDeclaration, "declaration");
+  ASSERT_TRUE(declared.ok()) << declared.status();
+  for (const auto& option : declared->as_array()) {
+    EXPECT_TRUE(option.as_object().contains("default"));
+    EXPECT_TRUE(option.as_object().contains("help"));
+  }
+}
+
+TEST(PodLimits, OverheadIsAdded) {
+  const auto pod = parsePodLimits(
+      R"({"memory": {"limit": 100}, "cpu": {"quota": 50000, "period": 100000, "shares": 512}})");
+  const auto overhead =
+      parsePodLimits(R"({"memory": {"limit": 11}, "cpu": {"quota": 10000, "period": 50000}})");
+  ASSERT_TRUE(pod.ok() && overhead.ok());
+  const PodLimits total = addOverhead(*pod, *overhead);
+  EXPECT_EQ(total.memory, 111);
+  EXPECT_EQ(total.quota, 70000);
+  EXPECT_EQ(total.shares, 512);
+  EXPECT_FALSE(total.pids);
+  const auto endless = parsePodLimits(R"({"memory": {"limit": -1}})");
+  EXPECT_EQ(addOverhead(*endless, *overhead).memory, -1);
+  EXPECT_TRUE(
+      absl::IsInvalidArgument(parsePodLimits(R"({"unified": {"../memory.max": "1"}})").status()));
+}
+
+TEST(PodLimits, BecomeControlFiles) {
+  const auto limits = parsePodLimits(
+      R"({"memory": {"limit": -1}, "cpu": {"quota": 20000, "shares": 1024}, "pids": {"limit": 7},
+          "hugepageLimits": [{"pageSize": "2MB", "limit": 4194304}],
+          "unified": {"memory.high": "5"}})");
+  ASSERT_TRUE(limits.ok());
+  const auto text = [&](std::string_view mounts) {
+    const auto layout = CgroupLayout::parse(mounts);
+    std::string all;
+    for (const CgroupWrite& write : planWrites(*layout, "/p", *limits)) {
+      all += write.path + "=" + write.text + ";";
+    }
+    return all;
+  };
+  EXPECT_EQ(text("1 0 0:1 / /v2 rw - cgroup2 cgroup2 rw\n"),
+            "/v2/p/memory.max=max;/v2/p/cpu.weight=39;/v2/p/cpu.max=20000 100000;"
+            "/v2/p/hugetlb.2MB.max=4194304;/v2/p/memory.high=5;/v2/p/pids.max=7;");
+  EXPECT_EQ(text("1 0 0:1 / /m rw - cgroup cgroup rw,memory\n"
+                 "1 0 0:1 / /c rw - cgroup cgroup rw,cpu\n"),
+            "/m/p/memory.limit_in_bytes=-1;/c/p/cpu.shares=1024;/c/p/cpu.cfs_quota_us=20000;");
+}
+
+}  // namespace
+}  // namespace berth::runc
