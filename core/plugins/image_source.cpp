@@ -2,7 +2,6 @@
 
 #include <optional>
 
-
 #include "berth/support/status.hpp"
 #include "plugins/sinks.hpp"
 

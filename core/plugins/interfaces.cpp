@@ -2,12 +2,11 @@
 
 #include <cstring>
 
-
 #include "berth/image_source.h"
-#include "berth/support/status.hpp"
 #include "berth/network.h"
 #include "berth/runtime.h"
 #include "berth/snapshotter.h"
+#include "berth/support/status.hpp"
 
 namespace berth::plugins {
 
@@ -115,8 +114,8 @@ absl::Status copyTable(Kind kind, const void* functions, void* table, size_t siz
     void* function = nullptr;
     std::memcpy(&function, static_cast<const char*>(table) + callback.offset, sizeof function);
     if (function == nullptr) {
-      return absl::FailedPreconditionError(support::strCat("it lacks the mandatory callback `",
-                                                        callback.name, "` of ", interfaceId(kind)));
+      return absl::FailedPreconditionError(support::strCat(
+          "it lacks the mandatory callback `", callback.name, "` of ", interfaceId(kind)));
     }
   }
   return absl::OkStatus();

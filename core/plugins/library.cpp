@@ -36,14 +36,14 @@ absl::StatusOr<berth_plugin_entry_function> findEntry(const std::string& path) {
 
 absl::Status checkVersion(const berth_plugin& plugin) {
   if (plugin.abi_major != BERTH_ABI_MAJOR) {
-    return absl::FailedPreconditionError(support::strCat("was built for ABI ", plugin.abi_major, ".",
-                                                      plugin.abi_minor, ", this host speaks ABI ",
-                                                      BERTH_ABI_MAJOR, ".", BERTH_ABI_MINOR));
+    return absl::FailedPreconditionError(
+        support::strCat("was built for ABI ", plugin.abi_major, ".", plugin.abi_minor,
+                        ", this host speaks ABI ", BERTH_ABI_MAJOR, ".", BERTH_ABI_MINOR));
   }
   if (plugin.required_minor > BERTH_ABI_MINOR) {
     return absl::FailedPreconditionError(
         support::strCat("needs a host of ABI ", BERTH_ABI_MAJOR, ".", plugin.required_minor,
-                     " or newer, this host speaks ", BERTH_ABI_MAJOR, ".", BERTH_ABI_MINOR));
+                        " or newer, this host speaks ", BERTH_ABI_MAJOR, ".", BERTH_ABI_MINOR));
   }
   return absl::OkStatus();
 }
@@ -58,9 +58,9 @@ absl::Status checkDescription(const berth_plugin& plugin, Kind kind) {
         support::strCat("declares the unknown threading ", plugin.threading));
   }
   if (view(plugin.interface_id) != interfaceId(kind)) {
-    return absl::FailedPreconditionError(support::strCat("implements ", view(plugin.interface_id),
-                                                      ", but is configured as a ", kindName(kind),
-                                                      " (", interfaceId(kind), ")"));
+    return absl::FailedPreconditionError(
+        support::strCat("implements ", view(plugin.interface_id), ", but is configured as a ",
+                        kindName(kind), " (", interfaceId(kind), ")"));
   }
   const std::pair<const char*, bool> lifeCycle[] = {{"create", plugin.create != nullptr},
                                                     {"configure", plugin.configure != nullptr},
@@ -90,11 +90,12 @@ absl::StatusOr<std::shared_ptr<const Library>> Library::load(const std::string& 
   try {
     given = (*entry)(BERTH_ABI_MAJOR, BERTH_ABI_MINOR);
   } catch (...) {
-    return absl::FailedPreconditionError(support::strCat(context, ": its entry threw an exception"));
+    return absl::FailedPreconditionError(
+        support::strCat(context, ": its entry threw an exception"));
   }
   if (given == nullptr) {
-    return absl::FailedPreconditionError(
-        support::strCat(context, ": refuses a host of ABI ", BERTH_ABI_MAJOR, ".", BERTH_ABI_MINOR));
+    return absl::FailedPreconditionError(support::strCat(context, ": refuses a host of ABI ",
+                                                         BERTH_ABI_MAJOR, ".", BERTH_ABI_MINOR));
   }
   const berth_plugin description = detail::known(given);
   const std::string named = support::strCat(context, " (", view(description.name), ")");
@@ -110,8 +111,9 @@ absl::StatusOr<std::string> findPlugin(const std::string& name,
     std::string path = support::strCat(directory, "/berth-", name, ".so");
     if (::access(path.c_str(), F_OK) == 0) return path;
   }
-  return absl::NotFoundError(support::strCat("no file berth-", name, ".so for the plugin \"", name,
-                                          "\" in plugin_dirs: ", absl::StrJoin(directories, ", ")));
+  return absl::NotFoundError(
+      support::strCat("no file berth-", name, ".so for the plugin \"", name,
+                      "\" in plugin_dirs: ", absl::StrJoin(directories, ", ")));
 }
 
 }  // namespace berth::plugins

@@ -2,7 +2,6 @@
 
 #include <sys/eventfd.h>
 
-
 #include "berth/plugin.hpp"
 #include "berth/support/status.hpp"
 
@@ -50,7 +49,8 @@ bool Operation::cancelled() const {
 
 absl::Status Operation::check() const {
   std::lock_guard lock(mutex_);
-  if (cancelled_) return absl::CancelledError(support::strCat(name_, ": cancelled while: ", stage_));
+  if (cancelled_)
+    return absl::CancelledError(support::strCat(name_, ": cancelled while: ", stage_));
   if (Clock::now() >= deadline_) {
     return absl::DeadlineExceededError(
         support::strCat(name_, ": the deadline passed while: ", stage_));

@@ -60,7 +60,8 @@ absl::StatusOr<json::object> resolveOptions(std::string_view declaration,
   for (const Option& option : options) {
     const json::value* value = given.if_contains(option.key);
     if (value != nullptr && !hasType(*value, option.type)) {
-      problems.push_back(support::strCat("option \"", option.key, "\" must be of type ", option.type));
+      problems.push_back(
+          support::strCat("option \"", option.key, "\" must be of type ", option.type));
     } else if (value != nullptr) {
       resolved[option.key] = *value;
     } else if (option.fallback != nullptr) {

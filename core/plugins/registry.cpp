@@ -69,7 +69,7 @@ absl::Status Registry::loadOne(const Wanted& wanted) {
       if (other != nullptr && other != library && other->name() == library->name()) {
         absl::Status duplicate = absl::AlreadyExistsError(
             support::strCat("plugin file ", *path, ": the plugin name ", library->name(),
-                         " is already taken by ", otherPath));
+                            " is already taken by ", otherPath));
         library = nullptr;
         return duplicate;
       }
@@ -85,8 +85,8 @@ absl::Status Registry::loadOne(const Wanted& wanted) {
                                     : wanted.kind == Kind::kSnapshotter ? sizeof(berth_snapshotter)
                                     : wanted.kind == Kind::kImageSource ? sizeof(berth_image_source)
                                                                         : sizeof(berth_network));
-  BERTH_RETURN_IF_ERROR(
-      support::annotate(complete, support::strCat("plugin file ", *path, " (", library->name(), ")")));
+  BERTH_RETURN_IF_ERROR(support::annotate(
+      complete, support::strCat("plugin file ", *path, " (", library->name(), ")")));
   BERTH_ASSIGN_OR_RETURN(
       std::unique_ptr<Instance> instance,
       Instance::create(library, wanted.kind, wanted.name, wanted.options, services_));
@@ -119,7 +119,8 @@ absl::Status Registry::start() {
 absl::Status Registry::askOnce() {
   support::StatusCollector problems;
   for (const auto& [name, snapshotter] : snapshotters_) {
-    problems.add(support::annotate(snapshotter->readFlags(), support::strCat("snapshotter ", name)));
+    problems.add(
+        support::annotate(snapshotter->readFlags(), support::strCat("snapshotter ", name)));
   }
   for (const auto& [name, runtime] : runtimes_) {
     problems.add(support::annotate(runtime->readFeatures(), support::strCat("runtime ", name)));

@@ -1,6 +1,5 @@
 #include "plugins/runtime.hpp"
 
-
 #include "berth/support/json.hpp"
 #include "berth/support/status.hpp"
 #include "plugins/sinks.hpp"

@@ -109,9 +109,9 @@ absl::Status Store::initialise(const std::string& path) {
 
 absl::Status Store::openCheckpointer() {
   const auto failed = [&] {
-    return absl::InternalError(strCat("open the database ", path_, " for checkpoints: ",
-                                      checkpointer_ == nullptr ? "out of memory"
-                                                               : sqlite3_errmsg(checkpointer_)));
+    return absl::InternalError(
+        strCat("open the database ", path_, " for checkpoints: ",
+               checkpointer_ == nullptr ? "out of memory" : sqlite3_errmsg(checkpointer_)));
   };
   if (sqlite3_open_v2(path_.c_str(), &checkpointer_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
                       nullptr) != SQLITE_OK) {
