@@ -21,7 +21,10 @@ enum class CgroupMode {
 struct KernelVersion {
   unsigned major = 0;
   unsigned minor = 0;
-  auto operator<=>(const KernelVersion&) const = default;
+  bool operator==(const KernelVersion&) const = default;
+  bool operator>=(const KernelVersion& other) const {
+    return major != other.major ? major > other.major : minor >= other.minor;
+  }
 };
 
 struct ResourceLimit {

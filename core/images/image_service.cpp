@@ -69,6 +69,7 @@ class Service : public ImageService {
         support::annotate(layers_.obtain(op, snapshotter, wantedLayers(*image, record), origin),
                           strCat("pull ", reference.full())));
     // obtain has claimed the layers for this image; an image that was there already has its own.
+    std::lock_guard lock(changing_);
     const bool known = catalog_.record(image->id).ok();
     auto added = catalog_.add(std::move(record));
     if (!added.ok() || known) layers_.release(image->layers);
@@ -103,6 +104,7 @@ class Service : public ImageService {
 
   absl::Status remove(const plugins::Operation& /*op*/, std::string_view reference) override {
     if (reference.empty()) return absl::InvalidArgumentError("the image reference is empty");
+    std::lock_guard lock(changing_);
     BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<const Image> gone, catalog_.remove(reference));
     if (gone != nullptr) layers_.release(gone->layers);
     return absl::OkStatus();
@@ -189,6 +191,7 @@ class Service : public ImageService {
   plugins::Registry& registry_;
   Catalog catalog_;
   LayerKeeper layers_;
+  std::mutex changing_;  // keeps an image's claim on its layers in step with the catalog
 };
 
 }  // namespace

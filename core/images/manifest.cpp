@@ -149,9 +149,9 @@ absl::StatusOr<plugins::Descriptor> choose(const Index& index, const Platform& w
       continue;
     }
     if (platform.os != wanted.os || platform.architecture != wanted.architecture) continue;
+    // A wanted platform without a variant is the base line: code for more might not run.
     const int rank = variantRank(platform);
-    const bool fits = wanted.variant.empty() || rank <= variantRank(wanted);
-    if (!fits) continue;
+    if (rank > variantRank(wanted)) continue;
     const bool better =
         best == nullptr || best->platform.os.empty() || rank > variantRank(best->platform);
     if (better) best = &entry;

@@ -88,12 +88,13 @@ absl::Status checkPort(const berth_port_mapping& port) {
 absl::Status checkRequest(const NetworkRequest& request) {
   if (!isIdentifier(request.pod) || request.pod.size() > kLongestPodId)
     return absl::InvalidArgumentError(
-        strCat("pod id \"", request.pod, "\" must be letters, digits, \"_\", \".\" and \"-\", at most ",
-               kLongestPodId));
+        strCat("pod id \"", request.pod,
+               "\" must be letters, digits, \"_\", \".\" and \"-\", at most ", kLongestPodId));
   for (const auto& [key, value] : arguments(request)) {
     if (value.find_first_of(std::string_view(";\0", 2)) != std::string_view::npos)
-      return absl::InvalidArgumentError(strCat("\"", value, "\" cannot be passed to CNI plugins as ",
-                                               key, ": it contains \";\" or NUL"));
+      return absl::InvalidArgumentError(strCat("\"", value,
+                                               "\" cannot be passed to CNI plugins as ", key,
+                                               ": it contains \";\" or NUL"));
   }
   for (const berth_port_mapping& port : request.portMappings)
     BERTH_RETURN_IF_ERROR(checkPort(port));
@@ -138,12 +139,8 @@ AttachmentRecord newRecord(const NetworkRequest& request, const std::string& int
 }
 
 std::string AttachmentRecord::encode() const {
-  bj::object record{{"format", kFormat},
-                    {"pod", pod},
-                    {"interface", interface},
-                    {"netns", namespacePath},
-                    {"args", args},
-                    {"capabilities", capabilities},
+  bj::object record{{"format", kFormat},          {"pod", pod},   {"interface", interface},
+                    {"netns", namespacePath},     {"args", args}, {"capabilities", capabilities},
                     {"network", network.toJson()}};
   if (result) record["result"] = *result;
   return bj::serialize(record);
@@ -165,8 +162,7 @@ absl::StatusOr<AttachmentRecord> AttachmentRecord::decode(std::string_view text,
   if (const bj::object* given = support::objectMember(document, "capabilities"))
     record.capabilities = *given;
   const bj::object* network = support::objectMember(document, "network");
-  if (network == nullptr)
-    return absl::InvalidArgumentError(strCat(what, ": network is missing"));
+  if (network == nullptr) return absl::InvalidArgumentError(strCat(what, ": network is missing"));
   BERTH_ASSIGN_OR_RETURN(record.network, parseNetwork(*network, what, FileKind::kEither));
   if (const bj::object* given = support::objectMember(document, "result")) record.result = *given;
   return record;

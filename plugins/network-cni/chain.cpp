@@ -1,5 +1,6 @@
 #include "chain.hpp"
 
+#include <chrono>
 #include <linux/magic.h>
 #include <sys/vfs.h>
 
@@ -15,6 +16,8 @@ using support::strCat;
 
 namespace {
 
+// Nothing else may run meanwhile.
+constexpr auto kGcLimit = std::chrono::minutes(1);
 constexpr std::string_view kReservedPrefix = "cni.dev/";
 
 bj::object namedConfig(const NetworkConfig& network, const PluginConfig& plugin) {
@@ -82,19 +85,18 @@ absl::StatusOr<bj::object> Chain::add(const AttachmentRecord& record) const {
   bj::object result;
   const bj::object* previous = nullptr;
   for (const PluginConfig& plugin : record.network.plugins) {
-    BERTH_ASSIGN_OR_RETURN(const std::string printed,
-                           run("ADD", record, plugin, record.namespacePath, previous,
-                               limitsOf(op_)));
-    BERTH_ASSIGN_OR_RETURN(result,
-                           parseResult(printed, strCat("result of CNI plugin ", plugin.type, " ADD"),
-                                       record.network.version));
+    BERTH_ASSIGN_OR_RETURN(
+        const std::string printed,
+        run("ADD", record, plugin, record.namespacePath, previous, limitsOf(op_)));
+    BERTH_ASSIGN_OR_RETURN(
+        result, parseResult(printed, strCat("result of CNI plugin ", plugin.type, " ADD"),
+                            record.network.version));
     previous = &result;
   }
   return result;
 }
 
-absl::Status Chain::remove(const AttachmentRecord& record,
-                           const support::RunLimits& limits) const {
+absl::Status Chain::remove(const AttachmentRecord& record, const support::RunLimits& limits) const {
   const std::string_view path = liveNamespace(record.namespacePath);
   const bj::object* previous =
       record.network.version >= kWithPrevResultOnDel ? resultOf(record) : nullptr;
@@ -112,9 +114,9 @@ absl::Status Chain::check(const AttachmentRecord& record) const {
   if (record.network.version < kWithPrevResultOnDel || record.network.disableCheck)
     return absl::OkStatus();
   for (const PluginConfig& plugin : record.network.plugins) {
-    BERTH_RETURN_IF_ERROR(run("CHECK", record, plugin, record.namespacePath, resultOf(record),
-                              limitsOf(op_))
-                              .status());
+    BERTH_RETURN_IF_ERROR(
+        run("CHECK", record, plugin, record.namespacePath, resultOf(record), limitsOf(op_))
+            .status());
   }
   return absl::OkStatus();
 }
@@ -123,10 +125,9 @@ absl::Status Chain::status(const NetworkConfig& network, const support::RunLimit
   if (network.version < kWithGc) return absl::OkStatus();
   for (const PluginConfig& plugin : network.plugins) {
     op_.stage(strCat("CNI STATUS ", plugin.type));
-    BERTH_RETURN_IF_ERROR(invoker_
-                              .run(plugin.type, {.command = "STATUS"},
-                                   networkWideConfig(network, plugin), limits)
-                              .status());
+    BERTH_RETURN_IF_ERROR(
+        invoker_.run(plugin.type, {.command = "STATUS"}, networkWideConfig(network, plugin), limits)
+            .status());
   }
   return absl::OkStatus();
 }
@@ -145,7 +146,7 @@ absl::Status Chain::gc(const NetworkConfig& network,
     // Plugins built before the specification's text was settled read this name.
     config["cni.dev/attachments"] = attachments;
     failures.add(
-        invoker_.run(plugin.type, {.command = "GC"}, config, limitsOf(op_)).status());
+        invoker_.run(plugin.type, {.command = "GC"}, config, limitsOf(op_, kGcLimit)).status());
   }
   return failures.status();
 }

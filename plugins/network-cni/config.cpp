@@ -35,10 +35,10 @@ absl::Status readFlag(const bj::object& object, const std::string& what, std::st
     return absl::OkStatus();
   }
   std::string text = support::stringMember(object, key);
-  std::transform(text.begin(), text.end(), text.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-  if (text != "true" && text != "false")
-    return refuse(what, strCat(key, " must be true or false"));
+  std::transform(text.begin(), text.end(), text.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  if (text != "true" && text != "false") return refuse(what, strCat(key, " must be true or false"));
   out = text == "true";
   return absl::OkStatus();
 }
@@ -64,9 +64,8 @@ absl::Status readVersions(const bj::object& object, const std::string& what,
     if (!list->is_array()) return refuse(what, "cniVersions must be a list of strings");
     for (const bj::value& item : list->get_array()) {
       if (!item.is_string()) return refuse(what, "cniVersions must be a list of strings");
-      BERTH_RETURN_IF_ERROR(addVersion(what, "cniVersions",
-                                       {item.get_string().data(), item.get_string().size()},
-                                       network));
+      BERTH_RETURN_IF_ERROR(addVersion(
+          what, "cniVersions", {item.get_string().data(), item.get_string().size()}, network));
     }
   }
   if (network.offered.empty())
@@ -145,12 +144,9 @@ absl::StatusOr<NetworkConfig> parseNetwork(std::string_view text, const std::str
 bj::object NetworkConfig::toJson() const {
   bj::array list;
   for (const PluginConfig& plugin : plugins) list.push_back(plugin.object);
-  return {{"cniVersion", version.text()},
-          {"name", name},
-          {"disableCheck", disableCheck},
-          {"disableGC", disableGc},
-          {"loadOnlyInlinedPlugins", true},
-          {"plugins", std::move(list)}};
+  return {{"cniVersion", version.text()},   {"name", name},
+          {"disableCheck", disableCheck},   {"disableGC", disableGc},
+          {"loadOnlyInlinedPlugins", true}, {"plugins", std::move(list)}};
 }
 
 }  // namespace berth::cni

@@ -32,8 +32,8 @@ struct NetworkConfig {
 };
 
 enum class FileKind {
-  kList,     // *.conflist: may get its plugins from a folder alone
-  kEither,   // *.conf, *.json: a single plugin, or a list when it has "plugins"
+  kList,    // *.conflist: may get its plugins from a folder alone
+  kEither,  // *.conf, *.json: a single plugin, or a list when it has "plugins"
 };
 
 // Reads a list or, upgraded to a list of one, a single plugin's configuration. `what` names it in

@@ -52,9 +52,9 @@ absl::StatusOr<NetworkConfig> loadFile(const std::string& directory, const std::
 void appendStat(const std::string& path, std::string& out) {
   struct stat info = {};
   if (::stat(path.c_str(), &info) != 0) return;
-  out += strCat(path, " ", info.st_dev, " ", info.st_ino, " ", info.st_size, " ",
-                info.st_mtim.tv_sec, ".", info.st_mtim.tv_nsec, " ", info.st_ctim.tv_sec, ".",
-                info.st_ctim.tv_nsec, "\n");
+  out +=
+      strCat(path, " ", info.st_dev, " ", info.st_ino, " ", info.st_size, " ", info.st_mtim.tv_sec,
+             ".", info.st_mtim.tv_nsec, " ", info.st_ctim.tv_sec, ".", info.st_ctim.tv_nsec, "\n");
 }
 
 }  // namespace
@@ -63,8 +63,7 @@ LoadedNetworks loadNetworks(const std::string& directory, const std::string& nam
   LoadedNetworks loaded;
   const auto files = support::listDirectory(directory);
   if (!files.ok()) {
-    if (!absl::IsNotFound(files.status()))
-      loaded.problems.emplace_back(files.status().message());
+    if (!absl::IsNotFound(files.status())) loaded.problems.emplace_back(files.status().message());
     return loaded;
   }
   for (const std::string& file : *files) {

@@ -11,7 +11,7 @@ namespace berth::cni {
 
 struct LoadedNetworks {
   std::optional<NetworkConfig> network;  // the one in use
-  std::vector<std::string> problems;     // of files that come before it, or of all when there is none
+  std::vector<std::string> problems;  // of files that come before it, or of all when there is none
 };
 
 // Reads `directory` and picks the first valid network in the order of the file names; with a name,

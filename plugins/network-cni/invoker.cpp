@@ -42,7 +42,8 @@ std::vector<std::string> inheritedVariables() {
 
 Invoker::Invoker(std::vector<std::string> binDirs)
     : binDirs_(std::move(binDirs)), inherited_(inheritedVariables()) {
-  for (const std::string& directory : binDirs_) path_ += strCat(path_.empty() ? "" : ":", directory);
+  for (const std::string& directory : binDirs_)
+    path_ += strCat(path_.empty() ? "" : ":", directory);
 }
 
 absl::StatusOr<std::string> Invoker::find(const std::string& type) const {
@@ -92,14 +93,13 @@ absl::StatusOr<std::string> Invoker::run(const std::string& type, const Paramete
 absl::StatusOr<std::vector<Version>> Invoker::supportedVersions(
     const std::string& type, const support::RunLimits& limits) const {
   // Plugins check the presence of the other parameters before they look at the command.
-  const Parameters parameters{.command = "VERSION",
-                              .containerId = "dummy",
-                              .namespacePath = "dummy",
-                              .interface = "dummy"};
+  const Parameters parameters{
+      .command = "VERSION", .containerId = "dummy", .namespacePath = "dummy", .interface = "dummy"};
   BERTH_ASSIGN_OR_RETURN(const std::string printed,
                          run(type, parameters, {{"cniVersion", kNewest.text()}}, limits));
-  BERTH_ASSIGN_OR_RETURN(const boost::json::object answer,
-                         support::parseJsonObject(printed, strCat("CNI plugin ", type, " VERSION")));
+  BERTH_ASSIGN_OR_RETURN(
+      const boost::json::object answer,
+      support::parseJsonObject(printed, strCat("CNI plugin ", type, " VERSION")));
   std::vector<Version> result;
   for (const std::string& text : support::stringsMember(answer, "supportedVersions")) {
     const auto version = parseVersion(text);

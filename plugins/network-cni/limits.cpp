@@ -17,9 +17,9 @@ support::RunLimits limitsOf(const Op& op, Clock::duration most) {
   limits.deadline = Clock::now() + most;
   // steady_clock is CLOCK_MONOTONIC, which the deadline is on.
   if (op.deadline() != INT64_MAX)
-    limits.deadline = std::min(
-        limits.deadline, Clock::time_point(std::chrono::duration_cast<Clock::duration>(
-                             std::chrono::nanoseconds(op.deadline()))));
+    limits.deadline =
+        std::min(limits.deadline, Clock::time_point(std::chrono::duration_cast<Clock::duration>(
+                                      std::chrono::nanoseconds(op.deadline()))));
   limits.cancelFd = op.cancelFd();
   return limits;
 }

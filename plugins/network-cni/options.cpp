@@ -88,9 +88,8 @@ bool isIdentifier(std::string_view name) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
   };
   if (name.empty() || !isAlphanumeric(name.front())) return false;
-  return std::all_of(name.begin(), name.end(), [&](char c) {
-    return isAlphanumeric(c) || c == '_' || c == '.' || c == '-';
-  });
+  return std::all_of(name.begin(), name.end(),
+                     [&](char c) { return isAlphanumeric(c) || c == '_' || c == '.' || c == '-'; });
 }
 
 absl::StatusOr<Options> parseOptions(std::string_view json) {

@@ -14,9 +14,9 @@ struct Options {
   std::string confDir = "/etc/cni/net.d";
   std::vector<std::string> binDirs = {"/opt/cni/bin", "/usr/lib/cni"};
   std::string cacheDir = "/var/lib/berth/cni";
-  std::string networkName;     // empty: the first one in the order of the file names
+  std::string networkName;      // empty: the first one in the order of the file names
   std::string podCidrTemplate;  // empty: set_pod_cidr does nothing
-  unsigned maxConcurrent = 0;  // 0: no limit
+  unsigned maxConcurrent = 0;   // 0: no limit
   std::string interface = "eth0";
 };
 

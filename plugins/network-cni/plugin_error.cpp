@@ -11,13 +11,19 @@ namespace {
 
 using support::strCat;
 
-constexpr size_t kTailBytes = 1024;
+constexpr size_t kQuotedBytes = 1024;
 
-std::string_view tail(std::string_view text) {
+std::string_view trimmed(std::string_view text) {
   while (!text.empty() && static_cast<unsigned char>(text.back()) <= ' ') text.remove_suffix(1);
   while (!text.empty() && static_cast<unsigned char>(text.front()) <= ' ') text.remove_prefix(1);
-  if (text.size() > kTailBytes) text.remove_prefix(text.size() - kTailBytes);
   return text;
+}
+
+// Of a long text the beginning, where a crash says what it is, and the end, where a log stops.
+std::string quoted(std::string_view text) {
+  if (text.size() <= kQuotedBytes) return std::string(text);
+  constexpr size_t kHalf = kQuotedBytes / 2;
+  return strCat(text.substr(0, kHalf), " [...] ", text.substr(text.size() - kHalf));
 }
 
 absl::StatusCode statusCode(int64_t code, std::string_view message) {
@@ -36,8 +42,9 @@ absl::StatusCode statusCode(int64_t code, std::string_view message) {
       break;
   }
   std::string lower(message);
-  std::transform(lower.begin(), lower.end(), lower.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
   return lower.find("try again later") != std::string::npos ? absl::StatusCode::kUnavailable
                                                             : absl::StatusCode::kInternal;
 }
@@ -72,7 +79,7 @@ absl::Status fromObject(std::string_view doing, const boost::json::object& error
 absl::Status pluginError(std::string_view doing, const support::Output& output) {
   // The error belongs on standard output; some plugins print it on the other one.
   for (const std::string* printed : {&output.standardOutput, &output.standardError}) {
-    if (tail(*printed).empty()) continue;
+    if (trimmed(*printed).empty()) continue;
     const auto error = support::parseJsonObject(*printed, "error");
     if (error.ok() && (error->contains("code") || error->contains("msg")))
       return fromObject(doing, *error);
@@ -81,10 +88,10 @@ absl::Status pluginError(std::string_view doing, const support::Output& output) 
   const std::string how = output.exitCode > kSignalBase
                               ? strCat("it was killed by signal ", output.exitCode - kSignalBase)
                               : strCat("it ended with exit code ", output.exitCode);
-  std::string_view printed = tail(output.standardError);
-  if (printed.empty()) printed = tail(output.standardOutput);
+  std::string_view printed = trimmed(output.standardError);
+  if (printed.empty()) printed = trimmed(output.standardOutput);
   if (printed.empty()) return absl::InternalError(strCat(doing, ": ", how, " and said nothing"));
-  return absl::Status(statusCode(0, printed), strCat(doing, ": ", how, ": ", printed));
+  return absl::Status(statusCode(0, printed), strCat(doing, ": ", how, ": ", quoted(printed)));
 }
 
 }  // namespace berth::cni

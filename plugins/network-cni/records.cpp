@@ -37,8 +37,7 @@ absl::Status Records::prepare() const {
 
 absl::Status Records::begin(const AttachmentRecord& record) const {
   // A result of an earlier attachment of the same pod would be taken for this one's.
-  BERTH_RETURN_IF_ERROR(
-      support::removePath(path(record.pod, record.interface, kResult)));
+  BERTH_RETURN_IF_ERROR(support::removePath(path(record.pod, record.interface, kResult)));
   return support::replaceFile(path(record.pod, record.interface, kRecord), record.encode(),
                               kPrivate, support::Durability::kDurable);
 }

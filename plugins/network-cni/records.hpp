@@ -42,8 +42,7 @@ class Records {
   absl::StatusOr<std::vector<Name>> list() const;
 
  private:
-  std::string path(std::string_view pod, std::string_view interface,
-                   std::string_view ending) const;
+  std::string path(std::string_view pod, std::string_view interface, std::string_view ending) const;
 
   std::string directory_;
 };

@@ -42,8 +42,7 @@ Place placeOf(const bj::object& ip, const bj::array* interfaces, std::string_vie
   const bj::object* interface = (*interfaces)[static_cast<size_t>(index)].if_object();
   if (interface == nullptr) return Place::kWanted;
   if (support::stringMember(*interface, "sandbox").empty()) return Place::kHost;
-  return support::stringMember(*interface, "name") == wanted ? Place::kWanted
-                                                             : Place::kOtherOfPod;
+  return support::stringMember(*interface, "name") == wanted ? Place::kWanted : Place::kOtherOfPod;
 }
 
 }  // namespace
@@ -66,8 +65,7 @@ std::vector<std::string> addressesOf(const bj::object& result, std::string_view 
     if (ip == nullptr) continue;
     const Place place = placeOf(*ip, interfaces, interface);
     if (place == Place::kHost) continue;
-    addAddress(support::stringMember(*ip, "address"),
-               place == Place::kWanted ? addresses : others);
+    addAddress(support::stringMember(*ip, "address"), place == Place::kWanted ? addresses : others);
   }
   addresses.insert(addresses.end(), others.begin(), others.end());
   return addresses;

@@ -19,7 +19,6 @@ absl::StatusOr<boost::json::object> parseResult(std::string_view text, const std
 
 // The pod's addresses without prefix lengths: those of `interface` first, then those of other
 // interfaces of the pod; never those of the host's side. In the result's order otherwise.
-std::vector<std::string> addressesOf(const boost::json::object& result,
-                                     std::string_view interface);
+std::vector<std::string> addressesOf(const boost::json::object& result, std::string_view interface);
 
 }  // namespace berth::cni

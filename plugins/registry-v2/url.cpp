@@ -54,7 +54,7 @@ absl::StatusOr<Url> read(CURLU* handle) {
   const std::string port = part(handle, CURLUPART_PORT, CURLU_NO_DEFAULT_PORT);
   if (!port.empty()) url.host += ":" + port;
   url.path = part(handle, CURLUPART_PATH);
-  if (url.path.empty()) url.path = "/";
+  if (url.path.empty()) url.path.push_back('/');
   url.query = part(handle, CURLUPART_QUERY);
   return url;
 }

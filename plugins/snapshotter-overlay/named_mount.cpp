@@ -59,9 +59,9 @@ absl::Status enterPrivateNamespace(const std::string& staging) {
 
 absl::StatusOr<std::string> optionText(const OverlayPlan& plan) {
   std::string text = "lowerdir=";
-  for (size_t i = 0; i < plan.lowers.size(); ++i) text += (i > 0 ? ":" : "") + shortName(i);
+  for (size_t i = 0; i < plan.lowers.size(); ++i) text += strCat(i > 0 ? ":" : "", shortName(i));
   if (!plan.upper.empty()) text += ",upperdir=upper,workdir=work";
-  for (const std::string& option : plan.options) text += "," + option;
+  for (const std::string& option : plan.options) text += strCat(",", option);
   // Labels with categories contain commas.
   if (!plan.selinuxLabel.empty()) text += strCat(",context=\"", plan.selinuxLabel, "\"");
   if (text.size() <= kOptionBytes) return text;

@@ -11,8 +11,6 @@ using support::strCat;
 
 namespace {
 
-constexpr std::string_view kDefaultRoot = "/var/lib/berth/snapshotter-overlay";
-
 // Parameters that the plugin itself sets, or that would change what a layer's directory means.
 constexpr std::array<std::string_view, 9> kOwnParameters = {"lowerdir", "lowerdir+", "datadir+",
                                                             "upperdir", "workdir",   "context",
@@ -44,7 +42,7 @@ absl::StatusOr<MountApi> parseMountApi(const std::string& text) {
 
 const std::string_view kOptionTable = R"json([
 {"key": "root", "type": "string", "default": "",
- "help": "Where layers and snapshots are kept; empty: /var/lib/berth/snapshotter-overlay"},
+ "help": "Where layers and snapshots are kept; empty: the directory that the host gives this instance"},
 {"key": "mount_options", "type": "array", "default": [],
  "help": "Further parameters of every overlay mount, as [\"xino=off\"]"},
 {"key": "durable", "type": "boolean", "default": true,
@@ -56,13 +54,13 @@ const std::string_view kOptionTable = R"json([
 }
 ])json";
 
-absl::StatusOr<Options> parseOptions(std::string_view json) {
+absl::StatusOr<Options> parseOptions(std::string_view json, std::string_view defaultRoot) {
   BERTH_ASSIGN_OR_RETURN(const boost::json::object table,
                          support::parseJsonObject(json, "options of the overlay snapshotter"));
   Options options;
   options.root = support::stringMember(table, "root");
-  if (options.root.empty()) options.root = kDefaultRoot;
-  if (options.root.front() != '/')
+  if (options.root.empty()) options.root = std::string(defaultRoot);
+  if (!options.root.starts_with('/'))
     return absl::InvalidArgumentError(
         strCat("option root: \"", options.root, "\" is not an absolute path"));
   while (options.root.size() > 1 && options.root.ends_with('/')) options.root.pop_back();

@@ -32,6 +32,7 @@ struct Options {
 // The table as the host checks it (berth_plugin.options).
 extern const std::string_view kOptionTable;
 
-absl::StatusOr<Options> parseOptions(std::string_view json);
+// `defaultRoot` stands in for an empty root.
+absl::StatusOr<Options> parseOptions(std::string_view json, std::string_view defaultRoot);
 
 }  // namespace berth::overlay

@@ -30,7 +30,7 @@ class OverlaySnapshotter final : public Snapshotter {
   ~OverlaySnapshotter() override { endCleaning(); }
 
   Status configure(std::string_view options) override {
-    absl::StatusOr<Options> parsed = parseOptions(options);
+    absl::StatusOr<Options> parsed = parseOptions(options, host().rootDirectory());
     if (!parsed.ok()) return parsed.status();
     options_ = *std::move(parsed);
     layout_ = std::make_unique<Layout>(options_.root);

@@ -48,9 +48,12 @@ absl::StatusOr<std::string> podCgroupParent(const std::string& cgroupParent, Cgr
 
 absl::StatusOr<std::string> cgroupsPath(const std::string& cgroupParent, CgroupDriver driver,
                                         const std::string& containerId) {
-  BERTH_ASSIGN_OR_RETURN(const std::string parent, podCgroupParent(cgroupParent, driver));
-  if (driver == CgroupDriver::kSystemd) return support::strCat(parent, ":berth:", containerId);
-  return support::strCat(parent == "/" ? "" : parent, "/", containerId);
+  BERTH_ASSIGN_OR_RETURN(std::string path, podCgroupParent(cgroupParent, driver));
+  if (driver == CgroupDriver::kSystemd)
+    path += ":berth:";
+  else if (!path.ends_with('/'))
+    path += '/';
+  return path += containerId;
 }
 
 }  // namespace berth::spec

@@ -105,7 +105,7 @@ absl::Status addGroups(const LinuxContainerSecurityContext& security, const Reso
 absl::StatusOr<ResolvedUser> resolveUser(const LinuxContainerSecurityContext& security,
                                          std::string_view imageUser, const UserDatabase& database) {
   BERTH_ASSIGN_OR_RETURN(std::string user, userText(security, imageUser));
-  if (user.empty()) user = "0";
+  if (user.empty()) user.push_back('0');
   const size_t colon = user.find(':');
   const std::string_view name = std::string_view(user).substr(0, colon);
   if (name.empty() ||

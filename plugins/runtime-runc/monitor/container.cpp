@@ -210,6 +210,7 @@ void Container::onRemoved(Status status) {
 }
 
 void Container::drop() {
+  hub_.drain();  // what killed leftovers have still written
   for (const auto& exec : execs_) exec->containerGone();
   unlinkat(context_.runDir.get(), protocol::exitRecordName(id()).c_str(), 0);
   const std::vector<ReplyTo> waiters = std::move(removeWaiters_);

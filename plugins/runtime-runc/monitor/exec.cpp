@@ -88,11 +88,12 @@ Status Exec::adopt() {
                    {"exec ", request_.execId, " in container ", request_.containerId,
                     ": the OCI runtime left no process to its subreaper"});
   }
+  session_ = getsid(pid);
   if (console_) {
     if (Status status = console_->take(terminal_); !isOk(status)) {
       if (adoption == Reaper::Adoption::kAlive) {
         context_.reaper.forget(pid);
-        killTree(pid, cgroupProcesses(owner_.cgroup()));
+        killTree(pid, session_, cgroupProcesses(owner_.cgroup()));
       }
       return status;
     }
@@ -195,7 +196,7 @@ void Exec::killAll() {
   if (status_.state == ExecState::kStarting) {
     call_.abort();
   } else if (status_.state == ExecState::kRunning) {
-    killTree(status_.pid, cgroupProcesses(owner_.cgroup()));
+    killTree(status_.pid, session_, cgroupProcesses(owner_.cgroup()));
   }
 }
 
@@ -214,7 +215,7 @@ Status Exec::signal(int number, KillScope scope) {
   }
   if (scope == KillScope::kAll) {
     for (pid_t pid : cgroupProcesses(owner_.cgroup())) {
-      if (pid != status_.pid && getsid(pid) == status_.pid) kill(pid, number);
+      if (pid != status_.pid && getsid(pid) == session_) kill(pid, number);
     }
   }
   return {};

@@ -74,6 +74,8 @@ class Exec final : public Mortal, public RuntimeListener, public ChildWatcher, p
   PidFile pidFile_;
   std::string log_;
   std::unique_ptr<ConsoleSocket> console_;
+  // Of the process: its own (runc), or what it has from the runtime (crun).
+  pid_t session_ = 0;
   Fd terminal_;
   Fd in_, out_, err_;  // of a terminal exec, until it runs
   IoHub hub_;

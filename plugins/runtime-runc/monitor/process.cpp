@@ -39,8 +39,8 @@ bool contains(const std::vector<pid_t>& pids, pid_t pid) {
   return std::find(pids.begin(), pids.end(), pid) != pids.end();
 }
 
-// Everything below the members of `tree` and in root's session that is not in it yet.
-std::vector<pid_t> findMore(const std::vector<pid_t>& tree, pid_t root,
+// Everything below the members of `tree` and in the session that is not in it yet.
+std::vector<pid_t> findMore(const std::vector<pid_t>& tree, pid_t session,
                             const std::vector<pid_t>& candidates) {
   std::vector<pid_t> more;
   std::vector<pid_t> children;
@@ -49,12 +49,37 @@ std::vector<pid_t> findMore(const std::vector<pid_t>& tree, pid_t root,
     if (!contains(tree, pid) && !contains(more, pid)) more.push_back(pid);
   }
   for (pid_t pid : candidates) {
-    if (getsid(pid) == root && !contains(tree, pid) && !contains(more, pid)) more.push_back(pid);
+    if (getsid(pid) == session && !contains(tree, pid) && !contains(more, pid)) more.push_back(pid);
   }
   return more;
 }
 
+// 0 when there is no such process.
+pid_t parentOf(pid_t pid) {
+  const std::string stat =
+      readSmall(AT_FDCWD, concat({"/proc/", Number(pid), "/stat"}).c_str(), 4096);
+  const size_t nameEnd = stat.rfind(')');
+  if (nameEnd == std::string::npos) return 0;
+  std::string_view rest = std::string_view(stat).substr(nameEnd + 1);
+  takeWord(rest);  // state
+  uint64_t parent = 0;
+  return parseNumber(takeWord(rest), parent) ? static_cast<pid_t>(parent) : 0;
+}
+
 }  // namespace
+
+bool descendsFromSelf(pid_t pid) {
+  const pid_t self = getpid();
+  // A parent that ends while it is looked at hands its children to another: look again.
+  for (int attempt = 0; attempt < 16; ++attempt) {
+    pid_t ancestor = parentOf(pid);
+    if (ancestor == 0) return false;
+    while (ancestor > 1 && ancestor != self) ancestor = parentOf(ancestor);
+    if (ancestor == self) return true;
+    if (ancestor == 1) return false;
+  }
+  return false;
+}
 
 int nullDevice() {
   static const int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -84,7 +109,8 @@ Status spawn(const std::vector<std::string>& argv, const Stdio& stdio, pid_t& pi
   sigfillset(&all);
   posix_spawnattr_setsigmask(&attributes, &none);
   posix_spawnattr_setsigdefault(&attributes, &all);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  posix_spawnattr_setflags(&attributes,
+                           POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
 
   const int error =
       posix_spawnp(&pid, argv.front().c_str(), &actions, &attributes, arguments.data(), environ);
@@ -96,11 +122,11 @@ Status spawn(const std::vector<std::string>& argv, const Stdio& stdio, pid_t& pi
   return {};
 }
 
-void killTree(pid_t root, const std::vector<pid_t>& candidates) {
+void killTree(pid_t root, pid_t session, const std::vector<pid_t>& candidates) {
   std::vector<pid_t> tree = {root};
   kill(root, SIGSTOP);
   for (int round = 0; round < kMaxStopRounds; ++round) {
-    const std::vector<pid_t> more = findMore(tree, root, candidates);
+    const std::vector<pid_t> more = findMore(tree, session, candidates);
     if (more.empty()) break;
     for (pid_t pid : more) kill(pid, SIGSTOP);
     tree.insert(tree.end(), more.begin(), more.end());

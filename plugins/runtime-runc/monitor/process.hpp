@@ -16,15 +16,20 @@ struct Stdio {
   int err = -1;
 };
 
-// Starts argv[0] with the monitor's environment, empty signal mask and default dispositions.
+// Starts argv[0] with the monitor's environment, empty signal mask and default dispositions, in a
+// session of its own: a process that it starts and that stays there must not share the monitor's
+// process group, to which kill(0, …) would reach out of any PID namespace.
 Status spawn(const std::vector<std::string>& argv, const Stdio& stdio, pid_t& pid);
 
 // /dev/null, opened once for both directions.
 int nullDevice();
 
-// Kills `root` and all its descendants, and every process among `candidates` that is in root's
-// session (descendants whose parents are gone). Stops them first, so that none slips away by
-// forking. `root` must be an unreaped child of the caller.
-void killTree(pid_t root, const std::vector<pid_t>& candidates);
+// Kills `root` and all its descendants, and every process among `candidates` that is in `session`
+// (descendants whose parents are gone). Stops them first, so that none slips away by forking.
+// `root` must be an unreaped child of the caller.
+void killTree(pid_t root, pid_t session, const std::vector<pid_t>& candidates);
+
+// Whether a living process or a zombie has the caller among its ancestors.
+bool descendsFromSelf(pid_t pid);
 
 }  // namespace berth::runc::monitor

@@ -6,6 +6,8 @@
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 
+#include "process.hpp"
+
 namespace berth::runc::monitor {
 
 int exitCodeOf(int status) {
@@ -39,10 +41,9 @@ void Reaper::forget(pid_t pid) {
 }
 
 Reaper::Adoption Reaper::adopt(pid_t pid, ChildWatcher& watcher, ChildExit& exit) {
-  // Whether it is a child that still waits to be reaped comes first: the number may be that of an
+  // Whether it is there (alive, or waiting to be reaped) comes first: the number may be that of an
   // earlier orphan as well.
-  siginfo_t info{};
-  if (waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0) {
+  if (descendsFromSelf(pid)) {
     watch(pid, watcher);
     return Adoption::kAlive;
   }

@@ -43,9 +43,10 @@ class Reaper final : Watcher {
   }
 
   enum class Adoption {
-    kAlive,    // watched from now on
+    kAlive,    // watched from now on; it is a child, or becomes one when its parent ends (crun's
+               // `run --detach` returns before the process that is the init's parent)
     kExited,   // `exit` says how
-    kForeign,  // not a child of the monitor, and never was
+    kForeign,  // gone to somebody else
   };
   // For a pid that a runtime call (not yet ended) has told.
   Adoption adopt(pid_t pid, ChildWatcher& watcher, ChildExit& exit);

@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,10 +22,12 @@ RuntimeCall::~RuntimeCall() {
 }
 
 Status RuntimeCall::start(const std::string& what, const std::string& log,
-                          const std::vector<std::string>& arguments, const Stdio& stdio) {
+                          const std::vector<std::string>& arguments, const Stdio& stdio,
+                          int stderrReader) {
   const protocol::StartRequest& config = context_.config;
   what_ = what;
   log_ = log;
+  stderrReader_ = stderrReader;
   aborted_ = false;
 
   std::vector<std::string> argv = {config.runtimePath, "--root", config.runtimeRoot};
@@ -53,7 +56,7 @@ Status RuntimeCall::start(const std::string& what, const std::string& log,
 void RuntimeCall::abort() {
   if (!running()) return;
   aborted_ = true;
-  killTree(pid_, {});
+  killTree(pid_, pid_, {});
 }
 
 void RuntimeCall::onChildExit(pid_t, int status, int64_t) {
@@ -64,11 +67,25 @@ void RuntimeCall::onChildExit(pid_t, int status, int64_t) {
   reaper.endCall();
 }
 
+std::string RuntimeCall::errorText() const {
+  std::string text = lastErrorIn(readSmall(AT_FDCWD, log_.c_str(), kLogTail, Part::kTail));
+  if (text.empty() && stderr_) text = lastErrorIn(readOpen(stderr_.get(), kLogTail));
+  if (text.empty() && stderrReader_ >= 0) {
+    // Others may hold the pipe open: only what is in it.
+    char buffer[4096];
+    int present = 0;
+    if (ioctl(stderrReader_, FIONREAD, &present) == 0 && present > 0) {
+      const ssize_t count = read(stderrReader_, buffer, sizeof buffer);
+      if (count > 0) text = lastErrorIn({buffer, static_cast<size_t>(count)});
+    }
+  }
+  return text;
+}
+
 Status RuntimeCall::statusOf(int status) const {
   if (aborted_) return failure(Code::kCancelled, {what_, ": aborted by a kill request"});
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
-  std::string text = lastErrorIn(readSmall(AT_FDCWD, log_.c_str(), kLogTail, Part::kTail));
-  if (text.empty() && stderr_) text = lastErrorIn(readOpen(stderr_.get(), kLogTail));
+  std::string text = errorText();
   if (WIFSIGNALED(status)) {
     return failure(Code::kInternal,
                    {what_, ": ", context_.config.runtimePath, " was killed by signal ",

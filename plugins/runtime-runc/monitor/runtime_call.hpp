@@ -27,10 +27,13 @@ class RuntimeCall final : ChildWatcher {
   RuntimeCall& operator=(const RuntimeCall&) = delete;
 
   // Runs `<runtime> --root R [global] --log LOG --log-format json ARGUMENTS…`. `what` names it in
-  // errors ("start container x"). When stdio.err is -1 the runtime's stderr is kept for the error
-  // text. From here until its end, orphans' exits are kept for adopt().
+  // errors ("start container x"). When the runtime's log stays empty the error's text is what it
+  // wrote to stderr: to a file of this object's own when stdio.err is -1, else to the pipe whose
+  // read end (borrowed until the call has ended; -1: none) is `stderrReader`. From here until its
+  // end, orphans' exits are kept for adopt().
   Status start(const std::string& what, const std::string& log,
-               const std::vector<std::string>& arguments, const Stdio& stdio);
+               const std::vector<std::string>& arguments, const Stdio& stdio,
+               int stderrReader = -1);
   bool running() const { return pid_ != 0; }
   // Kills it with all it has started; the listener hears of it as CANCELLED.
   void abort();
@@ -38,12 +41,14 @@ class RuntimeCall final : ChildWatcher {
  private:
   void onChildExit(pid_t pid, int status, int64_t at) override;
   Status statusOf(int status) const;
+  std::string errorText() const;
 
   Context& context_;
   RuntimeListener& listener_;
   std::string what_;
   std::string log_;
   Fd stderr_;  // a memory file
+  int stderrReader_ = -1;
   pid_t pid_ = 0;
   bool aborted_ = false;
 };
@@ -65,7 +70,7 @@ class PidFile {
   std::string name_;
 };
 
-// The "msg" of the last error in a runtime's JSON log, or what an unstructured text says last;
+// The "msg" of the last error in a runtime's JSON log, or what an unstructured text says;
 // empty when it says nothing.
 std::string lastErrorIn(std::string_view log);
 

@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <cstdint>
 
 #include "runtime_call.hpp"
@@ -8,6 +7,7 @@ namespace berth::runc::monitor {
 namespace {
 
 constexpr size_t kMaxMessage = 2048;
+constexpr size_t kShortText = 400;
 
 void appendUtf8(std::string& out, uint32_t code) {
   if (code < 0x80) {
@@ -89,6 +89,21 @@ bool isError(std::string_view line) {
          level.starts_with("\"panic\"");
 }
 
+// An unstructured text: all of it when it is short (usage errors have their reason before the
+// hint), else its last line.
+std::string plainText(std::string_view text, std::string_view lastLine) {
+  if (text.size() > kShortText) return std::string(lastLine.substr(0, kMaxMessage));
+  std::string joined;
+  for (char c : text) {
+    if (c == '\n') {
+      joined += "; ";
+    } else {
+      joined.push_back(c);
+    }
+  }
+  return joined;
+}
+
 std::string trimmed(std::string text) {
   while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
   return text;
@@ -97,6 +112,8 @@ std::string trimmed(std::string text) {
 }  // namespace
 
 std::string lastErrorIn(std::string_view log) {
+  while (!log.empty() && log.back() == '\n') log.remove_suffix(1);
+  const std::string_view whole = log;
   std::string_view lastLine;
   while (!log.empty()) {
     while (!log.empty() && log.back() == '\n') log.remove_suffix(1);
@@ -111,7 +128,7 @@ std::string lastErrorIn(std::string_view log) {
     log = log.substr(0, newline);
   }
   if (lastLine.starts_with('{')) return {};
-  return trimmed(std::string(lastLine.substr(0, std::min(lastLine.size(), kMaxMessage))));
+  return trimmed(plainText(whole, lastLine));
 }
 
 }  // namespace berth::runc::monitor

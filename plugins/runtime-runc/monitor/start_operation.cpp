@@ -78,8 +78,8 @@ Status StartOperation::runRuntime() {
   arguments.insert(arguments.end(), spec_.createArgs.begin(), spec_.createArgs.end());
   arguments.push_back(spec_.containerId);
 
-  Status status =
-      call_.start(concat({"start container ", spec_.containerId}), logPath(), arguments, childs);
+  Status status = call_.start(concat({"start container ", spec_.containerId}), logPath(), arguments,
+                              childs, started_.err.get());
   childIn_.reset();
   childOut_.reset();
   childErr_.reset();

@@ -58,7 +58,7 @@ absl::StatusOr<BundleFacts> readBundle(const PodRecord& pod, std::string_view co
   if (path.empty()) {
     path = defaultCgroupsPath(pod.cgroupParent, container, pod.driver);
   } else if (pod.driver == CgroupDriver::kCgroupfs && path.front() != '/') {
-    path.insert(0, "/");
+    path = strCat("/", path);
   }
   BERTH_ASSIGN_OR_RETURN(facts.cgroup, containerCgroup(path, pod.driver));
   if (path != given) {

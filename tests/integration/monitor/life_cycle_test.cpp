@@ -103,6 +103,15 @@ TEST_F(LifeCycle, AFailedStartTellsTheRuntimesWordsAndLeavesNothing) {
   }
 }
 
+TEST_F(LifeCycle, ARefusedArgumentIsToldToo) {
+  startPod();
+  ContainerOptions options;
+  options.createArgs = {"--no-such-flag"};
+  create("flag", {"/bin/true"}, options);
+  const absl::Status status = client_->startContainer("flag", soon()).status();
+  EXPECT_THAT(std::string(status.message()), HasSubstr("no-such-flag"));
+}
+
 TEST_F(LifeCycle, Kill) {
   startPod();
   ContainerOptions options;
@@ -154,13 +163,14 @@ TEST_F(LifeCycle, AHangingStartCanBeAborted) {
   std::thread starter([&] { started = client_->startContainer("hung", soon()).status(); });
   const auto sleeper = support::readFile(atWork);  // blocks until the script has written
   REQUIRE_OK(sleeper);
+  const ProcessEnd sleeperEnd(atoi(sleeper->c_str()));
   EXPECT_EQ(client_->killContainer("hung", SIGTERM, KillScope::kProcess, soon()).code(),
             absl::StatusCode::kFailedPrecondition);
   EXPECT_OK(client_->killContainer("hung", SIGKILL, KillScope::kAll, soon()));
   starter.join();
   EXPECT_EQ(started.code(), absl::StatusCode::kCancelled) << started;
   EXPECT_EQ(statusOf("hung").state, ContainerState::kStartFailed);
-  EXPECT_FALSE(processAlive(atoi(sleeper->c_str()))) << "the runtime's own child lives on";
+  EXPECT_TRUE(sleeperEnd.await()) << "the runtime's own child lives on";
 }
 
 TEST_F(LifeCycle, OomKillsAreNoticed) {

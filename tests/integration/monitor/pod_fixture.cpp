@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <poll.h>
 #include <signal.h>
+#include <sys/syscall.h>
 
 #include <absl/strings/str_split.h>
 
@@ -157,6 +158,15 @@ bool processAlive(pid_t pid) {
   if (!stat.ok()) return false;
   const char state = stat->at(stat->rfind(')') + 2);
   return state != 'Z' && state != 'X';
+}
+
+ProcessEnd::ProcessEnd(pid_t pid) : pidfd_(static_cast<int>(syscall(SYS_pidfd_open, pid, 0))) {
+  EXPECT_TRUE(pidfd_) << "open the pidfd of " << pid;
+}
+
+bool ProcessEnd::await() const {
+  pollfd ended{pidfd_.get(), POLLIN, 0};
+  return poll(&ended, 1, static_cast<int>(kPatience.count() * 1000)) == 1;
 }
 
 std::string readToEnd(int fd) {
@@ -319,6 +329,7 @@ void PodFixture::create(const std::string& id, const std::vector<std::string>& c
   request.startMode = options.startMode;
   request.cgroupKind = cgroupV2() ? protocol::CgroupKind::kV2 : protocol::CgroupKind::kV1;
   request.cgroupDir = cgroupDir(id);
+  request.createArgs = options.createArgs;
   REQUIRE_OK(client_->createContainer(request, soon()));
 }
 

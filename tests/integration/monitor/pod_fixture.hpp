@@ -58,11 +58,23 @@ class Events {
 // False for a zombie too.
 bool processAlive(pid_t pid);
 
+// Waits for the end of a process that need not be a child.
+class ProcessEnd {
+ public:
+  explicit ProcessEnd(pid_t pid);
+  // False when it lives on.
+  bool await() const;
+
+ private:
+  support::Fd pidfd_;
+};
+
 // What a test asks of a container beyond its command.
 struct ContainerOptions {
   bool terminal = false;
   protocol::StdinMode stdinMode = protocol::StdinMode::kNone;
   protocol::StartMode startMode = protocol::StartMode::kRun;
+  std::vector<std::string> createArgs;
   int64_t memoryLimit = 0;
   bool hostPid = false;
   bool log = true;

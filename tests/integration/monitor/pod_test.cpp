@@ -203,8 +203,10 @@ TEST_F(PodTest, AKilledMonitorIsNoticedAndClearedUp) {
   protocol::StartRequest request = podRequest();
   request.pid = NamespaceMode::kNew;
   startPod(request);
+  const ProcessEnd initEnd(facts_.initPid);
   ASSERT_EQ(kill(facts_.monitorPid, SIGKILL), 0);
   events_->await(MonitorEvent::Kind::kConnectionLost);
+  EXPECT_TRUE(initEnd.await()) << "the shared PID namespace's init lives on";
   EXPECT_EQ(client_->list(soon()).status().code(), absl::StatusCode::kUnavailable);
   client_.reset();
   EXPECT_FALSE(monitorAlive(runDir()));

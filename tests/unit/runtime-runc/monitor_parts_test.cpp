@@ -39,9 +39,9 @@ TEST(LastError, Escapes) {
             "a\nb\t\u00e4\u20ac\ufffd/12");
 }
 
-TEST(LastError, PlainTextGivesItsLastLine) {
-  EXPECT_EQ(lastErrorIn("usage\nIncorrect Usage: no such flag\n\n"),
-            "Incorrect Usage: no such flag");
+TEST(LastError, PlainText) {
+  EXPECT_EQ(lastErrorIn("no such flag\nTry --help\n\n"), "no such flag; Try --help");
+  EXPECT_EQ(lastErrorIn(std::string(1000, 'u') + "\nno such flag\n"), "no such flag");
 }
 
 TEST(LastError, NothingToSay) {

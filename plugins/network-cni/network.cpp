@@ -1,0 +1,257 @@
+#include "network.hpp"
+
+#include <set>
+#include <utility>
+
+#include "berth/support/status.hpp"
+#include "limits.hpp"
+#include "loopback.hpp"
+#include "pod_cidr.hpp"
+#include "result.hpp"
+
+namespace berth::cni {
+
+using support::fromAbsl;
+using support::strCat;
+
+namespace {
+
+absl::Status allInstalled(const Invoker& invoker, const NetworkConfig& network) {
+  for (const PluginConfig& plugin : network.plugins)
+    BERTH_RETURN_IF_ERROR(invoker.find(plugin.type).status());
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+CniNetwork::Parts::Parts(Options given)
+    : options(std::move(given)),
+      invoker(options.binDirs),
+      records(options.cacheDir),
+      networks(options, invoker),
+      readiness(options, invoker, networks),
+      gate(options.maxConcurrent) {}
+
+Status CniNetwork::configure(std::string_view options) {
+  auto parsed = parseOptions(options);
+  if (!parsed.ok()) return parsed.status();
+  parts_ = std::make_unique<Parts>(*std::move(parsed));
+  return {};
+}
+
+Status CniNetwork::start() {
+  const absl::Status prepared = parts_->records.prepare();
+  if (!prepared.ok()) return prepared;
+  const Options& options = parts_->options;
+  watcher_ = std::make_unique<Watcher>(
+      Watcher::Watched{.directories = options.binDirs, .withFolders = {options.confDir}},
+      [this] { onFilesChanged(); });
+  const absl::Status watching = watcher_->start();
+  // Each use of the network looks at the files as well; only the event is missing then.
+  if (!watching.ok())
+    host().warn("CNI configuration is not watched: changes show when the network is next used",
+                {{"error", fromAbsl(watching.message())}});
+  for (const std::string& problem : parts_->networks.current()->problems)
+    host().warn("CNI configuration is left out", {{"error", problem}});
+  return {};
+}
+
+void CniNetwork::stop() {
+  if (watcher_ != nullptr) watcher_->stop();
+}
+
+void CniNetwork::onFilesChanged() {
+  try {
+    const auto snapshot = parts_->networks.reload();
+    parts_->readiness.forget();
+    for (const std::string& problem : snapshot->problems)
+      host().warn("CNI configuration is left out", {{"error", problem}});
+    if (snapshot->network != nullptr)
+      host().info("CNI network loaded", {{"network", snapshot->network->name},
+                                         {"file", snapshot->network->source},
+                                         {"cniVersion", snapshot->network->version.text()}});
+    host().emit({.kind = BERTH_EVENT_NETWORK_CHANGED});
+  } catch (const std::exception& exception) {
+    host().error("reading the CNI configuration failed", {{"error", exception.what()}});
+  }
+}
+
+Status CniNetwork::attach(const Op& op, const NetworkRequest& request, NetworkResult& out) {
+  return attachOne(op, request, out);
+}
+
+Status CniNetwork::detach(const Op& op, const NetworkRequest& request, std::string_view state) {
+  return detachOne(op, request, state);
+}
+
+Status CniNetwork::check(const Op& op, const NetworkRequest& request, std::string_view state) {
+  return checkOne(op, request, state);
+}
+
+Status CniNetwork::status(const Op& op) {
+  return parts_->readiness.status(op);
+}
+
+Status CniNetwork::gc(const Op& op, const std::vector<Attachment>& wanted) {
+  return collect(op, wanted);
+}
+
+Status CniNetwork::setPodCidr(const Op& /*op*/, std::string_view cidr) {
+  return writePodCidrConfig(parts_->options, parts_->networks, cidr);
+}
+
+absl::Status CniNetwork::attachOne(const Op& op, const NetworkRequest& request,
+                                   NetworkResult& out) {
+  BERTH_RETURN_IF_ERROR(checkRequest(request));
+  if (request.namespacePath.empty())
+    return absl::InvalidArgumentError(strCat("attach pod ", request.pod, ": no network namespace"));
+  BERTH_ASSIGN_OR_RETURN(const Gate::Pass pass, parts_->gate.enter(op, request.pod));
+  BERTH_ASSIGN_OR_RETURN(const auto network, parts_->networks.network());
+  BERTH_RETURN_IF_ERROR(allInstalled(parts_->invoker, *network));
+  // ADD must not be run twice without DEL in between (CNI spec, section 2).
+  const auto before = known(request.pod, {});
+  if (before.ok()) {
+    BERTH_RETURN_IF_ERROR(support::annotate(
+        Chain(parts_->invoker, op).remove(*before, limitsOf(op)), "undo an earlier attachment"));
+    BERTH_RETURN_IF_ERROR(parts_->records.remove(before->pod, before->interface));
+  }
+
+  AttachmentRecord record = newRecord(request, parts_->options.interface, *network);
+  LoopbackSetup loopback(record.namespacePath);
+  const absl::Status begun = parts_->records.begin(record);
+  const absl::Status up = loopback.wait();
+  if (!begun.ok() || !up.ok()) {
+    support::StatusCollector failures;
+    failures.add(begun);
+    failures.add(up);
+    failures.add(parts_->records.remove(record.pod, record.interface));
+    return failures.status();
+  }
+  return connect(op, record, out);
+}
+
+absl::Status CniNetwork::connect(const Op& op, AttachmentRecord& record, NetworkResult& out) {
+  auto result = Chain(parts_->invoker, op).add(record);
+  if (!result.ok()) return rollBack(op, record, result.status());
+  record.result = *std::move(result);
+  out.addresses = addressesOf(*record.result, record.interface);
+  if (out.addresses.empty())
+    return rollBack(op, record,
+                    absl::FailedPreconditionError(strCat(
+                        "network ", record.network.name, " gave ", record.interface, " of pod ",
+                        record.pod, " no address: configure IPAM in ", record.network.source)));
+  const absl::Status kept = parts_->records.complete(record);
+  // The state that goes to the host holds the same.
+  if (!kept.ok())
+    host().warn("the result of a CNI attachment was not kept",
+                {{"pod", record.pod}, {"error", fromAbsl(kept.message())}});
+  out.result = boost::json::serialize(*record.result);
+  out.state = record.encode();
+  return absl::OkStatus();
+}
+
+absl::Status CniNetwork::rollBack(const Op& op, const AttachmentRecord& record,
+                                  const absl::Status& failure) {
+  absl::Status undone = Chain(parts_->invoker, op).remove(record, limitsOfUndo(op));
+  if (undone.ok()) undone = parts_->records.remove(record.pod, record.interface);
+  if (undone.ok()) return failure;
+  // The record stays, so that detach or gc can finish.
+  return absl::Status(failure.code(), strCat(failure.message(),
+                                             "; giving back what was taken failed too, detach "
+                                             "again: ",
+                                             undone.message()));
+}
+
+// From the host's state, else from the plugin's own record. NOT_FOUND: neither exists. DATA_LOSS:
+// it was attached, but the record cannot be read.
+absl::StatusOr<AttachmentRecord> CniNetwork::known(std::string_view pod,
+                                                   std::string_view state) const {
+  if (!state.empty()) {
+    auto record = AttachmentRecord::decode(state, strCat("saved state of pod ", pod));
+    if (record.ok() && record->pod == pod) return record;
+  }
+  auto record = parts_->records.load(pod, parts_->options.interface);
+  if (!absl::IsNotFound(record.status())) return record;
+  // The interface's name may have been another one when the pod was attached.
+  BERTH_ASSIGN_OR_RETURN(const auto names, parts_->records.list());
+  for (const Records::Name& name : names)
+    if (name.pod == pod) return parts_->records.load(name.pod, name.interface);
+  return record;
+}
+
+absl::Status CniNetwork::detachOne(const Op& op, const NetworkRequest& request,
+                                   std::string_view state) {
+  // attach refuses such ids.
+  if (!isIdentifier(request.pod)) return absl::OkStatus();
+  BERTH_ASSIGN_OR_RETURN(const Gate::Pass pass, parts_->gate.enter(op, request.pod));
+  auto record = known(request.pod, state);
+  const bool isRecorded = !absl::IsNotFound(record.status());
+  if (!record.ok()) {
+    const auto network = parts_->networks.network();
+    if (!network.ok()) return isRecorded ? record.status() : absl::OkStatus();
+    record = newRecord(request, parts_->options.interface, **network);
+  }
+  record->namespacePath = std::string(request.namespacePath);
+  const absl::Status removed = Chain(parts_->invoker, op).remove(*record, limitsOf(op));
+  if (!removed.ok()) {
+    // A record is on disk before the first plugin runs: this pod was never attached, or has been
+    // detached. That the plugins are missing or broken must not keep it from being stopped.
+    if (isRecorded) return removed;
+    host().warn("DEL for a pod without a record failed",
+                {{"pod", request.pod}, {"error", fromAbsl(removed.message())}});
+  }
+  return parts_->records.remove(record->pod, record->interface);
+}
+
+absl::Status CniNetwork::checkOne(const Op& op, const NetworkRequest& request,
+                                  std::string_view state) {
+  BERTH_RETURN_IF_ERROR(checkRequest(request));
+  BERTH_ASSIGN_OR_RETURN(const Gate::Pass pass, parts_->gate.enter(op, request.pod));
+  auto record = known(request.pod, state);
+  if (!record.ok())
+    return absl::FailedPreconditionError(
+        strCat("pod ", request.pod, " is not attached: ", record.status().message()));
+  if (!request.namespacePath.empty()) record->namespacePath = std::string(request.namespacePath);
+  if (liveNamespace(record->namespacePath).empty())
+    return absl::FailedPreconditionError(strCat("pod ", request.pod, ": its network namespace \"",
+                                                record->namespacePath, "\" is gone"));
+  const absl::Status status = Chain(parts_->invoker, op).check(*record);
+  if (status.ok() || absl::IsDeadlineExceeded(status) || absl::IsCancelled(status)) return status;
+  return absl::FailedPreconditionError(status.message());
+}
+
+absl::Status CniNetwork::collect(const Op& op, const std::vector<Attachment>& wanted) {
+  BERTH_ASSIGN_OR_RETURN(const Gate::Pass pass, parts_->gate.enterAlone(op));
+  std::set<std::string_view> pods;
+  std::vector<ValidAttachment> valid;
+  for (const Attachment& one : wanted) {
+    pods.insert(one.pod);
+    const auto record = AttachmentRecord::decode(one.state, "state");
+    valid.push_back(
+        {std::string(one.pod), record.ok() ? record->interface : parts_->options.interface});
+  }
+  BERTH_ASSIGN_OR_RETURN(const auto names, parts_->records.list());
+  support::StatusCollector failures;
+  for (const Records::Name& name : names)
+    if (!pods.contains(name.pod)) failures.add(removeStale(op, name));
+  const auto network = parts_->networks.network();
+  if (network.ok()) failures.add(Chain(parts_->invoker, op).gc(**network, valid));
+  return failures.status();
+}
+
+absl::Status CniNetwork::removeStale(const Op& op, const Records::Name& name) {
+  auto record = parts_->records.load(name.pod, name.interface);
+  if (!record.ok()) {
+    const auto network = parts_->networks.network();
+    if (!network.ok()) return record.status();
+    NetworkRequest request;
+    request.pod = name.pod;
+    record = newRecord(request, name.interface, **network);
+  }
+  BERTH_RETURN_IF_ERROR(
+      support::annotate(Chain(parts_->invoker, op).remove(*record, limitsOf(op)),
+                        strCat("release the stale attachment of pod ", name.pod)));
+  return parts_->records.remove(name.pod, name.interface);
+}
+
+}  // namespace berth::cni

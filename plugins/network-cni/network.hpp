@@ -1,0 +1,61 @@
+// The plugin: networks by CNI plugins.
+#pragma once
+
+#include <memory>
+
+#include <absl/status/status.h>
+
+#include "berth/network.hpp"
+#include "chain.hpp"
+#include "gate.hpp"
+#include "invoker.hpp"
+#include "networks.hpp"
+#include "options.hpp"
+#include "readiness.hpp"
+#include "records.hpp"
+#include "watcher.hpp"
+
+namespace berth::cni {
+
+class CniNetwork : public Network {
+ public:
+  using Network::Network;
+
+  Status configure(std::string_view options) override;
+  Status start() override;
+  void stop() override;
+
+  Status attach(const Op& op, const NetworkRequest& request, NetworkResult& out) override;
+  Status detach(const Op& op, const NetworkRequest& request, std::string_view state) override;
+  Status check(const Op& op, const NetworkRequest& request, std::string_view state) override;
+  Status status(const Op& op) override;
+  Status gc(const Op& op, const std::vector<Attachment>& wanted) override;
+  Status setPodCidr(const Op& op, std::string_view cidr) override;
+
+ private:
+  // Everything that configure() makes possible.
+  struct Parts {
+    explicit Parts(Options given);
+    const Options options;
+    const Invoker invoker;
+    const Records records;
+    Networks networks;
+    Readiness readiness;
+    Gate gate;
+  };
+
+  absl::Status attachOne(const Op& op, const NetworkRequest& request, NetworkResult& out);
+  absl::Status connect(const Op& op, AttachmentRecord& record, NetworkResult& out);
+  absl::Status rollBack(const Op& op, const AttachmentRecord& record, const absl::Status& failure);
+  absl::Status detachOne(const Op& op, const NetworkRequest& request, std::string_view state);
+  absl::Status checkOne(const Op& op, const NetworkRequest& request, std::string_view state);
+  absl::Status collect(const Op& op, const std::vector<Attachment>& wanted);
+  absl::Status removeStale(const Op& op, const Records::Name& name);
+  absl::StatusOr<AttachmentRecord> known(std::string_view pod, std::string_view state) const;
+  void onFilesChanged();
+
+  std::unique_ptr<Parts> parts_;
+  std::unique_ptr<Watcher> watcher_;
+};
+
+}  // namespace berth::cni

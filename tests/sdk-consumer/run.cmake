@@ -1,0 +1,51 @@
+# Installs the SDK alone into a prefix of its own, builds the outside project with it, and loads
+# what that has made.
+cmake_minimum_required(VERSION 3.25)
+
+function(run what)
+  execute_process(COMMAND ${ARGN} RESULT_VARIABLE result OUTPUT_VARIABLE output
+                  ERROR_VARIABLE output)
+  if(NOT result EQUAL 0)
+    message(FATAL_ERROR "${what} failed (${result}):\n${output}")
+  endif()
+  set(output "${output}" PARENT_SCOPE)
+endfunction()
+
+set(prefix "${WORK}/prefix")
+set(build "${WORK}/build")
+file(REMOVE_RECURSE "${WORK}")
+
+run("installing the SDK" "${CMAKE_COMMAND}" --install "${BERTH_BUILD}" --component sdk
+    --prefix "${prefix}")
+file(GLOB_RECURSE installed RELATIVE "${prefix}" "${prefix}/*")
+foreach(file IN LISTS installed)
+  if(NOT file MATCHES "^(include/berth/|lib)")
+    message(FATAL_ERROR "the SDK installs ${file}, which is no part of it")
+  endif()
+endforeach()
+
+set(flags "")
+if(SANITIZE)
+  set(flags "-fsanitize=${SANITIZE}")
+endif()
+run("configuring the outside project" "${CMAKE_COMMAND}" -S "${PROJECT}" -B "${build}"
+    -G "${GENERATOR}" "-DCMAKE_PREFIX_PATH=${prefix}" "-DCMAKE_C_COMPILER=${C_COMPILER}"
+    "-DCMAKE_CXX_COMPILER=${CXX_COMPILER}" "-DCMAKE_C_FLAGS=${flags}"
+    "-DCMAKE_CXX_FLAGS=${flags}" "-DCMAKE_FIND_USE_PACKAGE_REGISTRY=OFF")
+run("building the outside project" "${CMAKE_COMMAND}" --build "${build}")
+run("loading the plugins" "${LOAD}" "${WORK}/state" "${build}/lib/berth/plugins/berth-quiet-c.so"
+    "${build}/lib/berth/plugins/berth-quiet-cpp.so")
+run("running what links the support library" "${build}/support-user")
+
+# The pkg-config file serves builds without CMake.
+find_program(PKG_CONFIG pkg-config)
+if(PKG_CONFIG)
+  file(GLOB_RECURSE pc "${prefix}/*/berth-plugin.pc")
+  run("reading ${pc}" "${PKG_CONFIG}" --cflags "${pc}")
+  string(STRIP "${output}" cflags)
+  separate_arguments(cflags)
+  run("compiling with the pkg-config file" "${C_COMPILER}" -std=c11 ${cflags} -fPIC -shared
+      -o "${WORK}/berth-quiet-pc.so" "${PROJECT}/quiet.c")
+  run("loading that plugin" "${LOAD}" "${WORK}/state" "${WORK}/berth-quiet-pc.so")
+endif()
+file(REMOVE_RECURSE "${WORK}")

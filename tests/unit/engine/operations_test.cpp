@@ -1,0 +1,188 @@
+#include "engine/operations.hpp"
+
+#include <atomic>
+#include <future>
+#include <thread>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "berth/support/status.hpp"
+
+namespace berth::engine {
+namespace {
+
+using std::chrono::seconds;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+const Deadline kNever = Deadline::max();
+
+Deadline inAnHour() {
+  return Deadline::clock::now() + seconds(3600);
+}
+
+// Work that ends when the test says so.
+struct Gate {
+  std::promise<void> begun;
+  std::promise<std::string> end;
+  std::future<void> begunFuture = begun.get_future();
+  std::shared_future<std::string> endFuture = end.get_future().share();
+
+  Operations::Work work(const std::string& stage = "work") {
+    return [this, stage](plugins::Operation& op) -> absl::StatusOr<std::string> {
+      op.setStage(stage);
+      begun.set_value();
+      return endFuture.get();
+    };
+  }
+};
+
+class OperationsTest : public ::testing::Test {
+ protected:
+  Operations& operations() { return operations_; }
+
+ private:
+  Workers workers_;
+  Operations operations_{workers_};
+};
+
+TEST_F(OperationsTest, TheResultComesBack) {
+  const auto result =
+      operations().run("key", "Work", kNever, [](auto&) { return std::string("done"); });
+  EXPECT_EQ(*result, "done");
+  EXPECT_TRUE(operations().list().empty());
+}
+
+TEST_F(OperationsTest, FailuresComeBackAsTheyAre) {
+  const auto result = operations().run("key", "Work", inAnHour(), [](auto&) {
+    return absl::StatusOr<std::string>(absl::NotFoundError("no such thing"));
+  });
+  EXPECT_EQ(result.status(), absl::NotFoundError("no such thing"));
+}
+
+TEST_F(OperationsTest, ARepeatedCallJoinsAndSharesTheResult) {
+  Gate gate;
+  std::vector<std::future<absl::StatusOr<std::string>>> callers;
+  callers.push_back(std::async(
+      std::launch::async, [&] { return operations().run("key", "first", kNever, gate.work()); }));
+  gate.begunFuture.wait();
+  // The deadline has passed already: the call joins, and is answered at once.
+  std::atomic<int> runs{0};
+  const auto counting = [&](plugins::Operation&) -> absl::StatusOr<std::string> {
+    ++runs;
+    return std::string("second");
+  };
+  EXPECT_EQ(operations().run("key", "second", Deadline::clock::now(), counting).status().code(),
+            absl::StatusCode::kDeadlineExceeded);
+  for (int i = 0; i < 3; ++i) {
+    callers.push_back(std::async(
+        std::launch::async, [&] { return operations().run("key", "joiner", kNever, counting); }));
+  }
+  EXPECT_EQ(operations().list().size(), 1u);
+  gate.end.set_value("shared");
+  EXPECT_EQ(*callers[0].get(), "shared");
+  for (size_t i = 1; i < callers.size(); ++i) {
+    // One that came after the end has run its own work: both are right answers.
+    const auto result = callers[i].get();
+    ASSERT_TRUE(result.ok());
+    EXPECT_TRUE(*result == "shared" || (*result == "second" && runs > 0)) << *result;
+  }
+}
+
+TEST_F(OperationsTest, DifferentKeysRunAtTheSameTime) {
+  Gate a;
+  Gate b;
+  auto first =
+      std::async(std::launch::async, [&] { return operations().run("a", "A", kNever, a.work()); });
+  auto second =
+      std::async(std::launch::async, [&] { return operations().run("b", "B", kNever, b.work()); });
+  a.begunFuture.wait();
+  b.begunFuture.wait();
+  EXPECT_EQ(operations().list().size(), 2u);
+  a.end.set_value("a");
+  b.end.set_value("b");
+  EXPECT_EQ(*first.get(), "a");
+  EXPECT_EQ(*second.get(), "b");
+}
+
+TEST_F(OperationsTest, APassedDeadlineNamesTheStageAndTheWorkGoesOn) {
+  Gate gate;
+  auto work = gate.work("attach the network");
+  // The first call only starts it: its answer may come before the stage is set.
+  EXPECT_EQ(operations().run("key", "RunPodSandbox", Deadline::clock::now(), work).status().code(),
+            absl::StatusCode::kDeadlineExceeded);
+  gate.begunFuture.wait();
+  const auto late = operations().run("key", "RunPodSandbox", Deadline::clock::now(), work);
+  EXPECT_EQ(late.status().code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_THAT(std::string(support::fromAbsl(late.status().message())),
+              AllOf(HasSubstr("RunPodSandbox"), HasSubstr("stage: attach the network"),
+                    HasSubstr("repeating the call joins it")));
+  auto joiner = std::async(std::launch::async, [&] {
+    return operations().run("key", "RunPodSandbox", kNever,
+                            [](auto&) { return std::string("begun anew"); });
+  });
+  gate.end.set_value("the first run's");
+  const auto result = joiner.get();
+  EXPECT_TRUE(*result == "the first run's" || *result == "begun anew");
+}
+
+TEST_F(OperationsTest, WhenItHasEndedTheKeyIsFreeAgain) {
+  for (const char* text : {"one", "two"}) {
+    EXPECT_EQ(*operations().run("key", "Work", kNever, [&](auto&) { return std::string(text); }),
+              text);
+  }
+}
+
+TEST_F(OperationsTest, TheOperationHasAGracePeriodAfterTheCallersDeadline) {
+  const Deadline deadline = inAnHour();
+  Deadline seen;
+  ASSERT_TRUE(operations()
+                  .run("key", "Work", deadline,
+                       [&](plugins::Operation& op) -> absl::StatusOr<std::string> {
+                         seen = op.deadline();
+                         return std::string();
+                       })
+                  .ok());
+  EXPECT_EQ(seen, withGrace(deadline));
+  EXPECT_GT(withGrace(deadline), deadline + seconds(10));
+  EXPECT_EQ(withGrace(kNever), kNever);
+  EXPECT_EQ(withGrace(kNever - seconds(1)), kNever);
+}
+
+TEST_F(OperationsTest, CancelAllReachesTheWork) {
+  std::promise<void> begun;
+  auto caller = std::async(std::launch::async, [&] {
+    return operations().run("key", "Work", kNever,
+                            [&](plugins::Operation& op) -> absl::StatusOr<std::string> {
+                              op.setStage("wait");
+                              begun.set_value();
+                              while (!op.cancelled()) std::this_thread::yield();
+                              return op.check();
+                            });
+  });
+  begun.get_future().wait();
+  operations().cancelAll();
+  const auto result = caller.get();
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kCancelled);
+  EXPECT_THAT(std::string(support::fromAbsl(result.status().message())), HasSubstr("wait"));
+}
+
+TEST_F(OperationsTest, ListShowsWhatRunsWithItsStage) {
+  Gate gate;
+  auto caller = std::async(std::launch::async, [&] {
+    return operations().run("key", "StopPodSandbox x", kNever, gate.work("detach"));
+  });
+  gate.begunFuture.wait();
+  const auto running = operations().list();
+  ASSERT_EQ(running.size(), 1u);
+  EXPECT_EQ(running[0].name, "StopPodSandbox x");
+  EXPECT_EQ(running[0].stage, "detach");
+  EXPECT_GE(running[0].age.count(), 0);
+  gate.end.set_value("");
+  EXPECT_TRUE(caller.get().ok());
+}
+
+}  // namespace
+}  // namespace berth::engine

@@ -1,0 +1,34 @@
+#include "images/digest.hpp"
+
+#include <gtest/gtest.h>
+
+namespace berth::images {
+namespace {
+
+// FIPS 180-4's examples.
+TEST(Sha256Test, KnownValues) {
+  EXPECT_EQ(sha256(""), "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  EXPECT_EQ(sha256("abc"),
+            "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
+TEST(Sha256Test, PiecesMakeTheSameDigest) {
+  Sha256 hash;
+  for (const char* piece : {"a", "", "b", "c"}) hash.update(piece);
+  EXPECT_EQ(hash.finish(), sha256("abc"));
+}
+
+TEST(IsDigest, OnlyLowercaseSha256) {
+  EXPECT_TRUE(isDigest(sha256("x")));
+  EXPECT_FALSE(isDigest(""));
+  EXPECT_FALSE(isDigest("sha256:"));
+  EXPECT_FALSE(isDigest("sha256:" + std::string(63, '0')));
+  EXPECT_FALSE(isDigest("sha256:" + std::string(65, '0')));
+  EXPECT_FALSE(isDigest("sha256:" + std::string(64, 'F')));
+  EXPECT_FALSE(isDigest("sha256:" + std::string(64, '/')));
+  EXPECT_FALSE(isDigest("sha512:" + std::string(64, '0')));
+  EXPECT_FALSE(isDigest(std::string(71, '0')));
+}
+
+}  // namespace
+}  // namespace berth::images

@@ -1,0 +1,286 @@
+// Pulling, against an image source that serves files and a snapshotter that keeps tars as files.
+#include "images/image_service.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "../plugin-host/test_host.hpp"
+#include "content.hpp"
+#include "images/digest.hpp"
+
+namespace berth::images {
+namespace {
+
+namespace fs = std::filesystem;
+using plugins::Kind;
+using plugins::testing::TestHost;
+using support::strCat;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+class ImageServiceTest : public ::testing::Test {
+ protected:
+  TestHost host_;
+  plugins::Registry registry_{{TEST_PLUGIN_DIR}, host_.services()};
+  std::unique_ptr<store::Store> store_;
+  std::unique_ptr<ImageService> images_;
+  plugins::Operation op_{"test"};
+
+  void SetUp() override {
+    fs::create_directory(blobs());
+    const absl::Status loaded =
+        registry_.load({{Kind::kSnapshotter, "snap", "snapshotter", {}},
+                        {Kind::kImageSource, "files", "source", {{"directory", blobs()}}}});
+    ASSERT_TRUE(loaded.ok()) << loaded;
+    ASSERT_TRUE(registry_.start().ok());
+    open();
+  }
+  void open() {
+    images_.reset();
+    store_.reset();
+    std::string setAside;
+    auto store = store::Store::open(host_.directory() / "berth.db", setAside);
+    ASSERT_TRUE(store.ok()) << store.status();
+    store_ = *std::move(store);
+    Options options;
+    options.sources = {"files"};
+    options.snapshotter = "snap";
+    options.platform = "linux/amd64";
+    options.maxLayerBytes = 1u << 20;
+    auto images = ImageService::open(options, registry_, *store_, [](std::string_view line) {
+      ADD_FAILURE() << "reported: " << line;
+    });
+    ASSERT_TRUE(images.ok()) << images.status();
+    images_ = *std::move(images);
+  }
+
+  std::string blobs() const { return host_.directory() / "blobs"; }
+  void write(const std::string& name, const std::string& bytes) const {
+    std::ofstream(blobs() + "/" + name, std::ios::binary) << bytes;
+  }
+  std::string blob(const std::string& bytes) const {
+    write(sha256(bytes), bytes);
+    return sha256(bytes);
+  }
+  static std::string descriptor(const std::string& digest, size_t size) {
+    return strCat(R"({"mediaType": "x", "digest": ")", digest, R"(", "size": )", size, "}");
+  }
+  static std::string config(const std::vector<std::string>& tars) {
+    std::string diffIds;
+    for (const std::string& tar : tars) {
+      diffIds += strCat(diffIds.empty() ? "" : ",", "\"", sha256(tar), "\"");
+    }
+    return strCat(R"({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers",
+                     "diff_ids": [)",
+                  diffIds, "]}}");
+  }
+  // Publishes an image whose config names `tars` and whose layers are `compressed`.
+  std::string publish(const std::string& name, const std::vector<std::string>& tars,
+                      const std::vector<std::string>& compressed) const {
+    const std::string text = config(tars);
+    std::string layers;
+    for (const std::string& layer : compressed) {
+      layers += strCat(layers.empty() ? "" : ",", descriptor(blob(layer), layer.size()));
+    }
+    const std::string manifest =
+        strCat(R"({"schemaVersion": 2, "config": )", descriptor(blob(text), text.size()),
+               R"(, "layers": [)", layers, "]}");
+    write("a.example_" + name, blob(manifest));
+    return sha256(text);
+  }
+  absl::StatusOr<std::shared_ptr<const Image>> pull(const std::string& name) {
+    return images_->pull(op_, "a.example/" + name, nullptr, "");
+  }
+  std::string pullFailure(const std::string& name, absl::StatusCode code) {
+    const auto pulled = pull(name);
+    EXPECT_EQ(pulled.status().code(), code) << pulled.status();
+    EXPECT_TRUE(images_->list().empty()) << "nothing of a failed pull is visible";
+    return std::string(support::fromAbsl(pulled.status().message()));
+  }
+  std::vector<std::string> layers() const {
+    std::vector<std::string> names;
+    for (const auto& entry :
+         fs::directory_iterator(host_.directory() / "root/plugins/snapshotter-snap")) {
+      names.push_back(entry.path().filename());
+    }
+    std::sort(names.begin(), names.end());
+    return names;
+  }
+  size_t count(const std::string& message) const {
+    const auto log = host_.log();
+    return static_cast<size_t>(std::count_if(log.begin(), log.end(), [&](const auto& line) {
+      return line.find(message) != std::string::npos;
+    }));
+  }
+  // The collector works on a thread of its own; it has no other sign than the files.
+  void awaitNoLayers() {
+    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    while (!layers().empty()) {
+      ASSERT_LT(std::chrono::steady_clock::now(), limit) << "the layers stay";
+      std::this_thread::yield();
+    }
+  }
+
+  const std::string one_ = testing::noise(300000, 1);
+  const std::string two_ = testing::noise(2000, 2);
+};
+
+TEST_F(ImageServiceTest, PullsAndUnpacksEveryCompression) {
+  const std::string three = "plain tar";
+  const std::string id =
+      publish("app:1", {one_, two_, three}, {testing::gzip(one_), testing::zstd(two_), three});
+  const auto image = pull("app:1");
+  ASSERT_TRUE(image.ok()) << image.status();
+  EXPECT_EQ((*image)->id, id);
+  EXPECT_THAT((*image)->repoTags, ElementsAre("a.example/app:1"));
+  ASSERT_EQ((*image)->layers.size(), 3u);
+  EXPECT_EQ((*image)->layers[0].chainId, sha256(one_));
+  EXPECT_EQ((*image)->layers[1].chainId, sha256(strCat(sha256(one_), " ", sha256(two_))));
+  std::vector<std::string> expected = {sha256(one_), sha256(two_), sha256(three)};
+  std::sort(expected.begin(), expected.end());
+  EXPECT_EQ(layers(), expected);
+  std::ifstream file(host_.directory() / "root/plugins/snapshotter-snap/" + sha256(one_));
+  EXPECT_TRUE(std::string(std::istreambuf_iterator<char>(file), {}) == one_);
+}
+
+TEST_F(ImageServiceTest, WhatIsThereIsNotFetchedAgainEvenAfterARestart) {
+  publish("app:1", {one_}, {testing::gzip(one_)});
+  ASSERT_TRUE(pull("app:1").ok());
+  open();
+  EXPECT_EQ(images_->list().size(), 1u);
+  EXPECT_TRUE(images_->find("a.example/app:1").ok());
+  ASSERT_TRUE(pull("app:1").ok());
+  EXPECT_EQ(count("apply"), 1u);
+}
+
+TEST_F(ImageServiceTest, ManyPullsAtOnceUnpackEachLayerOnce) {
+  publish("app:1", {one_, two_}, {testing::gzip(one_), testing::gzip(two_)});
+  publish("other:1", {one_}, {testing::gzip(one_)});
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 6; ++i) {
+    threads.emplace_back([this, i] {
+      const auto image = pull(i % 2 == 0 ? "app:1" : "other:1");
+      EXPECT_TRUE(image.ok()) << image.status();
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(count("apply"), 2u);
+  EXPECT_EQ(images_->list().size(), 2u);
+  ASSERT_TRUE(images_->remove(op_, "a.example/app:1").ok());
+  ASSERT_TRUE(images_->remove(op_, "a.example/other:1").ok());
+  awaitNoLayers();
+}
+
+TEST_F(ImageServiceTest, ABrokenConnectionIsResumed) {
+  const std::string layer = testing::gzip(one_);
+  publish("app:1", {one_}, {layer});
+  write(sha256(layer) + ".broken", "xx");
+  const auto image = pull("app:1");
+  ASSERT_TRUE(image.ok()) << image.status();
+  EXPECT_EQ(count(strCat("fetch blob=", sha256(layer))), 3u);
+  EXPECT_EQ(count(strCat("fetch blob=", sha256(layer), " offset=0")), 1u);
+}
+
+TEST_F(ImageServiceTest, ABlobWithAnotherContentIsRefused) {
+  const std::string layer = testing::gzip(one_);
+  publish("app:1", {one_}, {layer});
+  std::string damaged = layer;
+  damaged[4] = static_cast<char>(damaged[4] ^ 1);  // the time stamp: it still unpacks
+  write(sha256(layer), damaged);
+  EXPECT_THAT(pullFailure("app:1", absl::StatusCode::kDataLoss), HasSubstr(sha256(layer)));
+  EXPECT_THAT(layers(), ElementsAre());
+}
+
+TEST_F(ImageServiceTest, ALayerThatIsNotWhatTheConfigSaysIsRefused) {
+  publish("app:1", {two_}, {testing::gzip(one_)});
+  EXPECT_THAT(
+      pullFailure("app:1", absl::StatusCode::kDataLoss),
+      ::testing::AllOf(HasSubstr("diff ID"), HasSubstr(sha256(one_)), HasSubstr(sha256(two_))));
+  EXPECT_THAT(layers(), ElementsAre());
+}
+
+TEST_F(ImageServiceTest, ATruncatedLayerIsRefused) {
+  const std::string layer = testing::gzip(one_);
+  publish("app:1", {one_}, {layer.substr(0, layer.size() - 20)});
+  EXPECT_THAT(pullFailure("app:1", absl::StatusCode::kInvalidArgument), HasSubstr("ends early"));
+  EXPECT_THAT(layers(), ElementsAre());
+}
+
+TEST_F(ImageServiceTest, ABombIsStoppedAtTheBound) {
+  const std::string bomb(3u << 20, 'x');
+  publish("app:1", {bomb}, {testing::gzip(bomb)});
+  EXPECT_THAT(pullFailure("app:1", absl::StatusCode::kResourceExhausted), HasSubstr("1048576"));
+  EXPECT_THAT(layers(), ElementsAre());
+}
+
+TEST_F(ImageServiceTest, AConfigThatNamesOtherLayersIsRefused) {
+  publish("app:1", {one_, two_}, {testing::gzip(one_)});
+  EXPECT_THAT(pullFailure("app:1", absl::StatusCode::kInvalidArgument), HasSubstr("layers"));
+}
+
+TEST_F(ImageServiceTest, WhatASourceDoesNotKnowIsNotFound) {
+  EXPECT_THAT(pullFailure("none:1", absl::StatusCode::kNotFound),
+              ::testing::AllOf(HasSubstr("a.example/none:1"), HasSubstr("files: no")));
+  EXPECT_EQ(images_->pull(op_, "elsewhere.example/app", nullptr, "").status().code(),
+            absl::StatusCode::kNotFound);
+  EXPECT_EQ(images_->pull(op_, "Not A Reference", nullptr, "").status().code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(ImageServiceTest, AnIndexLeadsToThePlatformsManifest) {
+  publish("app:amd64", {one_}, {testing::gzip(one_)});
+  publish("app:arm64", {two_}, {testing::gzip(two_)});
+  const auto entry = [&](const std::string& name, const std::string& architecture) {
+    std::ifstream file(blobs() + "/a.example_app:" + name);
+    const std::string digest(std::istreambuf_iterator<char>(file), {});
+    return strCat(R"({"mediaType": "x", "digest": ")", digest, R"(", "size": )",
+                  fs::file_size(blobs() + "/" + digest),
+                  R"(, "platform": {"os": "linux", "architecture": ")", architecture, "\"}}");
+  };
+  const std::string index = strCat(R"({"schemaVersion": 2, "manifests": [)",
+                                   entry("arm64", "arm64"), ",", entry("amd64", "amd64"), "]}");
+  write("a.example_app:1", blob(index));
+  const auto image = pull("app:1");
+  ASSERT_TRUE(image.ok()) << image.status();
+  EXPECT_THAT((*image)->repoDigests, ElementsAre("a.example/app@" + sha256(index)));
+  EXPECT_THAT(layers(), ElementsAre(sha256(one_)));
+}
+
+TEST_F(ImageServiceTest, RemovingTheLastNameFreesTheLayersNothingElseUses) {
+  publish("app:1", {one_, two_}, {testing::gzip(one_), testing::gzip(two_)});
+  publish("other:1", {two_}, {testing::gzip(two_)});
+  ASSERT_TRUE(pull("app:1").ok());
+  ASSERT_TRUE(pull("app:1").ok());
+  ASSERT_TRUE(pull("other:1").ok());
+  ASSERT_TRUE(images_->remove(op_, "a.example/app:1").ok());
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (layers().size() > 1) {
+    ASSERT_LT(std::chrono::steady_clock::now(), limit) << "the layer stays";
+    std::this_thread::yield();
+  }
+  EXPECT_THAT(layers(), ElementsAre(sha256(two_)));
+  ASSERT_TRUE(images_->remove(op_, "a.example/other:1").ok());
+  awaitNoLayers();
+}
+
+TEST_F(ImageServiceTest, EnsureUnpackedFetchesWhatIsMissing) {
+  publish("app:1", {one_}, {testing::gzip(one_)});
+  const auto image = pull("app:1");
+  ASSERT_TRUE(image.ok()) << image.status();
+  EXPECT_TRUE(images_->ensureUnpacked(op_, **image, "snap", nullptr).ok());
+  EXPECT_EQ(count("apply"), 1u);
+  fs::remove(host_.directory() / "root/plugins/snapshotter-snap/" + sha256(one_));
+  open();  // a restart sees that it is gone
+  const absl::Status status =
+      images_->ensureUnpacked(op_, **images_->find("a.example/app:1"), "snap", nullptr);
+  EXPECT_TRUE(status.ok()) << status;
+  EXPECT_EQ(count("apply"), 2u);
+}
+
+}  // namespace
+}  // namespace berth::images

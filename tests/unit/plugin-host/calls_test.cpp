@@ -1,0 +1,178 @@
+// Calls into a plugin and from it into the host.
+#include <filesystem>
+#include <thread>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "berth/extensions.h"
+#include "test_host.hpp"
+
+namespace berth::plugins {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using testing::TestHost;
+
+class CallsTest : public ::testing::Test {
+ protected:
+  TestHost host_;
+  Registry registry_{{TEST_PLUGIN_DIR}, host_.services()};
+  Network* network_ = nullptr;
+
+  void SetUp() override {
+    ASSERT_TRUE(registry_.load({{Kind::kNetwork, "net", "parallel", {}}}).ok());
+    ASSERT_TRUE(registry_.start().ok());
+    network_ = *registry_.network("net");
+  }
+  absl::StatusOr<NetworkResult> attach(const std::string& behaviour,
+                                       const std::string& pod = "pod-1") {
+    Operation op("attach");
+    NetworkRequest request;
+    request.pod = pod;
+    request.name = behaviour;
+    request.namespacePath = "/run/netns/1";
+    return network_->attach(op, request);
+  }
+  std::string failure(const std::string& behaviour, absl::StatusCode code) {
+    const auto result = attach(behaviour);
+    EXPECT_EQ(result.status().code(), code) << result.status();
+    return std::string(support::fromAbsl(result.status().message()));
+  }
+};
+
+TEST_F(CallsTest, ResultsComeBackOwned) {
+  const auto result = attach("");
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(result->addresses, ElementsAre("192.0.2.1"));
+  EXPECT_EQ(result->result, "{}");
+  EXPECT_EQ(result->state, "/run/netns/1");
+}
+
+TEST_F(CallsTest, ExceptionsArriveAsInternal) {
+  EXPECT_THAT(failure("throw", absl::StatusCode::kInternal), HasSubstr("thrown by the plugin"));
+}
+
+TEST_F(CallsTest, CodesOutOfRangeBecomeInternalAndSaySo) {
+  EXPECT_THAT(
+      failure("code 99", absl::StatusCode::kInternal),
+      AllOf(HasSubstr("plugin net"), HasSubstr("unknown code 99"), HasSubstr("a code of its own")));
+  EXPECT_THAT(failure("code -1", absl::StatusCode::kInternal), HasSubstr("unknown code -1"));
+}
+
+TEST_F(CallsTest, AFailureWithoutAMessageNamesThePlugin) {
+  EXPECT_THAT(failure("silent", absl::StatusCode::kUnavailable),
+              HasSubstr("plugin net failed without a message"));
+}
+
+TEST_F(CallsTest, CancellationReachesTheCallAndTheStageComesOut) {
+  Operation op("attach");
+  absl::Status status;
+  std::thread caller([&] {
+    NetworkRequest request;
+    request.name = "wait";
+    status = network_->attach(op, request).status();
+  });
+  while (op.stage() != "wait to be cancelled" || op.progress().done != 3) {
+    std::this_thread::yield();
+  }
+  op.cancel();
+  caller.join();
+  EXPECT_EQ(status.code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(status.message(), "cancelled");
+  EXPECT_EQ(op.progress().total, 10u);
+}
+
+TEST_F(CallsTest, EventsReachTheHostWithTheirInstance) {
+  ASSERT_TRUE(attach("event").ok());
+  const auto events = host_.events();
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(events[0].first, "net");
+  const Event& event = events[0].second;
+  EXPECT_EQ(event.kind, BERTH_EVENT_CONTAINER_EXITED);
+  EXPECT_EQ(event.flags, static_cast<uint32_t>(BERTH_EVENT_OOM_KILLED));
+  EXPECT_EQ(event.pod, "pod-1");
+  EXPECT_EQ(event.container, "container-1");
+  EXPECT_EQ(event.timestamp, 1234);
+  EXPECT_EQ(event.exitCode, 137);
+  EXPECT_EQ(event.message, "out of memory");
+}
+
+TEST_F(CallsTest, LogLinesCarryTheirFields) {
+  ASSERT_TRUE(attach("", "pod-7").ok());
+  EXPECT_THAT(host_.log(), ::testing::Contains("net: enter pod=pod-7"));
+}
+
+TEST_F(CallsTest, SavedStateReachesTheHost) {
+  ASSERT_TRUE(attach("save").ok());
+  EXPECT_EQ(host_.states().at("pod-1"), "state of the pod");
+}
+
+TEST_F(CallsTest, FailuresOfTheHostReachThePlugin) {
+  const auto unknown = attach("save", "unknown");
+  EXPECT_EQ(unknown.status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(unknown.status().message(), "no record unknown");
+}
+
+TEST_F(CallsTest, StateBeyondTheBoundIsRefused) {
+  EXPECT_THAT(failure("save too much", absl::StatusCode::kInvalidArgument),
+              AllOf(HasSubstr("1048577"), HasSubstr("1048576")));
+  EXPECT_TRUE(host_.states().empty());
+}
+
+TEST_F(CallsTest, CredentialsAreLentToThePlugin) {
+  const auto result = attach("credentials");
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(result->addresses, ElementsAre("user", "secret"));
+}
+
+TEST_F(CallsTest, InstancesHaveDirectoriesOfTheirOwn) {
+  const auto result = attach("directories");
+  ASSERT_TRUE(result.ok()) << result.status();
+  ASSERT_EQ(result->addresses.size(), 2u);
+  EXPECT_EQ(result->addresses[0], host_.directory() / "root/plugins/network-net");
+  EXPECT_EQ(result->addresses[1], host_.directory() / "state/plugins/network-net");
+  for (const std::string& path : result->addresses) {
+    EXPECT_TRUE(std::filesystem::is_directory(path)) << path;
+  }
+}
+
+TEST_F(CallsTest, ExtensionsAreFoundByIdAndRevision) {
+  const Instance& instance = *registry_.instances()[0];
+  berth_runtime_port_forward table{};
+  ASSERT_TRUE(instance.extension(BERTH_EXTENSION_PORT_FORWARD, 1, &table, sizeof table));
+  EXPECT_EQ(table.size, sizeof table);
+  int32_t socket = 0;
+  EXPECT_EQ(table.connect(instance.handle(), nullptr, {}, 80, &socket, nullptr), BERTH_OK);
+  EXPECT_EQ(socket, 81);
+  EXPECT_FALSE(instance.extension(BERTH_EXTENSION_PORT_FORWARD, 2, &table, sizeof table));
+  EXPECT_FALSE(instance.extension(BERTH_EXTENSION_QUOTA, 1, &table, sizeof table));
+}
+
+TEST_F(CallsTest, ALargerExtensionOfTheHostReadsTheUnknownAsNull) {
+  struct Later {
+    berth_runtime_port_forward now;
+    void (*added)();
+  } table{{}, [] {}};
+  ASSERT_TRUE(
+      registry_.instances()[0]->extension(BERTH_EXTENSION_PORT_FORWARD, 1, &table, sizeof table));
+  EXPECT_NE(table.now.connect, nullptr);
+  EXPECT_EQ(table.added, nullptr);
+}
+
+TEST(Calls, AnExceptionThatCrossesIsCaughtAndBlamed) {
+  TestHost host;
+  Registry registry({TEST_PLUGIN_DIR}, host.services());
+  ASSERT_TRUE(registry.load({{Kind::kNetwork, "net", "throwing-call", {}}}).ok());
+  ASSERT_TRUE(registry.start().ok());
+  Operation op("status");
+  const absl::Status status = (*registry.network("net"))->status(op);
+  EXPECT_EQ(status.code(), absl::StatusCode::kInternal);
+  EXPECT_THAT(std::string(support::fromAbsl(status.message())),
+              AllOf(HasSubstr("spoiled-throwing-call"), HasSubstr("let an exception out")));
+}
+
+}  // namespace
+}  // namespace berth::plugins

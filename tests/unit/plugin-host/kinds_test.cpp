@@ -1,0 +1,151 @@
+// A good plugin of each kind: what goes in and what comes out.
+#include <fstream>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "test_host.hpp"
+
+namespace berth::plugins {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using testing::TestHost;
+
+class KindsTest : public ::testing::Test {
+ protected:
+  TestHost host_;
+  Registry registry_{{TEST_PLUGIN_DIR}, host_.services()};
+  Operation op_{"test"};
+
+  void SetUp() override {
+    const absl::Status loaded = registry_.load(
+        {{Kind::kRuntime, "run", "runtime", {}},
+         {Kind::kSnapshotter, "snap", "snapshotter", {}},
+         {Kind::kImageSource, "files", "source", {{"directory", host_.directory().path()}}}});
+    ASSERT_TRUE(loaded.ok()) << loaded;
+    const absl::Status started = registry_.start();
+    ASSERT_TRUE(started.ok()) << started;
+  }
+  void write(const std::string& name, const std::string& text) {
+    std::ofstream(host_.directory() / name) << text;
+  }
+};
+
+TEST_F(KindsTest, RuntimeAnswers) {
+  Runtime& runtime = **registry_.runtime("run");
+  EXPECT_EQ(runtime.features().at("ociVersion"), "1.0.2");
+
+  PodSpec spec;
+  spec.id = "pod-1";
+  spec.hostname = "web";
+  spec.sysctls = {{"net.core.somaxconn", "1024"}};
+  const auto pod = runtime.createPod(op_, spec);
+  ASSERT_TRUE(pod.ok()) << pod.status();
+  EXPECT_EQ(pod->namespaces.at(BERTH_NAMESPACE_NETWORK), "/run/ns/pod-1");
+  EXPECT_EQ(pod->state, "web");
+  EXPECT_THAT(host_.log(), Contains("run: sysctl key=net.core.somaxconn value=1024"));
+
+  const auto started = runtime.startContainer(op_, "pod-1", "container-1");
+  ASSERT_TRUE(started.ok()) << started.status();
+  EXPECT_EQ(started->id, "container-1");
+  EXPECT_EQ(started->state, BERTH_CONTAINER_RUNNING);
+  EXPECT_EQ(started->pid, 4711);
+
+  const auto recovered = runtime.recoverPod(op_, "pod-1", "/run/berth", "container-9");
+  ASSERT_TRUE(recovered.ok()) << recovered.status();
+  ASSERT_EQ(recovered->size(), 1u);
+  EXPECT_EQ(recovered->front().id, "container-9");
+  EXPECT_TRUE(recovered->front().oomKilled);
+  EXPECT_EQ(recovered->front().exitCode, 137);
+
+  EXPECT_EQ(*runtime.waitExec(op_, "pod-1", "container-1", "exec-1"), 3);
+  const absl::Status removed = runtime.removePod(op_, "pod-1");
+  EXPECT_EQ(removed.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(removed.message(), "remove pod pod-1: it is busy");
+}
+
+TEST_F(KindsTest, StatsKeepTheirNamesAndALaterMinorsInterfaces) {
+  Runtime& runtime = **registry_.runtime("run");
+  const auto stats = runtime.containerStats(op_, "pod-1", {"a", "b"});
+  ASSERT_TRUE(stats.ok()) << stats.status();
+  ASSERT_EQ(stats->size(), 2u);
+  EXPECT_EQ((*stats)[1].id, "b");
+  EXPECT_EQ((*stats)[1].raw.cpu_usage, 17u);
+
+  const auto pod = runtime.podStats(op_, "pod-1");
+  ASSERT_TRUE(pod.ok()) << pod.status();
+  ASSERT_EQ(pod->size(), 1u);
+  const auto& interfaces = pod->front().interfaces;
+  ASSERT_EQ(interfaces.size(), 2u);
+  EXPECT_EQ(interfaces[0].name, "eth0");
+  EXPECT_EQ(interfaces[0].raw.rx_bytes, 1u);
+  EXPECT_EQ(interfaces[1].name, "eth1");
+  EXPECT_EQ(interfaces[1].raw.rx_bytes, 2u);
+}
+
+TEST_F(KindsTest, SnapshotterTakesAStreamAndListsLayers) {
+  Snapshotter& snapshotter = **registry_.snapshotter("snap");
+  EXPECT_TRUE(snapshotter.independentLayers());
+  EXPECT_FALSE(snapshotter.mapsIds());
+  std::vector<std::string_view> pieces = {"one", "two", ""};
+  size_t next = 0;
+  const auto usage = snapshotter.applyLayer(
+      op_, {"chain", "", "diff-1"},
+      [&]() -> absl::StatusOr<std::string_view> { return pieces.at(next++); });
+  ASSERT_TRUE(usage.ok()) << usage.status();
+  EXPECT_EQ(usage->bytes, 6u);
+  EXPECT_THAT(*snapshotter.listLayers(op_), ElementsAre("diff-1"));
+  EXPECT_EQ(snapshotter.filesystem(op_)->usage.bytes, 42u);
+
+  SnapshotSpec spec;
+  spec.key = "container-1";
+  spec.layers = {{"c1", "", "d1"}, {"c2", "c1", "d2"}};
+  EXPECT_EQ(snapshotter.prepare(op_, spec).message(),
+            "snapshot container-1 above 2 layers, top d2");
+}
+
+TEST_F(KindsTest, AFailingStreamsOwnFailureComesBack) {
+  Snapshotter& snapshotter = **registry_.snapshotter("snap");
+  const auto usage = snapshotter.applyLayer(op_, {"chain", "", "diff-2"},
+                                            []() -> absl::StatusOr<std::string_view> {
+                                              return absl::DataLossError("the digest is another");
+                                            });
+  EXPECT_EQ(usage.status(), absl::DataLossError("the digest is another"));
+  EXPECT_TRUE(snapshotter.listLayers(op_)->empty());
+}
+
+TEST_F(KindsTest, SourceResolvesAndFetches) {
+  ImageSource& source = **registry_.imageSource("files");
+  write("a.example_app:1", "sha256:d");
+  write("sha256:d", "{\"schemaVersion\": 2}");
+  EXPECT_FALSE(source.serves("elsewhere.example/app:1"));
+  EXPECT_TRUE(source.serves("a.example/app:1"));
+  const auto resolved = source.resolve(op_, {"a.example/app:1", nullptr}, 1000);
+  ASSERT_TRUE(resolved.ok()) << resolved.status();
+  EXPECT_EQ(resolved->descriptor.digest, "sha256:d");
+  EXPECT_EQ(resolved->descriptor.size, resolved->document.size());
+  EXPECT_EQ(resolved->document, "{\"schemaVersion\": 2}");
+  EXPECT_EQ(source.resolve(op_, {"a.example/app:1", nullptr}, 3).status().code(),
+            absl::StatusCode::kResourceExhausted);
+
+  std::string got;
+  Descriptor descriptor;
+  descriptor.digest = "sha256:d";
+  ASSERT_TRUE(source
+                  .fetch(op_, {"a.example/app:1", nullptr}, descriptor, 1,
+                         [&](std::string_view bytes) {
+                           got += bytes;
+                           return absl::OkStatus();
+                         })
+                  .ok());
+  EXPECT_EQ(got, "\"schemaVersion\": 2}");
+  EXPECT_EQ(source.fetch(op_, {"a.example/app:1", nullptr}, descriptor, 0,
+                         [](std::string_view) { return absl::AbortedError("no room"); }),
+            absl::AbortedError("no room"));
+}
+
+}  // namespace
+}  // namespace berth::plugins

@@ -1,0 +1,108 @@
+// The order in which instances start and stop.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "test_host.hpp"
+
+namespace berth::plugins {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using testing::pluginPath;
+using testing::TestHost;
+
+class LifeCycleTest : public ::testing::Test {
+ protected:
+  TestHost host_;
+  Registry registry_{{TEST_PLUGIN_DIR}, host_.services()};
+
+  std::vector<std::string> order() const { return host_.logged({"start", "stop"}); }
+};
+
+TEST_F(LifeCycleTest, StartsWhatOthersUseFirstAndStopsInReverse) {
+  ASSERT_TRUE(registry_
+                  .load({{Kind::kRuntime, "run", "runtime", {}},
+                         {Kind::kNetwork, "net", "parallel", {}},
+                         {Kind::kSnapshotter, "snap", "snapshotter", {}},
+                         {Kind::kImageSource, "files", "source", {{"directory", "/nowhere"}}}})
+                  .ok());
+  EXPECT_TRUE(order().empty()) << "nothing starts before start()";
+  ASSERT_TRUE(registry_.start().ok());
+  registry_.stop();
+  registry_.stop();
+  EXPECT_THAT(order(), ElementsAre("files: start", "snap: start", "net: start", "run: start",
+                                   "run: stop", "net: stop", "snap: stop", "files: stop"));
+}
+
+TEST_F(LifeCycleTest, AFailingStartStopsThoseThatHaveStarted) {
+  ASSERT_TRUE(registry_
+                  .load({{Kind::kSnapshotter, "snap", "snapshotter", {}},
+                         {Kind::kNetwork, "bad", "parallel", {{"fail", "start"}}},
+                         {Kind::kNetwork, "good", "serialized", {}}})
+                  .ok());
+  const absl::Status status = registry_.start();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(support::fromAbsl(status.message())),
+              AllOf(HasSubstr(pluginPath("parallel")), HasSubstr("(parallel)"),
+                    HasSubstr("network \"bad\": start: the cable is unplugged")));
+  const std::vector<std::string> lines = order();
+  EXPECT_EQ(std::count(lines.begin(), lines.end(), "snap: start"), 1);
+  EXPECT_EQ(std::count(lines.begin(), lines.end(), "snap: stop"), 1);
+  EXPECT_EQ(std::count(lines.begin(), lines.end(), "bad: stop"), 0) << "it never started";
+  EXPECT_EQ(std::count(lines.begin(), lines.end(), "good: start"),
+            std::count(lines.begin(), lines.end(), "good: stop"));
+  for (const auto& instance : registry_.instances()) {
+    EXPECT_NE(instance->state(), InstanceState::kStarted) << instance->name();
+  }
+}
+
+TEST(LifeCycle, EveryStepHappensOnceAndInOrder) {
+  TestHost host;
+  {
+    Registry registry({TEST_PLUGIN_DIR}, host.services());
+    ASSERT_TRUE(registry.load({{Kind::kNetwork, "net", "parallel", {{"limit", 9}}}}).ok());
+    ASSERT_TRUE(registry.start().ok());
+    EXPECT_EQ(registry.instances()[0]->state(), InstanceState::kStarted);
+    EXPECT_EQ(registry.instances()[0]->options(),
+              (boost::json::object{{"fail", "nothing"}, {"limit", 9}}));
+  }
+  EXPECT_THAT(host.log(),
+              ElementsAre("net: create", R"(net: configure options={"fail":"nothing","limit":9})",
+                          "net: start", "net: stop", "net: destroy"));
+}
+
+TEST_F(LifeCycleTest, TwoInstancesOfOneFileAreSeparate) {
+  ASSERT_TRUE(registry_
+                  .load({{Kind::kNetwork, "a", "parallel", {}},
+                         {Kind::kNetwork, "b", "parallel", {{"limit", 1}}}})
+                  .ok());
+  ASSERT_TRUE(registry_.start().ok());
+  EXPECT_NE(registry_.instances()[0]->handle(), registry_.instances()[1]->handle());
+  EXPECT_EQ(registry_.instances()[1]->options().at("limit"), 1);
+}
+
+TEST_F(LifeCycleTest, WhatIsNotConfiguredIsAnsweredWithWhatIs) {
+  ASSERT_TRUE(
+      registry_.load({{Kind::kNetwork, "a", "parallel", {}}, {Kind::kNetwork, "b", "parallel", {}}})
+          .ok());
+  EXPECT_EQ((*registry_.network("b"))->name(), "b");
+  const auto missing = registry_.network("c");
+  EXPECT_EQ(missing.status().code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(support::fromAbsl(missing.status().message())),
+              AllOf(HasSubstr("no network \"c\""), HasSubstr("there are: a, b")));
+  EXPECT_EQ(registry_.runtime("a").status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(LifeCycleTest, AnExceptionOutOfStopIsKeptFromTheHost) {
+  ASSERT_TRUE(registry_.load({{Kind::kNetwork, "net", "throwing-stop", {}}}).ok());
+  ASSERT_TRUE(registry_.start().ok());
+  registry_.stop();
+  EXPECT_EQ(registry_.instances()[0]->state(), InstanceState::kStopped);
+  ASSERT_EQ(host_.log().size(), 1u);
+  EXPECT_THAT(host_.log()[0], HasSubstr("let an exception out"));
+}
+
+}  // namespace
+}  // namespace berth::plugins

@@ -1,0 +1,199 @@
+// What stops the start, and what the message says: the file, the plugin, the reason.
+#include <filesystem>
+#include <fstream>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "test_host.hpp"
+
+namespace berth::plugins {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using testing::pluginPath;
+using testing::TestHost;
+
+std::string message(const absl::Status& status) {
+  return std::string(support::fromAbsl(status.message()));
+}
+
+absl::Status load(const std::vector<Wanted>& wanted) {
+  TestHost host;
+  Registry registry({TEST_PLUGIN_DIR}, host.services());
+  return registry.load(wanted);
+}
+
+absl::Status loadNetwork(const std::string& plugin, boost::json::object options = {}) {
+  return load({{Kind::kNetwork, "net", plugin, std::move(options)}});
+}
+
+struct Spoiled {
+  const char* plugin;
+  absl::StatusCode code;
+  const char* name;  // the plugin's, where it is known
+  const char* reason;
+};
+
+void PrintTo(const Spoiled& spoiled, std::ostream* out) {
+  *out << spoiled.plugin;
+}
+
+class SpoiledPlugin : public ::testing::TestWithParam<Spoiled> {};
+
+TEST_P(SpoiledPlugin, IsRefusedWithFileNameAndReason) {
+  const Spoiled& spoiled = GetParam();
+  const absl::Status status = loadNetwork(spoiled.plugin);
+  EXPECT_EQ(status.code(), spoiled.code) << status;
+  EXPECT_THAT(message(status), AllOf(HasSubstr(pluginPath(spoiled.plugin)), HasSubstr(spoiled.name),
+                                     HasSubstr(spoiled.reason)));
+}
+
+constexpr absl::StatusCode kRefused = absl::StatusCode::kFailedPrecondition;
+
+INSTANTIATE_TEST_SUITE_P(
+    All, SpoiledPlugin,
+    ::testing::Values(
+        Spoiled{"wrong-major", kRefused, "(spoiled-wrong-major)", "built for ABI 2.0"},
+        Spoiled{"newer-minor", kRefused, "(spoiled-newer-minor)", "needs a host of ABI 1.1"},
+        Spoiled{"no-callback", kRefused, "(spoiled-no-callback)",
+                "lacks the mandatory callback `detach` of berth.network/1"},
+        Spoiled{"past-table", kRefused, "(spoiled-past-table)",
+                "lacks the mandatory callback `set_pod_cidr` of berth.network/1"},
+        Spoiled{"no-start", kRefused, "(spoiled-no-start)",
+                "lacks the mandatory callback `start` of berth_plugin"},
+        Spoiled{"no-functions", kRefused, "(spoiled-no-functions)", "its function table is null"},
+        Spoiled{"no-name", kRefused, "", "no name or version"},
+        Spoiled{"no-version", kRefused, "(spoiled-no-version)", "no name or version"},
+        Spoiled{"odd-threading", kRefused, "(spoiled-odd-threading)", "unknown threading 9"},
+        Spoiled{"odd-interface", kRefused, "(spoiled-odd-interface)",
+                "implements berth.network/2, but is configured as a network (berth.network/1)"},
+        Spoiled{"runtime", kRefused, "(test-runtime)",
+                "implements berth.runtime/1, but is configured as a network"},
+        Spoiled{"null-entry", kRefused, "", "refuses a host of ABI 1.0"},
+        Spoiled{"throwing-entry", kRefused, "", "its entry threw an exception"},
+        Spoiled{"no-entry", kRefused, "", "does not export berth_plugin_entry"},
+        Spoiled{"unresolved", kRefused, "", "berth_test_symbol_that_nobody_has"},
+        Spoiled{"throwing-create", absl::StatusCode::kInternal, "(spoiled-throwing-create)",
+                "create: plugin net (spoiled-throwing-create) let an exception out of a call"},
+        Spoiled{"failing-create", absl::StatusCode::kResourceExhausted, "(spoiled-failing-create)",
+                "create: no room"}));
+
+TEST(Load, OptionsThatAreDeclaredWronglyAreThePluginsFault) {
+  const absl::Status status = loadNetwork("bad-options");
+  EXPECT_FALSE(status.ok());
+  EXPECT_THAT(message(status), AllOf(HasSubstr(pluginPath("bad-options")),
+                                     HasSubstr("(spoiled-bad-options)"), HasSubstr("options")));
+}
+
+TEST(Load, AFileThatIsNoSharedObjectIsRefusedWithTheLinkersWords) {
+  ::berth::testing::TemporaryDirectory directory;
+  const std::string path = directory / "text.so";
+  std::ofstream(path) << "this is a text, and one that is long enough to have held an ELF header\n";
+  const absl::Status status = loadNetwork(path);
+  EXPECT_EQ(status.code(), kRefused);
+  EXPECT_THAT(message(status), AllOf(HasSubstr("plugin file " + path), HasSubstr("ELF")));
+}
+
+TEST(Load, AMissingFileIsNamed) {
+  const absl::Status status = loadNetwork("/nonexistent/berth-none.so");
+  EXPECT_EQ(status.code(), kRefused);
+  EXPECT_THAT(message(status), AllOf(HasSubstr("plugin file /nonexistent/berth-none.so"),
+                                     HasSubstr("No such file or directory")));
+}
+
+TEST(Load, AMissingNameListsWhereItWasLookedFor) {
+  const absl::Status status = loadNetwork("none");
+  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(message(status), AllOf(HasSubstr("network \"net\""), HasSubstr("berth-none.so"),
+                                     HasSubstr(TEST_PLUGIN_DIR)));
+}
+
+TEST(Load, TwoFilesWithOnePluginNameAreRefused) {
+  const absl::Status status =
+      load({{Kind::kNetwork, "a", "parallel", {}}, {Kind::kNetwork, "b", "impostor", {}}});
+  EXPECT_EQ(status.code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_THAT(message(status),
+              AllOf(HasSubstr(pluginPath("impostor")), HasSubstr("the plugin name parallel"),
+                    HasSubstr("taken by " + pluginPath("parallel"))));
+}
+
+TEST(Load, TwoInstancesOfOneNameAreRefused) {
+  const absl::Status status =
+      load({{Kind::kNetwork, "net", "parallel", {}}, {Kind::kNetwork, "net", "serialized", {}}});
+  EXPECT_EQ(status.code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_THAT(message(status), HasSubstr("two networks are called \"net\""));
+}
+
+TEST(Load, OneNameForInstancesOfDifferentKindsIsAllowed) {
+  const absl::Status status =
+      load({{Kind::kNetwork, "same", "parallel", {}}, {Kind::kRuntime, "same", "runtime", {}}});
+  EXPECT_TRUE(status.ok()) << status;
+}
+
+TEST(Load, TheSameFileAsAnotherKindIsRefusedAlsoTheSecondTime) {
+  const absl::Status status =
+      load({{Kind::kNetwork, "net", "parallel", {}}, {Kind::kRuntime, "run", "parallel", {}}});
+  EXPECT_EQ(status.code(), kRefused);
+  EXPECT_THAT(message(status), AllOf(HasSubstr(pluginPath("parallel")), HasSubstr("(parallel)"),
+                                     HasSubstr("configured as a runtime")));
+}
+
+TEST(Load, AllProblemsAreReportedAtOnce) {
+  const absl::Status status = load({{Kind::kNetwork, "a", "wrong-major", {}},
+                                    {Kind::kNetwork, "b", "no-entry", {}},
+                                    {Kind::kNetwork, "c", "parallel", {}},
+                                    {Kind::kNetwork, "d", "none", {}}});
+  EXPECT_THAT(message(status), AllOf(HasSubstr("built for ABI 2.0"), HasSubstr("does not export"),
+                                     HasSubstr("berth-none.so"), Not(HasSubstr("parallel"))));
+}
+
+TEST(Load, OptionsAreCheckedAgainstTheDeclaration) {
+  const absl::Status status = loadNetwork("parallel", {{"limit", "many"}, {"lmit", 3}});
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(message(status),
+              AllOf(HasSubstr(pluginPath("parallel")), HasSubstr("network \"net\""),
+                    HasSubstr("option \"limit\" must be of type integer"),
+                    HasSubstr("unknown option \"lmit\" (known: fail, limit)")));
+}
+
+TEST(Load, MissingRequiredOptionsAreNamed) {
+  const absl::Status status = load({{Kind::kImageSource, "files", "source", {}}});
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(message(status), AllOf(HasSubstr("image source \"files\""),
+                                     HasSubstr("option \"directory\" is required")));
+}
+
+TEST(Load, AFailingConfigureIsReportedAndTheInstanceDestroyed) {
+  TestHost host;
+  Registry registry({TEST_PLUGIN_DIR}, host.services());
+  const absl::Status status =
+      registry.load({{Kind::kNetwork, "net", "parallel", {{"fail", "configure"}}}});
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(message(status), AllOf(HasSubstr(pluginPath("parallel")), HasSubstr("configure: "),
+                                     HasSubstr("does not please")));
+  EXPECT_EQ(host.logged({"create", "destroy"}),
+            (std::vector<std::string>{"net: create", "net: destroy"}));
+  EXPECT_TRUE(registry.instances().empty());
+}
+
+// Built against headers whose structs have grown, or were smaller: both load and work.
+class OtherAge : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(OtherAge, LoadsAndIsCalled) {
+  TestHost host;
+  Registry registry({TEST_PLUGIN_DIR}, host.services());
+  ASSERT_TRUE(registry.load({{Kind::kNetwork, "net", GetParam(), {}}}).ok());
+  ASSERT_TRUE(registry.start().ok());
+  Operation op("status");
+  EXPECT_TRUE((*registry.network("net"))->status(op).ok());
+  unsigned char table[16];
+  EXPECT_FALSE(registry.instances()[0]->extension("x", 1, table, sizeof table));
+}
+
+INSTANTIATE_TEST_SUITE_P(All, OtherAge, ::testing::Values("future", "past"));
+
+}  // namespace
+}  // namespace berth::plugins

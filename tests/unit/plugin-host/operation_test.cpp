@@ -1,0 +1,84 @@
+// Operation, also through its berth_op.
+#include "plugins/operation.hpp"
+
+#include <chrono>
+#include <poll.h>
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "berth/plugin.hpp"
+#include "berth/support/status.hpp"
+
+namespace berth::plugins {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using Clock = Operation::Clock;
+
+bool readable(int fd) {
+  pollfd entry{fd, POLLIN, 0};
+  return ::poll(&entry, 1, 0) == 1;
+}
+
+TEST(OperationTest, WithoutDeadlineNothingEndsIt) {
+  Operation op("work");
+  EXPECT_TRUE(op.check().ok());
+  EXPECT_FALSE(op.cancelled());
+  EXPECT_EQ(op.op()->deadline, INT64_MAX);
+  EXPECT_EQ(op.op()->size, sizeof(berth_op));
+  EXPECT_FALSE(readable(op.op()->cancel_fd));
+}
+
+TEST(OperationTest, CancellationNamesTheStageAndWakesPollers) {
+  Operation op("RunPodSandbox default/web");
+  Op(op.op()).stage("attach the network");
+  op.cancel();
+  EXPECT_TRUE(op.cancelled());
+  EXPECT_NE(op.op()->cancelled(op.op()), 0);
+  EXPECT_TRUE(readable(op.op()->cancel_fd));
+  EXPECT_EQ(op.check().code(), absl::StatusCode::kCancelled);
+  EXPECT_THAT(std::string(support::fromAbsl(op.check().message())),
+              AllOf(HasSubstr("RunPodSandbox default/web"), HasSubstr("attach the network")));
+  op.cancel();
+  EXPECT_TRUE(readable(op.op()->cancel_fd));
+}
+
+TEST(OperationTest, APassedDeadlineNamesTheStage) {
+  Operation op("work", Clock::now() - std::chrono::seconds(1));
+  op.setStage("wait for the disk");
+  EXPECT_TRUE(op.cancelled());
+  EXPECT_NE(op.op()->cancelled(op.op()), 0);
+  EXPECT_EQ(op.check().code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_THAT(std::string(support::fromAbsl(op.check().message())), HasSubstr("wait for the disk"));
+}
+
+TEST(OperationTest, TheDeadlineIsMonotonicNanoseconds) {
+  const Clock::time_point deadline{std::chrono::nanoseconds(123456789012)};
+  Operation op("work", deadline);
+  EXPECT_EQ(op.op()->deadline, 123456789012);
+}
+
+TEST(OperationTest, ProgressAndStageComeOutOfThePluginsSide) {
+  Operation op("pull");
+  const Op plugin(op.op());
+  plugin.progress(5, 10);
+  plugin.stage("fetch sha256:abc");
+  EXPECT_EQ(op.progress().done, 5u);
+  EXPECT_EQ(op.progress().total, 10u);
+  EXPECT_EQ(op.stage(), "fetch sha256:abc");
+}
+
+TEST(OperationTest, ThePluginsSideCopesWithoutAnOperation) {
+  const Op none(nullptr);
+  none.stage("x");
+  none.progress(1, 2);
+  EXPECT_FALSE(none.cancelled());
+  EXPECT_EQ(none.cancelFd(), -1);
+  EXPECT_EQ(none.deadline(), INT64_MAX);
+}
+
+}  // namespace
+}  // namespace berth::plugins

@@ -1,0 +1,114 @@
+// A network that tells its host everything it is asked, and misbehaves on request: what a call does
+// is said by the pod's name.
+#include "berth/network.hpp"
+
+#include <poll.h>
+#include <stdexcept>
+#include <string>
+
+#include "berth/extensions.h"
+
+namespace {
+
+using berth::Op;
+using berth::Status;
+
+class TestNetwork : public berth::Network {
+ public:
+  explicit TestNetwork(berth::Host given) : Network(given) { host().info("create"); }
+  ~TestNetwork() override { host().info("destroy"); }
+
+  Status configure(std::string_view options) override {
+    host().info("configure", {{"options", options}});
+    failStart_ = options.find("\"fail\":\"start\"") != std::string_view::npos;
+    if (options.find("\"fail\":\"configure\"") != std::string_view::npos) {
+      return Status(BERTH_INVALID_ARGUMENT, "the value of fail does not please");
+    }
+    return {};
+  }
+  Status start() override {
+    host().info("start");
+    return failStart_ ? Status(BERTH_UNAVAILABLE, "the cable is unplugged") : Status();
+  }
+  void stop() override { host().info("stop"); }
+
+  Status attach(const Op& op, const berth::NetworkRequest& request,
+                berth::NetworkResult& out) override {
+    host().info("enter", {{"pod", request.pod}});
+    Status status = behave(op, request, out);
+    host().info("leave", {{"pod", request.pod}});
+    return status;
+  }
+  Status detach(const Op&, const berth::NetworkRequest&, std::string_view) override { return {}; }
+  Status check(const Op&, const berth::NetworkRequest&, std::string_view) override { return {}; }
+  Status status(const Op&) override { return {}; }
+  Status gc(const Op&, const std::vector<berth::Attachment>&) override { return {}; }
+  Status setPodCidr(const Op&, std::string_view) override { return {}; }
+
+  const void* extension(std::string_view id, uint32_t revision) override {
+    static const berth_runtime_port_forward table = {
+        sizeof table,
+        [](void*, const berth_op*, berth_str, uint16_t port, int32_t* socket,
+           berth_error*) -> berth_code {
+          *socket = port + 1;
+          return BERTH_OK;
+        }};
+    return id == BERTH_EXTENSION_PORT_FORWARD && revision == 1 ? &table : nullptr;
+  }
+
+ private:
+  Status behave(const Op& op, const berth::NetworkRequest& request, berth::NetworkResult& out) {
+    const std::string_view what = request.name;
+    if (what == "throw") throw std::runtime_error("thrown by the plugin");
+    if (what == "code 99") return Status(99, "a code of its own");
+    if (what == "code -1") return Status(-1, "a negative code");
+    if (what == "silent") return Status(BERTH_UNAVAILABLE, "");
+    if (what == "wait") return waitForCancellation(op);
+    if (what == "event") return emit(request);
+    if (what == "save") return host().saveState(request.pod, "state of the pod");
+    if (what == "save too much") return host().saveState(request.pod, std::string(1048577, 'x'));
+    if (what == "directories") {
+      out.addresses = {std::string(host().rootDirectory()), std::string(host().stateDirectory())};
+      return {};
+    }
+    if (what == "credentials") {
+      return host().getCredentials(op, "registry.example:5000", [&](const berth_credentials& c) {
+        out.addresses = {berth::copy(c.username), berth::copy(c.password)};
+      });
+    }
+    out.addresses.emplace_back("192.0.2.1");
+    out.result = "{}";
+    out.state = request.namespacePath;
+    return {};
+  }
+  static Status waitForCancellation(const Op& op) {
+    op.stage("wait to be cancelled");
+    op.progress(3, 10);
+    pollfd cancelled{op.cancelFd(), POLLIN, 0};
+    ::poll(&cancelled, 1, -1);
+    return Status(BERTH_CANCELLED, op.cancelled() ? "cancelled" : "not cancelled after all");
+  }
+  Status emit(const berth::NetworkRequest& request) {
+    berth_event event{};
+    event.kind = BERTH_EVENT_CONTAINER_EXITED;
+    event.flags = BERTH_EVENT_OOM_KILLED;
+    event.pod = berth::str(request.pod);
+    event.container = berth::str("container-1");
+    event.timestamp = 1234;
+    event.exit_code = 137;
+    event.message = berth::str("out of memory");
+    host().emit(event);
+    return {};
+  }
+
+  bool failStart_ = false;
+};
+
+}  // namespace
+
+BERTH_PLUGIN(TestNetwork, {.name = TEST_NAME,
+                           .version = "1.0.0",
+                           .summary = "for tests",
+                           .threading = TEST_THREADING,
+                           .options = R"([{"key": "fail", "type": "string", "default": "nothing"},
+                                       {"key": "limit", "type": "integer", "default": 5}])"})

@@ -1,0 +1,119 @@
+// A runtime that runs nothing and answers with what it was given.
+#include "berth/runtime.hpp"
+
+#include <string>
+
+namespace {
+
+using berth::Op;
+using berth::Status;
+
+class TestRuntime : public berth::Runtime {
+ public:
+  using Runtime::Runtime;
+
+  Status configure(std::string_view) override { return {}; }
+  Status start() override {
+    host().info("start");
+    return {};
+  }
+  void stop() override { host().info("stop"); }
+
+  Status features(std::string& json) override {
+    json = R"({"ociVersion": "1.0.2", "userNamespaces": true})";
+    return {};
+  }
+  Status podCreate(const Op&, const berth::PodSpec& spec, berth::PodBuilder& out) override {
+    for (const auto& [key, value] : spec.sysctls) {
+      host().info("sysctl", {{"key", key}, {"value", value}});
+    }
+    out.setNamespace(BERTH_NAMESPACE_NETWORK, "/run/ns/" + std::string(spec.id));
+    out.setState(spec.hostname);
+    return {};
+  }
+  Status podStart(const Op&, std::string_view) override { return {}; }
+  Status podStop(const Op&, std::string_view) override { return {}; }
+  Status podRemove(const Op&, std::string_view pod) override {
+    return Status(BERTH_FAILED_PRECONDITION, "remove pod " + std::string(pod) + ": it is busy");
+  }
+  Status podRecover(const Op&, std::string_view, std::string_view, std::string_view state,
+                    StatusSink& out) override {
+    berth_container_status status{};
+    status.id = berth::str(state);
+    status.state = BERTH_CONTAINER_EXITED;
+    status.flags = BERTH_EVENT_OOM_KILLED;
+    status.exit_code = 137;
+    out.add(status);
+    return {};
+  }
+  Status containerCreate(const Op&, const berth_container_spec&) override { return {}; }
+  Status containerStart(const Op&, std::string_view, std::string_view,
+                        berth_container_status& status) override {
+    status.state = BERTH_CONTAINER_RUNNING;
+    status.pid = 4711;
+    return {};
+  }
+  Status containerKill(const Op&, std::string_view, std::string_view, int, KillScope) override {
+    return {};
+  }
+  Status containerWait(const Op&, std::string_view, std::string_view,
+                       berth_container_status&) override {
+    return {};
+  }
+  Status containerRemove(const Op&, std::string_view, std::string_view) override { return {}; }
+  Status containerUpdate(const Op&, std::string_view, std::string_view, std::string_view) override {
+    return {};
+  }
+  Status containerReopenLog(const Op&, std::string_view, std::string_view) override { return {}; }
+  Status containerStats(const Op&, std::string_view, const std::vector<std::string_view>& ids,
+                        StatsSink& out) override {
+    for (std::string_view id : ids) {
+      berth_stats stats{};
+      stats.id = berth::str(id);
+      stats.present = BERTH_STATS_CPU;
+      stats.cpu_usage = 17;
+      out.add(stats);
+    }
+    return {};
+  }
+  // The interfaces are laid out as a later minor version might have them.
+  Status podStats(const Op&, std::string_view pod, StatsSink& out) override {
+    struct Future {
+      berth_interface_stats now;
+      uint64_t added;
+    };
+    Future interfaces[2] = {};
+    for (Future& one : interfaces) one.now.size = sizeof one;
+    interfaces[0].now.name = berth::str("eth0");
+    interfaces[0].now.rx_bytes = 1;
+    interfaces[1].now.name = berth::str("eth1");
+    interfaces[1].now.rx_bytes = 2;
+    berth_stats stats{};
+    stats.id = berth::str(pod);
+    stats.interfaces = &interfaces[0].now;
+    stats.interface_count = 2;
+    out.add(stats);
+    return {};
+  }
+  Status execStart(const Op&, const berth_exec_spec&) override { return {}; }
+  Status execWait(const Op&, std::string_view, std::string_view, std::string_view,
+                  int32_t& exitCode) override {
+    exitCode = 3;
+    return {};
+  }
+  Status resize(const Op&, std::string_view, std::string_view, std::string_view, uint32_t,
+                uint32_t) override {
+    return {};
+  }
+  Status attach(const Op&, std::string_view, std::string_view, int, int, int) override {
+    return {};
+  }
+};
+
+}  // namespace
+
+BERTH_PLUGIN(TestRuntime, {.name = "test-runtime",
+                           .version = "1.0.0",
+                           .summary = "for tests",
+                           .threading = BERTH_THREADING_PARALLEL,
+                           .options = ""})

@@ -1,0 +1,90 @@
+// A snapshotter that keeps each layer's tar as a file, named by its diff ID, in its root directory.
+#include "berth/snapshotter.hpp"
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+namespace {
+
+namespace fs = std::filesystem;
+using berth::Op;
+using berth::Status;
+
+class TestSnapshotter : public berth::Snapshotter {
+ public:
+  using Snapshotter::Snapshotter;
+
+  Status configure(std::string_view) override { return {}; }
+  Status start() override {
+    host().info("start");
+    return {};
+  }
+  void stop() override { host().info("stop"); }
+
+  uint32_t flags() override { return BERTH_SNAPSHOTTER_INDEPENDENT_LAYERS; }
+  Status layerApply(const Op&, const berth_layer& layer, berth::Stream& tar,
+                    berth_usage& usage) override {
+    const fs::path path = file(layer);
+    if (fs::exists(path)) return layerUsage(Op(nullptr), layer, usage);
+    host().info("apply", {{"layer", berth::view(layer.diff_id)}});
+    std::string bytes;
+    for (;;) {
+      std::string_view piece;
+      Status status = tar.next(piece);
+      if (!status.ok()) return status;
+      if (piece.empty()) break;
+      bytes.append(piece);
+    }
+    std::ofstream(path, std::ios::binary) << bytes;
+    usage.bytes = bytes.size();
+    usage.inodes = 1;
+    return {};
+  }
+  Status layerUsage(const Op&, const berth_layer& layer, berth_usage& usage) override {
+    if (!fs::exists(file(layer))) return Status(BERTH_NOT_FOUND, "no such layer");
+    usage.bytes = fs::file_size(file(layer));
+    usage.inodes = 1;
+    return {};
+  }
+  Status layerRemove(const Op&, const berth_layer& layer) override {
+    fs::remove(file(layer));
+    host().info("remove", {{"layer", berth::view(layer.diff_id)}});
+    return {};
+  }
+  Status layerList(const Op&, berth::NameSink& out) override {
+    for (const auto& entry : fs::directory_iterator(host().rootDirectory())) {
+      out.add(entry.path().filename().string());
+    }
+    return {};
+  }
+  Status snapshotPrepare(const Op&, const berth::SnapshotSpec& spec) override {
+    return Status(BERTH_NOT_FOUND, "snapshot " + std::string(spec.key) + " above " +
+                                       std::to_string(spec.layers.size()) + " layers, top " +
+                                       berth::copy(spec.layers.back().diff_id));
+  }
+  Status snapshotMount(const Op&, std::string_view, std::string_view) override { return {}; }
+  Status snapshotUnmount(const Op&, std::string_view, std::string_view) override { return {}; }
+  Status snapshotUsage(const Op&, std::string_view, berth_usage&) override { return {}; }
+  Status snapshotRemove(const Op&, std::string_view) override { return {}; }
+  Status snapshotList(const Op&, berth::NameSink&) override { return {}; }
+  Status filesystem(const Op&, std::string& path, berth_usage& usage) override {
+    path = host().rootDirectory();
+    usage.bytes = 42;
+    usage.inodes = 2;
+    return {};
+  }
+
+ private:
+  fs::path file(const berth_layer& layer) const {
+    return fs::path(host().rootDirectory()) / berth::view(layer.diff_id);
+  }
+};
+
+}  // namespace
+
+BERTH_PLUGIN(TestSnapshotter, {.name = "test-snapshotter",
+                               .version = "1.0.0",
+                               .summary = "for tests",
+                               .threading = BERTH_THREADING_PARALLEL,
+                               .options = ""})
