@@ -15,6 +15,7 @@ using support::strCat;
 namespace {
 
 constexpr size_t kChangesPerCheckpoint = 2000;
+constexpr std::chrono::milliseconds kBusyLimit{5000};
 
 constexpr const char* kSchema =
     "CREATE TABLE IF NOT EXISTS records("
@@ -84,13 +85,14 @@ absl::Status Store::initialise(const std::string& path) {
       sqlite3_open_v2(path.c_str(), &database_,
                       SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
   if (result != SQLITE_OK) return failure(strCat("open the database ", path));
-  sqlite3_busy_timeout(database_, 5000);
+  sqlite3_busy_timeout(database_, static_cast<int>(kBusyLimit.count()));
   BERTH_RETURN_IF_ERROR(execute("PRAGMA journal_mode=WAL"));
   BERTH_RETURN_IF_ERROR(execute("PRAGMA synchronous=NORMAL"));
   // The checkpoint is what syncs: the thread does it, never a writer.
   BERTH_RETURN_IF_ERROR(execute("PRAGMA wal_autocheckpoint=0"));
   BERTH_RETURN_IF_ERROR(execute("PRAGMA cache_size=-512"));
   BERTH_RETURN_IF_ERROR(execute(kSchema));
+  BERTH_RETURN_IF_ERROR(checkPages());
   BERTH_RETURN_IF_ERROR(prepare("REPLACE INTO records VALUES(?1, ?2, ?3)", &put_));
   BERTH_RETURN_IF_ERROR(prepare("DELETE FROM records WHERE kind = ?1 AND id = ?2", &erase_));
   BERTH_RETURN_IF_ERROR(prepare("SELECT value FROM records WHERE kind = ?1 AND id = ?2", &get_));
@@ -105,6 +107,21 @@ absl::Status Store::initialise(const std::string& path) {
   BERTH_RETURN_IF_ERROR(openCheckpointer());
   thread_ = std::thread([this] { checkpointLoop(); });
   return absl::OkStatus();
+}
+
+absl::Status Store::checkPages() {
+  sqlite3_stmt* statement = nullptr;
+  BERTH_RETURN_IF_ERROR(prepare("PRAGMA quick_check(1)", &statement));
+  const int result = sqlite3_step(statement);
+  const std::string found = result == SQLITE_ROW ? column(statement, 0) : std::string();
+  absl::Status status;
+  if (result != SQLITE_ROW) {
+    status = failure(strCat("check the database ", path_));
+  } else if (found != "ok") {
+    status = absl::DataLossError(strCat("check the database ", path_, ": ", found));
+  }
+  sqlite3_finalize(statement);
+  return status;
 }
 
 absl::Status Store::openCheckpointer() {
@@ -266,12 +283,18 @@ absl::Status Store::checkpoint() {
   // A passive checkpoint syncs the log before it copies pages (SQLite documentation, "PRAGMA
   // synchronous", NORMAL), so everything committed before it is durable after it.
   std::lock_guard lock(checkpointMutex_);
-  if (sqlite3_wal_checkpoint_v2(checkpointer_, nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr,
-                                nullptr) != SQLITE_OK) {
-    return absl::InternalError(
-        strCat("sync the database ", path_, ": ", sqlite3_errmsg(checkpointer_)));
+  const auto limit = std::chrono::steady_clock::now() + kBusyLimit;
+  for (;;) {
+    const int result = sqlite3_wal_checkpoint_v2(checkpointer_, nullptr, SQLITE_CHECKPOINT_PASSIVE,
+                                                 nullptr, nullptr);
+    if (result == SQLITE_OK) return absl::OkStatus();
+    const std::string message =
+        strCat("sync the database ", path_, ": ", sqlite3_errmsg(checkpointer_));
+    if (result != SQLITE_BUSY) return absl::InternalError(message);
+    // It met a writer in the middle of its commit; a passive checkpoint has no busy handler.
+    if (std::chrono::steady_clock::now() > limit) return absl::UnavailableError(message);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
-  return absl::OkStatus();
 }
 
 void Store::checkpointLoop() {

@@ -62,6 +62,9 @@ class Store {
   absl::Status execute(const char* sql);
   absl::Status prepare(const char* sql, sqlite3_stmt** statement);
   absl::Status failure(std::string_view doing) const;
+  // DATA_LOSS when the database opens but cannot be read throughout: better seen before records
+  // are relied on than in the middle of a recovery. A few milliseconds for a node's records.
+  absl::Status checkPages();
   absl::Status openCheckpointer();
   // Syncs the log and moves it into the database.
   absl::Status checkpoint();
