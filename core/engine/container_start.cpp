@@ -22,8 +22,7 @@ absl::Status Engine::startContainer(const std::string& id, Deadline deadline) {
       .run(strCat("start ", container->id()), strCat("StartContainer ", container->id()), deadline,
            [this, container](plugins::Operation& op) -> absl::StatusOr<std::string> {
              BERTH_ASSIGN_OR_RETURN(Turn turn, Turn::take(op, *container));
-             BERTH_RETURN_IF_ERROR(support::annotate(start(op, *container),
-                                                     strCat("start container ", container->id())));
+             BERTH_RETURN_IF_ERROR(start(op, *container));
              return container->id();
            })
       .status();
@@ -33,11 +32,13 @@ absl::Status Engine::start(plugins::Operation& op, Container& container) {
   const v1::ContainerState state = container.state();
   if (state == v1::CONTAINER_RUNNING) return absl::OkStatus();  // a repeated request
   if (state != v1::CONTAINER_CREATED) {
-    return absl::FailedPreconditionError("it has exited already; create another one");
+    return absl::FailedPreconditionError(
+        strCat("start container ", container.id(), ": it has exited already; create another one"));
   }
   if (container.pod().state() != records::POD_READY) {
-    return absl::FailedPreconditionError(
-        strCat("its pod sandbox ", container.pod().id(), " is not ready"));
+    return absl::FailedPreconditionError(strCat("start container ", container.id(),
+                                                ": its pod sandbox ", container.pod().id(),
+                                                " is not ready"));
   }
   op.setStage("start the container");
   BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(container.pod()));
@@ -59,8 +60,9 @@ absl::Status Engine::start(plugins::Operation& op, Container& container) {
   }
   return container.change([&](records::ContainerRecord& r) {
     // A short container's exit may have been told already.
-    if (r.state() == v1::CONTAINER_CREATED) r.set_state(v1::CONTAINER_RUNNING);
     r.set_started_at(started->startedAt != 0 ? started->startedAt : support::nowNanoseconds());
+    if (r.state() != v1::CONTAINER_CREATED) return;
+    r.set_state(v1::CONTAINER_RUNNING);
     r.set_pid(started->pid);
   });
 }

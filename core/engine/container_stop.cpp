@@ -23,10 +23,14 @@ bool hasEnded(const records::ContainerRecord& record) {
 
 absl::Status Engine::stopContainer(const std::string& id, std::chrono::seconds grace,
                                    Deadline deadline) {
+  if (grace.count() < 0) {
+    return absl::InvalidArgumentError(
+        strCat("StopContainer: timeout ", grace.count(), " must not be negative"));
+  }
   auto container = findContainer(id);
   if (absl::IsNotFound(container.status())) return absl::OkStatus();
   if (!container.ok()) return container.status();
-  grace = std::clamp(grace, std::chrono::seconds(0), std::chrono::seconds(365 * 24 * 3600));
+  grace = std::min(grace, std::chrono::seconds(365 * 24 * 3600));
   // A repeated call with less patience shortens the stop that is under way.
   (*container)->bringStopForward(Deadline::clock::now() + grace);
   return operations_

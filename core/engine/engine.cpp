@@ -101,7 +101,10 @@ std::vector<std::shared_ptr<Container>> Engine::containersOf(const std::string& 
 }
 
 absl::StatusOr<plugins::Runtime*> Engine::runtimeFor(const std::string& handler) const {
-  return registry_.runtime(handler.empty() ? settings_.defaultRuntime : handler);
+  auto runtime = registry_.runtime(handler.empty() ? settings_.defaultRuntime : handler);
+  if (runtime.ok()) return runtime;
+  return absl::InvalidArgumentError(
+      strCat("runtime_handler: ", support::fromAbsl(runtime.status().message())));
 }
 
 absl::StatusOr<plugins::Runtime*> Engine::runtimeOf(const Pod& pod) const {

@@ -1,5 +1,6 @@
 #include "engine/network_request.hpp"
 
+#include <arpa/inet.h>
 #include <charconv>
 #include <cmath>
 #include <map>
@@ -31,6 +32,12 @@ absl::StatusOr<berth_protocol> protocol(runtime::v1::Protocol given) {
   }
 }
 
+bool isAddress(const std::string& text) {
+  unsigned char address[sizeof(in6_addr)];
+  return ::inet_pton(AF_INET, text.c_str(), address) == 1 ||
+         ::inet_pton(AF_INET6, text.c_str(), address) == 1;
+}
+
 absl::Status addPorts(const runtime::v1::PodSandboxConfig& config,
                       plugins::NetworkRequest& request) {
   for (const runtime::v1::PortMapping& port : config.port_mappings()) {
@@ -39,6 +46,10 @@ absl::Status addPorts(const runtime::v1::PodSandboxConfig& config,
     if (port.host_port() > 65535 || port.container_port() <= 0 || port.container_port() > 65535) {
       return absl::InvalidArgumentError(strCat("port_mappings: ", port.host_port(), " to ",
                                                port.container_port(), " is out of range"));
+    }
+    if (!port.host_ip().empty() && !isAddress(port.host_ip())) {
+      return absl::InvalidArgumentError(
+          strCat("port_mappings: host_ip \"", port.host_ip(), "\" is no IP address"));
     }
     BERTH_ASSIGN_OR_RETURN(const berth_protocol known, protocol(port.protocol()));
     request.portMappings.push_back(

@@ -39,6 +39,17 @@ absl::Status checkRequest(const v1::PodSandboxConfig& config) {
     return absl::InvalidArgumentError(
         "RunPodSandbox: config.metadata needs a name and a namespace");
   }
+  if (!config.log_directory().empty() && config.log_directory().front() != '/') {
+    return absl::InvalidArgumentError(strCat("RunPodSandbox: config.log_directory ",
+                                             config.log_directory(), " must be absolute"));
+  }
+  const v1::NamespaceOption& options = config.linux().security_context().namespace_options();
+  for (const v1::NamespaceMode mode : {options.network(), options.pid(), options.ipc()}) {
+    if (mode == v1::TARGET) {
+      return absl::InvalidArgumentError(
+          "RunPodSandbox: the namespace mode TARGET is for containers, not for pods");
+    }
+  }
   return absl::OkStatus();
 }
 
@@ -130,6 +141,7 @@ absl::StatusOr<std::shared_ptr<Pod>> Engine::recordPod(const v1::RunPodSandboxRe
   record.set_boot_id(bootId_);
   *record.mutable_overhead() = config.linux().overhead();
   *record.mutable_resources() = config.linux().resources();
+  BERTH_RETURN_IF_ERROR(networkRequest(record).status());
   auto pod = std::make_shared<Pod>(std::move(record), runtime, store_);
   BERTH_RETURN_IF_ERROR(pod->change([](records::PodRecord&) {}));
   std::unique_lock lock(mapsMutex_);

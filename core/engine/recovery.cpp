@@ -35,6 +35,7 @@ absl::Status Engine::recover() {
   for (const auto& container : containers()) {
     // Creation was cut off: the client never got the id.
     if (!container->peek([](const records::ContainerRecord& r) { return r.creating(); })) continue;
+    containerNames_.erase(nameOf(container->record()));
     workers_.post([this, container] {
       plugins::Operation op(strCat("undo CreateContainer ", container->id()),
                             Deadline::clock::now() + kAskTime);
@@ -106,7 +107,8 @@ void Engine::recoverPod(const std::shared_ptr<Pod>& pod) {
                      {{"pod", pod->id()}, {"error", kept.ToString()}});
   }
   if (record.state() == records::POD_CREATING) {
-    // The client never got the id: nothing of it is to stay.
+    // The client never got the id: nothing of it is to stay, and its name is free at once.
+    podNames_.erase(nameOf(record));
     workers_.post([this, pod] { discardPod(pod); });
     return;
   }

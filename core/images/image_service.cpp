@@ -45,6 +45,8 @@ class Service : public ImageService {
     return layers_.load();
   }
 
+  // Pulls of the same reference with the same rights share one; whoever began it may give up, and
+  // then it is the turn of the next.
   absl::StatusOr<std::shared_ptr<const Image>> pull(const plugins::Operation& op,
                                                     std::string_view text,
                                                     const plugins::Credentials* credentials,
@@ -52,28 +54,34 @@ class Service : public ImageService {
     BERTH_ASSIGN_OR_RETURN(const Reference reference, parseReference(text));
     const std::string& snapshotter =
         snapshotterGiven.empty() ? options_.snapshotter : snapshotterGiven;
-    plugins::ImageRequest request{reference.full(), credentials};
-    BERTH_ASSIGN_OR_RETURN(Found found, resolve(op, request));
-    Origin origin{found.source, request};
-    BERTH_ASSIGN_OR_RETURN(records::ImageRecord record, describe(op, origin, found.resolved));
-    if (!reference.digest.empty() && reference.digest != found.resolved.descriptor.digest) {
-      return absl::DataLossError(strCat("pull ", reference.full(), ": the source gave ",
-                                        found.resolved.descriptor.digest));
+    const std::string key = pullKey(reference, snapshotter, credentials);
+    for (;;) {
+      std::promise<Pulled> promise;
+      std::shared_future<Pulled> joined;
+      {
+        std::lock_guard lock(pullsMutex_);
+        auto [slot, begun] = pulls_.try_emplace(key);
+        if (begun) {
+          slot->second = promise.get_future().share();
+        } else {
+          joined = slot->second;
+        }
+      }
+      if (!joined.valid()) {
+        Pulled result = pullAlone(op, reference, credentials, snapshotter);
+        {
+          std::lock_guard lock(pullsMutex_);
+          pulls_.erase(key);
+        }
+        promise.set_value(result);
+        return result;
+      }
+      if (!awaitPull(joined, op)) return op.check();
+      const Pulled& result = joined.get();
+      const bool givenUp =
+          absl::IsCancelled(result.status()) || absl::IsDeadlineExceeded(result.status());
+      if (!givenUp) return result;
     }
-    if (!reference.tag.empty() && reference.digest.empty()) record.add_tags(reference.tagged());
-    record.add_digests(strCat(reference.name(), "@", found.resolved.descriptor.digest));
-    record.set_source(found.source->name());
-
-    BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<const Image> image, imageOf(record));
-    BERTH_RETURN_IF_ERROR(
-        support::annotate(layers_.obtain(op, snapshotter, wantedLayers(*image, record), origin),
-                          strCat("pull ", reference.full())));
-    // obtain has claimed the layers for this image; an image that was there already has its own.
-    std::lock_guard lock(changing_);
-    const bool known = catalog_.record(image->id).ok();
-    auto added = catalog_.add(std::move(record));
-    if (!added.ok() || known) layers_.release(image->layers);
-    return added;
   }
 
   absl::Status ensureUnpacked(const plugins::Operation& op, const Image& image,
@@ -123,6 +131,62 @@ class Service : public ImageService {
   }
 
  private:
+  using Pulled = absl::StatusOr<std::shared_ptr<const Image>>;
+
+  // Credentials are part of the key: who lacks the right to an image must not get it from another.
+  static std::string pullKey(const Reference& reference, const std::string& snapshotter,
+                             const plugins::Credentials* credentials) {
+    std::string key = strCat(reference.full(), "\n", snapshotter);
+    if (credentials == nullptr) return key;
+    for (const std::string* part :
+         {&credentials->username, &credentials->password, &credentials->auth,
+          &credentials->serverAddress, &credentials->identityToken, &credentials->registryToken}) {
+      key += strCat("\n", sha256(*part));
+    }
+    return key;
+  }
+
+  // False when the operation's time or patience ended first.
+  static bool awaitPull(const std::shared_future<Pulled>& pull, const plugins::Operation& op) {
+    constexpr std::chrono::milliseconds kLook{100};
+    while (pull.wait_for(kLook) != std::future_status::ready) {
+      if (op.cancelled()) return false;
+    }
+    return true;
+  }
+
+  absl::StatusOr<std::shared_ptr<const Image>> pullAlone(const plugins::Operation& op,
+                                                         const Reference& reference,
+                                                         const plugins::Credentials* credentials,
+                                                         const std::string& snapshotter) {
+    const plugins::ImageRequest request{reference.full(), credentials};
+    BERTH_ASSIGN_OR_RETURN(Found found, resolve(op, request));
+    Origin origin{found.source, request};
+    BERTH_ASSIGN_OR_RETURN(records::ImageRecord record, describe(op, origin, found.resolved));
+    if (!reference.digest.empty() && reference.digest != found.resolved.descriptor.digest) {
+      return absl::DataLossError(strCat("pull ", reference.full(), ": the source gave ",
+                                        found.resolved.descriptor.digest));
+    }
+    if (!reference.tag.empty() && reference.digest.empty()) record.add_tags(reference.tagged());
+    record.add_digests(strCat(reference.name(), "@", found.resolved.descriptor.digest));
+    record.set_source(found.source->name());
+
+    auto described = imageOf(record);
+    if (!described.ok()) {
+      return support::annotate(described.status(), strCat("pull ", reference.full()));
+    }
+    const std::shared_ptr<const Image> image = *std::move(described);
+    BERTH_RETURN_IF_ERROR(
+        support::annotate(layers_.obtain(op, snapshotter, wantedLayers(*image, record), origin),
+                          strCat("pull ", reference.full())));
+    // obtain has claimed the layers for this image; an image that was there already has its own.
+    std::lock_guard lock(changing_);
+    const bool known = catalog_.record(image->id).ok();
+    auto added = catalog_.add(std::move(record));
+    if (!added.ok() || known) layers_.release(image->layers);
+    return added;
+  }
+
   // Asks the sources in order; those that do not know the reference let the next one try.
   absl::StatusOr<Found> resolve(const plugins::Operation& op,
                                 const plugins::ImageRequest& request) {
@@ -191,6 +255,8 @@ class Service : public ImageService {
   plugins::Registry& registry_;
   Catalog catalog_;
   LayerKeeper layers_;
+  std::mutex pullsMutex_;
+  std::map<std::string, std::shared_future<Pulled>> pulls_;
   std::mutex changing_;  // keeps an image's claim on its layers in step with the catalog
 };
 

@@ -45,6 +45,16 @@ class LayerStream {
     hash_.update(piece);
     return piece;
   }
+  // After a failure to unpack: DATA_LOSS when the bytes were not those of the descriptor, which
+  // explains the failure better than what the damage looked like.
+  absl::Status damage() {
+    if (decompressor_ == nullptr || ended_) return absl::OkStatus();
+    for (;;) {
+      auto rest = queue_.next();
+      if (!rest.ok()) return absl::IsDataLoss(rest.status()) ? rest.status() : absl::OkStatus();
+      if (rest->empty()) return absl::OkStatus();
+    }
+  }
   bool begun() const { return decompressor_ != nullptr; }
   bool ended() const { return ended_; }
 
@@ -222,6 +232,7 @@ absl::Status LayerKeeper::unpack(const plugins::Operation& op, plugins::Snapshot
   LayerStream stream(op, wanted, origin, limits_.maxBytes, downloads_);
   auto usage = snapshotter.applyLayer(op, wanted.layer, [&] { return stream.next(); });
   if (!usage.ok()) {
+    if (absl::IsInvalidArgument(usage.status())) BERTH_RETURN_IF_ERROR(stream.damage());
     return support::annotate(usage.status(), strCat("layer ", wanted.descriptor.digest));
   }
   if (stream.begun() && !stream.ended()) {

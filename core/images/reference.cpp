@@ -83,8 +83,7 @@ bool isRegistry(std::string_view text) {
 
 // The first part of a name is a registry when it could be no path component of a short name.
 bool looksLikeRegistry(std::string_view first) {
-  return first == "localhost" || first.find_first_of(".:[") != std::string_view::npos ||
-         first.find_first_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ") != std::string_view::npos;
+  return first == "localhost" || first.find_first_of(".:[") != std::string_view::npos;
 }
 
 }  // namespace

@@ -33,7 +33,7 @@ CniNetwork::Parts::Parts(Options given)
       gate(options.maxConcurrent) {}
 
 Status CniNetwork::configure(std::string_view options) {
-  auto parsed = parseOptions(options);
+  auto parsed = parseOptions(options, host().rootDirectory());
   if (!parsed.ok()) return parsed.status();
   parts_ = std::make_unique<Parts>(*std::move(parsed));
   return {};

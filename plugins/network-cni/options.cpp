@@ -13,8 +13,8 @@ const std::string_view kDeclaredOptions = R"json([
    "help": "Where network configurations are: *.conflist, *.conf, *.json; watched."},
   {"key": "bin_dirs", "type": "array", "default": ["/opt/cni/bin", "/usr/lib/cni"],
    "help": "Where CNI plugins are looked for, in this order; watched."},
-  {"key": "cache_dir", "type": "string", "default": "/var/lib/berth/cni",
-   "help": "Where attachments are recorded before they are made. Must survive a reboot."},
+  {"key": "cache_dir", "type": "string", "default": "",
+   "help": "Where attachments are recorded before they are made; must survive a reboot. Empty: where the host keeps the files of this network."},
   {"key": "network_name", "type": "string", "default": "",
    "help": "The network to use; empty: the first valid one in the order of the file names."},
   {"key": "template", "type": "string", "default": "",
@@ -92,7 +92,7 @@ bool isIdentifier(std::string_view name) {
                      [&](char c) { return isAlphanumeric(c) || c == '_' || c == '.' || c == '-'; });
 }
 
-absl::StatusOr<Options> parseOptions(std::string_view json) {
+absl::StatusOr<Options> parseOptions(std::string_view json, std::string_view defaultCacheDir) {
   BERTH_ASSIGN_OR_RETURN(const bj::object given,
                          support::parseJsonObject(json.empty() ? "{}" : json, "the options"));
   Options options;
@@ -100,6 +100,7 @@ absl::StatusOr<Options> parseOptions(std::string_view json) {
   BERTH_RETURN_IF_ERROR(checkPath("conf_dir", options.confDir));
   BERTH_RETURN_IF_ERROR(readBinDirs(given, options.binDirs));
   BERTH_RETURN_IF_ERROR(readString(given, "cache_dir", options.cacheDir));
+  if (options.cacheDir.empty()) options.cacheDir = defaultCacheDir;
   BERTH_RETURN_IF_ERROR(checkPath("cache_dir", options.cacheDir));
   BERTH_RETURN_IF_ERROR(readString(given, "network_name", options.networkName));
   if (!options.networkName.empty() && !isIdentifier(options.networkName))

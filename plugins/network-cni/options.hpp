@@ -13,7 +13,7 @@ namespace berth::cni {
 struct Options {
   std::string confDir = "/etc/cni/net.d";
   std::vector<std::string> binDirs = {"/opt/cni/bin", "/usr/lib/cni"};
-  std::string cacheDir = "/var/lib/berth/cni";
+  std::string cacheDir;
   std::string networkName;      // empty: the first one in the order of the file names
   std::string podCidrTemplate;  // empty: set_pod_cidr does nothing
   unsigned maxConcurrent = 0;   // 0: no limit
@@ -23,8 +23,9 @@ struct Options {
 // What the plugin declares (berth_plugin.options).
 extern const std::string_view kDeclaredOptions;
 
-// INVALID_ARGUMENT naming the key. Does not look at the file system.
-absl::StatusOr<Options> parseOptions(std::string_view json);
+// `defaultCacheDir` stands for an empty cache_dir. INVALID_ARGUMENT naming the key. Does not look
+// at the file system.
+absl::StatusOr<Options> parseOptions(std::string_view json, std::string_view defaultCacheDir);
 
 // Whether the kernel would take the name (dev_valid_name in the kernel's net/core/dev.c).
 bool isInterfaceName(std::string_view name);

@@ -103,7 +103,7 @@ absl::StatusOr<bj::object> execProcess(const bj::object& containerSpec,
   if (process == nullptr)
     return absl::InternalError("exec: the container's specification has no process");
   if (command.empty() || command.front().empty())
-    return absl::InvalidArgumentError("exec: the command is empty");
+    return absl::InvalidArgumentError("exec: cmd is empty");
   BERTH_RETURN_IF_ERROR(checkTexts(command, "exec: command"));
 
   bj::object exec = *process;

@@ -32,7 +32,12 @@ absl::StatusOr<SecurityProfile> requestedProfile(const LinuxContainerSecurityCon
 
 absl::StatusOr<boost::json::object> loadProfile(const std::string& path,
                                                 const SeccompConditions& conditions) {
-  BERTH_ASSIGN_OR_RETURN(const std::string text, support::readFile(path, kMaximumProfileBytes));
+  auto read = support::readFile(path, kMaximumProfileBytes);
+  if (absl::IsNotFound(read.status())) {
+    return absl::InvalidArgumentError(
+        support::strCat("there is no seccomp profile ", path, " on this node"));
+  }
+  BERTH_ASSIGN_OR_RETURN(const std::string text, std::move(read));
   return parseSeccompProfile(text, support::strCat("the seccomp profile ", path), conditions);
 }
 

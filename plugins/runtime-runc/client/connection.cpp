@@ -181,8 +181,8 @@ absl::Status MonitorClient::Connection::waitLost(const CallLimits& limits) {
     if (lost_) return absl::OkStatus();
     lostWaiters_.push_back(&waiter);
   }
-  const absl::Status status = waitFor(waiter.wake.get(), POLLIN, limits,
-                                      absl::StrCat("wait for the end of the monitor of ", runDir_));
+  absl::Status status = waitFor(waiter.wake.get(), POLLIN, limits,
+                                absl::StrCat("wait for the end of the monitor of ", runDir_));
   const std::lock_guard lock(mutex_);
   std::erase(lostWaiters_, &waiter);
   return status;

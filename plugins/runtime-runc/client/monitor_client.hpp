@@ -39,8 +39,11 @@ absl::StatusOr<protocol::PodFacts> startMonitor(const std::string& program,
 // any thread.
 absl::Status cleanUpMonitor(const std::string& runDir, const std::string& netPin);
 
-// Whether a monitor holds the run folder at this moment. Any thread.
+// Whether a monitor serves the run folder at this moment. Any thread.
 bool monitorAlive(const std::string& runDir);
+
+// Whether a monitor serves the run folder, or one is about to start or end there. Any thread.
+bool monitorHolds(const std::string& runDir);
 
 // The exit record that the monitor wrote before it told anyone; it is there even when the monitor
 // is not. NOT_FOUND when the container has not exited (or was deleted). Any thread.

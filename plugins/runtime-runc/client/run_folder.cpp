@@ -76,6 +76,12 @@ absl::Status cleanUpMonitor(const std::string& runDir, const std::string& netPin
   return collector.status();
 }
 
+bool monitorHolds(const std::string& runDir) {
+  const absl::StatusOr<support::Fd> directory =
+      support::openFile(runDir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  return directory.ok() && flock(directory->get(), LOCK_EX | LOCK_NB) != 0;
+}
+
 bool monitorAlive(const std::string& runDir) {
   return connectToMonitor(runDir).ok();
 }

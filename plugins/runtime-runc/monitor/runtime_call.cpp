@@ -93,7 +93,12 @@ Status RuntimeCall::statusOf(int status) const {
   }
   if (text.empty())
     text = concat({"exit code ", Number(WEXITSTATUS(status)), " without a message"});
-  return failure(Code::kInternal, {what_, ": ", context_.config.runtimePath, ": ", text});
+  // A program that is missing or may not run is the image's or the request's fault.
+  const bool program = text.find("executable file not found") != std::string::npos ||
+                       text.find("no such file or directory") != std::string::npos ||
+                       text.find("permission denied") != std::string::npos;
+  return failure(program ? Code::kFailedPrecondition : Code::kInternal,
+                 {what_, ": ", context_.config.runtimePath, ": ", text});
 }
 
 PidFile::PidFile(Context& context) : context_(context) {

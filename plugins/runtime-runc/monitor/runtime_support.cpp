@@ -4,28 +4,35 @@
 #include <cstdlib>
 #include <new>
 
+// The names are those of libstdc++ and of its ABI.
+// NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming)
 namespace std {
 
 void __throw_length_error(const char*) {
   abort();
-}  // NOLINT
+}
 void __throw_logic_error(const char*) {
   abort();
-}  // NOLINT
+}
 void __throw_bad_alloc() {
   abort();
-}  // NOLINT
+}
 void __throw_bad_array_new_length() {
   abort();
-}  // NOLINT
+}
 void __throw_out_of_range_fmt(const char*, ...) {
   abort();
-}  // NOLINT
+}
 void __throw_out_of_range(const char*) {
   abort();
-}  // NOLINT
+}
 
 }  // namespace std
+
+extern "C" [[noreturn]] void __cxa_pure_virtual() {
+  std::abort();
+}
+// NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming)
 
 namespace {
 void* allocate(std::size_t size) {
@@ -53,7 +60,3 @@ void operator delete(void* memory, std::size_t) noexcept {
 void operator delete[](void* memory, std::size_t) noexcept {
   std::free(memory);
 }
-
-extern "C" [[noreturn]] void __cxa_pure_virtual() {
-  std::abort();
-}  // NOLINT

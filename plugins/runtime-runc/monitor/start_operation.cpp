@@ -121,10 +121,10 @@ Status StartOperation::adoptInit() {
     case Reaper::Adoption::kExited:
       break;
     case Reaper::Adoption::kForeign:
-      return failure(Code::kInternal,
-                     {"start container ", spec_.containerId, ": its process ", Number(started_.pid),
-                      " did not come to the monitor; the OCI runtime must "
-                      "leave the container's init to its subreaper"});
+      return failure(
+          Code::kInternal,
+          {"start container ", spec_.containerId, ": its process ", Number(started_.pid),
+           " did not come to the monitor; the OCI runtime must leave it to its subreaper"});
   }
   return console_ ? console_->take(started_.terminal) : Status{};
 }

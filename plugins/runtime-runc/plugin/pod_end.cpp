@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cerrno>
 #include <functional>
+#include <poll.h>
 #include <set>
 #include <signal.h>
 #include <sys/syscall.h>
@@ -84,11 +85,25 @@ absl::Status killInit(const PodRecord& record, const CallLimits& limits) {
   return waitReadable(pidfd.get(), limits, doing);
 }
 
-// A pod whose host died between its making and its saving has a monitor nobody is connected to.
+// A pod whose host died between its making and its saving has a monitor nobody is connected to, or
+// one that is still about to start: it holds its folder from its first step on, and soon serves or
+// ends. Nothing tells which, so it is asked again; only a crash within those milliseconds leads
+// here.
 absl::Status reconnect(Pod& pod, const CallLimits& limits) {
-  if (pod.client().ok() || !monitorAlive(pod.record().runDir())) return absl::OkStatus();
-  const absl::Status status = pod.connect(limits);
-  return absl::IsNotFound(status) ? absl::OkStatus() : status;
+  constexpr int kPause = 5;  // milliseconds
+  const std::string runDir = pod.record().runDir();
+  while (!pod.client().ok() && monitorHolds(runDir)) {
+    const absl::Status status = monitorAlive(runDir) ? pod.connect(limits) : absl::OkStatus();
+    if (!status.ok() && !absl::IsNotFound(status)) return status;
+    if (pod.client().ok()) break;
+    if (std::chrono::steady_clock::now() >= limits.deadline) {
+      return absl::DeadlineExceededError(
+          strCat("the monitor in ", runDir, " neither serves nor ends"));
+    }
+    pollfd cancelled{limits.cancelFd, POLLIN, 0};
+    if (::poll(&cancelled, 1, kPause) > 0) return absl::CancelledError("cancelled");
+  }
+  return absl::OkStatus();
 }
 
 absl::Status shutMonitorDown(Pod& pod, const CallLimits& limits) {

@@ -12,8 +12,10 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
+constexpr std::string_view kCache = "/default/cache";
+
 std::string failure(std::string_view json) {
-  const auto options = parseOptions(json);
+  const auto options = parseOptions(json, kCache);
   EXPECT_EQ(options.status().code(), absl::StatusCode::kInvalidArgument) << json;
   return std::string(options.status().message());
 }
@@ -24,12 +26,12 @@ TEST(OptionsTest, DeclaredDefaultsAreTheDefaults) {
       boost::json::parse({kDeclaredOptions.data(), kDeclaredOptions.size()});
   for (const auto& option : list.as_array())
     declared[option.at("key").as_string()] = option.at("default");
-  const auto given = parseOptions(boost::json::serialize(declared));
+  const auto given = parseOptions(boost::json::serialize(declared), kCache);
   ASSERT_TRUE(given.ok()) << given.status();
   const Options byDefault;
   EXPECT_EQ(given->confDir, byDefault.confDir);
   EXPECT_EQ(given->binDirs, byDefault.binDirs);
-  EXPECT_EQ(given->cacheDir, byDefault.cacheDir);
+  EXPECT_EQ(given->cacheDir, kCache);
   EXPECT_EQ(given->interface, byDefault.interface);
   EXPECT_EQ(given->maxConcurrent, 0u);
 }
@@ -46,7 +48,8 @@ TEST(OptionsTest, TheManualNamesEachOption) {
 TEST(OptionsTest, ReadsAll) {
   const auto options = parseOptions(R"({"conf_dir": "/c", "bin_dirs": ["/b1", "/b2"],
       "cache_dir": "/s", "network_name": "net", "template": "/t", "max_concurrent": 4,
-      "interface": "net0"})");
+      "interface": "net0"})",
+                                    kCache);
   ASSERT_TRUE(options.ok()) << options.status();
   EXPECT_EQ(options->confDir, "/c");
   EXPECT_THAT(options->binDirs, ElementsAre("/b1", "/b2"));
@@ -63,7 +66,7 @@ TEST(OptionsTest, NamesTheKeyThatIsWrong) {
   EXPECT_THAT(failure(R"({"bin_dirs": []})"), HasSubstr("bin_dirs"));
   EXPECT_THAT(failure(R"({"bin_dirs": ["/a:/b"]})"), HasSubstr("colon"));
   EXPECT_THAT(failure(R"({"bin_dirs": [1]})"), HasSubstr("bin_dirs"));
-  EXPECT_THAT(failure(R"({"cache_dir": ""})"), HasSubstr("cache_dir"));
+  EXPECT_THAT(failure(R"({"cache_dir": "relative"})"), HasSubstr("cache_dir"));
   EXPECT_THAT(failure(R"({"network_name": "a/b"})"), HasSubstr("network_name"));
   EXPECT_THAT(failure(R"({"template": "t"})"), HasSubstr("template"));
   EXPECT_THAT(failure(R"({"max_concurrent": -1})"), HasSubstr("max_concurrent"));

@@ -133,8 +133,8 @@ TEST(Exec, KeepsTheContainersTerminalType) {
 
 TEST(Exec, NeedsACommand) {
   const boost::json::object spec = test::json(R"({"process": {}})").as_object();
-  EXPECT_THAT(execProcess(spec, {}, Terminal::kNo), invalid("the command is empty"));
-  EXPECT_THAT(execProcess(spec, {""}, Terminal::kNo), invalid("the command is empty"));
+  EXPECT_THAT(execProcess(spec, {}, Terminal::kNo), invalid("cmd is empty"));
+  EXPECT_THAT(execProcess(spec, {""}, Terminal::kNo), invalid("cmd is empty"));
   EXPECT_THAT(execProcess(spec, {"a", "\xff"}, Terminal::kNo), invalid("exec: command[1]"));
   EXPECT_EQ(execProcess({}, {"a"}, Terminal::kNo).status().code(), absl::StatusCode::kInternal);
 }

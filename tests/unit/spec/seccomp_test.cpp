@@ -328,7 +328,7 @@ TEST_F(Chosen, OrRefused) {
   EXPECT_THAT(choose("seccomp { profile_type: Localhost localhost_ref: '../../etc/x' }"),
               invalid("leads out of"));
   EXPECT_EQ(choose("seccomp { profile_type: Localhost localhost_ref: '/no/such' }").status().code(),
-            absl::StatusCode::kNotFound);
+            absl::StatusCode::kInvalidArgument);
   runtime::v1::LinuxContainerSecurityContext strange;
   strange.mutable_seccomp()->set_profile_type(
       static_cast<runtime::v1::SecurityProfile::ProfileType>(7));
