@@ -127,6 +127,10 @@ bool Instance::extension(std::string_view id, uint32_t revision, void* table, si
 absl::Status Instance::call(std::string_view object,
                             const std::function<berth_code(berth_error*)>& body) const {
   CallGate::Pass pass = gate_.enter(object);
+  return callBeside(body);
+}
+
+absl::Status Instance::callBeside(const std::function<berth_code(berth_error*)>& body) const {
   detail::ErrorSlot slot;
   try {
     const berth_code code = body(slot.get());

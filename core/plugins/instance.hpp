@@ -45,6 +45,10 @@ class Instance {
   // The extension's function table, copied up to `size` bytes into `table`; false: not offered.
   bool extension(std::string_view id, uint32_t revision, void* table, size_t size) const;
 
+  // As call(), beside whatever else is running: for calls that wait for what another call brings
+  // about, which the ABI exempts from the declared threading.
+  absl::Status callBeside(const std::function<berth_code(berth_error*)>& body) const;
+
   // Makes one call into the plugin, through the gate; `body` gets a berth_error and returns the
   // code. The message names the plugin instance; codes out of range become INTERNAL.
   absl::Status call(std::string_view object,

@@ -212,7 +212,7 @@ absl::Status Runtime::killContainer(const Operation& op, const std::string& pod,
 absl::StatusOr<ContainerStatus> Runtime::waitContainer(const Operation& op, const std::string& pod,
                                                        const std::string& id) {
   berth_container_status status = emptyStatus();
-  BERTH_RETURN_IF_ERROR(instance_.call(pod, [&](berth_error* error) {
+  BERTH_RETURN_IF_ERROR(instance_.callBeside([&](berth_error* error) {
     return table_.container_wait(instance_.handle(), op.op(), str(pod), str(id), &status, error);
   }));
   status.id = str(id);
@@ -236,7 +236,7 @@ absl::Status Runtime::updateContainer(const Operation& op, const std::string& po
 
 absl::Status Runtime::reopenLog(const Operation& op, const std::string& pod,
                                 const std::string& id) {
-  return instance_.call(pod, [&](berth_error* error) {
+  return instance_.callBeside([&](berth_error* error) {
     return table_.container_reopen_log(instance_.handle(), op.op(), str(pod), str(id), error);
   });
 }
@@ -281,7 +281,7 @@ absl::Status Runtime::startExec(const Operation& op, const ExecSpec& spec) {
 absl::StatusOr<int32_t> Runtime::waitExec(const Operation& op, const std::string& pod,
                                           const std::string& container, const std::string& exec) {
   int32_t exitCode = 0;
-  BERTH_RETURN_IF_ERROR(instance_.call(pod, [&](berth_error* error) {
+  BERTH_RETURN_IF_ERROR(instance_.callBeside([&](berth_error* error) {
     return table_.exec_wait(instance_.handle(), op.op(), str(pod), str(container), str(exec),
                             &exitCode, error);
   }));

@@ -105,6 +105,8 @@ class TestBed:
         for parent in (tempfile.gettempdir(), "/tmp"):
             remove_abandoned(parent)
             folder = tempfile.mkdtemp(prefix=PREFIX, dir=parent)
+            # Root of a user namespace is nobody here, and must get to its root filesystem.
+            os.chmod(folder, 0o711)
             if len(folder) <= LONGEST_SOCKET_PATH:
                 return os.path.realpath(folder)
             os.rmdir(folder)

@@ -9,7 +9,9 @@
  * gone (BERTH_OK). Everything survives the host: pods and containers go on while it is away, exits
  * are kept, and pod_recover reports them.
  *
- * Objects for BERTH_THREADING_PER_OBJECT are pods. */
+ * Objects for BERTH_THREADING_PER_OBJECT are pods. Whatever threading is declared, container_wait,
+ * exec_wait and container_reopen_log run beside other calls: what they wait for is brought about by
+ * those, and log rotation must not wait for anything. */
 #pragma once
 
 #include "berth/types.h"

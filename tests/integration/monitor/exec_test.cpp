@@ -55,6 +55,7 @@ TEST_F(Exec, AProgramThatIsMissing) {
 
 TEST_F(Exec, ManyThatEndAtOnceLoseNoExitCode) {
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int worker = 0; worker < 4; ++worker) {
     threads.emplace_back([this, worker] {
       for (int i = 0; i < 15; ++i) {

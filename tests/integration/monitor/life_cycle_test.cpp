@@ -12,7 +12,6 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
-using testing::IsEmpty;
 
 class LifeCycle : public PodFixture {};
 
@@ -199,6 +198,7 @@ TEST_F(LifeCycle, ManyContainersAtOnce) {
   startPod();
   constexpr int kCount = 100;
   std::vector<std::thread> threads;
+  threads.reserve(8);
   std::atomic<int> next = 0;
   for (int i = 0; i < kCount; ++i) {
     const std::string id = absl::StrCat("many-", i);

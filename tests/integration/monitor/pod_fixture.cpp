@@ -368,7 +368,7 @@ std::string PodFixture::execOutput(const std::string& id, const std::string& scr
   Pipe out;
   EXPECT_OK(client_->exec(execOptions(id, execId, script), {-1, out.write.get(), -1}, soon()));
   out.write.reset();
-  const std::string text = readToEnd(out.read.get());
+  std::string text = readToEnd(out.read.get());
   const auto exit = client_->waitExec(id, execId, soon());
   EXPECT_OK(exit);
   if (exit.ok() && status != nullptr) *status = *exit;
