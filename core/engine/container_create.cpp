@@ -78,6 +78,8 @@ absl::StatusOr<std::string> Engine::createContainer(plugins::Operation& op,
       return existing->second;
     }
   }
+  // A stop of the pod waits for this, and so finds the container.
+  BERTH_ASSIGN_OR_RETURN(Turn turn, Turn::take(op, *pod));
   if (pod->state() != records::POD_READY) {
     return absl::FailedPreconditionError(strCat("create container ",
                                                 request.config().metadata().name(),

@@ -71,14 +71,15 @@ TEST(Credentials, ServerAddress) {
 }
 
 TEST(Credentials, IdentityTellsUsersApart) {
-  Credentials a;
-  a.username = "ab";
-  a.password = "c";
-  Credentials b;
-  b.username = "a";
-  b.password = "bc";
-  EXPECT_NE(a.identity(), b.identity());
-  EXPECT_EQ(a.identity(), Credentials(a).identity());
+  const auto identityOf = [](const char* username, const char* password) {
+    berth_credentials c = given();
+    c.username = str(username);
+    c.password = str(password);
+    const auto read = readCredentials(c);
+    return read.ok() ? read->identity() : std::string();
+  };
+  EXPECT_NE(identityOf("ab", "c"), identityOf("a", "bc"));
+  EXPECT_EQ(identityOf("ab", "c"), identityOf("ab", "c"));
 }
 
 TEST(Token, Read) {

@@ -80,7 +80,7 @@ class TarWriter {
     for (const char c : bytes)
       sum += checksum == ChecksumKind::kUnsigned ? static_cast<unsigned char>(c)
                                                  : static_cast<signed char>(c);
-    char text[16];
+    char text[32];
     std::snprintf(text, sizeof text, "%06llo", static_cast<unsigned long long>(sum));
     bytes.replace(148, 7, std::string(text, 7));
   }
