@@ -54,16 +54,13 @@ struct Images {
 };
 
 struct Containers {
-  std::string seccompProfile;                    // empty is built in; "unconfined"; or a path
-  std::string apparmorProfile;                   // empty is built in, where the host has AppArmor
+  std::string seccompProfile;                    // a path; empty is built in
+  std::string apparmorProfile;                   // a loaded one; empty is none
   int64_t pidsLimit = 0;                         // 0 is none
   std::vector<std::string> defaultCapabilities;  // "CAP_CHOWN" or "CHOWN"
   std::vector<std::string> defaultUlimits;       // see parseUlimit()
   std::vector<std::string> defaultEnv;           // "NAME=value"
-  std::vector<std::string> hooksDirs;
-  std::vector<std::string> cdiDirs;
   int64_t execSyncOutputBytes = 0;
-  int64_t stopTimeoutSeconds = 0;
   bool operator==(const Containers&) const = default;
 };
 

@@ -155,12 +155,11 @@ void addImages(std::vector<Key>& all) {
 void addContainers(std::vector<Key>& all) {
   const auto live = Reload::kLive;
   all.push_back(key<&Config::containers, &Containers::seccompProfile>(
-      {"containers", "seccomp_profile", "", seccompProfile(), live,
-       "The RuntimeDefault seccomp profile. Empty: the built-in one; \"unconfined\": none; else "
-       "the path of a profile in JSON."}));
+      {"containers", "seccomp_profile", "", absolutePathOrEmpty(), live,
+       "The RuntimeDefault seccomp profile: the path of one in JSON. Empty: the built-in one."}));
   all.push_back(key<&Config::containers, &Containers::apparmorProfile>(
       {"containers", "apparmor_profile", "", anyText(), live,
-       "The RuntimeDefault AppArmor profile. Empty: the built-in one, if the host has AppArmor."}));
+       "The loaded AppArmor profile that RuntimeDefault stands for. Empty: none."}));
   all.push_back(key<&Config::containers, &Containers::pidsLimit>(
       {"containers", "pids_limit", int64_t{0}, between(0, 4'194'304), live,
        "Processes and threads that a container may have at most. 0: no limit."}));
@@ -176,18 +175,9 @@ void addContainers(std::vector<Key>& all) {
   all.push_back(key<&Config::containers, &Containers::defaultEnv>(
       {"containers", "default_env", Strings{}, environment(), live,
        "Environment variables, as \"NAME=value\", where image and pod set none of that name."}));
-  all.push_back(key<&Config::containers, &Containers::hooksDirs>(
-      {"containers", "hooks_dirs", Strings{}, listOf(absolutePath()), live,
-       "Folders of OCI hooks in JSON; a later folder overrides files of the same name."}));
-  all.push_back(key<&Config::containers, &Containers::cdiDirs>(
-      {"containers", "cdi_dirs", Strings{"/etc/cdi", "/var/run/cdi"}, listOf(absolutePath()), live,
-       "Folders of CDI specifications of devices."}));
   all.push_back(key<&Config::containers, &Containers::execSyncOutputBytes>(
       {"containers", "exec_sync_output_bytes", 16 * kMiB, between(kKiB, kGiB), live,
        "How much of each output stream ExecSync returns; the rest is dropped."}));
-  all.push_back(key<&Config::containers, &Containers::stopTimeoutSeconds>(
-      {"containers", "stop_timeout_seconds", int64_t{10}, between(0, kDaySeconds), live,
-       "How long a container may take to stop when Berth itself stops it."}));
 }
 
 void addInstances(std::vector<Key>& all) {

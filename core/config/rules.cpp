@@ -128,12 +128,6 @@ Rule instanceNameOrEmpty() {
   return orEmpty(instanceName());
 }
 
-Rule seccompProfile() {
-  return orEmpty(
-      {.expects = "\"unconfined\" or an absolute path",
-       .accepts = [](std::string_view text) { return text == "unconfined" || isAbsolute(text); }});
-}
-
 Rule tableOfOptions() {
   return {.expects = "a table"};
 }

@@ -21,7 +21,6 @@ Rule platformOrEmpty();
 Rule pluginName();
 Rule instanceName();  // of a table, or of what a key refers to
 Rule instanceNameOrEmpty();
-Rule seccompProfile();
 Rule tableOfOptions();
 
 // The same rule for each element of a list of at least `minimum` elements.

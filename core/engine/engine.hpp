@@ -185,6 +185,7 @@ class Engine {
 
   // Recovery (recovery.cpp).
   absl::Status loadRecords();
+  void collectNetworkGarbage();
   void recoverPod(const std::shared_ptr<Pod>& pod);
   void adoptStatuses(Pod& pod, const std::vector<plugins::ContainerStatus>& statuses);
   void endContainersOf(Pod& pod, const std::string& reason, const std::string& message);

@@ -1,6 +1,7 @@
 #include "engine/operations.hpp"
 
 #include "berth/support/status.hpp"
+#include "common/log.hpp"
 
 namespace berth::engine {
 
@@ -13,6 +14,23 @@ namespace {
 constexpr std::chrono::seconds kGrace{60};
 // The answer must be on its way before the client stops listening.
 constexpr std::chrono::milliseconds kAnswerMargin{100};
+
+std::string ageOf(const plugins::Operation& operation) {
+  return strCat(std::chrono::duration_cast<std::chrono::milliseconds>(Deadline::clock::now() -
+                                                                      operation.begun())
+                    .count());
+}
+
+void logEnd(const plugins::Operation& operation, const absl::Status& status) {
+  if (status.ok()) {
+    common::logDebug("done", {{"operation", operation.name()}, {"ms", ageOf(operation)}});
+  } else {
+    common::logWarning("failed", {{"operation", operation.name()},
+                                  {"ms", ageOf(operation)},
+                                  {"stage", operation.stage()},
+                                  {"error", status.ToString()}});
+  }
+}
 
 }  // namespace
 
@@ -31,6 +49,7 @@ absl::StatusOr<std::string> Operations::run(const std::string& key, const std::s
       workers_.post([this, key, started = slot, work = std::move(work)]() mutable {
         absl::StatusOr<std::string> result = work(started->operation);
         work = nullptr;
+        logEnd(started->operation, result.status());
         {
           // Gone before the answer, so that who hears it and asks again starts anew.
           std::lock_guard ended(mutex_);

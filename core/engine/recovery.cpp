@@ -31,6 +31,7 @@ std::string nameOf(const records::ContainerRecord& record) {
 
 absl::Status Engine::recover() {
   BERTH_RETURN_IF_ERROR(loadRecords());
+  collectNetworkGarbage();
   for (const auto& pod : pods()) recoverPod(pod);
   for (const auto& container : containers()) {
     // Creation was cut off: the client never got the id.
@@ -83,6 +84,24 @@ absl::Status Engine::loadRecords() {
     containerNames_[name] = container->id();
   }
   return absl::OkStatus();
+}
+
+// Gives back what the network took for pods that no record knows. Done before anything is served:
+// an attachment that is made meanwhile would be taken for garbage.
+void Engine::collectNetworkGarbage() {
+  auto network = registry_.network(settings_.network);
+  if (!network.ok()) return;
+  std::vector<plugins::Attachment> wanted;
+  for (const auto& pod : pods()) {
+    pod->peek([&](const records::PodRecord& r) {
+      if (r.network().wanted()) wanted.push_back({r.id(), r.network().state()});
+    });
+  }
+  plugins::Operation op("collect the network's garbage", Deadline::clock::now() + kAskTime);
+  if (absl::Status status = (*network)->collectGarbage(op, wanted); !status.ok()) {
+    common::logWarning("collecting the network's garbage failed; the next start tries again",
+                       {{"network", settings_.network}, {"error", status.ToString()}});
+  }
 }
 
 void Engine::recoverPod(const std::shared_ptr<Pod>& pod) {

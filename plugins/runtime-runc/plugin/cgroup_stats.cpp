@@ -2,12 +2,9 @@
 
 #include <array>
 #include <charconv>
-#include <cstring>
-#include <fcntl.h>
-#include <unistd.h>
+#include <string_view>
 
 #include "berth/support/clock.hpp"
-#include "berth/support/fd.hpp"
 
 namespace berth::runc {
 
@@ -20,35 +17,17 @@ constexpr size_t kBufferSize = 32u << 10;
 // v1 says "no limit" with the largest multiple of a page.
 constexpr uint64_t kUnlimitedV1 = uint64_t{1} << 62;
 
-// One file after another through one buffer, each relative to a directory opened once.
+// One file after another through one buffer.
 class FileReader {
  public:
-  explicit FileReader(const std::string& directory)
-      : directory_(
-            directory.empty() ? -1 : ::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)) {}
-
-  explicit operator bool() const { return static_cast<bool>(directory_); }
+  explicit FileReader(CgroupFiles& files) : files_(files) {}
 
   // The content, valid until the next call; false when there is none.
-  bool read(const char* name, std::string_view& text) {
-    if (!directory_) return false;
-    const support::Fd file(::openat(directory_.get(), name, O_RDONLY | O_CLOEXEC));
-    if (!file) return false;
-    size_t size = 0;
-    while (size < buffer_.size()) {
-      const ssize_t got = ::read(file.get(), buffer_.data() + size, buffer_.size() - size);
-      if (got < 0) return false;
-      if (got == 0) break;
-      size += static_cast<size_t>(got);
-    }
-    text = std::string_view(buffer_.data(), size);
-    return true;
-  }
-
+  bool read(const char* name, std::string_view& text) { return files_.read(name, buffer_, text); }
   bool number(const char* name, uint64_t& value);
 
  private:
-  support::Fd directory_;
+  CgroupFiles& files_;
   std::array<char, kBufferSize> buffer_;
 };
 
@@ -278,27 +257,36 @@ void readMemoryV2(FileReader& files, berth_stats& stats) {
 }  // namespace
 
 CgroupStats::CgroupStats(const CgroupLayout& layout, const std::string& path)
-    : unified_(layout.mode() == CgroupMode::kUnified), pressure_(layout.unifiedDirectory(path)) {
-  if (unified_) return;
-  cpu_ = layout.directory("cpu", path);
-  cpuacct_ = layout.directory("cpuacct", path);
-  memory_ = layout.directory("memory", path);
-  pids_ = layout.directory("pids", path);
-  blkio_ = layout.directory("blkio", path);
-}
+    : unified_(layout.mode() == CgroupMode::kUnified),
+      cpu_(layout.directory("cpu", path)),
+      cpuacct_(layout.directory("cpuacct", path)),
+      memory_(layout.directory("memory", path)),
+      pids_(layout.directory("pids", path)),
+      blkio_(layout.directory("blkio", path)),
+      all_(layout.unifiedDirectory(path)) {}
 
-bool CgroupStats::read(berth_stats& stats) const {
+bool CgroupStats::read(berth_stats& stats) {
   stats.present = 0;
-  if (unified_) {
-    readV2(stats);
-  } else {
-    readV1(stats);
+  {
+    const std::lock_guard lock(mutex_);
+    if (unified_) {
+      readV2(stats);
+    } else {
+      readV1(stats);
+    }
   }
   stats.timestamp = support::nowNanoseconds();
   return (stats.present & (BERTH_STATS_CPU | BERTH_STATS_MEMORY)) != 0;
 }
 
-void CgroupStats::readV1(berth_stats& stats) const {
+void CgroupStats::release() {
+  const std::lock_guard lock(mutex_);
+  for (CgroupFiles* files : {&cpu_, &cpuacct_, &memory_, &pids_, &blkio_, &all_}) {
+    files->release();
+  }
+}
+
+void CgroupStats::readV1(berth_stats& stats) {
   {
     FileReader cpuacct(cpuacct_);
     FileReader cpu(cpu_);
@@ -317,13 +305,12 @@ void CgroupStats::readV1(berth_stats& stats) const {
     readIoV1(blkio, stats);
   }
   // In hybrid mode the unified hierarchy has the pressure of the same processes.
-  FileReader pressure(pressure_);
+  FileReader pressure(all_);
   readPressure(pressure, stats);
 }
 
-void CgroupStats::readV2(berth_stats& stats) const {
-  FileReader files(pressure_);
-  if (!files) return;
+void CgroupStats::readV2(berth_stats& stats) {
+  FileReader files(all_);
   readCpuV2(files, stats);
   readMemoryV2(files, stats);
   readProcesses(files, stats);

@@ -88,11 +88,9 @@ std::shared_ptr<Container> Pod::add(ContainerRecord record) {
   const std::lock_guard lock(mutex_);
   std::shared_ptr<Container>& slot = containers_[record.id];
   if (slot != nullptr) return slot;
-  slot = std::make_shared<Container>();
-  slot->stats = CgroupStats(layout_, record.cgroup);
+  slot = std::make_shared<Container>(layout_, record);
   slot->ended.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   slot->status.containerId = record.id;
-  slot->record = std::move(record);
   return slot;
 }
 
@@ -137,7 +135,9 @@ void Pod::update(Container& container, const protocol::ContainerStatus& status) 
 void Pod::updateLocked(Container& container, const protocol::ContainerStatus& status) {
   if (hasEnded(container.status)) return;
   container.status = status;
-  if (hasEnded(status)) signalEnded(container);
+  if (!hasEnded(status)) return;
+  container.stats.release();
+  signalEnded(container);
 }
 
 void Pod::handle(const MonitorEvent& event) {

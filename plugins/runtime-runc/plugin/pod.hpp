@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <absl/status/status.h>
@@ -34,7 +35,10 @@ class PodListener {
 
 // Members other than the status never change.
 struct Container {
-  ContainerRecord record;
+  Container(const CgroupLayout& layout, ContainerRecord made)
+      : record(std::move(made)), stats(layout, record.cgroup) {}
+
+  const ContainerRecord record;
   CgroupStats stats;
   // An eventfd that stays readable once the container has ended or the pod is lost: any number of
   // threads can wait for it together with their call's cancellation.
@@ -82,7 +86,7 @@ class Pod {
   // Lets go of the pod's network namespace.
   void closeInterfaces();
   // Of the pod's own cgroup; nullptr when its parent holds others too.
-  const CgroupStats* ownStats() const { return ownStats_ ? &*ownStats_ : nullptr; }
+  CgroupStats* ownStats() { return ownStats_ ? &*ownStats_ : nullptr; }
 
  private:
   void handle(const MonitorEvent& event);

@@ -109,9 +109,14 @@ absl::Status reconnect(Pod& pod, const CallLimits& limits) {
 absl::Status shutMonitorDown(Pod& pod, const CallLimits& limits) {
   const auto client = pod.client();
   if (!client.ok()) return absl::OkStatus();
+  const int32_t pid = (*client)->facts().monitorPid;
+  const support::Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   pod.expectEnd();
   const absl::Status status = (*client)->shutdown(limits);
-  return absl::IsUnavailable(status) ? absl::OkStatus() : status;
+  if (!status.ok() && !absl::IsUnavailable(status)) return status;
+  // It hangs up a moment before it ends, and holds its run folder until then.
+  if (!pidfd) return absl::OkStatus();
+  return waitReadable(pidfd.get(), limits, strCat("wait for the end of monitor ", pid));
 }
 
 // The cgroups that the pod's containers lie in.

@@ -50,11 +50,11 @@ TEST_F(ConfigTest, NamedFileMustExist) {
 TEST_F(ConfigTest, DropInsInNameOrderOverride) {
   write("berth.toml",
         "root = \"/main\"\nstate = \"/main-state\"\n[images]\nmax_concurrent_downloads = 1\n"
-        "max_concurrent_unpacks = 1\n[containers]\nhooks_dirs = [\"/a\", \"/b\"]\n");
+        "max_concurrent_unpacks = 1\n[containers]\ndefault_env = [\"A=1\", \"B=2\"]\n");
   write("d/20-second.toml", "[images]\nmax_concurrent_downloads = 3\n");
   write("d/10-first.toml",
         "root = \"/first\"\n[images]\nmax_concurrent_downloads = 2\n"
-        "[containers]\nhooks_dirs = [\"/c\"]\n");
+        "[containers]\ndefault_env = [\"C=3\"]\n");
   write("d/30-ignored.toml.bak", "root = \"/ignored\"\n");
   write("d/.40-hidden.toml", "root = \"/hidden\"\n");
   const auto config = load(paths());
@@ -63,7 +63,7 @@ TEST_F(ConfigTest, DropInsInNameOrderOverride) {
   EXPECT_EQ(config->state, "/main-state");
   EXPECT_EQ(config->images.maxConcurrentDownloads, 3);
   EXPECT_EQ(config->images.maxConcurrentUnpacks, 1);
-  EXPECT_THAT(config->containers.hooksDirs, ElementsAre("/c"));
+  EXPECT_THAT(config->containers.defaultEnv, ElementsAre("C=3"));
 }
 
 TEST_F(ConfigTest, DropInsWorkWithoutAMainFile) {

@@ -41,16 +41,13 @@ pull_deadline_seconds = 900
 max_layer_bytes = 1073741824
 max_manifest_bytes = 1048576
 [containers]
-seccomp_profile = "unconfined"
+seccomp_profile = "/etc/berth/seccomp.json"
 apparmor_profile = "mine"
 pids_limit = 4096
 default_capabilities = ["CHOWN", "cap_kill"]
 default_ulimits = ["nofile=1024:4096", "core=unlimited"]
 default_env = ["A=1", "EMPTY="]
-hooks_dirs = ["/hooks"]
-cdi_dirs = []
 exec_sync_output_bytes = 4096
-stop_timeout_seconds = 0
 [runtimes.kata]
 plugin = "runtime-kata"
 annotations = ["io.katacontainers."]
@@ -94,8 +91,6 @@ TEST_F(ConfigTest, EveryKeyIsRead) {
   EXPECT_EQ(config->images.platform, "linux/arm/v7");
   EXPECT_EQ(config->images.pullDeadlineSeconds, 900);
   EXPECT_EQ(config->containers.pidsLimit, 4096);
-  EXPECT_THAT(config->containers.cdiDirs, IsEmpty());
-  EXPECT_EQ(config->containers.stopTimeoutSeconds, 0);
   EXPECT_EQ(config->runtimes.size(), 2u);
   EXPECT_EQ(boost::json::serialize(config->sources.at("layout").options.at("folders")),
             R"(["/images"])");

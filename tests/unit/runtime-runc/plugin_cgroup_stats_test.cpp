@@ -1,5 +1,7 @@
 // Parsing of the kernel's files, laid out as a kernel would in a directory of the test's own.
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -62,7 +64,7 @@ TEST_F(CgroupStatsTest, ReadsTheUnifiedHierarchy) {
   write("pod/c/cpu.pressure",
         "some avg10=1.50 avg60=2.25 avg300=0.10 total=12345\n"
         "full avg10=0.50 avg60=0.00 avg300=0.00 total=99\n");
-  const CgroupStats reader(unified(), "/pod/c");
+  CgroupStats reader(unified(), "/pod/c");
   berth_stats stats{};
   ASSERT_TRUE(reader.read(stats));
   EXPECT_EQ(stats.present, uint32_t{BERTH_STATS_CPU | BERTH_STATS_MEMORY | BERTH_STATS_SWAP |
@@ -125,7 +127,7 @@ TEST_F(CgroupStatsTest, ReadsTheHierarchiesOfV1) {
         "8:0 Read 10\n8:0 Write 20\n8:0 Sync 30\n8:0 Total 30\n8:16 Read 1\nTotal 31\n");
   write("blkio/c/blkio.throttle.io_serviced_recursive", "8:0 Read 2\n8:0 Write 3\nTotal 5\n");
   write("unified/c/memory.pressure", "some avg10=0.00 avg60=0.00 avg300=0.00 total=42\n");
-  const CgroupStats reader(hybrid(), "/c");
+  CgroupStats reader(hybrid(), "/c");
   berth_stats stats{};
   ASSERT_TRUE(reader.read(stats));
   EXPECT_EQ(stats.cpu_usage, 5000u);
@@ -150,6 +152,56 @@ TEST_F(CgroupStatsTest, ReadsTheHierarchiesOfV1) {
   EXPECT_EQ(stats.io_reads, 2u);
   EXPECT_EQ(stats.io_writes, 3u);
   EXPECT_EQ(stats.memory_psi.some_total, 42u);
+}
+
+TEST_F(CgroupStatsTest, ReadsAnewThroughKeptFiles) {
+  write("c/memory.current", "100\n");
+  CgroupStats reader(unified(), "/c");
+  berth_stats stats{};
+  ASSERT_TRUE(reader.read(stats));
+  EXPECT_EQ(stats.memory_usage, 100u);
+  // In place, as the kernel changes them; a longer and a shorter text.
+  for (const std::string text : {"1000000\n", "7\n"}) {
+    std::ofstream(root_ + "/c/memory.current") << text;
+    berth_stats again{};
+    ASSERT_TRUE(reader.read(again));
+    EXPECT_EQ(again.memory_usage, std::stoull(text));
+  }
+}
+
+TEST_F(CgroupStatsTest, KeepsNothingOpenAfterRelease) {
+  write("c/memory.current", "100\n");
+  const auto openFiles = [this] {
+    size_t count = 0;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+      std::error_code gone;
+      const std::string target = std::filesystem::read_symlink(entry.path(), gone).string();
+      if (target.rfind(root_, 0) == 0) ++count;
+    }
+    return count;
+  };
+  CgroupStats reader(unified(), "/c");
+  berth_stats stats{};
+  ASSERT_TRUE(reader.read(stats));
+  EXPECT_EQ(openFiles(), 1u);
+  reader.release();
+  EXPECT_EQ(openFiles(), 0u);
+  ASSERT_TRUE(reader.read(stats));
+  EXPECT_EQ(stats.memory_usage, 100u);
+  EXPECT_EQ(openFiles(), 0u);
+}
+
+TEST_F(CgroupStatsTest, FilesLongerThanAPageAreReadWhole) {
+  std::string text;
+  for (int disk = 0; disk < 200; ++disk) {
+    text += "8:" + std::to_string(disk) + " rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0\n";
+  }
+  write("c/memory.current", "1\n");
+  write("c/io.stat", text);
+  berth_stats stats{};
+  ASSERT_TRUE(CgroupStats(unified(), "/c").read(stats));
+  EXPECT_EQ(stats.io_read_bytes, 200u);
+  EXPECT_EQ(stats.io_writes, 800u);
 }
 
 TEST_F(CgroupStatsTest, NoLimitIsNotPresent) {
