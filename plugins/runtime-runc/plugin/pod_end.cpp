@@ -113,7 +113,8 @@ absl::Status shutMonitorDown(Pod& pod, const CallLimits& limits) {
   const support::Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   pod.expectEnd();
   const absl::Status status = (*client)->shutdown(limits);
-  if (!status.ok() && !absl::IsUnavailable(status)) return status;
+  if (absl::IsUnavailable(status)) return absl::OkStatus();
+  BERTH_RETURN_IF_ERROR(status);
   // It hangs up a moment before it ends, and holds its run folder until then.
   if (!pidfd) return absl::OkStatus();
   return waitReadable(pidfd.get(), limits, strCat("wait for the end of monitor ", pid));
