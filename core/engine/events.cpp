@@ -75,6 +75,8 @@ void Engine::handleExit(const plugins::Event& event) {
 absl::Status Engine::recordExit(Container& container, const plugins::ContainerStatus& status) {
   if (container.state() == v1::CONTAINER_EXITED) return absl::OkStatus();  // told twice
   return container.change([&](records::ContainerRecord& r) {
+    // The event and a collector may meet here: the first one to tell is the one that counts.
+    if (r.state() == v1::CONTAINER_EXITED) return;
     r.set_state(v1::CONTAINER_EXITED);
     r.set_exit_code(status.exitCode);
     if (status.startedAt != 0) r.set_started_at(status.startedAt);

@@ -179,6 +179,7 @@ void Engine::endContainersOf(Pod& pod, const std::string& reason, const std::str
   for (const auto& container : containersOf(pod.id())) {
     if (container->state() != v1::CONTAINER_RUNNING) continue;
     absl::Status kept = container->change([&](records::ContainerRecord& r) {
+      if (r.state() != v1::CONTAINER_RUNNING) return;  // its exit was told meanwhile
       r.set_state(v1::CONTAINER_EXITED);
       r.set_exit_code(kUnknownExitCode);
       r.set_finished_at(now);
