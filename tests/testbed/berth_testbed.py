@@ -65,6 +65,11 @@ def remove_abandoned(parent):
             shutil.rmtree(folder)
 
 
+def _alone():
+    """Whether nothing else makes pods on this machine meanwhile."""
+    return os.environ.get("CI") == "true"
+
+
 class TestBed:
     """One engine and what it needs. See the module's comment."""
 
@@ -285,7 +290,7 @@ class TestBed:
         found += ["packet filter rule " + rule for rule in host.filter_rules(self.network.name)]
         found += ["address " + name for name in self.network.held_addresses()]
         found += ["network namespace " + name
-                  for name in sorted(host.network_namespaces() - self._before[1])]
+                  for name in sorted(self._new_network_namespaces())]
         found += ["cgroup " + path for path in sorted(self._new_cgroups())]
         return found
 
@@ -293,9 +298,13 @@ class TestBed:
         """Cgroups below the bed's own parent; in CI, where nothing else runs, any pod's."""
         own = self.cgroup_parent + "/"
         new = host.cgroups() - self._before[0]
-        alone = os.environ.get("CI") == "true"
         return {path for path in new
-                if own in path or (alone and POD_ID.search(path) and PREFIX not in path)}
+                if own in path or (_alone() and POD_ID.search(path) and PREFIX not in path)}
+
+    def _new_network_namespaces(self):
+        """Names that stand for a pod; in CI, where nothing else runs, any."""
+        new = host.network_namespaces() - self._before[1]
+        return {name for name in new if _alone() or POD_ID.search(name)}
 
     def close(self):
         """Removes the pods, notes leaks, takes everything down. Safe to repeat."""
