@@ -27,7 +27,10 @@ absl::Status errnoStatus(int error, std::string_view doing) {
 
 absl::Status annotate(const absl::Status& status, std::string_view context) {
   if (status.ok()) return status;
-  return withMessage(status, strCat(context, ": ", status.message()));
+  const std::string prefix = strCat(context, ": ");
+  // Each side of a process boundary says what it does, and that may be the same.
+  if (fromAbsl(status.message()).substr(0, prefix.size()) == prefix) return status;
+  return withMessage(status, strCat(prefix, status.message()));
 }
 
 void StatusCollector::add(const absl::Status& status) {

@@ -28,6 +28,12 @@ TEST(StatusTest, AnnotateKeepsCodeAndPayload) {
   EXPECT_TRUE(annotate(absl::OkStatus(), "outer").ok());
 }
 
+TEST(StatusTest, AnnotateSaysNothingTwice) {
+  const absl::Status once = annotate(absl::AbortedError("inner"), "start x");
+  EXPECT_EQ(annotate(once, "start x").message(), "start x: inner");
+  EXPECT_EQ(annotate(once, "start").message(), "start: start x: inner");
+}
+
 TEST(StatusTest, CollectorKeepsFirstCodeAndAllMessages) {
   StatusCollector collector;
   collector.add(absl::OkStatus());

@@ -40,7 +40,8 @@ std::string strCat(const Parts&... parts) {
 // "open /etc/berth/berth.toml". The message becomes "<doing>: <strerror>".
 absl::Status errnoStatus(int error, std::string_view doing);
 
-// The same status with "<context>: " put before its message; OK stays OK.
+// The same status with "<context>: " put before its message, unless it begins so already; OK stays
+// OK.
 absl::Status annotate(const absl::Status& status, std::string_view context);
 
 // Keeps the first failure's code and joins the messages of all: for undo, which runs every step.
