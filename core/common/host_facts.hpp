@@ -51,6 +51,9 @@ struct HostFacts {
   bool seLinux = false;
   bool seccomp = false;  // seccomp filters
   bool userNamespaces = false;
+  // Whether the file system of the daemon's own directories can be mounted with mapped ids; found
+  // out by trying, not by collectHostFacts(). Others may differ.
+  bool idmappedMounts = false;
   KernelVersion kernel;
   std::string architecture;  // as in image configurations: "amd64", "arm64"
   std::string hostname;

@@ -60,6 +60,7 @@ struct Containers {
   std::vector<std::string> defaultCapabilities;  // "CAP_CHOWN" or "CHOWN"
   std::vector<std::string> defaultUlimits;       // see parseUlimit()
   std::vector<std::string> defaultEnv;           // "NAME=value"
+  std::string imageVolumes;                      // bind, mkdir, ignore
   int64_t execSyncOutputBytes = 0;
   bool operator==(const Containers&) const = default;
 };

@@ -175,6 +175,11 @@ void addContainers(std::vector<Key>& all) {
   all.push_back(key<&Config::containers, &Containers::defaultEnv>(
       {"containers", "default_env", Strings{}, environment(), live,
        "Environment variables, as \"NAME=value\", where image and pod set none of that name."}));
+  all.push_back(key<&Config::containers, &Containers::imageVolumes>(
+      {"containers", "image_volumes", "bind", oneOf({"bind", "mkdir", "ignore"}), live,
+       "What becomes of the volumes that an image declares. \"bind\": directories of their own, "
+       "filled from the image and removed with the container. \"mkdir\": directories in the "
+       "container's root filesystem. A mount of the pod at or above such a path replaces it."}));
   all.push_back(key<&Config::containers, &Containers::execSyncOutputBytes>(
       {"containers", "exec_sync_output_bytes", 16 * kMiB, between(kKiB, kGiB), live,
        "How much of each output stream ExecSync returns; the rest is dropped."}));

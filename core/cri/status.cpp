@@ -23,12 +23,12 @@ void addCondition(v1::StatusResponse& response, const char* type, const absl::St
 }
 
 void addHandler(v1::StatusResponse& response, const std::string& name,
-                const boost::json::object& features) {
+                const boost::json::object& features, bool userNamespaces) {
   v1::RuntimeHandler* handler = response.add_runtime_handlers();
   handler->set_name(name);
   handler->mutable_features()->set_recursive_read_only_mounts(
       support::boolMember(features, "recursiveReadOnly"));
-  handler->mutable_features()->set_user_namespaces(support::boolMember(features, "userNamespaces"));
+  handler->mutable_features()->set_user_namespaces(userNamespaces);
 }
 
 }  // namespace
@@ -40,10 +40,15 @@ grpc::Status RuntimeService::Status(grpc::ServerContext* /*context*/,
   addCondition(*response, "NetworkReady", engine_.networkStatus(), "NetworkPluginNotReady");
   for (const auto& [name, runtime] : engine_.registry().runtimes()) {
     // The handler without a name is the default one (CRI, RuntimeHandler.name).
-    if (name == engine_.settings().defaultRuntime) addHandler(*response, "", runtime->features());
-    addHandler(*response, name, runtime->features());
+    const bool userNamespaces = engine_.offersUserNamespaces(name);
+    if (name == engine_.settings().defaultRuntime) {
+      addHandler(*response, "", runtime->features(), userNamespaces);
+    }
+    addHandler(*response, name, runtime->features(), userNamespaces);
   }
   response->mutable_features()->set_supplemental_groups_policy(true);
+  response->mutable_features()->set_user_namespaces_host_network(true);
+  response->mutable_features()->set_mount_options(true);
   if (!request->verbose()) return grpc::Status::OK;
   auto& info = *response->mutable_info();
   info["config"] = configuration_;

@@ -11,6 +11,8 @@
 #include "engine/spec/security.hpp"
 #include "engine/spec/spec.hpp"
 #include "engine/spec/stop_signal.hpp"
+#include "engine/volume_records.hpp"
+#include "engine/volumes/mapped_mounts.hpp"
 
 namespace berth::engine {
 
@@ -34,10 +36,16 @@ absl::Status checkRequest(const v1::CreateContainerRequest& request) {
         strCat("CreateContainer: log_path ", request.config().log_path(), " must not contain .."));
   }
   for (const v1::Mount& mount : request.config().mounts()) {
-    if (mount.has_image() && !mount.image().image().empty()) {
-      return absl::UnimplementedError(strCat("CreateContainer: mount of the image ",
-                                             mount.image().image(), " on ", mount.container_path(),
-                                             ": image volumes are not offered yet"));
+    const bool image = !mount.image().image().empty();
+    if (image && !mount.host_path().empty()) {
+      return absl::InvalidArgumentError(
+          strCat("CreateContainer: the mount on ", mount.container_path(), " names both the image ",
+                 mount.image().image(), " and the host_path ", mount.host_path()));
+    }
+    if (!image && !mount.image_sub_path().empty()) {
+      return absl::InvalidArgumentError(strCat("CreateContainer: the mount on ",
+                                               mount.container_path(),
+                                               " has an image_sub_path but no image"));
     }
   }
   return absl::OkStatus();
@@ -134,6 +142,7 @@ absl::StatusOr<std::shared_ptr<Container>> Engine::recordContainer(
       logPath(pod->peek([](const records::PodRecord& r) { return r.config(); }), config));
   *record.mutable_resources() = config.linux().resources();
   record.set_stop_signal(stopSignal);
+  BERTH_RETURN_IF_ERROR(recordVolumes(image, record));
 
   auto container = std::make_shared<Container>(std::move(record), pod, store_);
   BERTH_RETURN_IF_ERROR(container->change([](records::ContainerRecord&) {}));
@@ -156,8 +165,10 @@ absl::Status Engine::buildContainer(plugins::Operation& op, Container& container
       op, image, container.peek([](const records::ContainerRecord& r) { return r.snapshotter(); }),
       nullptr));
   BERTH_RETURN_IF_ERROR(mountRootfs(op, container));
+  BERTH_ASSIGN_OR_RETURN(const Volumes volumes, prepareVolumes(op, container, podConfig, image));
   op.setStage("make the runtime specification");
-  BERTH_ASSIGN_OR_RETURN(const spec::ContainerSpec spec, makeSpec(container, podConfig, image));
+  BERTH_ASSIGN_OR_RETURN(const spec::ContainerSpec spec,
+                         makeSpec(container, podConfig, image, volumes));
   for (const std::string& warning : spec.warnings) {
     common::logWarning(warning, {{"container", container.id()}});
   }
@@ -167,8 +178,13 @@ absl::Status Engine::buildContainer(plugins::Operation& op, Container& container
   const boost::json::value* process = spec.spec.if_contains("process");
   BERTH_RETURN_IF_ERROR(container.change([&](records::ContainerRecord& r) {
     *r.mutable_user() = spec.user;
+    for (const spec::MappedMount& mount : spec.mappedMounts)
+      *r.add_mapped_mounts() = mappedMountRecord(mount);
     if (process != nullptr) r.set_process(boost::json::serialize(*process));
   }));
+
+  BERTH_RETURN_IF_ERROR(
+      volumes::checkMappedMounts(spec.mappedMounts, knownNamespace(container.pod().record())));
 
   op.setStage("hand the container to the runtime");
   const records::ContainerRecord record = container.record();
@@ -192,11 +208,22 @@ absl::Status Engine::buildContainer(plugins::Operation& op, Container& container
 
 absl::Status Engine::mountRootfs(plugins::Operation& op, Container& container) {
   const records::ContainerRecord record = container.record();
+  return mountSnapshot(op, container,
+                       {.key = record.id(),
+                        .layers = record.layers(),
+                        .target = strCat(containerDirectory(record.id()), "/rootfs")});
+}
+
+absl::Status Engine::mountSnapshot(plugins::Operation& op, Container& container,
+                                   const SnapshotRequest& request) {
   BERTH_ASSIGN_OR_RETURN(plugins::Snapshotter * snapshotter,
-                         registry_.snapshotter(record.snapshotter()));
+                         registry_.snapshotter(container.peek(
+                             [](const records::ContainerRecord& r) { return r.snapshotter(); })));
   plugins::SnapshotSpec spec;
-  spec.key = record.id();
-  for (const records::LayerRecord& layer : record.layers()) {
+  spec.key = request.key;
+  spec.readOnly = request.readOnly;
+  spec.selinuxLabel = request.selinuxLabel;
+  for (const records::LayerRecord& layer : request.layers) {
     spec.layers.push_back({layer.chain_id(), layer.parent_chain_id(), layer.diff_id()});
   }
   BERTH_ASSIGN_OR_RETURN(const spec::PodNamespaces namespaces,
@@ -216,7 +243,7 @@ absl::Status Engine::mountRootfs(plugins::Operation& op, Container& container) {
     }
   }
   BERTH_RETURN_IF_ERROR(snapshotter->prepare(op, spec));
-  return snapshotter->mount(op, record.id(), strCat(containerDirectory(record.id()), "/rootfs"));
+  return snapshotter->mount(op, request.key, request.target);
 }
 
 absl::StatusOr<spec::NamespacePaths> Engine::namespacePaths(const records::PodRecord& pod,
@@ -242,7 +269,8 @@ absl::StatusOr<spec::NamespacePaths> Engine::namespacePaths(const records::PodRe
 
 absl::StatusOr<spec::ContainerSpec> Engine::makeSpec(Container& container,
                                                      const v1::PodSandboxConfig& podConfig,
-                                                     const images::Image& image) {
+                                                     const images::Image& image,
+                                                     const Volumes& volumes) {
   const records::ContainerRecord record = container.record();
   const records::PodRecord pod = container.pod().record();
   BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(container.pod()));
@@ -254,7 +282,7 @@ absl::StatusOr<spec::ContainerSpec> Engine::makeSpec(Container& container,
       spec::podSeLinuxLabels(podConfig.linux().security_context().selinux_options(), host_, ""));
   const spec::ContainerSpecInput input{
       .pod = podConfig,
-      .config = record.config(),
+      .config = volumes.config,
       .image = image.config,
       .host = host_,
       .defaults = settings_.containerDefaults,
@@ -274,7 +302,9 @@ absl::StatusOr<spec::ContainerSpec> Engine::makeSpec(Container& container,
       .cgroupDriver = settings_.cgroupDriver,
       .isolation = spec::Isolation::kNamespaces,
       .podLabels = labels,
-      .extraMounts = {}};
+      .mappedMounts = strCat(containerDirectory(record.id()), "/mounts"),
+      .ownDirectories = {settings_.root, settings_.state},
+      .extraMounts = volumes.extra};
   return spec::buildContainerSpec(input);
 }
 

@@ -41,8 +41,7 @@ absl::Status Engine::start(plugins::Operation& op, Container& container) {
                                                 " is not ready"));
   }
   op.setStage("start the container");
-  BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(container.pod()));
-  auto started = runtime->startContainer(op, container.pod().id(), container.id());
+  auto started = startInRuntime(op, container);
   if (!started.ok()) {
     const int64_t now = support::nowNanoseconds();
     absl::Status recorded = container.change([&](records::ContainerRecord& r) {
@@ -65,6 +64,17 @@ absl::Status Engine::start(plugins::Operation& op, Container& container) {
     r.set_state(v1::CONTAINER_RUNNING);
     r.set_pid(started->pid);
   });
+}
+
+absl::StatusOr<plugins::ContainerStatus> Engine::startInRuntime(plugins::Operation& op,
+                                                                Container& container) {
+  BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(container.pod()));
+  const absl::Status attached = attachMappedMounts(container);
+  auto started = attached.ok() ? runtime->startContainer(op, container.pod().id(), container.id())
+                               : absl::StatusOr<plugins::ContainerStatus>(attached);
+  // The container has mounts of its own by now; these would only keep its volumes busy.
+  detachMappedMounts(container);
+  return started;
 }
 
 absl::Status Engine::reopenContainerLog(const std::string& id, Deadline deadline) {

@@ -118,13 +118,18 @@ absl::Status Engine::releaseContainer(plugins::Operation& op, Container& contain
                      : runtime.status());
   }
   if (!failures.ok()) return failures.status();  // its root filesystem may be in use
+  op.setStage("release the volumes");
+  failures.add(releaseVolumes(op, record));
   op.setStage("release the root filesystem");
-  BERTH_ASSIGN_OR_RETURN(plugins::Snapshotter * snapshotter,
-                         registry_.snapshotter(record.snapshotter()));
   const std::string directory = containerDirectory(container.id());
-  BERTH_RETURN_IF_ERROR(snapshotter->unmount(op, container.id(), strCat(directory, "/rootfs")));
-  failures.add(snapshotter->remove(op, container.id()));
-  failures.add(support::removeTree(directory));
+  auto snapshotter = registry_.snapshotter(record.snapshotter());
+  absl::Status released = snapshotter.status();
+  if (released.ok()) {
+    released = (*snapshotter)->unmount(op, container.id(), strCat(directory, "/rootfs"));
+  }
+  if (released.ok()) released = (*snapshotter)->remove(op, container.id());
+  failures.add(released);
+  if (failures.ok()) failures.add(support::removeTree(directory));
   return failures.status();
 }
 

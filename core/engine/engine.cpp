@@ -128,6 +128,20 @@ std::string Engine::containerDirectory(const std::string& id) const {
   return strCat(settings_.state, "/containers/", id);
 }
 
+// On the disk: volumes may be large, and outlast a reboot for as long as their container's record.
+std::string Engine::volumesDirectory(const std::string& id) const {
+  return strCat(settings_.root, "/volumes/", id);
+}
+
+bool Engine::offersUserNamespaces(const std::string& name) const {
+  auto runtime = registry_.runtime(name);
+  auto snapshotter = registry_.snapshotter(snapshotterFor(name));
+  if (!runtime.ok() || !snapshotter.ok()) return false;
+  const spec::RuntimeFeatures features = spec::runtimeFeatures((*runtime)->features());
+  return features.userNamespaces && host_.userNamespaces && (*snapshotter)->mapsIds() &&
+         (features.idmappedMounts || host_.idmappedMounts);
+}
+
 void Engine::forget(const Pod& pod) {
   std::unique_lock lock(mapsMutex_);
   std::erase_if(podNames_, [&](const auto& entry) { return entry.second == pod.id(); });

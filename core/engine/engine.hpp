@@ -20,6 +20,7 @@
 #include "engine/objects.hpp"
 #include "engine/operations.hpp"
 #include "engine/spec/types.hpp"
+#include "engine/volumes/image_defined.hpp"
 #include "images/image_service.hpp"
 #include "plugins/registry.hpp"
 #include "store/store.hpp"
@@ -35,6 +36,7 @@ struct Settings {
   std::string snapshotter;
   spec::CgroupDriver cgroupDriver = spec::CgroupDriver::kCgroupfs;
   spec::Defaults containerDefaults;
+  volumes::ImageDefinedVolumes imageDefinedVolumes = volumes::ImageDefinedVolumes::kBind;
   size_t execSyncOutputBytes = 16u << 20;  // for each stream; the rest is dropped
 };
 
@@ -98,6 +100,9 @@ class Engine {
   // OK when pods can have a network now.
   absl::Status networkStatus();
   absl::Status updatePodCidr(const std::string& cidr, Deadline deadline);
+  // Whether pods of a runtime may have user namespaces: it, its snapshotter and this host must all
+  // be able to map ids.
+  bool offersUserNamespaces(const std::string& runtime) const;
   const common::HostFacts& host() const { return host_; }
   const Settings& settings() const { return settings_; }
   const plugins::Registry& registry() const { return registry_; }
@@ -152,13 +157,55 @@ class Engine {
   absl::Status buildContainer(plugins::Operation& op, Container& container,
                               const runtime::v1::PodSandboxConfig& podConfig,
                               const images::Image& image);
+  // A container's request with its mounts made possible.
+  struct Volumes {
+    runtime::v1::ContainerConfig config;    // image mounts have a host_path
+    std::vector<runtime::v1::Mount> extra;  // of the image
+  };
   absl::StatusOr<spec::ContainerSpec> makeSpec(Container& container,
                                                const runtime::v1::PodSandboxConfig& podConfig,
-                                               const images::Image& image);
+                                               const images::Image& image, const Volumes& volumes);
   absl::StatusOr<spec::NamespacePaths> namespacePaths(const records::PodRecord& pod,
                                                       const runtime::v1::ContainerConfig& config);
   absl::Status mountRootfs(plugins::Operation& op, Container& container);
+  struct SnapshotRequest {
+    std::string key;
+    const google::protobuf::RepeatedPtrField<records::LayerRecord>& layers;
+    std::string target;
+    bool readOnly = false;
+    std::string selinuxLabel;
+  };
+  // With the ids of the pod's user namespace, if it has one.
+  absl::Status mountSnapshot(plugins::Operation& op, Container& container,
+                             const SnapshotRequest& request);
+
+  // Its mounts on the host (container_volumes.cpp).
+  absl::Status recordVolumes(const images::Image& image, records::ContainerRecord& record);
+  absl::StatusOr<Volumes> prepareVolumes(plugins::Operation& op, Container& container,
+                                         const runtime::v1::PodSandboxConfig& podConfig,
+                                         const images::Image& image);
+  absl::StatusOr<std::string> mountImage(plugins::Operation& op, Container& container,
+                                         const records::ImageMountRecord& record,
+                                         const std::string& subPath,
+                                         const std::string& selinuxLabel);
+  absl::Status makeDefinedVolumes(plugins::Operation& op, Container& container,
+                                  const images::Image& image, Volumes& volumes);
+  absl::Status attachMappedMounts(Container& container);
+  // What fails is logged, and done again when the container is released.
+  void detachMappedMounts(Container& container);
+  absl::Status releaseVolumes(plugins::Operation& op, const records::ContainerRecord& record);
+  std::string volumesDirectory(const std::string& id) const;
+  // SELinux; empty where there is none.
+  absl::StatusOr<std::string> mountLabel(const runtime::v1::PodSandboxConfig& podConfig,
+                                         const runtime::v1::ContainerConfig& config) const;
+  // What the container has written: its layer, and the volumes of its image.
+  absl::StatusOr<plugins::Usage> writableUsage(const plugins::Operation& op,
+                                               const records::ContainerRecord& record);
+  void collectVolumeGarbage();
+
   absl::Status start(plugins::Operation& op, Container& container);
+  absl::StatusOr<plugins::ContainerStatus> startInRuntime(plugins::Operation& op,
+                                                          Container& container);
   absl::Status stop(plugins::Operation& op, Container& container);
   absl::Status removeContainer(plugins::Operation& op, const std::shared_ptr<Container>& container);
   absl::Status releaseContainer(plugins::Operation& op, Container& container);

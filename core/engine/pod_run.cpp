@@ -1,5 +1,7 @@
 // RunPodSandbox: from a request to a pod that is ready.
+#include <cerrno>
 #include <sys/mount.h>
+#include <unistd.h>
 
 #include "berth/support/clock.hpp"
 #include "berth/support/files.hpp"
@@ -126,9 +128,10 @@ absl::StatusOr<std::shared_ptr<Pod>> Engine::recordPod(const v1::RunPodSandboxRe
   BERTH_RETURN_IF_ERROR(spec::podHostname(config, host_).status());
   BERTH_RETURN_IF_ERROR(
       spec::podCgroupParent(config.linux().cgroup_parent(), settings_.cgroupDriver).status());
-  if (namespaces.user && !support::boolMember(runtime->features(), "userNamespaces")) {
+  if (namespaces.user && !offersUserNamespaces(runtime->name())) {
     return absl::FailedPreconditionError(
-        strCat("the runtime \"", runtime->name(), "\" offers no user namespaces on this host"));
+        strCat("the runtime \"", runtime->name(), "\" offers no user namespaces on this host: ",
+               "the kernel, the runtime and the snapshotter must all be able to map ids"));
   }
 
   records::PodRecord record;
@@ -231,9 +234,15 @@ absl::Status Engine::makePodFiles(plugins::Operation& op, Pod& pod) {
   const std::string directory = podDirectory(pod.id());
   BERTH_ASSIGN_OR_RETURN(const spec::PodNamespaces namespaces, spec::podNamespaces(config));
   BERTH_ASSIGN_OR_RETURN(const std::string hostname, spec::podHostname(config, host_));
-  const auto write = [&](std::string_view name, const std::string& content) {
-    return support::replaceFile(strCat(directory, "/", name), content, 0644,
-                                support::Durability::kVisible);
+  const auto write = [&](std::string_view name, const std::string& content) -> absl::Status {
+    const std::string path = strCat(directory, "/", name);
+    BERTH_RETURN_IF_ERROR(support::replaceFile(path, content, 0644, support::Durability::kVisible));
+    // The root of the pod's containers may change them.
+    if (!namespaces.user ||
+        ::lchown(path.c_str(), namespaces.uids[0].host_id(), namespaces.gids[0].host_id()) == 0) {
+      return absl::OkStatus();
+    }
+    return support::errnoStatus(errno, strCat("set the owner of ", path));
   };
   auto hostResolv = support::readFile("/etc/resolv.conf");
   BERTH_ASSIGN_OR_RETURN(const std::string resolv,

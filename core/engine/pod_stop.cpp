@@ -55,6 +55,8 @@ absl::Status Engine::tearDown(plugins::Operation& op, Pod& pod) {
   if (ended.ok()) {
     for (const auto& container : containersOf(pod.id())) {
       failures.add(collectExit(op, *container));
+      // There when the daemon ended in the middle of a start that came to nothing.
+      detachMappedMounts(*container);
     }
   }
   const records::PodRecord record = pod.record();

@@ -32,8 +32,11 @@ std::string nameOf(const records::ContainerRecord& record) {
 absl::Status Engine::recover() {
   BERTH_RETURN_IF_ERROR(loadRecords());
   collectNetworkGarbage();
+  collectVolumeGarbage();
   for (const auto& pod : pods()) recoverPod(pod);
   for (const auto& container : containers()) {
+    // The daemon ended in the middle of its start, which goes on without it.
+    if (container->state() != v1::CONTAINER_CREATED) detachMappedMounts(*container);
     // Creation was cut off: the client never got the id.
     if (!container->peek([](const records::ContainerRecord& r) { return r.creating(); })) continue;
     containerNames_.erase(nameOf(container->record()));

@@ -124,13 +124,10 @@ v1::ContainerStats Engine::toStats(Container& container, const plugins::Stats* s
 
   const int64_t now = support::nowNanoseconds();
   if (now - container.layerUsageAt > kLayerUsageAge) {
-    auto snapshotter = registry_.snapshotter(record.snapshotter());
-    if (snapshotter.ok()) {
-      auto usage = (*snapshotter)->usage(op, record.id());
-      if (usage.ok()) {
-        container.layerUsage = *usage;
-        container.layerUsageAt = now;
-      }
+    auto usage = writableUsage(op, record);
+    if (usage.ok()) {
+      container.layerUsage = *usage;
+      container.layerUsageAt = now;
     }
   }
   v1::FilesystemUsage* layer = result.mutable_writable_layer();

@@ -178,6 +178,11 @@ v1::ContainerStatus Engine::statusOf(const Container& container) const {
   *status.mutable_labels() = config.labels();
   *status.mutable_annotations() = config.annotations();
   *status.mutable_mounts() = config.mounts();
+  int images = 0;
+  for (v1::Mount& mount : *status.mutable_mounts()) {
+    if (mount.image().image().empty() || images >= record.image_mounts_size()) continue;
+    mount.mutable_image()->set_image_ref(record.image_mounts(images++).image_ref());
+  }
   status.set_log_path(record.log_path());
   *status.mutable_resources()->mutable_linux() = record.resources();
   *status.mutable_user()->mutable_linux() = record.user();

@@ -7,6 +7,7 @@
 #include <absl/strings/str_join.h>
 
 #include "berth/support/status.hpp"
+#include "images/artifact.hpp"
 #include "images/catalog.hpp"
 #include "images/digest.hpp"
 #include "images/fetch.hpp"
@@ -240,6 +241,12 @@ class Service : public ImageService {
     record.set_manifest(text);
     BERTH_ASSIGN_OR_RETURN(*record.mutable_config(),
                            fetchDocument(op, origin, manifest->config, kMaxConfigBytes));
+    if (isArtifact(*manifest, record.config())) {
+      auto config = artifactConfig(op, origin, *manifest, platform_, options_.maxLayerBytes);
+      if (!config.ok()) return support::annotate(config.status(), context);
+      record.set_config(*std::move(config));
+      record.set_id(digest);  // artifacts share their empty configuration
+    }
     for (const plugins::Descriptor& layer : manifest->layers) {
       records::DescriptorRecord* kept = record.add_layers();
       kept->set_media_type(layer.mediaType);

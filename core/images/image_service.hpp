@@ -20,7 +20,8 @@ namespace berth::images {
 
 // A whole image; immutable. Names change by a new object taking its place.
 struct Image {
-  std::string id;                        // "sha256:…", digest of the config blob
+  // "sha256:…", digest of the config blob; of an artifact, of its manifest
+  std::string id;
   std::string manifestDigest;            // of the platform's manifest
   std::vector<std::string> repoTags;     // "registry.example/app:1.0"
   std::vector<std::string> repoDigests;  // "registry.example/app@sha256:…"

@@ -13,6 +13,7 @@
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
 #include "common/log.hpp"
+#include "engine/volumes/mapped_mounts.hpp"
 #include "main/credentials.hpp"
 #include "main/options.hpp"
 #include "main/wiring.hpp"
@@ -86,6 +87,7 @@ absl::Status run(const config::Config& config) {
   BERTH_RETURN_IF_ERROR(support::makeDirectories(config.state, 0711));
   BERTH_ASSIGN_OR_RETURN(const support::Fd lock, lockRoot(config.root));
   BERTH_ASSIGN_OR_RETURN(common::HostFacts host, common::collectHostFacts());
+  host.idmappedMounts = host.userNamespaces && volumes::idMappingWorks(config.root);
   if (!host.hasSysResource()) {
     common::logWarning(
         "CAP_SYS_RESOURCE is missing: oom_score_adj and rlimits beyond the daemon's own, and "

@@ -15,6 +15,12 @@ common::LogLevel levelOf(const std::string& name) {
   return common::LogLevel::kInfo;
 }
 
+volumes::ImageDefinedVolumes definedVolumes(const std::string& name) {
+  if (name == "mkdir") return volumes::ImageDefinedVolumes::kMakeDirectory;
+  if (name == "ignore") return volumes::ImageDefinedVolumes::kIgnore;
+  return volumes::ImageDefinedVolumes::kBind;
+}
+
 // Runtimes that are to use another snapshotter than images are unpacked for by default.
 std::map<std::string, std::string> snapshotterExceptions(const config::Config& config) {
   std::map<std::string, std::string> exceptions;
@@ -66,6 +72,7 @@ absl::StatusOr<engine::Settings> engineSettings(const config::Config& config,
   settings.snapshotter = config.images.snapshotter;
   settings.snapshotters = snapshotterExceptions(config);
   settings.cgroupDriver = cgroupDriver(config);
+  settings.imageDefinedVolumes = definedVolumes(config.containers.imageVolumes);
   settings.execSyncOutputBytes = static_cast<size_t>(config.containers.execSyncOutputBytes);
 
   spec::Defaults& defaults = settings.containerDefaults;

@@ -13,12 +13,12 @@
 #include "berth/support/fd.hpp"
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
-#include "user_namespace.hpp"
 
 namespace berth::overlay {
 
 using support::errnoStatus;
 using support::Fd;
+using support::outsideId;
 using support::strCat;
 
 namespace {
@@ -78,8 +78,8 @@ absl::Status copyXattrs(int from, int to, const std::string& path) {
 
 class Inheritor {
  public:
-  Inheritor(const std::string& upper, const std::vector<LayerView>& layers, const IdMappings& uids,
-            const IdMappings& gids)
+  Inheritor(const std::string& upper, const std::vector<LayerView>& layers, const IdRanges& uids,
+            const IdRanges& gids)
       : upper_(upper), layers_(layers), uids_(uids), gids_(gids) {}
 
   absl::Status run() {
@@ -143,7 +143,7 @@ class Inheritor {
     struct stat info = {};
     info.st_mode = 0755;
     if (from && ::fstat(from.get(), &info) != 0) return errnoStatus(errno, strCat("stat ", path));
-    if (::fchown(to.get(), hostId(uids_, info.st_uid), hostId(gids_, info.st_gid)) != 0)
+    if (::fchown(to.get(), outsideId(uids_, info.st_uid), outsideId(gids_, info.st_gid)) != 0)
       return errnoStatus(errno, strCat("set the owner of ", target));
     if (::fchmod(to.get(), info.st_mode & 07777) != 0)
       return errnoStatus(errno, strCat("set the mode of ", target));
@@ -157,14 +157,14 @@ class Inheritor {
 
   const std::string& upper_;
   const std::vector<LayerView>& layers_;
-  const IdMappings& uids_;
-  const IdMappings& gids_;
+  const IdRanges& uids_;
+  const IdRanges& gids_;
 };
 
 }  // namespace
 
 absl::Status inheritDirectories(const std::string& upper, const std::vector<LayerView>& layers,
-                                const IdMappings& uids, const IdMappings& gids) {
+                                const IdRanges& uids, const IdRanges& gids) {
   return Inheritor(upper, layers, uids, gids).run();
 }
 

@@ -21,6 +21,6 @@ struct LayerView {
 // `upper` is the snapshot's empty directory; `layers` are lowest first. Ids are mapped to the
 // host's. The root directory is always done.
 absl::Status inheritDirectories(const std::string& upper, const std::vector<LayerView>& layers,
-                                const IdMappings& uids, const IdMappings& gids);
+                                const IdRanges& uids, const IdRanges& gids);
 
 }  // namespace berth::overlay

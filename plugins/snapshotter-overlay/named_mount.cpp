@@ -43,7 +43,7 @@ absl::Status link(const std::string& path, const std::string& name) {
 absl::Status mountMapped(const LowerDirectory& lower, const std::string& name, int userNamespace) {
   BERTH_ASSIGN_OR_RETURN(const Fd clone, cloneDirectory(lower.path, userNamespace));
   if (::mkdir(name.c_str(), 0700) != 0) return errnoStatus(errno, strCat("make directory ", name));
-  return attachMount(clone, name);
+  return support::attachMount(clone, name);
 }
 
 absl::Status enterPrivateNamespace(const std::string& staging) {

@@ -8,6 +8,7 @@
 #include <absl/strings/str_split.h>
 
 #include "berth/support/files.hpp"
+#include "berth/support/mounts.hpp"
 #include "berth/support/status.hpp"
 
 namespace berth::overlay {
@@ -138,26 +139,13 @@ std::string unescape(std::string_view text) {
 }  // namespace
 
 absl::StatusOr<Fd> cloneDirectory(const std::string& path, int userNamespace) {
-  Fd clone(::open_tree(AT_FDCWD, path.c_str(),
-                       OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW));
-  if (!clone) return errnoStatus(errno, strCat("clone the mount of ", path));
-  if (userNamespace < 0) return clone;
-  mount_attr attributes = {};
-  attributes.attr_set = MOUNT_ATTR_IDMAP;
-  attributes.userns_fd = static_cast<uint64_t>(userNamespace);
-  if (::mount_setattr(clone.get(), "", AT_EMPTY_PATH, &attributes, sizeof attributes) != 0)
-    return errnoStatus(errno, strCat("map the ids of ", path));
+  BERTH_ASSIGN_OR_RETURN(Fd clone, support::cloneMount(path));
+  if (userNamespace >= 0) BERTH_RETURN_IF_ERROR(support::mapMountIds(clone, path, userNamespace));
   return clone;
 }
 
 absl::StatusOr<Fd> makeOverlay(const OverlayPlan& plan, MountApi api) {
   return api == MountApi::kNames ? makeOverlayByNames(plan) : makeOverlayByDescriptors(plan);
-}
-
-absl::Status attachMount(const Fd& mount, const std::string& target) {
-  if (::move_mount(mount.get(), "", AT_FDCWD, target.c_str(), MOVE_MOUNT_F_EMPTY_PATH) == 0)
-    return absl::OkStatus();
-  return errnoStatus(errno, strCat("attach the mount to ", target));
 }
 
 absl::StatusOr<std::vector<std::string>> mountsOf(const std::string& source) {

@@ -30,9 +30,6 @@ struct OverlayPlan {
 // A mount that is not attached yet and goes away with its descriptor. kAuto is no choice here.
 absl::StatusOr<support::Fd> makeOverlay(const OverlayPlan& plan, MountApi api);
 
-// Makes it visible at `target`, an existing directory; a link there is not followed.
-absl::Status attachMount(const support::Fd& mount, const std::string& target);
-
 // A mount of one directory alone, seen through the user namespace's id mapping (-1: as it is).
 absl::StatusOr<support::Fd> cloneDirectory(const std::string& path, int userNamespace);
 

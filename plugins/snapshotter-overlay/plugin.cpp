@@ -24,6 +24,13 @@ void fill(berth_usage& target, DiskUsage usage) {
   target.inodes = usage.inodes;
 }
 
+IdRanges ranges(const std::vector<berth_id_mapping>& mappings) {
+  IdRanges result;
+  for (const berth_id_mapping& one : mappings)
+    result.push_back({one.container_id, one.host_id, one.length});
+  return result;
+}
+
 class OverlaySnapshotter final : public Snapshotter {
  public:
   using Snapshotter::Snapshotter;
@@ -85,8 +92,8 @@ class OverlaySnapshotter final : public Snapshotter {
     record.key = std::string(spec.key);
     for (const berth_layer& layer : spec.layers) record.layers.push_back(copy(layer.diff_id));
     record.readOnly = spec.readOnly;
-    record.uidMappings = spec.uidMappings;
-    record.gidMappings = spec.gidMappings;
+    record.uidMappings = ranges(spec.uidMappings);
+    record.gidMappings = ranges(spec.gidMappings);
     record.selinuxLabel = std::string(spec.selinuxLabel);
     return snapshots_->prepare(record, op);
   }

@@ -7,7 +7,6 @@
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
 #include "snapshot_store.hpp"
-#include "user_namespace.hpp"
 
 namespace berth::overlay {
 
@@ -21,8 +20,8 @@ absl::Status SnapshotStore::tryMount(const std::string& directory, MountApi api,
   constexpr uint32_t kHostId = 100000;
   Fd userNamespace;
   if (mapped) {
-    const IdMappings mappings = {{0, kHostId, 65536}};
-    BERTH_ASSIGN_OR_RETURN(userNamespace, makeUserNamespace(mappings, mappings));
+    const IdRanges mappings = {{0, kHostId, 65536}};
+    BERTH_ASSIGN_OR_RETURN(userNamespace, support::makeUserNamespace(mappings, mappings));
   }
   // Each try has its own upper directory: a volatile one cannot be used twice.
   const std::string own = strCat(directory, "/", static_cast<int>(api), mapped, volatileUpper);

@@ -1,7 +1,5 @@
 #include "records.hpp"
 
-#include <algorithm>
-
 #include "berth/support/files.hpp"
 #include "berth/support/json.hpp"
 #include "berth/support/status.hpp"
@@ -45,10 +43,10 @@ std::string fromText(std::string_view text) {
   return bytes;
 }
 
-json::array encodeMappings(const IdMappings& mappings) {
+json::array encodeMappings(const IdRanges& mappings) {
   json::array list;
-  for (const berth_id_mapping& mapping : mappings)
-    list.push_back(json::array{mapping.container_id, mapping.host_id, mapping.length});
+  for (const support::IdRange& range : mappings)
+    list.push_back(json::array{range.inside, range.outside, range.length});
   return list;
 }
 
@@ -56,9 +54,9 @@ absl::Status damaged(const std::string& path, std::string_view what) {
   return absl::DataLossError(strCat("read ", path, ": ", what));
 }
 
-absl::StatusOr<IdMappings> decodeMappings(const json::object& record, std::string_view key,
-                                          const std::string& path) {
-  IdMappings mappings;
+absl::StatusOr<IdRanges> decodeMappings(const json::object& record, std::string_view key,
+                                        const std::string& path) {
+  IdRanges mappings;
   const json::array* list = support::arrayMember(record, key);
   if (list == nullptr) return damaged(path, strCat(key, " is missing"));
   for (const json::value& item : *list) {
@@ -86,21 +84,12 @@ absl::StatusOr<json::object> readRecord(const std::string& path) {
   return record;
 }
 
-bool sameMappings(const IdMappings& one, const IdMappings& other) {
-  return std::equal(one.begin(), one.end(), other.begin(), other.end(),
-                    [](const berth_id_mapping& a, const berth_id_mapping& b) {
-                      return a.container_id == b.container_id && a.host_id == b.host_id &&
-                             a.length == b.length;
-                    });
-}
-
 }  // namespace
 
 bool sameSnapshot(const SnapshotRecord& one, const SnapshotRecord& other) {
   return one.key == other.key && one.layers == other.layers && one.readOnly == other.readOnly &&
-         one.selinuxLabel == other.selinuxLabel &&
-         sameMappings(one.uidMappings, other.uidMappings) &&
-         sameMappings(one.gidMappings, other.gidMappings);
+         one.selinuxLabel == other.selinuxLabel && one.uidMappings == other.uidMappings &&
+         one.gidMappings == other.gidMappings;
 }
 
 std::string layerRecordPath(const std::string& directory) {

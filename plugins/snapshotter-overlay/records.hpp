@@ -6,7 +6,7 @@
 
 #include <absl/status/statusor.h>
 
-#include "berth/types.h"
+#include "berth/support/user_namespace.hpp"
 #include "berth/untar/usage.hpp"
 
 namespace berth::overlay {
@@ -19,14 +19,14 @@ struct LayerRecord {
   std::vector<std::string> impliedDirectories;  // see untar::ExtractResult
 };
 
-using IdMappings = std::vector<berth_id_mapping>;
+using support::IdRanges;
 
 struct SnapshotRecord {
   std::string key;
   std::vector<std::string> layers;  // diff IDs, lowest first
   bool readOnly = false;
-  IdMappings uidMappings;
-  IdMappings gidMappings;
+  IdRanges uidMappings;
+  IdRanges gidMappings;
   std::string selinuxLabel;
   bool mapped() const { return !uidMappings.empty() || !gidMappings.empty(); }
 };

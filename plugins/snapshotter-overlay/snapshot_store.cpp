@@ -11,7 +11,6 @@
 #include "berth/support/mounts.hpp"
 #include "berth/support/status.hpp"
 #include "inherit.hpp"
-#include "user_namespace.hpp"
 
 namespace berth::overlay {
 
@@ -41,7 +40,7 @@ absl::StatusOr<std::string> resolved(const std::string& path) {
 
 absl::StatusOr<Fd> userNamespaceFor(const SnapshotRecord& record) {
   if (!record.mapped()) return Fd();
-  return makeUserNamespace(record.uidMappings, record.gidMappings);
+  return support::makeUserNamespace(record.uidMappings, record.gidMappings);
 }
 
 }  // namespace
@@ -145,7 +144,7 @@ absl::Status SnapshotStore::mount(const std::string& key, const std::string& tar
   plan.userNamespace = userNamespace.get();
   absl::StatusOr<Fd> mount = makeOverlay(plan, abilities_.api);
   absl::Status status = mount.status();
-  if (status.ok()) status = attachMount(*mount, target);
+  if (status.ok()) status = support::attachMount(*mount, target);
   return annotate(status, strCat("mount snapshot ", key, " of ", record->layers.size(), " layers"));
 }
 

@@ -76,15 +76,17 @@ class TestBed:
     __test__ = False  # pytest: this is no test class
 
     def __init__(self, engine=None, build=None, runtime="runc", cache=None, keep=False,
-                 more_mirrors=None):
+                 more_mirrors=None, settings=""):
         """`more_mirrors(bed)` is called once the registry serves, and gives further mirrors:
-        source registry → URLs. What it enters into `bed.also` is closed with the bed."""
+        source registry → URLs. What it enters into `bed.also` is closed with the bed. `settings`
+        are further tables of Berth's configuration, in TOML."""
         engine = engine or os.environ.get("BERTH_TEST_ENGINE", "berth")
         self.build = os.path.abspath(build or os.environ.get(
             "BERTH_BUILD", os.path.join(SOURCE, "build/release")))
         self.cache = cache or os.environ.get(
             "BERTH_TEST_CACHE", os.path.join(SOURCE, "build/testbed"))
         self.keep = keep
+        self.settings = settings
         self.runtime = engines.runtime_binary(runtime)
         registry.build_layout(self.cache)
         self.folder = self._private_folder()

@@ -79,7 +79,8 @@ class Berth(Engine):
                       "mirrors = " + toml(mirrors),
                       # The names are nobody's: there is no registry behind the mirrors.
                       "fallback = false"]
-        return write(os.path.join(bed.folder, "berth.toml"), "\n".join(lines) + "\n")
+        return write(os.path.join(bed.folder, "berth.toml"),
+                     "\n".join(lines) + "\n" + bed.settings)
 
 
 class Containerd(Engine):

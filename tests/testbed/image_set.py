@@ -126,6 +126,9 @@ def add_integration(layout, parts):
     layout.tag(TESTS + "stop-signal:1", layout.manifest(parts.shell_image(config={
         "StopSignal": "SIGUSR1"})))
     layout.tag(TESTS + "layers:1", layout.manifest(layers_image(parts)))
+    layout.tag(TESTS + "data:1", layout.manifest(data_image()))
+    layout.tag(TESTS + "artifact:1", layout.manifest(artifact()))
+    layout.tag(TESTS + "volumes:1", layout.manifest(volumes_image(parts)))
     add_sparse_images(layout, parts)
     layout.tag(TESTS + "many-layers:1", layout.manifest(many_layers_image(parts, 140)))
 
@@ -167,6 +170,47 @@ def layers_image(parts):
               .raw_file("replaced/was-folder", b"now a file"))
     return Image([*parts.base(), (first.bytes(), "gzip"), (second.bytes(), "zstd"),
                   (third.bytes(), "plain")], dict(SHELL))
+
+
+def data_image():
+    """An image with nothing to run in it, for mounts of images."""
+    lower = (Layer()
+             .file("top", "top")
+             .file("folder/file", "in the folder")
+             .file("folder/deep/er", "deeper")
+             .file("hidden", "must vanish")
+             .file("owned", "", 0o640, 1234, 5678)
+             .symbolic_link("inner", "folder/deep")
+             .symbolic_link("absolute", "/folder/deep")
+             .symbolic_link("outer", "../../../../../../../../etc")
+             .symbolic_link("to-the-host", "/etc")
+             .symbolic_link("dangling", "nowhere")
+             .node("pipe", tarfile.FIFOTYPE))
+    upper = Layer().whiteout("hidden").file("folder/upper", "upper")
+    return Image([(lower.bytes(), "gzip"), (upper.bytes(), "zstd")])
+
+
+def artifact():
+    """A manifest whose configuration describes no image."""
+    layer = Layer().file("model/weights", "numbers")
+    return Image([(layer.bytes(), "gzip")], config_bytes=b"{}",
+                 config_type="application/vnd.oci.empty.v1+json")
+
+
+def volumes_image(parts):
+    """Declares volumes: with content, without, written oddly, in the way of what others mount."""
+    content = (Layer()
+               .directory("data", 0o2750, 1000, 1001)
+               .file("data/file", "from the image", 0o640, 1000, 1001)
+               .hard_link("data/second", "data/file")
+               .symbolic_link("data/link", "file")
+               .file("data/deep/er", "deeper", xattrs={"user.berth": b"value"})
+               .file("no-folder", "a file")
+               .symbolic_link("linked", "data/deep"))
+    volumes = ("/data/", "fresh//folder", "/no-folder", "/sys/fs/cgroup", "/dev/shm", "/proc", "/",
+               "/pod/data", "/linked")
+    return parts.shell_image(content.bytes(), config={
+        "Volumes": {path: {} for path in volumes}, "User": "1000:1001"})
 
 
 def add_sparse_images(layout, parts):

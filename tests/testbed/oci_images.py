@@ -209,6 +209,7 @@ class Image:
     # Overrides that make broken images for the tests of bad input.
     diff_ids: list = None
     config_bytes: bytes = None
+    config_type: str = None
 
 
 class Layout:
@@ -256,7 +257,7 @@ class Layout:
         manifest = {
             "schemaVersion": 2,
             "mediaType": MANIFEST_TYPES[image.schema],
-            "config": self.blob(config_bytes, CONFIG_TYPES[image.schema]),
+            "config": self.blob(config_bytes, image.config_type or CONFIG_TYPES[image.schema]),
             "layers": [self.layer(data, how, image.schema) for data, how in image.layers],
         }
         platform = {"os": "linux", "architecture": image.architecture}

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdlib>
@@ -75,11 +76,29 @@ std::string existingPart(std::string path) {
   return path;
 }
 
+// Whether the source shows mounts of this engine, which the container would keep alive for as long
+// as it runs itself if it did not see them go.
+bool showsOwnMounts(const Mount& mount, const Source& source, const MountInput& input) {
+  return !mount.recursive_read_only() &&
+         std::any_of(input.ownDirectories.begin(), input.ownDirectories.end(),
+                     [&](const std::string& own) { return liesBelow(own, source.path); });
+}
+
+absl::StatusOr<std::string> privatePropagation(const Mount& mount, const Source& source,
+                                               const MountInput& input, MountPlan& plan) {
+  if (!showsOwnMounts(mount, source, input)) return std::string("rprivate");
+  BERTH_ASSIGN_OR_RETURN(const MountTable table, input.mountTable());
+  const MountEntry* entry = table.covering(source.path);
+  if (entry == nullptr || (!entry->shared && !entry->slave)) return std::string("rprivate");
+  if (plan.rootfsPropagation.empty()) plan.rootfsPropagation = "rslave";
+  return std::string("rslave");
+}
+
 absl::StatusOr<std::string> propagation(const Mount& mount, const Source& source,
                                         const MountInput& input, MountPlan& plan) {
   switch (mount.propagation()) {
     case runtime::v1::PROPAGATION_PRIVATE:
-      return std::string("rprivate");
+      return privatePropagation(mount, source, input, plan);
     case runtime::v1::PROPAGATION_HOST_TO_CONTAINER:
     case runtime::v1::PROPAGATION_BIDIRECTIONAL:
       break;
@@ -132,18 +151,40 @@ boost::json::array mappings(
   return array;
 }
 
-absl::Status addMappings(const Mount& mount, const MountInput& input, boost::json::object& json) {
+support::IdRanges ranges(const google::protobuf::RepeatedPtrField<runtime::v1::IDMapping>& list) {
+  support::IdRanges result;
+  for (const runtime::v1::IDMapping& mapping : list)
+    result.push_back({mapping.container_id(), mapping.host_id(), mapping.length()});
+  return result;
+}
+
+// The runtime maps the ids where it can; else what it mounts is a mapped copy of the source.
+absl::Status addMappings(const Mount& mount, const MountInput& input, std::string_view spread,
+                         boost::json::object& json, MountPlan& plan) {
+  // An image is mounted with mapped ids from the beginning.
+  if (!mount.image().image().empty()) return absl::OkStatus();
   if (mount.uidmappings().empty() && mount.gidmappings().empty()) return absl::OkStatus();
   if (mount.uidmappings().empty() || mount.gidmappings().empty())
     return invalid(mount, "uidMappings and gidMappings must be given together");
   for (const auto* list : {&mount.uidmappings(), &mount.gidmappings()})
     for (const runtime::v1::IDMapping& mapping : *list)
       if (mapping.length() == 0) return invalid(mount, "a mapping has the length 0");
-  if (!input.features.idmappedMounts)
+  if (input.features.idmappedMounts) {
+    json["uidMappings"] = mappings(mount.uidmappings());
+    json["gidMappings"] = mappings(mount.gidmappings());
+    return absl::OkStatus();
+  }
+  if (!input.host.idmappedMounts || input.mappedMounts.empty())
     return absl::FailedPreconditionError(
-        support::strCat(describe(mount), ": this runtime handler has no ID-mapped mounts"));
-  json["uidMappings"] = mappings(mount.uidmappings());
-  json["gidMappings"] = mappings(mount.gidmappings());
+        support::strCat(describe(mount), ": neither this kernel nor this runtime handler has ",
+                        "ID-mapped mounts, which its uidMappings and gidMappings need"));
+  MappedMount mapped{.source = std::string(json.at("source").as_string()),
+                     .target = support::strCat(input.mappedMounts, "/", plan.mapped.size()),
+                     .uids = ranges(mount.uidmappings()),
+                     .gids = ranges(mount.gidmappings()),
+                     .propagates = spread != "rprivate"};
+  json["source"] = boost::json::string(mapped.target);
+  plan.mapped.push_back(std::move(mapped));
   return absl::OkStatus();
 }
 
@@ -170,10 +211,11 @@ absl::Status addBindMount(const Mount& mount, const MountInput& input, MountPlan
                            {"type", "bind"},
                            {"source", source.path},
                            {"options", std::move(options)}};
-  BERTH_RETURN_IF_ERROR(addMappings(mount, input, json));
+  BERTH_RETURN_IF_ERROR(addMappings(mount, input, spread, json, plan));
 
   if (source.missing) plan.missingDirectories.push_back(source.path);
-  if (mount.selinux_relabel() && !input.mountLabel.empty())
+  // An image is mounted with its label.
+  if (mount.selinux_relabel() && !input.mountLabel.empty() && mount.image().image().empty())
     plan.relabels.push_back({.path = source.path, .label = input.mountLabel});
   plan.mounts.emplace_back(std::move(json));
   return absl::OkStatus();

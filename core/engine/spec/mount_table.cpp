@@ -7,6 +7,7 @@
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
 #include "common/text.hpp"
+#include "engine/spec/text.hpp"
 
 namespace berth::spec {
 namespace {
@@ -34,10 +35,6 @@ std::optional<uint64_t> mountId(const std::string& path) {
       (status.stx_mask & STATX_MNT_ID) == 0)
     return std::nullopt;
   return status.stx_mnt_id;
-}
-
-bool lies(std::string_view path, std::string_view below) {
-  return below == "/" || path == below || (path.starts_with(below) && path[below.size()] == '/');
 }
 
 }  // namespace
@@ -71,10 +68,18 @@ const MountEntry* MountTable::covering(const std::string& path) const {
   const MountEntry* best = nullptr;
   for (const MountEntry& entry : entries_) {
     // Of mounts on the same point the last one is on top.
-    if (lies(path, entry.point) && (best == nullptr || entry.point.size() >= best->point.size()))
+    if (liesBelow(path, entry.point) &&
+        (best == nullptr || entry.point.size() >= best->point.size()))
       best = &entry;
   }
   return best;
+}
+
+std::vector<std::string> MountTable::pointsBelow(const std::string& path) const {
+  std::vector<std::string> points;
+  for (auto entry = entries_.rbegin(); entry != entries_.rend(); ++entry)
+    if (liesBelow(entry->point, path)) points.push_back(entry->point);
+  return points;
 }
 
 }  // namespace berth::spec

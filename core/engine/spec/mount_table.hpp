@@ -28,6 +28,10 @@ class MountTable {
   // exists, else found by its name. Null when there is none. Lives as long as this object.
   const MountEntry* covering(const std::string& path) const;
 
+  // The mount points at `path` and below, the latest mount first: in the order in which they can be
+  // unmounted. A point with several mounts stands there as often.
+  std::vector<std::string> pointsBelow(const std::string& path) const;
+
  private:
   std::vector<MountEntry> entries_;
 };

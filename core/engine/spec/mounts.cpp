@@ -68,11 +68,9 @@ std::vector<bj::object> defaultMounts(const MountInput& input) {
       cgroupMount(input)};
 }
 
-// /etc/hosts and its like, as if they were mounts of the request.
+// /etc/hosts and its like, as if they were mounts of the request. They belong to the pod's own root
+// already.
 std::vector<Mount> fileMounts(const MountInput& input) {
-  const runtime::v1::LinuxContainerSecurityContext& security =
-      input.config.linux().security_context();
-  const runtime::v1::UserNamespace& user = security.namespace_options().userns_options();
   std::vector<Mount> mounts;
   for (const auto& [source, destination] :
        {std::pair(&input.files.hostname, "/etc/hostname"),
@@ -82,13 +80,8 @@ std::vector<Mount> fileMounts(const MountInput& input) {
     Mount mount;
     mount.set_container_path(destination);
     mount.set_host_path(*source);
-    mount.set_readonly(security.readonly_rootfs());
+    mount.set_readonly(input.config.linux().security_context().readonly_rootfs());
     mount.set_selinux_relabel(true);
-    // Without mappings they belong to nobody in there: readable all the same.
-    if (input.userNamespace == UserNamespace::kPod && input.features.idmappedMounts) {
-      *mount.mutable_uidmappings() = user.uids();
-      *mount.mutable_gidmappings() = user.gids();
-    }
     mounts.push_back(std::move(mount));
   }
   return mounts;

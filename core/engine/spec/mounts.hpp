@@ -26,7 +26,9 @@ struct MountInput {
   const PodFiles& files;
   const RuntimeFeatures& features;
   const common::HostFacts& host;
-  std::string mountLabel;  // SELinux; empty: nothing is relabelled
+  std::string mountLabel;    // SELinux; empty: nothing is relabelled
+  std::string mappedMounts;  // see ContainerSpecInput; empty: nothing is mapped on the host
+  std::vector<std::string> ownDirectories;  // likewise
   Privilege privilege = Privilege::kNormal;
   UserNamespace userNamespace = UserNamespace::kHost;
   NetworkNamespace network = NetworkNamespace::kPod;
@@ -40,11 +42,14 @@ struct MountPlan {
   boost::json::array mounts;
   std::string rootfsPropagation;  // empty: the runtime's default
   std::vector<std::string> missingDirectories;
+  std::vector<MappedMount> mapped;
   std::vector<Relabel> relabels;
 };
 
 // Mounts of the request replace default ones on the same path; parents come before what lies below
 // them. Sources that are links are followed here, once. Reads the sources' kinds; creates nothing.
+// A private mount of a directory in which this engine keeps mounts of its own gets propagation from
+// the host where that is possible: the container would else keep those of other pods alive.
 // INVALID_ARGUMENT names the mount and what contradicts itself, FAILED_PRECONDITION what this host
 // or runtime lacks. Any thread.
 absl::StatusOr<MountPlan> planMounts(const MountInput& input);

@@ -57,6 +57,7 @@ class Builder {
     spec["annotations"] = containerAnnotations(in_);
     BERTH_ASSIGN_OR_RETURN(spec["linux"], buildLinux(namespaces, mounts));
     out_.missingDirectories = std::move(mounts.missingDirectories);
+    out_.mappedMounts = std::move(mounts.mapped);
     out_.relabels = std::move(mounts.relabels);
     return std::move(out_);
   }
@@ -130,21 +131,15 @@ class Builder {
   }
 
   absl::StatusOr<MountPlan> planContainerMounts(const NamespacePlan& namespaces) const {
-    // The namespaces of the pod decide, whatever the container says of its own.
-    runtime::v1::ContainerConfig config = in_.config;
-    if (pod_.user)
-      *config.mutable_linux()
-           ->mutable_security_context()
-           ->mutable_namespace_options()
-           ->mutable_userns_options() =
-          in_.pod.linux().security_context().namespace_options().userns_options();
     return planMounts(
-        {.config = config,
+        {.config = in_.config,
          .extraMounts = in_.extraMounts,
          .files = in_.files,
          .features = in_.features,
          .host = in_.host,
          .mountLabel = labels_.mount,
+         .mappedMounts = in_.isolation == Isolation::kNamespaces ? in_.mappedMounts : "",
+         .ownDirectories = in_.ownDirectories,
          .privilege = privilege_,
          .userNamespace = pod_.user ? UserNamespace::kPod : UserNamespace::kHost,
          .network = pod_.network ? NetworkNamespace::kPod : NetworkNamespace::kHost,

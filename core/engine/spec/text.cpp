@@ -58,6 +58,10 @@ std::string cleanPath(std::string_view path) {
   return !clean.empty() ? clean : absolute ? "/" : ".";
 }
 
+bool liesBelow(std::string_view path, std::string_view above) {
+  return above == "/" || path == above || (path.starts_with(above) && path[above.size()] == '/');
+}
+
 boost::json::array jsonTexts(const std::vector<std::string>& texts) {
   boost::json::array array;
   array.reserve(texts.size());

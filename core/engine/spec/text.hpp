@@ -20,6 +20,9 @@ absl::Status checkText(std::string_view text, std::string_view what);
 // relative path stays relative.
 std::string cleanPath(std::string_view path);
 
+// Whether `path` is `above` or lies below it; both absolute and clean.
+bool liesBelow(std::string_view path, std::string_view above);
+
 boost::json::array jsonTexts(const std::vector<std::string>& texts);
 
 // In the order of the keys: what is built from it is then the same each time.

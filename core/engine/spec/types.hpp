@@ -7,6 +7,7 @@
 
 #include <boost/json.hpp>
 
+#include "berth/support/user_namespace.hpp"
 #include "common/host_facts.hpp"
 #include "common/image_config.hpp"
 #include "cri-runtime-v1.pb.h"
@@ -117,8 +118,22 @@ struct ContainerSpecInput {
   CgroupDriver cgroupDriver = CgroupDriver::kCgroupfs;
   Isolation isolation = Isolation::kNamespaces;
   SeLinuxLabels podLabels;  // from podSeLinuxLabels()
+  // Where the sources of mounts are shown with mapped ids, when the runtime cannot map them itself.
+  std::string mappedMounts;
+  // Directories below which this engine keeps mounts of its own.
+  std::vector<std::string> ownDirectories;
   // Further mounts (image volumes); a mount of the request on the same path wins.
   std::vector<runtime::v1::Mount> extraMounts;
+};
+
+// A source to be shown with mapped ids at another place while the container is started: what the
+// specification mounts is that place.
+struct MappedMount {
+  std::string source;  // without links
+  std::string target;
+  support::IdRanges uids;
+  support::IdRanges gids;
+  bool propagates = false;  // the container is to see mounts that are made below the source later
 };
 
 // A host path to be labelled before the container starts.
@@ -133,6 +148,7 @@ struct ContainerSpec {
   // Sources of bind mounts that do not exist yet: to be made as directories (0755), as the kubelet
   // expects for volumes of type hostPath.
   std::vector<std::string> missingDirectories;
+  std::vector<MappedMount> mappedMounts;
   std::vector<Relabel> relabels;
   Warnings warnings;  // what was asked for and could not be given in full
 };

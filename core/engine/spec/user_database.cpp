@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "berth/support/fd.hpp"
@@ -22,27 +20,22 @@ constexpr uint32_t kMaximumId = INT32_MAX;
 
 // The file's text; empty when there is none. A hostile image must not lead outside of itself
 // (RESOLVE_IN_ROOT), into /proc (no magic links), nor block on a FIFO (O_NONBLOCK).
-absl::StatusOr<std::string> readInRoot(int root, const std::string& rootfs,
+absl::StatusOr<std::string> readInRoot(const support::Fd& root, const std::string& rootfs,
                                        const std::string& path) {
-  const std::string doing = support::strCat("read /", path, " in the root file system ", rootfs);
-  open_how how{};
-  how.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-  const support::Fd file(
-      static_cast<int>(::syscall(SYS_openat2, root, path.c_str(), &how, sizeof how)));
-  if (!file) {
-    if (errno == ENOENT || errno == ENOTDIR) return std::string();
-    return support::errnoStatus(errno, doing);
-  }
+  const std::string what = support::strCat("/", path, " in the root file system ", rootfs);
+  const std::string doing = support::strCat("read ", what);
+  const auto file = support::openInRoot(root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, what);
+  if (absl::IsNotFound(file.status())) return std::string();
+  BERTH_RETURN_IF_ERROR(file.status());
   struct stat status {};
-  if (::fstat(file.get(), &status) != 0) return support::errnoStatus(errno, doing);
+  if (::fstat(file->get(), &status) != 0) return support::errnoStatus(errno, doing);
   if (!S_ISREG(status.st_mode))
     return absl::InvalidArgumentError(support::strCat(doing, ": it is not a regular file"));
 
   std::string text;
   char buffer[16384];
   while (text.size() <= kMaximumBytes) {
-    const ssize_t count = ::read(file.get(), buffer, sizeof buffer);
+    const ssize_t count = ::read(file->get(), buffer, sizeof buffer);
     if (count == 0) return text;
     if (count > 0)
       text.append(buffer, static_cast<size_t>(count));
@@ -69,8 +62,8 @@ const Entry* find(const std::vector<Entry>& entries, auto&& matches) {
 absl::StatusOr<UserDatabase> UserDatabase::open(const std::string& rootfs) {
   BERTH_ASSIGN_OR_RETURN(const support::Fd root,
                          support::openFile(rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC));
-  BERTH_ASSIGN_OR_RETURN(const std::string passwd, readInRoot(root.get(), rootfs, "etc/passwd"));
-  BERTH_ASSIGN_OR_RETURN(const std::string group, readInRoot(root.get(), rootfs, "etc/group"));
+  BERTH_ASSIGN_OR_RETURN(const std::string passwd, readInRoot(root, rootfs, "etc/passwd"));
+  BERTH_ASSIGN_OR_RETURN(const std::string group, readInRoot(root, rootfs, "etc/group"));
   return parse(passwd, group);
 }
 

@@ -4,8 +4,10 @@
 #include <cerrno>
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <memory>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "berth/support/ids.hpp"
 #include "berth/support/status.hpp"
@@ -52,6 +54,17 @@ absl::Status makeOneDirectory(const std::string& path, mode_t mode) {
   return errnoStatus(error, strCat("create directory ", path));
 }
 
+// EAGAIN: something was renamed on the way, and the kernel could not be sure where it was.
+Fd openResolved(int directory, const std::string& path, int flags, uint64_t resolve) {
+  open_how how{};
+  how.flags = static_cast<uint64_t>(flags | O_CLOEXEC);
+  how.resolve = resolve | RESOLVE_NO_MAGICLINKS;
+  for (;;) {
+    Fd file(static_cast<int>(::syscall(SYS_openat2, directory, path.c_str(), &how, sizeof how)));
+    if (file || (errno != EINTR && errno != EAGAIN)) return file;
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<Fd> openFile(const std::string& path, int flags, mode_t mode) {
@@ -60,6 +73,23 @@ absl::StatusOr<Fd> openFile(const std::string& path, int flags, mode_t mode) {
     if (file) return file;
     if (errno != EINTR) return errnoStatus(errno, strCat("open ", path));
   }
+}
+
+absl::StatusOr<Fd> openInRoot(const Fd& root, const std::string& path, int flags,
+                              std::string_view what) {
+  Fd file = openResolved(root.get(), path, flags, RESOLVE_IN_ROOT);
+  if (file) return file;
+  // Below a file there is nothing.
+  return errnoStatus(errno == ENOTDIR ? ENOENT : errno, strCat("open ", what));
+}
+
+absl::StatusOr<Fd> openWithoutLinks(const std::string& path, int flags) {
+  Fd file = openResolved(AT_FDCWD, path, flags, RESOLVE_NO_SYMLINKS);
+  if (file) return file;
+  if (errno == ELOOP)
+    return absl::FailedPreconditionError(
+        strCat("open ", path, ": a part of it has become a symbolic link"));
+  return errnoStatus(errno, strCat("open ", path));
 }
 
 absl::StatusOr<std::string> readFile(const std::string& path, size_t limit) {

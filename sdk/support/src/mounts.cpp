@@ -14,6 +14,18 @@ unsigned long recursion(MountScope scope) {
   return scope == MountScope::kRecursive ? static_cast<unsigned long>(MS_REC) : 0UL;
 }
 
+unsigned atRecursion(MountScope scope) {
+  return scope == MountScope::kRecursive ? static_cast<unsigned>(AT_RECURSIVE) : 0U;
+}
+
+absl::StatusOr<Fd> cloneTree(int directory, const char* name, unsigned flags, MountScope scope,
+                             const std::string& path) {
+  Fd clone(::open_tree(directory, name,
+                       OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | flags | atRecursion(scope)));
+  if (clone) return clone;
+  return errnoStatus(errno, strCat("clone the mount of ", path));
+}
+
 }  // namespace
 
 absl::Status bindMount(const std::string& source, const std::string& target, MountScope scope) {
@@ -29,6 +41,48 @@ absl::Status mountFilesystem(const std::string& source, const std::string& targe
   if (::mount(source.c_str(), target.c_str(), type.c_str(), flags, data) == 0)
     return absl::OkStatus();
   return errnoStatus(errno, strCat("mount ", type, " (", source, ") on ", target));
+}
+
+absl::StatusOr<Fd> cloneMount(const std::string& path, MountScope scope) {
+  return cloneTree(AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW, scope, path);
+}
+
+absl::StatusOr<Fd> cloneMount(const Fd& file, const std::string& path, MountScope scope) {
+  return cloneTree(file.get(), "", AT_EMPTY_PATH, scope, path);
+}
+
+absl::Status mapMountIds(const Fd& clone, const std::string& path, int userNamespace,
+                         MountScope scope) {
+  mount_attr attributes = {};
+  attributes.attr_set = MOUNT_ATTR_IDMAP;
+  attributes.userns_fd = static_cast<uint64_t>(userNamespace);
+  if (::mount_setattr(clone.get(), "", AT_EMPTY_PATH | atRecursion(scope), &attributes,
+                      sizeof attributes) == 0)
+    return absl::OkStatus();
+  const int error = errno;
+  const std::string doing = strCat("map the ids of ", path);
+  if (error == EINVAL || error == ENOSYS)
+    return absl::FailedPreconditionError(
+        strCat(doing, ": this kernel has no ID-mapped mounts of its file system"));
+  if (error == EPERM)
+    return absl::FailedPreconditionError(
+        strCat(doing, ": it is ID-mapped already, or its file system is another namespace's"));
+  return errnoStatus(error, doing);
+}
+
+absl::Status makePrivate(const Fd& clone, const std::string& path, MountScope scope) {
+  mount_attr attributes = {};
+  attributes.propagation = MS_PRIVATE;
+  if (::mount_setattr(clone.get(), "", AT_EMPTY_PATH | atRecursion(scope), &attributes,
+                      sizeof attributes) == 0)
+    return absl::OkStatus();
+  return errnoStatus(errno, strCat("make the mount of ", path, " private"));
+}
+
+absl::Status attachMount(const Fd& mount, const std::string& target) {
+  if (::move_mount(mount.get(), "", AT_FDCWD, target.c_str(), MOVE_MOUNT_F_EMPTY_PATH) == 0)
+    return absl::OkStatus();
+  return errnoStatus(errno, strCat("attach the mount to ", target));
 }
 
 absl::Status unmount(const std::string& target, UnmountMode mode) {

@@ -93,6 +93,20 @@ class ImageServiceTest : public ::testing::Test {
     write("a.example_" + name, blob(manifest));
     return sha256(text);
   }
+  // Publishes an artifact, whose configuration says nothing; the digest of its manifest.
+  std::string publishArtifact(const std::string& name, const std::string& layerType,
+                              const std::vector<std::string>& layers) const {
+    std::string descriptors;
+    for (const std::string& layer : layers)
+      descriptors += strCat(descriptors.empty() ? "" : ",", R"({"mediaType": ")", layerType,
+                            R"(", "digest": ")", blob(layer), R"(", "size": )", layer.size(), "}");
+    const std::string manifest =
+        strCat(R"({"schemaVersion": 2, "artifactType": "application/vnd.test",
+                   "config": {"mediaType": "application/vnd.oci.empty.v1+json", "digest": ")",
+               blob("{}"), R"(", "size": 2}, "layers": [)", descriptors, "]}");
+    write("a.example_" + name, blob(manifest));
+    return sha256(manifest);
+  }
   absl::StatusOr<std::shared_ptr<const Image>> pull(const std::string& name) {
     return images_->pull(op_, "a.example/" + name, nullptr, "");
   }
@@ -280,6 +294,41 @@ TEST_F(ImageServiceTest, EnsureUnpackedFetchesWhatIsMissing) {
       images_->ensureUnpacked(op_, **images_->find("a.example/app:1"), "snap", nullptr);
   EXPECT_TRUE(status.ok()) << status;
   EXPECT_EQ(count("apply"), 2u);
+}
+
+constexpr const char* kGzipLayer = "application/vnd.oci.image.layer.v1.tar+gzip";
+
+TEST_F(ImageServiceTest, ArtifactsOfArchivesAreImages) {
+  const std::string first = testing::noise(5000, 1);
+  const std::string second = testing::noise(7000, 2);
+  const std::string id = publishArtifact("first", kGzipLayer, {testing::gzip(first),
+                                                               testing::gzip(second)});
+  auto image = pull("first");
+  ASSERT_TRUE(image.ok()) << image.status();
+  EXPECT_EQ((*image)->id, id);
+  ASSERT_EQ((*image)->layers.size(), 2u);
+  EXPECT_EQ((*image)->layers[0].diffId, sha256(first));
+  EXPECT_EQ((*image)->layers[1].diffId, sha256(second));
+  EXPECT_THAT((*image)->config.entrypoint, ::testing::IsEmpty());
+  const std::string other =
+      publishArtifact("other", "application/vnd.oci.image.layer.v1.tar", {first});
+  auto plain = pull("other");
+  ASSERT_TRUE(plain.ok()) << plain.status();
+  EXPECT_EQ((*plain)->id, other);
+  open();
+  EXPECT_TRUE(images_->find(id).ok()) << "it must outlive the daemon";
+  EXPECT_EQ(images_->list().size(), 2u);
+}
+
+TEST_F(ImageServiceTest, OtherArtifactsAreRefusedByName) {
+  publishArtifact("chart", "application/vnd.cncf.helm.chart.content.v1.tar+gzip.sig", {"x"});
+  EXPECT_THAT(pullFailure("chart", absl::StatusCode::kInvalidArgument),
+              HasSubstr("tar+gzip.sig"));
+  publishArtifact("bomb", kGzipLayer, {testing::gzip(std::string(2u << 20, 'x'))});
+  EXPECT_THAT(pullFailure("bomb", absl::StatusCode::kResourceExhausted),
+              HasSubstr("unpacks to more than 1048576 bytes"));
+  publishArtifact("torn", kGzipLayer, {testing::gzip("text").substr(0, 12)});
+  pullFailure("torn", absl::StatusCode::kInvalidArgument);
 }
 
 }  // namespace

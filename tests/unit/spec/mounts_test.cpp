@@ -46,6 +46,15 @@ TEST(MountTable, FindsWhatCoversAPath) {
   EXPECT_EQ(MountTable::parse("").covering("/no/such/path"), nullptr);
 }
 
+TEST(MountTable, ListsWhatIsMountedBelowAPath) {
+  const MountTable table = MountTable::parse(kMountInfo);
+  EXPECT_THAT(table.pointsBelow("/srv/over"), ElementsAre("/srv/over", "/srv/over"));
+  EXPECT_THAT(table.pointsBelow("/srv/shared"), ElementsAre("/srv/shared"));
+  EXPECT_EQ(table.pointsBelow("/").size(), 7u);
+  EXPECT_EQ(table.pointsBelow("/srv").front(), "/srv/sharedother");
+  EXPECT_THAT(table.pointsBelow("/elsewhere"), IsEmpty());
+}
+
 TEST(MountTable, ReadsTheKernels) {
   const auto table = MountTable::read();
   ASSERT_OK(table);
@@ -63,6 +72,8 @@ struct Mounts : testing::Test {
                        .features = features,
                        .host = host,
                        .mountLabel = label,
+                       .mappedMounts = mappedMounts,
+                       .ownDirectories = ownDirectories,
                        .privilege = privilege,
                        .userNamespace = userNamespace,
                        .network = network,
@@ -98,6 +109,8 @@ struct Mounts : testing::Test {
   RuntimeFeatures features{.recursiveReadOnly = true, .idmappedMounts = true};
   common::HostFacts host = test::richHost();
   std::string label;
+  std::string mappedMounts = "/run/berth/c/mounts";
+  std::vector<std::string> ownDirectories;
   Privilege privilege = Privilege::kNormal;
   UserNamespace userNamespace = UserNamespace::kHost;
   NetworkNamespace network = NetworkNamespace::kPod;
@@ -169,18 +182,6 @@ TEST_F(Mounts, PodFilesUnlessTheRequestHasItsOwn) {
       Contains("ro"));
   made = plan(bind("/etc//hosts/"));
   EXPECT_EQ(mount(*made, "/etc/hosts")["source"], bj::string(directory.path()));
-}
-
-TEST_F(Mounts, PodFilesAreMappedIntoAUserNamespace) {
-  files.hosts = directory.write("hosts", "");
-  userNamespace = UserNamespace::kPod;
-  const std::string request =
-      "linux { security_context { namespace_options { userns_options {"
-      "  uids { host_id: 5000 length: 9 } gids { host_id: 6000 length: 9 } } } } }";
-  EXPECT_EQ(mount(*plan(request), "/etc/hosts")["uidMappings"],
-            test::json(R"([{"containerID": 0, "hostID": 5000, "size": 9}])"));
-  features.idmappedMounts = false;
-  EXPECT_FALSE(mount(*plan(request), "/etc/hosts").contains("uidMappings"));
 }
 
 TEST_F(Mounts, RequestReplacesDefaults) {
@@ -297,14 +298,72 @@ TEST_F(Mounts, MappingsArePassedOn) {
   EXPECT_THAT(plan(bind("/x", "uidMappings { length: 1 }")), invalid("must be given together"));
   EXPECT_THAT(plan(bind("/x", "uidMappings { length: 1 } gidMappings {}")),
               invalid("a mapping has the length 0"));
+  EXPECT_THAT(made->mapped, IsEmpty());
+}
+
+TEST_F(Mounts, WhatTheRuntimeCannotMapIsMappedOnTheHost) {
+  const std::string both =
+      "uidMappings { host_id: 1000 container_id: 0 length: 10 } "
+      "gidMappings { host_id: 2000 container_id: 0 length: 20 } ";
   features.idmappedMounts = false;
-  EXPECT_THAT(plan(bind("/x", mapped)), unmet("no ID-mapped mounts"));
+  host.idmappedMounts = true;
+  mountInfo = "1 1 8:1 / / rw shared:1 - ext4 /dev/sda rw\n";
+  const auto made = plan(bind("/x", both + "readonly: true") + bind("/plain") +
+                         bind("/y", both + "propagation: PROPAGATION_HOST_TO_CONTAINER"));
+  ASSERT_OK(made);
+  ASSERT_EQ(made->mapped.size(), 2u);
+  EXPECT_EQ(made->mapped[0].source, directory.path());
+  EXPECT_EQ(made->mapped[0].target, "/run/berth/c/mounts/0");
+  EXPECT_EQ(made->mapped[0].uids, (support::IdRanges{{0, 1000, 10}}));
+  EXPECT_EQ(made->mapped[0].gids, (support::IdRanges{{0, 2000, 20}}));
+  EXPECT_FALSE(made->mapped[0].propagates);
+  EXPECT_TRUE(made->mapped[1].propagates);
+  EXPECT_EQ(mount(*made, "/x")["source"], "/run/berth/c/mounts/0");
+  EXPECT_EQ(mount(*made, "/y")["source"], "/run/berth/c/mounts/1");
+  EXPECT_EQ(mount(*made, "/plain")["source"], bj::string(directory.path()));
+  EXPECT_FALSE(mount(*made, "/x").contains("uidMappings"));
+  EXPECT_THAT(options(*made, "/x"), ElementsAre("rbind", "rprivate", "ro"));
+
+  host.idmappedMounts = false;
+  EXPECT_THAT(plan(bind("/x", both)), unmet("has ID-mapped mounts"));
+  host.idmappedMounts = true;
+  mappedMounts.clear();
+  EXPECT_THAT(plan(bind("/x", both)), unmet("has ID-mapped mounts"));
+}
+
+TEST_F(Mounts, ImagesComeWithMappedIds) {
+  features.idmappedMounts = false;
+  const auto made = plan(bind("/x", "image { image: 'i' } uidMappings { length: 1 } "
+                                    "gidMappings { length: 1 }"));
+  ASSERT_OK(made);
+  EXPECT_THAT(made->mapped, IsEmpty());
+  EXPECT_EQ(mount(*made, "/x")["source"], bj::string(directory.path()));
+}
+
+TEST_F(Mounts, OwnMountsOfTheEngineGoFromPrivateMountsToo) {
+  ownDirectories = {directory / "root/deep"};
+  directory.makeDirectory("root/deep");
+  const auto spread = [&](const std::string& path, const std::string& more = "") {
+    const auto made =
+        plan("mounts { container_path: '/x' host_path: '" + path + "' " + more + " }");
+    return made.ok() ? options(*made, "/x")[1] : made.status().ToString();
+  };
+  mountInfo = "1 1 8:1 / / rw shared:1 - ext4 /dev/sda rw\n";
+  for (const std::string& path : {std::string("/"), directory.path(), directory / "root/deep"})
+    EXPECT_EQ(spread(path), "rslave") << path;
+  EXPECT_EQ(plan(bind("/x"))->rootfsPropagation, "rslave");
+  directory.makeDirectory("root/deeper");
+  EXPECT_EQ(spread(directory / "root/deeper"), "rprivate");
+  EXPECT_EQ(spread("/", "readonly: true recursive_read_only: true"), "rprivate");
+  mountInfo = "1 1 8:1 / / rw - ext4 /dev/sda rw\n";
+  EXPECT_EQ(spread("/"), "rprivate");
 }
 
 TEST_F(Mounts, RelabelsOnlyWithALabelAndWhenAsked) {
   EXPECT_THAT(plan(bind("/x", "selinux_relabel: true"))->relabels, IsEmpty());
   label = "system_u:object_r:container_file_t:s0";
-  const auto made = plan(bind("/x", "selinux_relabel: true") + bind("/y"));
+  const auto made = plan(bind("/x", "selinux_relabel: true") + bind("/y") +
+                         bind("/z", "selinux_relabel: true image { image: 'i' }"));
   ASSERT_EQ(made->relabels.size(), 1u);
   EXPECT_EQ(made->relabels[0].path, directory.path());
   EXPECT_EQ(made->relabels[0].label, label);

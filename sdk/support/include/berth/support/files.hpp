@@ -20,6 +20,15 @@ namespace berth::support {
 // Opens with O_CLOEXEC. NOT_FOUND when the path does not exist.
 absl::StatusOr<Fd> openFile(const std::string& path, int flags, mode_t mode = 0644);
 
+// Opens below `root` as if that were "/": neither "..", absolute links nor links into /proc lead
+// out of it (openat2(2), RESOLVE_IN_ROOT). NOT_FOUND when the path does not exist, or is to lie
+// below a file. `what` names it in errors.
+absl::StatusOr<Fd> openInRoot(const Fd& root, const std::string& path, int flags,
+                              std::string_view what);
+
+// Opens an absolute path of which no part is a link any more: FAILED_PRECONDITION otherwise.
+absl::StatusOr<Fd> openWithoutLinks(const std::string& path, int flags);
+
 // The whole content; RESOURCE_EXHAUSTED past `limit` bytes. Works for /proc and /sys.
 absl::StatusOr<std::string> readFile(const std::string& path, size_t limit = 64u << 20);
 

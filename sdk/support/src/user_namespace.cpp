@@ -1,4 +1,4 @@
-#include "user_namespace.hpp"
+#include "berth/support/user_namespace.hpp"
 
 #include <cerrno>
 #include <csignal>
@@ -13,13 +13,7 @@
 #include "berth/support/process.hpp"
 #include "berth/support/status.hpp"
 
-namespace berth::overlay {
-
-using support::errnoStatus;
-using support::Fd;
-using support::Process;
-using support::strCat;
-
+namespace berth::support {
 namespace {
 
 constexpr uint32_t kOverflowId = 65534;
@@ -33,7 +27,7 @@ constexpr uint32_t kOverflowId = 65534;
   for (;;) ::syscall(SYS_exit_group, 0);
 }
 
-// support::spawn() cannot serve: the child must stay in the image of the program, without an
+// spawn() cannot serve: the child must stay in the image of the program, without an
 // execve(), to be there when its mappings are written.
 absl::StatusOr<Process> startHolder(int readEnd, int writeEnd) {
   int pidfd = -1;
@@ -48,21 +42,21 @@ absl::StatusOr<Process> startHolder(int readEnd, int writeEnd) {
   return Process(static_cast<pid_t>(pid), Fd(pidfd));
 }
 
-absl::Status writeMap(pid_t pid, const char* file, const IdMappings& mappings) {
+absl::Status writeMap(pid_t pid, const char* file, const IdRanges& ranges) {
   std::string text;
-  for (const berth_id_mapping& mapping : mappings)
-    text += strCat(mapping.container_id, " ", mapping.host_id, " ", mapping.length, "\n");
-  const absl::Status status = support::writeControlFile(strCat("/proc/", pid, "/", file), text);
+  for (const IdRange& range : ranges)
+    text += strCat(range.inside, " ", range.outside, " ", range.length, "\n");
+  const absl::Status status = writeControlFile(strCat("/proc/", pid, "/", file), text);
   if (absl::IsInvalidArgument(status) || absl::IsPermissionDenied(status))
     return absl::InvalidArgumentError(
         strCat("the kernel refuses the id mappings (ranges must not be empty or overlap): ",
-               support::fromAbsl(status.message())));
+               fromAbsl(status.message())));
   return status;
 }
 
 }  // namespace
 
-absl::StatusOr<Fd> makeUserNamespace(const IdMappings& uids, const IdMappings& gids) {
+absl::StatusOr<Fd> makeUserNamespace(const IdRanges& uids, const IdRanges& gids) {
   int ends[2] = {-1, -1};
   if (::pipe2(ends, O_CLOEXEC) != 0) return errnoStatus(errno, "make a pipe");
   const Fd readEnd(ends[0]);
@@ -71,16 +65,16 @@ absl::StatusOr<Fd> makeUserNamespace(const IdMappings& uids, const IdMappings& g
   BERTH_RETURN_IF_ERROR(writeMap(holder.pid(), "uid_map", uids));
   BERTH_RETURN_IF_ERROR(writeMap(holder.pid(), "gid_map", gids));
   BERTH_ASSIGN_OR_RETURN(Fd userNamespace,
-                         support::openFile(strCat("/proc/", holder.pid(), "/ns/user"), O_RDONLY));
+                         openFile(strCat("/proc/", holder.pid(), "/ns/user"), O_RDONLY));
   return userNamespace;
 }
 
-uint32_t hostId(const IdMappings& mappings, uint32_t containerId) {
-  if (mappings.empty()) return containerId;
-  for (const berth_id_mapping& mapping : mappings)
-    if (containerId >= mapping.container_id && containerId - mapping.container_id < mapping.length)
-      return mapping.host_id + (containerId - mapping.container_id);
+uint32_t outsideId(const IdRanges& ranges, uint32_t inside) {
+  if (ranges.empty()) return inside;
+  for (const IdRange& range : ranges)
+    if (inside >= range.inside && inside - range.inside < range.length)
+      return range.outside + (inside - range.inside);
   return kOverflowId;
 }
 
-}  // namespace berth::overlay
+}  // namespace berth::support

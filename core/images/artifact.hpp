@@ -1,0 +1,26 @@
+// Artifacts: manifests whose configuration describes no image (OCI image specification, "Guidelines
+// for Artifact Usage"). Those whose layers are file systems can be mounted like images.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include <absl/status/statusor.h>
+
+#include "images/fetch.hpp"
+#include "images/manifest.hpp"
+
+namespace berth::images {
+
+// By the type of its configuration, and by what that says where the type says nothing.
+bool isArtifact(const Manifest& manifest, std::string_view config);
+
+// The configuration that an image of the same layers would have. The digests of what is in
+// compressed layers are not written down anywhere: they are fetched to find them out.
+// INVALID_ARGUMENT when a layer is no tar archive by its type, RESOURCE_EXHAUSTED when one unpacks
+// to more than `maxLayerBytes` (0: any). Blocks.
+absl::StatusOr<std::string> artifactConfig(const plugins::Operation& op, const Origin& origin,
+                                           const Manifest& manifest, const Platform& platform,
+                                           uint64_t maxLayerBytes);
+
+}  // namespace berth::images
