@@ -12,11 +12,12 @@
 
 #include <absl/status/statusor.h>
 
-#include "engine/workers.hpp"
+#include "common/workers.hpp"
 #include "plugins/operation.hpp"
 
 namespace berth::engine {
 
+using common::Workers;
 using Deadline = plugins::Operation::Clock::time_point;
 
 // Runs operations apart from the calls that ask for them. A caller waits until its own deadline and

@@ -65,8 +65,6 @@ class StreamConnection {
   virtual Task<absl::Status> run() = 0;
   // Says goodbye (GOAWAY, close frame), sends what is queued, ends the connection. Bounded in time.
   virtual Task<void> shutdown() = 0;
-  // When a frame last came or went (steady clock, nanoseconds): for the idle time-out.
-  virtual int64_t lastActivity() const = 0;
 };
 
 }  // namespace berth::streaming

@@ -6,7 +6,7 @@
 #include <functional>
 #include <mutex>
 
-namespace berth::engine {
+namespace berth::common {
 
 // Runs each piece of work at once on a thread of its own; threads are kept for a while and used
 // again. There is no upper bound: what is posted comes from callers that wait for it, whose number
@@ -34,4 +34,4 @@ class Workers {
   bool stopping_ = false;
 };
 
-}  // namespace berth::engine
+}  // namespace berth::common

@@ -1,9 +1,9 @@
-#include "engine/workers.hpp"
+#include "common/workers.hpp"
 
 #include <chrono>
 #include <thread>
 
-namespace berth::engine {
+namespace berth::common {
 
 namespace {
 constexpr std::chrono::seconds kIdle{10};
@@ -49,4 +49,4 @@ void Workers::threadMain() {
   done_.notify_all();
 }
 
-}  // namespace berth::engine
+}  // namespace berth::common

@@ -1,4 +1,4 @@
-#include "engine/workers.hpp"
+#include "common/workers.hpp"
 
 #include <atomic>
 #include <future>
@@ -10,7 +10,7 @@
 
 #include <gtest/gtest.h>
 
-namespace berth::engine {
+namespace berth::common {
 namespace {
 
 TEST(WorkersTest, AllWorkIsDoneWhenFinishReturns) {
@@ -75,4 +75,4 @@ TEST(WorkersTest, WhatWorkHoldsIsFreedWhenItEnds) {
 }
 
 }  // namespace
-}  // namespace berth::engine
+}  // namespace berth::common
