@@ -10,23 +10,10 @@ namespace berth::cdi {
 namespace {
 
 namespace bj = boost::json;
+using support::arrayAt;
+using support::jsonTexts;
+using support::objectAt;
 using support::strCat;
-
-bj::object& objectAt(bj::object& parent, std::string_view key) {
-  bj::value& value = parent[{key.data(), key.size()}];
-  return value.is_object() ? value.get_object() : value.emplace_object();
-}
-
-bj::array& arrayAt(bj::object& parent, std::string_view key) {
-  bj::value& value = parent[{key.data(), key.size()}];
-  return value.is_array() ? value.get_array() : value.emplace_array();
-}
-
-bj::array jsonTexts(const std::vector<std::string>& texts) {
-  bj::array array;
-  for (const std::string& text : texts) array.emplace_back(text);
-  return array;
-}
 
 // Removes the elements of which `key` has this value.
 void removeWhere(bj::array& array, std::string_view key, std::string_view value) {

@@ -30,6 +30,7 @@ class JsonFields {
 
   // The document and the status are borrowed.
   JsonFields(const boost::json::value& value, std::string path, Texts texts, absl::Status& status);
+  JsonFields(boost::json::value&&, std::string, Texts, absl::Status&) = delete;
   // Complains of members that were not read.
   ~JsonFields();
   JsonFields(const JsonFields&) = delete;

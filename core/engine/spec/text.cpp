@@ -58,11 +58,4 @@ std::string cleanPath(std::string_view path) {
   return !clean.empty() ? clean : absolute ? "/" : ".";
 }
 
-boost::json::array jsonTexts(const std::vector<std::string>& texts) {
-  boost::json::array array;
-  array.reserve(texts.size());
-  for (const std::string& text : texts) array.emplace_back(text);
-  return array;
-}
-
 }  // namespace berth::spec

@@ -10,6 +10,8 @@
 #include <boost/json.hpp>
 #include <google/protobuf/map.h>
 
+#include "berth/support/json.hpp"
+
 namespace berth::spec {
 
 // INVALID_ARGUMENT with `what` when `text` cannot stand in a specification: a zero byte, which no
@@ -20,7 +22,7 @@ absl::Status checkText(std::string_view text, std::string_view what);
 // relative path stays relative.
 std::string cleanPath(std::string_view path);
 
-boost::json::array jsonTexts(const std::vector<std::string>& texts);
+using support::jsonTexts;
 
 // In the order of the keys: what is built from it is then the same each time.
 template <class Value>

@@ -19,16 +19,11 @@ namespace {
 
 constexpr mode_t kConfigMode = 0600;  // environments hold secrets
 
-json::object& child(json::object& parent, std::string_view key) {
-  json::value& member = parent[{key.data(), key.size()}];
-  return member.is_object() ? member.get_object() : member.emplace_object();
-}
-
 // Objects are merged member by member, everything else is replaced.
 void merge(json::object& target, const json::object& change) {
   for (const auto& [key, value] : change) {
     if (value.is_object()) {
-      merge(child(target, {key.data(), key.size()}), value.get_object());
+      merge(support::objectAt(target, {key.data(), key.size()}), value.get_object());
     } else {
       target[key] = value;
     }
@@ -52,7 +47,7 @@ absl::StatusOr<BundleFacts> readBundle(const PodRecord& pod, std::string_view co
     facts.consoleWidth = consoleSide(*size, "width");
     facts.consoleHeight = consoleSide(*size, "height");
   }
-  json::object& parts = child(document, "linux");
+  json::object& parts = support::objectAt(document, "linux");
   const std::string given = support::stringMember(parts, "cgroupsPath");
   std::string path = given;
   if (path.empty()) {
@@ -74,7 +69,7 @@ absl::Status mergeResources(const std::string& bundle, std::string_view resource
   BERTH_ASSIGN_OR_RETURN(json::object document, support::parseJsonObject(text, path));
   BERTH_ASSIGN_OR_RETURN(const json::object change,
                          support::parseJsonObject(resources, "the container's resources"));
-  merge(child(child(document, "linux"), "resources"), change);
+  merge(support::objectAt(support::objectAt(document, "linux"), "resources"), change);
   return support::replaceFile(path, json::serialize(document), kConfigMode,
                               support::Durability::kVisible);
 }
