@@ -5,6 +5,7 @@
 #include "berth/support/status.hpp"
 #include "common/log.hpp"
 #include "engine/engine.hpp"
+#include "engine/relabel.hpp"
 #include "engine/spec/namespaces.hpp"
 #include "engine/spec/process.hpp"
 #include "engine/spec/resources.hpp"
@@ -164,6 +165,11 @@ absl::Status Engine::buildContainer(plugins::Operation& op, Container& container
   for (const std::string& path : spec.missingDirectories) {
     BERTH_RETURN_IF_ERROR(support::makeDirectories(path));
   }
+  if (!spec.relabels.empty()) op.setStage("label the volumes for SELinux");
+  for (const spec::Relabel& volume : spec.relabels) {
+    BERTH_RETURN_IF_ERROR(
+        relabel(volume.path, {.label = volume.label, .check = [&op] { return op.check(); }}));
+  }
   const boost::json::value* process = spec.spec.if_contains("process");
   BERTH_RETURN_IF_ERROR(container.change([&](records::ContainerRecord& r) {
     *r.mutable_user() = spec.user;
@@ -196,12 +202,17 @@ absl::Status Engine::mountRootfs(plugins::Operation& op, Container& container) {
                          registry_.snapshotter(record.snapshotter()));
   plugins::SnapshotSpec spec;
   spec.key = record.id();
+  const records::PodRecord pod = container.pod().record();
+  BERTH_ASSIGN_OR_RETURN(const spec::SeLinuxLabels podLabels, labelsOf(pod));
+  BERTH_ASSIGN_OR_RETURN(const spec::SeLinuxLabels labels,
+                         spec::containerSeLinuxLabels(
+                             record.config().linux().security_context().selinux_options(),
+                             podLabels, host_, spec::confinementOf(pod.config(), record.config())));
+  spec.selinuxLabel = labels.mount;
   for (const records::LayerRecord& layer : record.layers()) {
     spec.layers.push_back({layer.chain_id(), layer.parent_chain_id(), layer.diff_id()});
   }
-  BERTH_ASSIGN_OR_RETURN(const spec::PodNamespaces namespaces,
-                         spec::podNamespaces(container.pod().peek(
-                             [](const records::PodRecord& r) { return r.config(); })));
+  BERTH_ASSIGN_OR_RETURN(const spec::PodNamespaces namespaces, spec::podNamespaces(pod.config()));
   if (namespaces.user) {
     if (!snapshotter->mapsIds()) {
       return absl::FailedPreconditionError(
@@ -249,15 +260,13 @@ absl::StatusOr<spec::ContainerSpec> Engine::makeSpec(Container& container,
   const spec::RuntimeFeatures features = spec::runtimeFeatures(runtime->features());
   const std::string podFiles = podDirectory(pod.id());
   BERTH_ASSIGN_OR_RETURN(const spec::NamespacePaths paths, namespacePaths(pod, record.config()));
-  BERTH_ASSIGN_OR_RETURN(
-      const spec::SeLinuxLabels labels,
-      spec::podSeLinuxLabels(podConfig.linux().security_context().selinux_options(), host_, ""));
+  BERTH_ASSIGN_OR_RETURN(const spec::SeLinuxLabels labels, labelsOf(pod));
   const spec::ContainerSpecInput input{
       .pod = podConfig,
       .config = record.config(),
       .image = image.config,
       .host = host_,
-      .defaults = settings_.containerDefaults,
+      .defaults = defaultsFor(runtime->name()),
       .features = features,
       .podId = pod.id(),
       .containerId = record.id(),
@@ -274,6 +283,8 @@ absl::StatusOr<spec::ContainerSpec> Engine::makeSpec(Container& container,
       .cgroupDriver = settings_.cgroupDriver,
       .isolation = spec::Isolation::kNamespaces,
       .podLabels = labels,
+      .cdi = &cdi_,
+      .hooks = &hooks_,
       .extraMounts = {}};
   return spec::buildContainerSpec(input);
 }

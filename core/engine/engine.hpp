@@ -15,11 +15,14 @@
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 
+#include "cdi/registry.hpp"
 #include "common/host_facts.hpp"
 #include "cri-runtime-v1.pb.h"
 #include "engine/objects.hpp"
 #include "engine/operations.hpp"
+#include "engine/selinux_levels.hpp"
 #include "engine/spec/types.hpp"
+#include "hooks/registry.hpp"
 #include "images/image_service.hpp"
 #include "plugins/registry.hpp"
 #include "store/store.hpp"
@@ -35,6 +38,9 @@ struct Settings {
   std::string snapshotter;
   spec::CgroupDriver cgroupDriver = spec::CgroupDriver::kCgroupfs;
   spec::Defaults containerDefaults;
+  std::map<std::string, spec::Defaults> runtimeDefaults;  // by runtime; others have the above
+  std::vector<std::string> cdiDirs;                       // the last counts
+  std::vector<std::string> hooksDirs;
   size_t execSyncOutputBytes = 16u << 20;  // for each stream; the rest is dropped
 };
 
@@ -118,6 +124,7 @@ class Engine {
   absl::StatusOr<plugins::Runtime*> runtimeFor(const std::string& handler) const;
   absl::StatusOr<plugins::Runtime*> runtimeOf(const Pod& pod) const;
   const std::string& snapshotterFor(const std::string& runtime) const;
+  const spec::Defaults& defaultsFor(const std::string& runtime) const;
   std::string podDirectory(const std::string& id) const;
   std::string containerDirectory(const std::string& id) const;
   void forget(const Pod& pod);
@@ -158,7 +165,9 @@ class Engine {
   absl::StatusOr<spec::NamespacePaths> namespacePaths(const records::PodRecord& pod,
                                                       const runtime::v1::ContainerConfig& config);
   absl::Status mountRootfs(plugins::Operation& op, Container& container);
+  absl::StatusOr<spec::SeLinuxLabels> labelsOf(const records::PodRecord& pod) const;
   absl::Status start(plugins::Operation& op, Container& container);
+  absl::Status checkTarget(const Container& container) const;
   absl::Status stop(plugins::Operation& op, Container& container);
   absl::Status removeContainer(plugins::Operation& op, const std::shared_ptr<Container>& container);
   absl::Status releaseContainer(plugins::Operation& op, Container& container);
@@ -197,6 +206,9 @@ class Engine {
   store::Store& store_;
   const common::HostFacts host_;
   const std::string bootId_;
+  SeLinuxLevels seLinuxLevels_;
+  cdi::Registry cdi_;
+  hooks::Registry hooks_;
 
   mutable std::shared_mutex mapsMutex_;
   std::map<std::string, std::shared_ptr<Pod>> pods_;
