@@ -166,12 +166,52 @@ absl::Status readCgroups(const HostRoots& roots, HostFacts& facts) {
   return absl::OkStatus();
 }
 
+// The value of "name = value" in a file of such lines; quotes are not part of it.
+std::string assigned(std::string_view text, std::string_view name) {
+  for (std::string_view line : split(text, '\n')) {
+    line = trimmed(line);
+    const size_t equals = line.find('=');
+    if (equals == std::string_view::npos || line.starts_with('#') || line.starts_with(';'))
+      continue;
+    if (trimmed(line.substr(0, equals)) != name) continue;
+    std::string_view value = trimmed(line.substr(equals + 1));
+    if (value.size() >= 2 && value.starts_with('"') && value.ends_with('"'))
+      value = value.substr(1, value.size() - 2);
+    return std::string(value);
+  }
+  return {};
+}
+
+// selinux(8), "contexts": policies for containers say what their processes and files are.
+void readSeLinux(const HostRoots& roots, HostFacts& facts) {
+  facts.seLinux = pathExists(roots.sys + "/fs/selinux/enforce");
+  if (!facts.seLinux) return;
+  facts.seLinuxCheckPath = roots.sys + "/fs/selinux/context";
+  const std::string policy =
+      assigned(optionalText(roots.etc + "/selinux/config").value_or(""), "SELINUXTYPE");
+  for (const std::string& path :
+       {roots.usr + "/share/containers/selinux/contexts",
+        support::strCat(roots.etc, "/selinux/", policy, "/contexts/lxc_contexts")}) {
+    const auto contexts = optionalText(path);
+    if (!contexts) continue;
+    facts.seLinuxProcessContext = assigned(*contexts, "process");
+    facts.seLinuxFileContext = assigned(*contexts, "file");
+    return;
+  }
+}
+
+std::string findAppArmorParser(const HostRoots& roots) {
+  std::string path = roots.usr + "/sbin/apparmor_parser";
+  return pathExists(path) ? path : std::string();
+}
+
 void readSecurityModules(const HostRoots& roots, HostFacts& facts) {
   const auto appArmor = optionalText(roots.sys + "/module/apparmor/parameters/enabled");
   facts.appArmorProfilesPath = roots.sys + "/kernel/security/apparmor/profiles";
   // Without securityfs profiles cannot be looked up, let alone be loaded.
   facts.appArmor = appArmor && appArmor->starts_with('Y') && pathExists(facts.appArmorProfilesPath);
-  facts.seLinux = pathExists(roots.sys + "/fs/selinux/enforce");
+  if (facts.appArmor) facts.appArmorParser = findAppArmorParser(roots);
+  readSeLinux(roots, facts);
   facts.seccomp = pathExists(roots.proc + "/sys/kernel/seccomp/actions_avail");
   const auto maximum = optionalText(roots.proc + "/sys/user/max_user_namespaces");
   facts.userNamespaces = pathExists(roots.proc + "/self/ns/user") && maximum && *maximum != "0";

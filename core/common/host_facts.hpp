@@ -48,7 +48,14 @@ struct HostFacts {
   bool hugetlb = false;         // the hugetlb controller
   bool swapAccounting = false;  // swap can be limited by cgroup
   bool appArmor = false;
+  std::string appArmorParser;  // the program that loads profiles; empty: not installed
   bool seLinux = false;
+  // "user:role:type:level" of containers and of their files by this host's policy; empty when it
+  // knows no containers.
+  std::string seLinuxProcessContext;
+  std::string seLinuxFileContext;
+  // Writing a context there fails when the policy does not have it; empty: it is not asked.
+  std::string seLinuxCheckPath;
   bool seccomp = false;  // seccomp filters
   bool userNamespaces = false;
   // Whether the file system of the daemon's own directories can be mounted with mapped ids; found
@@ -70,6 +77,8 @@ struct HostFacts {
 struct HostRoots {
   std::string proc = "/proc";
   std::string sys = "/sys";
+  std::string etc = "/etc";
+  std::string usr = "/usr";
 };
 
 // Reads what is needed from /proc and /sys. Optional parts that are missing are reported as

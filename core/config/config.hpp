@@ -54,8 +54,12 @@ struct Images {
 };
 
 struct Containers {
-  std::string seccompProfile;                    // a path; empty is built in
-  std::string apparmorProfile;                   // a loaded one; empty is none
+  std::string seccompProfile;    // a path; empty is built in
+  std::string seccompWhenUnset;  // unconfined, runtime/default
+  std::string apparmorProfile;   // a loaded one; empty is none
+  std::string deviceOwnership;   // host, security-context
+  std::vector<std::string> cdiDirs;
+  std::vector<std::string> hooksDirs;
   int64_t pidsLimit = 0;                         // 0 is none
   std::vector<std::string> defaultCapabilities;  // "CAP_CHOWN" or "CHOWN"
   std::vector<std::string> defaultUlimits;       // see parseUlimit()
@@ -70,6 +74,7 @@ struct Runtime {
   std::string plugin;
   std::string snapshotter;  // never empty after load()
   std::vector<std::string> annotations;
+  std::string privilegedDevices;  // all, none
   boost::json::object options;
   Place place;
   bool operator==(const Runtime&) const = default;

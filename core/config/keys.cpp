@@ -154,12 +154,30 @@ void addImages(std::vector<Key>& all) {
 
 void addContainers(std::vector<Key>& all) {
   const auto live = Reload::kLive;
+  const auto restart = Reload::kRestart;
   all.push_back(key<&Config::containers, &Containers::seccompProfile>(
       {"containers", "seccomp_profile", "", absolutePathOrEmpty(), live,
        "The RuntimeDefault seccomp profile: the path of one in JSON. Empty: the built-in one."}));
+  all.push_back(key<&Config::containers, &Containers::seccompWhenUnset>(
+      {"containers", "seccomp_when_unset", "unconfined", oneOf({"unconfined", "runtime/default"}),
+       live, "The seccomp profile of a container that asks for none."}));
   all.push_back(key<&Config::containers, &Containers::apparmorProfile>(
-      {"containers", "apparmor_profile", "", anyText(), live,
-       "The loaded AppArmor profile that RuntimeDefault stands for. Empty: none."}));
+      {"containers", "apparmor_profile", "berth-default", anyText(), live,
+       "The AppArmor profile that RuntimeDefault stands for. \"berth-default\" is built in and "
+       "loaded when it is needed; any other must have been loaded. Empty: none."}));
+  all.push_back(key<&Config::containers, &Containers::deviceOwnership>(
+      {"containers", "device_ownership", "host", oneOf({"host", "security-context"}), live,
+       "Who owns the devices that a container asks for: as on the host, or the user and group of "
+       "its security context."}));
+  all.push_back(key<&Config::containers, &Containers::cdiDirs>(
+      {"containers", "cdi_dirs", Strings{"/etc/cdi", "/run/cdi"}, listOf(absolutePath()), restart,
+       "Folders with files of the Container Device Interface. Of a device in several, the last "
+       "counts. Changes in them are seen at once."}));
+  all.push_back(key<&Config::containers, &Containers::hooksDirs>(
+      {"containers", "hooks_dirs", Strings{}, listOf(absolutePath()), restart,
+       "Folders with files that ask for OCI hooks (oci-hooks(5)), such as "
+       "\"/usr/share/containers/oci/hooks.d\". Of files with one name, the last folder's counts. "
+       "Changes in them are seen at once."}));
   all.push_back(key<&Config::containers, &Containers::pidsLimit>(
       {"containers", "pids_limit", int64_t{0}, between(0, 4'194'304), live,
        "Processes and threads that a container may have at most. 0: no limit."}));
@@ -199,7 +217,12 @@ void addInstances(std::vector<Key>& all) {
                                   "Gives the root filesystems. Empty: images.snapshotter."}));
   all.push_back(key<&Runtime::annotations>(
       {"runtimes", "annotations", Strings{}, listOf(nonEmptyText()), restart,
-       "Prefixes of pod annotations that the runtime may see."}));
+       "Annotations of pods and containers that reach this runtime and its hooks as annotations of "
+       "the OCI specification: beginnings of their names, or shell patterns for the whole name."}));
+  all.push_back(key<&Runtime::privilegedDevices>(
+      {"runtimes", "privileged_devices", "all", oneOf({"all", "none"}), restart,
+       "What privileged containers find in /dev: all devices of the host, or none beyond those "
+       "that they ask for."}));
   all.push_back(key<&Runtime::options>(
       {"runtimes", "options", Options{}, tableOfOptions(), restart, kOptionsDoc}));
   for (const std::string_view section : {"snapshotters", "sources", "networks"}) {

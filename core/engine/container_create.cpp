@@ -5,6 +5,7 @@
 #include "berth/support/status.hpp"
 #include "common/log.hpp"
 #include "engine/engine.hpp"
+#include "engine/relabel.hpp"
 #include "engine/spec/namespaces.hpp"
 #include "engine/spec/process.hpp"
 #include "engine/spec/resources.hpp"
@@ -165,7 +166,7 @@ absl::Status Engine::buildContainer(plugins::Operation& op, Container& container
       op, image, container.peek([](const records::ContainerRecord& r) { return r.snapshotter(); }),
       nullptr));
   BERTH_RETURN_IF_ERROR(mountRootfs(op, container));
-  BERTH_ASSIGN_OR_RETURN(const Volumes volumes, prepareVolumes(op, container, podConfig, image));
+  BERTH_ASSIGN_OR_RETURN(const Volumes volumes, prepareVolumes(op, container, image));
   op.setStage("make the runtime specification");
   BERTH_ASSIGN_OR_RETURN(const spec::ContainerSpec spec,
                          makeSpec(container, podConfig, image, volumes));
@@ -174,6 +175,11 @@ absl::Status Engine::buildContainer(plugins::Operation& op, Container& container
   }
   for (const std::string& path : spec.missingDirectories) {
     BERTH_RETURN_IF_ERROR(support::makeDirectories(path));
+  }
+  if (!spec.relabels.empty()) op.setStage("label the volumes for SELinux");
+  for (const spec::Relabel& volume : spec.relabels) {
+    BERTH_RETURN_IF_ERROR(
+        relabel(volume.path, {.label = volume.label, .check = [&op] { return op.check(); }}));
   }
   const boost::json::value* process = spec.spec.if_contains("process");
   BERTH_RETURN_IF_ERROR(container.change([&](records::ContainerRecord& r) {
@@ -208,10 +214,12 @@ absl::Status Engine::buildContainer(plugins::Operation& op, Container& container
 
 absl::Status Engine::mountRootfs(plugins::Operation& op, Container& container) {
   const records::ContainerRecord record = container.record();
+  BERTH_ASSIGN_OR_RETURN(std::string label, mountLabel(container.pod().record(), record.config()));
   return mountSnapshot(op, container,
                        {.key = record.id(),
                         .layers = record.layers(),
-                        .target = strCat(containerDirectory(record.id()), "/rootfs")});
+                        .target = strCat(containerDirectory(record.id()), "/rootfs"),
+                        .selinuxLabel = std::move(label)});
 }
 
 absl::Status Engine::mountSnapshot(plugins::Operation& op, Container& container,
@@ -277,15 +285,13 @@ absl::StatusOr<spec::ContainerSpec> Engine::makeSpec(Container& container,
   const spec::RuntimeFeatures features = spec::runtimeFeatures(runtime->features());
   const std::string podFiles = podDirectory(pod.id());
   BERTH_ASSIGN_OR_RETURN(const spec::NamespacePaths paths, namespacePaths(pod, record.config()));
-  BERTH_ASSIGN_OR_RETURN(
-      const spec::SeLinuxLabels labels,
-      spec::podSeLinuxLabels(podConfig.linux().security_context().selinux_options(), host_, ""));
+  BERTH_ASSIGN_OR_RETURN(const spec::SeLinuxLabels labels, labelsOf(pod));
   const spec::ContainerSpecInput input{
       .pod = podConfig,
       .config = volumes.config,
       .image = image.config,
       .host = host_,
-      .defaults = settings_.containerDefaults,
+      .defaults = defaultsFor(runtime->name()),
       .features = features,
       .podId = pod.id(),
       .containerId = record.id(),
@@ -304,6 +310,8 @@ absl::StatusOr<spec::ContainerSpec> Engine::makeSpec(Container& container,
       .podLabels = labels,
       .mappedMounts = strCat(containerDirectory(record.id()), "/mounts"),
       .ownDirectories = {settings_.root, settings_.state},
+      .cdi = &cdi_,
+      .hooks = &hooks_,
       .extraMounts = volumes.extra};
   return spec::buildContainerSpec(input);
 }

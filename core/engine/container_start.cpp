@@ -1,6 +1,7 @@
 // StartContainer, ReopenContainerLog, UpdateContainerResources.
 #include "berth/support/clock.hpp"
 #include "berth/support/status.hpp"
+#include "common/log.hpp"
 #include "engine/engine.hpp"
 #include "engine/spec/resources.hpp"
 
@@ -40,6 +41,7 @@ absl::Status Engine::start(plugins::Operation& op, Container& container) {
                                                 ": its pod sandbox ", container.pod().id(),
                                                 " is not ready"));
   }
+  BERTH_RETURN_IF_ERROR(checkTarget(container));
   op.setStage("start the container");
   auto started = startInRuntime(op, container);
   if (!started.ok()) {
@@ -77,6 +79,20 @@ absl::StatusOr<plugins::ContainerStatus> Engine::startInRuntime(plugins::Operati
   return started;
 }
 
+// The container that lends its PID namespace may have ended since this one was created, and its
+// process number may be somebody else's by now.
+absl::Status Engine::checkTarget(const Container& container) const {
+  const v1::NamespaceOption options = container.peek([](const records::ContainerRecord& r) {
+    return r.config().linux().security_context().namespace_options();
+  });
+  if (options.pid() != v1::TARGET) return absl::OkStatus();
+  auto target = findContainer(options.target_id());
+  if (target.ok() && (*target)->state() == v1::CONTAINER_RUNNING) return absl::OkStatus();
+  return absl::FailedPreconditionError(strCat("start container ", container.id(),
+                                              ": the target container ", options.target_id(),
+                                              " of its PID namespace does not run any more"));
+}
+
 absl::Status Engine::reopenContainerLog(const std::string& id, Deadline deadline) {
   BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<Container> container, findContainer(id));
   if (container->state() != v1::CONTAINER_RUNNING) {
@@ -93,15 +109,21 @@ absl::Status Engine::updateContainerResources(const v1::UpdateContainerResources
   BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<Container> container,
                          findContainer(request.container_id()));
   if (!request.has_linux()) return absl::OkStatus();
-  spec::Warnings warnings;
-  BERTH_ASSIGN_OR_RETURN(const boost::json::object resources,
-                         spec::resourcesJson(request.linux(), host_, warnings));
   plugins::Operation op(strCat("UpdateContainerResources ", container->id()), deadline);
   BERTH_ASSIGN_OR_RETURN(Turn turn, Turn::take(op, *container));
   const v1::ContainerState state = container->state();
   if (state != v1::CONTAINER_RUNNING && state != v1::CONTAINER_CREATED) {
     return absl::FailedPreconditionError(
         strCat("container ", container->id(), " has exited; its resources cannot be changed"));
+  }
+  spec::Warnings warnings;
+  BERTH_ASSIGN_OR_RETURN(
+      const boost::json::object resources,
+      spec::resourceChange(
+          container->peek([](const records::ContainerRecord& r) { return r.resources(); }),
+          request.linux(), host_, warnings));
+  for (const std::string& warning : warnings) {
+    common::logWarning(warning, {{"container", container->id()}});
   }
   op.setStage("update the container's resources");
   BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(container->pod()));

@@ -80,13 +80,13 @@ absl::Status Engine::recordVolumes(const images::Image& image, records::Containe
 }
 
 absl::StatusOr<Engine::Volumes> Engine::prepareVolumes(plugins::Operation& op, Container& container,
-                                                       const v1::PodSandboxConfig& podConfig,
                                                        const images::Image& image) {
   const records::ContainerRecord record = container.record();
   Volumes volumes{.config = record.config(), .extra = {}};
   if (record.image_mounts_size() > 0) {
     op.setStage("mount images");
-    BERTH_ASSIGN_OR_RETURN(const std::string label, mountLabel(podConfig, record.config()));
+    BERTH_ASSIGN_OR_RETURN(const std::string label,
+                           mountLabel(container.pod().record(), record.config()));
     int number = 0;
     for (v1::Mount& mount : *volumes.config.mutable_mounts()) {
       if (!isImageMount(mount)) continue;
@@ -159,18 +159,14 @@ absl::Status Engine::makeDefinedVolumes(plugins::Operation& op, Container& conta
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::string> Engine::mountLabel(const v1::PodSandboxConfig& podConfig,
+absl::StatusOr<std::string> Engine::mountLabel(const records::PodRecord& pod,
                                                const v1::ContainerConfig& config) const {
   if (!host_.seLinux) return std::string();
-  const v1::LinuxContainerSecurityContext& security = config.linux().security_context();
-  BERTH_ASSIGN_OR_RETURN(
-      const spec::SeLinuxLabels pod,
-      spec::podSeLinuxLabels(podConfig.linux().security_context().selinux_options(), host_, ""));
+  BERTH_ASSIGN_OR_RETURN(const spec::SeLinuxLabels podLabels, labelsOf(pod));
   BERTH_ASSIGN_OR_RETURN(
       const spec::SeLinuxLabels labels,
-      spec::containerSeLinuxLabels(
-          security.selinux_options(), pod, host_,
-          security.privileged() ? spec::Privilege::kPrivileged : spec::Privilege::kNormal));
+      spec::containerSeLinuxLabels(config.linux().security_context().selinux_options(), podLabels,
+                                   host_, spec::confinementOf(pod.config(), config)));
   return labels.mount;
 }
 

@@ -6,6 +6,7 @@
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
 #include "common/log.hpp"
+#include "engine/spec/security.hpp"
 
 namespace berth::engine {
 
@@ -45,7 +46,9 @@ Engine::Engine(Settings settings, plugins::Registry& registry, images::ImageServ
       images_(images),
       store_(store),
       host_(std::move(host)),
-      bootId_(readBootId()) {
+      bootId_(readBootId()),
+      cdi_(settings_.cdiDirs),
+      hooks_(settings_.hooksDirs) {
   eventThread_ = std::thread([this] { eventLoop(); });
   retryThread_ = std::thread([this] { retryLoop(); });
 }
@@ -120,6 +123,11 @@ const std::string& Engine::snapshotterFor(const std::string& runtime) const {
   return found == settings_.snapshotters.end() ? settings_.snapshotter : found->second;
 }
 
+const spec::Defaults& Engine::defaultsFor(const std::string& runtime) const {
+  auto found = settings_.runtimeDefaults.find(runtime);
+  return found == settings_.runtimeDefaults.end() ? settings_.containerDefaults : found->second;
+}
+
 std::string Engine::podDirectory(const std::string& id) const {
   return strCat(settings_.state, "/pods/", id);
 }
@@ -143,6 +151,7 @@ bool Engine::offersUserNamespaces(const std::string& name) const {
 }
 
 void Engine::forget(const Pod& pod) {
+  seLinuxLevels_.release(pod.peek([](const records::PodRecord& r) { return r.selinux_level(); }));
   std::unique_lock lock(mapsMutex_);
   std::erase_if(podNames_, [&](const auto& entry) { return entry.second == pod.id(); });
   pods_.erase(pod.id());
@@ -152,6 +161,11 @@ void Engine::forget(const Container& container) {
   std::unique_lock lock(mapsMutex_);
   std::erase_if(containerNames_, [&](const auto& entry) { return entry.second == container.id(); });
   containers_.erase(container.id());
+}
+
+absl::StatusOr<spec::SeLinuxLabels> Engine::labelsOf(const records::PodRecord& pod) const {
+  return spec::podSeLinuxLabels(pod.config().linux().security_context().selinux_options(), host_,
+                                pod.selinux_level());
 }
 
 absl::Status Engine::networkStatus() {

@@ -15,12 +15,15 @@
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 
+#include "cdi/registry.hpp"
 #include "common/host_facts.hpp"
 #include "cri-runtime-v1.pb.h"
 #include "engine/objects.hpp"
 #include "engine/operations.hpp"
+#include "engine/selinux_levels.hpp"
 #include "engine/spec/types.hpp"
 #include "engine/volumes/image_defined.hpp"
+#include "hooks/registry.hpp"
 #include "images/image_service.hpp"
 #include "plugins/registry.hpp"
 #include "store/store.hpp"
@@ -37,6 +40,9 @@ struct Settings {
   spec::CgroupDriver cgroupDriver = spec::CgroupDriver::kCgroupfs;
   spec::Defaults containerDefaults;
   volumes::ImageDefinedVolumes imageDefinedVolumes = volumes::ImageDefinedVolumes::kBind;
+  std::map<std::string, spec::Defaults> runtimeDefaults;  // by runtime; others have the above
+  std::vector<std::string> cdiDirs;                       // the last counts
+  std::vector<std::string> hooksDirs;
   size_t execSyncOutputBytes = 16u << 20;  // for each stream; the rest is dropped
 };
 
@@ -123,6 +129,7 @@ class Engine {
   absl::StatusOr<plugins::Runtime*> runtimeFor(const std::string& handler) const;
   absl::StatusOr<plugins::Runtime*> runtimeOf(const Pod& pod) const;
   const std::string& snapshotterFor(const std::string& runtime) const;
+  const spec::Defaults& defaultsFor(const std::string& runtime) const;
   std::string podDirectory(const std::string& id) const;
   std::string containerDirectory(const std::string& id) const;
   void forget(const Pod& pod);
@@ -182,7 +189,6 @@ class Engine {
   // Its mounts on the host (container_volumes.cpp).
   absl::Status recordVolumes(const images::Image& image, records::ContainerRecord& record);
   absl::StatusOr<Volumes> prepareVolumes(plugins::Operation& op, Container& container,
-                                         const runtime::v1::PodSandboxConfig& podConfig,
                                          const images::Image& image);
   absl::StatusOr<std::string> mountImage(plugins::Operation& op, Container& container,
                                          const records::ImageMountRecord& record,
@@ -196,7 +202,7 @@ class Engine {
   absl::Status releaseVolumes(plugins::Operation& op, const records::ContainerRecord& record);
   std::string volumesDirectory(const std::string& id) const;
   // SELinux; empty where there is none.
-  absl::StatusOr<std::string> mountLabel(const runtime::v1::PodSandboxConfig& podConfig,
+  absl::StatusOr<std::string> mountLabel(const records::PodRecord& pod,
                                          const runtime::v1::ContainerConfig& config) const;
   // What the container has written: its layer, and the volumes of its image.
   absl::StatusOr<plugins::Usage> writableUsage(const plugins::Operation& op,
@@ -206,6 +212,9 @@ class Engine {
   absl::Status start(plugins::Operation& op, Container& container);
   absl::StatusOr<plugins::ContainerStatus> startInRuntime(plugins::Operation& op,
                                                           Container& container);
+  absl::StatusOr<spec::SeLinuxLabels> labelsOf(const records::PodRecord& pod) const;
+  absl::Status start(plugins::Operation& op, Container& container);
+  absl::Status checkTarget(const Container& container) const;
   absl::Status stop(plugins::Operation& op, Container& container);
   absl::Status removeContainer(plugins::Operation& op, const std::shared_ptr<Container>& container);
   absl::Status releaseContainer(plugins::Operation& op, Container& container);
@@ -244,6 +253,9 @@ class Engine {
   store::Store& store_;
   const common::HostFacts host_;
   const std::string bootId_;
+  SeLinuxLevels seLinuxLevels_;
+  cdi::Registry cdi_;
+  hooks::Registry hooks_;
 
   mutable std::shared_mutex mapsMutex_;
   std::map<std::string, std::shared_ptr<Pod>> pods_;

@@ -16,6 +16,7 @@
 #include "engine/spec/namespaces.hpp"
 #include "engine/spec/pod_files.hpp"
 #include "engine/spec/resources.hpp"
+#include "engine/spec/security.hpp"
 #include "engine/spec/sysctls.hpp"
 
 namespace berth::engine {
@@ -145,8 +146,16 @@ absl::StatusOr<std::shared_ptr<Pod>> Engine::recordPod(const v1::RunPodSandboxRe
   *record.mutable_overhead() = config.linux().overhead();
   *record.mutable_resources() = config.linux().resources();
   BERTH_RETURN_IF_ERROR(networkRequest(record).status());
+  BERTH_RETURN_IF_ERROR(labelsOf(record).status());
+  if (spec::hasLevels(host_) &&
+      config.linux().security_context().selinux_options().level().empty()) {
+    record.set_selinux_level(seLinuxLevels_.take());
+  }
   auto pod = std::make_shared<Pod>(std::move(record), runtime, store_);
-  BERTH_RETURN_IF_ERROR(pod->change([](records::PodRecord&) {}));
+  if (absl::Status kept = pod->change([](records::PodRecord&) {}); !kept.ok()) {
+    seLinuxLevels_.release(pod->peek([](const auto& r) { return r.selinux_level(); }));
+    return kept;
+  }
   std::unique_lock lock(mapsMutex_);
   pods_[pod->id()] = pod;
   podNames_[name] = pod->id();
@@ -266,6 +275,9 @@ absl::Status Engine::makePodFiles(plugins::Operation& op, Pod& pod) {
     options += strCat(",uid=", namespaces.uids[0].host_id(),
                       ",gid=", namespaces.gids.empty() ? 0 : namespaces.gids[0].host_id());
   }
+  BERTH_ASSIGN_OR_RETURN(const spec::SeLinuxLabels labels, labelsOf(record));
+  // In quotes: categories are separated by a comma, as options are.
+  if (!labels.mount.empty()) options += strCat(",context=\"", labels.mount, "\"");
   return support::mountFilesystem("shm", shm, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, options);
 }
 

@@ -65,6 +65,7 @@ absl::Status Engine::loadRecords() {
     }
     auto runtime = registry_.runtime(record.runtime());
     const std::string name = nameOf(record);
+    seLinuxLevels_.claim(record.selinux_level());
     auto pod = std::make_shared<Pod>(std::move(record), runtime.ok() ? *runtime : nullptr, store_);
     pods_[pod->id()] = pod;
     podNames_[name] = pod->id();

@@ -85,13 +85,22 @@ absl::StatusOr<engine::Settings> engineSettings(const config::Config& config,
   if (config.containers.seccompProfile.starts_with('/')) {
     defaults.seccompDefaultFile = config.containers.seccompProfile;
   }
+  defaults.seccompWhenUnset = config.containers.seccompWhenUnset;
   if (host.appArmor) defaults.appArmorProfile = config.containers.apparmorProfile;
   defaults.pidsLimit = config.containers.pidsLimit;
-  for (const auto& [name, runtime] : config.runtimes) {
-    for (const std::string& prefix : runtime.annotations) {
-      defaults.podAnnotations.push_back(support::strCat(prefix, "*"));
-    }
+  if (config.containers.deviceOwnership == "security-context") {
+    defaults.deviceOwnership = spec::DeviceOwnership::kSecurityContext;
   }
+  for (const auto& [name, runtime] : config.runtimes) {
+    spec::Defaults own = defaults;
+    own.annotations = runtime.annotations;
+    if (runtime.privilegedDevices == "none") {
+      own.privilegedDevices = spec::PrivilegedDevices::kNone;
+    }
+    settings.runtimeDefaults[name] = std::move(own);
+  }
+  settings.cdiDirs = config.containers.cdiDirs;
+  settings.hooksDirs = config.containers.hooksDirs;
   return settings;
 }
 

@@ -1,5 +1,6 @@
 #include "engine/spec/annotations.hpp"
 
+#include <algorithm>
 #include <fnmatch.h>
 
 #include "berth/support/status.hpp"
@@ -27,11 +28,10 @@ std::string boolean(bool value) {
 void passThrough(const Pairs& annotations, const std::vector<std::string>& patterns,
                  bj::object& json) {
   for (const auto& [key, value] : sorted(annotations))
-    for (const std::string& pattern : patterns)
-      if (::fnmatch(pattern.c_str(), key.c_str(), FNM_PATHNAME) == 0) {
-        json[key] = bj::string(value);
-        break;
-      }
+    if (std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) {
+          return key.starts_with(pattern) || ::fnmatch(pattern.c_str(), key.c_str(), 0) == 0;
+        }))
+      json[key] = bj::string(value);
 }
 
 void describePod(const runtime::v1::PodSandboxConfig& pod, const std::string& podId,
@@ -58,8 +58,8 @@ void describeResources(const runtime::v1::LinuxContainerResources& resources, bj
 bj::object containerAnnotations(const ContainerSpecInput& input) {
   bj::object json;
   // First, so that none of the request's can pass itself off as one of ours.
-  passThrough(input.pod.annotations(), input.defaults.podAnnotations, json);
-  passThrough(input.config.annotations(), input.defaults.containerAnnotations, json);
+  passThrough(input.pod.annotations(), input.defaults.annotations, json);
+  passThrough(input.config.annotations(), input.defaults.annotations, json);
 
   const std::string& name = input.config.metadata().name();
   describePod(input.pod, input.podId, json);
@@ -82,7 +82,7 @@ bj::object containerAnnotations(const ContainerSpecInput& input) {
 bj::object podAnnotations(const runtime::v1::PodSandboxConfig& pod, const std::string& podId,
                           const Defaults& defaults) {
   bj::object json;
-  passThrough(pod.annotations(), defaults.podAnnotations, json);
+  passThrough(pod.annotations(), defaults.annotations, json);
   describePod(pod, podId, json);
   containerd(json, "container-type", "sandbox");
   containerd(json, "sandbox-log-directory", pod.log_directory());

@@ -2,6 +2,7 @@
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
 #include "common/text.hpp"
+#include "engine/spec/apparmor_default.hpp"
 #include "engine/spec/security.hpp"
 #include "engine/spec/security_profile.hpp"
 
@@ -47,8 +48,13 @@ absl::StatusOr<std::string> defaultProfile(const Defaults& defaults, const commo
   }
   BERTH_ASSIGN_OR_RETURN(const bool loaded, isLoaded(defaults.appArmorProfile, host));
   if (loaded) return defaults.appArmorProfile;
-  const std::string problem =
+  std::string problem =
       support::strCat("the default AppArmor profile ", defaults.appArmorProfile, " is not loaded");
+  if (defaults.appArmorProfile == kDefaultAppArmorProfile) {
+    const absl::Status now = loadDefaultAppArmorProfile(host);
+    if (now.ok()) return defaults.appArmorProfile;
+    problem = support::fromAbsl(now.message());
+  }
   if (request == Request::kExplicit)
     return absl::FailedPreconditionError(
         support::strCat(problem, ": load it with apparmor_parser, or ask for Unconfined"));

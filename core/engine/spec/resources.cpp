@@ -1,7 +1,10 @@
 #include "engine/spec/resources.hpp"
 
+#include <algorithm>
 #include <map>
 #include <vector>
+
+#include <absl/strings/str_join.h>
 
 #include "berth/support/status.hpp"
 #include "common/text.hpp"
@@ -15,8 +18,13 @@ namespace bj = boost::json;
 using runtime::v1::HugepageLimit;
 using runtime::v1::LinuxContainerResources;
 
-// The kernel's MIN_SHARES; less would come out wrong when the runtime turns it into a weight.
+// The kernel's MIN_SHARES and MAX_SHARES; others would come out wrong when the runtime turns them
+// into a weight.
 constexpr int64_t kMinimumShares = 2;
+constexpr int64_t kMaximumShares = 262144;
+// Of the kernel's bandwidth control, in microseconds.
+constexpr int64_t kMinimumSlice = 1000;
+constexpr int64_t kMaximumPeriod = 1'000'000;
 
 absl::Status atLeast(int64_t value, int64_t minimum, std::string_view name) {
   if (value >= minimum) return absl::OkStatus();
@@ -33,7 +41,9 @@ bool isDigits(std::string_view text) {
 absl::Status checkCpuset(std::string_view list, std::string_view name) {
   for (std::string_view range : common::split(list, ',')) {
     const std::vector<std::string_view> ends = common::split(range, '-');
-    if (ends.size() > 2 || !isDigits(ends.front()) || !isDigits(ends.back()))
+    const bool numbers = ends.size() <= 2 && isDigits(ends.front()) && isDigits(ends.back());
+    if (!numbers ||
+        *common::parseNumber<int>(ends.front()) > *common::parseNumber<int>(ends.back()))
       return absl::InvalidArgumentError(
           support::strCat("resources: ", name, " \"", list, "\" is not a list like 0-3,7"));
   }
@@ -44,11 +54,18 @@ absl::StatusOr<bj::object> cpu(const LinuxContainerResources& resources) {
   BERTH_RETURN_IF_ERROR(atLeast(resources.cpu_period(), 0, "cpu_period"));
   BERTH_RETURN_IF_ERROR(atLeast(resources.cpu_quota(), -1, "cpu_quota"));
   BERTH_RETURN_IF_ERROR(atLeast(resources.cpu_shares(), 0, "cpu_shares"));
+  const int64_t period = resources.cpu_period();
+  const int64_t quota = resources.cpu_quota();
+  if (period != 0 && (period < kMinimumSlice || period > kMaximumPeriod))
+    return absl::InvalidArgumentError(support::strCat("resources: cpu_period ", period,
+                                                      " is out of range, which is ", kMinimumSlice,
+                                                      " to ", kMaximumPeriod, " microseconds"));
+  if (quota > 0) BERTH_RETURN_IF_ERROR(atLeast(quota, kMinimumSlice, "cpu_quota"));
   bj::object json;
-  if (resources.cpu_period() != 0) json["period"] = resources.cpu_period();
-  if (resources.cpu_quota() != 0) json["quota"] = resources.cpu_quota();
+  if (period != 0) json["period"] = period;
+  if (quota != 0) json["quota"] = quota;
   if (resources.cpu_shares() != 0)
-    json["shares"] = std::max(resources.cpu_shares(), kMinimumShares);
+    json["shares"] = std::clamp(resources.cpu_shares(), kMinimumShares, kMaximumShares);
   if (!resources.cpuset_cpus().empty()) {
     BERTH_RETURN_IF_ERROR(checkCpuset(resources.cpuset_cpus(), "cpuset_cpus"));
     json["cpus"] = bj::string(resources.cpuset_cpus());
@@ -150,6 +167,8 @@ absl::StatusOr<bj::object> resourcesJson(const LinuxContainerResources& resource
 LinuxContainerResources mergedResources(const LinuxContainerResources& current,
                                         const LinuxContainerResources& update) {
   LinuxContainerResources merged = current;
+  // A new limit of memory without one of swap means no swap (resourcesJson).
+  if (update.memory_limit_in_bytes() != 0) merged.clear_memory_swap_limit_in_bytes();
   LinuxContainerResources scalars = update;
   scalars.clear_hugepage_limits();
   // Protocol buffers merge just so: members that are set replace, and maps are joined.
@@ -161,6 +180,34 @@ LinuxContainerResources mergedResources(const LinuxContainerResources& current,
     *(slot != nullptr ? slot : merged.add_hugepage_limits()) = limit;
   }
   return merged;
+}
+
+absl::StatusOr<bj::object> resourceChange(const LinuxContainerResources& current,
+                                          const LinuxContainerResources& update,
+                                          const common::HostFacts& host, Warnings& warnings) {
+  LinuxContainerResources asked = update;
+  // What swap is counted with may have been set before.
+  if (asked.memory_swap_limit_in_bytes() > 0 && asked.memory_limit_in_bytes() == 0)
+    asked.set_memory_limit_in_bytes(current.memory_limit_in_bytes());
+  BERTH_RETURN_IF_ERROR(checkSwap(asked));
+  Warnings lacking;
+  BERTH_ASSIGN_OR_RETURN(bj::object json, resourcesJson(asked, host, lacking));
+  if (!lacking.empty())
+    return absl::FailedPreconditionError(
+        support::strCat("resources: ", absl::StrJoin(lacking, "; ")));
+  // Clients that change something else send 0, which is also the value of most containers.
+  if (update.oom_score_adj() != 0 && update.oom_score_adj() != current.oom_score_adj()) {
+    BERTH_ASSIGN_OR_RETURN(json["oomScoreAdj"],
+                           oomScoreAdj(update.oom_score_adj(), host, warnings));
+  }
+  return json;
+}
+
+absl::Status checkSwap(const LinuxContainerResources& resources) {
+  if (resources.memory_swap_limit_in_bytes() <= 0 || resources.memory_limit_in_bytes() != 0)
+    return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      "resources: memory_swap_limit_in_bytes is set without memory_limit_in_bytes");
 }
 
 absl::StatusOr<int> oomScoreAdj(int64_t requested, const common::HostFacts& host,

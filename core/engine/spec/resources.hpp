@@ -16,6 +16,17 @@ absl::StatusOr<boost::json::object> resourcesJson(
     const runtime::v1::LinuxContainerResources& resources, const common::HostFacts& host,
     Warnings& warnings);
 
+// Swap is counted together with memory: INVALID_ARGUMENT for a limit of it alone.
+absl::Status checkSwap(const runtime::v1::LinuxContainerResources& resources);
+
+// The same for a change to a container that has `current`, as berth_runtime.container_update takes
+// it: beside the members of linux.resources, "oomScoreAdj" when it is to be another. What this host
+// cannot enforce is FAILED_PRECONDITION, for nothing would have changed.
+absl::StatusOr<boost::json::object> resourceChange(
+    const runtime::v1::LinuxContainerResources& current,
+    const runtime::v1::LinuxContainerResources& update, const common::HostFacts& host,
+    Warnings& warnings);
+
 // What the resources are after a change: members of `update` that are set replace those of
 // `current`, as the runtime does it. For container status.
 runtime::v1::LinuxContainerResources mergedResources(

@@ -1,5 +1,6 @@
 #include <array>
 
+#include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
 #include "common/text.hpp"
 #include "engine/spec/security.hpp"
@@ -9,10 +10,9 @@ namespace {
 
 using runtime::v1::SELinuxOption;
 
+// Policies for containers have both or neither.
 constexpr std::string_view kProcessType = "container_t";
-constexpr std::string_view kFileType = "container_file_t";
-constexpr std::string_view kPrivilegedType = "spc_t";
-constexpr std::string_view kLowestLevel = "s0";
+constexpr std::string_view kUnconfinedType = "spc_t";
 constexpr int kMaximumSensitivity = 15;
 constexpr int kMaximumCategory = 1023;
 
@@ -65,23 +65,23 @@ absl::Status check(const SELinuxOption& options) {
 }
 
 struct Context {
-  std::string user = "system_u";
-  std::string role = "system_r";
+  std::string user;
+  std::string role;
   std::string type;
-  std::string level{kLowestLevel};
+  std::string level;  // empty for a policy without levels
 
-  std::string text() const { return support::strCat(user, ":", role, ":", type, ":", level); }
+  std::string text() const {
+    return support::strCat(user, ":", role, ":", type, level.empty() ? "" : ":", level);
+  }
 };
 
 // A level has colons too: it is all behind the third one.
 Context parse(std::string_view text) {
-  Context context;
   const std::vector<std::string_view> parts = common::split(text, ':');
-  if (parts.size() < 4) return context;
-  context.user = parts[0];
-  context.role = parts[1];
-  context.type = parts[2];
-  context.level = text.substr(static_cast<size_t>(parts[3].data() - text.data()));
+  if (parts.size() < 3) return {};
+  Context context{std::string(parts[0]), std::string(parts[1]), std::string(parts[2]), ""};
+  if (parts.size() > 3)
+    context.level = text.substr(static_cast<size_t>(parts[3].data() - text.data()));
   return context;
 }
 
@@ -89,13 +89,26 @@ void replaceIfSet(std::string& part, const std::string& option) {
   if (!option.empty()) part = option;
 }
 
-// Files have the role object_r whatever the process's is.
-std::string fileLabel(const Context& process) {
-  return Context{process.user, "object_r", std::string(kFileType), process.level}.text();
+// Files have the type and role that the policy gives them, whatever the process's are.
+SeLinuxLabels labels(const Context& process, const common::HostFacts& host) {
+  Context file = parse(host.seLinuxFileContext);
+  file.user = process.user;
+  if (!file.level.empty()) file.level = process.level;
+  return {.process = process.text(), .mount = file.text()};
 }
 
-SeLinuxLabels labels(const Context& process) {
-  return {.process = process.text(), .mount = fileLabel(process)};
+// The policy's own word, where it can be asked.
+absl::Status checkKnown(const SeLinuxLabels& labels, const common::HostFacts& host) {
+  if (host.seLinuxCheckPath.empty()) return absl::OkStatus();
+  for (const std::string* label : {&labels.process, &labels.mount}) {
+    if (label->empty()) continue;
+    const absl::Status known = support::writeControlFile(host.seLinuxCheckPath, *label);
+    if (!known.ok())
+      return absl::InvalidArgumentError(
+          support::strCat("selinux_options: the policy of this host does not have the context ",
+                          *label, ": ", support::fromAbsl(known.message())));
+  }
+  return absl::OkStatus();
 }
 
 Context applied(Context context, const SELinuxOption& options) {
@@ -112,29 +125,54 @@ absl::StatusOr<SeLinuxLabels> podSeLinuxLabels(const SELinuxOption& options,
                                                const common::HostFacts& host,
                                                const std::string& level) {
   BERTH_RETURN_IF_ERROR(check(options));
-  if (!host.seLinux) return SeLinuxLabels{};
-  Context context{.type = std::string(kProcessType)};
-  replaceIfSet(context.level, level);
-  return labels(applied(std::move(context), options));
+  if (!hasContainerLabels(host)) return SeLinuxLabels{};
+  Context context = parse(host.seLinuxProcessContext);
+  if (!context.level.empty()) replaceIfSet(context.level, level);
+  const SeLinuxLabels result = labels(applied(std::move(context), options), host);
+  BERTH_RETURN_IF_ERROR(checkKnown(result, host));
+  return result;
 }
 
 absl::StatusOr<SeLinuxLabels> containerSeLinuxLabels(const SELinuxOption& options,
                                                      const SeLinuxLabels& pod,
                                                      const common::HostFacts& host,
-                                                     Privilege privilege) {
+                                                     Confinement confinement) {
   BERTH_RETURN_IF_ERROR(check(options));
-  if (!host.seLinux) return SeLinuxLabels{};
-  Context context = parse(pod.process);
-  if (context.type.empty()) context.type = kProcessType;
-  context = applied(std::move(context), options);
-  SeLinuxLabels result = labels(context);
-  // Its files keep the pod's categories, so that the pod's other containers can use them.
-  if (privilege == Privilege::kPrivileged && options.type().empty()) {
-    context.type = kPrivilegedType;
-    if (options.level().empty()) context.level = kLowestLevel;
-    result.process = context.text();
+  if (!hasContainerLabels(host)) return SeLinuxLabels{};
+  const Context policy = parse(host.seLinuxProcessContext);
+  Context context =
+      applied(parse(pod.process.empty() ? host.seLinuxProcessContext : pod.process), options);
+  SeLinuxLabels result = labels(context, host);
+  // Its files keep the pod's categories, so that the pod's other containers can use them. A type
+  // that somebody chose stays.
+  if (confinement == Confinement::kNone && options.type().empty() && context.type == policy.type) {
+    context.type = kUnconfinedType;
+    if (options.level().empty()) context.level = policy.level;
+    result.process = policy.type == kProcessType ? context.text() : "";
   }
+  BERTH_RETURN_IF_ERROR(checkKnown(result, host));
   return result;
+}
+
+bool hasContainerLabels(const common::HostFacts& host) {
+  return host.seLinux && !parse(host.seLinuxProcessContext).type.empty() &&
+         !parse(host.seLinuxFileContext).type.empty();
+}
+
+bool isConfined(const SeLinuxLabels& labels) {
+  return !labels.process.empty() && parse(labels.process).type != kUnconfinedType;
+}
+
+bool hasLevels(const common::HostFacts& host) {
+  return hasContainerLabels(host) && !parse(host.seLinuxProcessContext).level.empty();
+}
+
+Confinement confinementOf(const runtime::v1::PodSandboxConfig& pod,
+                          const runtime::v1::ContainerConfig& container) {
+  const runtime::v1::NamespaceOption& shared = pod.linux().security_context().namespace_options();
+  const bool none = container.linux().security_context().privileged() ||
+                    shared.pid() == runtime::v1::NODE || shared.ipc() == runtime::v1::NODE;
+  return none ? Confinement::kNone : Confinement::kOwn;
 }
 
 }  // namespace berth::spec

@@ -2,14 +2,14 @@
 
 #include <optional>
 
-#include <absl/strings/str_join.h>
-
 #include "berth/support/json.hpp"
 #include "berth/support/status.hpp"
+#include "common/text.hpp"
 #include "engine/spec/annotations.hpp"
 #include "engine/spec/capabilities.hpp"
 #include "engine/spec/cgroup_path.hpp"
 #include "engine/spec/devices.hpp"
+#include "engine/spec/injections.hpp"
 #include "engine/spec/mounts.hpp"
 #include "engine/spec/namespaces.hpp"
 #include "engine/spec/pod_files.hpp"
@@ -39,8 +39,9 @@ class Builder {
     BERTH_ASSIGN_OR_RETURN(pod_, podNamespaces(in_.pod));
     BERTH_RETURN_IF_ERROR(checkUserNamespace());
     BERTH_RETURN_IF_ERROR(grantCapabilities());
-    BERTH_ASSIGN_OR_RETURN(labels_, containerSeLinuxLabels(security_.selinux_options(),
-                                                           in_.podLabels, in_.host, privilege_));
+    BERTH_ASSIGN_OR_RETURN(
+        labels_, containerSeLinuxLabels(security_.selinux_options(), in_.podLabels, in_.host,
+                                        confinementOf(in_.pod, in_.config)));
     BERTH_ASSIGN_OR_RETURN(bj::object process, buildProcess());
     BERTH_ASSIGN_OR_RETURN(NamespacePlan namespaces, containerNamespaces(in_, pod_));
     BERTH_ASSIGN_OR_RETURN(MountPlan mounts, planContainerMounts(namespaces));
@@ -59,6 +60,8 @@ class Builder {
     out_.missingDirectories = std::move(mounts.missingDirectories);
     out_.mappedMounts = std::move(mounts.mapped);
     out_.relabels = std::move(mounts.relabels);
+    BERTH_RETURN_IF_ERROR(addInjections(in_, spec));
+    reportGroups();
     return std::move(out_);
   }
 
@@ -70,13 +73,7 @@ class Builder {
     if (security_.privileged() && !in_.pod.linux().security_context().privileged())
       return absl::InvalidArgumentError(
           "no privileged container allowed in sandbox: the pod itself is not privileged");
-    if (in_.config.cdi_devices().empty()) return absl::OkStatus();
-    std::vector<std::string> names;
-    for (const runtime::v1::CDIDevice& device : in_.config.cdi_devices())
-      names.push_back(device.name());
-    return absl::UnimplementedError(support::strCat("CDI devices are not supported yet, so that ",
-                                                    absl::StrJoin(names, ", "),
-                                                    " cannot be given"));
+    return absl::OkStatus();
   }
 
   absl::Status checkUserNamespace() const {
@@ -137,7 +134,7 @@ class Builder {
          .files = in_.files,
          .features = in_.features,
          .host = in_.host,
-         .mountLabel = labels_.mount,
+         .mountLabel = isConfined(labels_) ? labels_.mount : std::string(),
          .mappedMounts = in_.isolation == Isolation::kNamespaces ? in_.mappedMounts : "",
          .ownDirectories = in_.ownDirectories,
          .privilege = privilege_,
@@ -172,11 +169,17 @@ class Builder {
     return linux;
   }
 
+  // CDI devices may come with groups.
+  void reportGroups() {
+    out_.user.clear_supplemental_groups();
+    const bj::value& groups = out_.spec.at("process").at("user").at("additionalGids");
+    for (const bj::value& gid : groups.as_array())
+      out_.user.add_supplemental_groups(gid.to_number<int64_t>());
+  }
+
   absl::StatusOr<bj::object> buildResources() {
     const runtime::v1::LinuxContainerResources& requested = in_.config.linux().resources();
-    if (requested.memory_swap_limit_in_bytes() > 0 && requested.memory_limit_in_bytes() == 0)
-      return absl::InvalidArgumentError(
-          "resources: memory_swap_limit_in_bytes is set without memory_limit_in_bytes");
+    BERTH_RETURN_IF_ERROR(checkSwap(requested));
     BERTH_ASSIGN_OR_RETURN(bj::object json, resourcesJson(requested, in_.host, out_.warnings));
     if (in_.defaults.pidsLimit > 0) json["pids"] = {{"limit", in_.defaults.pidsLimit}};
     return json;
@@ -205,6 +208,14 @@ class Builder {
   SeLinuxLabels labels_;
 };
 
+// "1.3.0" of the OCI specification has linux.netDevices.
+bool hasNetDevices(std::string_view version) {
+  const std::vector<std::string_view> parts = common::split(version, '.');
+  const auto major = common::parseNumber<int>(parts[0]);
+  const auto minor = parts.size() > 1 ? common::parseNumber<int>(parts[1]) : std::nullopt;
+  return major && minor && (*major > 1 || (*major == 1 && *minor >= 3));
+}
+
 }  // namespace
 
 absl::StatusOr<ContainerSpec> buildContainerSpec(const ContainerSpecInput& input) {
@@ -213,10 +224,13 @@ absl::StatusOr<ContainerSpec> buildContainerSpec(const ContainerSpecInput& input
 
 RuntimeFeatures runtimeFeatures(const bj::object& features) {
   const RuntimeFeatures unknown;
-  return {.ociVersion = support::stringMember(features, "ociVersion", unknown.ociVersion),
-          .recursiveReadOnly = support::boolMember(features, "recursiveReadOnly"),
-          .idmappedMounts = support::boolMember(features, "idmappedMounts"),
-          .userNamespaces = support::boolMember(features, "userNamespaces")};
+  RuntimeFeatures known{
+      .ociVersion = support::stringMember(features, "ociVersion", unknown.ociVersion),
+      .recursiveReadOnly = support::boolMember(features, "recursiveReadOnly"),
+      .idmappedMounts = support::boolMember(features, "idmappedMounts"),
+      .userNamespaces = support::boolMember(features, "userNamespaces")};
+  known.netDevices = hasNetDevices(known.ociVersion);
+  return known;
 }
 
 }  // namespace berth::spec

@@ -62,11 +62,4 @@ bool liesBelow(std::string_view path, std::string_view above) {
   return above == "/" || path == above || (path.starts_with(above) && path[above.size()] == '/');
 }
 
-boost::json::array jsonTexts(const std::vector<std::string>& texts) {
-  boost::json::array array;
-  array.reserve(texts.size());
-  for (const std::string& text : texts) array.emplace_back(text);
-  return array;
-}
-
 }  // namespace berth::spec

@@ -10,6 +10,8 @@
 #include <boost/json.hpp>
 #include <google/protobuf/map.h>
 
+#include "berth/support/json.hpp"
+
 namespace berth::spec {
 
 // INVALID_ARGUMENT with `what` when `text` cannot stand in a specification: a zero byte, which no
@@ -23,7 +25,7 @@ std::string cleanPath(std::string_view path);
 // Whether `path` is `above` or lies below it; both absolute and clean.
 bool liesBelow(std::string_view path, std::string_view above);
 
-boost::json::array jsonTexts(const std::vector<std::string>& texts);
+using support::jsonTexts;
 
 // In the order of the keys: what is built from it is then the same each time.
 template <class Value>

@@ -12,6 +12,13 @@
 #include "common/image_config.hpp"
 #include "cri-runtime-v1.pb.h"
 
+namespace berth::cdi {
+class Registry;
+}
+namespace berth::hooks {
+class Registry;
+}
+
 namespace berth::spec {
 
 using Warnings = std::vector<std::string>;
@@ -30,6 +37,7 @@ struct RuntimeFeatures {
   bool recursiveReadOnly = false;
   bool idmappedMounts = false;
   bool userNamespaces = false;
+  bool netDevices = false;  // linux.netDevices, by its OCI version
 };
 // From the JSON object that a runtime plugin's features() writes; members left out stay false.
 RuntimeFeatures runtimeFeatures(const boost::json::object& features);
@@ -87,9 +95,9 @@ struct Defaults {
   std::string seccompRoot = "/var/lib/kubelet/seccomp";  // for relative Localhost profiles
   std::string appArmorProfile;  // the loaded profile that RuntimeDefault stands for
   int64_t pidsLimit = 0;        // 0: none
-  // Which annotations of the request reach the runtime: shell patterns, '*' stops at '/'.
-  std::vector<std::string> podAnnotations;
-  std::vector<std::string> containerAnnotations;
+  // Annotations of pods and containers that reach the runtime: beginnings of their names, or shell
+  // patterns for the whole name.
+  std::vector<std::string> annotations;
   DeviceOwnership deviceOwnership = DeviceOwnership::kHost;
   PrivilegedDevices privilegedDevices = PrivilegedDevices::kAll;
 };
@@ -122,6 +130,8 @@ struct ContainerSpecInput {
   std::string mappedMounts;
   // Directories below which this engine keeps mounts of its own.
   std::vector<std::string> ownDirectories;
+  cdi::Registry* cdi = nullptr;      // null: no CDI device is known
+  hooks::Registry* hooks = nullptr;  // null: none
   // Further mounts (image volumes); a mount of the request on the same path wins.
   std::vector<runtime::v1::Mount> extraMounts;
 };

@@ -6,7 +6,6 @@
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
-#include "berth/support/files.hpp"
 #include "berth/support/json.hpp"
 #include "berth/support/status.hpp"
 
@@ -16,24 +15,6 @@ namespace json = boost::json;
 using support::strCat;
 
 namespace {
-
-constexpr mode_t kConfigMode = 0600;  // environments hold secrets
-
-json::object& child(json::object& parent, std::string_view key) {
-  json::value& member = parent[{key.data(), key.size()}];
-  return member.is_object() ? member.get_object() : member.emplace_object();
-}
-
-// Objects are merged member by member, everything else is replaced.
-void merge(json::object& target, const json::object& change) {
-  for (const auto& [key, value] : change) {
-    if (value.is_object()) {
-      merge(child(target, {key.data(), key.size()}), value.get_object());
-    } else {
-      target[key] = value;
-    }
-  }
-}
 
 uint16_t consoleSide(const json::object& size, std::string_view key) {
   return static_cast<uint16_t>(std::clamp<int64_t>(support::intMember(size, key), 0, UINT16_MAX));
@@ -52,7 +33,7 @@ absl::StatusOr<BundleFacts> readBundle(const PodRecord& pod, std::string_view co
     facts.consoleWidth = consoleSide(*size, "width");
     facts.consoleHeight = consoleSide(*size, "height");
   }
-  json::object& parts = child(document, "linux");
+  json::object& parts = support::objectAt(document, "linux");
   const std::string given = support::stringMember(parts, "cgroupsPath");
   std::string path = given;
   if (path.empty()) {
@@ -66,17 +47,6 @@ absl::StatusOr<BundleFacts> readBundle(const PodRecord& pod, std::string_view co
     facts.corrected = json::serialize(document);
   }
   return facts;
-}
-
-absl::Status mergeResources(const std::string& bundle, std::string_view resources) {
-  const std::string path = bundle + "/config.json";
-  BERTH_ASSIGN_OR_RETURN(const std::string text, support::readFile(path));
-  BERTH_ASSIGN_OR_RETURN(json::object document, support::parseJsonObject(text, path));
-  BERTH_ASSIGN_OR_RETURN(const json::object change,
-                         support::parseJsonObject(resources, "the container's resources"));
-  merge(child(child(document, "linux"), "resources"), change);
-  return support::replaceFile(path, json::serialize(document), kConfigMode,
-                              support::Durability::kVisible);
 }
 
 }  // namespace berth::runc

@@ -1,4 +1,4 @@
-// The OCI bundle of a container: what its config.json says to the plugin, and changing it.
+// The OCI bundle of a container: what its config.json says to the plugin.
 #pragma once
 
 #include <cstdint>
@@ -26,9 +26,5 @@ struct BundleFacts {
 // the root. INVALID_ARGUMENT names the member at fault.
 absl::StatusOr<BundleFacts> readBundle(const PodRecord& pod, std::string_view container,
                                        std::string_view spec);
-
-// Merges linux.resources into the config.json of a container that has not been started; members
-// left out stay.
-absl::Status mergeResources(const std::string& bundle, std::string_view resources);
 
 }  // namespace berth::runc

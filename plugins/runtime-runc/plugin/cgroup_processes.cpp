@@ -124,6 +124,10 @@ absl::Status killCgroup(const CgroupLayout& layout, const std::string& path,
   }
 }
 
+std::vector<pid_t> processesOfCgroup(const CgroupLayout& layout, const std::string& path) {
+  return path.empty() ? std::vector<pid_t>() : processesOf(layout.directories(path));
+}
+
 absl::Status thawCgroup(const CgroupLayout& layout, const std::string& path) {
   if (path.empty() || !isFrozen(layout, path)) return absl::OkStatus();
   if (layout.mode() == CgroupMode::kUnified) {

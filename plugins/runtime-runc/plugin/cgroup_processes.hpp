@@ -3,6 +3,7 @@
 
 #include <string>
 #include <string_view>
+#include <sys/types.h>
 #include <vector>
 
 #include <absl/status/status.h>
@@ -22,6 +23,9 @@ absl::Status killCgroup(const CgroupLayout& layout, const std::string& path,
 absl::Status thawCgroup(const CgroupLayout& layout, const std::string& path);
 // Whether it is frozen by its own setting.
 bool isFrozen(const CgroupLayout& layout, const std::string& path);
+
+// The processes of cgroup `path` and of those below it in any hierarchy, sorted.
+std::vector<pid_t> processesOfCgroup(const CgroupLayout& layout, const std::string& path);
 
 // Removes cgroup `path` and those below it from every hierarchy. Its processes must have ended; the
 // kernel may take some milliseconds to notice, which is waited for. Missing is success.

@@ -2,11 +2,13 @@
 #include <algorithm>
 #include <signal.h>
 
+#include <boost/json/serialize.hpp>
+
 #include "berth/support/files.hpp"
-#include "berth/support/json.hpp"
 #include "berth/support/status.hpp"
 #include "bundle.hpp"
 #include "cgroup_processes.hpp"
+#include "container_update.hpp"
 #include "runtime_cli.hpp"
 #include "runtime_plugin.hpp"
 
@@ -215,17 +217,22 @@ Status RuntimePlugin::containerUpdate(const Op& op, std::string_view pod,
 
 absl::Status RuntimePlugin::updateContainer(const Op& op, const Target& target,
                                             std::string_view resources) {
-  const auto parsed = support::parseJsonObject(resources, "the container's resources");
-  BERTH_RETURN_IF_ERROR(parsed.status());
+  BERTH_ASSIGN_OR_RETURN(const ResourceChange change, parseResourceChange(resources));
   const ContainerRecord& record = target.container->record;
   const protocol::ContainerStatus status = target.pod->status(*target.container);
   if (hasEnded(status)) return absl::FailedPreconditionError("it has ended");
   // The runtime does not know it before its start.
   if (status.state == protocol::ContainerState::kCreated) {
-    return mergeResources(record.bundle, resources);
+    return changeBundle(record.bundle, change);
   }
-  return runRuntime(target.pod->record(), {"update", "--resources", "-", record.id}, resources,
-                    limitsOf(op));
+  if (!change.forRuntime.empty()) {
+    BERTH_RETURN_IF_ERROR(runRuntime(target.pod->record(),
+                                     {"update", "--resources", "-", record.id},
+                                     boost::json::serialize(change.forRuntime), limitsOf(op)));
+  }
+  BERTH_RETURN_IF_ERROR(changeHugepages(*layout_, record.cgroup, change.hugepages));
+  if (!change.oomScoreAdj) return absl::OkStatus();
+  return changeOomScores(*layout_, record.cgroup, status.pid, *change.oomScoreAdj);
 }
 
 Status RuntimePlugin::containerReopenLog(const Op& op, std::string_view pod,

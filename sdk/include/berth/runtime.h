@@ -235,7 +235,9 @@ typedef struct berth_runtime {
   /* Removes an exited or never started container; one that runs is killed first. */
   berth_code (*container_remove)(void* instance, const berth_op* op, berth_str pod,
                                  berth_str container, berth_error* error);
-  /* `resources`: OCI runtime spec, linux.resources, JSON. What is left out stays as it is. */
+  /* `resources`: OCI runtime spec, linux.resources, JSON, and beside its members "oomScoreAdj", a
+   * whole number for process.oomScoreAdj. What is left out stays as it is. What cannot be changed
+   * is FAILED_PRECONDITION with its name, not silence. */
   berth_code (*container_update)(void* instance, const berth_op* op, berth_str pod,
                                  berth_str container, berth_str resources, berth_error* error);
   /* The log file was renamed: opens log_path anew. No line is lost or written twice. Never waits

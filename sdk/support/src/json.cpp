@@ -91,4 +91,21 @@ const bj::array* arrayMember(const bj::object& object, std::string_view key) {
   return value != nullptr ? value->if_array() : nullptr;
 }
 
+boost::json::object& objectAt(boost::json::object& parent, std::string_view key) {
+  boost::json::value& value = parent[{key.data(), key.size()}];
+  return value.is_object() ? value.get_object() : value.emplace_object();
+}
+
+boost::json::array& arrayAt(boost::json::object& parent, std::string_view key) {
+  boost::json::value& value = parent[{key.data(), key.size()}];
+  return value.is_array() ? value.get_array() : value.emplace_array();
+}
+
+boost::json::array jsonTexts(const std::vector<std::string>& texts) {
+  boost::json::array array;
+  array.reserve(texts.size());
+  for (const std::string& text : texts) array.emplace_back(text);
+  return array;
+}
+
 }  // namespace berth::support

@@ -42,7 +42,11 @@ max_layer_bytes = 1073741824
 max_manifest_bytes = 1048576
 [containers]
 seccomp_profile = "/etc/berth/seccomp.json"
+seccomp_when_unset = "runtime/default"
 apparmor_profile = "mine"
+device_ownership = "security-context"
+cdi_dirs = ["/cdi"]
+hooks_dirs = ["/hooks", "/etc/hooks"]
 pids_limit = 4096
 default_capabilities = ["CHOWN", "cap_kill"]
 default_ulimits = ["nofile=1024:4096", "core=unlimited"]
@@ -51,6 +55,7 @@ exec_sync_output_bytes = 4096
 [runtimes.kata]
 plugin = "runtime-kata"
 annotations = ["io.katacontainers."]
+privileged_devices = "none"
 [runtimes.kata.options]
 shim = "shim"
 count = -7
@@ -91,6 +96,12 @@ TEST_F(ConfigTest, EveryKeyIsRead) {
   EXPECT_EQ(config->images.platform, "linux/arm/v7");
   EXPECT_EQ(config->images.pullDeadlineSeconds, 900);
   EXPECT_EQ(config->containers.pidsLimit, 4096);
+  EXPECT_EQ(config->containers.seccompWhenUnset, "runtime/default");
+  EXPECT_EQ(config->containers.deviceOwnership, "security-context");
+  EXPECT_THAT(config->containers.cdiDirs, ElementsAre("/cdi"));
+  EXPECT_THAT(config->containers.hooksDirs, ElementsAre("/hooks", "/etc/hooks"));
+  EXPECT_EQ(config->runtimes.at("kata").privilegedDevices, "none");
+  EXPECT_EQ(config->runtimes.at("runc").privilegedDevices, "all");
   EXPECT_EQ(config->runtimes.size(), 2u);
   EXPECT_EQ(boost::json::serialize(config->sources.at("layout").options.at("folders")),
             R"(["/images"])");

@@ -8,6 +8,7 @@
 #include "berth/support/files.hpp"
 #include "berth/support/json.hpp"
 #include "bundle.hpp"
+#include "container_update.hpp"
 #include "options.hpp"
 #include "pod_resources.hpp"
 #include "records.hpp"
@@ -125,19 +126,60 @@ TEST(ReadBundle, NamesWhatIsWrong) {
 
 TEST_F(Records, ResourcesAreMergedIntoTheBundle) {
   const std::string config = pod_.directory + "/config.json";
-  ASSERT_TRUE(
-      support::replaceFile(
-          config,
-          R"({"linux": {"resources": {"memory": {"limit": 5, "swap": 6}, "pids": {"limit": 1}}}})",
-          0600, support::Durability::kVisible)
-          .ok());
-  ASSERT_TRUE(
-      mergeResources(pod_.directory, R"({"memory": {"limit": 9}, "cpu": {"shares": 2}})").ok());
+  ASSERT_TRUE(support::replaceFile(config,
+                                   R"({"linux": {"resources": {"memory": {"limit": 5, "swap": 6},
+                                              "pids": {"limit": 1},
+                                              "hugepageLimits": [{"pageSize": "2MB", "limit": 1},
+                                                                 {"pageSize": "1GB", "limit": 2}]}},
+                      "process": {"oomScoreAdj": 1}})",
+                                   0600, support::Durability::kVisible)
+                  .ok());
+  const auto change = parseResourceChange(
+      R"({"memory": {"limit": 9}, "cpu": {"shares": 2}, "oomScoreAdj": -7,
+          "hugepageLimits": [{"pageSize": "1GB", "limit": 8}, {"pageSize": "64KB", "limit": 3}]})");
+  ASSERT_TRUE(change.ok()) << change.status();
+  EXPECT_EQ(boost::json::value(change->forRuntime),
+            *support::parseJson(R"({"memory": {"limit": 9}, "cpu": {"shares": 2}})", "expected"));
+  ASSERT_TRUE(changeBundle(pod_.directory, *change).ok());
   EXPECT_EQ(*support::parseJson(*support::readFile(config), "config"),
             *support::parseJson(
                 R"({"linux": {"resources": {"memory": {"limit": 9, "swap": 6},
-                                            "pids": {"limit": 1}, "cpu": {"shares": 2}}}})",
+                                            "pids": {"limit": 1}, "cpu": {"shares": 2},
+                                            "hugepageLimits": [{"pageSize": "2MB", "limit": 1},
+                                                               {"pageSize": "1GB", "limit": 8},
+                                                               {"pageSize": "64KB", "limit": 3}]}},
+                    "process": {"oomScoreAdj": -7}})",
                 "expected"));
+  EXPECT_TRUE(absl::IsInvalidArgument(parseResourceChange("[]").status()));
+}
+
+TEST_F(Records, HugePagesHaveFilesOfTheirOwn) {
+  const std::string cgroup = pod_.directory + "/cgroups/a/b";
+  ASSERT_TRUE(support::makeDirectories(cgroup).ok());
+  const auto limits = [](const char* text) {
+    return support::parseJson(text, "limits")->as_array();
+  };
+  const auto written = [&](const std::string& file) {
+    const auto text = support::readFile(cgroup + "/" + file);
+    return text.ok() ? *text : text.status().ToString();
+  };
+  for (const auto& [type, file] :
+       {std::pair("cgroup2 cgroup2 rw", "hugetlb.2MB.max"),
+        std::pair("cgroup cgroup rw,hugetlb", "hugetlb.2MB.limit_in_bytes")}) {
+    const auto layout =
+        CgroupLayout::parse("1 1 0:1 / " + pod_.directory + "/cgroups rw - " + type + "\n");
+    ASSERT_TRUE(layout.ok()) << layout.status();
+    ASSERT_TRUE(
+        support::replaceFile(cgroup + "/" + file, "", 0600, support::Durability::kVisible).ok());
+    EXPECT_TRUE(
+        changeHugepages(*layout, "/a/b", limits(R"([{"pageSize": "2MB", "limit": 4194304}])"))
+            .ok());
+    EXPECT_EQ(written(file), "4194304");
+    const absl::Status missing =
+        changeHugepages(*layout, "/a/b", limits(R"([{"pageSize": "3MB", "limit": 0}])"));
+    EXPECT_TRUE(absl::IsFailedPrecondition(missing)) << missing;
+    EXPECT_THAT(std::string(missing.message()), HasSubstr("huge pages of 3MB"));
+  }
 }
 
 TEST(Options, HaveDefaultsAndAreChecked) {

@@ -61,6 +61,12 @@ common::HostFacts richHost() {
   return host;
 }
 
+void enableSeLinux(common::HostFacts& host) {
+  host.seLinux = true;
+  host.seLinuxProcessContext = "system_u:system_r:container_t:s0";
+  host.seLinuxFileContext = "system_u:object_r:container_file_t:s0";
+}
+
 boost::json::value json(std::string_view text) {
   return boost::json::parse(boost::json::string_view(text.data(), text.size()));
 }

@@ -39,6 +39,9 @@ class TemporaryDirectory {
 // A host with everything: version 2 cgroups, all capabilities, seccomp, no security modules.
 common::HostFacts richHost();
 
+// Turns SELinux on, with the contexts of a policy for containers.
+void enableSeLinux(common::HostFacts& host);
+
 // A message from protocol buffers' text form; a mistake in it fails the test.
 template <class Message>
 Message parse(const std::string& text) {

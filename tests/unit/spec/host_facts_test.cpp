@@ -28,7 +28,10 @@ struct Facts : testing::Test {
     directory.write("sys/" + name, text);
   }
   absl::StatusOr<HostFacts> collect() {
-    return collectHostFacts({.proc = directory / "proc", .sys = directory / "sys"});
+    return collectHostFacts({.proc = directory / "proc",
+                             .sys = directory / "sys",
+                             .etc = directory / "etc",
+                             .usr = directory / "usr"});
   }
 
   const spec::test::TemporaryDirectory directory;
@@ -113,7 +116,31 @@ TEST_F(Facts, OfSecurityModules) {
   proc("sys/user/max_user_namespaces", "100\n");
   facts = collect();
   EXPECT_TRUE(facts->appArmor);
+  EXPECT_EQ(facts->appArmorParser, "");
+  EXPECT_EQ(facts->seLinuxProcessContext, "");
   EXPECT_TRUE(facts->userNamespaces);
+}
+
+TEST_F(Facts, OfPoliciesAndPrograms) {
+  sys("module/apparmor/parameters/enabled", "Y\n");
+  sys("kernel/security/apparmor/profiles", "");
+  directory.write("usr/sbin/apparmor_parser", "");
+  sys("fs/selinux/enforce", "0");
+  directory.write("etc/selinux/config", "# SELINUXTYPE=mls\nSELINUX=enforcing\nSELINUXTYPE=mine\n");
+  directory.write("etc/selinux/mine/contexts/lxc_contexts",
+                  "; of containers\nprocess = \"system_u:system_r:box_t:s0\"\n"
+                  "file=\"system_u:object_r:box_file_t:s0\"\nro_file = \"x\"\n");
+  auto facts = collect();
+  ASSERT_OK(facts);
+  EXPECT_EQ(facts->appArmorParser, directory / "usr/sbin/apparmor_parser");
+  EXPECT_EQ(facts->seLinuxProcessContext, "system_u:system_r:box_t:s0");
+  EXPECT_EQ(facts->seLinuxFileContext, "system_u:object_r:box_file_t:s0");
+  EXPECT_EQ(facts->seLinuxCheckPath, directory / "sys/fs/selinux/context");
+  directory.write("usr/share/containers/selinux/contexts",
+                  "process = \"a:b:c\"\nfile = \"d:e:f\"\n");
+  facts = collect();
+  EXPECT_EQ(facts->seLinuxProcessContext, "a:b:c");
+  EXPECT_EQ(facts->seLinuxFileContext, "d:e:f");
 }
 
 TEST_F(Facts, NeedAWorkingProc) {

@@ -65,6 +65,7 @@ TEST_F(Resources, NoSwapUnlessAskedFor) {
 
 TEST_F(Resources, SharesHaveAMinimum) {
   EXPECT_EQ(make("cpu_shares: 1"), test::json(R"({"cpu": {"shares": 2}})"));
+  EXPECT_EQ(make("cpu_shares: 999999"), test::json(R"({"cpu": {"shares": 262144}})"));
   EXPECT_EQ(make("cpu_quota: -1"), test::json(R"({"cpu": {"quota": -1}})"));
 }
 
@@ -83,6 +84,10 @@ TEST_F(Resources, WhatTheHostLacksIsLeftOut) {
 TEST_F(Resources, NonsenseIsRefused) {
   const std::pair<const char*, const char*> cases[] = {
       {"cpu_period: -1", "cpu_period -1 is less than 0"},
+      {"cpu_period: 999", "cpu_period 999 is out of range, which is 1000 to 1000000"},
+      {"cpu_period: 1000001", "cpu_period 1000001"},
+      {"cpu_quota: 999", "cpu_quota 999 is less than 1000"},
+      {"cpuset_cpus: '3-1'", "cpuset_cpus \"3-1\""},
       {"cpu_quota: -2", "cpu_quota -2"},
       {"cpu_shares: -5", "cpu_shares -5"},
       {"cpuset_cpus: '0-'", "cpuset_cpus \"0-\""},
@@ -124,6 +129,62 @@ TEST(ResourceUpdate, ReplacesWhatIsSet) {
   EXPECT_EQ(merged.hugepage_limits(2).page_size(), "64KB");
   EXPECT_EQ(merged.unified().at("a.b"), "1");
   EXPECT_EQ(merged.unified().at("c.d"), "9");
+}
+
+TEST(ResourceUpdate, OfMemoryForgetsTheLimitOfSwap) {
+  const LinuxContainerResources current =
+      resources("memory_limit_in_bytes: 5 memory_swap_limit_in_bytes: 9");
+  EXPECT_EQ(mergedResources(current, resources("cpu_shares: 7")).memory_swap_limit_in_bytes(), 9);
+  EXPECT_EQ(
+      mergedResources(current, resources("memory_limit_in_bytes: 6")).memory_swap_limit_in_bytes(),
+      0);
+  EXPECT_EQ(
+      mergedResources(current, resources("memory_limit_in_bytes: 6 memory_swap_limit_in_bytes: 8"))
+          .memory_swap_limit_in_bytes(),
+      8);
+}
+
+struct ResourceChange : Resources {
+  absl::StatusOr<boost::json::object> change(const char* update) {
+    return resourceChange(resources("memory_limit_in_bytes: 1000 oom_score_adj: 100"),
+                          resources(update), host, warnings);
+  }
+};
+
+TEST_F(ResourceChange, PassesOnWhatIsSet) {
+  EXPECT_EQ(*change("cpu_quota: 20000 cpuset_cpus: '1'"),
+            test::json(R"({"cpu": {"quota": 20000, "cpus": "1"}})"));
+  EXPECT_EQ(*change(""), test::json("{}"));
+  // Swap is counted with the memory that the container has.
+  EXPECT_EQ(*change("memory_swap_limit_in_bytes: 1500"),
+            test::json(R"({"memory": {"limit": 1000, "swap": 1500}})"));
+  EXPECT_THAT(change("memory_swap_limit_in_bytes: 500"), invalid("is less than memory_limit"));
+  EXPECT_THAT(resourceChange({}, resources("memory_swap_limit_in_bytes: 5"), host, warnings),
+              invalid("without memory_limit_in_bytes"));
+}
+
+TEST_F(ResourceChange, TheOomScoreIsOneOfThem) {
+  EXPECT_EQ(*change("oom_score_adj: 100"), test::json("{}"));
+  EXPECT_EQ(*change("oom_score_adj: -5"), test::json(R"({"oomScoreAdj": -5})"));
+  EXPECT_THAT(change("oom_score_adj: 5000"), invalid("oom_score_adj 5000"));
+  host.capabilities = 0;
+  EXPECT_EQ(*change("oom_score_adj: -5"), test::json(R"({"oomScoreAdj": 0})"));
+  EXPECT_THAT(warnings, ElementsAre(HasSubstr("is raised")));
+}
+
+TEST_F(ResourceChange, WhatCannotBeChangedIsRefused) {
+  host.hugetlb = false;
+  host.swapAccounting = false;
+  host.cgroupMode = common::CgroupMode::kHybrid;
+  EXPECT_THAT(change("hugepage_limits { page_size: '2MB' limit: 1 } "
+                     "unified { key: 'memory.high' value: '1' }"),
+              testing::AllOf(test::unmet("hugepage_limits"), test::unmet("unified is set")));
+  EXPECT_THAT(change("memory_limit_in_bytes: 5 memory_swap_limit_in_bytes: 6"),
+              test::unmet("memory_swap_limit_in_bytes"));
+  // Nothing is lost by these.
+  EXPECT_EQ(*change("hugepage_limits { page_size: '2MB' } memory_limit_in_bytes: 5 "
+                    "memory_swap_limit_in_bytes: 5"),
+            test::json(R"({"memory": {"limit": 5}})"));
 }
 
 TEST(OomScore, IsClampedOnlyWhereItMustBe) {

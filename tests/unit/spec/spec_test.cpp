@@ -1,9 +1,11 @@
 #include "engine/spec/spec.hpp"
 
+#include "cdi/registry.hpp"
 #include "common/capability_names.hpp"
 #include "engine/spec/annotations.hpp"
 #include "engine/spec/process.hpp"
 #include "fixture.hpp"
+#include "hooks/registry.hpp"
 
 namespace berth::spec {
 namespace {
@@ -47,7 +49,9 @@ struct Specification : testing::Test {
                                .files = files,
                                .cgroupDriver = driver,
                                .isolation = isolation,
-                               .podLabels = labels});
+                               .podLabels = labels,
+                               .cdi = &cdi,
+                               .hooks = &hooks});
   }
   bj::value get(const std::string& pointer, const std::string& container = "",
                 const std::string& podText = "") {
@@ -71,6 +75,9 @@ struct Specification : testing::Test {
   CgroupDriver driver = CgroupDriver::kCgroupfs;
   Isolation isolation = Isolation::kNamespaces;
   SeLinuxLabels labels;
+  const test::TemporaryDirectory folders;
+  cdi::Registry cdi{{folders / "cdi"}};
+  hooks::Registry hooks{{folders / "hooks"}};
 };
 
 TEST_F(Specification, OfAPlainContainer) {
@@ -100,7 +107,7 @@ TEST_F(Specification, OfAPlainContainer) {
 }
 
 TEST_F(Specification, IsTheSameEachTime) {
-  defaults.podAnnotations = {"*"};
+  defaults.annotations = {"*"};
   const char* const podText =
       "annotations { key: 'b' value: '1' } annotations { key: 'a' value: '2' }"
       "annotations { key: 'c' value: '3' }";
@@ -236,12 +243,31 @@ TEST_F(Specification, CgroupsPathFollowsTheDriver) {
 }
 
 TEST_F(Specification, SeLinuxLabels) {
-  host.seLinux = true;
+  test::enableSeLinux(host);
   labels = {.process = "system_u:system_r:container_t:s0:c1,c2",
             .mount = "system_u:object_r:container_file_t:s0:c1,c2"};
   EXPECT_EQ(get("/process/selinuxLabel"), "system_u:system_r:container_t:s0:c1,c2");
   EXPECT_EQ(get("/linux/mountLabel"), "system_u:object_r:container_file_t:s0:c1,c2");
   EXPECT_THAT(build(secured("selinux_options { level: 's0,c4' }")), invalid("level"));
+}
+
+TEST_F(Specification, SeLinuxRelabelsForThoseWhoAreConfined) {
+  test::enableSeLinux(host);
+  labels = {.process = "system_u:system_r:container_t:s0:c1,c2",
+            .mount = "system_u:object_r:container_file_t:s0:c1,c2"};
+  const std::string volume = folders.makeDirectory("volume");
+  const std::string mounts =
+      "mounts { container_path: '/x' host_path: '" + volume +
+      "' selinux_relabel: true } mounts { container_path: '/y' host_path: '" + volume + "' } ";
+  const auto made = build(mounts + secured("selinux_options { level: 's0:c7,c8' }"));
+  ASSERT_OK(made);
+  ASSERT_THAT(made->relabels, SizeIs(1));
+  EXPECT_EQ(made->relabels[0].path, volume);
+  EXPECT_EQ(made->relabels[0].label, "system_u:object_r:container_file_t:s0:c7,c8");
+  EXPECT_THAT(build(mounts + secured("privileged: true"), kPrivilegedPod)->relabels, IsEmpty());
+  EXPECT_THAT(
+      build(mounts, "linux { security_context { namespace_options { ipc: NODE } } }")->relabels,
+      IsEmpty());
 }
 
 TEST_F(Specification, PropagationReachesTheRoot) {
@@ -266,17 +292,20 @@ TEST_F(Specification, FollowsTheRuntimesVersion) {
   EXPECT_EQ(get("/ociVersion"), "1.0.2-dev");
   EXPECT_TRUE(features.recursiveReadOnly);
   EXPECT_FALSE(features.idmappedMounts);
+  EXPECT_FALSE(features.netDevices);
+  EXPECT_TRUE(runtimeFeatures(test::json(R"({"ociVersion": "1.3.0"})").as_object()).netDevices);
   EXPECT_EQ(runtimeFeatures({}).ociVersion, "1.0.2");
 }
 
 TEST_F(Specification, AnnotationsNameThePodAndTheContainer) {
-  defaults.podAnnotations = {"run.oci.*", "exact"};
-  defaults.containerAnnotations = {"io.example/*"};
+  defaults.annotations = {"run.oci.", "exact-*-match", "io.example/"};
   const auto made = build(
       "tty: true annotations { key: 'io.example/a' value: '1' } "
-      "annotations { key: 'io.example/a/b' value: 'no' } annotations { key: 'x' value: 'no' }",
-      "annotations { key: 'run.oci.x' value: '2' } annotations { key: 'exact' value: '3' } "
-      "annotations { key: 'exactly' value: 'no' }");
+      "annotations { key: 'io.example/a/b' value: '4' } annotations { key: 'x' value: 'no' }",
+      "annotations { key: 'run.oci.x/y' value: '2' } "
+      "annotations { key: 'exact-x/y-match' value: '3' } "
+      "annotations { key: 'an-exact-x-match' value: 'no' } "
+      "annotations { key: 'exact-x-matches' value: 'no' }");
   ASSERT_OK(made);
   const bj::object& annotations = made->spec.at("annotations").as_object();
   const std::pair<const char*, const char*> expected[] = {
@@ -293,18 +322,19 @@ TEST_F(Specification, AnnotationsNameThePodAndTheContainer) {
       {"io.kubernetes.cri-o.TTY", "true"},
       {"io.kubernetes.cri-o.LogPath", "/log"},
       {"io.example/a", "1"},
-      {"run.oci.x", "2"},
-      {"exact", "3"}};
+      {"io.example/a/b", "4"},
+      {"run.oci.x/y", "2"},
+      {"exact-x/y-match", "3"}};
   for (const auto& [key, value] : expected) {
     ASSERT_TRUE(annotations.contains(key)) << key;
     EXPECT_EQ(annotations.at(key), value) << key;
   }
-  for (const char* absent : {"io.example/a/b", "x", "exactly"})
+  for (const char* absent : {"x", "an-exact-x-match", "exact-x-matches"})
     EXPECT_FALSE(annotations.contains(absent)) << absent;
 }
 
 TEST_F(Specification, AnnotationsCannotBeForged) {
-  defaults.containerAnnotations = {"*"};
+  defaults.annotations = {"*"};
   EXPECT_EQ(build("annotations { key: 'io.kubernetes.cri.sandbox-id' value: 'mine' }")
                 ->spec.at("annotations")
                 .at("io.kubernetes.cri.sandbox-id"),
@@ -323,9 +353,59 @@ TEST_F(Specification, PodsHaveAnnotationsToo) {
   EXPECT_EQ(annotations.at("io.kubernetes.cri-o.ContainerType"), "sandbox");
 }
 
+TEST_F(Specification, CdiDevicesOfTheFieldAndOfAnnotations) {
+  folders.write("cdi/v.yaml",
+                "cdiVersion: 0.7.0\nkind: vendor.com/gpu\ndevices:\n"
+                "- name: a\n  containerEdits: {env: [A=1], additionalGids: [77],"
+                " deviceNodes: [{path: /dev/gpu, hostPath: /dev/null}]}\n"
+                "- name: b\n  containerEdits: {env: [A=2], mounts:"
+                " [{hostPath: /lib, containerPath: /gpu, options: [ro, bind]}]}\n");
+  const auto made = build(
+      "CDI_devices { name: 'vendor.com/gpu=a' } "
+      "annotations { key: 'cdi.k8s.io/x_y' value: 'vendor.com/gpu=b,vendor.com/gpu=a' } " +
+      secured("run_as_user { value: 1000 }"));
+  ASSERT_OK(made);
+  EXPECT_THAT(test::texts(test::at(made->spec, "/process/env")), Contains("A=2"));
+  EXPECT_EQ(test::at(made->spec, "/linux/devices/0"),
+            test::json(R"({"path": "/dev/gpu", "type": "c", "major": 1, "minor": 3,
+                           "fileMode": 438, "uid": 1000, "gid": 1000})"));
+  EXPECT_EQ(test::at(made->spec, "/linux/resources/devices/1/major"), 1);
+  EXPECT_THAT(bj::serialize(test::at(made->spec, "/mounts")), HasSubstr(R"("destination":"/gpu")"));
+  EXPECT_THAT(made->user.supplemental_groups(), Contains(77));
+  EXPECT_THAT(build("annotations { key: 'cdi.k8s.io/x' value: 'gpu' }"),
+              invalid("annotation cdi.k8s.io/x"));
+}
+
+TEST_F(Specification, HooksSeeThePodAndTheContainer) {
+  const auto hook = [](const char* argument, const char* when) {
+    return std::string(R"({"version": "1.0.0", "hook": {"path": "/bin/true", "args": [")") +
+           argument + R"("]}, "when": )" + when + R"(, "stages": ["createRuntime"]})";
+  };
+  folders.write("hooks/1.json", hook("pod", R"({"annotations": {"^where$": "^pod$"}})"));
+  folders.write("hooks/2.json", hook("own", R"({"annotations": {"^own$": "."}})"));
+  folders.write("hooks/3.json", hook("command", R"({"commands": ["^/bin/sh$"]})"));
+  folders.write("hooks/4.json", hook("mounts", R"({"hasBindMounts": true})"));
+  folders.write("cdi/v.yaml",
+                "cdiVersion: 0.5.0\nkind: v.com/c\ndevices: [{name: d, containerEdits: {hooks:"
+                " [{hookName: createRuntime, path: /bin/cdi}]}}]\n");
+  EXPECT_EQ(get("/hooks"), test::json(R"({"createRuntime": [
+      {"path": "/bin/true", "args": ["command"]}]})"));
+  EXPECT_EQ(get("/hooks/createRuntime",
+                "annotations { key: 'own' value: '1' } annotations { key: 'where' value: 'c' } "
+                "CDI_devices { name: 'v.com/c=d' } "
+                "mounts { container_path: '/x' host_path: '/proc/self' }",
+                "annotations { key: 'where' value: 'pod' }"),
+            test::json(R"([{"path": "/bin/cdi"},
+                           {"path": "/bin/true", "args": ["pod"]},
+                           {"path": "/bin/true", "args": ["own"]},
+                           {"path": "/bin/true", "args": ["command"]},
+                           {"path": "/bin/true", "args": ["mounts"]}])"));
+  folders.write("hooks/5.json", "{}");
+  EXPECT_THAT(build(), unmet("hooks/5.json is of no use"));
+}
+
 TEST_F(Specification, RefusesWhatItCannotDo) {
-  EXPECT_THAT(build("CDI_devices { name: 'vendor.com/gpu=0' }"),
-              test::FailsWith(absl::StatusCode::kUnimplemented, "vendor.com/gpu=0"));
+  EXPECT_THAT(build("CDI_devices { name: 'vendor.com/gpu=0' }"), invalid("vendor.com/gpu=0"));
   image.command.clear();
   EXPECT_THAT(build(), invalid("no command specified"));
 }

@@ -28,4 +28,10 @@ std::vector<std::string> stringsMember(const boost::json::object& object, std::s
 const boost::json::object* objectMember(const boost::json::object& object, std::string_view key);
 const boost::json::array* arrayMember(const boost::json::object& object, std::string_view key);
 
+// The member, made empty when it is missing or of another type.
+boost::json::object& objectAt(boost::json::object& parent, std::string_view key);
+boost::json::array& arrayAt(boost::json::object& parent, std::string_view key);
+
+boost::json::array jsonTexts(const std::vector<std::string>& texts);
+
 }  // namespace berth::support
