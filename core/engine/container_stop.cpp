@@ -122,6 +122,7 @@ absl::Status Engine::releaseContainer(plugins::Operation& op, Container& contain
   BERTH_ASSIGN_OR_RETURN(plugins::Snapshotter * snapshotter,
                          registry_.snapshotter(record.snapshotter()));
   const std::string directory = containerDirectory(container.id());
+  layerUsages_.forget(container.id());
   BERTH_RETURN_IF_ERROR(snapshotter->unmount(op, container.id(), strCat(directory, "/rootfs")));
   failures.add(snapshotter->remove(op, container.id()));
   failures.add(support::removeTree(directory));
