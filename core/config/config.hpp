@@ -130,6 +130,9 @@ absl::StatusOr<Config> load(const Paths& paths);
 // TOML that load() turns into the same Config.
 std::string dump(const Config& config);
 
+// The same as one JSON object, sections nested as tables are.
+boost::json::object toJson(const Config& config);
+
 // A file with every key, explained, and commented out at its default.
 std::string defaultFile();
 

@@ -1,5 +1,6 @@
 #include <boost/json.hpp>
 
+#include "berth/support/json.hpp"
 #include "cri/convert.hpp"
 #include "cri/image_service.hpp"
 
@@ -9,20 +10,16 @@ namespace v1 = runtime::v1;
 
 namespace {
 
-std::string imageInfo(const images::Image& image) {
-  boost::json::array layers;
-  for (const plugins::Layer& layer : image.layers) layers.emplace_back(layer.diffId);
+// Under the names that other engines use, so that people's scripts find it.
+std::string imageInfo(const images::Image& image, const std::string& configuration) {
+  auto spec = support::parseJson(configuration, "the image's configuration");
+  boost::json::object labels;
+  for (const auto& [key, value] : image.config.labels) labels[key] = value;
   return boost::json::serialize(
-      boost::json::object{{"manifestDigest", image.manifestDigest},
-                          {"architecture", image.config.architecture},
-                          {"os", image.config.os},
-                          {"created", image.config.created},
-                          {"entrypoint", boost::json::value_from(image.config.entrypoint)},
-                          {"cmd", boost::json::value_from(image.config.command)},
-                          {"env", boost::json::value_from(image.config.environment)},
-                          {"user", image.config.user},
-                          {"workingDir", image.config.workingDirectory},
-                          {"diffIds", layers}});
+      boost::json::object{{"chainID", image.layers.empty() ? "" : image.layers.back().chainId},
+                          {"manifestDigest", image.manifestDigest},
+                          {"labels", std::move(labels)},
+                          {"imageSpec", spec.ok() ? *std::move(spec) : boost::json::value()}});
 }
 
 }  // namespace
@@ -37,8 +34,13 @@ grpc::Status ImageService::ImageStatus(grpc::ServerContext* /*context*/,
   // CRI, ImageStatus: an image that is not there is an answer without one.
   if (absl::IsNotFound(image.status())) return grpc::Status::OK;
   if (!image.ok()) return toGrpc(image.status());
+  if (request->verbose()) {
+    auto configuration = images_.configuration(**image);
+    if (absl::IsNotFound(configuration.status())) return grpc::Status::OK;
+    if (!configuration.ok()) return toGrpc(configuration.status());
+    (*response->mutable_info())["info"] = imageInfo(**image, *configuration);
+  }
   *response->mutable_image() = toCri(**image);
-  if (request->verbose()) (*response->mutable_info())["info"] = imageInfo(**image);
   return grpc::Status::OK;
 }
 

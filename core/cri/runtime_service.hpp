@@ -41,7 +41,12 @@ class RuntimeService final : public runtime::v1::RuntimeService::Service {
   BERTH_CRI_VERB(ListContainerStats)
   BERTH_CRI_VERB(PodSandboxStats)
   BERTH_CRI_VERB(ListPodSandboxStats)
+  BERTH_CRI_VERB(ListMetricDescriptors)
+  BERTH_CRI_VERB(ListPodSandboxMetrics)
 #undef BERTH_CRI_VERB
+  grpc::Status StreamPodSandboxMetrics(
+      grpc::ServerContext* context, const runtime::v1::StreamPodSandboxMetricsRequest* request,
+      grpc::ServerWriter<runtime::v1::StreamPodSandboxMetricsResponse>* writer) override;
 
  private:
   engine::Engine& engine_;

@@ -1,10 +1,7 @@
-#include <boost/json.hpp>
-
-#include "berth/plugin.hpp"
 #include "berth/support/json.hpp"
 #include "cri/convert.hpp"
-#include "cri/plugin_list.hpp"
 #include "cri/runtime_service.hpp"
+#include "cri/status_info.hpp"
 
 namespace berth::cri {
 
@@ -37,7 +34,8 @@ grpc::Status RuntimeService::Status(grpc::ServerContext* /*context*/,
                                     const v1::StatusRequest* request,
                                     v1::StatusResponse* response) {
   addCondition(*response, "RuntimeReady", absl::OkStatus(), "");
-  addCondition(*response, "NetworkReady", engine_.networkStatus(), "NetworkPluginNotReady");
+  const absl::Status network = engine_.networkStatus();
+  addCondition(*response, "NetworkReady", network, "NetworkPluginNotReady");
   for (const auto& [name, runtime] : engine_.registry().runtimes()) {
     // The handler without a name is the default one (CRI, RuntimeHandler.name).
     const bool userNamespaces = engine_.offersUserNamespaces(name);
@@ -50,15 +48,8 @@ grpc::Status RuntimeService::Status(grpc::ServerContext* /*context*/,
   response->mutable_features()->set_user_namespaces_host_network(true);
   response->mutable_features()->set_mount_options(true);
   if (!request->verbose()) return grpc::Status::OK;
-  auto& info = *response->mutable_info();
-  info["config"] = configuration_;
-  info["plugins"] = boost::json::serialize(pluginList(engine_.registry()));
-  boost::json::array operations;
-  for (const auto& running : engine_.operations().list()) {
-    operations.push_back(boost::json::object{
-        {"name", running.name}, {"stage", running.stage}, {"ageMs", running.age.count()}});
-  }
-  info["operations"] = boost::json::serialize(operations);
+  addStatusInfo(engine_, network, *response->mutable_info());
+  (*response->mutable_info())["config"] = configuration_;
   return grpc::Status::OK;
 }
 

@@ -122,6 +122,7 @@ absl::Status Engine::releaseContainer(plugins::Operation& op, Container& contain
   failures.add(releaseVolumes(op, record));
   op.setStage("release the root filesystem");
   const std::string directory = containerDirectory(container.id());
+  layerUsages_.forget(container.id());
   auto snapshotter = registry_.snapshotter(record.snapshotter());
   absl::Status released = snapshotter.status();
   if (released.ok()) {

@@ -48,13 +48,19 @@ Engine::Engine(Settings settings, plugins::Registry& registry, images::ImageServ
       host_(std::move(host)),
       bootId_(readBootId()),
       cdi_(settings_.cdiDirs),
-      hooks_(settings_.hooksDirs) {
+      hooks_(settings_.hooksDirs),
+      layerUsages_(workers_,
+                   [this](const plugins::Operation& op, const std::string& container) {
+                     return measureLayer(op, container);
+                   }),
+      filesystems_(registry_) {
   eventThread_ = std::thread([this] { eventLoop(); });
   retryThread_ = std::thread([this] { retryLoop(); });
 }
 
 void Engine::finish() {
   operations_.cancelAll();
+  layerUsages_.finish();
   workers_.finish();
 }
 
@@ -83,20 +89,29 @@ absl::StatusOr<std::shared_ptr<Container>> Engine::findContainer(const std::stri
 std::vector<std::shared_ptr<Pod>> Engine::pods() const {
   std::shared_lock lock(mapsMutex_);
   std::vector<std::shared_ptr<Pod>> result;
+  result.reserve(pods_.size());
   for (const auto& [id, pod] : pods_) result.push_back(pod);
   return result;
 }
 
-std::vector<std::shared_ptr<Container>> Engine::containers() const {
+Engine::Containers Engine::containers() const {
   std::shared_lock lock(mapsMutex_);
-  std::vector<std::shared_ptr<Container>> result;
+  Containers result;
+  result.reserve(containers_.size());
   for (const auto& [id, container] : containers_) result.push_back(container);
   return result;
 }
 
-std::vector<std::shared_ptr<Container>> Engine::containersOf(const std::string& podId) const {
+std::unordered_map<const Pod*, Engine::Containers> Engine::containersByPod() const {
   std::shared_lock lock(mapsMutex_);
-  std::vector<std::shared_ptr<Container>> result;
+  std::unordered_map<const Pod*, Containers> result;
+  for (const auto& [id, container] : containers_) result[&container->pod()].push_back(container);
+  return result;
+}
+
+Engine::Containers Engine::containersOf(const std::string& podId) const {
+  std::shared_lock lock(mapsMutex_);
+  Containers result;
   for (const auto& [id, container] : containers_) {
     if (container->pod().id() == podId) result.push_back(container);
   }

@@ -4,12 +4,14 @@
 #include <atomic>
 #include <condition_variable>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <shared_mutex>
 #include <string>
 #include <thread>
+#include <unordered_map>
 #include <vector>
 
 #include <absl/status/status.h>
@@ -18,6 +20,8 @@
 #include "cdi/registry.hpp"
 #include "common/host_facts.hpp"
 #include "cri-runtime-v1.pb.h"
+#include "engine/filesystems.hpp"
+#include "engine/layer_usages.hpp"
 #include "engine/objects.hpp"
 #include "engine/operations.hpp"
 #include "engine/selinux_levels.hpp"
@@ -103,6 +107,11 @@ class Engine {
   std::vector<runtime::v1::PodSandboxStats> listPodSandboxStats(
       const runtime::v1::PodSandboxStatsFilter& filter, Deadline deadline);
 
+  // The metrics of each pod that is ready, with those of its containers that run, one pod after the
+  // other until `take` returns false. Their descriptors: metrics::descriptors().
+  void podSandboxMetrics(Deadline deadline,
+                         const std::function<bool(runtime::v1::PodSandboxMetrics&&)>& take);
+
   // OK when pods can have a network now.
   absl::Status networkStatus();
   absl::Status updatePodCidr(const std::string& cidr, Deadline deadline);
@@ -120,12 +129,15 @@ class Engine {
   absl::Status savePluginState(const std::string& object, std::string_view state);
 
  private:
+  using Containers = std::vector<std::shared_ptr<Container>>;
+
   // Finding (engine.cpp).
   absl::StatusOr<std::shared_ptr<Pod>> findPod(const std::string& id) const;
   absl::StatusOr<std::shared_ptr<Container>> findContainer(const std::string& id) const;
   std::vector<std::shared_ptr<Pod>> pods() const;
-  std::vector<std::shared_ptr<Container>> containers() const;
-  std::vector<std::shared_ptr<Container>> containersOf(const std::string& podId) const;
+  Containers containers() const;
+  Containers containersOf(const std::string& podId) const;
+  std::unordered_map<const Pod*, Containers> containersByPod() const;
   absl::StatusOr<plugins::Runtime*> runtimeFor(const std::string& handler) const;
   absl::StatusOr<plugins::Runtime*> runtimeOf(const Pod& pod) const;
   const std::string& snapshotterFor(const std::string& runtime) const;
@@ -226,12 +238,26 @@ class Engine {
   runtime::v1::PodSandboxStatus statusOf(const Pod& pod) const;
   runtime::v1::ContainerStatus statusOf(const Container& container) const;
 
-  // Stats (stats.cpp).
-  std::vector<runtime::v1::ContainerStats> statsOf(
-      const std::vector<std::shared_ptr<Container>>& containers, const plugins::Operation& op);
+  // Stats (stats.cpp). Readings are by container; those that do not run have none.
+  std::unordered_map<std::string, plugins::Stats> readStats(const Containers& containers,
+                                                            const plugins::Operation& op,
+                                                            uint32_t wanted) const;
+  std::optional<LayerUsages::Reading> layerUsage(const Container& container);
+  absl::StatusOr<plugins::Usage> measureLayer(const plugins::Operation& op,
+                                              const std::string& id) const;
+  std::vector<runtime::v1::ContainerStats> statsOf(const Containers& containers,
+                                                   const plugins::Operation& op);
   runtime::v1::ContainerStats toStats(Container& container, const plugins::Stats* stats,
                                       const plugins::Operation& op);
-  absl::StatusOr<runtime::v1::PodSandboxStats> statsOf(Pod& pod, const plugins::Operation& op);
+  absl::StatusOr<runtime::v1::PodSandboxStats> statsOf(Pod& pod, const Containers& members,
+                                                       const plugins::Operation& op);
+
+  // Metrics (pod_metrics.cpp).
+  metrics::Labels labelsOf(const Pod& pod) const;
+  absl::StatusOr<runtime::v1::PodSandboxMetrics> metricsOf(Pod& pod, const Containers& members,
+                                                           const plugins::Operation& op);
+  void collectMetrics(Container& container, const plugins::Stats& stats, metrics::Labels labels,
+                      const plugins::Operation& op, runtime::v1::ContainerMetrics& result);
 
   // Events (events.cpp).
   void eventLoop();
@@ -265,6 +291,8 @@ class Engine {
 
   Workers workers_;
   Operations operations_{workers_};
+  LayerUsages layerUsages_;
+  Filesystems filesystems_;
 
   std::mutex eventsMutex_;
   std::condition_variable eventsWake_;

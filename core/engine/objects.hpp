@@ -9,6 +9,8 @@
 
 #include <absl/status/status.h>
 
+#include "engine/cpu_rate.hpp"
+#include "engine/metrics/load_average.hpp"
 #include "plugins/operation.hpp"
 #include "plugins/registry.hpp"
 #include "records.pb.h"
@@ -88,6 +90,10 @@ class Pod : public Recorded<records::PodRecord> {
     return peek([](const records::PodRecord& r) { return r.state(); });
   }
 
+  // What readings of its usage leave for the next ones.
+  CpuRate cpuRate;
+  metrics::LoadAverage load;
+
  private:
   plugins::Runtime* const runtime_;
 };
@@ -115,16 +121,9 @@ class Container : public Recorded<records::ContainerRecord> {
     return killAt_;
   }
 
-  // The last CPU reading, for a rate.
-  struct CpuSample {
-    int64_t timestamp = 0;  // nanoseconds
-    uint64_t usage = 0;     // nanoseconds of one core
-    uint64_t nanoCores = 0;
-  };
-  std::mutex statsMutex;
-  CpuSample cpuSample;
-  plugins::Usage layerUsage;
-  int64_t layerUsageAt = 0;
+  // What readings of its usage leave for the next ones.
+  CpuRate cpuRate;
+  metrics::LoadAverage load;
 
  private:
   const std::shared_ptr<Pod> pod_;

@@ -1,9 +1,9 @@
-// Usage of containers and pods.
-#include <map>
+// Usage of containers and pods (CRI, ContainerStats, PodSandboxStats).
+#include <unordered_map>
 
-#include "berth/support/clock.hpp"
 #include "berth/support/status.hpp"
 #include "engine/engine.hpp"
+#include "engine/filter.hpp"
 
 namespace berth::engine {
 
@@ -12,59 +12,74 @@ using support::strCat;
 
 namespace {
 
-constexpr int64_t kSecond = 1'000'000'000;
-// How long the usage of a writable layer is good for: finding it out walks the layer.
-constexpr int64_t kLayerUsageAge = 10 * kSecond;
-// The least time between two readings of which a rate is made.
-constexpr int64_t kRateTime = kSecond / 2;
+// What the CRI's messages have a place for.
+constexpr uint32_t kContainerGroups = BERTH_STATS_CPU | BERTH_STATS_MEMORY |
+                                      BERTH_STATS_MEMORY_LIMIT | BERTH_STATS_SWAP |
+                                      BERTH_STATS_SWAP_LIMIT | BERTH_STATS_PSI;
+constexpr uint32_t kPodGroups = BERTH_STATS_CPU | BERTH_STATS_MEMORY | BERTH_STATS_MEMORY_LIMIT |
+                                BERTH_STATS_PSI | BERTH_STATS_PROCESSES | BERTH_STATS_NETWORK;
 
-void setPsi(v1::PsiStats& target, double someAvg10, double someAvg60, double someAvg300,
-            uint64_t someTotal, double fullAvg10, double fullAvg60, double fullAvg300,
-            uint64_t fullTotal) {
-  v1::PsiData* some = target.mutable_some();
-  some->set_total(someTotal);
-  some->set_avg10(someAvg10);
-  some->set_avg60(someAvg60);
-  some->set_avg300(someAvg300);
-  v1::PsiData* full = target.mutable_full();
-  full->set_total(fullTotal);
-  full->set_avg10(fullAvg10);
-  full->set_avg60(fullAvg60);
-  full->set_avg300(fullAvg300);
+// The interface that a pod's address is on, as CNI and the kubelet have it.
+constexpr std::string_view kDefaultInterface = "eth0";
+
+uint64_t below(uint64_t limit, uint64_t usage) {
+  return limit > usage ? limit - usage : 0;
 }
 
 void setPsi(v1::PsiStats& target, const berth_psi& psi) {
-  setPsi(target, psi.some_avg10, psi.some_avg60, psi.some_avg300, psi.some_total, psi.full_avg10,
-         psi.full_avg60, psi.full_avg300, psi.full_total);
+  constexpr uint64_t kNanoseconds = 1000;  // of a microsecond
+  v1::PsiData* some = target.mutable_some();
+  some->set_total(psi.some_total * kNanoseconds);
+  some->set_avg10(psi.some_avg10);
+  some->set_avg60(psi.some_avg60);
+  some->set_avg300(psi.some_avg300);
+  v1::PsiData* full = target.mutable_full();
+  full->set_total(psi.full_total * kNanoseconds);
+  full->set_avg10(psi.full_avg10);
+  full->set_avg60(psi.full_avg60);
+  full->set_avg300(psi.full_avg300);
+}
+
+void setCpu(v1::CpuUsage& target, const berth_stats& raw, CpuRate& rate) {
+  target.set_timestamp(raw.timestamp);
+  target.mutable_usage_core_nano_seconds()->set_value(raw.cpu_usage);
+  if (const auto nanoCores = rate.add(raw.timestamp, raw.cpu_usage)) {
+    target.mutable_usage_nano_cores()->set_value(*nanoCores);
+  }
+}
+
+void setMemory(v1::MemoryUsage& target, const plugins::Stats& stats) {
+  const berth_stats& raw = stats.raw;
+  target.set_timestamp(raw.timestamp);
+  target.mutable_working_set_bytes()->set_value(raw.memory_working_set);
+  target.mutable_usage_bytes()->set_value(raw.memory_usage);
+  target.mutable_rss_bytes()->set_value(raw.memory_rss);
+  target.mutable_page_faults()->set_value(raw.page_faults);
+  target.mutable_major_page_faults()->set_value(raw.major_page_faults);
+  // Without a limit there is no such number; like its peers Berth then says 0.
+  const bool limited = stats.has(BERTH_STATS_MEMORY_LIMIT);
+  target.mutable_available_bytes()->set_value(
+      limited ? below(raw.memory_limit, raw.memory_working_set) : 0);
+}
+
+void setSwap(v1::SwapUsage& target, const plugins::Stats& stats) {
+  const berth_stats& raw = stats.raw;
+  target.set_timestamp(raw.timestamp);
+  target.mutable_swap_usage_bytes()->set_value(raw.swap_usage);
+  if (!stats.has(BERTH_STATS_SWAP_LIMIT)) return;
+  target.mutable_swap_available_bytes()->set_value(below(raw.swap_limit, raw.swap_usage));
 }
 
 // What containers and pods have in common.
 template <class Target>
-void setCpuMemoryIo(Target& target, const berth_stats& raw) {
-  if ((raw.present & BERTH_STATS_CPU) != 0) {
-    target.mutable_cpu()->set_timestamp(raw.timestamp);
-    target.mutable_cpu()->mutable_usage_core_nano_seconds()->set_value(raw.cpu_usage);
-  }
-  if ((raw.present & BERTH_STATS_MEMORY) != 0) {
-    v1::MemoryUsage* memory = target.mutable_memory();
-    memory->set_timestamp(raw.timestamp);
-    memory->mutable_working_set_bytes()->set_value(raw.memory_working_set);
-    memory->mutable_usage_bytes()->set_value(raw.memory_usage);
-    memory->mutable_rss_bytes()->set_value(raw.memory_rss);
-    memory->mutable_page_faults()->set_value(raw.page_faults);
-    memory->mutable_major_page_faults()->set_value(raw.major_page_faults);
-    const bool limited = (raw.present & BERTH_STATS_MEMORY_LIMIT) != 0;
-    memory->mutable_available_bytes()->set_value(limited &&
-                                                         raw.memory_limit > raw.memory_working_set
-                                                     ? raw.memory_limit - raw.memory_working_set
-                                                     : 0);
-  }
-  if ((raw.present & BERTH_STATS_PSI) != 0) {
-    setPsi(*target.mutable_cpu()->mutable_psi(), raw.cpu_psi);
-    setPsi(*target.mutable_memory()->mutable_psi(), raw.memory_psi);
-    target.mutable_io()->set_timestamp(raw.timestamp);
-    setPsi(*target.mutable_io()->mutable_psi(), raw.io_psi);
-  }
+void setUsage(Target& target, const plugins::Stats& stats, CpuRate& rate) {
+  if (stats.has(BERTH_STATS_CPU)) setCpu(*target.mutable_cpu(), stats.raw, rate);
+  if (stats.has(BERTH_STATS_MEMORY)) setMemory(*target.mutable_memory(), stats);
+  if (!stats.has(BERTH_STATS_PSI)) return;
+  if (target.has_cpu()) setPsi(*target.mutable_cpu()->mutable_psi(), stats.raw.cpu_psi);
+  if (target.has_memory()) setPsi(*target.mutable_memory()->mutable_psi(), stats.raw.memory_psi);
+  target.mutable_io()->set_timestamp(stats.raw.timestamp);
+  setPsi(*target.mutable_io()->mutable_psi(), stats.raw.io_psi);
 }
 
 void setInterface(v1::NetworkInterfaceUsage& target, const plugins::Stats::Interface& given) {
@@ -75,89 +90,96 @@ void setInterface(v1::NetworkInterfaceUsage& target, const plugins::Stats::Inter
   target.mutable_tx_errors()->set_value(given.raw.tx_errors);
 }
 
-template <class Map>
-bool matches(const Map& selector, const Map& labels) {
-  for (const auto& [key, value] : selector) {
-    auto found = labels.find(key);
-    if (found == labels.end() || found->second != value) return false;
+// The others are listed apart from the default one (CRI, NetworkUsage.interfaces).
+void setNetwork(v1::NetworkUsage& target, const plugins::Stats& stats) {
+  std::vector<const plugins::Stats::Interface*> interfaces;
+  for (const plugins::Stats::Interface& one : stats.interfaces) {
+    if (one.name != "lo") interfaces.push_back(&one);
   }
-  return true;
+  target.set_timestamp(stats.raw.timestamp);
+  if (interfaces.empty()) return;
+  auto standard = std::find_if(interfaces.begin(), interfaces.end(),
+                               [](const auto* one) { return one->name == kDefaultInterface; });
+  if (standard == interfaces.end()) standard = interfaces.begin();
+  setInterface(*target.mutable_default_interface(), **standard);
+  for (const plugins::Stats::Interface* one : interfaces) {
+    if (one != *standard) setInterface(*target.add_interfaces(), *one);
+  }
+}
+
+template <class Attributes, class Record>
+void setAttributes(Attributes& target, const Record& record) {
+  target.set_id(record.id());
+  *target.mutable_metadata() = record.config().metadata();
+  *target.mutable_labels() = record.config().labels();
+  *target.mutable_annotations() = record.config().annotations();
 }
 
 }  // namespace
 
+std::unordered_map<std::string, plugins::Stats> Engine::readStats(const Containers& containers,
+                                                                  const plugins::Operation& op,
+                                                                  uint32_t wanted) const {
+  std::unordered_map<const Pod*, std::vector<std::string>> byPod;
+  for (const auto& container : containers) {
+    if (container->state() != v1::CONTAINER_RUNNING) continue;
+    byPod[&container->pod()].push_back(container->id());
+  }
+  std::unordered_map<std::string, plugins::Stats> readings;
+  for (const auto& [pod, ids] : byPod) {
+    auto runtime = runtimeOf(*pod);
+    if (!runtime.ok()) continue;
+    auto stats = (*runtime)->containerStats(op, pod->id(), ids, wanted);
+    if (!stats.ok()) continue;  // it ended between the list and now
+    for (plugins::Stats& one : *stats) {
+      std::string id = one.id;
+      readings.emplace(std::move(id), std::move(one));
+    }
+  }
+  return readings;
+}
+
+std::optional<LayerUsages::Reading> Engine::layerUsage(const Container& container) {
+  return layerUsages_.get(container.id(), container.state() == v1::CONTAINER_EXITED
+                                              ? LayerUsages::Content::kFinal
+                                              : LayerUsages::Content::kChanging);
+}
+
+absl::StatusOr<plugins::Usage> Engine::measureLayer(const plugins::Operation& op,
+                                                    const std::string& id) const {
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<Container> container, findContainer(id));
+  return writableUsage(op, container->record());
+}
+
 v1::ContainerStats Engine::toStats(Container& container, const plugins::Stats* stats,
                                    const plugins::Operation& op) {
-  const records::ContainerRecord record = container.record();
   v1::ContainerStats result;
-  v1::ContainerAttributes* attributes = result.mutable_attributes();
-  attributes->set_id(record.id());
-  *attributes->mutable_metadata() = record.config().metadata();
-  *attributes->mutable_labels() = record.config().labels();
-  *attributes->mutable_annotations() = record.config().annotations();
-
-  std::lock_guard lock(container.statsMutex);
+  std::string snapshotter;
+  container.peek([&](const records::ContainerRecord& record) {
+    setAttributes(*result.mutable_attributes(), record);
+    snapshotter = record.snapshotter();
+  });
   if (stats != nullptr) {
-    setCpuMemoryIo(result, stats->raw);
-    if ((stats->raw.present & BERTH_STATS_SWAP) != 0) {
-      v1::SwapUsage* swap = result.mutable_swap();
-      swap->set_timestamp(stats->raw.timestamp);
-      swap->mutable_swap_usage_bytes()->set_value(stats->raw.swap_usage);
-      swap->mutable_swap_available_bytes()->set_value(stats->raw.swap_limit > stats->raw.swap_usage
-                                                          ? stats->raw.swap_limit -
-                                                                stats->raw.swap_usage
-                                                          : 0);
-    }
-    Container::CpuSample& last = container.cpuSample;
-    const int64_t passed = stats->raw.timestamp - last.timestamp;
-    if (last.timestamp == 0 || passed >= kRateTime) {
-      if (last.timestamp != 0 && stats->raw.cpu_usage >= last.usage) {
-        last.nanoCores =
-            static_cast<uint64_t>(static_cast<double>(stats->raw.cpu_usage - last.usage) *
-                                  static_cast<double>(kSecond) / static_cast<double>(passed));
-      }
-      last.timestamp = stats->raw.timestamp;
-      last.usage = stats->raw.cpu_usage;
-    }
-    result.mutable_cpu()->mutable_usage_nano_cores()->set_value(last.nanoCores);
+    setUsage(result, *stats, container.cpuRate);
+    if (stats->has(BERTH_STATS_SWAP)) setSwap(*result.mutable_swap(), *stats);
   }
-
-  const int64_t now = support::nowNanoseconds();
-  if (now - container.layerUsageAt > kLayerUsageAge) {
-    auto usage = writableUsage(op, record);
-    if (usage.ok()) {
-      container.layerUsage = *usage;
-      container.layerUsageAt = now;
-    }
-  }
-  v1::FilesystemUsage* layer = result.mutable_writable_layer();
-  layer->set_timestamp(container.layerUsageAt);
-  layer->mutable_fs_id()->set_mountpoint(settings_.root);
-  layer->mutable_used_bytes()->set_value(container.layerUsage.bytes);
-  layer->mutable_inodes_used()->set_value(container.layerUsage.inodes);
+  const auto layer = layerUsage(container);
+  if (!layer) return result;
+  v1::FilesystemUsage* usage = result.mutable_writable_layer();
+  usage->set_timestamp(layer->timestamp);
+  usage->mutable_fs_id()->set_mountpoint(filesystems_.directory(op, snapshotter));
+  usage->mutable_used_bytes()->set_value(layer->usage.bytes);
+  usage->mutable_inodes_used()->set_value(layer->usage.inodes);
   return result;
 }
 
-std::vector<v1::ContainerStats> Engine::statsOf(
-    const std::vector<std::shared_ptr<Container>>& containers, const plugins::Operation& op) {
-  std::map<std::string, std::vector<std::string>> byPod;
-  std::map<std::string, const Pod*> pods;
-  for (const auto& container : containers) {
-    if (container->state() != v1::CONTAINER_RUNNING) continue;
-    byPod[container->pod().id()].push_back(container->id());
-    pods[container->pod().id()] = &container->pod();
-  }
-  std::map<std::string, plugins::Stats> readings;
-  for (const auto& [id, ids] : byPod) {
-    auto runtime = runtimeOf(*pods[id]);
-    if (!runtime.ok()) continue;
-    auto stats = (*runtime)->containerStats(op, id, ids);
-    if (!stats.ok()) continue;  // it ended between the list and now
-    for (plugins::Stats& one : *stats) readings[one.id] = std::move(one);
-  }
+std::vector<v1::ContainerStats> Engine::statsOf(const Containers& containers,
+                                                const plugins::Operation& op) {
+  const auto readings = readStats(containers, op, kContainerGroups);
   std::vector<v1::ContainerStats> result;
+  result.reserve(containers.size());
   for (const auto& container : containers) {
-    auto reading = readings.find(container->id());
+    const auto reading = readings.find(container->id());
     result.push_back(
         toStats(*container, reading == readings.end() ? nullptr : &reading->second, op));
   }
@@ -173,13 +195,12 @@ absl::StatusOr<v1::ContainerStats> Engine::containerStats(const std::string& id,
 
 std::vector<v1::ContainerStats> Engine::listContainerStats(const v1::ContainerStatsFilter& filter,
                                                            Deadline deadline) {
-  std::vector<std::shared_ptr<Container>> wanted;
+  Containers wanted;
   for (const auto& container : containers()) {
     const bool taken = container->peek([&](const records::ContainerRecord& r) {
-      return r.state() == v1::CONTAINER_RUNNING &&
-             r.id().compare(0, filter.id().size(), filter.id()) == 0 &&
-             r.pod_id().compare(0, filter.pod_sandbox_id().size(), filter.pod_sandbox_id()) == 0 &&
-             matches(filter.label_selector(), r.config().labels());
+      return !r.creating() && matchesId(filter.id(), r.id()) &&
+             matchesId(filter.pod_sandbox_id(), r.pod_id()) &&
+             matchesLabels(filter.label_selector(), r.config().labels());
     });
     if (taken) wanted.push_back(container);
   }
@@ -187,38 +208,32 @@ std::vector<v1::ContainerStats> Engine::listContainerStats(const v1::ContainerSt
   return statsOf(wanted, op);
 }
 
-absl::StatusOr<v1::PodSandboxStats> Engine::statsOf(Pod& pod, const plugins::Operation& op) {
-  const records::PodRecord record = pod.record();
+absl::StatusOr<v1::PodSandboxStats> Engine::statsOf(Pod& pod, const Containers& members,
+                                                    const plugins::Operation& op) {
   v1::PodSandboxStats result;
-  v1::PodSandboxAttributes* attributes = result.mutable_attributes();
-  attributes->set_id(record.id());
-  *attributes->mutable_metadata() = record.config().metadata();
-  *attributes->mutable_labels() = record.config().labels();
-  *attributes->mutable_annotations() = record.config().annotations();
-
+  const bool ready = pod.peek([&](const records::PodRecord& record) {
+    setAttributes(*result.mutable_attributes(), record);
+    return record.state() == records::POD_READY;
+  });
   v1::LinuxPodSandboxStats* linux = result.mutable_linux();
-  if (record.state() == records::POD_READY) {
+  if (ready) {
     BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(pod));
     BERTH_ASSIGN_OR_RETURN(const std::vector<plugins::Stats> stats,
-                           runtime->podStats(op, pod.id()));
+                           runtime->podStats(op, pod.id(), kPodGroups));
     for (const plugins::Stats& one : stats) {
-      setCpuMemoryIo(*linux, one.raw);
-      if ((one.raw.present & BERTH_STATS_PROCESSES) != 0) {
+      setUsage(*linux, one, pod.cpuRate);
+      if (one.has(BERTH_STATS_PROCESSES)) {
         linux->mutable_process()->set_timestamp(one.raw.timestamp);
         linux->mutable_process()->mutable_process_count()->set_value(one.raw.processes);
       }
-      if (one.interfaces.empty()) continue;
-      linux->mutable_network()->set_timestamp(one.raw.timestamp);
-      for (const plugins::Stats::Interface& interface : one.interfaces) {
-        if (interface.name == "lo") continue;
-        const bool first = !linux->network().has_default_interface();
-        setInterface(first ? *linux->mutable_network()->mutable_default_interface()
-                           : *linux->mutable_network()->add_interfaces(),
-                     interface);
-      }
+      if (one.has(BERTH_STATS_NETWORK)) setNetwork(*linux->mutable_network(), one);
     }
   }
-  for (v1::ContainerStats& container : statsOf(containersOf(pod.id()), op)) {
+  Containers made = members;
+  std::erase_if(made, [](const auto& container) {
+    return container->peek([](const records::ContainerRecord& r) { return r.creating(); });
+  });
+  for (v1::ContainerStats& container : statsOf(made, op)) {
     *linux->add_containers() = std::move(container);
   }
   return result;
@@ -228,21 +243,22 @@ absl::StatusOr<v1::PodSandboxStats> Engine::podSandboxStats(const std::string& i
                                                             Deadline deadline) {
   BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<Pod> pod, findPod(id));
   plugins::Operation op(strCat("PodSandboxStats ", pod->id()), deadline);
-  return statsOf(*pod, op);
+  return statsOf(*pod, containersOf(pod->id()), op);
 }
 
 std::vector<v1::PodSandboxStats> Engine::listPodSandboxStats(
     const v1::PodSandboxStatsFilter& filter, Deadline deadline) {
   plugins::Operation op("ListPodSandboxStats", deadline);
+  const auto members = containersByPod();
   std::vector<v1::PodSandboxStats> result;
   for (const auto& pod : pods()) {
     const bool taken = pod->peek([&](const records::PodRecord& r) {
-      return r.state() == records::POD_READY &&
-             r.id().compare(0, filter.id().size(), filter.id()) == 0 &&
-             matches(filter.label_selector(), r.config().labels());
+      return r.state() == records::POD_READY && matchesId(filter.id(), r.id()) &&
+             matchesLabels(filter.label_selector(), r.config().labels());
     });
     if (!taken) continue;
-    auto stats = statsOf(*pod, op);
+    const auto found = members.find(pod.get());
+    auto stats = statsOf(*pod, found == members.end() ? Containers() : found->second, op);
     if (stats.ok()) result.push_back(*std::move(stats));
   }
   return result;

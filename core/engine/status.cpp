@@ -3,11 +3,8 @@
 
 #include <algorithm>
 
-#include <boost/json.hpp>
-
-#include "berth/support/json.hpp"
 #include "engine/engine.hpp"
-#include "engine/spec/namespaces.hpp"
+#include "engine/filter.hpp"
 #include "engine/spec/stop_signal.hpp"
 
 namespace berth::engine {
@@ -22,29 +19,17 @@ v1::PodSandboxState podState(const records::PodRecord& record) {
                                                                 : v1::SANDBOX_NOTREADY;
 }
 
-template <class Map>
-bool matches(const Map& selector, const Map& labels) {
-  return std::all_of(selector.begin(), selector.end(), [&](const auto& wanted) {
-    auto found = labels.find(wanted.first);
-    return found != labels.end() && found->second == wanted.second;
-  });
-}
-
-bool hasPrefix(const std::string& id, const std::string& prefix) {
-  return id.compare(0, prefix.size(), prefix) == 0;
-}
-
 bool matches(const v1::PodSandboxFilter& filter, const records::PodRecord& record) {
-  return hasPrefix(record.id(), filter.id()) &&
+  return matchesId(filter.id(), record.id()) &&
          (!filter.has_state() || filter.state().state() == podState(record)) &&
-         matches(filter.label_selector(), record.config().labels());
+         matchesLabels(filter.label_selector(), record.config().labels());
 }
 
 bool matches(const v1::ContainerFilter& filter, const records::ContainerRecord& record) {
-  return hasPrefix(record.id(), filter.id()) &&
-         hasPrefix(record.pod_id(), filter.pod_sandbox_id()) &&
+  return matchesId(filter.id(), record.id()) &&
+         matchesId(filter.pod_sandbox_id(), record.pod_id()) &&
          (!filter.has_state() || filter.state().state() == record.state()) &&
-         matches(filter.label_selector(), record.config().labels());
+         matchesLabels(filter.label_selector(), record.config().labels());
 }
 
 }  // namespace
@@ -94,30 +79,6 @@ v1::PodSandboxStatus Engine::statusOf(const Pod& pod) const {
     }
   }
   return status;
-}
-
-absl::StatusOr<std::string> Engine::podSandboxInfo(const std::string& id) const {
-  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<Pod> pod, findPod(id));
-  const records::PodRecord record = pod->record();
-  boost::json::object namespaces;
-  for (const auto& [bit, path] : record.namespaces()) {
-    const char* name = bit == BERTH_NAMESPACE_NETWORK ? "network"
-                       : bit == BERTH_NAMESPACE_IPC   ? "ipc"
-                       : bit == BERTH_NAMESPACE_UTS   ? "uts"
-                       : bit == BERTH_NAMESPACE_PID   ? "pid"
-                                                      : "user";
-    namespaces[name] = path;
-  }
-  auto result = support::parseJson(
-      record.network().result().empty() ? "null" : record.network().result(), "network result");
-  boost::json::object info{{"runtime", record.runtime()},
-                           {"runtimeHandler", record.handler()},
-                           {"directory", podDirectory(record.id())},
-                           {"namespaces", namespaces},
-                           {"state", records::PodState_Name(record.state())},
-                           {"lost", record.lost()},
-                           {"networkResult", result.ok() ? *result : boost::json::value()}};
-  return boost::json::serialize(info);
 }
 
 std::vector<v1::Container> Engine::listContainers(const v1::ContainerFilter& filter) const {
@@ -188,22 +149,6 @@ v1::ContainerStatus Engine::statusOf(const Container& container) const {
   *status.mutable_user()->mutable_linux() = record.user();
   status.set_stop_signal(spec::criSignal(record.stop_signal()));
   return status;
-}
-
-absl::StatusOr<std::string> Engine::containerInfo(const std::string& id) const {
-  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<Container> container, findContainer(id));
-  const records::ContainerRecord record = container->record();
-  auto process = support::parseJson(record.process().empty() ? "null" : record.process(),
-                                    "the container's process");
-  boost::json::object info{
-      {"sandboxID", record.pod_id()},
-      {"pid", record.pid()},
-      {"snapshotter", record.snapshotter()},
-      {"snapshotKey", record.id()},
-      {"directory", containerDirectory(record.id())},
-      {"runtimeSpec",
-       boost::json::object{{"process", process.ok() ? *process : boost::json::value()}}}};
-  return boost::json::serialize(info);
 }
 
 }  // namespace berth::engine

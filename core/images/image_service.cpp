@@ -111,6 +111,11 @@ class Service : public ImageService {
 
   std::vector<std::shared_ptr<const Image>> list() const override { return catalog_.list(); }
 
+  absl::StatusOr<std::string> configuration(const Image& image) const override {
+    BERTH_ASSIGN_OR_RETURN(const records::ImageRecord record, catalog_.record(image.id));
+    return record.config();
+  }
+
   absl::Status remove(const plugins::Operation& /*op*/, std::string_view reference) override {
     if (reference.empty()) return absl::InvalidArgumentError("the image reference is empty");
     std::lock_guard lock(changing_);
@@ -126,7 +131,9 @@ class Service : public ImageService {
     for (const auto& [name, snapshotter] : registry_.snapshotters()) {
       BERTH_ASSIGN_OR_RETURN(const plugins::Snapshotter::Filesystem one,
                              snapshotter->filesystem(op));
-      result.push_back({one.path, one.usage.bytes, one.usage.inodes});
+      const FilesystemUsage usage{one.path, one.usage.bytes, one.usage.inodes};
+      // The kubelet looks at the first one alone.
+      result.insert(name == options_.snapshotter ? result.begin() : result.end(), usage);
     }
     return result;
   }

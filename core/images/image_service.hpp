@@ -72,6 +72,9 @@ class ImageService {
   // digest reference, names completed as in pull. NOT_FOUND.
   virtual absl::StatusOr<std::shared_ptr<const Image>> find(std::string_view reference) const = 0;
   virtual std::vector<std::shared_ptr<const Image>> list() const = 0;
+  // The image's configuration blob as it was fetched (OCI image specification, "Image
+  // Configuration"). NOT_FOUND when the image is gone.
+  virtual absl::StatusOr<std::string> configuration(const Image& image) const = 0;
 
   // Removes one name, or with an id the image and all its names. An image without names goes; its
   // layers go as soon as no image and no snapshot uses them. NOT_FOUND is success (CRI
@@ -86,7 +89,7 @@ class ImageService {
     uint64_t bytes = 0;
     uint64_t inodes = 0;
   };
-  // Of every snapshotter that the configuration names.
+  // Of every snapshotter that the configuration names, that of the options first.
   virtual absl::StatusOr<std::vector<FilesystemUsage>> filesystems(
       const plugins::Operation& op) = 0;
 };

@@ -77,7 +77,11 @@ plugins::HostServices hostServices(const config::Config& config,
 
 // For verbose status.
 std::string configurationJson(const config::Config& config) {
-  return boost::json::serialize(boost::json::object{{"toml", config::dump(config)}});
+  boost::json::object document = config::toJson(config);
+  // Under the names that containerd has for them, which tools look for.
+  document["rootDir"] = config.root;
+  document["stateDir"] = config.state;
+  return boost::json::serialize(document);
 }
 
 // Starts everything, serves until a signal, and stops in reverse order.

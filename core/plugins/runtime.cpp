@@ -59,8 +59,26 @@ class StatusCollector {
   berth_container_status_sink sink_{sizeof(berth_container_status_sink), this, &add};
 };
 
+// Takes over an array of sized structs with the name in each.
+template <class Owned, class Raw>
+void takeOver(std::vector<Owned>& target, const Raw*& items, size_t& count, berth_str Raw::*name) {
+  target.reserve(count);
+  for (size_t i = 0; i < count; ++i) {
+    Raw one = detail::known(static_cast<const Raw*>(berth_at(items, i)));
+    std::string owned = copy(one.*name);
+    one.*name = {};
+    target.push_back({std::move(owned), one});
+  }
+  items = nullptr;
+  count = 0;
+}
+
 class StatsCollector {
  public:
+  explicit StatsCollector(uint32_t wanted)
+      : sink_{.size = sizeof(berth_stats_sink), .host = this, .add = &add, .wanted = wanted} {}
+  StatsCollector(const StatsCollector&) = delete;
+  StatsCollector& operator=(const StatsCollector&) = delete;
   berth_stats_sink* get() { return &sink_; }
   std::vector<Stats>& stats() { return stats_; }
 
@@ -68,22 +86,21 @@ class StatsCollector {
   static void add(berth_stats_sink* sink, const berth_stats* given) {
     detail::guard(nullptr, [&]() -> Status {
       Stats stats;
-      stats.raw = detail::known(given);
-      stats.id = copy(stats.raw.id);
-      for (size_t i = 0; i < stats.raw.interface_count; ++i) {
-        const auto one = detail::known(
-            static_cast<const berth_interface_stats*>(berth_at(stats.raw.interfaces, i)));
-        stats.interfaces.push_back({copy(one.name), one});
-      }
-      stats.raw.interfaces = nullptr;
-      stats.raw.id = {};
+      berth_stats& raw = stats.raw;
+      raw = detail::known(given);
+      stats.id = copy(raw.id);
+      raw.id = {};
+      takeOver(stats.interfaces, raw.interfaces, raw.interface_count, &berth_interface_stats::name);
+      takeOver(stats.disks, raw.disks, raw.disk_count, &berth_disk_stats::device);
+      takeOver(stats.hugePages, raw.hugepages, raw.hugepage_count,
+               &berth_hugepage_stats::page_size);
       static_cast<StatsCollector*>(sink->host)->stats_.push_back(std::move(stats));
       return {};
     });
   }
 
   std::vector<Stats> stats_;
-  berth_stats_sink sink_{sizeof(berth_stats_sink), this, &add};
+  berth_stats_sink sink_;
 };
 
 berth_container_status emptyStatus() {
@@ -243,9 +260,10 @@ absl::Status Runtime::reopenLog(const Operation& op, const std::string& pod,
 
 absl::StatusOr<std::vector<Stats>> Runtime::containerStats(const Operation& op,
                                                            const std::string& pod,
-                                                           const std::vector<std::string>& ids) {
+                                                           const std::vector<std::string>& ids,
+                                                           uint32_t wanted) {
   const std::vector<berth_str> names = strings(ids);
-  StatsCollector collector;
+  StatsCollector collector(wanted);
   BERTH_RETURN_IF_ERROR(instance_.call(pod, [&](berth_error* error) {
     return table_.container_stats(instance_.handle(), op.op(), str(pod), names.data(), names.size(),
                                   collector.get(), error);
@@ -253,8 +271,9 @@ absl::StatusOr<std::vector<Stats>> Runtime::containerStats(const Operation& op,
   return std::move(collector.stats());
 }
 
-absl::StatusOr<std::vector<Stats>> Runtime::podStats(const Operation& op, const std::string& pod) {
-  StatsCollector collector;
+absl::StatusOr<std::vector<Stats>> Runtime::podStats(const Operation& op, const std::string& pod,
+                                                     uint32_t wanted) {
+  StatsCollector collector(wanted);
   BERTH_RETURN_IF_ERROR(instance_.call(pod, [&](berth_error* error) {
     return table_.pod_stats(instance_.handle(), op.op(), str(pod), collector.get(), error);
   }));

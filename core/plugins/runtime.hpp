@@ -49,7 +49,7 @@ struct ContainerStatus {
   int64_t startedAt = 0, finishedAt = 0;  // CLOCK_REALTIME, nanoseconds
 };
 
-// berth_stats, owned. `raw.interfaces` is not to be used.
+// berth_stats, owned. The pointers in `raw` are null: the vectors take their place.
 struct Stats {
   std::string id;
   berth_stats raw{};
@@ -58,6 +58,18 @@ struct Stats {
     berth_interface_stats raw{};
   };
   std::vector<Interface> interfaces;
+  struct Disk {
+    std::string device;
+    berth_disk_stats raw{};
+  };
+  std::vector<Disk> disks;
+  struct HugePages {
+    std::string pageSize;
+    berth_hugepage_stats raw{};
+  };
+  std::vector<HugePages> hugePages;
+
+  bool has(uint32_t groups) const { return (raw.present & groups) == groups; }
 };
 
 struct ExecSpec {
@@ -98,9 +110,12 @@ class Runtime {
   absl::Status updateContainer(const Operation& op, const std::string& pod, const std::string& id,
                                const std::string& resources);
   absl::Status reopenLog(const Operation& op, const std::string& pod, const std::string& id);
+  // `wanted`: the groups (BERTH_STATS_) to be filled; 0: berth_stats_sink.
   absl::StatusOr<std::vector<Stats>> containerStats(const Operation& op, const std::string& pod,
-                                                    const std::vector<std::string>& ids);
-  absl::StatusOr<std::vector<Stats>> podStats(const Operation& op, const std::string& pod);
+                                                    const std::vector<std::string>& ids,
+                                                    uint32_t wanted);
+  absl::StatusOr<std::vector<Stats>> podStats(const Operation& op, const std::string& pod,
+                                              uint32_t wanted);
   absl::Status startExec(const Operation& op, const ExecSpec& spec);
   absl::StatusOr<int32_t> waitExec(const Operation& op, const std::string& pod,
                                    const std::string& container, const std::string& exec);

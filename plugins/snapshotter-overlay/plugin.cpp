@@ -110,8 +110,8 @@ class OverlaySnapshotter final : public Snapshotter {
     return {};
   }
 
-  Status snapshotUsage(const Op& /*op*/, std::string_view key, berth_usage& usage) override {
-    const absl::StatusOr<DiskUsage> measured = snapshots_->usage(std::string(key));
+  Status snapshotUsage(const Op& op, std::string_view key, berth_usage& usage) override {
+    const absl::StatusOr<DiskUsage> measured = snapshots_->usage(std::string(key), op);
     if (!measured.ok()) return measured.status();
     fill(usage, *measured);
     return {};

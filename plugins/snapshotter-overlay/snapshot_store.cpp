@@ -168,7 +168,7 @@ absl::StatusOr<std::string> SnapshotStore::unmount(const std::string& key,
   return strCat(doing, ": ", support::fromAbsl(plain.message()), "; detached instead");
 }
 
-absl::StatusOr<DiskUsage> SnapshotStore::usage(const std::string& key) {
+absl::StatusOr<DiskUsage> SnapshotStore::usage(const std::string& key, const Op& op) {
   const auto record = registry_.snapshot(key);
   const auto missing = [&key] {
     return absl::NotFoundError(strCat("measure snapshot ", key, ": it is not prepared"));
@@ -179,7 +179,8 @@ absl::StatusOr<DiskUsage> SnapshotStore::usage(const std::string& key) {
   // Removed since: no lock is held over the walk.
   if (absl::IsNotFound(upper.status())) return missing();
   BERTH_RETURN_IF_ERROR(upper.status());
-  absl::StatusOr<DiskUsage> usage = untar::measureTree(upper->get());
+  absl::StatusOr<DiskUsage> usage =
+      untar::measureTree(upper->get(), [&op] { return op.cancelled(); });
   if (!usage.ok()) return annotate(usage.status(), strCat("measure snapshot ", key));
   registry_.noteUsage(key, *usage);
   return usage;

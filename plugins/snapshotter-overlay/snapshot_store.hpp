@@ -36,7 +36,7 @@ class SnapshotStore {
   // The second is a warning, empty when there is none.
   absl::StatusOr<std::string> unmount(const std::string& key, const std::string& target,
                                       const Op& op);
-  absl::StatusOr<DiskUsage> usage(const std::string& key);
+  absl::StatusOr<DiskUsage> usage(const std::string& key, const Op& op);
   absl::Status remove(const std::string& key, const Op& op);
 
   // At start, before the layers: takes snapshots with a damaged record away unless they are

@@ -28,12 +28,12 @@ bool mayKeepMore() {
   return keptByAll.load() < std::min(kMostKept, limit.rlim_cur / kShare);
 }
 
-// From the start to the end of the file or of the buffer; -1 with errno.
-ssize_t readWhole(int fd, std::span<char> buffer) {
+// From `offset` to the end of the file or of the buffer; -1 with errno.
+ssize_t readFrom(int fd, std::span<char> buffer, size_t offset) {
   size_t size = 0;
   while (size < buffer.size()) {
     const ssize_t got =
-        ::pread(fd, buffer.data() + size, buffer.size() - size, static_cast<off_t>(size));
+        ::pread(fd, buffer.data() + size, buffer.size() - size, static_cast<off_t>(offset + size));
     if (got < 0) return -1;
     size += static_cast<size_t>(got);
     if (got == 0 || size < kSurelyAll) break;
@@ -44,14 +44,29 @@ ssize_t readWhole(int fd, std::span<char> buffer) {
 }  // namespace
 
 bool CgroupFiles::read(const char* name, std::span<char> buffer, std::string_view& text) {
+  return readAt(name, 0, buffer, text);
+}
+
+uint64_t CgroupFiles::countLines(const char* name, std::span<char> buffer) {
+  uint64_t lines = 0;
+  std::string_view text;
+  for (size_t offset = 0; readAt(name, offset, buffer, text); offset += text.size()) {
+    lines += static_cast<uint64_t>(std::count(text.begin(), text.end(), '\n'));
+    if (text.size() < buffer.size()) break;
+  }
+  return lines;
+}
+
+bool CgroupFiles::readAt(const char* name, size_t offset, std::span<char> buffer,
+                         std::string_view& text) {
   if (directory_.empty()) return false;
   support::Fd once;
   ssize_t size = -1;
-  if (const int fd = open(name, once); fd >= 0) size = readWhole(fd, buffer);
+  if (const int fd = open(name, once); fd >= 0) size = readFrom(fd, buffer, offset);
   if (size < 0 && errno == ENODEV) {
     // The cgroup was removed; there may be another of that name.
     drop(name);
-    if (const int fd = open(name, once); fd >= 0) size = readWhole(fd, buffer);
+    if (const int fd = open(name, once); fd >= 0) size = readFrom(fd, buffer, offset);
   }
   if (size < 0) return false;
   text = std::string_view(buffer.data(), static_cast<size_t>(size));

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
-#include <dirent.h>
-#include <memory>
 #include <poll.h>
 #include <signal.h>
 #include <sys/syscall.h>
@@ -16,6 +14,7 @@
 #include "berth/support/fd.hpp"
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
+#include "cgroup_tree.hpp"
 
 namespace berth::runc {
 
@@ -24,22 +23,11 @@ using support::strCat;
 
 namespace {
 
-// The cgroup and those below it, children before their parents. Empty when it does not exist.
-void listTree(const std::string& directory, std::vector<std::string>& out) {
-  const std::unique_ptr<DIR, int (*)(DIR*)> opened(::opendir(directory.c_str()), &::closedir);
-  if (opened == nullptr) return;
-  while (const dirent* entry = ::readdir(opened.get())) {
-    if (entry->d_type != DT_DIR || entry->d_name[0] == '.') continue;
-    listTree(strCat(directory, "/", entry->d_name), out);
-  }
-  out.push_back(directory);
-}
-
 std::vector<pid_t> processesOf(const std::vector<std::string>& directories) {
   std::vector<pid_t> pids;
   for (const std::string& root : directories) {
     std::vector<std::string> tree;
-    listTree(root, tree);
+    listCgroupTree(root, tree);
     for (const std::string& directory : tree) {
       const auto text = support::readFile(directory + "/cgroup.procs");
       if (!text.ok()) continue;
@@ -149,7 +137,7 @@ absl::Status removeCgroup(const CgroupLayout& layout, const std::string& path) {
   support::StatusCollector failures;
   for (const std::string& root : layout.directories(path)) {
     std::vector<std::string> tree;
-    listTree(root, tree);
+    listCgroupTree(root, tree);
     for (const std::string& directory : tree) failures.add(removeDirectory(directory));
   }
   return failures.status();

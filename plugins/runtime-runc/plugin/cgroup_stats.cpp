@@ -5,6 +5,8 @@
 #include <string_view>
 
 #include "berth/support/clock.hpp"
+#include "cgroup_text.hpp"
+#include "cgroup_tree.hpp"
 
 namespace berth::runc {
 
@@ -17,6 +19,11 @@ constexpr size_t kBufferSize = 32u << 10;
 // v1 says "no limit" with the largest multiple of a page.
 constexpr uint64_t kUnlimitedV1 = uint64_t{1} << 62;
 
+constexpr uint32_t kCpuGroups = BERTH_STATS_CPU | BERTH_STATS_CPU_DETAIL;
+constexpr uint32_t kSwapGroups = BERTH_STATS_SWAP | BERTH_STATS_SWAP_LIMIT;
+constexpr uint32_t kMemoryGroups = BERTH_STATS_MEMORY | BERTH_STATS_MEMORY_LIMIT |
+                                   BERTH_STATS_MEMORY_DETAIL | BERTH_STATS_RECLAIM | kSwapGroups;
+
 // One file after another through one buffer.
 class FileReader {
  public:
@@ -25,54 +32,17 @@ class FileReader {
   // The content, valid until the next call; false when there is none.
   bool read(const char* name, std::string_view& text) { return files_.read(name, buffer_, text); }
   bool number(const char* name, uint64_t& value);
+  uint64_t lines(const char* name) { return files_.countLines(name, buffer_); }
+  const std::string& directory() const { return files_.directory(); }
 
  private:
   CgroupFiles& files_;
   std::array<char, kBufferSize> buffer_;
 };
 
-// Cuts the text up to `separator` off the front of `rest`.
-std::string_view cut(std::string_view& rest, char separator) {
-  const size_t at = rest.find(separator);
-  const std::string_view head = rest.substr(0, at);
-  rest.remove_prefix(at == std::string_view::npos ? rest.size() : at + 1);
-  return head;
-}
-
-// "max" is the largest number.
-bool parseNumber(std::string_view text, uint64_t& value) {
-  if (text.starts_with("max")) {
-    value = UINT64_MAX;
-    return true;
-  }
-  return std::from_chars(text.data(), text.data() + text.size(), value).ec == std::errc();
-}
-
 bool FileReader::number(const char* name, uint64_t& value) {
   std::string_view text;
   return read(name, text) && parseNumber(text, value);
-}
-
-struct Member {
-  std::string_view key;
-  uint64_t* value;
-};
-
-// "key value" lines.
-void parseFlat(std::string_view text, std::initializer_list<Member> members) {
-  while (!text.empty()) {
-    std::string_view line = cut(text, '\n');
-    const std::string_view key = cut(line, ' ');
-    for (const Member& member : members) {
-      if (member.key == key) parseNumber(line, *member.value);
-    }
-  }
-}
-
-uint64_t countLines(std::string_view text) {
-  uint64_t lines = 0;
-  for (const char c : text) lines += c == '\n' ? 1 : 0;
-  return lines;
 }
 
 double parsePercent(std::string_view text) {
@@ -138,12 +108,22 @@ void readPressure(FileReader& files, berth_stats& stats) {
   if (files.read("io.pressure", text)) parsePressure(text, stats.io_psi);
 }
 
+uint64_t countBelow(const std::string& directory) {
+  uint64_t count = 0;
+  forEachNumber(directory, "cgroup.procs", [&](pid_t) {
+    ++count;
+    return true;
+  });
+  return count;
+}
+
 void readProcesses(FileReader& files, berth_stats& stats) {
   std::string_view text;
-  if (files.read("cgroup.procs", text)) {
-    stats.processes = countLines(text);
-    stats.present |= BERTH_STATS_PROCESSES;
-  }
+  if (!files.read("cgroup.procs", text)) return;
+  stats.present |= BERTH_STATS_PROCESSES;
+  // A container may have made cgroups of its own; the file does not tell of those.
+  stats.processes = mayHaveChildren(files.directory()) ? countBelow(files.directory())
+                                                       : files.lines("cgroup.procs");
   files.number("pids.current", stats.threads);
   if (files.number("pids.max", stats.threads_limit) && stats.threads_limit == UINT64_MAX) {
     stats.threads_limit = 0;
@@ -151,9 +131,10 @@ void readProcesses(FileReader& files, berth_stats& stats) {
 }
 
 // What cannot be given back easily: the kubelet's measure for evictions.
-void setWorkingSet(berth_stats& stats, uint64_t inactiveFile) {
-  stats.memory_working_set =
-      stats.memory_usage > inactiveFile ? stats.memory_usage - inactiveFile : 0;
+void setWorkingSet(berth_stats& stats) {
+  stats.memory_working_set = stats.memory_usage > stats.memory_inactive_file
+                                 ? stats.memory_usage - stats.memory_inactive_file
+                                 : 0;
 }
 
 void setMemoryLimit(berth_stats& stats, uint64_t limit, uint64_t unlimited) {
@@ -162,44 +143,68 @@ void setMemoryLimit(berth_stats& stats, uint64_t limit, uint64_t unlimited) {
   stats.present |= BERTH_STATS_MEMORY_LIMIT;
 }
 
-void readCpuV1(FileReader& cpuacct, FileReader& cpu, berth_stats& stats) {
+void setSwapLimit(berth_stats& stats, uint64_t limit) {
+  stats.swap_limit = limit;
+  stats.present |= BERTH_STATS_SWAP_LIMIT;
+}
+
+void readCpuV1(FileReader& cpuacct, FileReader& cpu, uint32_t wanted, berth_stats& stats) {
   if (cpuacct.number("cpuacct.usage", stats.cpu_usage)) stats.present |= BERTH_STATS_CPU;
-  cpuacct.number("cpuacct.usage_user", stats.cpu_user);
-  cpuacct.number("cpuacct.usage_sys", stats.cpu_system);
+  if ((wanted & BERTH_STATS_CPU_DETAIL) == 0) return;
+  if (cpuacct.number("cpuacct.usage_user", stats.cpu_user) &&
+      cpuacct.number("cpuacct.usage_sys", stats.cpu_system)) {
+    stats.present |= BERTH_STATS_CPU_DETAIL;
+  }
   std::string_view text;
   if (cpu.read("cpu.stat", text)) {
     parseFlat(text, {{"nr_periods", &stats.cpu_periods},
                      {"nr_throttled", &stats.cpu_throttled_periods},
-                     {"throttled_time", &stats.cpu_throttled_time}});
+                     {"throttled_time", &stats.cpu_throttled_time},
+                     {"nr_bursts", &stats.cpu_burst_periods},
+                     {"burst_time", &stats.cpu_burst_time}});
   }
 }
 
-void readMemoryV1(FileReader& files, berth_stats& stats) {
+void readMemoryStatV1(FileReader& files, berth_stats& stats) {
+  std::string_view text;
+  if (!files.read("memory.stat", text)) return;
+  parseFlat(text, {{"pgfault", &stats.own_page_faults},
+                   {"pgmajfault", &stats.own_major_page_faults},
+                   {"total_rss", &stats.memory_rss},
+                   {"total_cache", &stats.memory_cache},
+                   {"total_mapped_file", &stats.memory_mapped_file},
+                   {"total_active_file", &stats.memory_active_file},
+                   {"total_inactive_file", &stats.memory_inactive_file},
+                   {"total_dirty", &stats.memory_file_dirty},
+                   {"total_writeback", &stats.memory_file_writeback},
+                   {"total_pgfault", &stats.page_faults},
+                   {"total_pgmajfault", &stats.major_page_faults},
+                   {"total_swap", &stats.swap_usage}});
+}
+
+void readSwapV1(FileReader& files, uint64_t memoryLimit, berth_stats& stats) {
+  // It limits memory and swap together.
+  uint64_t both = 0;
+  if (!files.number("memory.memsw.limit_in_bytes", both)) return;
+  stats.present |= BERTH_STATS_SWAP;
+  if (both < kUnlimitedV1 && both >= memoryLimit) setSwapLimit(stats, both - memoryLimit);
+}
+
+void readMemoryV1(FileReader& files, uint32_t wanted, berth_stats& stats) {
   if (!files.number("memory.usage_in_bytes", stats.memory_usage)) return;
   stats.present |= BERTH_STATS_MEMORY;
-  std::string_view text;
-  uint64_t inactiveFile = 0;
-  if (files.read("memory.stat", text)) {
-    parseFlat(text, {{"total_rss", &stats.memory_rss},
-                     {"total_cache", &stats.memory_cache},
-                     {"total_mapped_file", &stats.memory_mapped_file},
-                     {"total_inactive_file", &inactiveFile},
-                     {"total_pgfault", &stats.page_faults},
-                     {"total_pgmajfault", &stats.major_page_faults},
-                     {"total_swap", &stats.swap_usage}});
-  }
-  setWorkingSet(stats, inactiveFile);
+  readMemoryStatV1(files, stats);
+  setWorkingSet(stats);
+  uint64_t limit = UINT64_MAX;
+  if (files.number("memory.limit_in_bytes", limit)) setMemoryLimit(stats, limit, kUnlimitedV1);
+  if ((wanted & kSwapGroups) != 0) readSwapV1(files, limit, stats);
+  if ((wanted & BERTH_STATS_MEMORY_DETAIL) == 0) return;
+  stats.present |= BERTH_STATS_MEMORY_DETAIL;
   files.number("memory.kmem.usage_in_bytes", stats.memory_kernel);
   files.number("memory.max_usage_in_bytes", stats.memory_max_usage);
   files.number("memory.failcnt", stats.memory_failures);
+  std::string_view text;
   if (files.read("memory.oom_control", text)) parseFlat(text, {{"oom_kill", &stats.oom_events}});
-  uint64_t limit = UINT64_MAX;
-  if (files.number("memory.limit_in_bytes", limit)) setMemoryLimit(stats, limit, kUnlimitedV1);
-  uint64_t both = 0;
-  if (files.number("memory.memsw.limit_in_bytes", both)) {
-    stats.present |= BERTH_STATS_SWAP;
-    if (both < kUnlimitedV1 && both >= limit) stats.swap_limit = both - limit;
-  }
 }
 
 void readIoV1(FileReader& files, berth_stats& stats) {
@@ -216,42 +221,81 @@ void readIoV1(FileReader& files, berth_stats& stats) {
 void readCpuV2(FileReader& files, berth_stats& stats) {
   std::string_view text;
   if (!files.read("cpu.stat", text)) return;
-  stats.present |= BERTH_STATS_CPU;
+  stats.present |= BERTH_STATS_CPU | BERTH_STATS_CPU_DETAIL;
   parseFlat(text, {{"usage_usec", &stats.cpu_usage},
                    {"user_usec", &stats.cpu_user},
                    {"system_usec", &stats.cpu_system},
                    {"nr_periods", &stats.cpu_periods},
                    {"nr_throttled", &stats.cpu_throttled_periods},
-                   {"throttled_usec", &stats.cpu_throttled_time}});
-  for (uint64_t* time :
-       {&stats.cpu_usage, &stats.cpu_user, &stats.cpu_system, &stats.cpu_throttled_time}) {
+                   {"throttled_usec", &stats.cpu_throttled_time},
+                   {"nr_bursts", &stats.cpu_burst_periods},
+                   {"burst_usec", &stats.cpu_burst_time}});
+  for (uint64_t* time : {&stats.cpu_usage, &stats.cpu_user, &stats.cpu_system,
+                         &stats.cpu_throttled_time, &stats.cpu_burst_time}) {
     *time *= 1000;
   }
 }
 
-void readMemoryV2(FileReader& files, berth_stats& stats) {
+void readMemoryStatV2(FileReader& files, berth_stats& stats) {
+  std::string_view text;
+  if (!files.read("memory.stat", text)) return;
+  stats.present |= BERTH_STATS_RECLAIM;
+  // The parts of kernel memory, for kernels that do not give their sum (before Linux 5.18).
+  uint64_t stacks = 0;
+  uint64_t tables = 0;
+  uint64_t perCpu = 0;
+  uint64_t slab = 0;
+  parseFlat(text, {{"anon", &stats.memory_rss},
+                   {"file", &stats.memory_cache},
+                   {"kernel", &stats.memory_kernel},
+                   {"kernel_stack", &stacks},
+                   {"pagetables", &tables},
+                   {"percpu", &perCpu},
+                   {"slab", &slab},
+                   {"file_mapped", &stats.memory_mapped_file},
+                   {"file_dirty", &stats.memory_file_dirty},
+                   {"file_writeback", &stats.memory_file_writeback},
+                   {"active_file", &stats.memory_active_file},
+                   {"inactive_file", &stats.memory_inactive_file},
+                   {"pgfault", &stats.page_faults},
+                   {"pgmajfault", &stats.major_page_faults},
+                   {"pgscan", &stats.pages_scanned},
+                   {"pgsteal", &stats.pages_reclaimed},
+                   {"workingset_refault_file", &stats.file_refaults},
+                   {"workingset_refault_anon", &stats.anonymous_refaults}});
+  if (stats.memory_kernel == 0) stats.memory_kernel = stacks + tables + perCpu + slab;
+  // There is no count without the cgroups below.
+  stats.own_page_faults = stats.page_faults;
+  stats.own_major_page_faults = stats.major_page_faults;
+}
+
+void readMemoryEventsV2(FileReader& files, berth_stats& stats) {
+  std::string_view text;
+  if (!files.read("memory.events", text)) return;
+  parseFlat(text, {{"high", &stats.memory_high_events},
+                   {"max", &stats.memory_max_events},
+                   {"oom_kill", &stats.oom_events}});
+  stats.memory_failures = stats.memory_max_events;
+}
+
+void readSwapV2(FileReader& files, berth_stats& stats) {
+  if (files.number("memory.swap.current", stats.swap_usage)) stats.present |= BERTH_STATS_SWAP;
+  uint64_t limit = UINT64_MAX;
+  if (files.number("memory.swap.max", limit) && limit != UINT64_MAX) setSwapLimit(stats, limit);
+}
+
+void readMemoryV2(FileReader& files, uint32_t wanted, berth_stats& stats) {
   if (!files.number("memory.current", stats.memory_usage)) return;
   stats.present |= BERTH_STATS_MEMORY;
-  std::string_view text;
-  uint64_t inactiveFile = 0;
-  if (files.read("memory.stat", text)) {
-    parseFlat(text, {{"anon", &stats.memory_rss},
-                     {"file", &stats.memory_cache},
-                     {"kernel", &stats.memory_kernel},
-                     {"file_mapped", &stats.memory_mapped_file},
-                     {"inactive_file", &inactiveFile},
-                     {"pgfault", &stats.page_faults},
-                     {"pgmajfault", &stats.major_page_faults}});
-  }
-  setWorkingSet(stats, inactiveFile);
-  files.number("memory.peak", stats.memory_max_usage);
-  if (files.read("memory.events", text)) {
-    parseFlat(text, {{"max", &stats.memory_failures}, {"oom_kill", &stats.oom_events}});
-  }
+  readMemoryStatV2(files, stats);
+  setWorkingSet(stats);
   uint64_t limit = UINT64_MAX;
   if (files.number("memory.max", limit)) setMemoryLimit(stats, limit, UINT64_MAX);
-  if (files.number("memory.swap.current", stats.swap_usage)) stats.present |= BERTH_STATS_SWAP;
-  if (files.number("memory.swap.max", limit) && limit != UINT64_MAX) stats.swap_limit = limit;
+  if ((wanted & kSwapGroups) != 0) readSwapV2(files, stats);
+  if ((wanted & (BERTH_STATS_MEMORY_DETAIL | BERTH_STATS_RECLAIM)) == 0) return;
+  stats.present |= BERTH_STATS_MEMORY_DETAIL;
+  files.number("memory.peak", stats.memory_max_usage);
+  readMemoryEventsV2(files, stats);
 }
 
 }  // namespace
@@ -265,18 +309,18 @@ CgroupStats::CgroupStats(const CgroupLayout& layout, const std::string& path)
       blkio_(layout.directory("blkio", path)),
       all_(layout.unifiedDirectory(path)) {}
 
-bool CgroupStats::read(berth_stats& stats) {
+bool CgroupStats::read(uint32_t wanted, berth_stats& stats) {
   stats.present = 0;
   {
     const std::lock_guard lock(mutex_);
     if (unified_) {
-      readV2(stats);
+      readV2(wanted, stats);
     } else {
-      readV1(stats);
+      readV1(wanted, stats);
     }
   }
   stats.timestamp = support::nowNanoseconds();
-  return (stats.present & (BERTH_STATS_CPU | BERTH_STATS_MEMORY)) != 0;
+  return stats.present != 0;
 }
 
 void CgroupStats::release() {
@@ -286,71 +330,42 @@ void CgroupStats::release() {
   }
 }
 
-void CgroupStats::readV1(berth_stats& stats) {
-  {
+void CgroupStats::readV1(uint32_t wanted, berth_stats& stats) {
+  if ((wanted & kCpuGroups) != 0) {
     FileReader cpuacct(cpuacct_);
     FileReader cpu(cpu_);
-    readCpuV1(cpuacct, cpu, stats);
+    readCpuV1(cpuacct, cpu, wanted, stats);
   }
-  {
+  if ((wanted & kMemoryGroups) != 0) {
     FileReader memory(memory_);
-    readMemoryV1(memory, stats);
+    readMemoryV1(memory, wanted, stats);
   }
-  {
+  if ((wanted & BERTH_STATS_PROCESSES) != 0) {
     FileReader pids(pids_);
     readProcesses(pids, stats);
   }
-  {
+  if ((wanted & BERTH_STATS_IO) != 0) {
     FileReader blkio(blkio_);
     readIoV1(blkio, stats);
   }
-  // In hybrid mode the unified hierarchy has the pressure of the same processes.
-  FileReader pressure(all_);
-  readPressure(pressure, stats);
+  if ((wanted & BERTH_STATS_PSI) != 0) {
+    // In hybrid mode the unified hierarchy has the pressure of the same processes.
+    FileReader pressure(all_);
+    readPressure(pressure, stats);
+  }
 }
 
-void CgroupStats::readV2(berth_stats& stats) {
+void CgroupStats::readV2(uint32_t wanted, berth_stats& stats) {
   FileReader files(all_);
-  readCpuV2(files, stats);
-  readMemoryV2(files, stats);
-  readProcesses(files, stats);
+  if ((wanted & kCpuGroups) != 0) readCpuV2(files, stats);
+  if ((wanted & kMemoryGroups) != 0) readMemoryV2(files, wanted, stats);
+  if ((wanted & BERTH_STATS_PROCESSES) != 0) readProcesses(files, stats);
   std::string_view text;
-  if (files.read("io.stat", text)) {
+  if ((wanted & BERTH_STATS_IO) != 0 && files.read("io.stat", text)) {
     stats.present |= BERTH_STATS_IO;
     parseIoStat(text, stats);
   }
-  readPressure(files, stats);
-}
-
-void addStats(berth_stats& sum, const berth_stats& part) {
-  sum.present |= part.present & ~(BERTH_STATS_MEMORY_LIMIT | BERTH_STATS_PSI);
-  constexpr uint64_t berth_stats::*kMembers[] = {
-      &berth_stats::cpu_usage,
-      &berth_stats::cpu_user,
-      &berth_stats::cpu_system,
-      &berth_stats::cpu_periods,
-      &berth_stats::cpu_throttled_periods,
-      &berth_stats::cpu_throttled_time,
-      &berth_stats::memory_usage,
-      &berth_stats::memory_working_set,
-      &berth_stats::memory_rss,
-      &berth_stats::memory_cache,
-      &berth_stats::memory_mapped_file,
-      &berth_stats::memory_kernel,
-      &berth_stats::memory_failures,
-      &berth_stats::page_faults,
-      &berth_stats::major_page_faults,
-      &berth_stats::swap_usage,
-      &berth_stats::processes,
-      &berth_stats::threads,
-      &berth_stats::io_read_bytes,
-      &berth_stats::io_written_bytes,
-      &berth_stats::io_reads,
-      &berth_stats::io_writes,
-      &berth_stats::oom_events,
-  };
-  for (const auto member : kMembers) sum.*member += part.*member;
-  sum.timestamp = part.timestamp;
+  if ((wanted & BERTH_STATS_PSI) != 0) readPressure(files, stats);
 }
 
 }  // namespace berth::runc

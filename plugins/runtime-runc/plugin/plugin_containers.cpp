@@ -1,4 +1,4 @@
-// Containers: creating, starting, ending, changing them; their usage.
+// Containers: creating, starting, ending, changing them.
 #include <algorithm>
 #include <signal.h>
 
@@ -242,23 +242,6 @@ Status RuntimePlugin::containerReopenLog(const Op& op, std::string_view pod,
   return support::annotate(
       target->client->reopenLog(target->container->record.id, {}, limitsOf(op)),
       strCat("reopen the log of container ", container));
-}
-
-Status RuntimePlugin::containerStats(const Op& /*op*/, std::string_view pod,
-                                     const std::vector<std::string_view>& containers,
-                                     StatsSink& out) {
-  const std::shared_ptr<Pod> found = pods_.find(pod);
-  if (found == nullptr) return {};
-  for (const std::string_view id : containers) {
-    const auto container = found->find(id);
-    if (container == nullptr) continue;
-    if (found->status(*container).state != protocol::ContainerState::kRunning) continue;
-    berth_stats stats{};
-    if (!container->stats.read(stats)) continue;
-    stats.id = str(id);
-    out.add(stats);
-  }
-  return {};
 }
 
 }  // namespace berth::runc

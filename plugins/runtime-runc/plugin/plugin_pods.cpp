@@ -1,8 +1,7 @@
-// Pods: creating, stopping, removing, finding them again; their usage.
+// Pods: creating, stopping, removing, finding them again.
 #include <algorithm>
 #include <unistd.h>
 
-#include "berth/support/clock.hpp"
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
 #include "runtime_plugin.hpp"
@@ -233,36 +232,6 @@ absl::Status RuntimePlugin::recoverPod(const Op& op, std::string_view id,
     out.add(toAbi(pod->status(*container), container->record.id));
   }
   return absl::OkStatus();
-}
-
-Status RuntimePlugin::podStats(const Op& /*op*/, std::string_view pod, StatsSink& out) {
-  const auto found = requirePod(pod);
-  if (!found.ok()) return found.status();
-  berth_stats stats{};
-  if ((*found)->ownStats() != nullptr) {
-    (void)(*found)->ownStats()->read(stats);
-  } else {
-    for (const auto& container : (*found)->containers()) {
-      berth_stats part{};
-      if (container->stats.read(part)) addStats(stats, part);
-    }
-  }
-  if (stats.timestamp == 0) stats.timestamp = support::nowNanoseconds();
-  stats.id = str(pod);
-  std::vector<InterfaceStats> interfaces;
-  std::vector<berth_interface_stats> rows;
-  if (auto read = (*found)->interfaces(); read.ok()) {
-    interfaces = *std::move(read);
-    if (!(*found)->record().netPin.empty()) stats.present |= BERTH_STATS_NETWORK;
-  }
-  for (const InterfaceStats& interface : interfaces) {
-    rows.push_back(interface.counters);
-    rows.back().name = str(interface.name);
-  }
-  stats.interfaces = rows.data();
-  stats.interface_count = rows.size();
-  out.add(stats);
-  return {};
 }
 
 }  // namespace berth::runc

@@ -27,7 +27,9 @@ bool hasEnded(const protocol::ContainerStatus& status) {
 Pod::Pod(PodRecord record, const CgroupLayout& layout, PodListener& listener)
     : id_(record.id), layout_(layout), listener_(listener), record_(std::move(record)) {
   const auto parent = podCgroup(record_.cgroupParent, record_.driver);
-  if (record_.ownCgroup && parent.ok() && !parent->empty()) ownStats_.emplace(layout, *parent);
+  if (!record_.ownCgroup || !parent.ok() || parent->empty()) return;
+  ownCgroup_ = *parent;
+  ownStats_.emplace(layout, ownCgroup_);
 }
 
 Pod::~Pod() {

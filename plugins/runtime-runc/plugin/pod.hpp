@@ -87,6 +87,8 @@ class Pod {
   void closeInterfaces();
   // Of the pod's own cgroup; nullptr when its parent holds others too.
   CgroupStats* ownStats() { return ownStats_ ? &*ownStats_ : nullptr; }
+  // Empty when its parent holds others too.
+  const std::string& ownCgroup() const { return ownCgroup_; }
 
  private:
   void handle(const MonitorEvent& event);
@@ -95,6 +97,7 @@ class Pod {
   const std::string id_;
   const CgroupLayout& layout_;
   PodListener& listener_;
+  std::string ownCgroup_;
   std::optional<CgroupStats> ownStats_;
 
   mutable std::mutex mutex_;

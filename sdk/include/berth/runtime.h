@@ -123,7 +123,8 @@ typedef struct berth_psi {
   uint64_t some_total, full_total; /* microseconds */
 } berth_psi;
 
-/* Bits of berth_stats.present: which groups the plugin knows. */
+/* Groups of berth_stats: bits of `present`, which the plugin knows, and of berth_stats_sink.wanted,
+ * which the host will look at. */
 enum {
   BERTH_STATS_CPU = 1u << 0,
   BERTH_STATS_MEMORY = 1u << 1,
@@ -132,7 +133,19 @@ enum {
   BERTH_STATS_PSI = 1u << 4,
   BERTH_STATS_IO = 1u << 5,
   BERTH_STATS_NETWORK = 1u << 6,
-  BERTH_STATS_MEMORY_LIMIT = 1u << 7
+  BERTH_STATS_MEMORY_LIMIT = 1u << 7, /* there is one */
+  BERTH_STATS_SWAP_LIMIT = 1u << 8,   /* likewise */
+  BERTH_STATS_CPU_DETAIL = 1u << 9,
+  BERTH_STATS_MEMORY_DETAIL = 1u << 10,
+  BERTH_STATS_RECLAIM = 1u << 11,
+  /* These are costly: only when they are wanted. */
+  BERTH_STATS_DISKS = 1u << 12,
+  BERTH_STATS_HUGEPAGES = 1u << 13,
+  BERTH_STATS_DESCRIPTORS = 1u << 14,
+  BERTH_STATS_SOCKETS = 1u << 15,
+  BERTH_STATS_TASKS = 1u << 16,
+  BERTH_STATS_ON_REQUEST = BERTH_STATS_DISKS | BERTH_STATS_HUGEPAGES | BERTH_STATS_DESCRIPTORS |
+                           BERTH_STATS_SOCKETS | BERTH_STATS_TASKS
 };
 
 typedef struct berth_interface_stats {
@@ -142,6 +155,36 @@ typedef struct berth_interface_stats {
   uint64_t tx_bytes, tx_packets, tx_errors, tx_dropped;
 } berth_interface_stats;
 
+/* Parts of berth_disk_stats that not every kernel counts, as bits. */
+enum {
+  BERTH_DISK_SYNC = 1u << 0,      /* sync_bytes, async_bytes */
+  BERTH_DISK_SCHEDULER = 1u << 1, /* from reads_merged to queued */
+  BERTH_DISK_COST = 1u << 2       /* the controller's cost model, from cost_usage on */
+};
+
+/* What was read from and written to a disk. */
+typedef struct berth_disk_stats {
+  size_t size;
+  berth_str device; /* "/dev/sda"; empty when only the number is known */
+  uint32_t major, minor;
+  uint32_t present; /* BERTH_DISK_ */
+  uint32_t reserved;
+  uint64_t read_bytes, written_bytes, discarded_bytes, reads, writes;
+  uint64_t sync_bytes, async_bytes;
+  uint64_t reads_merged, writes_merged;
+  uint64_t read_time, write_time; /* nanoseconds between dispatch and completion */
+  uint64_t queued;                /* requests now */
+  uint64_t cost_usage, cost_wait, cost_debt, cost_delay; /* nanoseconds */
+} berth_disk_stats;
+
+/* Huge pages of one size. */
+typedef struct berth_hugepage_stats {
+  size_t size;
+  berth_str page_size;       /* "2MB", as cgroups name it */
+  uint64_t usage, max_usage; /* bytes; max_usage 0: not known */
+  uint64_t failures;         /* times the limit was hit */
+} berth_hugepage_stats;
+
 /* Usage of a container, or of a whole pod. */
 typedef struct berth_stats {
   size_t size;
@@ -149,24 +192,46 @@ typedef struct berth_stats {
   int64_t timestamp; /* CLOCK_REALTIME, nanoseconds */
   uint32_t present;  /* BERTH_STATS_ */
   uint32_t reserved;
-  uint64_t cpu_usage, cpu_user, cpu_system;                        /* nanoseconds of one core */
+  uint64_t cpu_usage;            /* CPU: nanoseconds of one core */
+  uint64_t cpu_user, cpu_system; /* CPU_DETAIL, down to cpu_throttled_time */
   uint64_t cpu_periods, cpu_throttled_periods, cpu_throttled_time; /* time in nanoseconds */
   uint64_t memory_usage, memory_working_set, memory_rss, memory_cache, memory_mapped_file;
-  uint64_t memory_kernel, memory_max_usage, memory_failures, memory_limit;
-  uint64_t page_faults, major_page_faults;
+  uint64_t memory_kernel, memory_max_usage, memory_failures; /* MEMORY_DETAIL */
+  uint64_t memory_limit;                                     /* MEMORY_LIMIT */
+  uint64_t page_faults, major_page_faults;                   /* MEMORY */
   uint64_t swap_usage, swap_limit;
-  uint64_t processes, threads, threads_limit, file_descriptors, sockets;
+  uint64_t processes, threads, threads_limit; /* PROCESSES; threads_limit 0: none */
+  uint64_t file_descriptors;                  /* DESCRIPTORS: open in all processes together */
+  uint64_t sockets;                           /* SOCKETS: those of them that are sockets */
   uint64_t io_read_bytes, io_written_bytes, io_reads, io_writes;
-  uint64_t oom_events;
+  uint64_t oom_events; /* MEMORY_DETAIL: processes that the OOM killer ended */
   berth_psi cpu_psi, memory_psi, io_psi;
   const berth_interface_stats* interfaces; /* pods with a network namespace of their own */
   size_t interface_count;
+  uint64_t cpu_burst_periods, cpu_burst_time; /* CPU_DETAIL; time in nanoseconds */
+  /* MEMORY_DETAIL. The own page faults are those of the container's processes themselves, without
+   * those of cgroups that they made for others below. */
+  uint64_t memory_active_file, memory_inactive_file, memory_file_dirty, memory_file_writeback;
+  uint64_t own_page_faults, own_major_page_faults;
+  /* RECLAIM: times the soft and the hard limit were met, and pages. */
+  uint64_t memory_high_events, memory_max_events;
+  uint64_t pages_scanned, pages_reclaimed, file_refaults, anonymous_refaults;
+  uint64_t open_files_limit; /* DESCRIPTORS: RLIMIT_NOFILE, soft, of the first process */
+  uint64_t tasks_running, tasks_sleeping, tasks_stopped, tasks_uninterruptible; /* TASKS: threads */
+  const berth_disk_stats* disks;
+  size_t disk_count;
+  const berth_hugepage_stats* hugepages;
+  size_t hugepage_count;
 } berth_stats;
 
 typedef struct berth_stats_sink {
   size_t size;
   void* host;
   void (*add)(struct berth_stats_sink* sink, const berth_stats* stats);
+  /* The groups (BERTH_STATS_) that the host will look at: a plugin may leave out the others, and
+   * those of BERTH_STATS_ON_REQUEST it does. 0 stands for all but BERTH_STATS_ON_REQUEST. */
+  uint32_t wanted;
+  uint32_t reserved;
 } berth_stats_sink;
 
 /* A process to be added to a running container. The descriptors become its standard streams; -1

@@ -78,7 +78,9 @@ class Runtime : public Plugin {
   // Receives usage (berth_stats_sink); `size` is filled in.
   class StatsSink {
    public:
-    explicit StatsSink(berth_stats_sink* sink) : sink_(sink) {}
+    explicit StatsSink(berth_stats_sink* sink);
+    // The groups (BERTH_STATS_) to be filled.
+    uint32_t wanted() const { return wanted_; }
     void add(berth_stats stats) {
       stats.size = sizeof stats;
       sink_->add(sink_, &stats);
@@ -86,6 +88,7 @@ class Runtime : public Plugin {
 
    private:
     berth_stats_sink* sink_;
+    uint32_t wanted_;
   };
   virtual Status containerStats(const Op& op, std::string_view pod,
                                 const std::vector<std::string_view>& containers,
@@ -265,6 +268,11 @@ struct RuntimeCalls {
 };
 
 }  // namespace detail
+
+inline Runtime::StatsSink::StatsSink(berth_stats_sink* sink) : sink_(sink) {
+  const uint32_t wanted = detail::known(static_cast<const berth_stats_sink*>(sink)).wanted;
+  wanted_ = wanted != 0 ? wanted : ~uint32_t{BERTH_STATS_ON_REQUEST};
+}
 
 inline const berth_runtime* Runtime::functions() {
   using Calls = detail::RuntimeCalls;

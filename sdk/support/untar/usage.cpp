@@ -26,7 +26,7 @@ struct DirectoryCloser {
 
 class Walk {
  public:
-  explicit Walk(int root) : root_(root) {}
+  Walk(int root, const std::function<bool()>& cancelled) : root_(root), cancelled_(cancelled) {}
 
   absl::StatusOr<DiskUsage> run() {
     struct stat info = {};
@@ -38,6 +38,7 @@ class Walk {
     while (!pending_.empty()) {
       const std::string path = std::move(pending_.back());
       pending_.pop_back();
+      if (cancelled_ && cancelled_()) return absl::CancelledError("measuring a tree was cancelled");
       BERTH_RETURN_IF_ERROR(visit(path));
     }
     return usage_;
@@ -77,6 +78,7 @@ class Walk {
   }
 
   const int root_;
+  const std::function<bool()>& cancelled_;
   dev_t device_ = 0;
   DiskUsage usage_;
   std::unordered_set<ino_t> seen_;
@@ -85,8 +87,8 @@ class Walk {
 
 }  // namespace
 
-absl::StatusOr<DiskUsage> measureTree(int directory) {
-  return Walk(directory).run();
+absl::StatusOr<DiskUsage> measureTree(int directory, const std::function<bool()>& cancelled) {
+  return Walk(directory, cancelled).run();
 }
 
 }  // namespace berth::untar

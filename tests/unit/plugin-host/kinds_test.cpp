@@ -69,13 +69,13 @@ TEST_F(KindsTest, RuntimeAnswers) {
 
 TEST_F(KindsTest, StatsKeepTheirNamesAndALaterMinorsInterfaces) {
   Runtime& runtime = **registry_.runtime("run");
-  const auto stats = runtime.containerStats(op_, "pod-1", {"a", "b"});
+  const auto stats = runtime.containerStats(op_, "pod-1", {"a", "b"}, 0);
   ASSERT_TRUE(stats.ok()) << stats.status();
   ASSERT_EQ(stats->size(), 2u);
   EXPECT_EQ((*stats)[1].id, "b");
   EXPECT_EQ((*stats)[1].raw.cpu_usage, 17u);
 
-  const auto pod = runtime.podStats(op_, "pod-1");
+  const auto pod = runtime.podStats(op_, "pod-1", 0);
   ASSERT_TRUE(pod.ok()) << pod.status();
   ASSERT_EQ(pod->size(), 1u);
   const auto& interfaces = pod->front().interfaces;
@@ -84,6 +84,26 @@ TEST_F(KindsTest, StatsKeepTheirNamesAndALaterMinorsInterfaces) {
   EXPECT_EQ(interfaces[0].raw.rx_bytes, 1u);
   EXPECT_EQ(interfaces[1].name, "eth1");
   EXPECT_EQ(interfaces[1].raw.rx_bytes, 2u);
+}
+
+TEST_F(KindsTest, ThePluginKnowsWhatIsWantedAndTheHostKeepsWhatItGets) {
+  Runtime& runtime = **registry_.runtime("run");
+  const auto usual = runtime.containerStats(op_, "pod-1", {"a"}, 0);
+  ASSERT_TRUE(usual.ok()) << usual.status();
+  EXPECT_EQ(usual->front().raw.cpu_user, uint64_t{~uint32_t{BERTH_STATS_ON_REQUEST}});
+  EXPECT_TRUE(usual->front().disks.empty());
+
+  const auto more = runtime.containerStats(op_, "pod-1", {"a"}, BERTH_STATS_DISKS);
+  ASSERT_TRUE(more.ok()) << more.status();
+  EXPECT_EQ(more->front().raw.cpu_user, uint64_t{BERTH_STATS_DISKS});
+  const auto& disks = more->front().disks;
+  ASSERT_EQ(disks.size(), 2u);
+  EXPECT_EQ(disks[0].device, "/dev/sda");
+  EXPECT_EQ(disks[1].device, "/dev/sdb");
+  EXPECT_EQ(disks[1].raw.read_bytes, 4u);
+  ASSERT_EQ(more->front().hugePages.size(), 1u);
+  EXPECT_EQ(more->front().hugePages[0].pageSize, "2MB");
+  EXPECT_EQ(more->front().hugePages[0].raw.usage, 5u);
 }
 
 TEST_F(KindsTest, SnapshotterTakesAStreamAndListsLayers) {

@@ -1,57 +1,33 @@
 // Parsing of the kernel's files, laid out as a kernel would in a directory of the test's own.
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
 
-#include <gtest/gtest.h>
-
-#include "berth/support/files.hpp"
+#include "cgroup_fixture.hpp"
 #include "cgroup_stats.hpp"
+#include "usage_report.hpp"
 
 namespace berth::runc {
 namespace {
 
 constexpr uint64_t kGibibyte = uint64_t{1} << 30;
 
-class CgroupStatsTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    char pattern[] = "/tmp/berth-stats-XXXXXX";
-    ASSERT_NE(::mkdtemp(pattern), nullptr);
-    root_ = pattern;
-  }
-  void TearDown() override { EXPECT_TRUE(support::removeTree(root_).ok()); }
+using CgroupStatsTest = CgroupFixture;
 
-  void write(const std::string& path, const std::string& text) {
-    const std::string full = root_ + "/" + path;
-    ASSERT_TRUE(support::makeDirectories(full.substr(0, full.rfind('/'))).ok());
-    ASSERT_TRUE(support::replaceFile(full, text, 0644, support::Durability::kVisible).ok());
-  }
-  CgroupLayout unified() {
-    return *CgroupLayout::parse("1 0 0:1 / " + root_ + " rw - cgroup2 cgroup2 rw\n");
-  }
-  CgroupLayout hybrid() {
-    std::string text;
-    for (const char* name : {"cpu", "cpuacct", "memory", "pids", "blkio"}) {
-      text += "1 0 0:1 / " + root_ + "/" + name + " rw - cgroup cgroup rw," + name + "\n";
-    }
-    return *CgroupLayout::parse(text + "1 0 0:1 / " + root_ + "/unified rw - cgroup2 cgroup2 rw\n");
-  }
-
-  std::string root_;
-};
+constexpr uint32_t kUsual = ~uint32_t{BERTH_STATS_ON_REQUEST};
 
 TEST_F(CgroupStatsTest, ReadsTheUnifiedHierarchy) {
   write("pod/c/cpu.stat",
         "usage_usec 1500\nuser_usec 1000\nsystem_usec 500\nnr_periods 7\nnr_throttled 3\n"
-        "throttled_usec 20\n");
+        "throttled_usec 20\nnr_bursts 4\nburst_usec 6\n");
   write("pod/c/memory.current", "1000000\n");
   write("pod/c/memory.stat",
-        "anon 400000\nfile 500000\nkernel 60000\nfile_mapped 1234\ninactive_file 300000\n"
+        "anon 400000\nfile 500000\nkernel 60000\nkernel_stack 5\nfile_mapped 1234\n"
+        "file_dirty 21\nfile_writeback 22\ninactive_file 300000\nactive_file 23\n"
+        "workingset_refault_anon 24\nworkingset_refault_file 25\npgscan 26\npgsteal 27\n"
         "pgfault 99\npgmajfault 4\n");
   write("pod/c/memory.peak", "2000000\n");
-  write("pod/c/memory.events", "low 0\nhigh 0\nmax 5\noom 2\noom_kill 1\n");
+  write("pod/c/memory.events", "low 0\nhigh 8\nmax 5\noom 2\noom_kill 1\n");
   write("pod/c/memory.max", "1073741824\n");
   write("pod/c/memory.swap.current", "77\n");
   write("pod/c/memory.swap.max", "max\n");
@@ -66,10 +42,25 @@ TEST_F(CgroupStatsTest, ReadsTheUnifiedHierarchy) {
         "full avg10=0.50 avg60=0.00 avg300=0.00 total=99\n");
   CgroupStats reader(unified(), "/pod/c");
   berth_stats stats{};
-  ASSERT_TRUE(reader.read(stats));
-  EXPECT_EQ(stats.present, uint32_t{BERTH_STATS_CPU | BERTH_STATS_MEMORY | BERTH_STATS_SWAP |
-                                    BERTH_STATS_PROCESSES | BERTH_STATS_PSI | BERTH_STATS_IO |
-                                    BERTH_STATS_MEMORY_LIMIT});
+  ASSERT_TRUE(reader.read(kUsual, stats));
+  EXPECT_EQ(stats.present,
+            uint32_t{BERTH_STATS_CPU | BERTH_STATS_CPU_DETAIL | BERTH_STATS_MEMORY |
+                     BERTH_STATS_MEMORY_DETAIL | BERTH_STATS_MEMORY_LIMIT | BERTH_STATS_RECLAIM |
+                     BERTH_STATS_SWAP | BERTH_STATS_PROCESSES | BERTH_STATS_PSI | BERTH_STATS_IO});
+  EXPECT_EQ(stats.cpu_burst_periods, 4u);
+  EXPECT_EQ(stats.cpu_burst_time, 6000u);
+  EXPECT_EQ(stats.memory_file_dirty, 21u);
+  EXPECT_EQ(stats.memory_file_writeback, 22u);
+  EXPECT_EQ(stats.memory_active_file, 23u);
+  EXPECT_EQ(stats.memory_inactive_file, 300000u);
+  EXPECT_EQ(stats.anonymous_refaults, 24u);
+  EXPECT_EQ(stats.file_refaults, 25u);
+  EXPECT_EQ(stats.pages_scanned, 26u);
+  EXPECT_EQ(stats.pages_reclaimed, 27u);
+  EXPECT_EQ(stats.memory_high_events, 8u);
+  EXPECT_EQ(stats.memory_max_events, 5u);
+  EXPECT_EQ(stats.own_page_faults, 99u);
+  EXPECT_EQ(stats.own_major_page_faults, 4u);
   EXPECT_EQ(stats.cpu_usage, 1500000u);
   EXPECT_EQ(stats.cpu_user, 1000000u);
   EXPECT_EQ(stats.cpu_system, 500000u);
@@ -109,10 +100,11 @@ TEST_F(CgroupStatsTest, ReadsTheHierarchiesOfV1) {
   write("cpuacct/c/cpuacct.usage", "5000\n");
   write("cpuacct/c/cpuacct.usage_user", "3000\n");
   write("cpuacct/c/cpuacct.usage_sys", "2000\n");
-  write("cpu/c/cpu.stat", "nr_periods 4\nnr_throttled 2\nthrottled_time 900\n");
+  write("cpu/c/cpu.stat", "nr_periods 4\nnr_throttled 2\nthrottled_time 900\nnr_bursts 1\nburst_time 7\n");
   write("memory/c/memory.usage_in_bytes", "5000\n");
   write("memory/c/memory.stat",
-        "cache 1\nrss 2\ninactive_file 3\ntotal_cache 100\ntotal_rss 200\ntotal_mapped_file 50\n"
+        "cache 1\nrss 2\ninactive_file 3\npgfault 6\npgmajfault 5\ntotal_active_file 12\n"
+        "total_dirty 13\ntotal_writeback 14\ntotal_cache 100\ntotal_rss 200\ntotal_mapped_file 50\n"
         "total_inactive_file 1000\ntotal_pgfault 9\ntotal_pgmajfault 8\ntotal_swap 7\n");
   write("memory/c/memory.kmem.usage_in_bytes", "11\n");
   write("memory/c/memory.max_usage_in_bytes", "6000\n");
@@ -129,12 +121,22 @@ TEST_F(CgroupStatsTest, ReadsTheHierarchiesOfV1) {
   write("unified/c/memory.pressure", "some avg10=0.00 avg60=0.00 avg300=0.00 total=42\n");
   CgroupStats reader(hybrid(), "/c");
   berth_stats stats{};
-  ASSERT_TRUE(reader.read(stats));
+  ASSERT_TRUE(reader.read(kUsual, stats));
   EXPECT_EQ(stats.cpu_usage, 5000u);
   EXPECT_EQ(stats.cpu_user, 3000u);
   EXPECT_EQ(stats.cpu_system, 2000u);
   EXPECT_EQ(stats.cpu_periods, 4u);
   EXPECT_EQ(stats.cpu_throttled_time, 900u);
+  EXPECT_EQ(stats.cpu_burst_time, 7u);
+  EXPECT_EQ(stats.own_page_faults, 6u);
+  EXPECT_EQ(stats.own_major_page_faults, 5u);
+  EXPECT_EQ(stats.page_faults, 9u);
+  EXPECT_EQ(stats.major_page_faults, 8u);
+  EXPECT_EQ(stats.memory_active_file, 12u);
+  EXPECT_EQ(stats.memory_file_dirty, 13u);
+  EXPECT_EQ(stats.memory_file_writeback, 14u);
+  EXPECT_EQ(stats.present & BERTH_STATS_RECLAIM, 0u);
+  EXPECT_NE(stats.present & BERTH_STATS_SWAP_LIMIT, 0u);
   EXPECT_EQ(stats.memory_working_set, 4000u);
   EXPECT_EQ(stats.memory_rss, 200u);
   EXPECT_EQ(stats.memory_cache, 100u);
@@ -158,13 +160,13 @@ TEST_F(CgroupStatsTest, ReadsAnewThroughKeptFiles) {
   write("c/memory.current", "100\n");
   CgroupStats reader(unified(), "/c");
   berth_stats stats{};
-  ASSERT_TRUE(reader.read(stats));
+  ASSERT_TRUE(reader.read(kUsual, stats));
   EXPECT_EQ(stats.memory_usage, 100u);
   // In place, as the kernel changes them; a longer and a shorter text.
   for (const std::string text : {"1000000\n", "7\n"}) {
     std::ofstream(root_ + "/c/memory.current") << text;
     berth_stats again{};
-    ASSERT_TRUE(reader.read(again));
+    ASSERT_TRUE(reader.read(kUsual, again));
     EXPECT_EQ(again.memory_usage, std::stoull(text));
   }
 }
@@ -182,11 +184,11 @@ TEST_F(CgroupStatsTest, KeepsNothingOpenAfterRelease) {
   };
   CgroupStats reader(unified(), "/c");
   berth_stats stats{};
-  ASSERT_TRUE(reader.read(stats));
+  ASSERT_TRUE(reader.read(kUsual, stats));
   EXPECT_EQ(openFiles(), 1u);
   reader.release();
   EXPECT_EQ(openFiles(), 0u);
-  ASSERT_TRUE(reader.read(stats));
+  ASSERT_TRUE(reader.read(kUsual, stats));
   EXPECT_EQ(stats.memory_usage, 100u);
   EXPECT_EQ(openFiles(), 0u);
 }
@@ -199,7 +201,7 @@ TEST_F(CgroupStatsTest, FilesLongerThanAPageAreReadWhole) {
   write("c/memory.current", "1\n");
   write("c/io.stat", text);
   berth_stats stats{};
-  ASSERT_TRUE(CgroupStats(unified(), "/c").read(stats));
+  ASSERT_TRUE(CgroupStats(unified(), "/c").read(kUsual, stats));
   EXPECT_EQ(stats.io_read_bytes, 200u);
   EXPECT_EQ(stats.io_writes, 800u);
 }
@@ -209,7 +211,7 @@ TEST_F(CgroupStatsTest, NoLimitIsNotPresent) {
   write("memory/c/memory.stat", "total_inactive_file 5000\n");
   write("memory/c/memory.limit_in_bytes", "9223372036854771712\n");
   berth_stats stats{};
-  ASSERT_TRUE(CgroupStats(hybrid(), "/c").read(stats));
+  ASSERT_TRUE(CgroupStats(hybrid(), "/c").read(kUsual, stats));
   EXPECT_EQ(stats.present & BERTH_STATS_MEMORY_LIMIT, 0u);
   EXPECT_EQ(stats.present & (BERTH_STATS_CPU | BERTH_STATS_SWAP | BERTH_STATS_PSI), 0u);
   EXPECT_EQ(stats.memory_limit, 0u);
@@ -223,7 +225,7 @@ TEST_F(CgroupStatsTest, MalformedFilesCountAsNothing) {
   write("c/io.stat", "8:0\n8:16 rbytes= wbytes=5\nnonsense=1\n");
   write("c/io.pressure", "some\nfull avg10=\nother total=7\n");
   berth_stats stats{};
-  ASSERT_TRUE(CgroupStats(unified(), "/c").read(stats));
+  ASSERT_TRUE(CgroupStats(unified(), "/c").read(kUsual, stats));
   EXPECT_EQ(stats.present & BERTH_STATS_MEMORY, 0u);
   EXPECT_EQ(stats.cpu_usage, 0u);
   EXPECT_EQ(stats.cpu_system, 3000u);
@@ -232,15 +234,69 @@ TEST_F(CgroupStatsTest, MalformedFilesCountAsNothing) {
 
 TEST_F(CgroupStatsTest, CgroupThatIsGoneHasNoStats) {
   berth_stats stats{};
-  EXPECT_FALSE(CgroupStats(unified(), "/gone").read(stats));
-  EXPECT_FALSE(CgroupStats(hybrid(), "/gone").read(stats));
+  EXPECT_FALSE(CgroupStats(unified(), "/gone").read(kUsual, stats));
+  EXPECT_FALSE(CgroupStats(hybrid(), "/gone").read(kUsual, stats));
   EXPECT_EQ(stats.present, 0u);
+}
+
+TEST_F(CgroupStatsTest, OnlyWhatIsWantedIsRead) {
+  write("c/cpu.stat", "usage_usec 5\n");
+  write("c/memory.current", "100\n");
+  write("c/memory.events", "oom_kill 3\n");
+  write("c/memory.swap.max", "7\n");
+  write("c/cgroup.procs", "1\n");
+  CgroupStats reader(unified(), "/c");
+  berth_stats stats{};
+  ASSERT_TRUE(reader.read(BERTH_STATS_MEMORY, stats));
+  EXPECT_EQ(stats.memory_usage, 100u);
+  EXPECT_EQ(stats.present & (BERTH_STATS_CPU | BERTH_STATS_PROCESSES | BERTH_STATS_SWAP_LIMIT |
+                             BERTH_STATS_MEMORY_DETAIL),
+            0u);
+  EXPECT_EQ(stats.oom_events, 0u);
+  EXPECT_FALSE(reader.read(BERTH_STATS_PSI, stats));
+}
+
+TEST_F(CgroupStatsTest, ASwapLimitOfNothingIsOne) {
+  write("c/memory.current", "100\n");
+  write("c/memory.swap.current", "0\n");
+  write("c/memory.swap.max", "0\n");
+  berth_stats stats{};
+  ASSERT_TRUE(CgroupStats(unified(), "/c").read(kUsual, stats));
+  EXPECT_NE(stats.present & BERTH_STATS_SWAP_LIMIT, 0u);
+  EXPECT_EQ(stats.swap_limit, 0u);
+}
+
+TEST_F(CgroupStatsTest, ProcessesInCgroupsBelowCount) {
+  write("c/cgroup.procs", "10\n11\n");
+  write("c/init.scope/cgroup.procs", "12\n");
+  write("c/system.slice/a.service/cgroup.procs", "13\n14\n15\n");
+  berth_stats stats{};
+  ASSERT_TRUE(CgroupStats(unified(), "/c").read(kUsual, stats));
+  EXPECT_EQ(stats.processes, 6u);
+}
+
+TEST_F(CgroupStatsTest, ProcessesAreCountedHoweverMany) {
+  std::string list;
+  for (int pid = 1; pid <= 20'000; ++pid) list += std::to_string(pid) + "\n";
+  write("c/cgroup.procs", list);
+  berth_stats stats{};
+  ASSERT_TRUE(CgroupStats(unified(), "/c").read(kUsual, stats));
+  EXPECT_EQ(stats.processes, 20'000u);
+}
+
+TEST_F(CgroupStatsTest, KernelMemoryOfOldKernelsIsTheSumOfItsParts) {
+  write("c/memory.current", "100\n");
+  write("c/memory.stat", "kernel_stack 1\npagetables 2\npercpu 4\nslab 8\nslab_reclaimable 5\n");
+  berth_stats stats{};
+  ASSERT_TRUE(CgroupStats(unified(), "/c").read(kUsual, stats));
+  EXPECT_EQ(stats.memory_kernel, 15u);
 }
 
 TEST(AddStats, SumsUsageAndLeavesLimits) {
   berth_stats sum{};
   berth_stats part{};
-  part.present = BERTH_STATS_CPU | BERTH_STATS_MEMORY | BERTH_STATS_MEMORY_LIMIT;
+  part.present = BERTH_STATS_CPU | BERTH_STATS_MEMORY | BERTH_STATS_MEMORY_LIMIT |
+                 BERTH_STATS_SWAP_LIMIT | BERTH_STATS_PSI;
   part.cpu_usage = 5;
   part.memory_usage = 7;
   part.memory_limit = 9;

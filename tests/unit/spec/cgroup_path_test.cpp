@@ -1,5 +1,6 @@
 #include "engine/spec/cgroup_path.hpp"
 
+#include "engine/spec/cgroup_location.hpp"
 #include "fixture.hpp"
 
 namespace berth::spec {
@@ -46,6 +47,21 @@ TEST(CgroupsPathRules, RefusesToLeaveTheTree) {
               invalid("must not contain \"..\""));
   EXPECT_THAT(cgroupsPath(std::string("/a\0b", 4), CgroupDriver::kCgroupfs, "id"),
               invalid("cgroup_parent contains a zero byte"));
+}
+
+TEST(CgroupLocation, IsThePathBelowTheHierarchies) {
+  const CgroupDriver cgroupfs = CgroupDriver::kCgroupfs;
+  const CgroupDriver systemd = CgroupDriver::kSystemd;
+  EXPECT_EQ(*podCgroup("/kubepods/pod1", cgroupfs), "/kubepods/pod1");
+  EXPECT_EQ(*containerCgroup("/kubepods/pod1", cgroupfs, "c"), "/kubepods/pod1/c");
+  EXPECT_EQ(*containerCgroup("/", cgroupfs, "c"), "/c");
+  EXPECT_EQ(*podCgroup("/kubepods.slice/kubepods-pod1.slice", systemd),
+            "/kubepods.slice/kubepods-pod1.slice");
+  EXPECT_EQ(*podCgroup("a-b-c.slice", systemd), "/a.slice/a-b.slice/a-b-c.slice");
+  EXPECT_EQ(*podCgroup("", systemd), "/berth.slice");
+  EXPECT_EQ(*containerCgroup("a-b.slice", systemd, "c"), "/a.slice/a-b.slice/berth-c.scope");
+  EXPECT_EQ(*containerCgroup("-.slice", systemd, "c"), "/berth-c.scope");
+  EXPECT_THAT(podCgroup("/kubepods/pod1", systemd), invalid("is not a slice"));
 }
 
 }  // namespace

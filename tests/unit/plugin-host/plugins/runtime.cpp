@@ -72,6 +72,18 @@ class TestRuntime : public berth::Runtime {
       stats.id = berth::str(id);
       stats.present = BERTH_STATS_CPU;
       stats.cpu_usage = 17;
+      stats.cpu_user = out.wanted();  // to be seen on the other side
+      const berth_disk_stats disks[] = {
+          {.size = sizeof(berth_disk_stats), .device = berth::str("/dev/sda"), .read_bytes = 3},
+          {.size = sizeof(berth_disk_stats), .device = berth::str("/dev/sdb"), .read_bytes = 4}};
+      const berth_hugepage_stats pages = {
+          .size = sizeof pages, .page_size = berth::str("2MB"), .usage = 5};
+      if ((out.wanted() & BERTH_STATS_DISKS) != 0) {
+        stats.disks = disks;
+        stats.disk_count = 2;
+        stats.hugepages = &pages;
+        stats.hugepage_count = 1;
+      }
       out.add(stats);
     }
     return {};

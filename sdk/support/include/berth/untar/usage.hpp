@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 
 #include <absl/status/statusor.h>
 
@@ -13,7 +14,8 @@ struct DiskUsage {
 };
 
 // Walks the tree below an open directory, that one included, without following links or crossing
-// into other file systems. Entries that vanish meanwhile are left out. Blocks; any thread.
-absl::StatusOr<DiskUsage> measureTree(int directory);
+// into other file systems. Entries that vanish meanwhile are left out. `cancelled` is asked now and
+// then: CANCELLED when it says so. Blocks; any thread.
+absl::StatusOr<DiskUsage> measureTree(int directory, const std::function<bool()>& cancelled = {});
 
 }  // namespace berth::untar

@@ -1,0 +1,55 @@
+#include "cri/status_info.hpp"
+
+#include <boost/json.hpp>
+
+#include "cri/plugin_list.hpp"
+
+namespace berth::cri {
+
+namespace bj = boost::json;
+
+namespace {
+
+bj::object hostInfo(const engine::Engine& engine) {
+  const common::HostFacts& host = engine.host();
+  const bool unified = host.cgroupMode == common::CgroupMode::kUnified;
+  const bool systemd = engine.settings().cgroupDriver == spec::CgroupDriver::kSystemd;
+  return {{"cgroupDriver", systemd ? "systemd" : "cgroupfs"},
+          {"cgroupVersion", unified ? 2 : 1},
+          {"apparmor", host.appArmor},
+          {"selinux", host.seLinux},
+          {"seccomp", host.seccomp},
+          {"userNamespaces", host.userNamespaces}};
+}
+
+bj::object runtimesInfo(const engine::Engine& engine) {
+  bj::object runtimes;
+  for (const auto& [name, runtime] : engine.registry().runtimes()) {
+    runtimes[name] = runtime->features();
+  }
+  return runtimes;
+}
+
+bj::array operationsInfo(engine::Engine& engine) {
+  bj::array operations;
+  for (const auto& running : engine.operations().list()) {
+    operations.push_back(bj::object{
+        {"name", running.name}, {"stage", running.stage}, {"ageMs", running.age.count()}});
+  }
+  return operations;
+}
+
+}  // namespace
+
+void addStatusInfo(engine::Engine& engine, const absl::Status& network,
+                   google::protobuf::Map<std::string, std::string>& info) {
+  info["plugins"] = bj::serialize(pluginList(engine.registry()));
+  info["runtimes"] = bj::serialize(runtimesInfo(engine));
+  info["operations"] = bj::serialize(operationsInfo(engine));
+  info["host"] = bj::serialize(hostInfo(engine));
+  // Under the name that containerd has for it.
+  info["lastCNILoadStatus"] =
+      bj::serialize(bj::value(network.ok() ? "OK" : std::string(network.message())));
+}
+
+}  // namespace berth::cri

@@ -1,0 +1,164 @@
+#include "engine/layer_usages.hpp"
+
+#include <atomic>
+#include <condition_variable>
+#include <thread>
+
+#include <gtest/gtest.h>
+
+namespace berth::engine {
+namespace {
+
+using Content = LayerUsages::Content;
+
+// Measures when it is let to, and tells what it has measured.
+class LayerUsagesTest : public ::testing::Test {
+ protected:
+  void TearDown() override {
+    usages_.finish();
+    workers_.finish();
+  }
+  absl::StatusOr<plugins::Usage> measure(const plugins::Operation& op,
+                                         const std::string& container) {
+    std::unique_lock lock(mutex_);
+    begun_ = container;
+    changed_.notify_all();
+    while (allowed_ == 0 && !op.cancelled()) {
+      changed_.wait_for(lock, std::chrono::milliseconds(5));
+    }
+    if (op.cancelled()) return op.check();
+    --allowed_;
+    ++measured_;
+    changed_.notify_all();
+    if (!result_.ok()) return result_;
+    return plugins::Usage{measured_ * 1000, measured_};
+  }
+  void allow() {
+    const std::lock_guard lock(mutex_);
+    ++allowed_;
+    changed_.notify_all();
+  }
+  void awaitBegun(const std::string& container) {
+    std::unique_lock lock(mutex_);
+    ASSERT_TRUE(changed_.wait_for(lock, std::chrono::seconds(30),
+                                  [&] { return begun_ == container; }));
+  }
+  // A reading that is kept: measuring ends before it is.
+  LayerUsages::Reading await(const std::string& container, Content content = Content::kChanging) {
+    for (int i = 0; i < 6000; ++i) {
+      if (const auto reading = usages_.get(container, content)) return *reading;
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    ADD_FAILURE() << "nothing was measured";
+    return {};
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int allowed_ = 0;
+  uint64_t measured_ = 0;
+  std::string begun_;
+  absl::Status result_;
+  Workers workers_;
+  LayerUsages usages_{workers_, [this](const plugins::Operation& op, const std::string& container) {
+                        return measure(op, container);
+                      }};
+};
+
+TEST_F(LayerUsagesTest, TheFirstCallDoesNotWait) {
+  // Nothing is allowed yet: a call that measured would hang here.
+  EXPECT_EQ(usages_.get("a", Content::kChanging), std::nullopt);
+  EXPECT_EQ(usages_.get("a", Content::kChanging), std::nullopt);
+  allow();
+  const LayerUsages::Reading reading = await("a");
+  EXPECT_EQ(reading.usage.bytes, 1000u);
+  EXPECT_EQ(reading.usage.inodes, 1u);
+  EXPECT_GT(reading.timestamp, 0);
+}
+
+TEST_F(LayerUsagesTest, AFreshReadingIsNotMadeAgain) {
+  allow();
+  await("a");
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(await("a").usage.bytes, 1000u);
+  workers_.finish();
+  EXPECT_EQ(measured_, 1u);
+}
+
+TEST_F(LayerUsagesTest, OneLayerAtATime) {
+  usages_.get("a", Content::kChanging);
+  awaitBegun("a");
+  usages_.get("b", Content::kChanging);
+  allow();
+  awaitBegun("b");
+  EXPECT_EQ(await("a").usage.inodes, 1u);
+  allow();
+  EXPECT_EQ(await("b").usage.inodes, 2u);
+}
+
+TEST_F(LayerUsagesTest, ForgettingEndsTheMeasuring) {
+  usages_.get("a", Content::kChanging);
+  awaitBegun("a");
+  usages_.get("b", Content::kChanging);
+  usages_.forget("a");
+  // Its turn comes although nobody let the first one go on.
+  awaitBegun("b");
+  allow();
+  EXPECT_EQ(await("b").usage.inodes, 1u);
+}
+
+TEST_F(LayerUsagesTest, AFailureIsNoReading) {
+  {
+    const std::lock_guard lock(mutex_);
+    result_ = absl::InternalError("the disk is on fire");
+  }
+  usages_.get("a", Content::kChanging);
+  allow();
+  workers_.finish();
+  EXPECT_EQ(measured_, 1u);
+  EXPECT_EQ(usages_.get("a", Content::kChanging), std::nullopt);
+}
+
+// Readings that are old at once.
+TEST_F(LayerUsagesTest, AnOldReadingIsMadeAgainUnlessTheLayerHasEnded) {
+  std::atomic<uint64_t> walks = 0;
+  LayerUsages usages(
+      workers_,
+      [&](const plugins::Operation&, const std::string&) -> absl::StatusOr<plugins::Usage> {
+        return plugins::Usage{++walks, 1};
+      },
+      std::chrono::seconds(0));
+  const auto awaitBytes = [&](Content content, uint64_t least) {
+    for (int i = 0; i < 6000; ++i) {
+      const auto reading = usages.get("a", content);
+      if (reading && reading->usage.bytes >= least) return true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    return false;
+  };
+  EXPECT_TRUE(awaitBytes(Content::kChanging, 3));
+  // One more that begins after the end, and none after it.
+  const uint64_t before = walks;
+  EXPECT_TRUE(awaitBytes(Content::kFinal, before + 1));
+  while (usages.get("a", Content::kFinal)->usage.bytes != walks) std::this_thread::yield();
+  const uint64_t settled = walks;
+  for (int i = 0; i < 20; ++i) {
+    usages.get("a", Content::kFinal);
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  EXPECT_EQ(walks, settled);
+  usages.finish();
+  workers_.finish();
+}
+
+TEST_F(LayerUsagesTest, FinishEndsEverything) {
+  usages_.get("a", Content::kChanging);
+  usages_.get("b", Content::kChanging);
+  awaitBegun("a");
+  usages_.finish();
+  workers_.finish();  // would hang if it were still measuring
+  EXPECT_EQ(usages_.get("c", Content::kChanging), std::nullopt);
+  EXPECT_EQ(measured_, 0u);
+}
+
+}  // namespace
+}  // namespace berth::engine
