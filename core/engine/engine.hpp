@@ -225,7 +225,6 @@ class Engine {
   absl::StatusOr<plugins::ContainerStatus> startInRuntime(plugins::Operation& op,
                                                           Container& container);
   absl::StatusOr<spec::SeLinuxLabels> labelsOf(const records::PodRecord& pod) const;
-  absl::Status start(plugins::Operation& op, Container& container);
   absl::Status checkTarget(const Container& container) const;
   absl::Status stop(plugins::Operation& op, Container& container);
   absl::Status removeContainer(plugins::Operation& op, const std::shared_ptr<Container>& container);

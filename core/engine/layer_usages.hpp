@@ -12,7 +12,7 @@
 
 #include <absl/status/statusor.h>
 
-#include "engine/workers.hpp"
+#include "common/workers.hpp"
 #include "plugins/operation.hpp"
 #include "plugins/snapshotter.hpp"
 
@@ -39,7 +39,7 @@ class LayerUsages {
 
   // `workers` must outlive it; `measure` blocks, and ends soon after its operation is cancelled.
   // `age`: how long a reading is good for; longer where measuring takes long.
-  LayerUsages(Workers& workers, Measure measure, Clock::duration age = kAge)
+  LayerUsages(common::Workers& workers, Measure measure, Clock::duration age = kAge)
       : workers_(workers), measure_(std::move(measure)), age_(age) {}
   LayerUsages(const LayerUsages&) = delete;
   LayerUsages& operator=(const LayerUsages&) = delete;
@@ -63,7 +63,7 @@ class LayerUsages {
   void keep(const std::string& container, Content content,
             const absl::StatusOr<plugins::Usage>& usage, Clock::duration took);
 
-  Workers& workers_;
+  common::Workers& workers_;
   const Measure measure_;
   const Clock::duration age_;
   std::mutex mutex_;

@@ -59,7 +59,7 @@ class LayerUsagesTest : public ::testing::Test {
   uint64_t measured_ = 0;
   std::string begun_;
   absl::Status result_;
-  Workers workers_;
+  common::Workers workers_;
   LayerUsages usages_{workers_, [this](const plugins::Operation& op, const std::string& container) {
                         return measure(op, container);
                       }};
