@@ -43,6 +43,15 @@ class RuntimeService final : public runtime::v1::RuntimeService::Service {
   BERTH_CRI_VERB(ListPodSandboxStats)
 #undef BERTH_CRI_VERB
 
+#define BERTH_CRI_STREAM(Verb)                                                               \
+  grpc::Status Verb(grpc::ServerContext* context, const runtime::v1::Verb##Request* request, \
+                    grpc::ServerWriter<runtime::v1::Verb##Response>* writer) override;
+  BERTH_CRI_STREAM(StreamPodSandboxes)
+  BERTH_CRI_STREAM(StreamContainers)
+  BERTH_CRI_STREAM(StreamContainerStats)
+  BERTH_CRI_STREAM(StreamPodSandboxStats)
+#undef BERTH_CRI_STREAM
+
  private:
   engine::Engine& engine_;
   const std::string configuration_;
