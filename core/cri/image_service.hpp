@@ -10,6 +10,7 @@
 #include <absl/status/statusor.h>
 
 #include "cri-runtime-v1.grpc.pb.h"
+#include "cri/call_watch.hpp"
 #include "images/image_service.hpp"
 
 namespace berth::cri {
@@ -44,6 +45,7 @@ class ImageService final : public runtime::v1::ImageService::Service {
 
   images::ImageService& images_;
   const ImageSettings settings_;
+  CallWatch calls_;
 };
 
 // An image as the CRI shows it.

@@ -136,6 +136,7 @@ absl::StatusOr<std::shared_ptr<Container>> Engine::recordContainer(
   record.set_stop_signal(stopSignal);
 
   auto container = std::make_shared<Container>(std::move(record), pod, store_);
+  container->observe(lifeEvents_);
   BERTH_RETURN_IF_ERROR(container->change([](records::ContainerRecord&) {}));
   std::unique_lock lock(mapsMutex_);
   containers_[container->id()] = container;

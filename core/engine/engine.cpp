@@ -45,7 +45,8 @@ Engine::Engine(Settings settings, plugins::Registry& registry, images::ImageServ
       images_(images),
       store_(store),
       host_(std::move(host)),
-      bootId_(readBootId()) {
+      bootId_(readBootId()),
+      lifeEvents_(store, [this](const Pod& pod, LifeEvent& event) { addStatuses(pod, event); }) {
   eventThread_ = std::thread([this] { eventLoop(); });
   retryThread_ = std::thread([this] { retryLoop(); });
 }

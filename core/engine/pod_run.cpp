@@ -143,6 +143,7 @@ absl::StatusOr<std::shared_ptr<Pod>> Engine::recordPod(const v1::RunPodSandboxRe
   *record.mutable_resources() = config.linux().resources();
   BERTH_RETURN_IF_ERROR(networkRequest(record).status());
   auto pod = std::make_shared<Pod>(std::move(record), runtime, store_);
+  pod->observe(lifeEvents_);
   BERTH_RETURN_IF_ERROR(pod->change([](records::PodRecord&) {}));
   std::unique_lock lock(mapsMutex_);
   pods_[pod->id()] = pod;

@@ -30,8 +30,12 @@ std::string nameOf(const records::ContainerRecord& record) {
 }  // namespace
 
 absl::Status Engine::recover() {
+  BERTH_RETURN_IF_ERROR(lifeEvents_.start());
   BERTH_RETURN_IF_ERROR(loadRecords());
   collectNetworkGarbage();
+  // What had happened, but was not told, when the last daemon died.
+  for (const auto& pod : pods()) lifeEvents_.onStep(*pod);
+  for (const auto& container : containers()) lifeEvents_.onStep(*container);
   for (const auto& pod : pods()) recoverPod(pod);
   for (const auto& container : containers()) {
     // Creation was cut off: the client never got the id.
@@ -63,6 +67,7 @@ absl::Status Engine::loadRecords() {
     auto runtime = registry_.runtime(record.runtime());
     const std::string name = nameOf(record);
     auto pod = std::make_shared<Pod>(std::move(record), runtime.ok() ? *runtime : nullptr, store_);
+    pod->observe(lifeEvents_);
     pods_[pod->id()] = pod;
     podNames_[name] = pod->id();
   }
@@ -80,6 +85,7 @@ absl::Status Engine::loadRecords() {
     }
     const std::string name = nameOf(record);
     auto container = std::make_shared<Container>(std::move(record), pod->second, store_);
+    container->observe(lifeEvents_);
     containers_[container->id()] = container;
     containerNames_[name] = container->id();
   }

@@ -8,6 +8,7 @@
 #include "berth/support/json.hpp"
 #include "engine/engine.hpp"
 #include "engine/spec/namespaces.hpp"
+#include "engine/spec/resources.hpp"
 #include "engine/spec/stop_signal.hpp"
 
 namespace berth::engine {
@@ -45,6 +46,14 @@ bool matches(const v1::ContainerFilter& filter, const records::ContainerRecord& 
          hasPrefix(record.pod_id(), filter.pod_sandbox_id()) &&
          (!filter.has_state() || filter.state().state() == record.state()) &&
          matches(filter.label_selector(), record.config().labels());
+}
+
+// For people, as the runtime was given them.
+boost::json::object resourcesInfo(const v1::LinuxContainerResources& resources,
+                                  const common::HostFacts& host) {
+  spec::Warnings warnings;
+  auto json = spec::resourcesJson(resources, host, warnings);
+  return json.ok() ? *std::move(json) : boost::json::object();
 }
 
 }  // namespace
@@ -116,6 +125,8 @@ absl::StatusOr<std::string> Engine::podSandboxInfo(const std::string& id) const 
                            {"namespaces", namespaces},
                            {"state", records::PodState_Name(record.state())},
                            {"lost", record.lost()},
+                           {"resources", resourcesInfo(record.resources(), host_)},
+                           {"overhead", resourcesInfo(record.overhead(), host_)},
                            {"networkResult", result.ok() ? *result : boost::json::value()}};
   return boost::json::serialize(info);
 }
