@@ -204,16 +204,21 @@ class Hub : public testing::Test, public HubListener {
     EXPECT_EQ(ioctl(process_.get(), FIONREAD, &bytes), 0);
     return bytes;
   }
-  void runFor(int64_t ns) {
-    struct Stop final : Timer {
-      explicit Stop(Loop& of) : stopped(of) {}
-      void onTimer() override { stopped.stop(); }
-      Loop& stopped;
-    } stop(loop_);
-    loop_.arm(stop, ns);
-    loop_.run();
-    loop_.disarm(stop);
-  }
+  // One session after the other, each of whose readers goes at once.
+  class Visitors final : public Timer {
+   public:
+    Visitors(Hub& hub, int count) : hub_(hub), left_(count) { onTimer(); }
+    ~Visitors() { hub_.loop_.disarm(*this); }
+
+   private:
+    void onTimer() override {
+      if (left_-- == 0) return hub_.loop_.stop();
+      hub_.attach();
+      hub_.loop_.arm(*this, 5'000'000);
+    }
+    Hub& hub_;
+    int left_;
+  };
   void onSessionsGone() override {
     ++gone_;
     loop_.stop();
@@ -290,8 +295,8 @@ TEST_F(Hub, OneThatTakesNextToNothingIsGivenUpToo) {
   writeMuch();
   std::atomic<bool> stop = false;
   std::thread trickle([&] {
-    char byte = 0;
-    while (!stop && read(reader.get(), &byte, 1) == 1) usleep(1000);
+    char page[4096];
+    while (!stop && read(reader.get(), page, sizeof page) > 0) usleep(20000);
   });
   loop_.run();  // until the session is gone
   stop = true;
@@ -302,8 +307,8 @@ TEST_F(Hub, OneThatTakesNextToNothingIsGivenUpToo) {
 TEST_F(Hub, SessionsThatComeAndGoPileNothingUpForOneThatIsFull) {
   const Fd stuck = attach();
   writeMuch();
-  for (int i = 0; i < 8; ++i) attach();  // their readers go at once
-  runFor(kShortNs);
+  const Visitors visitors(*this, 8);
+  loop_.run();
   EXPECT_EQ(hub_->sessions(), 1u);
   // Its pipe, its backlog, and what one read brings beyond that.
   EXPECT_GE(unread(), 400000 - (64 << 10) - static_cast<int>(kBacklogLimit + Scratch::kSize));
