@@ -36,6 +36,19 @@ struct Log {
   bool operator==(const Log&) const = default;
 };
 
+// Exec, attach, port-forward.
+struct Streaming {
+  std::string address;  // IPv4 or IPv6
+  int64_t port = 0;     // 0: the kernel chooses
+  int64_t idleTimeoutSeconds = 0;
+  int64_t tokenLifetimeSeconds = 0;
+  int64_t maxSessions = 0;
+  std::string tlsCert;  // PEM files; empty is none
+  std::string tlsKey;
+  std::string tlsClientCa;
+  bool operator==(const Streaming&) const = default;
+};
+
 struct Cgroup {
   std::string driver;  // auto, systemd, cgroupfs
   bool operator==(const Cgroup&) const = default;
@@ -96,6 +109,7 @@ struct Config {
   std::string network;
   Grpc grpc;
   Log log;
+  Streaming streaming;
   Cgroup cgroup;
   Images images;
   Containers containers;

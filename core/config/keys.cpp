@@ -119,6 +119,41 @@ void addGrpcAndLog(std::vector<Key>& all) {
       {"log", "format", "text", oneOf({"text", "json"}), restart, "How a message is written."}));
   all.push_back(key<&Config::log, &Log::file>(
       {"log", "file", "", absolutePathOrEmpty(), restart, "The log file. Empty: standard error."}));
+}
+
+void addStreaming(std::vector<Key>& all) {
+  const auto restart = Reload::kRestart;
+  all.push_back(key<&Config::streaming, &Streaming::address>(
+      {"streaming", "address", "127.0.0.1", ipAddress(), restart,
+       "The address on which exec, attach and port-forward are served. One that other hosts reach "
+       "needs tls_cert and tls_key."}));
+  all.push_back(key<&Config::streaming, &Streaming::port>(
+      {"streaming", "port", int64_t{0}, between(0, 65'535), restart,
+       "The port there. 0: the kernel chooses one at each start."}));
+  all.push_back(key<&Config::streaming, &Streaming::idleTimeoutSeconds>(
+      {"streaming", "idle_timeout_seconds", int64_t{4 * 3600}, between(0, 7 * kDaySeconds), restart,
+       "A session that carries nothing for so long is ended. 0: never."}));
+  all.push_back(key<&Config::streaming, &Streaming::tokenLifetimeSeconds>(
+      {"streaming", "token_lifetime_seconds", int64_t{60}, between(1, 3600), restart,
+       "How long the URL of a session can be used, which works once."}));
+  all.push_back(key<&Config::streaming, &Streaming::maxSessions>(
+      {"streaming", "max_sessions", int64_t{1024}, between(1, 65'536), restart,
+       "Sessions at the same time."}));
+  all.push_back(key<&Config::streaming, &Streaming::tlsCert>(
+      {"streaming", "tls_cert", "", absolutePathOrEmpty(), restart,
+       "The server's certificate, with those above it, as a PEM file; read again when it changes. "
+       "Empty: no TLS."}));
+  all.push_back(key<&Config::streaming, &Streaming::tlsKey>(
+      {"streaming", "tls_key", "", absolutePathOrEmpty(), restart,
+       "The private key of tls_cert, as a PEM file."}));
+  all.push_back(key<&Config::streaming, &Streaming::tlsClientCa>(
+      {"streaming", "tls_client_ca", "", absolutePathOrEmpty(), restart,
+       "Certificates, one of which must have signed the client's, as a PEM file. Empty: clients "
+       "need none."}));
+}
+
+void addCgroup(std::vector<Key>& all) {
+  const auto restart = Reload::kRestart;
   all.push_back(key<&Config::cgroup, &Cgroup::driver>(
       {"cgroup", "driver", "auto", oneOf({"auto", "systemd", "cgroupfs"}), restart,
        "Who makes cgroups. \"auto\": systemd where it runs the host. The kubelet is told."}));
@@ -262,6 +297,8 @@ const std::vector<Key>& keys() {
     std::vector<Key> result;
     addTop(result);
     addGrpcAndLog(result);
+    addStreaming(result);
+    addCgroup(result);
     addImages(result);
     addContainers(result);
     addInstances(result);

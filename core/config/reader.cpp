@@ -286,10 +286,33 @@ void Reader::checkReferences() {
     if (!runtime.snapshotter.empty())
       checkReference(strCat("runtimes.", name, ".snapshotter"), runtime.snapshotter,
                      config_.snapshotters, "snapshotters");
+  checkStreaming();
   if (config_.root == config_.state)
     problems_.add(placeOf(places_.contains("state") ? "state" : "root"),
                   strCat("root and state are both ", quote(config_.root),
                          ": what survives a reboot must lie apart from what does not"));
+}
+
+void Reader::checkStreaming() {
+  const Streaming& streaming = config_.streaming;
+  const auto complain = [&](const std::string& path, std::string_view what) {
+    problems_.add(placeOf(path), strCat(path, ": ", what));
+  };
+  if (streaming.tlsCert.empty() && !streaming.tlsKey.empty())
+    complain("streaming.tls_key", "there is no streaming.tls_cert that it is the key of");
+  if (!streaming.tlsCert.empty() && streaming.tlsKey.empty())
+    complain("streaming.tls_cert", "its key, streaming.tls_key, is missing");
+  if (!streaming.tlsCert.empty() || !streaming.tlsKey.empty()) return;
+  if (!streaming.tlsClientCa.empty())
+    complain("streaming.tls_client_ca",
+             "clients can only be asked for certificates over TLS: set streaming.tls_cert and "
+             "streaming.tls_key");
+  // Whoever sees the URL of a session on its way can run commands in a container.
+  if (!isLoopback(streaming.address))
+    complain("streaming.address",
+             strCat(quote(streaming.address),
+                    " is reached from other hosts: set streaming.tls_cert and streaming.tls_key, "
+                    "or give a loopback address"));
 }
 
 }  // namespace berth::config

@@ -24,6 +24,7 @@ class Reader {
   void unknownKey(const std::string& path, std::string_view section, std::string_view instance,
                   const Entry& entry);
   void checkReferences();
+  void checkStreaming();
   template <typename Instances>
   void checkReference(const std::string& path, const std::string& name, const Instances& instances,
                       std::string_view section);

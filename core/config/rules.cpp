@@ -1,6 +1,7 @@
 #include "config/rules.hpp"
 
 #include <algorithm>
+#include <arpa/inet.h>
 #include <sys/un.h>
 
 #include "berth/support/status.hpp"
@@ -50,6 +51,14 @@ bool isEnvironmentEntry(std::string_view entry) {
          entry.find('\0') == std::string_view::npos;
 }
 
+// The bytes of an address in network order; empty when it is none of this family.
+std::string addressBytes(int family, std::string_view text) {
+  char bytes[sizeof(in6_addr)];
+  if (text.find('\0') != std::string_view::npos) return {};
+  if (inet_pton(family, std::string(text).c_str(), bytes) != 1) return {};
+  return std::string(bytes, family == AF_INET ? sizeof(in_addr) : sizeof(in6_addr));
+}
+
 Rule orEmpty(Rule rule) {
   return {.expects = strCat("an empty string or ", rule.expects),
           .accepts = [accepts = std::move(rule.accepts)](std::string_view text) {
@@ -83,6 +92,19 @@ Rule socketPath() {
           .accepts = [](std::string_view path) {
             return isAbsolute(path) && path.size() <= kMaximum && path.back() != '/';
           }};
+}
+
+Rule ipAddress() {
+  return {.expects = "an IPv4 or IPv6 address, such as \"127.0.0.1\"",
+          .accepts = [](std::string_view text) {
+            return !addressBytes(AF_INET, text).empty() || !addressBytes(AF_INET6, text).empty();
+          }};
+}
+
+bool isLoopback(std::string_view address) {
+  const std::string four = addressBytes(AF_INET, address);
+  if (!four.empty()) return four.front() == 127;
+  return addressBytes(AF_INET6, address) == addressBytes(AF_INET6, "::1");
 }
 
 Rule oneOf(std::vector<std::string> choices) {

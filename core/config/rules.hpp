@@ -14,6 +14,7 @@ Rule nonEmptyText();
 Rule absolutePath();
 Rule absolutePathOrEmpty();
 Rule socketPath();
+Rule ipAddress();
 Rule oneOf(std::vector<std::string> choices);
 Rule between(int64_t minimum, int64_t maximum);
 Rule permissionBits();
@@ -28,5 +29,8 @@ Rule listOf(Rule element, int64_t minimum = 0);
 Rule capabilities();
 Rule ulimits();
 Rule environment();
+
+// Whether an address that ipAddress() takes is only reached from this host.
+bool isLoopback(std::string_view address);
 
 }  // namespace berth::config

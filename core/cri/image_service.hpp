@@ -5,8 +5,12 @@
 #include <chrono>
 #include <map>
 #include <string>
+#include <vector>
+
+#include <absl/status/statusor.h>
 
 #include "cri-runtime-v1.grpc.pb.h"
+#include "cri/call_watch.hpp"
 #include "images/image_service.hpp"
 
 namespace berth::cri {
@@ -31,10 +35,17 @@ class ImageService final : public runtime::v1::ImageService::Service {
   BERTH_CRI_VERB(RemoveImage)
   BERTH_CRI_VERB(ImageFsInfo)
 #undef BERTH_CRI_VERB
+  grpc::Status StreamImages(grpc::ServerContext* context,
+                            const runtime::v1::StreamImagesRequest* request,
+                            grpc::ServerWriter<runtime::v1::StreamImagesResponse>* writer) override;
 
  private:
+  // Those that the filter names; all when it names none.
+  absl::StatusOr<std::vector<runtime::v1::Image>> list(const runtime::v1::ImageFilter& filter);
+
   images::ImageService& images_;
   const ImageSettings settings_;
+  CallWatch calls_;
 };
 
 // An image as the CRI shows it.

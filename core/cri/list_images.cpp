@@ -23,17 +23,29 @@ v1::Image toCri(const images::Image& image) {
   return result;
 }
 
+absl::StatusOr<std::vector<v1::Image>> ImageService::list(const v1::ImageFilter& filter) {
+  std::vector<v1::Image> result;
+  const std::string& wanted = filter.image().image();
+  if (wanted.empty()) {
+    for (const auto& image : images_.list()) result.push_back(toCri(*image));
+    return result;
+  }
+  auto image = images_.find(wanted);
+  if (image.ok()) {
+    result.push_back(toCri(**image));
+  } else if (!absl::IsNotFound(image.status())) {
+    return image.status();
+  }
+  return result;
+}
+
 grpc::Status ImageService::ListImages(grpc::ServerContext* /*context*/,
                                       const v1::ListImagesRequest* request,
                                       v1::ListImagesResponse* response) {
-  const std::string& wanted = request->filter().image().image();
-  if (wanted.empty()) {
-    for (const auto& image : images_.list()) *response->add_images() = toCri(*image);
-    return grpc::Status::OK;
-  }
-  auto image = images_.find(wanted);
-  if (image.ok()) *response->add_images() = toCri(**image);
-  return absl::IsNotFound(image.status()) ? grpc::Status::OK : toGrpc(image.status());
+  auto images = list(request->filter());
+  if (!images.ok()) return toGrpc(images.status());
+  for (v1::Image& image : *images) *response->add_images() = std::move(image);
+  return grpc::Status::OK;
 }
 
 }  // namespace berth::cri

@@ -29,6 +29,7 @@ grpc::Status ImageService::PullImage(grpc::ServerContext* context,
     deadline = std::min(deadline, engine::Deadline::clock::now() + settings_.pullDeadline);
   }
   plugins::Operation op(support::strCat("PullImage ", reference), deadline);
+  const CallWatch::Guard guard(calls_, *context, op);
   const plugins::Credentials credentials = credentialsOf(request->auth());
   auto snapshotter = settings_.snapshotters.find(request->image().runtime_handler());
   auto image = images_.pull(op, reference, request->has_auth() ? &credentials : nullptr,

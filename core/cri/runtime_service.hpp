@@ -6,15 +6,18 @@
 #include <string>
 
 #include "cri-runtime-v1.grpc.pb.h"
+#include "cri/call_watch.hpp"
 #include "engine/engine.hpp"
+#include "streaming/server.hpp"
 
 namespace berth::cri {
 
 class RuntimeService final : public runtime::v1::RuntimeService::Service {
  public:
-  // `configuration` is what runs, as JSON, for verbose status. `engine` must outlive the service.
-  RuntimeService(engine::Engine& engine, std::string configuration)
-      : engine_(engine), configuration_(std::move(configuration)) {}
+  // `configuration` is what runs, as JSON, for verbose status. `engine` and `streaming` must
+  // outlive the service.
+  RuntimeService(engine::Engine& engine, streaming::Server& streaming, std::string configuration)
+      : engine_(engine), streaming_(streaming), configuration_(std::move(configuration)) {}
 
 #define BERTH_CRI_VERB(Verb)                                                                 \
   grpc::Status Verb(grpc::ServerContext* context, const runtime::v1::Verb##Request* request, \
@@ -37,20 +40,38 @@ class RuntimeService final : public runtime::v1::RuntimeService::Service {
   BERTH_CRI_VERB(UpdateContainerResources)
   BERTH_CRI_VERB(ReopenContainerLog)
   BERTH_CRI_VERB(ExecSync)
+  BERTH_CRI_VERB(Exec)
+  BERTH_CRI_VERB(Attach)
+  BERTH_CRI_VERB(PortForward)
   BERTH_CRI_VERB(ContainerStats)
   BERTH_CRI_VERB(ListContainerStats)
   BERTH_CRI_VERB(PodSandboxStats)
   BERTH_CRI_VERB(ListPodSandboxStats)
   BERTH_CRI_VERB(ListMetricDescriptors)
   BERTH_CRI_VERB(ListPodSandboxMetrics)
+  BERTH_CRI_VERB(UpdatePodSandboxResources)
 #undef BERTH_CRI_VERB
   grpc::Status StreamPodSandboxMetrics(
       grpc::ServerContext* context, const runtime::v1::StreamPodSandboxMetricsRequest* request,
       grpc::ServerWriter<runtime::v1::StreamPodSandboxMetricsResponse>* writer) override;
 
+#define BERTH_CRI_STREAM(Verb)                                                               \
+  grpc::Status Verb(grpc::ServerContext* context, const runtime::v1::Verb##Request* request, \
+                    grpc::ServerWriter<runtime::v1::Verb##Response>* writer) override;
+  BERTH_CRI_STREAM(StreamPodSandboxes)
+  BERTH_CRI_STREAM(StreamContainers)
+  BERTH_CRI_STREAM(StreamContainerStats)
+  BERTH_CRI_STREAM(StreamPodSandboxStats)
+#undef BERTH_CRI_STREAM
+  grpc::Status GetContainerEvents(
+      grpc::ServerContext* context, const runtime::v1::GetEventsRequest* request,
+      grpc::ServerWriter<runtime::v1::ContainerEventResponse>* writer) override;
+
  private:
   engine::Engine& engine_;
+  streaming::Server& streaming_;
   const std::string configuration_;
+  CallWatch calls_;
 };
 
 }  // namespace berth::cri

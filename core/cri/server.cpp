@@ -1,10 +1,12 @@
 #include "cri/server.hpp"
 
 #include <cstring>
+#include <future>
 #include <grp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <thread>
 #include <unistd.h>
 
 #include "berth/support/fd.hpp"
@@ -16,6 +18,9 @@ namespace berth::cri {
 using support::strCat;
 
 namespace {
+
+// For calls that run when the daemon ends.
+constexpr std::chrono::milliseconds kGrace{200};
 
 absl::StatusOr<sockaddr_un> addressOf(const std::string& path) {
   sockaddr_un address{};
@@ -89,10 +94,16 @@ absl::StatusOr<std::unique_ptr<Server>> Server::start(const ServerSettings& sett
   return std::unique_ptr<Server>(new Server(std::move(server)));
 }
 
-void Server::stop() {
+void Server::stop(const std::function<void()>& cutOff) {
   if (server_ == nullptr) return;
-  server_->Shutdown(std::chrono::system_clock::now() + std::chrono::milliseconds(200));
+  std::promise<void> ended;
+  std::thread cutter([&, done = ended.get_future()] {
+    if (done.wait_for(kGrace) != std::future_status::ready && cutOff) cutOff();
+  });
+  server_->Shutdown(std::chrono::system_clock::now() + kGrace);
   server_->Wait();
+  ended.set_value();
+  cutter.join();
   server_.reset();
 }
 

@@ -1,6 +1,7 @@
 // The daemon's gRPC server on its Unix socket.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <sys/types.h>
@@ -27,9 +28,10 @@ class Server {
   static absl::StatusOr<std::unique_ptr<Server>> start(const ServerSettings& settings,
                                                        RuntimeService& runtime,
                                                        ImageService& images);
-  ~Server() { stop(); }
-  // Ends what is being served: running calls are cut off. Idempotent.
-  void stop();
+  ~Server() { stop({}); }
+  // Refuses new calls, gives those that run a moment, and then cuts them off: their clients are
+  // told so, and `cutOff` is called, which must make handlers that block return. Idempotent.
+  void stop(const std::function<void()>& cutOff);
 
  private:
   explicit Server(std::unique_ptr<grpc::Server> server) : server_(std::move(server)) {}

@@ -146,6 +146,7 @@ absl::StatusOr<std::shared_ptr<Container>> Engine::recordContainer(
   BERTH_RETURN_IF_ERROR(recordVolumes(image, record));
 
   auto container = std::make_shared<Container>(std::move(record), pod, store_);
+  container->observe(lifeEvents_);
   BERTH_RETURN_IF_ERROR(container->change([](records::ContainerRecord&) {}));
   std::unique_lock lock(mapsMutex_);
   containers_[container->id()] = container;

@@ -51,7 +51,7 @@ absl::Status Engine::start(plugins::Operation& op, Container& container) {
       r.set_exit_code(kStartErrorExitCode);
       r.set_started_at(now);
       r.set_finished_at(now);
-      r.set_reason("StartError");
+      r.set_reason(std::string(kStartErrorReason));
       r.set_message(std::string(started.status().message()));
     });
     support::StatusCollector failures;

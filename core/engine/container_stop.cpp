@@ -1,4 +1,5 @@
 // StopContainer and RemoveContainer.
+#include <algorithm>
 #include <csignal>
 
 #include "berth/support/files.hpp"
@@ -12,6 +13,8 @@ using support::strCat;
 
 namespace {
 
+// How often a stop that waits looks whether it is still wanted.
+constexpr std::chrono::milliseconds kLook{200};
 // How long SIGKILL may take before the call says that the kernel holds the process.
 constexpr std::chrono::seconds kKillTime{30};
 
@@ -62,7 +65,8 @@ absl::Status Engine::stop(plugins::Operation& op, Container& container) {
       const auto changed = [&](const records::ContainerRecord& r) {
         return hasEnded(r) || container.killAt() < until;
       };
-      if (container.awaitChange(std::min(until, op.deadline()), changed) &&
+      const auto look = Deadline::clock::now() + kLook;
+      if (container.awaitChange(std::min({until, op.deadline(), look}), changed) &&
           container.peek(hasEnded)) {
         return absl::OkStatus();
       }
@@ -101,6 +105,7 @@ absl::Status Engine::removeContainer(plugins::Operation& op,
   BERTH_RETURN_IF_ERROR(releaseContainer(op, *container));
   BERTH_RETURN_IF_ERROR(container->erase());
   forget(*container);
+  lifeEvents_.removed(*container);
   images_.collectGarbage();
   return absl::OkStatus();
 }

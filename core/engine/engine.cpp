@@ -49,6 +49,7 @@ Engine::Engine(Settings settings, plugins::Registry& registry, images::ImageServ
       bootId_(readBootId()),
       cdi_(settings_.cdiDirs),
       hooks_(settings_.hooksDirs),
+      lifeEvents_(store, [this](const Pod& pod, LifeEvent& event) { addStatuses(pod, event); }),
       layerUsages_(workers_,
                    [this](const plugins::Operation& op, const std::string& container) {
                      return measureLayer(op, container);

@@ -17,11 +17,14 @@
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 
+#include "berth/support/fd.hpp"
 #include "cdi/registry.hpp"
 #include "common/host_facts.hpp"
 #include "cri-runtime-v1.pb.h"
+#include "engine/exec.hpp"
 #include "engine/filesystems.hpp"
 #include "engine/layer_usages.hpp"
+#include "engine/life_events.hpp"
 #include "engine/objects.hpp"
 #include "engine/operations.hpp"
 #include "engine/selinux_levels.hpp"
@@ -80,6 +83,11 @@ class Engine {
   // The pod's facts for people, as a JSON object (CRI, PodSandboxStatusRequest.verbose).
   absl::StatusOr<std::string> podSandboxInfo(const std::string& id) const;
 
+  // Sets what is given, and keeps it with the pod. FAILED_PRECONDITION when the pod is not ready or
+  // its runtime cannot set it now.
+  absl::Status updatePodResources(const runtime::v1::UpdatePodSandboxResourcesRequest& request,
+                                  Deadline deadline);
+
   absl::StatusOr<std::string> createContainer(const runtime::v1::CreateContainerRequest& request,
                                               Deadline deadline);
   absl::Status startContainer(const std::string& id, Deadline deadline);
@@ -92,8 +100,28 @@ class Engine {
   // The statuses of a pod's containers, oldest first.
   std::vector<runtime::v1::ContainerStatus> containerStatusesOf(const std::string& podId) const;
 
+  // The command is killed when `op` is cancelled or its deadline passes.
   absl::StatusOr<runtime::v1::ExecSyncResponse> execSync(
-      const runtime::v1::ExecSyncRequest& request, Deadline deadline);
+      const runtime::v1::ExecSyncRequest& request, plugins::Operation& op);
+
+  // For streams (CRI, Exec, Attach, PortForward). FAILED_PRECONDITION when the container does not
+  // run, or the pod is not ready.
+  // The ids in full, for a stream that is opened later.
+  absl::StatusOr<std::string> runningContainer(const std::string& id, std::string_view purpose);
+  absl::StatusOr<std::string> readyPod(const std::string& id, std::string_view purpose);
+  // Returns when the command runs or has failed to; no process of it is left then.
+  absl::StatusOr<std::unique_ptr<RunningExec>> exec(const std::string& id,
+                                                    const ExecOptions& options, Deadline startBy);
+  // Connects the streams to the container's own and returns. They reach their end when the
+  // container exits; closing their other ends detaches.
+  absl::Status attach(const std::string& id, const StandardStreams& streams, Deadline deadline);
+  absl::Status resizeContainer(const std::string& id, WindowSize size, Deadline deadline);
+  // A stream socket, blocking, connected to the port on the pod's loopback: IPv4, then IPv6.
+  // UNAVAILABLE when nothing listens there.
+  absl::StatusOr<support::Fd> connectPort(const std::string& podId, uint16_t port,
+                                          Deadline deadline);
+  // Runs it on a thread of its own; not after finish().
+  void runLater(std::function<void()> work) { workers_.post(std::move(work)); }
   absl::Status reopenContainerLog(const std::string& id, Deadline deadline);
   absl::Status updateContainerResources(const runtime::v1::UpdateContainerResourcesRequest& request,
                                         Deadline deadline);
@@ -111,6 +139,11 @@ class Engine {
   // other until `take` returns false. Their descriptors: metrics::descriptors().
   void podSandboxMetrics(Deadline deadline,
                          const std::function<bool(runtime::v1::PodSandboxMetrics&&)>& take);
+  // CRI, GetContainerEvents: from the return on, each step in the life of a pod or container is
+  // told once. `abandon`: see EventStream::subscribe.
+  absl::StatusOr<std::unique_ptr<LifeEvents::Listener>> subscribe(std::function<void()> abandon);
+  // Listeners get what waits for them, and then the end.
+  void endSubscriptions() { lifeEvents_.close(); }
 
   // OK when pods can have a network now.
   absl::Status networkStatus();
@@ -134,6 +167,10 @@ class Engine {
   // Finding (engine.cpp).
   absl::StatusOr<std::shared_ptr<Pod>> findPod(const std::string& id) const;
   absl::StatusOr<std::shared_ptr<Container>> findContainer(const std::string& id) const;
+  absl::StatusOr<std::shared_ptr<Container>> findRunning(const std::string& id,
+                                                         std::string_view purpose) const;
+  absl::StatusOr<std::shared_ptr<Pod>> findReady(const std::string& id,
+                                                 std::string_view purpose) const;
   std::vector<std::shared_ptr<Pod>> pods() const;
   Containers containers() const;
   Containers containersOf(const std::string& podId) const;
@@ -233,9 +270,14 @@ class Engine {
   absl::Status collectExit(plugins::Operation& op, Container& container);
   absl::Status recordExit(Container& container, const plugins::ContainerStatus& status);
 
+  // A further process in a running container (exec.cpp).
+  absl::StatusOr<ExecProcess> startExec(plugins::Operation& op, const Container& container,
+                                        const ExecOptions& options);
+
   // Statuses (status.cpp).
   runtime::v1::PodSandboxStatus statusOf(const Pod& pod) const;
   runtime::v1::ContainerStatus statusOf(const Container& container) const;
+  void addStatuses(const Pod& pod, LifeEvent& event) const;
 
   // Stats (stats.cpp). Readings are by container; those that do not run have none.
   std::unordered_map<std::string, plugins::Stats> readStats(const Containers& containers,
@@ -260,6 +302,7 @@ class Engine {
 
   // Events (events.cpp).
   void eventLoop();
+  void waitForEvents(std::unique_lock<std::mutex>& lock);
   void handle(const plugins::Event& event);
   void handleExit(const plugins::Event& event);
   void handlePodLost(const plugins::Event& event);
@@ -288,6 +331,7 @@ class Engine {
   std::map<std::string, std::string> podNames_;        // "namespace/name/uid/attempt" → id
   std::map<std::string, std::string> containerNames_;  // "pod id/name/attempt" → id
 
+  LifeEvents lifeEvents_;
   Workers workers_;
   Operations operations_{workers_};
   LayerUsages layerUsages_;

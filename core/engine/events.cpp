@@ -1,4 +1,6 @@
-// What plugins tell of their own accord.
+// What plugins tell of their own accord, and what is told to clients.
+#include <algorithm>
+
 #include "berth/support/clock.hpp"
 #include "berth/support/status.hpp"
 #include "common/log.hpp"
@@ -13,6 +15,7 @@ namespace {
 
 constexpr int kKilledExitCode = 137;
 constexpr std::chrono::seconds kAskTime{10};
+constexpr std::chrono::hours kLongWait{1};
 
 std::string exitReason(int exitCode, bool oomKilled) {
   if (oomKilled) return "OOMKilled";
@@ -32,7 +35,7 @@ void Engine::deliver(plugins::Event event) {
 void Engine::eventLoop() {
   std::unique_lock lock(eventsMutex_);
   for (;;) {
-    eventsWake_.wait(lock, [this] { return stopping_ || !events_.empty(); });
+    waitForEvents(lock);
     if (events_.empty()) return;  // stopping, and all is handled
     const plugins::Event event = std::move(events_.front());
     events_.pop_front();
@@ -40,6 +43,47 @@ void Engine::eventLoop() {
     handle(event);
     lock.lock();
   }
+}
+
+// Until there is an event, or the engine stops; what is kept for listeners goes in time.
+void Engine::waitForEvents(std::unique_lock<std::mutex>& lock) {
+  while (!stopping_ && events_.empty()) {
+    // wait_until with time_point::max overflows in libstdc++'s clock conversion.
+    const auto until =
+        std::min(lifeEvents_.returnDeadline(), EventStream::Clock::now() + kLongWait);
+    if (eventsWake_.wait_until(lock, until) == std::cv_status::no_timeout) continue;
+    lock.unlock();
+    lifeEvents_.forgetKept();
+    lock.lock();
+  }
+}
+
+absl::StatusOr<std::unique_ptr<LifeEvents::Listener>> Engine::subscribe(
+    std::function<void()> abandon) {
+  auto listener = lifeEvents_.subscribe(std::move(abandon));
+  // What is kept for those who come back goes earlier from now on.
+  eventsWake_.notify_all();
+  return listener;
+}
+
+void Engine::addStatuses(const Pod& pod, LifeEvent& event) const {
+  *event.mutable_pod_sandbox_status() = statusOf(pod);
+  // The kubelet takes the event for all that there is of the pod, so containers of its earlier
+  // sandboxes belong to it too.
+  const std::string& uid = event.pod_sandbox_status().metadata().uid();
+  for (const auto& container : containers()) {
+    const Pod& its = container->pod();
+    const bool same =
+        its.id() == pod.id() || (!uid.empty() && its.peek([&](const records::PodRecord& r) {
+          return r.config().metadata().uid() == uid;
+        }));
+    if (!same) continue;
+    if (container->peek([](const records::ContainerRecord& r) { return r.creating(); })) continue;
+    *event.add_containers_statuses() = statusOf(*container);
+  }
+  std::sort(event.mutable_containers_statuses()->begin(),
+            event.mutable_containers_statuses()->end(),
+            [](const auto& a, const auto& b) { return a.created_at() < b.created_at(); });
 }
 
 void Engine::handle(const plugins::Event& event) {

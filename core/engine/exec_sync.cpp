@@ -4,14 +4,12 @@
 #include <future>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "berth/support/fd.hpp"
-#include "berth/support/ids.hpp"
-#include "berth/support/json.hpp"
 #include "berth/support/status.hpp"
 #include "engine/engine.hpp"
-#include "engine/spec/process.hpp"
 
 namespace berth::engine {
 
@@ -20,6 +18,9 @@ using support::Fd;
 using support::strCat;
 
 namespace {
+
+// Read at a time of one stream, so that a loud one starves nobody.
+constexpr size_t kReadBytes = 256u << 10;
 
 struct Pipe {
   Fd read;
@@ -50,22 +51,23 @@ class OutputReader {
 
   void readAll() {
     bool ended = false;
-    while (streams_[0].fd || streams_[1].fd) {
-      if (ended) {
-        for (Stream& stream : streams_) {
-          drain(stream);
-          stream.fd.reset();
-        }
-        return;
-      }
+    while (!ended) {
       std::array<pollfd, 3> waits{pollfd{streams_[0].fd.get(), POLLIN, 0},
                                   pollfd{streams_[1].fd.get(), POLLIN, 0},
                                   pollfd{ended_.get(), POLLIN, 0}};
       if (::poll(waits.data(), waits.size(), -1) < 0) continue;
       for (size_t i = 0; i < streams_.size(); ++i) {
-        if (waits[i].revents != 0) drain(streams_[i]);
+        if (waits[i].revents != 0) readSome(streams_[i], kReadBytes);
       }
       ended = waits[2].revents != 0;
+    }
+    for (Stream& stream : streams_) {
+      // What is there now: those that the command left behind may write on.
+      int present = 0;
+      if (stream.fd && ::ioctl(stream.fd.get(), FIONREAD, &present) == 0) {
+        readSome(stream, static_cast<size_t>(present));
+      }
+      stream.fd.reset();
     }
   }
 
@@ -78,15 +80,16 @@ class OutputReader {
     std::string text;
   };
 
-  // Reads what is there; what goes past the limit is read and dropped, so that the command never
-  // hangs on a full pipe.
-  void drain(Stream& stream) {
+  // Reads no more than `most` bytes; what goes past the limit is read and dropped, so that the
+  // command never hangs on a full pipe.
+  void readSome(Stream& stream, size_t most) {
     std::array<char, 16384> buffer;
-    while (stream.fd) {
-      const ssize_t count = ::read(stream.fd.get(), buffer.data(), buffer.size());
+    while (stream.fd && most > 0) {
+      const ssize_t count = ::read(stream.fd.get(), buffer.data(), std::min(most, buffer.size()));
       if (count > 0) {
         const size_t room = limit_ - std::min(limit_, stream.text.size());
         stream.text.append(buffer.data(), std::min(room, static_cast<size_t>(count)));
+        most -= static_cast<size_t>(count);
       } else if (count == 0) {
         stream.fd.reset();
       } else if (errno != EINTR) {
@@ -104,39 +107,15 @@ class OutputReader {
 }  // namespace
 
 absl::StatusOr<v1::ExecSyncResponse> Engine::execSync(const v1::ExecSyncRequest& request,
-                                                      Deadline deadline) {
+                                                      plugins::Operation& op) {
   BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<Container> container,
-                         findContainer(request.container_id()));
-  if (container->state() != v1::CONTAINER_RUNNING) {
-    return absl::FailedPreconditionError(
-        strCat("exec in container ", container->id(), ": it does not run"));
-  }
-  const std::vector<std::string> command(request.cmd().begin(), request.cmd().end());
-  BERTH_ASSIGN_OR_RETURN(
-      const boost::json::object process,
-      support::parseJsonObject(
-          container->peek([](const records::ContainerRecord& r) { return r.process(); }),
-          "the container's process"));
-  BERTH_ASSIGN_OR_RETURN(
-      const boost::json::object added,
-      spec::execProcess(boost::json::object{{"process", process}}, command, spec::Terminal::kNo));
-  BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(container->pod()));
-
-  if (request.timeout() > 0) {
-    deadline = std::min(deadline, Deadline::clock::now() + std::chrono::seconds(request.timeout()));
-  }
-  plugins::Operation op(strCat("ExecSync in container ", container->id()), deadline);
-  op.setStage("start the command");
+                         findRunning(request.container_id(), "exec in"));
   BERTH_ASSIGN_OR_RETURN(Pipe output, makePipe());
   BERTH_ASSIGN_OR_RETURN(Pipe error, makePipe());
-  plugins::ExecSpec spec;
-  spec.pod = container->pod().id();
-  spec.container = container->id();
-  spec.id = support::randomId();
-  spec.process = boost::json::serialize(added);
-  spec.stdoutFd = output.write.get();
-  spec.stderrFd = error.write.get();
-  BERTH_RETURN_IF_ERROR(runtime->startExec(op, spec));
+  ExecOptions options;
+  options.command.assign(request.cmd().begin(), request.cmd().end());
+  options.streams = {-1, output.write.get(), error.write.get()};
+  BERTH_ASSIGN_OR_RETURN(const ExecProcess process, startExec(op, *container, options));
   output.write.reset();
   error.write.reset();
 
@@ -147,12 +126,10 @@ absl::StatusOr<v1::ExecSyncResponse> Engine::execSync(const v1::ExecSyncRequest&
     reader.readAll();
     read.set_value();
   });
-  auto exitCode = runtime->waitExec(op, spec.pod, spec.container, spec.id);
+  auto exitCode = process.wait(op);
   reader.commandEnded();
   read.get_future().wait();
-  if (!exitCode.ok()) {
-    return support::annotate(exitCode.status(), strCat("exec in container ", container->id()));
-  }
+  if (!exitCode.ok()) return exitCode.status();
   v1::ExecSyncResponse response;
   response.set_stdout(std::move(reader.output()));
   response.set_stderr(std::move(reader.error()));

@@ -1,6 +1,7 @@
 // Pods and containers in memory, each with its durable record.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <memory>
@@ -10,6 +11,7 @@
 #include <absl/status/status.h>
 
 #include "engine/cpu_rate.hpp"
+#include "engine/life_step.hpp"
 #include "engine/metrics/load_average.hpp"
 #include "plugins/operation.hpp"
 #include "plugins/registry.hpp"
@@ -20,6 +22,22 @@ namespace berth::engine {
 
 inline constexpr std::string_view kPodKind = "pod";
 inline constexpr std::string_view kContainerKind = "container";
+
+class Pod;
+class Container;
+
+// Hears of each step in the lives of the objects that it observes.
+class LifeObserver {
+ public:
+  // Whether it tells anyone; if not, it needs no record of what it has told.
+  virtual bool listening() const = 0;
+  // The object may have made steps. Called without a lock of the object.
+  virtual void onStep(Pod& pod) = 0;
+  virtual void onStep(Container& container) = 0;
+
+ protected:
+  ~LifeObserver() = default;
+};
 
 // An object of which one life cycle operation runs at a time, while its record can be read and
 // changed at any moment.
@@ -42,15 +60,45 @@ class Recorded {
     std::lock_guard lock(mutex_);
     return read(record_);
   }
-  // Changes the record, keeps it durably, and wakes who waits in awaitChange.
+  // Changes the record, keeps it durably, wakes who waits in awaitChange, and tells the observer.
+  // Not to be called while the engine's maps are locked.
   template <class Change>
   absl::Status change(Change apply) {
-    std::lock_guard lock(mutex_);
-    apply(record_);
-    changed_.notify_all();
-    return store_.put(kind_, id_, record_.SerializeAsString());
+    bool stepped = false;
+    const absl::Status kept = [&] {
+      std::lock_guard lock(mutex_);
+      apply(record_);
+      if (const auto step = lifeStep(record_)) {
+        if (observer_ == nullptr || !observer_->listening()) {
+          record_.set_told(static_cast<int32_t>(*step));
+        } else if (!record_.has_told()) {
+          record_.set_told(static_cast<int32_t>(announced_.load()));
+        }
+        stepped = *step > announced_;
+      }
+      changed_.notify_all();
+      return erased_ ? absl::OkStatus() : store_.put(kind_, id_, record_.SerializeAsString());
+    }();
+    if (stepped && observer_ != nullptr) tell(*observer_);
+    return kept;
   }
-  absl::Status erase() { return store_.erase(kind_, id_); }
+  // Nothing of what changes afterwards is kept.
+  absl::Status erase() {
+    std::lock_guard lock(mutex_);
+    absl::Status status = store_.erase(kind_, id_);
+    erased_ = erased_ || status.ok();
+    return status;
+  }
+
+  // Before the object is shared. The observer goes on from what the record says has been told.
+  void observe(LifeObserver& observer) {
+    observer_ = &observer;
+    const LifeStep now = lifeStep(record_).value_or(LifeStep::kNone);
+    announced_ = record_.has_told() ? static_cast<LifeStep>(record_.told()) : now;
+  }
+  // What the observer has made known; its own to set.
+  LifeStep announced() const { return announced_; }
+  void setAnnounced(LifeStep step) { announced_ = step; }
   // Waits until `holds(record)`; false when the time came first.
   template <class Condition>
   bool awaitChange(plugins::Operation::Clock::time_point until, Condition holds) {
@@ -71,16 +119,24 @@ class Recorded {
   // Held through a life cycle operation.
   std::timed_mutex serial;
 
+ protected:
+  ~Recorded() = default;
+
  private:
+  virtual void tell(LifeObserver& observer) = 0;
+
   const std::string_view kind_;
   const std::string id_;
   store::Store& store_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   Record record_;
+  bool erased_ = false;
+  LifeObserver* observer_ = nullptr;
+  std::atomic<LifeStep> announced_ = LifeStep::kNone;
 };
 
-class Pod : public Recorded<records::PodRecord> {
+class Pod final : public Recorded<records::PodRecord>, public std::enable_shared_from_this<Pod> {
  public:
   Pod(records::PodRecord record, plugins::Runtime* runtime, store::Store& store)
       : Recorded(kPodKind, std::move(record), store), runtime_(runtime) {}
@@ -95,10 +151,13 @@ class Pod : public Recorded<records::PodRecord> {
   metrics::LoadAverage load;
 
  private:
+  void tell(LifeObserver& observer) override { observer.onStep(*this); }
+
   plugins::Runtime* const runtime_;
 };
 
-class Container : public Recorded<records::ContainerRecord> {
+class Container final : public Recorded<records::ContainerRecord>,
+                        public std::enable_shared_from_this<Container> {
  public:
   Container(records::ContainerRecord record, std::shared_ptr<Pod> pod, store::Store& store)
       : Recorded(kContainerKind, std::move(record), store), pod_(std::move(pod)) {}
@@ -126,6 +185,8 @@ class Container : public Recorded<records::ContainerRecord> {
   metrics::LoadAverage load;
 
  private:
+  void tell(LifeObserver& observer) override { observer.onStep(*this); }
+
   const std::shared_ptr<Pod> pod_;
   mutable std::mutex stopMutex_;
   plugins::Operation::Clock::time_point killAt_ = plugins::Operation::Clock::time_point::max();

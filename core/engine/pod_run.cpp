@@ -152,6 +152,7 @@ absl::StatusOr<std::shared_ptr<Pod>> Engine::recordPod(const v1::RunPodSandboxRe
     record.set_selinux_level(seLinuxLevels_.take());
   }
   auto pod = std::make_shared<Pod>(std::move(record), runtime, store_);
+  pod->observe(lifeEvents_);
   if (absl::Status kept = pod->change([](records::PodRecord&) {}); !kept.ok()) {
     seLinuxLevels_.release(pod->peek([](const auto& r) { return r.selinux_level(); }));
     return kept;

@@ -110,6 +110,7 @@ absl::Status Engine::removePod(plugins::Operation& op, const std::shared_ptr<Pod
   BERTH_RETURN_IF_ERROR(support::removeTree(podDirectory(pod->id())));
   BERTH_RETURN_IF_ERROR(pod->erase());
   forget(*pod);
+  lifeEvents_.removed(*pod);
   return absl::OkStatus();
 }
 

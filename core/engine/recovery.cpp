@@ -30,9 +30,13 @@ std::string nameOf(const records::ContainerRecord& record) {
 }  // namespace
 
 absl::Status Engine::recover() {
+  BERTH_RETURN_IF_ERROR(lifeEvents_.start());
   BERTH_RETURN_IF_ERROR(loadRecords());
   collectNetworkGarbage();
   collectVolumeGarbage();
+  // What had happened, but was not told, when the last daemon died.
+  for (const auto& pod : pods()) lifeEvents_.onStep(*pod);
+  for (const auto& container : containers()) lifeEvents_.onStep(*container);
   for (const auto& pod : pods()) recoverPod(pod);
   for (const auto& container : containers()) {
     // The daemon ended in the middle of its start, which goes on without it.
@@ -67,6 +71,7 @@ absl::Status Engine::loadRecords() {
     const std::string name = nameOf(record);
     seLinuxLevels_.claim(record.selinux_level());
     auto pod = std::make_shared<Pod>(std::move(record), runtime.ok() ? *runtime : nullptr, store_);
+    pod->observe(lifeEvents_);
     pods_[pod->id()] = pod;
     podNames_[name] = pod->id();
   }
@@ -84,6 +89,7 @@ absl::Status Engine::loadRecords() {
     }
     const std::string name = nameOf(record);
     auto container = std::make_shared<Container>(std::move(record), pod->second, store_);
+    container->observe(lifeEvents_);
     containers_[container->id()] = container;
     containerNames_[name] = container->id();
   }

@@ -13,6 +13,7 @@
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
 #include "common/log.hpp"
+#include "cri/streaming_backend.hpp"
 #include "engine/volumes/mapped_mounts.hpp"
 #include "main/credentials.hpp"
 #include "main/options.hpp"
@@ -84,6 +85,31 @@ std::string configurationJson(const config::Config& config) {
   return boost::json::serialize(document);
 }
 
+// Opens the daemon to its clients until a signal; afterwards nobody is served any more.
+absl::Status serveUntilSignal(const config::Config& config, engine::Engine& engine,
+                              images::ImageService& images) {
+  cri::StreamingBackend backend(engine);
+  auto streaming = streaming::Server::start(streamingSettings(config), backend);
+  if (!streaming.ok()) return support::annotate(streaming.status(), "serve streams");
+  cri::RuntimeService runtimeService(engine, **streaming, configurationJson(config));
+  cri::ImageService imageService(images, imageSettings(config));
+  BERTH_ASSIGN_OR_RETURN(const std::unique_ptr<cri::Server> server,
+                         cri::Server::start(serverSettings(config), runtimeService, imageService));
+  // What start-up took and freed goes back to the system.
+  ::malloc_trim(0);
+  common::logInfo("serving",
+                  {{"socket", config.grpc.socket},
+                   {"streaming", strCat(config.streaming.address, " port ", (*streaming)->port())},
+                   {"version", BERTH_VERSION}});
+  const sigset_t signals = endSignals();
+  int number = 0;
+  ::sigwait(&signals, &number);
+  common::logInfo("ending; pods go on", {{"signal", ::strsignal(number)}});
+  engine.endSubscriptions();
+  server->stop([&engine] { engine.operations().cancelAll(); });
+  return absl::OkStatus();
+}
+
 // Starts everything, serves until a signal, and stops in reverse order.
 absl::Status run(const config::Config& config) {
   BERTH_RETURN_IF_ERROR(common::setUpLog(logSettings(config)));
@@ -119,22 +145,7 @@ absl::Status run(const config::Config& config) {
                                                  std::move(host));
   current = engine.get();
   absl::Status status = engine->recover();
-  if (status.ok()) {
-    cri::RuntimeService runtimeService(*engine, configurationJson(config));
-    cri::ImageService imageService(*images, imageSettings(config));
-    auto server = cri::Server::start(serverSettings(config), runtimeService, imageService);
-    status = server.status();
-    if (server.ok()) {
-      // What start-up took and freed goes back to the system.
-      ::malloc_trim(0);
-      common::logInfo("serving", {{"socket", config.grpc.socket}, {"version", BERTH_VERSION}});
-      const sigset_t signals = endSignals();
-      int number = 0;
-      ::sigwait(&signals, &number);
-      common::logInfo("ending; pods go on", {{"signal", ::strsignal(number)}});
-      (*server)->stop();
-    }
-  }
+  if (status.ok()) status = serveUntilSignal(config, *engine, *images);
   engine->finish();
   registry.stop();
   current = nullptr;

@@ -125,4 +125,18 @@ cri::ServerSettings serverSettings(const config::Config& config) {
           static_cast<int>(config.grpc.maxMessageBytes)};
 }
 
+streaming::Settings streamingSettings(const config::Config& config) {
+  const config::Streaming& given = config.streaming;
+  streaming::Settings settings;
+  settings.address = given.address;
+  settings.port = static_cast<uint16_t>(given.port);
+  settings.idleTimeout = std::chrono::seconds(given.idleTimeoutSeconds);
+  settings.tokenLifetime = std::chrono::seconds(given.tokenLifetimeSeconds);
+  settings.maxSessions = static_cast<uint32_t>(given.maxSessions);
+  settings.certificateFile = given.tlsCert;
+  settings.keyFile = given.tlsKey;
+  settings.clientCaFile = given.tlsClientCa;
+  return settings;
+}
+
 }  // namespace berth::program

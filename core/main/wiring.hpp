@@ -13,6 +13,7 @@
 #include "engine/engine.hpp"
 #include "images/image_service.hpp"
 #include "plugins/registry.hpp"
+#include "streaming/server.hpp"
 
 namespace berth::program {
 
@@ -23,6 +24,7 @@ absl::StatusOr<engine::Settings> engineSettings(const config::Config& config,
 images::Options imageOptions(const config::Config& config);
 cri::ImageSettings imageSettings(const config::Config& config);
 cri::ServerSettings serverSettings(const config::Config& config);
+streaming::Settings streamingSettings(const config::Config& config);
 
 // "auto" is systemd where it is the init of this host (sd_booted(3)).
 spec::CgroupDriver cgroupDriver(const config::Config& config);

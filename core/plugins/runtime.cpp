@@ -117,6 +117,7 @@ Runtime::Runtime(Instance& instance) : instance_(instance) {
 }
 
 absl::Status Runtime::readFeatures() {
+  findExtensions();
   TextSink text;
   BERTH_RETURN_IF_ERROR(instance_.call({}, [&](berth_error* error) {
     return table_.features(instance_.handle(), text.get(), error);

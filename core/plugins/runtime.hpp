@@ -9,7 +9,9 @@
 #include <absl/status/statusor.h>
 #include <boost/json/object.hpp>
 
+#include "berth/extensions.h"
 #include "berth/runtime.h"
+#include "berth/support/fd.hpp"
 #include "plugins/instance.hpp"
 #include "plugins/operation.hpp"
 
@@ -88,7 +90,7 @@ class Runtime {
 
   const std::string& name() const { return instance_.name(); }
   const Instance& instance() const { return instance_; }
-  absl::Status readFeatures();  // once, after start
+  absl::Status readFeatures();  // once, after start: also finds the extensions
   const boost::json::object& features() const { return features_; }
 
   absl::StatusOr<CreatedPod> createPod(const Operation& op, const PodSpec& spec);
@@ -124,9 +126,22 @@ class Runtime {
   absl::Status attach(const Operation& op, const std::string& pod, const std::string& container,
                       int stdinFd, int stdoutFd, int stderrFd);
 
+  // Extensions (runtime_extensions.cpp); UNIMPLEMENTED without them.
+  // OCI runtime spec, linux.resources, JSON, for the pod as a whole.
+  absl::Status updatePodResources(const Operation& op, const std::string& pod,
+                                  const std::string& resources, const std::string& overhead);
+  // Whether ports of pods are reached through the plugin, not through their network namespaces.
+  bool forwardsPorts() const { return portForward_.connect != nullptr; }
+  absl::StatusOr<support::Fd> connectPort(const Operation& op, const std::string& pod,
+                                          uint16_t port);
+
  private:
+  void findExtensions();
+
   Instance& instance_;
   berth_runtime table_{};
+  berth_runtime_pod_resources podResources_{};
+  berth_runtime_port_forward portForward_{};
   boost::json::object features_;
 };
 

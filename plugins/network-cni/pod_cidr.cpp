@@ -16,12 +16,14 @@ constexpr size_t kLargestTemplate = 1u << 20;
 
 absl::Status writePodCidrConfig(const Options& options, Networks& networks,
                                 std::string_view cidrs) {
-  if (options.podCidrTemplate.empty() || cidrs.empty()) return absl::OkStatus();
+  if (cidrs.empty()) return absl::OkStatus();
+  // What cannot be right is refused also where it would not be used.
+  BERTH_ASSIGN_OR_RETURN(const PodCidrValues values, parsePodCidr(cidrs));
+  if (options.podCidrTemplate.empty()) return absl::OkStatus();
   const std::string target = strCat(options.confDir, "/", kFileName);
   const auto snapshot = networks.current();
   if (snapshot->network != nullptr && snapshot->network->source != target) return absl::OkStatus();
 
-  BERTH_ASSIGN_OR_RETURN(const PodCidrValues values, parsePodCidr(cidrs));
   const std::string& path = options.podCidrTemplate;
   auto text = support::readFile(path, kLargestTemplate);
   if (!text.ok()) return support::annotate(text.status(), "option template");

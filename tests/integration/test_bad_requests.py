@@ -27,6 +27,10 @@ def refuse(call, request, code, *words):
     ("ContainerStatus", {"container_id": UNKNOWN_ID}),
     ("StartContainer", {"container_id": UNKNOWN_ID}),
     ("ExecSync", {"container_id": UNKNOWN_ID, "cmd": ["true"]}),
+    ("Exec", {"container_id": UNKNOWN_ID, "cmd": ["true"], "stdout": True}),
+    ("Attach", {"container_id": UNKNOWN_ID, "stdout": True}),
+    ("PortForward", {"pod_sandbox_id": UNKNOWN_ID, "port": [80]}),
+    ("UpdatePodSandboxResources", {"pod_sandbox_id": UNKNOWN_ID, "resources": {"cpu_shares": 5}}),
     ("ReopenContainerLog", {"container_id": UNKNOWN_ID}),
     ("UpdateContainerResources", {"container_id": UNKNOWN_ID, "linux": {"cpu_shares": 5}}),
     ("ContainerStats", {"container_id": UNKNOWN_ID}),
@@ -38,6 +42,7 @@ def test_unknown_ids(bed, call, request_):
 @pytest.mark.parametrize("call", ["PodSandboxStatus", "StopPodSandbox", "RemovePodSandbox",
                                   "ContainerStatus", "StartContainer", "StopContainer",
                                   "RemoveContainer", "ExecSync", "ReopenContainerLog",
+                                  "Exec", "Attach", "PortForward", "UpdatePodSandboxResources",
                                   "ContainerStats", "ImageStatus", "PullImage", "RemoveImage",
                                   "RunPodSandbox", "CreateContainer"])
 def test_empty_requests(bed, call):
@@ -60,6 +65,34 @@ def test_pod_configurations(bed, name, change, word):
     refuse(bed.cri.RunPodSandbox, {"config": config}, BAD, word)
     assert not bed.cri.ListPodSandbox().items
     assert bed.find_leaks() == []
+
+
+@pytest.mark.parametrize("call,change,word", [
+    ("Exec", {"cmd": [], "stdout": True}, "cmd"),
+    ("Exec", {"cmd": [""], "stdout": True}, "cmd"),
+    ("Exec", {"cmd": ["true"]}, ""),
+    ("Exec", {"cmd": ["true"], "tty": True, "stdout": True, "stderr": True}, ""),
+    ("Attach", {}, ""),
+    ("Attach", {"tty": True, "stdout": True, "stderr": True}, "")])
+def test_streams_that_cannot_be(bed, pod, call, change, word):
+    container = bed.run(pod, "c", command=SLEEP)
+    refuse(getattr(bed.cri, call), {"container_id": container, **change}, BAD, word)
+
+
+@pytest.mark.parametrize("port", [0, -1, 65536])
+def test_ports_that_cannot_be(bed, pod, port):
+    refuse(bed.cri.PortForward, {"pod_sandbox_id": pod, "port": [port]}, BAD, str(port))
+
+
+def test_ports_of_a_stopped_pod(bed, pod):
+    bed.cri.StopPodSandbox({"pod_sandbox_id": pod})
+    refuse(bed.cri.PortForward, {"pod_sandbox_id": pod}, StatusCode.FAILED_PRECONDITION, pod)
+
+
+@pytest.mark.parametrize("cidr", ["nonsense", "10.0.0.0", "10.0.0.0/33", "10.0.0.0/8,fd00::/129"])
+def test_pod_networks_that_cannot_be(bed, cidr):
+    refuse(bed.cri.UpdateRuntimeConfig,
+           {"runtime_config": {"network_config": {"pod_cidr": cidr}}}, BAD, cidr.split(",")[-1])
 
 
 def test_unknown_runtime_handler(bed, name):

@@ -268,14 +268,17 @@ class TestBed:
         for pod in self.cri.ListPodSandbox(timeout=20).items:
             self.remove_pod(pod.id)
 
+    def crictl_command(self, *arguments):
+        """The command line of the real crictl against the engine."""
+        endpoint = "unix://" + self.engine.socket
+        return [os.environ.get("BERTH_CRICTL", "crictl"), "--config", "/dev/null",
+                "--runtime-endpoint", endpoint, "--image-endpoint", endpoint, "--timeout", "60s",
+                *arguments]
+
     def crictl(self, *arguments, check=True, **more):
         """Runs the real crictl against the engine."""
-        binary = os.environ.get("BERTH_CRICTL", "crictl")
-        endpoint = "unix://" + self.engine.socket
-        return subprocess.run(
-            [binary, "--config", "/dev/null", "--runtime-endpoint", endpoint, "--image-endpoint",
-             endpoint, "--timeout", "60s", *arguments],
-            check=check, text=True, capture_output=True, stdin=subprocess.DEVNULL, **more)
+        return subprocess.run(self.crictl_command(*arguments), check=check, text=True,
+                              capture_output=True, stdin=subprocess.DEVNULL, **more)
 
     # The end.
 

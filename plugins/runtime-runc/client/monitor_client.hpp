@@ -142,8 +142,8 @@ class MonitorClient {
 
   // Adds a session to a running container: output goes to the streams from now on, input is
   // forwarded. The session ends when the container exits (after the last byte), or when its output
-  // streams are closed by you. A session that takes no byte for 30 s while more than 64 KiB wait
-  // is dropped; until then the container's output waits for it.
+  // streams are closed by you. A session for which more than 64 KiB wait for 30 s is dropped; until
+  // then the container's output waits for it.
   absl::Status attach(const std::string& containerId, const Streams& streams,
                       const CallLimits& limits = {});
   // Empty execId: the container's own. FAILED_PRECONDITION without a terminal.

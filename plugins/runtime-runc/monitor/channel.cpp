@@ -8,8 +8,6 @@ namespace berth::runc::monitor {
 
 namespace {
 
-constexpr int64_t kStuckAfterNs = 30'000'000'000;
-
 bool wouldBlock() {
   return errno == EAGAIN || errno == EINTR;
 }
@@ -25,8 +23,8 @@ void setNonBlocking(int fd) {
 
 // ---- Sink --------------------------------------------------------------------------------------
 
-Sink::Sink(Loop& loop, SinkListener& listener, Fd fd)
-    : loop_(loop), listener_(listener), fd_(std::move(fd)) {
+Sink::Sink(Loop& loop, SinkListener& listener, Fd fd, int64_t stuckAfterNs)
+    : loop_(loop), listener_(listener), fd_(std::move(fd)), stuckAfterNs_(stuckAfterNs) {
   setNonBlocking(fd_.get());
   // No event is asked for, but that the other side has closed is told anyway. A regular file
   // cannot be watched, and needs it not: its writes never wait.
@@ -51,7 +49,7 @@ void Sink::offer(std::string_view data) {
   const bool first = backlog_.empty();
   backlog_.append(data);
   if (first && watched_) loop_.modify(fd_.get(), EPOLLOUT, *this);
-  if (full() && due == 0) loop_.arm(*this, kStuckAfterNs);
+  if (full() && due == 0) loop_.arm(*this, stuckAfterNs_);
 }
 
 void Sink::flush() {
@@ -68,10 +66,11 @@ void Sink::flush() {
     loop_.modify(fd_.get(), 0, *this);
     if (finishing_) return closeAndTell();
   }
-  if (!full()) {
+  if (finishing_) {
+    // Nobody waits for it any more: it may take its time as long as it takes something.
+    if (count > 0) loop_.arm(*this, stuckAfterNs_);
+  } else if (!full()) {
     loop_.disarm(*this);
-  } else if (count > 0) {
-    loop_.arm(*this, kStuckAfterNs);
   }
   if (wasFull && !full()) listener_.onSinkSpace();
 }
@@ -81,7 +80,7 @@ void Sink::finish() {
   if (gone()) return;
   if (backlog_.empty()) return closeAndTell();
   // Nobody is paused for it any more, but it must not wait for ever.
-  loop_.arm(*this, kStuckAfterNs);
+  loop_.arm(*this, stuckAfterNs_);
 }
 
 void Sink::onReady(uint32_t events) {

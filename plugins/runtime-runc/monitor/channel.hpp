@@ -11,6 +11,8 @@ namespace berth::runc::monitor {
 
 // Bytes that wait for somebody who does not read; at this many the producer is paused.
 inline constexpr size_t kBacklogLimit = 64u << 10;
+// How long that may last for one of them.
+inline constexpr int64_t kStuckAfterNs = 30'000'000'000;
 
 class SinkListener {
  public:
@@ -21,11 +23,12 @@ class SinkListener {
   ~SinkListener() = default;
 };
 
-// Writes output to a client. While it is full, whoever offers should pause. A client that takes
-// nothing for 30 s while it is full is given up, so that it cannot stop a container for good.
+// Writes output to a client. While it is full, whoever offers should pause. A client that leaves it
+// full for `stuckAfterNs`, however little it takes meanwhile, is given up, so that it cannot stop a
+// container for good.
 class Sink final : Watcher, Timer {
  public:
-  Sink(Loop& loop, SinkListener& listener, Fd fd);
+  Sink(Loop& loop, SinkListener& listener, Fd fd, int64_t stuckAfterNs);
   ~Sink() { close(); }
   Sink(const Sink&) = delete;
   Sink& operator=(const Sink&) = delete;
@@ -49,6 +52,7 @@ class Sink final : Watcher, Timer {
   Loop& loop_;
   SinkListener& listener_;
   Fd fd_;
+  const int64_t stuckAfterNs_;
   std::string backlog_;
   size_t sent_ = 0;  // of backlog_
   bool watched_ = false;

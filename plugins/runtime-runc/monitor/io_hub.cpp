@@ -26,8 +26,10 @@ class IoHub::Output final : Watcher {
   Output(const Output&) = delete;
   Output& operator=(const Output&) = delete;
 
+  // Unless a session is full: one that leaves must not let more of the output pile up for another.
   void resume() {
-    if (fd_ && !watched_) watched_ = hub_.loop_.add(fd_.get(), EPOLLIN, *this);
+    if (fd_ && !watched_ && !hub_.mustPause(kind_))
+      watched_ = hub_.loop_.add(fd_.get(), EPOLLIN, *this);
   }
 
   void drain() {
@@ -88,8 +90,8 @@ class IoHub::Output final : Watcher {
 class IoHub::Session final : public Mortal, public SinkListener, public SourceListener {
  public:
   Session(IoHub& hub, Fd in, Fd out, Fd err) : hub_(hub) {
-    if (out) out_.emplace(hub.loop_, *this, std::move(out));
-    if (err) err_.emplace(hub.loop_, *this, std::move(err));
+    if (out) out_.emplace(hub.loop_, *this, std::move(out), hub.stuckAfterNs_);
+    if (err) err_.emplace(hub.loop_, *this, std::move(err), hub.stuckAfterNs_);
     if (in) in_.emplace(hub.loop_, *this, std::move(in));
   }
 
@@ -141,7 +143,8 @@ class IoHub::Session final : public Mortal, public SinkListener, public SourceLi
   bool inputEnded_ = false;
 };
 
-IoHub::IoHub(Loop& loop, HubListener& listener) : loop_(loop), listener_(listener) {}
+IoHub::IoHub(Loop& loop, HubListener& listener, int64_t stuckAfterNs)
+    : loop_(loop), listener_(listener), stuckAfterNs_(stuckAfterNs) {}
 IoHub::~IoHub() = default;
 
 void IoHub::openOutput(LogStream::Kind kind, Fd fd, LogFile* log) {
@@ -196,7 +199,6 @@ bool IoHub::mustPause(LogStream::Kind kind) const {
 }
 
 void IoHub::resumeOutputs() {
-  // Each looks again, at its next read, whether another session is still full.
   for (const auto& output : outputs_) output->resume();
 }
 

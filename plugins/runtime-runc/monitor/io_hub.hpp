@@ -26,7 +26,8 @@ enum class InputEnd : uint8_t {
 // not read. The log never waits for anything but the disk.
 class IoHub final : public InputListener {
  public:
-  IoHub(Loop& loop, HubListener& listener);
+  // `stuckAfterNs`: see Sink.
+  IoHub(Loop& loop, HubListener& listener, int64_t stuckAfterNs = kStuckAfterNs);
   ~IoHub();
   IoHub(const IoHub&) = delete;
   IoHub& operator=(const IoHub&) = delete;
@@ -61,6 +62,7 @@ class IoHub final : public InputListener {
 
   Loop& loop_;
   HubListener& listener_;
+  const int64_t stuckAfterNs_;
   std::vector<std::unique_ptr<Output>> outputs_;
   std::vector<std::unique_ptr<Session>> sessions_;
   std::unique_ptr<InputPipe> input_;

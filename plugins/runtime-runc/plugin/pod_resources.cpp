@@ -170,7 +170,14 @@ absl::Status setPodResources(const CgroupLayout& layout, const PodRecord& pod,
     return setSliceLimits(path.substr(path.rfind('/') + 1), limits, layout.mode());
   }
   for (const CgroupWrite& write : planWrites(layout, path, limits)) {
-    BERTH_RETURN_IF_ERROR(support::writeControlFile(write.path, write.text));
+    const absl::Status written = support::writeControlFile(write.path, write.text);
+    if (absl::IsNotFound(written)) {
+      return absl::FailedPreconditionError(
+          strCat("its cgroup ", path, " has no ", write.path.substr(write.path.rfind('/') + 1),
+                 ": the cgroup is made with the pod's first container, and its controllers are "
+                 "those of the cgroup above it"));
+    }
+    BERTH_RETURN_IF_ERROR(written);
   }
   return absl::OkStatus();
 }

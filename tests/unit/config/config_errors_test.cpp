@@ -1,4 +1,5 @@
 // Every wrong thing is told with its place, its key, and what would be right.
+#include "berth/support/status.hpp"
 #include "fixture.hpp"
 
 namespace berth::config {
@@ -102,6 +103,34 @@ TEST_F(ConfigTest, ReferencesMustExist) {
             "2:15: runtimes.runc.snapshotter: there is no [snapshotters.devmapper]; known are: "
             "overlay");
   EXPECT_THAT(errorOf("state = \"/var/lib/berth\"\n"), StartsWith("1:9: root and state are both"));
+}
+
+TEST_F(ConfigTest, StreamingIsOnlyOpenToOthersOverTls) {
+  for (const char* address : {"127.0.0.1", "127.9.9.9", "::1"}) {
+    const auto config = loadText(support::strCat("[streaming]\naddress = \"", address, "\"\n"));
+    EXPECT_TRUE(config.ok()) << config.status();
+  }
+  for (const char* address : {"0.0.0.0", "192.0.2.1", "::", "2001:db8::1", "::ffff:127.0.0.1"}) {
+    const std::string plain = support::strCat("[streaming]\naddress = \"", address, "\"\n");
+    EXPECT_EQ(errorOf(plain),
+              support::strCat("2:11: streaming.address: \"", address,
+                              "\" is reached from other hosts: set streaming.tls_cert and "
+                              "streaming.tls_key, or give a loopback address"));
+    EXPECT_TRUE(loadText(plain + "tls_cert = \"/c\"\ntls_key = \"/k\"\n").ok());
+  }
+  EXPECT_EQ(errorOf("[streaming]\naddress = \"localhost\"\n"),
+            "2:11: streaming.address: expected an IPv4 or IPv6 address, such as \"127.0.0.1\", "
+            "found the string \"localhost\"");
+}
+
+TEST_F(ConfigTest, TlsOfStreamingIsComplete) {
+  EXPECT_EQ(errorOf("[streaming]\ntls_cert = \"/c\"\n"),
+            "2:12: streaming.tls_cert: its key, streaming.tls_key, is missing");
+  EXPECT_EQ(errorOf("[streaming]\ntls_key = \"/k\"\n"),
+            "2:11: streaming.tls_key: there is no streaming.tls_cert that it is the key of");
+  EXPECT_EQ(errorOf("[streaming]\ntls_client_ca = \"/a\"\n"),
+            "2:17: streaming.tls_client_ca: clients can only be asked for certificates over TLS: "
+            "set streaming.tls_cert and streaming.tls_key");
 }
 
 TEST_F(ConfigTest, InvalidToml) {

@@ -1,5 +1,6 @@
 // A good plugin of each kind: what goes in and what comes out.
 #include <fstream>
+#include <unistd.h>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -65,6 +66,20 @@ TEST_F(KindsTest, RuntimeAnswers) {
   const absl::Status removed = runtime.removePod(op_, "pod-1");
   EXPECT_EQ(removed.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(removed.message(), "remove pod pod-1: it is busy");
+}
+
+TEST_F(KindsTest, RuntimeExtensions) {
+  Runtime& runtime = **registry_.runtime("run");
+  const absl::Status updated = runtime.updatePodResources(op_, "pod-1", "{1}", "{2}");
+  EXPECT_EQ(updated.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(updated.message(), "pod-1: {1} and {2}");
+
+  EXPECT_TRUE(runtime.forwardsPorts());
+  const auto socket = runtime.connectPort(op_, "pod-1", 8080);
+  ASSERT_TRUE(socket.ok()) << socket.status();
+  uint16_t port = 0;
+  EXPECT_EQ(::read(socket->get(), &port, sizeof port), static_cast<ssize_t>(sizeof port));
+  EXPECT_EQ(port, 8080);
 }
 
 TEST_F(KindsTest, StatsKeepTheirNamesAndALaterMinorsInterfaces) {

@@ -1,8 +1,10 @@
 // The monitor's smaller parts: the runtime's error texts, sysctl names, channels, OOM counters.
+#include <atomic>
 #include <csignal>
 #include <fcntl.h>
 #include <filesystem>
 #include <fstream>
+#include <sys/ioctl.h>
 #include <thread>
 #include <unistd.h>
 
@@ -181,12 +183,42 @@ class Hub : public testing::Test, public HubListener {
     // As in the monitor: a closed pipe is an error of write(), not a signal.
     signal(SIGPIPE, SIG_IGN);
     ASSERT_EQ(loop_.open().code, Code::kOk);
-    hub_ = std::make_unique<IoHub>(loop_, *this);
+    makeHub(kStuckAfterNs);
+  }
+  void makeHub(int64_t stuckAfterNs) {
+    hub_ = std::make_unique<IoHub>(loop_, *this, stuckAfterNs);
     int ends[2];
     ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
     hub_->openOutput(LogStream::Kind::kStdout, Fd(ends[0]), nullptr);
     process_.reset(ends[1]);
   }
+  // Fills the process's pipe with more than a session that nobody reads takes.
+  void writeMuch() {
+    const std::string text(400000, 'x');
+    ASSERT_GE(fcntl(process_.get(), F_SETPIPE_SZ, 1 << 20), 400000);
+    ASSERT_EQ(write(process_.get(), text.data(), text.size()), 400000);
+  }
+  // What the process has written and the hub has not read.
+  int unread() const {
+    int bytes = 0;
+    EXPECT_EQ(ioctl(process_.get(), FIONREAD, &bytes), 0);
+    return bytes;
+  }
+  // One session after the other, each of whose readers goes at once.
+  class Visitors final : public Timer {
+   public:
+    Visitors(Hub& hub, int count) : hub_(hub), left_(count) { onTimer(); }
+    ~Visitors() { hub_.loop_.disarm(*this); }
+
+   private:
+    void onTimer() override {
+      if (left_-- == 0) return hub_.loop_.stop();
+      hub_.attach();
+      hub_.loop_.arm(*this, 5'000'000);
+    }
+    Hub& hub_;
+    int left_;
+  };
   void onSessionsGone() override {
     ++gone_;
     loop_.stop();
@@ -244,6 +276,57 @@ TEST_F(Hub, ASessionWhoseReaderLeftEnds) {
   attach();  // its reader goes at once
   ASSERT_EQ(hub_->sessions(), 1u);
   loop_.run();
+  EXPECT_EQ(hub_->sessions(), 0u);
+}
+
+constexpr int64_t kShortNs = 100'000'000;
+
+TEST_F(Hub, ASessionThatNobodyReadsIsGivenUp) {
+  makeHub(kShortNs);
+  const Fd reader = attach();
+  writeMuch();
+  loop_.run();  // until the session is gone
+  EXPECT_EQ(hub_->sessions(), 0u);
+}
+
+TEST_F(Hub, OneThatTakesNextToNothingIsGivenUpToo) {
+  makeHub(kShortNs);
+  const Fd reader = attach();
+  writeMuch();
+  std::atomic<bool> stop = false;
+  std::thread trickle([&] {
+    char page[4096];
+    while (!stop && read(reader.get(), page, sizeof page) > 0) usleep(20000);
+  });
+  loop_.run();  // until the session is gone
+  stop = true;
+  trickle.join();
+  EXPECT_EQ(hub_->sessions(), 0u);
+}
+
+TEST_F(Hub, SessionsThatComeAndGoPileNothingUpForOneThatIsFull) {
+  const Fd stuck = attach();
+  writeMuch();
+  const Visitors visitors(*this, 8);
+  loop_.run();
+  EXPECT_EQ(hub_->sessions(), 1u);
+  // Its pipe, its backlog, and what one read brings beyond that.
+  EXPECT_GE(unread(), 400000 - (64 << 10) - static_cast<int>(kBacklogLimit + Scratch::kSize));
+}
+
+TEST_F(Hub, AfterTheExitASessionIsGivenUpThatStopsReading) {
+  makeHub(kShortNs);
+  const Fd reader = attach();
+  const std::string text(100000, 'x');
+  ASSERT_GE(fcntl(process_.get(), F_SETPIPE_SZ, 1 << 20), 100000);
+  ASSERT_EQ(write(process_.get(), text.data(), text.size()), 100000);
+  hub_->drain();
+  hub_->endSessions();
+  ASSERT_EQ(hub_->sessions(), 1u);
+  // It takes a part of what is left for it, and then no more.
+  std::string part(8192, '\0');
+  ASSERT_EQ(read(reader.get(), part.data(), part.size()), 8192);
+  loop_.run();  // until the session is gone
   EXPECT_EQ(hub_->sessions(), 0u);
 }
 

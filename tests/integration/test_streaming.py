@@ -1,0 +1,247 @@
+"""Exec, attach and port-forward as people use them: crictl, over both of its transports."""
+
+import contextlib
+import fcntl
+import json
+import os
+import pty
+import re
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import termios
+
+import pytest
+
+import host
+from berth_testbed import wait_until
+
+SLEEP = ["sleep", "1000"]
+MEBIBYTE = 1 << 20
+ECHO_SERVER = """
+import socket, sys
+server = socket.socket(socket.%s)
+server.bind((sys.argv[1], 0))
+server.listen()
+print(server.getsockname()[1], flush=True)
+while True:
+    client, _ = server.accept()
+    while data := client.recv(65536):
+        client.sendall(data)
+    client.close()
+"""
+
+
+@pytest.fixture(params=["spdy", "websocket"])
+def transport(request, crictl_binary):
+    assert crictl_binary
+    return request.param
+
+
+def run(bed, *arguments, **more):
+    return subprocess.run(bed.crictl_command(*arguments), capture_output=True, timeout=60,
+                          check=False, **more)
+
+
+@contextlib.contextmanager
+def started(bed, *arguments, **more):
+    """crictl at work; killed in the end when it still runs."""
+    process = subprocess.Popen(bed.crictl_command(*arguments), **more)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe:
+                pipe.close()
+
+
+def read_until(descriptor, text):
+    got = b""
+    while text not in got:
+        part = os.read(descriptor, 4096)
+        assert part, "the end came after " + repr(got)
+        got += part
+    return got
+
+
+def test_exec_has_three_streams_and_a_code(bed, pod, transport):
+    container = bed.run(pod, "c", command=SLEEP)
+    done = run(bed, "exec", "-i", "-r", transport, container, "sh", "-c",
+               "cat; echo bad >&2; exit 7", input=b"through\n")
+    assert done.stdout == b"through\n"
+    assert b"bad\n" in done.stderr
+    assert done.returncode != 0 and b"exit code 7" in done.stderr
+
+
+def test_much_goes_both_ways(bed, pod, transport):
+    container = bed.run(pod, "c", command=SLEEP)
+    text = os.urandom(MEBIBYTE) * 16
+    done = run(bed, "exec", "-i", "-r", transport, container, "cat", input=text)
+    assert done.returncode == 0
+    assert done.stdout == text
+
+
+def test_exec_ends_with_its_client(bed, pod, transport):
+    container = bed.run(pod, "c", command=SLEEP)
+
+    def commands():
+        return " ".join(command for command in host.processes(bed.folder, bed.mark).values()
+                        if "crictl" not in command)
+    with started(bed, "exec", "-i", "-r", transport, container, "sh", "-c",
+                 "sleep 4831 & sleep 4832", stdin=subprocess.PIPE):
+        wait_until(lambda: "sleep 4831" in commands() and "sleep 4832" in commands(),
+                   what="the command and its child")
+    wait_until(lambda: "sleep 483" not in commands(), what="the end of both")
+
+
+def test_a_program_that_is_not_there(bed, pod, transport):
+    container = bed.run(pod, "c", command=SLEEP)
+    done = run(bed, "exec", "-r", transport, container, "/no/such/program")
+    assert done.returncode != 0
+    assert b"/no/such/program" in done.stderr
+
+
+def set_size(terminal, rows, columns):
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+
+@contextlib.contextmanager
+def terminal_of(bed, *arguments):
+    """crictl on a terminal of 33 rows and 99 columns: (process, our end)."""
+    ours, theirs = pty.openpty()
+    set_size(ours, 33, 99)
+    try:
+        with started(bed, *arguments, stdin=theirs, stdout=theirs, stderr=theirs,
+                     start_new_session=True) as process:
+            yield process, ours
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+def ask_size(terminal, wanted):
+    """Asks the shell behind the terminal until it gives this size: resizing takes a moment."""
+    def asked():
+        os.write(terminal, b"echo [$(stty size)]\n")
+        return wanted in read_until(terminal, b"]\r\n")
+    wait_until(asked, what="the size " + wanted.decode())
+
+
+def test_exec_with_a_terminal(bed, pod, transport):
+    container = bed.run(pod, "c", command=SLEEP)
+    with terminal_of(bed, "exec", "-it", "-r", transport, container, "sh") as (process, terminal):
+        ask_size(terminal, b"[33 99]")
+        set_size(terminal, 44, 111)
+        process.send_signal(signal.SIGWINCH)
+        ask_size(terminal, b"[44 111]")
+        os.write(terminal, b"exit\n")
+        assert process.wait(20) == 0
+
+
+def test_attach_to_a_terminal(bed, pod, transport):
+    container = bed.run(pod, "c", command=["sh"], tty=True, stdin=True)
+    with terminal_of(bed, "attach", "-it", "-r", transport, container) as (process, terminal):
+        ask_size(terminal, b"[33 99]")
+        set_size(terminal, 44, 111)
+        process.send_signal(signal.SIGWINCH)
+        ask_size(terminal, b"[44 111]")
+        os.write(terminal, b"exit 9\n")
+        process.wait(20)
+    assert bed.wait_exit(container).exit_code == 9
+
+
+def test_attach_carries_input_until_its_end(bed, name, transport):
+    pod = bed.run_pod(name)
+    container = bed.run(pod, "c", command=["cat"], stdin=True, stdin_once=True)
+    done = run(bed, "attach", "-i", "-r", transport, container, input=b"one\ntwo\n")
+    assert done.stdout == b"one\ntwo\n"
+    # Its input ended with the client's, and with it the container.
+    assert bed.wait_exit(container).exit_code == 0
+    assert [line[3] for line in bed.log_lines(name, "c")] == ["one", "two"]
+
+
+def test_several_that_attach_see_the_same(bed, pod, transport):
+    container = bed.run(pod, "c", stdin=True,
+                        command=["sh", "-c", "while read line; do echo $line; done"])
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(started(
+            bed, "attach", "-i", "-r", transport, container, stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE)) for _ in range(3)]
+        # Each is there once its own line has come back.
+        for number, client in enumerate(clients):
+            os.write(client.stdin.fileno(), b"mark-%d\n" % number)
+            read_until(client.stdout.fileno(), b"mark-%d\n" % number)
+        os.write(clients[0].stdin.fileno(), b"for all\n")
+        for client in clients:
+            read_until(client.stdout.fileno(), b"for all\n")
+        clients[0].kill()
+        os.write(clients[1].stdin.fileno(), b"for the rest\n")
+        for client in clients[1:]:
+            read_until(client.stdout.fileno(), b"for the rest\n")
+    assert bed.status(container).state == bed.cri.messages.CONTAINER_RUNNING
+
+
+def namespace_of(bed, pod):
+    answer = bed.cri.PodSandboxStatus({"pod_sandbox_id": pod, "verbose": True})
+    return json.loads(answer.info["info"])["namespaces"].get("network")
+
+
+@contextlib.contextmanager
+def echo_server(bed, pod, address):
+    """A server on the pod's loopback; gives its port."""
+    family = "AF_INET6" if ":" in address else "AF_INET"
+    command = [sys.executable, "-c", ECHO_SERVER % family, address]
+    path = namespace_of(bed, pod)
+    if path:
+        command = ["nsenter", "--net=" + path, *command]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    try:
+        yield int(process.stdout.readline())
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@contextlib.contextmanager
+def forwarded(bed, pod, port, transport):
+    """Gives the local port that crictl forwards."""
+    with started(bed, "port-forward", "-r", transport, pod, "0:%d" % port,
+                 stdout=subprocess.PIPE) as process:
+        text = read_until(process.stdout.fileno(), b"-> %d" % port).decode()
+        yield int(re.search(r"127\.0\.0\.1:(\d+) ->", text)[1])
+
+
+def converse(port, data):
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+        client.sendall(data)
+        got = b""
+        while len(got) < len(data):
+            part = client.recv(65536)
+            assert part, "the connection ended after %d bytes" % len(got)
+            got += part
+        return got
+
+
+@pytest.mark.parametrize("network,address", [
+    ("cni", "127.0.0.1"), ("cni", "::1"), ("host", "127.0.0.1")])
+def test_port_forward(bed, name, transport, network, address):
+    linux = {"security_context": {"namespace_options": {"network": 2}}} if network == "host" else {}
+    pod = bed.run_pod(name, linux=linux)
+    data = os.urandom(200000)
+    with echo_server(bed, pod, address) as port, forwarded(bed, pod, port, transport) as local:
+        for _ in range(3):
+            assert converse(local, data) == data
+
+
+def test_port_forward_to_nothing(bed, pod, transport):
+    with echo_server(bed, pod, "127.0.0.1") as port:
+        pass  # now nobody listens there
+    with forwarded(bed, pod, port, transport) as local, \
+            socket.create_connection(("127.0.0.1", local), timeout=30) as client:
+        with contextlib.suppress(ConnectionResetError):
+            assert client.recv(1) == b""

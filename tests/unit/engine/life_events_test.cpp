@@ -1,0 +1,262 @@
+#include "engine/life_events.hpp"
+
+#include <thread>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "../support/temporary_directory.hpp"
+
+namespace berth::engine {
+namespace {
+
+namespace v1 = runtime::v1;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+constexpr std::chrono::milliseconds kNow{0};
+
+// "pod created", "container stopped", …
+std::string text(const LifeEvent& event) {
+  static const std::map<int, std::string> kWords = {{v1::CONTAINER_CREATED_EVENT, " created"},
+                                                    {v1::CONTAINER_STARTED_EVENT, " started"},
+                                                    {v1::CONTAINER_STOPPED_EVENT, " stopped"},
+                                                    {v1::CONTAINER_DELETED_EVENT, " deleted"}};
+  return event.container_id() + kWords.at(event.container_event_type());
+}
+
+std::vector<std::string> drain(LifeEvents::Listener& listener) {
+  std::vector<std::string> texts;
+  int64_t last = 0;
+  for (;;) {
+    auto event = listener.next(kNow);
+    if (!event.ok() || *event == nullptr) return texts;
+    texts.push_back(text(**event));
+    EXPECT_GT((*event)->created_at(), last);
+    last = (*event)->created_at();
+  }
+}
+
+// A daemon's life: what it knows of one pod and one container, on the store that outlives it.
+class Daemon {
+ public:
+  explicit Daemon(store::Store& store)
+      : events(store, [](const Pod& of, LifeEvent& event) {
+          event.mutable_pod_sandbox_status()->set_id(of.id());
+        }) {
+    EXPECT_TRUE(events.start().ok());
+    records::PodRecord podRecord;
+    if (auto kept = store.get(kPodKind, "pod"); kept.ok()) podRecord.ParseFromString(*kept);
+    podRecord.set_id("pod");
+    pod = std::make_shared<Pod>(podRecord, nullptr, store);
+    pod->observe(events);
+    records::ContainerRecord record;
+    if (auto kept = store.get(kContainerKind, "container"); kept.ok()) {
+      record.ParseFromString(*kept);
+    } else {
+      record.set_creating(true);
+    }
+    record.set_id("container");
+    container = std::make_shared<Container>(record, pod, store);
+    container->observe(events);
+    events.onStep(*pod);
+    events.onStep(*container);
+  }
+
+  void setPod(records::PodState state) {
+    EXPECT_TRUE(pod->change([=](records::PodRecord& r) { r.set_state(state); }).ok());
+  }
+  void setContainer(v1::ContainerState state) {
+    EXPECT_TRUE(container
+                    ->change([=](records::ContainerRecord& r) {
+                      r.set_creating(false);
+                      r.set_state(state);
+                    })
+                    .ok());
+  }
+  std::unique_ptr<LifeEvents::Listener> listen() {
+    auto listener = events.subscribe([] {});
+    EXPECT_TRUE(listener.ok()) << listener.status();
+    return *std::move(listener);
+  }
+
+  LifeEvents events;
+  std::shared_ptr<Pod> pod;
+  std::shared_ptr<Container> container;
+};
+
+class LifeEventsTest : public ::testing::Test {
+ protected:
+  testing::TemporaryDirectory directory_;
+  std::unique_ptr<store::Store> store_;
+
+  void SetUp() override {
+    std::string setAside;
+    auto opened = store::Store::open(directory_ / "berth.db", setAside);
+    ASSERT_TRUE(opened.ok()) << opened.status();
+    store_ = *std::move(opened);
+  }
+};
+
+TEST_F(LifeEventsTest, AWholeLifeIsTold) {
+  Daemon daemon(*store_);
+  const auto listener = daemon.listen();
+  daemon.setPod(records::POD_READY);
+  daemon.setContainer(v1::CONTAINER_CREATED);
+  daemon.setContainer(v1::CONTAINER_RUNNING);
+  daemon.setContainer(v1::CONTAINER_EXITED);
+  daemon.events.removed(*daemon.container);
+  daemon.setPod(records::POD_STOPPING);
+  daemon.setPod(records::POD_STOPPED);
+  daemon.events.removed(*daemon.pod);
+  EXPECT_THAT(drain(*listener),
+              ElementsAre("pod created", "pod started", "container created", "container started",
+                          "container stopped", "container deleted", "pod stopped", "pod deleted"));
+}
+
+TEST_F(LifeEventsTest, AStepIsToldOnceHoweverOftenItIsReported) {
+  Daemon daemon(*store_);
+  const auto listener = daemon.listen();
+  daemon.setPod(records::POD_READY);
+  daemon.setPod(records::POD_READY);
+  daemon.events.onStep(*daemon.pod);
+  EXPECT_THAT(drain(*listener), ElementsAre("pod created", "pod started"));
+}
+
+TEST_F(LifeEventsTest, AnExitThatOvertakesTheStartStillComesAfterIt) {
+  Daemon daemon(*store_);
+  const auto listener = daemon.listen();
+  daemon.setContainer(v1::CONTAINER_CREATED);
+  daemon.setContainer(v1::CONTAINER_EXITED);
+  EXPECT_THAT(drain(*listener),
+              ElementsAre("container created", "container started", "container stopped"));
+}
+
+TEST_F(LifeEventsTest, AProgramThatCouldNotBeRunWasNeverStarted) {
+  Daemon daemon(*store_);
+  const auto listener = daemon.listen();
+  daemon.setContainer(v1::CONTAINER_CREATED);
+  ASSERT_TRUE(daemon.container
+                  ->change([](records::ContainerRecord& r) {
+                    r.set_state(v1::CONTAINER_EXITED);
+                    r.set_reason(std::string(kStartErrorReason));
+                  })
+                  .ok());
+  EXPECT_THAT(drain(*listener), ElementsAre("container created", "container stopped"));
+}
+
+TEST_F(LifeEventsTest, WhatNeverCameUpIsNotTold) {
+  Daemon daemon(*store_);
+  const auto listener = daemon.listen();
+  daemon.setPod(records::POD_CREATING);
+  daemon.setPod(records::POD_STOPPING);
+  daemon.setPod(records::POD_STOPPED);
+  daemon.events.removed(*daemon.pod);
+  daemon.events.removed(*daemon.container);
+  EXPECT_THAT(drain(*listener), IsEmpty());
+}
+
+TEST_F(LifeEventsTest, APodThatIsLostHasStopped) {
+  Daemon daemon(*store_);
+  daemon.setPod(records::POD_READY);
+  const auto listener = daemon.listen();
+  ASSERT_TRUE(daemon.pod->change([](records::PodRecord& r) { r.set_lost(true); }).ok());
+  daemon.setPod(records::POD_STOPPED);
+  EXPECT_THAT(drain(*listener), ElementsAre("pod stopped"));
+}
+
+TEST_F(LifeEventsTest, ConcurrentReportsAreToldInOrder) {
+  Daemon daemon(*store_);
+  const auto listener = daemon.listen();
+  std::thread starter([&] {
+    daemon.setContainer(v1::CONTAINER_CREATED);
+    ASSERT_TRUE(daemon.container
+                    ->change([](records::ContainerRecord& r) {
+                      if (r.state() == v1::CONTAINER_CREATED) r.set_state(v1::CONTAINER_RUNNING);
+                    })
+                    .ok());
+  });
+  std::thread ender([&] { daemon.setContainer(v1::CONTAINER_EXITED); });
+  starter.join();
+  ender.join();
+  const std::vector<std::string> texts = drain(*listener);
+  ASSERT_EQ(std::count(texts.begin(), texts.end(), "container created"), 1);
+  EXPECT_TRUE(std::is_sorted(texts.begin(), texts.end()));
+}
+
+TEST_F(LifeEventsTest, WithoutListenersARestartTellsNothing) {
+  {
+    Daemon daemon(*store_);
+    daemon.setPod(records::POD_READY);
+    daemon.setContainer(v1::CONTAINER_RUNNING);
+  }
+  Daemon next(*store_);
+  next.setContainer(v1::CONTAINER_EXITED);  // as recovery finds it
+  EXPECT_THAT(drain(*next.listen()), IsEmpty());
+}
+
+TEST_F(LifeEventsTest, AListenerThatWasThereHearsWhatHappenedMeanwhile) {
+  {
+    Daemon daemon(*store_);
+    const auto listener = daemon.listen();
+    daemon.setPod(records::POD_READY);
+    daemon.setContainer(v1::CONTAINER_RUNNING);
+    EXPECT_EQ(drain(*listener).size(), 4u);
+    daemon.events.close();  // as at the daemon's orderly end; a crash does no more
+  }
+  Daemon next(*store_);
+  next.setContainer(v1::CONTAINER_EXITED);  // as recovery finds it
+  EXPECT_THAT(drain(*next.listen()), ElementsAre("container stopped"));
+}
+
+TEST_F(LifeEventsTest, WhatWasNotDeliveredBeforeTheEndIsToldAfterIt) {
+  std::unique_ptr<LifeEvents::Listener> listener;
+  auto daemon = std::make_unique<Daemon>(*store_);
+  listener = daemon->listen();
+  daemon->setPod(records::POD_READY);
+  daemon->setContainer(v1::CONTAINER_RUNNING);
+  EXPECT_EQ(drain(*listener).size(), 4u);
+  daemon->setContainer(v1::CONTAINER_EXITED);
+  // Recorded, but the client had not got it: a copy of the store is what a crash leaves.
+  const std::string podRecord = *store_->get(kPodKind, "pod");
+  const std::string record = *store_->get(kContainerKind, "container");
+  daemon->events.close();
+  listener.reset();
+  daemon.reset();
+  ASSERT_TRUE(store_->put(kPodKind, "pod", podRecord).ok());
+  ASSERT_TRUE(store_->put(kContainerKind, "container", record).ok());
+
+  Daemon next(*store_);
+  EXPECT_THAT(drain(*next.listen()), ElementsAre("container stopped"));
+}
+
+TEST_F(LifeEventsTest, AListenerThatLeftIsNotExpectedBack) {
+  {
+    Daemon daemon(*store_);
+    daemon.listen().reset();
+    daemon.setPod(records::POD_READY);
+  }
+  Daemon next(*store_);
+  EXPECT_FALSE(next.events.listening());
+}
+
+TEST_F(LifeEventsTest, ALateDeliveryBringsNoRecordBack) {
+  Daemon daemon(*store_);
+  const auto listener = daemon.listen();
+  daemon.setContainer(v1::CONTAINER_CREATED);
+  ASSERT_TRUE(daemon.container->erase().ok());
+  EXPECT_THAT(drain(*listener), ElementsAre("container created"));
+  EXPECT_EQ(store_->get(kContainerKind, "container").status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(LifeEventsTest, EventsCarryTheStatuses) {
+  Daemon daemon(*store_);
+  const auto listener = daemon.listen();
+  daemon.setPod(records::POD_READY);
+  const auto event = listener->next(kNow);
+  ASSERT_TRUE(event.ok() && *event != nullptr);
+  EXPECT_EQ((*event)->pod_sandbox_status().id(), "pod");
+}
+
+}  // namespace
+}  // namespace berth::engine
