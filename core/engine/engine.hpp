@@ -285,7 +285,7 @@ class Engine {
                                                             uint32_t wanted) const;
   std::optional<LayerUsages::Reading> layerUsage(const Container& container);
   absl::StatusOr<plugins::Usage> measureLayer(const plugins::Operation& op,
-                                              const std::string& id) const;
+                                              const std::string& id);
   std::vector<runtime::v1::ContainerStats> statsOf(const Containers& containers,
                                                    const plugins::Operation& op);
   runtime::v1::ContainerStats toStats(Container& container, const plugins::Stats* stats,

@@ -146,7 +146,7 @@ std::optional<LayerUsages::Reading> Engine::layerUsage(const Container& containe
 }
 
 absl::StatusOr<plugins::Usage> Engine::measureLayer(const plugins::Operation& op,
-                                                    const std::string& id) const {
+                                                    const std::string& id) {
   BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<Container> container, findContainer(id));
   return writableUsage(op, container->record());
 }
