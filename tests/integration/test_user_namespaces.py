@@ -86,6 +86,16 @@ def test_ids_inside_and_outside(bed, userns_pod):
     assert owner("/proc/%d" % main_process(bed, container)) == (FIRST_USER, FIRST_GROUP)
 
 
+def test_sysctls(bed, name):
+    pod = bed.run_pod(name, linux={**security(), "sysctls": {
+        "kernel.domainname": "a.domain", "kernel.msgmax": "4000", "net.ipv4.ip_forward": "1"}})
+    container = run(bed, pod)
+    for path, value in (("kernel/domainname", "a.domain"), ("kernel/msgmax", "4000"),
+                        ("net/ipv4/ip_forward", "1"),
+                        ("net/ipv4/ip_unprivileged_port_start", "0")):
+        assert shell(bed, container, "cat /proc/sys/" + path).strip() == value
+
+
 def test_containers_of_the_pod_share_the_namespace(bed, userns_pod):
     names = {shell(bed, run(bed, userns_pod, name), "readlink /proc/self/ns/user")
              for name in ("a", "b")}

@@ -65,6 +65,7 @@ TEST(Sysctl, NamesBecomePaths) {
   protocol::StartRequest config;
   config.net = protocol::NamespaceMode::kNew;
   config.ipc = protocol::NamespaceMode::kNew;
+  config.uts = protocol::NamespaceMode::kNew;
   const std::pair<const char*, const char*> cases[] = {
       {"net.ipv4.ip_forward", "/proc/sys/net/ipv4/ip_forward"},
       {"net/ipv4/conf/eth0.1/rp_filter", "/proc/sys/net/ipv4/conf/eth0.1/rp_filter"},
@@ -72,6 +73,10 @@ TEST(Sysctl, NamesBecomePaths) {
       {"kernel.shmmax", "/proc/sys/kernel/shmmax"},
       {"kernel.msgmnb", "/proc/sys/kernel/msgmnb"},
       {"kernel.sem", "/proc/sys/kernel/sem"},
+      {"kernel.sem_next_id", "/proc/sys/kernel/sem_next_id"},
+      {"kernel.shm_next_id", "/proc/sys/kernel/shm_next_id"},
+      {"kernel.auto_msgmni", "/proc/sys/kernel/auto_msgmni"},
+      {"kernel.domainname", "/proc/sys/kernel/domainname"},
       {"fs.mqueue.msg_max", "/proc/sys/fs/mqueue/msg_max"},
   };
   for (const auto& [name, expected] : cases) {
@@ -85,8 +90,9 @@ TEST(Sysctl, OthersAreRefused) {
   protocol::StartRequest config;
   config.net = protocol::NamespaceMode::kNew;
   config.ipc = protocol::NamespaceMode::kNew;
-  for (const char* name : {"", "/", "net/../kernel/panic", "/net/x", "net//x", "kernel.panic",
-                           "vm.swappiness", "fs.file-max", "kernel.semi"}) {
+  for (const char* name :
+       {"", "/", "net/../kernel/panic", "/net/x", "net//x", "kernel.panic", "vm.swappiness",
+        "fs.file-max", "kernel.semi", "kernel.msg", "kernel.hostname"}) {
     std::string path;
     EXPECT_EQ(sysctlPath(config, name, path).code, Code::kInvalidArgument) << name;
   }
@@ -95,6 +101,7 @@ TEST(Sysctl, OthersAreRefused) {
   const Status status = sysctlPath(config, "kernel.shmmax", path);
   EXPECT_EQ(status.code, Code::kInvalidArgument);
   EXPECT_THAT(status.message, HasSubstr("IPC"));
+  EXPECT_THAT(sysctlPath(config, "kernel.domainname", path).message, HasSubstr("UTS"));
 }
 
 // ---- numbers -----------------------------------------------------------------------------------

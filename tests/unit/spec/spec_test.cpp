@@ -90,17 +90,17 @@ TEST_F(Specification, OfAPlainContainer) {
   EXPECT_EQ(test::at(spec, "/process/terminal"), false);
   EXPECT_EQ(test::at(spec, "/process/cwd"), "/");
   EXPECT_EQ(test::at(spec, "/process/noNewPrivileges"), false);
+  EXPECT_EQ(test::at(spec, "/process/oomScoreAdj"), 0);
   EXPECT_THAT(test::texts(test::at(spec, "/process/args")), ElementsAre("/bin/sh"));
   EXPECT_THAT(test::texts(test::at(spec, "/process/env")), Contains("HOSTNAME=web"));
   EXPECT_THAT(test::texts(test::at(spec, "/process/capabilities/bounding")),
               AllOf(Contains("CAP_CHOWN"), Contains("CAP_NET_RAW"), SizeIs(14)));
   EXPECT_EQ(test::at(spec, "/linux/cgroupsPath"), "/berth/container-id");
   EXPECT_EQ(test::at(spec, "/linux/resources/devices/0/allow"), false);
-  for (const char* absent :
-       {"/hostname", "/hooks", "/linux/seccomp", "/linux/devices", "/linux/maskedPaths",
-        "/linux/readonlyPaths", "/linux/uidMappings", "/linux/rootfsPropagation",
-        "/linux/mountLabel", "/process/oomScoreAdj", "/process/rlimits", "/linux/sysctl",
-        "/process/apparmorProfile", "/process/selinuxLabel"})
+  for (const char* absent : {"/hostname", "/hooks", "/linux/seccomp", "/linux/devices",
+                             "/linux/maskedPaths", "/linux/readonlyPaths", "/linux/uidMappings",
+                             "/linux/rootfsPropagation", "/linux/mountLabel", "/process/rlimits",
+                             "/linux/sysctl", "/process/apparmorProfile", "/process/selinuxLabel"})
     EXPECT_TRUE(test::at(spec, absent).is_null()) << absent;
   EXPECT_THAT(made->warnings, IsEmpty());
   EXPECT_THAT(made->missingDirectories, IsEmpty());
