@@ -28,15 +28,7 @@ Session::Session(std::unique_ptr<ByteConnection> bytes, const Limits& limits)
       probe_(executor_),
       writable_(executor_),
       changed_(executor_),
-      finished_(executor_) {
-  touch();
-}
-
-void Session::touch() {
-  lastActivity_ = std::chrono::duration_cast<std::chrono::nanoseconds>(
-                      std::chrono::steady_clock::now().time_since_epoch())
-                      .count();
-}
+      finished_(executor_) {}
 
 Task<absl::StatusOr<Session::StreamRef>> Session::accept(Self self) {
   for (;;) {
