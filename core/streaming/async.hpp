@@ -113,7 +113,8 @@ class Ticker {
   std::shared_ptr<State> state_;
 };
 
-// Runs `work` on a thread that may block, and comes back to the strand with its result.
+// Runs `work` on a thread that may block, and comes back to the strand with its result, a Status or
+// StatusOr. RESOURCE_EXHAUSTED when there is no thread to be had.
 template <class Work>
 Task<std::invoke_result_t<Work>> runBlocking(common::Workers& workers,
                                              boost::asio::any_io_executor executor, Work work) {
@@ -126,14 +127,27 @@ Task<std::invoke_result_t<Work>> runBlocking(common::Workers& workers,
   auto state = std::make_shared<State>(executor);
   // std::function copies what it holds, and work may own what cannot be copied.
   auto task = std::make_shared<Work>(std::move(work));
-  workers.post([state, executor, task]() mutable {
-    state->result.emplace((*task)());
+  const auto noThread = [](const std::system_error& error) {
+    return absl::ResourceExhaustedError(support::strCat("start a thread: ", error.what()));
+  };
+  const auto run = [state, executor, task, noThread]() mutable {
+    try {
+      state->result.emplace((*task)());
+    } catch (const std::system_error& error) {
+      state->result.emplace(noThread(error));
+    }
     // What it holds, and the last reference to the timer, go on the strand.
     boost::asio::post(executor, [state = std::move(state), task = std::move(task)] {
       state->ready = true;
       state->done.notify();
     });
-  });
+  };
+  try {
+    workers.post(run);
+  } catch (const std::system_error& error) {
+    // Others of the session use what this coroutine would leave behind.
+    co_return noThread(error);
+  }
   task.reset();
   co_await state->done.until([state] { return state->ready; });
   co_return std::move(*state->result);
