@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <system_error>
 #include <type_traits>
 #include <utility>
 
@@ -19,6 +20,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "berth/support/status.hpp"
 #include "common/workers.hpp"
 #include "streaming/stream.hpp"
 
@@ -127,26 +129,18 @@ Task<std::invoke_result_t<Work>> runBlocking(common::Workers& workers,
   auto state = std::make_shared<State>(executor);
   // std::function copies what it holds, and work may own what cannot be copied.
   auto task = std::make_shared<Work>(std::move(work));
-  const auto noThread = [](const std::system_error& error) {
-    return absl::ResourceExhaustedError(support::strCat("start a thread: ", error.what()));
-  };
-  const auto run = [state, executor, task, noThread]() mutable {
-    try {
-      state->result.emplace((*task)());
-    } catch (const std::system_error& error) {
-      state->result.emplace(noThread(error));
-    }
-    // What it holds, and the last reference to the timer, go on the strand.
-    boost::asio::post(executor, [state = std::move(state), task = std::move(task)] {
-      state->ready = true;
-      state->done.notify();
-    });
-  };
   try {
-    workers.post(run);
+    workers.post([state, executor, task]() mutable {
+      state->result.emplace((*task)());
+      // What it holds, and the last reference to the timer, go on the strand.
+      boost::asio::post(executor, [state = std::move(state), task = std::move(task)] {
+        state->ready = true;
+        state->done.notify();
+      });
+    });
   } catch (const std::system_error& error) {
-    // Others of the session use what this coroutine would leave behind.
-    co_return noThread(error);
+    // Not on to the caller: others of the session use what its frame holds.
+    co_return absl::ResourceExhaustedError(support::strCat("start a thread: ", error.what()));
   }
   task.reset();
   co_await state->done.until([state] { return state->ready; });
