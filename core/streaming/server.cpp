@@ -34,9 +34,12 @@ using support::strCat;
 
 namespace {
 
-constexpr int kThreads = 2;
-// Connections that have not become sessions, beyond the sessions.
+constexpr size_t kThreads = 2;
+// Connections without a session. When one more comes the oldest has to go, so that those who say
+// nothing do not keep others out.
 constexpr size_t kMostStrangers = 256;
+// Of those that had to go, how many may still be on their way out.
+constexpr size_t kMostLeaving = 64;
 
 // As clients on this host reach it.
 std::string hostOf(const tcp::endpoint& endpoint) {
@@ -127,12 +130,14 @@ class Server::Impl {
   void startOnce() {
     std::lock_guard lock(startMutex_);
     if (!threads_.empty()) return;
+    threads_.emplace_back([this] { runThread(); });
     asio::co_spawn(listenerStrand_, listener_->run(), [this](const std::exception_ptr&) {
       std::lock_guard stopped(connectionsMutex_);
       listening_ = false;
       connectionsChanged_.notify_all();
     });
-    for (int i = 0; i < kThreads; ++i) threads_.emplace_back([this] { runThread(); });
+    // One thread is enough when the system has no more.
+    while (threads_.size() < kThreads) threads_.emplace_back([this] { runThread(); });
   }
 
   void runThread() {
@@ -153,10 +158,30 @@ class Server::Impl {
 
   bool hasRoom() {
     std::lock_guard lock(connectionsMutex_);
-    return connections_.size() < settings_.maxSessions + kMostStrangers;
+    return connections_.size() < settings_.maxSessions + kMostStrangers + kMostLeaving;
   }
 
+  // Under the lock.
+  void makeRoom() {
+    if (connections_.size() < sessions_.taken() + kMostStrangers) return;
+    for (auto& [number, place] : connections_) {
+      if (place.leaves || !place.connection->isStranger()) continue;
+      place.leaves = true;
+      asio::post(place.strand, [connection = place.connection] { connection->stop(); });
+      return;
+    }
+  }
+
+  // Whatever goes wrong is that one client's.
   void admit(support::Fd client) {
+    try {
+      serve(std::move(client));
+    } catch (const std::exception& error) {
+      common::logWarning("a streaming client cannot be served", {{"error", error.what()}});
+    }
+  }
+
+  void serve(support::Fd client) {
     boost::system::error_code error;
     tcp::socket socket(asio::make_strand(io_));
     socket.assign(endpoint_.protocol(), client.get(), error);
@@ -169,15 +194,19 @@ class Server::Impl {
     auto connection = std::make_shared<Connection>(
         services_, tokens_, sessions_,
         Transport(std::move(socket), tls_ ? tls_->current() : nullptr));
+    uint64_t number = 0;
     {
       std::lock_guard lock(connectionsMutex_);
-      connections_.emplace(connection, strand);
+      makeRoom();
+      number = nextConnection_++;
+      connections_.emplace(number, Place{connection, strand});
     }
-    asio::co_spawn(strand, connection->serve(), [this, connection](const std::exception_ptr&) {
-      std::lock_guard lock(connectionsMutex_);
-      connections_.erase(connection);
-      connectionsChanged_.notify_all();
-    });
+    asio::co_spawn(strand, connection->serve(),
+                   [this, connection, number](const std::exception_ptr&) {
+                     std::lock_guard lock(connectionsMutex_);
+                     connections_.erase(number);
+                     connectionsChanged_.notify_all();
+                   });
   }
 
   void stopListening() {
@@ -188,8 +217,8 @@ class Server::Impl {
 
   void stopConnections() {
     std::unique_lock lock(connectionsMutex_);
-    for (const auto& [connection, strand] : connections_) {
-      asio::post(strand, [connection = connection] { connection->stop(); });
+    for (const auto& [number, place] : connections_) {
+      asio::post(place.strand, [connection = place.connection] { connection->stop(); });
     }
     connectionsChanged_.wait(lock, [this] { return connections_.empty(); });
   }
@@ -214,7 +243,13 @@ class Server::Impl {
   std::mutex connectionsMutex_;
   std::condition_variable connectionsChanged_;
   bool listening_ = true;
-  std::map<std::shared_ptr<Connection>, asio::any_io_executor> connections_;
+  struct Place {
+    std::shared_ptr<Connection> connection;
+    asio::any_io_executor strand;
+    bool leaves = false;  // as a stranger too many
+  };
+  std::map<uint64_t, Place> connections_;  // the oldest first
+  uint64_t nextConnection_ = 0;
 };
 
 Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

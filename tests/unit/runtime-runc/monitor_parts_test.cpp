@@ -226,6 +226,16 @@ class Hub : public testing::Test, public HubListener {
     Hub& hub_;
     int left_;
   };
+  // Ends the loop's run after a while.
+  class Alarm final : public Timer {
+   public:
+    Alarm(Loop& loop, int64_t afterNs) : loop_(loop) { loop_.arm(*this, afterNs); }
+    ~Alarm() { loop_.disarm(*this); }
+
+   private:
+    void onTimer() override { loop_.stop(); }
+    Loop& loop_;
+  };
   void onSessionsGone() override {
     ++gone_;
     loop_.stop();
@@ -309,6 +319,54 @@ TEST_F(Hub, OneThatTakesNextToNothingIsGivenUpToo) {
   stop = true;
   trickle.join();
   EXPECT_EQ(hub_->sessions(), 0u);
+}
+
+TEST_F(Hub, OneThatMayTakeItsTimeIsNotGivenUp) {
+  makeHub(kNeverStuck);
+  const Fd reader = attach();
+  writeMuch();
+  Alarm alarm(loop_, 3 * kShortNs);
+  loop_.run();  // until the alarm
+  EXPECT_EQ(hub_->sessions(), 1u);
+  hub_->drain();
+  hub_->endSessions();
+  std::string got;
+  std::thread thread([&] { got = readAll(reader.get()); });
+  loop_.run();  // until the session is gone
+  thread.join();
+  EXPECT_EQ(got.size(), 400000u);
+}
+
+// What has been sent must not stay with what waits: a reader that is always a little behind never
+// sees the backlog empty.
+TEST_F(Hub, ASinkThatIsNeverEmptyHoldsOnlyWhatWaits) {
+  struct Nobody final : SinkListener {
+    void onSinkSpace() override {}
+    void onSinkGone() override {}
+  } nobody;
+  int ends[2];
+  ASSERT_EQ(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+  const Fd reader(ends[0]);
+  Sink sink(loop_, nobody, Fd(ends[1]), kStuckAfterNs);
+  const std::string piece(Scratch::kSize, 'x');
+  std::string taken(piece.size(), '\0');
+  size_t offered = 0;
+  size_t read = 0;
+  while (offered < 100 * kBacklogLimit) {
+    while (!sink.full()) {
+      sink.offer(piece);
+      offered += piece.size();
+    }
+    ASSERT_LE(sink.held(), 2 * kBacklogLimit + 2 * piece.size());
+    while (sink.full()) {
+      const ssize_t count = ::read(reader.get(), taken.data(), taken.size());
+      ASSERT_GT(count, 0);
+      read += static_cast<size_t>(count);
+      Alarm alarm(loop_, 0);
+      loop_.run();  // the sink notices the room
+    }
+  }
+  EXPECT_GT(read, 90 * kBacklogLimit);
 }
 
 TEST_F(Hub, SessionsThatComeAndGoPileNothingUpForOneThatIsFull) {
