@@ -226,13 +226,14 @@ TEST_F(Specification, UserNamespaces) {
   EXPECT_THAT(build("", kUserPod), unmet("kernel does not support"));
 }
 
-TEST_F(Specification, UserNamespaceOfThePodMapsItsFiles) {
+TEST_F(Specification, FilesOfThePodBelongToItsRootAlready) {
   files.hosts = root.write("hosts", "");
   features.idmappedMounts = true;
   const auto made = build("", kUserPod);
   ASSERT_OK(made);
   const bj::array& mounts = made->spec.at("mounts").as_array();
-  EXPECT_EQ(test::at(mounts.back(), "/uidMappings/0/hostID"), 1000);
+  EXPECT_EQ(test::at(mounts.back(), "/destination"), "/etc/hosts");
+  EXPECT_FALSE(mounts.back().as_object().contains("uidMappings"));
 }
 
 TEST_F(Specification, CgroupsPathFollowsTheDriver) {
