@@ -40,8 +40,8 @@ class LayerUsagesTest : public ::testing::Test {
   }
   void awaitBegun(const std::string& container) {
     std::unique_lock lock(mutex_);
-    ASSERT_TRUE(changed_.wait_for(lock, std::chrono::seconds(30),
-                                  [&] { return begun_ == container; }));
+    ASSERT_TRUE(
+        changed_.wait_for(lock, std::chrono::seconds(30), [&] { return begun_ == container; }));
   }
   // A reading that is kept: measuring ends before it is.
   LayerUsages::Reading await(const std::string& container, Content content = Content::kChanging) {
