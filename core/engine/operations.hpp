@@ -8,7 +8,6 @@
 #include <memory>
 #include <mutex>
 #include <string>
-#include <vector>
 
 #include <absl/status/statusor.h>
 
@@ -31,15 +30,10 @@ class Operations {
 
   // Runs `work` unless an operation with the same key is running, whose result is then shared.
   // `name` is for people. `work` must own what it captures: it may outlive the call.
+  // RESOURCE_EXHAUSTED when there is no thread to be had.
   absl::StatusOr<std::string> run(const std::string& key, const std::string& name,
                                   Deadline deadline, Work work);
 
-  struct Running {
-    std::string name;
-    std::string stage;
-    std::chrono::milliseconds age;
-  };
-  std::vector<Running> list() const;
   void cancelAll();
 
  private:
@@ -50,8 +44,11 @@ class Operations {
     std::shared_future<absl::StatusOr<std::string>> result = promise.get_future().share();
   };
 
+  // With the mutex held. Throws what Workers::post does.
+  void begin(const std::string& key, const std::shared_ptr<Flight>& flight, Work work);
+
   Workers& workers_;
-  mutable std::mutex mutex_;
+  std::mutex mutex_;
   std::map<std::string, std::shared_ptr<Flight>> flights_;
 };
 
