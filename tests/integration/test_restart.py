@@ -101,6 +101,7 @@ def pid_of(bed, container):
     return next(pid for parent, pid in own if parent not in members)
 
 
+@pytest.mark.host
 def test_an_orderly_restart_keeps_pods_too(own_bed):
     bed = own_bed()
     pod = bed.run_pod("a", annotations={"kept": "yes"})
@@ -145,6 +146,7 @@ def test_calls_that_were_under_way_leave_nothing(own_bed):
         assert bed.find_leaks() == []
 
 
+@pytest.mark.host
 @pytest.mark.berth
 def test_a_pod_whose_processes_died_is_not_ready(own_bed):
     """The whole pod is killed from outside while the daemon is away."""
