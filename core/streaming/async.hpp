@@ -38,8 +38,10 @@ class Signal {
   void notify() { timer_.cancel(); }
   Task<void> wait() { co_await timer_.async_wait(kAwait); }
 
+  // The condition is a closure made within a co_await expression (see stream.hpp).
   template <class Condition>
   Task<void> until(Condition condition) {
+    static_assert(std::is_trivially_destructible_v<Condition>);
     while (!condition()) co_await wait();
   }
 
@@ -116,10 +118,12 @@ class Ticker {
 };
 
 // Runs `work` on a thread that may block, and comes back to the strand with its result, a Status or
-// StatusOr. RESOURCE_EXHAUSTED when there is no thread to be had.
+// StatusOr. RESOURCE_EXHAUSTED when there is no thread to be had. What `work` refers to must be
+// there until then; it owns nothing (see stream.hpp).
 template <class Work>
 Task<std::invoke_result_t<Work>> runBlocking(common::Workers& workers,
                                              boost::asio::any_io_executor executor, Work work) {
+  static_assert(std::is_trivially_destructible_v<Work>);
   struct State {
     explicit State(const boost::asio::any_io_executor& strand) : done(strand) {}
     Signal done;
@@ -127,13 +131,11 @@ Task<std::invoke_result_t<Work>> runBlocking(common::Workers& workers,
     bool ready = false;
   };
   auto state = std::make_shared<State>(executor);
-  // std::function copies what it holds, and work may own what cannot be copied.
-  auto task = std::make_shared<Work>(std::move(work));
   try {
-    workers.post([state, executor, task]() mutable {
-      state->result.emplace((*task)());
-      // What it holds, and the last reference to the timer, go on the strand.
-      boost::asio::post(executor, [state = std::move(state), task = std::move(task)] {
+    workers.post([state, executor, work]() mutable {
+      state->result.emplace(work());
+      // The last reference to the timer goes on the strand.
+      boost::asio::post(executor, [state = std::move(state)] {
         state->ready = true;
         state->done.notify();
       });
@@ -142,8 +144,7 @@ Task<std::invoke_result_t<Work>> runBlocking(common::Workers& workers,
     // Not on to the caller: others of the session use what its frame holds.
     co_return absl::ResourceExhaustedError(support::strCat("start a thread: ", error.what()));
   }
-  task.reset();
-  co_await state->done.until([state] { return state->ready; });
+  co_await state->done.until([&state] { return state->ready; });
   co_return std::move(*state->result);
 }
 

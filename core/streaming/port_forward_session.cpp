@@ -177,35 +177,21 @@ class PortForwardSession {
   // A connection that breaks breaks the client's too. That is no failure to forward: a message on
   // the error stream would make clients give up all their other connections.
   Task<void> download(AsyncFd& socket, Pair& pair) {
-    switch (co_await copyToClient(session_, socket, *pair.data)) {
-      case CopyEnd::kSourceEnded:
-        (void)co_await pair.data->closeWrite();
-        break;
-      case CopyEnd::kSourceFailed:
-        pair.data->reset();
-        break;
-      case CopyEnd::kSinkFailed:
-        socket.close();
-        break;
-    }
+    const CopyEnd end = co_await copyToClient(session_, socket, *pair.data);
+    if (end == CopyEnd::kSourceEnded) (void)co_await pair.data->closeWrite();
+    if (end == CopyEnd::kSourceFailed) pair.data->reset();
+    if (end == CopyEnd::kSinkFailed) socket.close();
     // Not only once the client has ended its side: clients wait for this with the pod's end of the
     // data in hand, and only then let go of their own (kubectl before 1.31).
     (void)co_await pair.error->closeWrite();
   }
 
   Task<void> upload(Stream& client, AsyncFd& socket) {
-    switch (co_await copyFromClient(session_, client, socket)) {
-      case CopyEnd::kSourceEnded:
-        socket.shutdownWrite();
-        break;
-      case CopyEnd::kSourceFailed:
-        socket.close();
-        break;
-      case CopyEnd::kSinkFailed:
-        // It may still answer.
-        co_await discard(session_, client);
-        break;
-    }
+    const CopyEnd end = co_await copyFromClient(session_, client, socket);
+    if (end == CopyEnd::kSourceEnded) socket.shutdownWrite();
+    if (end == CopyEnd::kSourceFailed) socket.close();
+    // It may still answer.
+    if (end == CopyEnd::kSinkFailed) co_await discard(session_, client);
   }
 
   Session& session_;

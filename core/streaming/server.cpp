@@ -5,6 +5,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -120,24 +121,34 @@ class Server::Impl {
   uint16_t port() const { return endpoint_.port(); }
 
   absl::StatusOr<std::string> url(StreamRequest request) {
-    startOnce();
+    BERTH_RETURN_IF_ERROR(startOnce());
     const std::string_view path = pathOf(request);
     BERTH_ASSIGN_OR_RETURN(const std::string token, tokens_.add(std::move(request)));
     return strCat(baseUrl_, "/", path, "/", token);
   }
 
  private:
-  void startOnce() {
+  absl::Status startOnce() {
     std::lock_guard lock(startMutex_);
-    if (!threads_.empty()) return;
-    threads_.emplace_back([this] { runThread(); });
-    asio::co_spawn(listenerStrand_, listener_->run(), [this](const std::exception_ptr&) {
-      std::lock_guard stopped(connectionsMutex_);
-      listening_ = false;
-      connectionsChanged_.notify_all();
-    });
-    // One thread is enough when the system has no more.
-    while (threads_.size() < kThreads) threads_.emplace_back([this] { runThread(); });
+    if (threads_.empty()) {
+      try {
+        threads_.emplace_back([this] { runThread(); });
+      } catch (const std::system_error& error) {
+        return absl::ResourceExhaustedError(
+            strCat("start the streaming server's thread: ", error.what()));
+      }
+      asio::co_spawn(listenerStrand_, listener_->run(), [this](const std::exception_ptr&) {
+        std::lock_guard stopped(connectionsMutex_);
+        listening_ = false;
+        connectionsChanged_.notify_all();
+      });
+    }
+    try {
+      while (threads_.size() < kThreads) threads_.emplace_back([this] { runThread(); });
+    } catch (const std::system_error&) {
+      // One is enough; the next URL tries again.
+    }
+    return absl::OkStatus();
   }
 
   void runThread() {
@@ -172,16 +183,7 @@ class Server::Impl {
     }
   }
 
-  // Whatever goes wrong is that one client's.
   void admit(support::Fd client) {
-    try {
-      serve(std::move(client));
-    } catch (const std::exception& error) {
-      common::logWarning("a streaming client cannot be served", {{"error", error.what()}});
-    }
-  }
-
-  void serve(support::Fd client) {
     boost::system::error_code error;
     tcp::socket socket(asio::make_strand(io_));
     socket.assign(endpoint_.protocol(), client.get(), error);

@@ -5,6 +5,7 @@ import os
 import pytest
 
 import grpc
+from asking import NEEDS_CGROUP_V2
 from berth_testbed import wait_until
 from image_set import BUSYBOX, TESTS
 
@@ -86,8 +87,10 @@ def test_stop_uses_the_images_signal_and_the_grace_period(bed, pod):
 
 
 @pytest.mark.host
-def test_stop_kills_what_ignores_its_signal(bed, pod):
-    container = bed.run(pod, "c", command=["sh", "-c", "trap '' TERM; while :; do sleep 1; done"])
+def test_stop_kills_what_ignores_its_signal(bed, pod, name):
+    script = "trap '' TERM; echo ready; while :; do sleep 1; done"
+    container = bed.run(pod, "c", command=["sh", "-c", script])
+    wait_until(lambda: bed.log_lines(name, "c"), what="the container's first words")
     bed.cri.StopContainer({"container_id": container, "timeout": 1})
     assert bed.status(container).exit_code == 137
 
@@ -241,7 +244,6 @@ def test_capabilities(bed, pod, drop, denied):
     assert (bed.exec(container, "chown", "1:1", "/etc/group").exit_code != 0) == denied
 
 
-@pytest.mark.host
 def test_privileged_and_all_capabilities_run_here(bed, name):
     pod = bed.run_pod(name, linux={"security_context": {"privileged": True}})
     for key, context in (("p", {"privileged": True}),
@@ -334,9 +336,7 @@ def test_stats(bed, pod):
     assert [entry.attributes.id for entry in listed] == [container]
 
 
-@pytest.mark.parametrize("runtime", ["runc", pytest.param("crun", marks=pytest.mark.skipif(
-    not os.path.exists("/sys/fs/cgroup/cgroup.controllers"),
-    reason="this Debian's crun needs cgroup v2"))])
+@pytest.mark.parametrize("runtime", ["runc", pytest.param("crun", marks=NEEDS_CGROUP_V2)])
 def test_either_oci_runtime(own_bed, name, runtime):
     bed = own_bed(runtime=runtime)
     pod = bed.run_pod(name)

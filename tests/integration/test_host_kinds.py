@@ -195,9 +195,10 @@ def test_apparmors_default_profile(bed, pod):
 
 
 @needs_apparmor
-def test_the_default_profile_lets_a_container_be_asked_to_end(bed, pod):
-    script = "trap 'echo asked; exit 5' TERM; while :; do sleep 0.1; done"
+def test_the_default_profile_lets_a_container_be_asked_to_end(bed, pod, name):
+    script = "trap 'exit 5' TERM; echo ready; while :; do sleep 0.1; done"
     container = bed.run(pod, "c", command=["sh", "-c", script])
+    wait_until(lambda: bed.log_lines(name, "c"), what="the container's first words")
     bed.cri.StopContainer({"container_id": container, "timeout": 60})
     assert bed.status(container).exit_code == 5
 

@@ -67,7 +67,6 @@ def test_descriptors_are_unique_and_fit_every_metric(bed, pod):
             seen.add(series)
 
 
-@pytest.mark.host
 def test_the_essential_metrics_are_there(bed, pod):
     container = bed.run(pod, "c", command=SLEEP)
     metrics = Metrics(bed)

@@ -142,7 +142,6 @@ def test_containers_of_a_pod_share_its_network(bed, pod):
     assert b"Welcome" in bed.exec(container, "wget", "-q", "-O", "-", "http://127.0.0.1/").stdout
 
 
-@pytest.mark.host
 def test_port_mapping(bed, name):
     port = free_port()
     pod = bed.run_pod(name, port_mappings=[
@@ -177,7 +176,6 @@ def test_hostname_and_dns(bed, name):
     assert "options ndots:3" in resolv
 
 
-@pytest.mark.host
 def test_sysctls(bed, name):
     pod = bed.run_pod(name, linux={"sysctls": {
         "kernel.shm_rmid_forced": "1", "net.ipv4.ip_unprivileged_port_start": "77"}})
@@ -230,7 +228,6 @@ def test_ipc_namespace_is_shared_in_a_pod(bed, pod):
     assert bed.exec(containers[1], "cat", "/dev/shm/file").stdout == b"shared\n"
 
 
-@pytest.mark.host
 def test_concurrent_pods_do_not_disturb_each_other(bed, name):
     futures = [bed.cri.RunPodSandbox.future({"config": bed.pod_config("%s-%d" % (name, number))})
                for number in range(8)]

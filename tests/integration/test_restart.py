@@ -101,7 +101,6 @@ def pid_of(bed, container):
     return next(pid for parent, pid in own if parent not in members)
 
 
-@pytest.mark.host
 def test_an_orderly_restart_keeps_pods_too(own_bed):
     bed = own_bed()
     pod = bed.run_pod("a", annotations={"kept": "yes"})

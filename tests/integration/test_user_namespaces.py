@@ -6,7 +6,7 @@ import pytest
 
 import grpc
 import host
-from asking import create_refused, out, refused, shell
+from asking import NEEDS_CGROUP_V2, create_refused, out, refused, shell
 from berth_testbed import wait_until
 from image_set import TESTS
 
@@ -28,7 +28,7 @@ def volume(source, target="/mnt/v", **more):
             "gidMappings": GROUPS, **more}
 
 
-@pytest.fixture(params=["runc", "crun"], scope="module")
+@pytest.fixture(params=["runc", pytest.param("crun", marks=NEEDS_CGROUP_V2)], scope="module")
 def mapped(request):
     """An engine, with either OCI runtime."""
     import berth_testbed
@@ -60,7 +60,7 @@ def owner(path):
 
 def main_process(bed, container):
     """The container's first process on the host."""
-    inner = shell(bed, container, "readlink /proc/1/ns/pid")
+    inner = shell(bed, container, "readlink /proc/self/ns/pid")
     return next(int(pid) for pid in os.listdir("/proc") if pid.isdigit()
                 and readlink("/proc/%s/ns/pid" % pid) == inner
                 and "sleep" in host.read("/proc/%s/cmdline" % pid))
