@@ -1,7 +1,7 @@
 #include "common/log.hpp"
 
+#include <atomic>
 #include <memory>
-#include <mutex>
 
 #include <boost/json.hpp>
 #include <spdlog/sinks/basic_file_sink.h>
@@ -58,10 +58,9 @@ void appendText(std::string& line, std::string_view value) {
   }
 }
 
-struct State {
-  std::shared_ptr<spdlog::logger> logger;
-  LogFormat format = LogFormat::kText;
-};
+spdlog::sink_ptr standardError() {
+  return std::make_shared<spdlog::sinks::stderr_sink_mt>();
+}
 
 std::shared_ptr<spdlog::logger> makeLogger(spdlog::sink_ptr sink, LogLevel level) {
   auto logger = std::make_shared<spdlog::logger>("berth", std::move(sink));
@@ -71,10 +70,15 @@ std::shared_ptr<spdlog::logger> makeLogger(spdlog::sink_ptr sink, LogLevel level
   return logger;
 }
 
-State& state() {
-  static State* instance =
-      new State{makeLogger(std::make_shared<spdlog::sinks::stderr_sink_mt>(), LogLevel::kInfo),
-                LogFormat::kText};  // never destroyed: threads may log until the very end
+struct State {
+  LogSettings settings;
+  std::shared_ptr<spdlog::logger> logger;
+};
+
+// What is in force. Never destroyed: threads may log until the very end.
+std::atomic<std::shared_ptr<const State>>& state() {
+  static auto* const instance = new std::atomic<std::shared_ptr<const State>>(
+      std::make_shared<const State>(State{{}, makeLogger(standardError(), LogLevel::kInfo)}));
   return *instance;
 }
 
@@ -83,17 +87,22 @@ State& state() {
 absl::Status setUpLog(const LogSettings& settings) {
   spdlog::sink_ptr sink;
   try {
-    if (settings.file.empty()) {
-      sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
-    } else {
-      sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(settings.file);
-    }
+    sink = settings.file.empty()
+               ? standardError()
+               : std::make_shared<spdlog::sinks::basic_file_sink_mt>(settings.file);
   } catch (const spdlog::spdlog_ex& error) {
     return absl::FailedPreconditionError(
         support::strCat("open the log file ", settings.file, ": ", error.what()));
   }
-  state() = {makeLogger(std::move(sink), settings.level), settings.format};
+  state() =
+      std::make_shared<const State>(State{settings, makeLogger(std::move(sink), settings.level)});
   return absl::OkStatus();
+}
+
+absl::Status resumeLog(LogLevel level) {
+  LogSettings settings = state().load()->settings;
+  settings.level = level;
+  return setUpLog(settings);
 }
 
 std::string formatLogLine(LogFormat format, LogLevel level, int64_t nanoseconds,
@@ -116,11 +125,11 @@ std::string formatLogLine(LogFormat format, LogLevel level, int64_t nanoseconds,
 }
 
 void log(LogLevel level, std::string_view message, const std::vector<LogField>& fields) {
-  State& current = state();
-  if (!current.logger->should_log(spdlogLevel(level))) return;
-  current.logger->log(
+  const std::shared_ptr<const State> current = state().load();
+  if (!current->logger->should_log(spdlogLevel(level))) return;
+  current->logger->log(
       spdlogLevel(level),
-      formatLogLine(current.format, level, support::nowNanoseconds(), message, fields));
+      formatLogLine(current->settings.format, level, support::nowNanoseconds(), message, fields));
 }
 
 }  // namespace berth::common

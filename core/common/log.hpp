@@ -26,6 +26,10 @@ using LogField = std::pair<std::string_view, std::string_view>;
 // messages from kInfo on go to standard error.
 absl::Status setUpLog(const LogSettings& settings);
 
+// Takes up another level, and opens the file anew, which may have been moved away. Thread-safe.
+// FAILED_PRECONDITION when the file cannot be opened: messages go on to where they went.
+absl::Status resumeLog(LogLevel level);
+
 // Thread-safe; writes at once.
 void log(LogLevel level, std::string_view message, const std::vector<LogField>& fields);
 

@@ -152,10 +152,6 @@ boost::json::object toJson(const Config& config);
 // A file with every key, explained, and commented out at its default.
 std::string defaultFile();
 
-// Keys on which the two differ and that only take effect when the daemon starts anew, such as
-// "grpc.socket" or "runtimes.kata".
-std::vector<std::string> keysNeedingRestart(const Config& running, const Config& loaded);
-
 struct Ulimit {
   std::string type;  // as in the OCI runtime specification: "RLIMIT_NOFILE"
   uint64_t soft = 0;

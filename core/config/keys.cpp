@@ -160,34 +160,34 @@ void addCgroup(std::vector<Key>& all) {
 }
 
 void addImages(std::vector<Key>& all) {
-  const auto live = Reload::kLive;
+  const auto restart = Reload::kRestart;
   all.push_back(key<&Config::images, &Images::sources>(
-      {"images", "sources", Strings{"registry"}, listOf(instanceName(), 1), Reload::kRestart,
+      {"images", "sources", Strings{"registry"}, listOf(instanceName(), 1), restart,
        "Where images come from: names of [sources], in the order in which they are asked."}));
   all.push_back(key<&Config::images, &Images::snapshotter>(
-      {"images", "snapshotter", "overlay", instanceName(), Reload::kRestart,
+      {"images", "snapshotter", "overlay", instanceName(), restart,
        "Keeps the layers of images for runtimes that name no other: one of [snapshotters]."}));
   all.push_back(key<&Config::images, &Images::pinned>(
-      {"images", "pinned", Strings{}, listOf(nonEmptyText()), Reload::kRestart,
+      {"images", "pinned", Strings{}, listOf(nonEmptyText()), restart,
        "Images that the kubelet is asked to keep when the disk gets full: their full names, or "
        "shell patterns for them, such as \"registry.example/base/*\"."}));
   all.push_back(key<&Config::images, &Images::platform>(
-      {"images", "platform", "", platformOrEmpty(), live,
+      {"images", "platform", "", platformOrEmpty(), restart,
        "Which image of an index is taken, as os/architecture[/variant]. Empty: the host's."}));
   all.push_back(key<&Config::images, &Images::maxConcurrentDownloads>(
-      {"images", "max_concurrent_downloads", int64_t{6}, between(1, 256), live,
+      {"images", "max_concurrent_downloads", int64_t{6}, between(1, 256), restart,
        "Blobs that are fetched at the same time, over all pulls."}));
   all.push_back(key<&Config::images, &Images::maxConcurrentUnpacks>(
-      {"images", "max_concurrent_unpacks", int64_t{0}, between(0, 256), live,
+      {"images", "max_concurrent_unpacks", int64_t{0}, between(0, 256), restart,
        "Layers that are unpacked at the same time, over all pulls. 0: as many as CPUs."}));
   all.push_back(key<&Config::images, &Images::pullDeadlineSeconds>(
-      {"images", "pull_deadline_seconds", int64_t{0}, between(0, 7 * kDaySeconds), live,
+      {"images", "pull_deadline_seconds", int64_t{0}, between(0, 7 * kDaySeconds), restart,
        "A pull that takes longer fails. 0: only the caller's own deadline counts."}));
   all.push_back(key<&Config::images, &Images::maxLayerBytes>(
-      {"images", "max_layer_bytes", 64 * kGiB, between(kMiB, 16 * kTiB), live,
+      {"images", "max_layer_bytes", 64 * kGiB, between(kMiB, 16 * kTiB), restart,
        "The largest layer, decompressed, in bytes."}));
   all.push_back(key<&Config::images, &Images::maxManifestBytes>(
-      {"images", "max_manifest_bytes", 4 * kMiB, between(64 * kKiB, 64 * kMiB), live,
+      {"images", "max_manifest_bytes", 4 * kMiB, between(64 * kKiB, 64 * kMiB), restart,
        "The largest manifest, index or image configuration, in bytes."}));
 }
 
@@ -240,7 +240,7 @@ void addContainers(std::vector<Key>& all) {
        "namespace they belong to for itself. Those built in let any user ping and listen on any "
        "port."}));
   all.push_back(key<&Config::containers, &Containers::imageVolumes>(
-      {"containers", "image_volumes", "bind", oneOf({"bind", "mkdir", "ignore"}), live,
+      {"containers", "image_volumes", "bind", oneOf({"bind", "mkdir", "ignore"}), restart,
        "What becomes of the volumes that an image declares. \"bind\": directories of their own, "
        "filled from the image and removed with the container. \"mkdir\": directories in the "
        "container's root filesystem. A mount of the pod at or above such a path replaces it."}));
@@ -263,11 +263,11 @@ void addInstances(std::vector<Key>& all) {
       key<&Runtime::snapshotter>({"runtimes", "snapshotter", "", instanceNameOrEmpty(), restart,
                                   "Gives the root filesystems. Empty: images.snapshotter."}));
   all.push_back(key<&Runtime::annotations>(
-      {"runtimes", "annotations", Strings{}, listOf(nonEmptyText()), restart,
+      {"runtimes", "annotations", Strings{}, listOf(nonEmptyText()), Reload::kLive,
        "Annotations of pods and containers that reach this runtime and its hooks as annotations of "
        "the OCI specification: beginnings of their names, or shell patterns for the whole name."}));
   all.push_back(key<&Runtime::privilegedDevices>(
-      {"runtimes", "privileged_devices", "all", oneOf({"all", "none"}), restart,
+      {"runtimes", "privileged_devices", "all", oneOf({"all", "none"}), Reload::kLive,
        "What privileged containers find in /dev: all devices of the host, or none beyond those "
        "that they ask for."}));
   all.push_back(key<&Runtime::options>(

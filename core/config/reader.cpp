@@ -206,6 +206,8 @@ void Reader::readInstance(std::string_view section, const Entry& entry) {
   void* instance = kind.make(config_, entry.key);
   kind.place(instance).text = entry.where.text();
   const std::vector<const Key*> known = keysOf(section);
+  if (entry.key != kind.builtIn)
+    for (const Key* key : known) key->set(instance, key->standard);
   for (const Entry& member : *table) {
     const std::string memberPath = joinKey(path, member.key);
     const auto found = std::find_if(known.begin(), known.end(),

@@ -102,26 +102,4 @@ std::string defaultFile() {
   return text;
 }
 
-std::vector<std::string> keysNeedingRestart(const Config& running, const Config& loaded) {
-  std::vector<std::string> changed;
-  for (const Key& key : keys())
-    if (key.reload == Reload::kRestart && findInstanceSection(key.section) == nullptr &&
-        key.get(&running) != key.get(&loaded))
-      changed.push_back(joinKey(key.section, key.name));
-  const auto compare = [&changed](std::string_view section, const auto& before, const auto& after) {
-    for (const auto& [name, instance] : before) {
-      const auto found = after.find(name);
-      if (found == after.end() || !(found->second == instance))
-        changed.push_back(joinKey(section, name));
-    }
-    for (const auto& [name, instance] : after)
-      if (!before.contains(name)) changed.push_back(joinKey(section, name));
-  };
-  compare("runtimes", running.runtimes, loaded.runtimes);
-  compare("snapshotters", running.snapshotters, loaded.snapshotters);
-  compare("sources", running.sources, loaded.sources);
-  compare("networks", running.networks, loaded.networks);
-  return changed;
-}
-
 }  // namespace berth::config

@@ -66,8 +66,8 @@ absl::Status setAccess(const ServerSettings& settings) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Server>> Server::start(const ServerSettings& settings,
-                                                      RuntimeService& runtime,
-                                                      ImageService& images) {
+                                                      RuntimeService& runtime, ImageService& images,
+                                                      const std::vector<grpc::Service*>& others) {
   const size_t slash = settings.socket.rfind('/');
   if (slash != std::string::npos && slash > 0) {
     BERTH_RETURN_IF_ERROR(support::makeDirectories(settings.socket.substr(0, slash)));
@@ -77,6 +77,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::start(const ServerSettings& sett
   builder.AddListeningPort(strCat("unix:", settings.socket), grpc::InsecureServerCredentials());
   builder.RegisterService(&runtime);
   builder.RegisterService(&images);
+  for (grpc::Service* other : others) builder.RegisterService(other);
   builder.SetMaxReceiveMessageSize(settings.maxMessageBytes);
   builder.SetMaxSendMessageSize(settings.maxMessageBytes);
   // The kubelet keeps one connection; more pollers would only cost memory.

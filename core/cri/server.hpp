@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <sys/types.h>
+#include <vector>
 
 #include <absl/status/statusor.h>
 #include <grpcpp/grpcpp.h>
@@ -21,13 +22,15 @@ struct ServerSettings {
   int maxMessageBytes = 16 << 20;
 };
 
-// Serves from creation until stop(). FAILED_PRECONDITION when another daemon serves the socket or
-// it cannot be made; a socket that nobody serves any more is replaced.
+// Serves from creation until stop(), also the `others`, which must outlive it. FAILED_PRECONDITION
+// when another daemon serves the socket or it cannot be made; a socket that nobody serves any more
+// is replaced.
 class Server {
  public:
   static absl::StatusOr<std::unique_ptr<Server>> start(const ServerSettings& settings,
                                                        RuntimeService& runtime,
-                                                       ImageService& images);
+                                                       ImageService& images,
+                                                       const std::vector<grpc::Service*>& others);
   ~Server() { stop({}); }
   // Refuses new calls, gives those that run a moment, and then cuts them off: their clients are
   // told so, and `cutOff` is called, which must make handlers that block return. Idempotent.

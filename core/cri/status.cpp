@@ -36,10 +36,11 @@ grpc::Status RuntimeService::Status(grpc::ServerContext* /*context*/,
   addCondition(*response, "RuntimeReady", absl::OkStatus(), "");
   const absl::Status network = engine_.networkStatus();
   addCondition(*response, "NetworkReady", network, "NetworkPluginNotReady");
+  const std::string defaultRuntime = engine_.preferences()->defaultRuntime;
   for (const auto& [name, runtime] : engine_.registry().runtimes()) {
     // The handler without a name is the default one (CRI, RuntimeHandler.name).
     const bool userNamespaces = engine_.offersUserNamespaces(name);
-    if (name == engine_.settings().defaultRuntime) {
+    if (name == defaultRuntime) {
       addHandler(*response, "", runtime->features(), userNamespaces);
     }
     addHandler(*response, name, runtime->features(), userNamespaces);

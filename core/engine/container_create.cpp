@@ -285,6 +285,7 @@ absl::StatusOr<spec::ContainerSpec> Engine::makeSpec(Container& container,
   const records::PodRecord pod = container.pod().record();
   BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(container.pod()));
   const spec::RuntimeFeatures features = spec::runtimeFeatures(runtime->features());
+  const spec::Defaults defaults = defaultsFor(runtime->name());
   const std::string podFiles = podDirectory(pod.id());
   BERTH_ASSIGN_OR_RETURN(const spec::NamespacePaths paths, namespacePaths(pod, record.config()));
   BERTH_ASSIGN_OR_RETURN(const spec::SeLinuxLabels labels, labelsOf(pod));
@@ -293,7 +294,7 @@ absl::StatusOr<spec::ContainerSpec> Engine::makeSpec(Container& container,
       .config = volumes.config,
       .image = image.config,
       .host = host_,
-      .defaults = defaultsFor(runtime->name()),
+      .defaults = defaults,
       .features = features,
       .podId = pod.id(),
       .containerId = record.id(),

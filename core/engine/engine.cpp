@@ -45,9 +45,10 @@ std::string podName(const v1::PodSandboxMetadata& metadata) {
                 metadata.attempt());
 }
 
-Engine::Engine(Settings settings, plugins::Registry& registry, images::ImageService& images,
-               store::Store& store, common::HostFacts host)
+Engine::Engine(Settings settings, Preferences preferences, plugins::Registry& registry,
+               images::ImageService& images, store::Store& store, common::HostFacts host)
     : settings_(std::move(settings)),
+      preferences_(std::make_shared<const Preferences>(std::move(preferences))),
       registry_(registry),
       images_(images),
       store_(store),
@@ -132,7 +133,7 @@ Engine::Containers Engine::containersOf(const std::string& podId) const {
 }
 
 absl::StatusOr<plugins::Runtime*> Engine::runtimeFor(const std::string& handler) const {
-  auto runtime = registry_.runtime(handler.empty() ? settings_.defaultRuntime : handler);
+  auto runtime = registry_.runtime(handler.empty() ? preferences()->defaultRuntime : handler);
   if (runtime.ok()) return runtime;
   return absl::InvalidArgumentError(
       strCat("runtime_handler: ", support::fromAbsl(runtime.status().message())));
@@ -161,9 +162,10 @@ absl::StatusOr<std::string> Engine::snapshotterOf(const v1::PullImageRequest& re
   return snapshotterFor(runtime->name());
 }
 
-const spec::Defaults& Engine::defaultsFor(const std::string& runtime) const {
-  auto found = settings_.runtimeDefaults.find(runtime);
-  return found == settings_.runtimeDefaults.end() ? settings_.containerDefaults : found->second;
+spec::Defaults Engine::defaultsFor(const std::string& runtime) const {
+  const std::shared_ptr<const Preferences> now = preferences();
+  auto found = now->runtimeDefaults.find(runtime);
+  return found == now->runtimeDefaults.end() ? now->containerDefaults : found->second;
 }
 
 std::string Engine::podDirectory(const std::string& id) const {

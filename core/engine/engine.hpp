@@ -38,21 +38,25 @@
 
 namespace berth::engine {
 
-struct Settings {
-  std::string root;   // durable files
-  std::string state;  // files of this boot, on tmpfs
+// What may change while the engine runs. An operation looks once, and keeps to what it saw.
+struct Preferences {
   std::string defaultRuntime;
+  spec::Defaults containerDefaults;
+  std::map<std::string, spec::Defaults> runtimeDefaults;  // by runtime; others have the above
+  size_t execSyncOutputBytes = 16u << 20;  // of both streams together; the rest is dropped
+};
+
+struct Settings {
+  std::string root;                                 // durable files
+  std::string state;                                // files of this boot, on tmpfs
   std::string network;                              // plugin instance
   std::map<std::string, std::string> snapshotters;  // by runtime; for those not named: …
   std::string snapshotter;
   spec::CgroupDriver cgroupDriver = spec::CgroupDriver::kCgroupfs;
-  spec::Defaults containerDefaults;
   volumes::ImageDefinedVolumes imageDefinedVolumes = volumes::ImageDefinedVolumes::kBind;
-  std::map<std::string, spec::Defaults> runtimeDefaults;  // by runtime; others have the above
-  spec::Sysctls defaultSysctls;                           // of pods
-  std::vector<std::string> cdiDirs;                       // the last counts
+  spec::Sysctls defaultSysctls;      // of pods
+  std::vector<std::string> cdiDirs;  // the last counts
   std::vector<std::string> hooksDirs;
-  size_t execSyncOutputBytes = 16u << 20;  // of both streams together; the rest is dropped
 };
 
 // What no two pods have in common (CRI, PodSandboxMetadata).
@@ -64,8 +68,8 @@ std::string podName(const runtime::v1::PodSandboxMetadata& metadata);
 class Engine {
  public:
   // Everything referred to must outlive the engine; the registry is started.
-  Engine(Settings settings, plugins::Registry& registry, images::ImageService& images,
-         store::Store& store, common::HostFacts host);
+  Engine(Settings settings, Preferences preferences, plugins::Registry& registry,
+         images::ImageService& images, store::Store& store, common::HostFacts host);
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -163,6 +167,11 @@ class Engine {
   bool offersUserNamespaces(const std::string& runtime) const;
   const common::HostFacts& host() const { return host_; }
   const Settings& settings() const { return settings_; }
+  std::shared_ptr<const Preferences> preferences() const { return preferences_.load(); }
+  // For operations that begin from now on.
+  void prefer(Preferences preferences) {
+    preferences_ = std::make_shared<const Preferences>(std::move(preferences));
+  }
   const plugins::Registry& registry() const { return registry_; }
   Operations& operations() { return operations_; }
 
@@ -189,7 +198,7 @@ class Engine {
   absl::StatusOr<plugins::Runtime*> runtimeFor(const std::string& handler) const;
   absl::StatusOr<plugins::Runtime*> runtimeOf(const Pod& pod) const;
   const std::string& snapshotterFor(const std::string& runtime) const;
-  const spec::Defaults& defaultsFor(const std::string& runtime) const;
+  spec::Defaults defaultsFor(const std::string& runtime) const;
   std::string podDirectory(const std::string& id) const;
   std::string containerDirectory(const std::string& id) const;
   void forget(const Pod& pod);
@@ -326,6 +335,7 @@ class Engine {
   void retryLoop();
 
   const Settings settings_;
+  std::atomic<std::shared_ptr<const Preferences>> preferences_;
   plugins::Registry& registry_;
   images::ImageService& images_;
   store::Store& store_;

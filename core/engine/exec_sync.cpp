@@ -128,7 +128,8 @@ absl::StatusOr<v1::ExecSyncResponse> Engine::execSync(const v1::ExecSyncRequest&
   error.write.reset();
 
   op.setStage("wait for the command to end");
-  OutputReader reader(std::move(output.read), std::move(error.read), settings_.execSyncOutputBytes);
+  const size_t limit = preferences()->execSyncOutputBytes;
+  OutputReader reader(std::move(output.read), std::move(error.read), limit);
   std::promise<void> read;
   workers_.post([&] {
     reader.readAll();
@@ -138,7 +139,7 @@ absl::StatusOr<v1::ExecSyncResponse> Engine::execSync(const v1::ExecSyncRequest&
   reader.commandEnded();
   read.get_future().wait();
   if (!exitCode.ok()) return exitCode.status();
-  fitOutputs(reader.output(), reader.error(), settings_.execSyncOutputBytes);
+  fitOutputs(reader.output(), reader.error(), limit);
   v1::ExecSyncResponse response;
   response.set_stdout(std::move(reader.output()));
   response.set_stderr(std::move(reader.error()));

@@ -42,6 +42,8 @@ int runCommand(int argc, char** argv) {
       withConfig(app.add_subcommand("plugins", "list the plugins and what they can do"));
   CLI::App* ops = withConfig(
       app.add_subcommand("ops", "list what the running engine is doing, the oldest first"));
+  CLI::App* reload = withConfig(
+      app.add_subcommand("reload", "have the running engine read its configuration anew"));
   CLI::App* version = app.add_subcommand("version", "print the version");
   CLI11_PARSE(app, argc, argv);
 
@@ -52,6 +54,7 @@ int runCommand(int argc, char** argv) {
   if (defaults->parsed()) return berth::program::configDefault();
   if (plugins->parsed()) return berth::program::listPlugins(options);
   if (ops->parsed()) return berth::program::listOperations(options);
+  if (reload->parsed()) return berth::program::reload(options);
   if (version->parsed()) return berth::program::version();
   return 2;
 }

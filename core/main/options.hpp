@@ -26,6 +26,7 @@ int configCheck(const ConfigOptions& options);
 int configDefault();
 int listPlugins(const ConfigOptions& options);
 int listOperations(const ConfigOptions& options);
+int reload(const ConfigOptions& options);
 int version();
 
 }  // namespace berth::program

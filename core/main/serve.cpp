@@ -17,6 +17,7 @@
 #include "engine/volumes/mapped_mounts.hpp"
 #include "main/credentials.hpp"
 #include "main/options.hpp"
+#include "main/reload.hpp"
 #include "main/wiring.hpp"
 
 namespace berth::program {
@@ -25,13 +26,25 @@ using support::strCat;
 
 namespace {
 
-// SIGTERM and SIGINT end the daemon; they are blocked in every thread and waited for here.
-sigset_t endSignals() {
+// SIGTERM and SIGINT end the daemon, SIGHUP has it read its configuration anew; they are blocked in
+// every thread and waited for here.
+sigset_t awaitedSignals() {
   sigset_t set;
   sigemptyset(&set);
-  sigaddset(&set, SIGTERM);
-  sigaddset(&set, SIGINT);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, number);
   return set;
+}
+
+int awaitEnd(Reloader& reloader) {
+  const sigset_t signals = awaitedSignals();
+  for (;;) {
+    int number = 0;
+    ::sigwait(&signals, &number);
+    if (number != SIGHUP) return number;
+    if (const auto changes = reloader.reload(); !changes.ok())
+      common::logWarning("the configuration stays as it was",
+                         {{"error", changes.status().ToString()}});
+  }
 }
 
 // One daemon for one root: held until the process ends, however it ends.
@@ -86,24 +99,24 @@ std::string configurationJson(const config::Config& config) {
 }
 
 // Opens the daemon to its clients until a signal; afterwards nobody is served any more.
-absl::Status serveUntilSignal(const config::Config& config, engine::Engine& engine,
-                              images::ImageService& images) {
+absl::Status serveUntilSignal(const config::Config& config, Reloader& reloader,
+                              engine::Engine& engine, images::ImageService& images) {
   cri::StreamingBackend backend(engine);
   auto streaming = streaming::Server::start(streamingSettings(config), backend);
   if (!streaming.ok()) return support::annotate(streaming.status(), "serve streams");
   cri::RuntimeService runtimeService(engine, **streaming, configurationJson(config));
   cri::ImageService imageService(images, engine, imageSettings(config));
-  BERTH_ASSIGN_OR_RETURN(const std::unique_ptr<cri::Server> server,
-                         cri::Server::start(serverSettings(config), runtimeService, imageService));
+  AdminService adminService(reloader);
+  BERTH_ASSIGN_OR_RETURN(
+      const std::unique_ptr<cri::Server> server,
+      cri::Server::start(serverSettings(config), runtimeService, imageService, {&adminService}));
   // What start-up took and freed goes back to the system.
   ::malloc_trim(0);
   common::logInfo("serving",
                   {{"socket", config.grpc.socket},
                    {"streaming", strCat(config.streaming.address, " port ", (*streaming)->port())},
                    {"version", BERTH_VERSION}});
-  const sigset_t signals = endSignals();
-  int number = 0;
-  ::sigwait(&signals, &number);
+  const int number = awaitEnd(reloader);
   common::logInfo("ending; pods go on", {{"signal", ::strsignal(number)}});
   engine.endSubscriptions();
   server->stop([&engine] { engine.operations().cancelAll(); });
@@ -111,7 +124,7 @@ absl::Status serveUntilSignal(const config::Config& config, engine::Engine& engi
 }
 
 // Starts everything, serves until a signal, and stops in reverse order.
-absl::Status run(const config::Config& config) {
+absl::Status run(const config::Paths& paths, const config::Config& config) {
   BERTH_RETURN_IF_ERROR(common::setUpLog(logSettings(config)));
   BERTH_RETURN_IF_ERROR(support::makeDirectories(config.root, 0711));
   BERTH_RETURN_IF_ERROR(support::makeDirectories(config.state, 0711));
@@ -124,6 +137,7 @@ absl::Status run(const config::Config& config) {
         "capabilities it lacks, are clamped");
   }
   BERTH_ASSIGN_OR_RETURN(engine::Settings settings, engineSettings(config, host));
+  BERTH_ASSIGN_OR_RETURN(engine::Preferences preferences, enginePreferences(config, host));
 
   std::string setAside;
   BERTH_ASSIGN_OR_RETURN(const std::unique_ptr<store::Store> store,
@@ -141,11 +155,12 @@ absl::Status run(const config::Config& config) {
       const std::unique_ptr<images::ImageService> images,
       images::ImageService::open(imageOptions(config), registry, *store,
                                  [](std::string_view message) { common::logError(message); }));
-  auto engine = std::make_unique<engine::Engine>(std::move(settings), registry, *images, *store,
-                                                 std::move(host));
+  auto engine = std::make_unique<engine::Engine>(std::move(settings), std::move(preferences),
+                                                 registry, *images, *store, std::move(host));
   current = engine.get();
   absl::Status status = engine->recover();
-  if (status.ok()) status = serveUntilSignal(config, *engine, *images);
+  Reloader reloader(paths, config, *engine);
+  if (status.ok()) status = serveUntilSignal(config, reloader, *engine, *images);
   engine->finish();
   registry.stop();
   current = nullptr;
@@ -156,14 +171,15 @@ absl::Status run(const config::Config& config) {
 
 int serve(const ConfigOptions& options) {
   // Before any thread: all inherit the mask.
-  const sigset_t signals = endSignals();
+  const sigset_t signals = awaitedSignals();
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
   // Few arenas: threads come and go, and each arena keeps what it once had (mallopt(3)).
   ::mallopt(M_ARENA_MAX, 2);
-  auto loaded = config::load(pathsOf(options));
+  const config::Paths paths = pathsOf(options);
+  auto loaded = config::load(paths);
   if (!loaded.ok()) return fail(loaded.status());
-  const absl::Status status = run(*loaded);
+  const absl::Status status = run(paths, *loaded);
   if (status.ok()) return 0;
   common::logError("cannot serve", {{"error", std::string(status.message())}});
   return fail(status);

@@ -86,16 +86,24 @@ absl::StatusOr<engine::Settings> engineSettings(const config::Config& config,
   engine::Settings settings;
   settings.root = config.root;
   settings.state = config.state;
-  settings.defaultRuntime = config.defaultRuntime;
   settings.network = config.network;
   settings.snapshotter = config.images.snapshotter;
   settings.snapshotters = snapshotterExceptions(config);
   settings.cgroupDriver = cgroupDriver(config);
   settings.imageDefinedVolumes = definedVolumes(config.containers.imageVolumes);
-  settings.execSyncOutputBytes = static_cast<size_t>(std::min(
-      config.containers.execSyncOutputBytes, config.grpc.maxMessageBytes - kReplyOverhead));
+  BERTH_ASSIGN_OR_RETURN(settings.defaultSysctls, defaultSysctls(config, host));
+  settings.cdiDirs = config.containers.cdiDirs;
+  settings.hooksDirs = config.containers.hooksDirs;
+  return settings;
+}
 
-  spec::Defaults& defaults = settings.containerDefaults;
+absl::StatusOr<engine::Preferences> enginePreferences(const config::Config& config,
+                                                      const common::HostFacts& host) {
+  engine::Preferences preferences;
+  preferences.defaultRuntime = config.defaultRuntime;
+  preferences.execSyncOutputBytes = static_cast<size_t>(std::min(
+      config.containers.execSyncOutputBytes, config.grpc.maxMessageBytes - kReplyOverhead));
+  spec::Defaults& defaults = preferences.containerDefaults;
   defaults.capabilities = config.containers.defaultCapabilities;
   defaults.environment = config.containers.defaultEnv;
   for (const std::string& text : config.containers.defaultUlimits) {
@@ -117,12 +125,9 @@ absl::StatusOr<engine::Settings> engineSettings(const config::Config& config,
     if (runtime.privilegedDevices == "none") {
       own.privilegedDevices = spec::PrivilegedDevices::kNone;
     }
-    settings.runtimeDefaults[name] = std::move(own);
+    preferences.runtimeDefaults[name] = std::move(own);
   }
-  BERTH_ASSIGN_OR_RETURN(settings.defaultSysctls, defaultSysctls(config, host));
-  settings.cdiDirs = config.containers.cdiDirs;
-  settings.hooksDirs = config.containers.hooksDirs;
-  return settings;
+  return preferences;
 }
 
 images::Options imageOptions(const config::Config& config) {

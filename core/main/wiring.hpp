@@ -21,6 +21,8 @@ std::vector<plugins::Wanted> wantedPlugins(const config::Config& config);
 common::LogSettings logSettings(const config::Config& config);
 absl::StatusOr<engine::Settings> engineSettings(const config::Config& config,
                                                 const common::HostFacts& host);
+absl::StatusOr<engine::Preferences> enginePreferences(const config::Config& config,
+                                                      const common::HostFacts& host);
 images::Options imageOptions(const config::Config& config);
 cri::ImageSettings imageSettings(const config::Config& config);
 cri::ServerSettings serverSettings(const config::Config& config);

@@ -1,13 +1,16 @@
 """The command `berth`: its answers, and what stops the daemon's start."""
 
 import concurrent.futures
+import itertools
 import os
+import signal
 import subprocess
 import tomllib
 
 import pytest
 
 import berth_testbed
+from asking import verbose
 from berth_testbed import wait_until
 
 pytestmark = pytest.mark.berth
@@ -125,11 +128,13 @@ def test_operations_are_listed_with_their_stage_and_age(bed, berth):
     container = bed.run(pod, "c", command=["sleep", "1000"])
     config = bed.engine.command()[-1]
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        slow = pool.submit(bed.exec, container, "sh", "-c", "while ! test -e /end; do sleep 0.1; done")
+        slow = pool.submit(bed.exec, container, "sh", "-c",
+                           "while ! test -e /end; do sleep 0.1; done")
 
         def shown():
             lines = berth("ops", "--config", config).stdout.splitlines()
-            return next((line for line in lines if "ExecSync in container " + container in line), None)
+            return next((line for line in lines if "ExecSync in container " + container in line),
+                        None)
         line = wait_until(shown, 20, "the operation in the list")
         assert float(line.split()[0]) >= 0
         bed.exec(container, "touch", "/end")
@@ -141,3 +146,47 @@ def test_operations_need_a_daemon(berth, changed_config):
     answer = berth("ops", "--config", changed_config(""))
     assert answer.returncode != 0
     assert "no daemon answers" in answer.stderr
+
+
+def test_reload(own_bed, tmp_path):
+    bed = own_bed()
+    program, config = bed.engine.command()[0], bed.engine.command()[-1]
+
+    def reload():
+        return subprocess.run([program, "reload", "--config", config], capture_output=True,
+                              text=True, check=False, stdin=subprocess.DEVNULL, timeout=60)
+
+    def pids_of_new_container():
+        container = bed.run(pod, "c%d" % next(numbers), command=["sleep", "1000"])
+        info = verbose(bed.cri.ContainerStatus, {"container_id": container})
+        return info["runtimeSpec"]["linux"]["resources"].get("pids")
+
+    def rewrite(old, new):
+        text = open(config, encoding="utf-8").read()
+        assert old in text
+        with open(config, "w", encoding="utf-8") as stream:
+            stream.write(text.replace(old, new))
+    numbers = itertools.count()
+    pod = bed.run_pod("a")
+    assert pids_of_new_container() is None
+    assert reload().stdout == "Nothing has changed.\n"
+
+    with open(config, "a", encoding="utf-8") as stream:
+        stream.write("\n[containers]\npids_limit = 77\n")
+    rewrite('driver = "cgroupfs"', 'driver = "auto"')
+    answer = reload()
+    assert answer.returncode == 0, answer.stderr
+    assert "containers.pids_limit: 0 -> 77\n" in answer.stdout
+    assert 'cgroup.driver: "cgroupfs" -> "auto" (with the next start)\n' in answer.stdout
+    assert pids_of_new_container() == {"limit": 77}
+
+    # All or nothing: the limit is right, but something else is not.
+    rewrite("pids_limit = 77", "pids_limit = 88\nno_such_key = 1")
+    answer = reload()
+    assert answer.returncode != 0 and "no_such_key" in answer.stderr
+    assert pids_of_new_container() == {"limit": 77}
+
+    # The same by signal.
+    rewrite("no_such_key = 1", "")
+    os.kill(bed.pid, signal.SIGHUP)
+    wait_until(lambda: pids_of_new_container() == {"limit": 88}, what="the new limit")

@@ -233,7 +233,8 @@ def test_limits_above_the_daemons(own_bed, name):
     bed = own_bed(settings='[containers]\ndefault_ulimits = '
                            '["nofile=200000:300000", "core=0:0", "nproc=3000000:4000000"]\n',
                   wrapper=["prlimit", "--nofile=4096:8192", "--nproc=5000:5000", "--"])
-    container = bed.run(bed.run_pod(name), "c", command=SLEEP)
+    own_pids = {"security_context": {"namespace_options": {"pid": "CONTAINER"}}}
+    container = bed.run(bed.run_pod(name, linux=own_pids), "c", command=SLEEP, linux=own_pids)
     lines = out(bed, container, "cat", "/proc/1/limits").splitlines()
     found = {line[:26].strip(): line[26:].split()[:2] for line in lines}
     assert found["Max open files"] == ["200000", "300000"]

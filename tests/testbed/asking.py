@@ -1,5 +1,6 @@
 """Small questions that many tests ask."""
 
+import json
 import os
 
 import grpc
@@ -18,6 +19,11 @@ def out(bed, container, *command):
 
 def shell(bed, container, script):
     return out(bed, container, "sh", "-c", script).strip()
+
+
+def verbose(call, request):
+    """What a verbose status tells people."""
+    return json.loads(call({**request, "verbose": True}).info["info"])
 
 
 def refused(call, request, *codes):

@@ -11,6 +11,7 @@
 #include "container_update.hpp"
 #include "runtime_cli.hpp"
 #include "runtime_plugin.hpp"
+#include "systemd_unit.hpp"
 
 namespace berth::runc {
 
@@ -229,10 +230,22 @@ absl::Status RuntimePlugin::updateContainer(const Op& op, const Target& target,
     BERTH_RETURN_IF_ERROR(runRuntime(target.pod->record(),
                                      {"update", "--resources", "-", record.id},
                                      boost::json::serialize(change.forRuntime), limitsOf(op)));
+    BERTH_RETURN_IF_ERROR(tellSystemd(target, change));
   }
   BERTH_RETURN_IF_ERROR(changeHugepages(*layout_, record.cgroup, change.hugepages));
   if (!change.oomScoreAdj) return absl::OkStatus();
   return changeOomScores(*layout_, record.cgroup, status.pid, *change.oomScoreAdj);
+}
+
+// crun 1.8 changes the files of the cgroup alone, which systemd sets back when it reads its units
+// anew.
+absl::Status RuntimePlugin::tellSystemd(const Target& target, const ResourceChange& change) const {
+  if (features_.name != "crun" || target.pod->record().driver != CgroupDriver::kSystemd)
+    return absl::OkStatus();
+  const std::string& cgroup = target.container->record.cgroup;
+  BERTH_ASSIGN_OR_RETURN(const PodLimits limits,
+                         parsePodLimits(boost::json::serialize(change.forRuntime)));
+  return setUnitLimits(cgroup.substr(cgroup.rfind('/') + 1), limits, layout_->mode());
 }
 
 Status RuntimePlugin::containerReopenLog(const Op& op, std::string_view pod,

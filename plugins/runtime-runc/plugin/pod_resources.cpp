@@ -7,7 +7,7 @@
 #include "berth/support/files.hpp"
 #include "berth/support/json.hpp"
 #include "berth/support/status.hpp"
-#include "systemd_slice.hpp"
+#include "systemd_unit.hpp"
 
 namespace berth::runc {
 
@@ -167,7 +167,7 @@ absl::Status setPodResources(const CgroupLayout& layout, const PodRecord& pod,
   }
   const PodLimits limits = addOverhead(sum, more);
   if (pod.driver == CgroupDriver::kSystemd) {
-    return setSliceLimits(path.substr(path.rfind('/') + 1), limits, layout.mode());
+    return setUnitLimits(path.substr(path.rfind('/') + 1), limits, layout.mode());
   }
   for (const CgroupWrite& write : planWrites(layout, path, limits)) {
     const absl::Status written = support::writeControlFile(write.path, write.text);

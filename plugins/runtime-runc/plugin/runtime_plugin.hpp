@@ -13,6 +13,7 @@
 
 #include "berth/extensions.h"
 #include "berth/runtime.hpp"
+#include "container_update.hpp"
 #include "features.hpp"
 #include "options.hpp"
 #include "pod_end.hpp"
@@ -100,6 +101,7 @@ class RuntimePlugin final : public Runtime, private PodListener {
   absl::Status createContainer(const Op& op, const berth_container_spec& spec, Pod& pod);
   absl::Status startContainer(const Op& op, const Target& target);
   absl::Status updateContainer(const Op& op, const Target& target, std::string_view resources);
+  absl::Status tellSystemd(const Target& target, const ResourceChange& change) const;
 
   void onContainerExited(const std::string& pod, const protocol::ContainerStatus& status) override;
   void onContainerOom(const std::string& pod, const protocol::ContainerStatus& status) override;

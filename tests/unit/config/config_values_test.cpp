@@ -179,17 +179,6 @@ TEST_F(ConfigTest, DefaultFileIsTheDefaults) {
   }
 }
 
-TEST_F(ConfigTest, TellsWhatNeedsARestart) {
-  const Config before =
-      *loadText("[runtimes.kata]\nplugin = \"a\"\n[sources.old]\nplugin = \"b\"\n");
-  EXPECT_THAT(keysNeedingRestart(before, before), IsEmpty());
-  const Config after = *loadText(
-      "[log]\nlevel = \"debug\"\n[grpc]\nsocket = \"/x\"\n[runtimes.kata]\nplugin = \"b\"\n"
-      "[sources.new]\nplugin = \"b\"\n");
-  EXPECT_THAT(keysNeedingRestart(before, after),
-              ElementsAre("grpc.socket", "runtimes.kata", "sources.old", "sources.new"));
-}
-
 TEST(UlimitTest, Parses) {
   const auto limit = parseUlimit("nofile=1024:4096");
   ASSERT_TRUE(limit.ok());

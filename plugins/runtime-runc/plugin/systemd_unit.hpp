@@ -1,4 +1,4 @@
-// Limits of a slice, set through systemd's D-Bus interface (org.freedesktop.systemd1(5)).
+// Limits of a slice or scope, set through systemd's D-Bus interface (org.freedesktop.systemd1(5)).
 #pragma once
 
 #include <string>
@@ -10,6 +10,6 @@
 namespace berth::runc {
 
 // Until the next boot. UNAVAILABLE when systemd cannot be reached. Blocks; any thread.
-absl::Status setSliceLimits(const std::string& slice, const PodLimits& limits, CgroupMode mode);
+absl::Status setUnitLimits(const std::string& unit, const PodLimits& limits, CgroupMode mode);
 
 }  // namespace berth::runc

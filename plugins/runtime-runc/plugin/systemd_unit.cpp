@@ -1,4 +1,4 @@
-#include "systemd_slice.hpp"
+#include "systemd_unit.hpp"
 
 #include <memory>
 #include <systemd/sd-bus.h>
@@ -59,9 +59,9 @@ struct Release {
 template <class T>
 using Owner = std::unique_ptr<T, Release<T>>;
 
-int append(sd_bus_message* message, const std::string& slice,
+int append(sd_bus_message* message, const std::string& unit,
            const std::vector<Property>& properties) {
-  int result = ::sd_bus_message_append(message, "sb", slice.c_str(), /*runtime=*/1);
+  int result = ::sd_bus_message_append(message, "sb", unit.c_str(), /*runtime=*/1);
   if (result >= 0) result = ::sd_bus_message_open_container(message, 'a', "(sv)");
   for (const auto& [name, value] : properties) {
     if (result >= 0) result = ::sd_bus_message_append(message, "(sv)", name, "t", value);
@@ -71,7 +71,7 @@ int append(sd_bus_message* message, const std::string& slice,
 
 }  // namespace
 
-absl::Status setSliceLimits(const std::string& slice, const PodLimits& limits, CgroupMode mode) {
+absl::Status setUnitLimits(const std::string& unit, const PodLimits& limits, CgroupMode mode) {
   const std::vector<Property> properties = propertiesOf(limits, mode);
   if (properties.empty()) return absl::OkStatus();
   sd_bus* opened = nullptr;
@@ -79,22 +79,22 @@ absl::Status setSliceLimits(const std::string& slice, const PodLimits& limits, C
   const Owner<sd_bus> bus(opened);
   if (result < 0) {
     const absl::Status why = support::errnoStatus(-result, "connect to systemd over D-Bus");
-    return absl::UnavailableError(strCat("set the limits of ", slice, ": ", why.message()));
+    return absl::UnavailableError(strCat("set the limits of ", unit, ": ", why.message()));
   }
   sd_bus_message* made = nullptr;
   result = ::sd_bus_message_new_method_call(
       bus.get(), &made, "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
       "org.freedesktop.systemd1.Manager", "SetUnitProperties");
   const Owner<sd_bus_message> message(made);
-  if (result >= 0) result = append(message.get(), slice, properties);
-  if (result < 0) return support::errnoStatus(-result, strCat("write a message about ", slice));
+  if (result >= 0) result = append(message.get(), unit, properties);
+  if (result < 0) return support::errnoStatus(-result, strCat("write a message about ", unit));
   sd_bus_error error = SD_BUS_ERROR_NULL;
   result = ::sd_bus_call(bus.get(), message.get(), 0, &error, nullptr);
   const std::string words = error.message != nullptr ? error.message : "no reason given";
   ::sd_bus_error_free(&error);
   if (result >= 0) return absl::OkStatus();
   return support::annotate(support::errnoStatus(-result, words),
-                           strCat("have systemd set the limits of ", slice));
+                           strCat("have systemd set the limits of ", unit));
 }
 
 }  // namespace berth::runc

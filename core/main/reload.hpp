@@ -1,0 +1,46 @@
+// The configuration of a running daemon, read anew.
+#pragma once
+
+#include <mutex>
+#include <vector>
+
+#include <absl/status/statusor.h>
+
+#include "berth-admin-v1.grpc.pb.h"
+#include "config/changes.hpp"
+#include "config/config.hpp"
+#include "engine/engine.hpp"
+
+namespace berth::program {
+
+// Thread-safe.
+class Reloader {
+ public:
+  // `engine` runs by `running`, which `paths` were read as; it must outlive the reloader.
+  Reloader(config::Paths paths, config::Config running, engine::Engine& engine)
+      : paths_(std::move(paths)), running_(std::move(running)), engine_(engine) {}
+
+  // Takes up what may change, and logs it. On an error, which names file, line and key, everything
+  // stays as it was. Also opens the log file anew. Blocks on the disk.
+  absl::StatusOr<std::vector<config::Change>> reload();
+
+ private:
+  const config::Paths paths_;
+  std::mutex mutex_;
+  config::Config running_;
+  engine::Engine& engine_;
+};
+
+class AdminService final : public berth::admin::v1::Admin::Service {
+ public:
+  // `reloader` must outlive the service.
+  explicit AdminService(Reloader& reloader) : reloader_(reloader) {}
+
+  grpc::Status Reload(grpc::ServerContext* context, const berth::admin::v1::ReloadRequest* request,
+                      berth::admin::v1::ReloadResponse* response) override;
+
+ private:
+  Reloader& reloader_;
+};
+
+}  // namespace berth::program
