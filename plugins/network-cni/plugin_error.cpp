@@ -20,7 +20,7 @@ std::string_view trimmed(std::string_view text) {
 }
 
 // Of a long text the beginning, where a crash says what it is, and the end, where a log stops.
-std::string quoted(std::string_view text) {
+std::string inQuotes(std::string_view text) {
   if (text.size() <= kQuotedBytes) return std::string(text);
   constexpr size_t kHalf = kQuotedBytes / 2;
   return strCat(text.substr(0, kHalf), " [...] ", text.substr(text.size() - kHalf));
@@ -91,7 +91,7 @@ absl::Status pluginError(std::string_view doing, const support::Output& output) 
   std::string_view printed = trimmed(output.standardError);
   if (printed.empty()) printed = trimmed(output.standardOutput);
   if (printed.empty()) return absl::InternalError(strCat(doing, ": ", how, " and said nothing"));
-  return absl::Status(statusCode(0, printed), strCat(doing, ": ", how, ": ", quoted(printed)));
+  return absl::Status(statusCode(0, printed), strCat(doing, ": ", how, ": ", inQuotes(printed)));
 }
 
 }  // namespace berth::cni

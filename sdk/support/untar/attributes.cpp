@@ -24,7 +24,7 @@ bool isLeftOut(std::string_view name) {
 absl::Status xattrFailure(int error, const Xattr& xattr) {
   // A file system without such attributes still makes a usable layer.
   if (error == EOPNOTSUPP) return absl::OkStatus();
-  const std::string doing = strCat("set the extended attribute ", quoted(xattr.name), " of ",
+  const std::string doing = strCat("set the extended attribute ", inQuotes(xattr.name), " of ",
                                    xattr.value.size(), " bytes");
   if (error == ERANGE || error == E2BIG || error == EINVAL)
     return absl::InvalidArgumentError(strCat(doing, ": ", ::strerrordesc_np(error)));

@@ -29,7 +29,7 @@ constexpr int kDirectoryFlags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
 absl::StatusOr<std::string> readLink(int directory, const std::string& name) {
   std::string target(PATH_MAX, '\0');
   const ssize_t size = ::readlinkat(directory, name.c_str(), target.data(), target.size());
-  if (size < 0) return errnoStatus(errno, strCat("read the link ", quoted(name)));
+  if (size < 0) return errnoStatus(errno, strCat("read the link ", inQuotes(name)));
   target.resize(static_cast<size_t>(size));
   return target;
 }
@@ -87,7 +87,7 @@ class Maker {
       BERTH_ASSIGN_OR_RETURN(next, make(name));
     } else if (!next) {
       return contentError(errno) ? follow(name)
-                                 : errnoStatus(errno, strCat("open directory ", quoted(name)));
+                                 : errnoStatus(errno, strCat("open directory ", inQuotes(name)));
     }
     resolved_.push_back(name);
     current_ = std::move(next);
@@ -96,13 +96,13 @@ class Maker {
 
   absl::StatusOr<Fd> make(const std::string& name) {
     if (::mkdirat(current_.get(), name.c_str(), kImpliedMode) != 0)
-      return contentFailure(errno, strCat("make directory ", quoted(name)));
+      return contentFailure(errno, strCat("make directory ", inQuotes(name)));
     Fd made(::openat(current_.get(), name.c_str(), kDirectoryFlags | O_NOFOLLOW));
     struct stat info = {};
     // The umask and a set-group-ID bit of the parent must not show.
     if (!made || ::fchown(made.get(), 0, 0) != 0 || ::fchmod(made.get(), kImpliedMode) != 0 ||
         ::fstat(made.get(), &info) != 0)
-      return errnoStatus(errno, strCat("make directory ", quoted(name)));
+      return errnoStatus(errno, strCat("make directory ", inQuotes(name)));
     std::string path;
     for (const std::string& component : resolved_) path += component + "/";
     implied_[info.st_ino] = path + name;
@@ -112,10 +112,10 @@ class Maker {
   absl::Status follow(const std::string& name) {
     struct stat info = {};
     if (::fstatat(current_.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0)
-      return contentFailure(errno, strCat("open directory ", quoted(name)));
+      return contentFailure(errno, strCat("open directory ", inQuotes(name)));
     if (!S_ISLNK(info.st_mode))
       return absl::InvalidArgumentError(
-          strCat(quoted(name), " in the entry's path is no directory"));
+          strCat(inQuotes(name), " in the entry's path is no directory"));
     if (++links_ > kMaximumLinks)
       return absl::InvalidArgumentError("the entry's path runs through too many links");
     BERTH_ASSIGN_OR_RETURN(const std::string target, readLink(current_.get(), name));
@@ -166,7 +166,7 @@ absl::StatusOr<SharedFd> Directories::find(const std::string& path) {
   Fd directory = openInRoot(root_, path, O_RDONLY | O_DIRECTORY);
   if (directory) return remember(path, std::move(directory));
   const int error = errno;
-  const std::string doing = strCat("open directory ", quoted(path));
+  const std::string doing = strCat("open directory ", inQuotes(path));
   if (error == ENOENT) return absl::NotFoundError(strCat(doing, ": it is not in the layer"));
   return contentFailure(error, doing);
 }

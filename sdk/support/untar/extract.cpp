@@ -10,7 +10,7 @@ using support::annotate;
 using support::strCat;
 
 std::string describe(const Entry& entry) {
-  return strCat("unpack entry ", quoted(entry.name), " at offset ", entry.offset);
+  return strCat("unpack entry ", inQuotes(entry.name), " at offset ", entry.offset);
 }
 
 }  // namespace

@@ -164,7 +164,7 @@ absl::Status Extractor::describeDirectory(int directory, const std::string& path
 
 absl::Status Extractor::placeHardLink(const Place& place, const Entry& entry) {
   BERTH_ASSIGN_OR_RETURN(const LayerPath target, layerPath(entry.linkTarget));
-  const std::string doing = strCat("make a hard link to ", quoted(entry.linkTarget));
+  const std::string doing = strCat("make a hard link to ", inQuotes(entry.linkTarget));
   const absl::StatusOr<SharedFd> parent = directories_.find(target.parent);
   if (absl::IsNotFound(parent.status()))
     return absl::InvalidArgumentError(strCat(doing, ": the layer has no such file"));
@@ -262,10 +262,10 @@ absl::Status Extractor::finish(ExtractResult& result) {
     const Fd directory = openInRoot(root_, late.path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
     // Replaced by a later entry.
     if (!directory && contentError(errno)) continue;
-    if (!directory) return errnoStatus(errno, strCat("open directory ", quoted(late.path)));
+    if (!directory) return errnoStatus(errno, strCat("open directory ", inQuotes(late.path)));
     for (const Xattr& xattr : late.xattrs) BERTH_RETURN_IF_ERROR(setXattr(directory.get(), xattr));
     if (::futimens(directory.get(), TimePair(late.modified).times) != 0)
-      return contentFailure(errno, strCat("set the time of directory ", quoted(late.path)));
+      return contentFailure(errno, strCat("set the time of directory ", inQuotes(late.path)));
   }
   BERTH_ASSIGN_OR_RETURN(result.usage, measureTree(root_));
   return absl::OkStatus();

@@ -30,7 +30,7 @@ bool hasAufsComponent(std::string_view path) {
 absl::StatusOr<LayerPath> layerPath(std::string_view name) {
   if (name.size() >= PATH_MAX)
     return absl::InvalidArgumentError(
-        strCat("the path ", quoted(name), " has ", name.size(), " bytes, more than a path can"));
+        strCat("the path ", inQuotes(name), " has ", name.size(), " bytes, more than a path can"));
   std::vector<std::string_view> components;
   for (std::string_view rest = name; !rest.empty();) {
     const size_t slash = rest.find('/');
@@ -43,7 +43,7 @@ absl::StatusOr<LayerPath> layerPath(std::string_view name) {
       components.pop_back();
     } else {
       return absl::InvalidArgumentError(
-          strCat("the path ", quoted(name), " leaves the layer's root directory"));
+          strCat("the path ", inQuotes(name), " leaves the layer's root directory"));
     }
   }
   LayerPath path;

@@ -16,7 +16,7 @@ constexpr std::string_view kLibarchiveXattr = "LIBARCHIVE.xattr.";
 constexpr std::string_view kSparse = "GNU.sparse.";
 
 absl::Status bad(std::string_view key, std::string_view what) {
-  return absl::InvalidArgumentError(strCat("the extended header's record ", quoted(key), what));
+  return absl::InvalidArgumentError(strCat("the extended header's record ", inQuotes(key), what));
 }
 
 absl::Status setText(std::string_view key, std::string_view value,

@@ -16,7 +16,7 @@ namespace berth::untar {
 using support::annotate;
 using support::strCat;
 
-std::string quoted(std::string_view name) {
+std::string inQuotes(std::string_view name) {
   constexpr size_t kMost = 256;
   const std::string text = absl::CHexEscape(support::toAbsl(name.substr(0, kMost)));
   return strCat("\"", text, name.size() > kMost ? "…\"" : "\"");
@@ -56,7 +56,7 @@ absl::StatusOr<EntryType> entryType(const Header& header, const std::string& nam
       return EntryType::kFifo;
     default:
       return absl::InvalidArgumentError(strCat("the entry's type ",
-                                               quoted(std::string_view(&header.type, 1)),
+                                               inQuotes(std::string_view(&header.type, 1)),
                                                " is not one that an image layer can have"));
   }
 }
@@ -122,7 +122,7 @@ class TarReader::Impl {
     // What the source reports (cancellation, a digest that is wrong) stands for itself.
     if (!absl::IsInvalidArgument(status)) return status;
     return annotate(status, name_.empty() ? strCat("tar archive, header at offset ", entryOffset_)
-                                          : strCat("tar archive, entry ", quoted(name_),
+                                          : strCat("tar archive, entry ", inQuotes(name_),
                                                    " at offset ", entryOffset_));
   }
 

@@ -23,7 +23,7 @@ std::string withMirrors(const std::string& registry, const std::string& mirrors,
          R"(": {"mirrors": [)" + mirrors + "]" + more + "}}}";
 }
 
-std::string quoted(const std::string& text) {
+std::string inQuotes(const std::string& text) {
   return "\"" + text + "\"";
 }
 
@@ -31,7 +31,7 @@ TEST(Mirror, PrefixAndNamespace) {
   const std::string document = manifest("one");
   ScriptedServer mirror([&](const Received&) { return manifestReply(document); });
   PluginUnderTest plugin(
-      withMirrors("registry.k8s.io", quoted(mirror.origin() + "/registry.k8s.io")));
+      withMirrors("registry.k8s.io", inQuotes(mirror.origin() + "/registry.k8s.io")));
   const Outcome outcome = plugin.resolve("registry.k8s.io/e2e/pause:3.9");
   ASSERT_TRUE(outcome.ok()) << outcome.message;
   EXPECT_EQ(mirror.requests().at(0).path, "/v2/registry.k8s.io/e2e/pause/manifests/3.9");
@@ -44,7 +44,7 @@ TEST(Mirror, TheNextIsAskedWhereOneFails) {
   ScriptedServer lying([](const Received&) { return manifestReply(manifest("lie")); });
   ScriptedServer registry([&](const Received&) { return manifestReply(document); });
   PluginUnderTest plugin(
-      withMirrors(registry.host(), quoted(empty.origin()) + "," + quoted(lying.origin())));
+      withMirrors(registry.host(), inQuotes(empty.origin()) + "," + inQuotes(lying.origin())));
   const Outcome outcome = plugin.resolve(registry.host() + "/a@" + sha256(document));
   ASSERT_TRUE(outcome.ok()) << outcome.message;
   EXPECT_EQ(outcome.bytes, document);
@@ -56,7 +56,7 @@ TEST(Mirror, EveryAttemptIsListed) {
   ScriptedServer first([](const Received&) { return statusReply(404); });
   ScriptedServer second([](const Received&) { return statusReply(403); });
   PluginUnderTest plugin(withMirrors("registry.invalid",
-                                     quoted(first.origin()) + "," + quoted(second.origin()),
+                                     inQuotes(first.origin()) + "," + inQuotes(second.origin()),
                                      R"(, "fallback": false)"));
   const Outcome outcome = plugin.resolve("registry.invalid/a:1");
   EXPECT_EQ(outcome.code, BERTH_PERMISSION_DENIED);
@@ -74,7 +74,7 @@ TEST(Mirror, ABlobGoesOnWhereTheMirrorLeftOff) {
     return reply;
   });
   ScriptedServer registry([&](const Received& request) { return blobReply(blob, request); });
-  PluginUnderTest plugin(withMirrors(registry.host(), quoted(mirror.origin())));
+  PluginUnderTest plugin(withMirrors(registry.host(), inQuotes(mirror.origin())));
   const Outcome outcome = plugin.fetch(registry.host() + "/a:1", describe(blob));
   ASSERT_TRUE(outcome.ok()) << outcome.message;
   EXPECT_EQ(outcome.bytes, blob);
@@ -111,7 +111,7 @@ TEST(Mirror, ADeadOneCostsItsTimeOutOnce) {
   const std::string document = manifest("one");
   const DeafPort dead;
   ScriptedServer registry([&](const Received&) { return manifestReply(document); });
-  PluginUnderTest plugin(withMirrors(registry.host(), quoted(dead.origin())));
+  PluginUnderTest plugin(withMirrors(registry.host(), inQuotes(dead.origin())));
   auto start = Clock::now();
   ASSERT_TRUE(plugin.resolve(registry.host() + "/a:1").ok());
   EXPECT_GE(Clock::now() - start, std::chrono::milliseconds(900));
@@ -125,7 +125,7 @@ TEST(Mirror, ADeadOneCostsItsTimeOutOnce) {
 TEST(Mirror, ADeadOneIsStillAskedWhenItIsTheOnlyOne) {
   const DeafPort dead;
   PluginUnderTest plugin(
-      withMirrors("registry.invalid", quoted(dead.origin()), R"(, "fallback": false)"));
+      withMirrors("registry.invalid", inQuotes(dead.origin()), R"(, "fallback": false)"));
   for (int i = 0; i < 2; ++i) {
     const Outcome outcome = plugin.resolve("registry.invalid/a:1");
     EXPECT_EQ(outcome.code, BERTH_UNAVAILABLE);
@@ -136,7 +136,7 @@ TEST(Mirror, ADeadOneIsStillAskedWhenItIsTheOnlyOne) {
 TEST(Mirror, TheDefaultTableIsForAllOthers) {
   const std::string document = manifest("one");
   ScriptedServer mirror([&](const Received&) { return manifestReply(document); });
-  PluginUnderTest plugin(withMirrors("*", quoted(mirror.origin())));
+  PluginUnderTest plugin(withMirrors("*", inQuotes(mirror.origin())));
   EXPECT_TRUE(plugin.resolve("any.invalid/a:1").ok());
   EXPECT_TRUE(plugin.resolve("docker.io/busybox:1").ok());
   EXPECT_EQ(mirror.requests().at(1).path, "/v2/library/busybox/manifests/1");

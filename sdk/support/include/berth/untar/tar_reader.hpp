@@ -88,6 +88,6 @@ class TarReader {
 };
 
 // A name for an error message: quoted, unprintable bytes escaped, shortened.
-std::string quoted(std::string_view name);
+std::string inQuotes(std::string_view name);
 
 }  // namespace berth::untar
