@@ -10,6 +10,8 @@ set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_C_STANDARD 11)
 set(CMAKE_C_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
+set(CMAKE_C_FLAGS_RELEASE "-O2 -DNDEBUG")
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 set(CMAKE_CXX_VISIBILITY_PRESET hidden)
 set(CMAKE_C_VISIBILITY_PRESET hidden)
@@ -53,9 +55,13 @@ target_compile_options(berth_warnings INTERFACE
   -Wno-missing-field-initializers
   $<$<BOOL:${BERTH_WERROR}>:-Werror>)
 
-# GCC 12 warns about std::string code that is right once it is optimised (GCC bug 105329).
+# GCC 12 warns about std::string's own code once it is optimised (GCC bugs 105329, 105651), and about
+# Boost.Asio's coroutines, where it sees one of operators new and delete inlined and not the other.
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
-  target_compile_options(berth_warnings INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict>)
+  foreach(warning IN ITEMS restrict array-bounds stringop-overread stringop-overflow
+          mismatched-new-delete)
+    target_compile_options(berth_warnings INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-${warning}>)
+  endforeach()
 endif()
 
 # Imported targets belong to the folder that finds them, so what several folders use is found here.

@@ -8,8 +8,10 @@ file(GLOB_RECURSE berth_sources CONFIGURE_DEPENDS
   "${CMAKE_SOURCE_DIR}/tests/*.[ch]pp")
 
 if(CLANG_FORMAT)
-  add_custom_target(format COMMAND ${CLANG_FORMAT} -i ${berth_sources} VERBATIM)
-  add_custom_target(format-check COMMAND ${CLANG_FORMAT} --dry-run --Werror ${berth_sources} VERBATIM)
+  add_custom_target(format COMMAND ${CLANG_FORMAT} -i ${berth_sources}
+    COMMENT "Laying out the sources" VERBATIM)
+  add_custom_target(format-check COMMAND ${CLANG_FORMAT} --dry-run --Werror ${berth_sources}
+    COMMENT "Comparing the sources with what clang-format makes of them" VERBATIM)
 endif()
 if(RUN_CLANG_TIDY)
   # Needs the compilation database that the presets ask for.

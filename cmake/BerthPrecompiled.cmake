@@ -56,8 +56,8 @@ berth_precompile(berth_test_headers
   OPTIONS ${test_options}
   USED_BY common-test cdi_test hooks_test config-test plugin-host-test spdy-test sdk-test
           support-test streaming-test registry-v2-test network-cni-test runtime_runc_plugin_test
-          runtime_runc_monitor_test snapshotter-overlay-test
-          monitor-integration-test network-cni-integration-test registry-v2-integration-test
+          snapshotter-overlay-test
+          network-cni-integration-test registry-v2-integration-test
           runtime_runc_integration_test snapshotter-overlay-integration)
 berth_precompile(berth_record_test_headers
   HEADERS ${record_headers} ${test_headers}

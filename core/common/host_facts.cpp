@@ -215,6 +215,9 @@ void readSecurityModules(const HostRoots& roots, HostFacts& facts) {
   facts.seccomp = pathExists(roots.proc + "/sys/kernel/seccomp/actions_avail");
   const auto maximum = optionalText(roots.proc + "/sys/user/max_user_namespaces");
   facts.userNamespaces = pathExists(roots.proc + "/self/ns/user") && maximum && *maximum != "0";
+  // user_namespaces(7): of the first namespace there is one line, which maps all.
+  const auto groups = optionalText(roots.proc + "/self/gid_map");
+  facts.inUserNamespace = groups && !groups->ends_with(" 4294967295");
 }
 
 absl::Status readKernel(const HostRoots& roots, HostFacts& facts) {

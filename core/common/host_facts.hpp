@@ -58,6 +58,7 @@ struct HostFacts {
   std::string seLinuxCheckPath;
   bool seccomp = false;  // seccomp filters
   bool userNamespaces = false;
+  bool inUserNamespace = false;  // this daemon itself is in one that maps only some ids
   // Whether the file system of the daemon's own directories can be mounted with mapped ids; found
   // out by trying, not by collectHostFacts(). Others may differ.
   bool idmappedMounts = false;

@@ -23,8 +23,13 @@ void Workers::post(std::function<void()> work) {
     wake_.notify_one();
     return;
   }
+  try {
+    std::thread([this] { threadMain(); }).detach();
+  } catch (...) {
+    queue_.pop_back();
+    throw;
+  }
   ++threads_;
-  std::thread([this] { threadMain(); }).detach();
 }
 
 void Workers::threadMain() {

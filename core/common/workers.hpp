@@ -18,6 +18,7 @@ class Workers {
   Workers(const Workers&) = delete;
   Workers& operator=(const Workers&) = delete;
 
+  // std::system_error, and nothing is done, when there is no thread to be had.
   void post(std::function<void()> work);
   // Waits for all work and ends the threads; nothing may be posted afterwards. Idempotent.
   void finish();

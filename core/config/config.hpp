@@ -57,7 +57,8 @@ struct Cgroup {
 struct Images {
   std::vector<std::string> sources;
   std::string snapshotter;
-  std::string platform;  // os/architecture[/variant]; empty is the host's
+  std::vector<std::string> pinned;  // names, or shell patterns for them
+  std::string platform;             // os/architecture[/variant]; empty is the host's
   int64_t maxConcurrentDownloads = 0;
   int64_t maxConcurrentUnpacks = 0;  // 0 is the number of CPUs
   int64_t pullDeadlineSeconds = 0;   // 0 is none
@@ -77,6 +78,7 @@ struct Containers {
   std::vector<std::string> defaultCapabilities;  // "CAP_CHOWN" or "CHOWN"
   std::vector<std::string> defaultUlimits;       // see parseUlimit()
   std::vector<std::string> defaultEnv;           // "NAME=value"
+  std::vector<std::string> defaultSysctls;       // "name=value"
   std::string imageVolumes;                      // bind, mkdir, ignore
   int64_t execSyncOutputBytes = 0;
   bool operator==(const Containers&) const = default;

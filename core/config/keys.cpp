@@ -167,6 +167,10 @@ void addImages(std::vector<Key>& all) {
   all.push_back(key<&Config::images, &Images::snapshotter>(
       {"images", "snapshotter", "overlay", instanceName(), Reload::kRestart,
        "Keeps the layers of images for runtimes that name no other: one of [snapshotters]."}));
+  all.push_back(key<&Config::images, &Images::pinned>(
+      {"images", "pinned", Strings{}, listOf(nonEmptyText()), Reload::kRestart,
+       "Images that the kubelet is asked to keep when the disk gets full: their full names, or "
+       "shell patterns for them, such as \"registry.example/base/*\"."}));
   all.push_back(key<&Config::images, &Images::platform>(
       {"images", "platform", "", platformOrEmpty(), live,
        "Which image of an index is taken, as os/architecture[/variant]. Empty: the host's."}));
@@ -228,6 +232,13 @@ void addContainers(std::vector<Key>& all) {
   all.push_back(key<&Config::containers, &Containers::defaultEnv>(
       {"containers", "default_env", Strings{}, environment(), live,
        "Environment variables, as \"NAME=value\", where image and pod set none of that name."}));
+  all.push_back(key<&Config::containers, &Containers::defaultSysctls>(
+      {"containers", "default_sysctls",
+       Strings{"net.ipv4.ip_unprivileged_port_start=0", "net.ipv4.ping_group_range=0 2147483647"},
+       sysctls(), restart,
+       "Kernel parameters of pods that do not set them, as \"name=value\", where the pod has the "
+       "namespace they belong to for itself. Those built in let any user ping and listen on any "
+       "port."}));
   all.push_back(key<&Config::containers, &Containers::imageVolumes>(
       {"containers", "image_volumes", "bind", oneOf({"bind", "mkdir", "ignore"}), live,
        "What becomes of the volumes that an image declares. \"bind\": directories of their own, "
@@ -235,7 +246,8 @@ void addContainers(std::vector<Key>& all) {
        "container's root filesystem. A mount of the pod at or above such a path replaces it."}));
   all.push_back(key<&Config::containers, &Containers::execSyncOutputBytes>(
       {"containers", "exec_sync_output_bytes", 16 * kMiB, between(kKiB, kGiB), live,
-       "How much of each output stream ExecSync returns; the rest is dropped."}));
+       "How much output of a command ExecSync returns, of both streams together; the rest is "
+       "dropped. It is never more than grpc.max_message_bytes lets through."}));
 }
 
 void addInstances(std::vector<Key>& all) {

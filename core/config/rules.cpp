@@ -176,4 +176,9 @@ Rule environment() {
   return listOf({.expects = "an entry NAME=value", .accepts = isEnvironmentEntry});
 }
 
+Rule sysctls() {
+  return listOf({.expects = "a kernel parameter such as \"net.ipv4.ip_forward=1\"",
+                 .accepts = isEnvironmentEntry});
+}
+
 }  // namespace berth::config

@@ -29,6 +29,7 @@ Rule listOf(Rule element, int64_t minimum = 0);
 Rule capabilities();
 Rule ulimits();
 Rule environment();
+Rule sysctls();
 
 // Whether an address that ipAddress() takes is only reached from this host.
 bool isLoopback(std::string_view address);

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <chrono>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -11,20 +10,21 @@
 
 #include "cri-runtime-v1.grpc.pb.h"
 #include "cri/call_watch.hpp"
+#include "engine/engine.hpp"
 #include "images/image_service.hpp"
 
 namespace berth::cri {
 
 struct ImageSettings {
-  std::map<std::string, std::string> snapshotters;  // by runtime handler, where not the default
-  std::chrono::seconds pullDeadline{0};             // 0: only the client's
+  std::chrono::seconds pullDeadline{0};  // 0: only the client's
+  std::vector<std::string> pinned;       // names of images, or shell patterns for them
 };
 
 class ImageService final : public runtime::v1::ImageService::Service {
  public:
-  // `images` must outlive the service.
-  ImageService(images::ImageService& images, ImageSettings settings)
-      : images_(images), settings_(std::move(settings)) {}
+  // `images` and `engine` must outlive the service.
+  ImageService(images::ImageService& images, const engine::Engine& engine, ImageSettings settings)
+      : images_(images), engine_(engine), settings_(std::move(settings)) {}
 
 #define BERTH_CRI_VERB(Verb)                                                                 \
   grpc::Status Verb(grpc::ServerContext* context, const runtime::v1::Verb##Request* request, \
@@ -44,11 +44,13 @@ class ImageService final : public runtime::v1::ImageService::Service {
   absl::StatusOr<std::vector<runtime::v1::Image>> list(const runtime::v1::ImageFilter& filter);
 
   images::ImageService& images_;
+  const engine::Engine& engine_;
   const ImageSettings settings_;
   CallWatch calls_;
 };
 
-// An image as the CRI shows it.
-runtime::v1::Image toCri(const images::Image& image);
+// An image as the CRI shows it. The kubelet is asked to keep those that `pinned` names, by a full
+// name or a shell pattern for one.
+runtime::v1::Image toCri(const images::Image& image, const std::vector<std::string>& pinned);
 
 }  // namespace berth::cri

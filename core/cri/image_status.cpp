@@ -40,7 +40,7 @@ grpc::Status ImageService::ImageStatus(grpc::ServerContext* /*context*/,
     if (!configuration.ok()) return toGrpc(configuration.status());
     (*response->mutable_info())["info"] = imageInfo(**image, *configuration);
   }
-  *response->mutable_image() = toCri(**image);
+  *response->mutable_image() = toCri(**image, settings_.pinned);
   return grpc::Status::OK;
 }
 

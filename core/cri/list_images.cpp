@@ -1,3 +1,7 @@
+#include <algorithm>
+#include <fnmatch.h>
+
+#include "common/text.hpp"
 #include "cri/convert.hpp"
 #include "cri/image_service.hpp"
 
@@ -5,21 +9,42 @@ namespace berth::cri {
 
 namespace v1 = runtime::v1;
 
-v1::Image toCri(const images::Image& image) {
+namespace {
+
+bool isPinned(const images::Image& image, const std::vector<std::string>& patterns) {
+  const auto named = [&](const std::string& pattern) {
+    const auto matches = [&](const std::string& name) {
+      return ::fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
+    };
+    return std::any_of(image.repoTags.begin(), image.repoTags.end(), matches) ||
+           std::any_of(image.repoDigests.begin(), image.repoDigests.end(), matches);
+  };
+  return image.pinned || std::any_of(patterns.begin(), patterns.end(), named);
+}
+
+// CRI, Image: the uid when the image's user is a number, its name otherwise; a group is left out.
+void setUser(const std::string& imageUser, v1::Image& result) {
+  const std::string user = imageUser.substr(0, imageUser.find(':'));
+  const auto uid = common::parseNumber<int64_t>(user);
+  if (uid && *uid >= 0)
+    result.mutable_uid()->set_value(*uid);
+  else
+    result.set_username(user);
+}
+
+}  // namespace
+
+v1::Image toCri(const images::Image& image, const std::vector<std::string>& pinned) {
   v1::Image result;
   result.set_id(image.id);
   for (const std::string& tag : image.repoTags) result.add_repo_tags(tag);
   for (const std::string& digest : image.repoDigests) result.add_repo_digests(digest);
   result.set_size(image.size);
-  result.set_pinned(image.pinned);
-  // CRI, Image: the uid when the image's user is a number, its name otherwise; a group is left out.
-  const std::string user = image.config.user.substr(0, image.config.user.find(':'));
-  if (user.empty()) return result;
-  if (user.find_first_not_of("0123456789") == std::string::npos && user.size() < 10) {
-    result.mutable_uid()->set_value(std::stoll(user));
-  } else {
-    result.set_username(user);
-  }
+  result.set_pinned(isPinned(image, pinned));
+  setUser(image.config.user, result);
+  if (!image.annotations.empty())
+    result.mutable_spec()->mutable_annotations()->insert(image.annotations.begin(),
+                                                         image.annotations.end());
   return result;
 }
 
@@ -27,12 +52,12 @@ absl::StatusOr<std::vector<v1::Image>> ImageService::list(const v1::ImageFilter&
   std::vector<v1::Image> result;
   const std::string& wanted = filter.image().image();
   if (wanted.empty()) {
-    for (const auto& image : images_.list()) result.push_back(toCri(*image));
+    for (const auto& image : images_.list()) result.push_back(toCri(*image, settings_.pinned));
     return result;
   }
   auto image = images_.find(wanted);
   if (image.ok()) {
-    result.push_back(toCri(**image));
+    result.push_back(toCri(**image, settings_.pinned));
   } else if (!absl::IsNotFound(image.status())) {
     return image.status();
   }

@@ -31,9 +31,10 @@ grpc::Status ImageService::PullImage(grpc::ServerContext* context,
   plugins::Operation op(support::strCat("PullImage ", reference), deadline);
   const CallWatch::Guard guard(calls_, *context, op);
   const plugins::Credentials credentials = credentialsOf(request->auth());
-  auto snapshotter = settings_.snapshotters.find(request->image().runtime_handler());
-  auto image = images_.pull(op, reference, request->has_auth() ? &credentials : nullptr,
-                            snapshotter == settings_.snapshotters.end() ? "" : snapshotter->second);
+  auto snapshotter = engine_.snapshotterOf(*request);
+  if (!snapshotter.ok()) return toGrpc(snapshotter.status());
+  auto image =
+      images_.pull(op, reference, request->has_auth() ? &credentials : nullptr, *snapshotter);
   if (image.ok()) response->set_image_ref((*image)->id);
   return toGrpc(image.status());
 }

@@ -4,6 +4,7 @@
 #include "berth/support/ids.hpp"
 #include "berth/support/status.hpp"
 #include "common/log.hpp"
+#include "common/text.hpp"
 #include "engine/engine.hpp"
 #include "engine/relabel.hpp"
 #include "engine/spec/namespaces.hpp"
@@ -31,8 +32,8 @@ absl::Status checkRequest(const v1::CreateContainerRequest& request) {
   if (request.config().image().image().empty()) {
     return absl::InvalidArgumentError("CreateContainer: config.image.image is missing");
   }
-  if (!request.config().log_path().empty() &&
-      request.config().log_path().find("..") != std::string::npos) {
+  for (const std::string_view part : common::split(request.config().log_path(), '/')) {
+    if (part != "..") continue;
     return absl::InvalidArgumentError(
         strCat("CreateContainer: log_path ", request.config().log_path(), " must not contain .."));
   }

@@ -10,6 +10,7 @@
 
 namespace berth::engine {
 
+namespace v1 = runtime::v1;
 using support::strCat;
 
 namespace {
@@ -38,6 +39,11 @@ absl::StatusOr<typename Map::mapped_type> findByPrefix(const Map& map, const std
 }
 
 }  // namespace
+
+std::string podName(const v1::PodSandboxMetadata& metadata) {
+  return strCat(metadata.namespace_(), "/", metadata.name(), "/", metadata.uid(), "/",
+                metadata.attempt());
+}
 
 Engine::Engine(Settings settings, plugins::Registry& registry, images::ImageService& images,
                store::Store& store, common::HostFacts host)
@@ -85,6 +91,12 @@ absl::StatusOr<std::shared_ptr<Pod>> Engine::findPod(const std::string& id) cons
 absl::StatusOr<std::shared_ptr<Container>> Engine::findContainer(const std::string& id) const {
   std::shared_lock lock(mapsMutex_);
   return findByPrefix(containers_, id, "container");
+}
+
+std::shared_ptr<Pod> Engine::findByName(const std::string& name) const {
+  std::shared_lock lock(mapsMutex_);
+  const auto id = podNames_.find(name);
+  return id == podNames_.end() ? nullptr : pods_.at(id->second);
 }
 
 std::vector<std::shared_ptr<Pod>> Engine::pods() const {
@@ -137,6 +149,16 @@ absl::StatusOr<plugins::Runtime*> Engine::runtimeOf(const Pod& pod) const {
 const std::string& Engine::snapshotterFor(const std::string& runtime) const {
   auto found = settings_.snapshotters.find(runtime);
   return found == settings_.snapshotters.end() ? settings_.snapshotter : found->second;
+}
+
+absl::StatusOr<std::string> Engine::snapshotterOf(const v1::PullImageRequest& request) const {
+  const std::string& handler = request.image().runtime_handler();
+  if (handler.empty()) {
+    if (const auto pod = findByName(podName(request.sandbox_config().metadata())))
+      return snapshotterFor(pod->peek([](const records::PodRecord& r) { return r.runtime(); }));
+  }
+  BERTH_ASSIGN_OR_RETURN(const plugins::Runtime* runtime, runtimeFor(handler));
+  return snapshotterFor(runtime->name());
 }
 
 const spec::Defaults& Engine::defaultsFor(const std::string& runtime) const {

@@ -28,6 +28,7 @@
 #include "engine/objects.hpp"
 #include "engine/operations.hpp"
 #include "engine/selinux_levels.hpp"
+#include "engine/spec/sysctls.hpp"
 #include "engine/spec/types.hpp"
 #include "engine/volumes/image_defined.hpp"
 #include "hooks/registry.hpp"
@@ -48,10 +49,14 @@ struct Settings {
   spec::Defaults containerDefaults;
   volumes::ImageDefinedVolumes imageDefinedVolumes = volumes::ImageDefinedVolumes::kBind;
   std::map<std::string, spec::Defaults> runtimeDefaults;  // by runtime; others have the above
+  spec::Sysctls defaultSysctls;                           // of pods
   std::vector<std::string> cdiDirs;                       // the last counts
   std::vector<std::string> hooksDirs;
-  size_t execSyncOutputBytes = 16u << 20;  // for each stream; the rest is dropped
+  size_t execSyncOutputBytes = 16u << 20;  // of both streams together; the rest is dropped
 };
+
+// What no two pods have in common (CRI, PodSandboxMetadata).
+std::string podName(const runtime::v1::PodSandboxMetadata& metadata);
 
 // All calls are thread-safe, block, and take the caller's deadline; ids may be unique prefixes.
 // Calls that end or remove are idempotent: what is unknown is gone already (CRI, StopPodSandbox,
@@ -145,6 +150,11 @@ class Engine {
   // Listeners get what waits for them, and then the end.
   void endSubscriptions() { lifeEvents_.close(); }
 
+  // What an image is to be unpacked for: the snapshotter of the runtime that the request names,
+  // else of its pod's, else of the default one. INVALID_ARGUMENT for an unknown runtime handler.
+  // Answers from memory.
+  absl::StatusOr<std::string> snapshotterOf(const runtime::v1::PullImageRequest& request) const;
+
   // OK when pods can have a network now.
   absl::Status networkStatus();
   absl::Status updatePodCidr(const std::string& cidr, Deadline deadline);
@@ -166,6 +176,7 @@ class Engine {
 
   // Finding (engine.cpp).
   absl::StatusOr<std::shared_ptr<Pod>> findPod(const std::string& id) const;
+  std::shared_ptr<Pod> findByName(const std::string& name) const;  // see podName(); null: none
   absl::StatusOr<std::shared_ptr<Container>> findContainer(const std::string& id) const;
   absl::StatusOr<std::shared_ptr<Container>> findRunning(const std::string& id,
                                                          std::string_view purpose) const;
@@ -284,8 +295,7 @@ class Engine {
                                                             const plugins::Operation& op,
                                                             uint32_t wanted) const;
   std::optional<LayerUsages::Reading> layerUsage(const Container& container);
-  absl::StatusOr<plugins::Usage> measureLayer(const plugins::Operation& op,
-                                              const std::string& id);
+  absl::StatusOr<plugins::Usage> measureLayer(const plugins::Operation& op, const std::string& id);
   std::vector<runtime::v1::ContainerStats> statsOf(const Containers& containers,
                                                    const plugins::Operation& op);
   runtime::v1::ContainerStats toStats(Container& container, const plugins::Stats* stats,

@@ -56,6 +56,9 @@ class ExecProcess {
   std::string pod_, container_, id_;
 };
 
+// Shortens what a command wrote to `limit` bytes in all; a stream keeps at least half of that.
+void fitOutputs(std::string& output, std::string& error, size_t limit);
+
 class Engine;
 
 // A process for an interactive client: runs until it ends or is cancelled. Must not outlive the

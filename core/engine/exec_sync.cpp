@@ -106,6 +106,14 @@ class OutputReader {
 
 }  // namespace
 
+void fitOutputs(std::string& output, std::string& error, size_t limit) {
+  const size_t half = limit / 2;
+  if (output.size() + error.size() <= limit) return;
+  if (error.size() <= half) return output.resize(limit - error.size());
+  if (output.size() > half) output.resize(half);
+  error.resize(limit - output.size());
+}
+
 absl::StatusOr<v1::ExecSyncResponse> Engine::execSync(const v1::ExecSyncRequest& request,
                                                       plugins::Operation& op) {
   BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<Container> container,
@@ -130,6 +138,7 @@ absl::StatusOr<v1::ExecSyncResponse> Engine::execSync(const v1::ExecSyncRequest&
   reader.commandEnded();
   read.get_future().wait();
   if (!exitCode.ok()) return exitCode.status();
+  fitOutputs(reader.output(), reader.error(), settings_.execSyncOutputBytes);
   v1::ExecSyncResponse response;
   response.set_stdout(std::move(reader.output()));
   response.set_stderr(std::move(reader.error()));

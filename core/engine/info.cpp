@@ -10,6 +10,7 @@
 #include "engine/engine.hpp"
 #include "engine/message_json.hpp"
 #include "engine/spec/cgroup_path.hpp"
+#include "engine/spec/namespaces.hpp"
 
 namespace berth::engine {
 
@@ -70,9 +71,12 @@ bj::object podSpec(const records::PodRecord& record, spec::CgroupDriver driver) 
           {"linux", std::move(linux)}};
 }
 
+// Whether the pod has had a network namespace of its own that is gone.
 bool networkClosed(const records::PodRecord& record) {
+  const auto namespaces = spec::podNamespaces(record.config());
+  if (!namespaces.ok() || !namespaces->network) return false;
   const auto found = record.namespaces().find(BERTH_NAMESPACE_NETWORK);
-  return found != record.namespaces().end() && !support::pathExists(found->second);
+  return found == record.namespaces().end() || !support::pathExists(found->second);
 }
 
 }  // namespace

@@ -25,8 +25,8 @@ std::optional<LayerUsages::Reading> LayerUsages::get(const std::string& containe
   entry.queued = true;
   queue_.emplace_back(container, content);
   if (!running_) {
-    running_ = true;
     workers_.post([this] { run(); });
+    running_ = true;
   }
   return entry.reading;
 }

@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <sys/socket.h>
+#include <system_error>
 #include <thread>
 
 #include "berth/support/files.hpp"
@@ -90,14 +91,19 @@ absl::StatusOr<Fd> connectLoopbackIn(const std::string& path, uint16_t port,
   }
   absl::StatusOr<Fd> result = absl::UnknownError("");
   // A thread that has entered a namespace is used for nothing else.
-  std::thread([&] {
+  const auto enter = [&] {
     if (::setns(name->get(), CLONE_NEWNET) != 0) {
       result = absl::FailedPreconditionError(
           strCat("its network namespace ", path, " cannot be entered: ", std::strerror(errno)));
       return;
     }
     result = connectLoopback(port, deadline);
-  }).join();
+  };
+  try {
+    std::thread(enter).join();
+  } catch (const std::system_error& error) {
+    return absl::ResourceExhaustedError(strCat("start a thread: ", error.what()));
+  }
   return result;
 }
 

@@ -29,11 +29,6 @@ namespace {
 // The size of the memory file system that a pod's containers share, as the peers give it.
 constexpr const char* kShmOptions = "mode=1777,size=67108864";
 
-std::string podName(const v1::PodSandboxMetadata& metadata) {
-  return strCat(metadata.namespace_(), "/", metadata.name(), "/", metadata.uid(), "/",
-                metadata.attempt());
-}
-
 absl::Status checkRequest(const v1::PodSandboxConfig& config) {
   if (!config.has_metadata()) {
     return absl::InvalidArgumentError("RunPodSandbox: config.metadata is missing");
@@ -125,7 +120,7 @@ absl::StatusOr<std::shared_ptr<Pod>> Engine::recordPod(const v1::RunPodSandboxRe
   const v1::PodSandboxConfig& config = request.config();
   // Refused before anything is recorded.
   BERTH_ASSIGN_OR_RETURN(const spec::PodNamespaces namespaces, spec::podNamespaces(config));
-  BERTH_RETURN_IF_ERROR(spec::podSysctls(config).status());
+  BERTH_RETURN_IF_ERROR(spec::podSysctls(config, settings_.defaultSysctls).status());
   BERTH_RETURN_IF_ERROR(spec::podHostname(config, host_).status());
   BERTH_RETURN_IF_ERROR(
       spec::podCgroupParent(config.linux().cgroup_parent(), settings_.cgroupDriver).status());
@@ -196,7 +191,7 @@ absl::Status Engine::createIsolation(plugins::Operation& op, Pod& pod) {
   if (namespaces.uts) {
     BERTH_ASSIGN_OR_RETURN(spec.hostname, spec::podHostname(config, host_));
   }
-  BERTH_ASSIGN_OR_RETURN(spec.sysctls, spec::podSysctls(config));
+  BERTH_ASSIGN_OR_RETURN(spec.sysctls, spec::podSysctls(config, settings_.defaultSysctls));
   BERTH_ASSIGN_OR_RETURN(spec.cgroupParent, spec::podCgroupParent(config.linux().cgroup_parent(),
                                                                   settings_.cgroupDriver));
   spec.cgroupDriver = settings_.cgroupDriver == spec::CgroupDriver::kSystemd

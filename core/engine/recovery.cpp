@@ -17,9 +17,7 @@ constexpr std::chrono::seconds kAskTime{30};
 constexpr int kUnknownExitCode = 137;
 
 std::string nameOf(const records::PodRecord& record) {
-  const v1::PodSandboxMetadata& metadata = record.config().metadata();
-  return strCat(metadata.namespace_(), "/", metadata.name(), "/", metadata.uid(), "/",
-                metadata.attempt());
+  return podName(record.config().metadata());
 }
 
 std::string nameOf(const records::ContainerRecord& record) {

@@ -19,8 +19,8 @@ namespace {
 
 constexpr std::array<std::string_view, 2> kImageConfigs = {
     "application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"};
-constexpr std::array<std::string_view, 6> kArchiveEndings = {
-    "tar", "tar+gzip", "tar.gzip", "tar+zstd", "tar.zstd", "tar+gz"};
+constexpr std::array<std::string_view, 6> kArchiveEndings = {"tar",      "tar+gzip", "tar.gzip",
+                                                             "tar+zstd", "tar.zstd", "tar+gz"};
 
 bool isArchive(std::string_view mediaType) {
   return std::any_of(kArchiveEndings.begin(), kArchiveEndings.end(),

@@ -162,31 +162,11 @@ absl::StatusOr<std::shared_ptr<const Image>> Catalog::remove(std::string_view re
     if (found == nullptr) return std::shared_ptr<const Image>();
     entry = *found;
   }
-  bool named = false;
-  if (auto parsed = parseReference(reference); parsed.ok()) {
-    named = parsed->digest.empty() ? removeValue(*entry.record.mutable_tags(), parsed->tagged())
-                                   : removeValue(*entry.record.mutable_digests(),
-                                                 strCat(parsed->name(), "@", parsed->digest));
-    // Digests come with tags: they are no reason to stay when the last tag goes.
-    if (named && parsed->digest.empty() && entry.record.tags().empty()) named = false;
-  }
-  const bool goes = !named || (entry.record.tags().empty() && entry.record.digests().empty());
-  if (goes) {
-    BERTH_RETURN_IF_ERROR(store_.erase(kImageKind, entry.record.id()));
-  } else {
-    BERTH_ASSIGN_OR_RETURN(entry.image, imageOf(entry.record));
-    BERTH_RETURN_IF_ERROR(
-        store_.put(kImageKind, entry.record.id(), entry.record.SerializeAsString()));
-  }
+  BERTH_RETURN_IF_ERROR(store_.erase(kImageKind, entry.record.id()));
   std::unique_lock lock(mutex_);
   unindexLocked(entry);
-  if (goes) {
-    entries_.erase(entry.record.id());
-    return entry.image;
-  }
-  indexLocked(entry);
-  entries_[entry.record.id()] = entry;
-  return std::shared_ptr<const Image>();
+  entries_.erase(entry.record.id());
+  return entry.image;
 }
 
 }  // namespace berth::images

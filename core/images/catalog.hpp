@@ -36,7 +36,8 @@ class Catalog {
   std::vector<std::shared_ptr<const Image>> list() const;
   absl::StatusOr<records::ImageRecord> record(const std::string& id) const;
 
-  // Takes a name away; an id, or the last tag, takes the image. The image that went, or null.
+  // Takes the image that any of its names means, with all of them (CRI, RemoveImage). The image
+  // that went, or null.
   absl::StatusOr<std::shared_ptr<const Image>> remove(std::string_view reference);
 
  private:

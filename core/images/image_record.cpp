@@ -1,11 +1,28 @@
 #include "images/image_record.hpp"
 
+#include "berth/support/json.hpp"
 #include "berth/support/status.hpp"
 #include "images/digest.hpp"
 
 namespace berth::images {
 
 using support::strCat;
+
+namespace {
+
+// OCI image specification, "Image Manifest". It was understood when the image was pulled; what is
+// of another type since is none of the image's need.
+std::map<std::string, std::string> annotationsOf(const std::string& manifest) {
+  std::map<std::string, std::string> annotations;
+  const auto document = support::parseJsonObject(manifest, "manifest");
+  const auto* members = document.ok() ? support::objectMember(*document, "annotations") : nullptr;
+  if (members == nullptr) return annotations;
+  for (const auto& [key, value] : *members)
+    if (value.is_string()) annotations[std::string(key)] = std::string(value.get_string());
+  return annotations;
+}
+
+}  // namespace
 
 std::vector<plugins::Layer> layersOf(const common::ImageConfig& config) {
   std::vector<plugins::Layer> layers;
@@ -38,6 +55,7 @@ absl::StatusOr<std::shared_ptr<const Image>> imageOf(const records::ImageRecord&
                                              image->config.diffIds.size(), " layers, its manifest ",
                                              record.layers_size()));
   }
+  image->annotations = annotationsOf(record.manifest());
   image->layers = layersOf(image->config);
   image->size = record.manifest().size() + record.config().size();
   for (const records::DescriptorRecord& layer : record.layers()) image->size += layer.size();

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -27,7 +28,8 @@ struct Image {
   std::vector<std::string> repoDigests;  // "registry.example/app@sha256:…"
   uint64_t size = 0;                     // bytes of manifest, config and layers as transferred
   common::ImageConfig config;
-  std::vector<plugins::Layer> layers;  // lowest first
+  std::map<std::string, std::string> annotations;  // of the platform's manifest
+  std::vector<plugins::Layer> layers;              // lowest first
   bool pinned = false;
 };
 
@@ -76,9 +78,8 @@ class ImageService {
   // Configuration"). NOT_FOUND when the image is gone.
   virtual absl::StatusOr<std::string> configuration(const Image& image) const = 0;
 
-  // Removes one name, or with an id the image and all its names. An image without names goes; its
-  // layers go as soon as no image and no snapshot uses them. NOT_FOUND is success (CRI
-  // RemoveImage).
+  // Removes the image that the id or name means, with all its names (CRI, RemoveImage); its layers
+  // go as soon as no image and no snapshot uses them. One that is not there is success.
   virtual absl::Status remove(const plugins::Operation& op, std::string_view reference) = 0;
   // Frees layers that nothing uses any more: called after containers are removed. Never holds up
   // pulls or finds.

@@ -92,7 +92,7 @@ absl::Status serveUntilSignal(const config::Config& config, engine::Engine& engi
   auto streaming = streaming::Server::start(streamingSettings(config), backend);
   if (!streaming.ok()) return support::annotate(streaming.status(), "serve streams");
   cri::RuntimeService runtimeService(engine, **streaming, configurationJson(config));
-  cri::ImageService imageService(images, imageSettings(config));
+  cri::ImageService imageService(images, engine, imageSettings(config));
   BERTH_ASSIGN_OR_RETURN(const std::unique_ptr<cri::Server> server,
                          cri::Server::start(serverSettings(config), runtimeService, imageService));
   // What start-up took and freed goes back to the system.

@@ -1,11 +1,16 @@
 #include "main/wiring.hpp"
 
+#include <algorithm>
+
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
 
 namespace berth::program {
 
 namespace {
+
+// What a reply of ExecSync has beside the output.
+constexpr int64_t kReplyOverhead = 64;
 
 common::LogLevel levelOf(const std::string& name) {
   if (name == "trace") return common::LogLevel::kTrace;
@@ -19,6 +24,20 @@ volumes::ImageDefinedVolumes definedVolumes(const std::string& name) {
   if (name == "mkdir") return volumes::ImageDefinedVolumes::kMakeDirectory;
   if (name == "ignore") return volumes::ImageDefinedVolumes::kIgnore;
   return volumes::ImageDefinedVolumes::kBind;
+}
+
+// Each must be one that a pod with all namespaces of its own could ask for.
+absl::StatusOr<spec::Sysctls> defaultSysctls(const config::Config& config,
+                                             const common::HostFacts& host) {
+  runtime::v1::PodSandboxConfig pod;
+  for (const std::string& entry : config.containers.defaultSysctls) {
+    const size_t equals = entry.find('=');
+    (*pod.mutable_linux()->mutable_sysctls())[entry.substr(0, equals)] = entry.substr(equals + 1);
+  }
+  auto sysctls = spec::podSysctls(pod, {});
+  if (!sysctls.ok()) return support::annotate(sysctls.status(), "containers.default_sysctls");
+  if (host.inUserNamespace) sysctls->erase(std::string(spec::kPingGroups));
+  return sysctls;
 }
 
 // Runtimes that are to use another snapshotter than images are unpacked for by default.
@@ -73,7 +92,8 @@ absl::StatusOr<engine::Settings> engineSettings(const config::Config& config,
   settings.snapshotters = snapshotterExceptions(config);
   settings.cgroupDriver = cgroupDriver(config);
   settings.imageDefinedVolumes = definedVolumes(config.containers.imageVolumes);
-  settings.execSyncOutputBytes = static_cast<size_t>(config.containers.execSyncOutputBytes);
+  settings.execSyncOutputBytes = static_cast<size_t>(std::min(
+      config.containers.execSyncOutputBytes, config.grpc.maxMessageBytes - kReplyOverhead));
 
   spec::Defaults& defaults = settings.containerDefaults;
   defaults.capabilities = config.containers.defaultCapabilities;
@@ -99,6 +119,7 @@ absl::StatusOr<engine::Settings> engineSettings(const config::Config& config,
     }
     settings.runtimeDefaults[name] = std::move(own);
   }
+  BERTH_ASSIGN_OR_RETURN(settings.defaultSysctls, defaultSysctls(config, host));
   settings.cdiDirs = config.containers.cdiDirs;
   settings.hooksDirs = config.containers.hooksDirs;
   return settings;
@@ -117,7 +138,7 @@ images::Options imageOptions(const config::Config& config) {
 }
 
 cri::ImageSettings imageSettings(const config::Config& config) {
-  return {snapshotterExceptions(config), std::chrono::seconds(config.images.pullDeadlineSeconds)};
+  return {std::chrono::seconds(config.images.pullDeadlineSeconds), config.images.pinned};
 }
 
 cri::ServerSettings serverSettings(const config::Config& config) {

@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <system_error>
 #include <type_traits>
 #include <utility>
 
@@ -19,6 +20,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "berth/support/status.hpp"
 #include "common/workers.hpp"
 #include "streaming/stream.hpp"
 
@@ -36,8 +38,10 @@ class Signal {
   void notify() { timer_.cancel(); }
   Task<void> wait() { co_await timer_.async_wait(kAwait); }
 
+  // The condition is a closure made within a co_await expression (see stream.hpp).
   template <class Condition>
   Task<void> until(Condition condition) {
+    static_assert(std::is_trivially_destructible_v<Condition>);
     while (!condition()) co_await wait();
   }
 
@@ -113,10 +117,13 @@ class Ticker {
   std::shared_ptr<State> state_;
 };
 
-// Runs `work` on a thread that may block, and comes back to the strand with its result.
+// Runs `work` on a thread that may block, and comes back to the strand with its result, a Status or
+// StatusOr. RESOURCE_EXHAUSTED when there is no thread to be had. What `work` refers to must be
+// there until then; it owns nothing (see stream.hpp).
 template <class Work>
 Task<std::invoke_result_t<Work>> runBlocking(common::Workers& workers,
                                              boost::asio::any_io_executor executor, Work work) {
+  static_assert(std::is_trivially_destructible_v<Work>);
   struct State {
     explicit State(const boost::asio::any_io_executor& strand) : done(strand) {}
     Signal done;
@@ -124,18 +131,20 @@ Task<std::invoke_result_t<Work>> runBlocking(common::Workers& workers,
     bool ready = false;
   };
   auto state = std::make_shared<State>(executor);
-  // std::function copies what it holds, and work may own what cannot be copied.
-  auto task = std::make_shared<Work>(std::move(work));
-  workers.post([state, executor, task]() mutable {
-    state->result.emplace((*task)());
-    // What it holds, and the last reference to the timer, go on the strand.
-    boost::asio::post(executor, [state = std::move(state), task = std::move(task)] {
-      state->ready = true;
-      state->done.notify();
+  try {
+    workers.post([state, executor, work]() mutable {
+      state->result.emplace(work());
+      // The last reference to the timer goes on the strand.
+      boost::asio::post(executor, [state = std::move(state)] {
+        state->ready = true;
+        state->done.notify();
+      });
     });
-  });
-  task.reset();
-  co_await state->done.until([state] { return state->ready; });
+  } catch (const std::system_error& error) {
+    // Not on to the caller: others of the session use what its frame holds.
+    co_return absl::ResourceExhaustedError(support::strCat("start a thread: ", error.what()));
+  }
+  co_await state->done.until([&state] { return state->ready; });
   co_return std::move(*state->result);
 }
 

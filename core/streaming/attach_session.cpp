@@ -19,7 +19,9 @@ class AttachSession {
   Task<absl::Status> run() {
     const absl::Status status = co_await attach();
     const auto format = session_.protocol().errorStream;
-    co_await io_.sendStatus(status.ok() ? exitMessage(format, 0) : failureMessage(format, status));
+    // Not within the co_await: see stream.hpp.
+    std::string message = status.ok() ? exitMessage(format, 0) : failureMessage(format, status);
+    co_await io_.sendStatus(std::move(message));
     // Closes the pipes, which detaches.
     co_await io_.join();
     co_return status;

@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include <absl/cleanup/cleanup.h>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/parser.hpp>
@@ -175,6 +176,8 @@ Task<absl::Status> Connection::upgrade(const HttpRequest& request, Upgrade upgra
   if (place == nullptr) co_return co_await refuse(tooMany(sessions_.most()));
   // Between finding it and now another connection may have used it.
   if (!tokens_.take(upgrade.token)) co_return co_await refuse(usedMeanwhile());
+  stranger_ = false;
+  const absl::Cleanup ended = [this] { stranger_ = true; };
 
   std::shared_ptr<WebSocket> socket;
   if (upgrade.carrier != Carrier::kSpdy) socket = std::make_shared<WebSocket>(transport_);

@@ -19,6 +19,7 @@ class SessionCount {
   // A place for one session, while it lives. Null when there is none.
   std::shared_ptr<void> take();
   uint32_t most() const { return most_; }
+  uint32_t taken() const { return taken_; }
 
  private:
   const uint32_t most_;
@@ -38,6 +39,9 @@ class Connection {
   Task<void> serve();
   // Makes serve() return soon.
   void stop();
+  // A client that has no session: it has not asked for one yet, or its session has ended. From any
+  // thread.
+  bool isStranger() const { return stranger_; }
 
  private:
   Task<absl::Status> converse();
@@ -51,6 +55,7 @@ class Connection {
   Transport transport_;
   Session* session_ = nullptr;
   bool stopped_ = false;
+  std::atomic<bool> stranger_ = true;
 };
 
 }  // namespace berth::streaming

@@ -24,8 +24,10 @@ class ExecSession {
   Task<absl::Status> run() {
     const absl::StatusOr<int> code = co_await execute();
     const auto format = session_.protocol().errorStream;
-    co_await io_.sendStatus(code.ok() ? exitMessage(format, *code)
-                                      : failureMessage(format, code.status()));
+    // Not within the co_await: see stream.hpp.
+    std::string message =
+        code.ok() ? exitMessage(format, *code) : failureMessage(format, code.status());
+    co_await io_.sendStatus(std::move(message));
     co_await io_.join();
     co_await tasks_.join();
     co_return code.status();
@@ -73,7 +75,7 @@ class ExecSession {
   }
 
   Task<void> awaitExit() {
-    exit_ = co_await session_.block([execution = execution_] { return execution->wait(); });
+    exit_ = co_await session_.block([this] { return execution_->wait(); });
     session_.notify();
   }
 

@@ -1,6 +1,7 @@
 #include "streaming/listener.hpp"
 
 #include <cerrno>
+#include <exception>
 #include <sys/socket.h>
 
 #include <boost/asio/ip/address.hpp>
@@ -59,10 +60,19 @@ Task<void> Listener::run() {
     Fd client(::accept4(socket_->get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (client) {
       short_ = false;
-      accepted_(std::move(client));
+      handOver(std::move(client));
     } else if (!co_await recover(errno)) {
       co_return;
     }
+  }
+}
+
+// Whatever goes wrong is that one client's.
+void Listener::handOver(Fd client) {
+  try {
+    accepted_(std::move(client));
+  } catch (const std::exception& error) {
+    common::logWarning("a streaming client cannot be served", {{"error", error.what()}});
   }
 }
 

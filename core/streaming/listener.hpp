@@ -27,7 +27,8 @@ absl::StatusOr<ListeningSocket> listenOn(const std::string& address, uint16_t po
 // Accepts until it is closed. Belongs to a strand.
 class Listener {
  public:
-  // Called with each new connection: a socket that is close-on-exec and non-blocking.
+  // Called with each new connection: a socket that is close-on-exec and non-blocking. What it
+  // throws ends that connection alone.
   using Accepted = std::function<void(support::Fd)>;
   // While it says no, clients wait in the kernel's queue.
   using HasRoom = std::function<bool()>;
@@ -47,6 +48,7 @@ class Listener {
         accepted_(std::move(accepted)),
         pause_(executor) {}
 
+  void handOver(support::Fd client);
   Task<void> pause(std::chrono::milliseconds time);
   // False when there can be no more connections.
   Task<bool> recover(int error);

@@ -21,6 +21,9 @@ namespace {
 
 // How many connections to ports are set up at a time, each on a thread of its own.
 constexpr size_t kMostConnecting = 8;
+// Connections of one client. A stream that the client has reset counts no more in its protocol, but
+// what was begun for it here still does.
+constexpr size_t kMostForwards = 512;
 
 std::string header(const Stream& stream, const std::string& name) {
   const auto found = stream.headers().find(name);
@@ -92,6 +95,10 @@ class PortForwardSession {
     // Clients from before request ids open the two streams of a port one after the other.
     const std::string id = header(*stream, "requestid");
     const std::string key = id.empty() ? strCat("port ", port) : strCat("request ", id);
+    if (pairs_.size() + forwarding_ >= kMostForwards && !pairs_.contains(key)) {
+      return absl::ResourceExhaustedError(
+          strCat(kMostForwards, " connections are forwarded for this client already"));
+    }
     Pair& pair = pairs_[key];
     std::shared_ptr<Stream>& slot = type == "error" ? pair.error : pair.data;
     if (slot != nullptr || (pair.port != 0 && pair.port != port)) {
@@ -128,9 +135,7 @@ class PortForwardSession {
   Task<void> forward(Pair pair) {
     pair.timeout.reset();
     const absl::Status connected = co_await connectAndCopy(pair);
-    if (connected.ok()) {
-      (void)co_await pair.error->closeWrite();
-    } else {
+    if (!connected.ok()) {
       co_await report(pair.error, strCat("forward port ", pair.port, " of pod ", pod_, ": ",
                                          support::fromAbsl(connected.message())));
       pair.data->reset();
@@ -162,7 +167,7 @@ class PortForwardSession {
 
     const auto listed = sockets_.insert(sockets_.end(), socket->get());
     TaskGroup directions(session_.executor());
-    directions.spawn(download(**socket, *pair.data));
+    directions.spawn(download(**socket, pair));
     directions.spawn(upload(*pair.data, **socket));
     co_await directions.join();
     sockets_.erase(listed);
@@ -171,33 +176,22 @@ class PortForwardSession {
 
   // A connection that breaks breaks the client's too. That is no failure to forward: a message on
   // the error stream would make clients give up all their other connections.
-  Task<void> download(AsyncFd& socket, Stream& client) {
-    switch (co_await copyToClient(session_, socket, client)) {
-      case CopyEnd::kSourceEnded:
-        (void)co_await client.closeWrite();
-        break;
-      case CopyEnd::kSourceFailed:
-        client.reset();
-        break;
-      case CopyEnd::kSinkFailed:
-        socket.close();
-        break;
-    }
+  Task<void> download(AsyncFd& socket, Pair& pair) {
+    const CopyEnd end = co_await copyToClient(session_, socket, *pair.data);
+    if (end == CopyEnd::kSourceEnded) (void)co_await pair.data->closeWrite();
+    if (end == CopyEnd::kSourceFailed) pair.data->reset();
+    if (end == CopyEnd::kSinkFailed) socket.close();
+    // Not only once the client has ended its side: clients wait for this with the pod's end of the
+    // data in hand, and only then let go of their own (kubectl before 1.31).
+    (void)co_await pair.error->closeWrite();
   }
 
   Task<void> upload(Stream& client, AsyncFd& socket) {
-    switch (co_await copyFromClient(session_, client, socket)) {
-      case CopyEnd::kSourceEnded:
-        socket.shutdownWrite();
-        break;
-      case CopyEnd::kSourceFailed:
-        socket.close();
-        break;
-      case CopyEnd::kSinkFailed:
-        // It may still answer.
-        co_await discard(session_, client);
-        break;
-    }
+    const CopyEnd end = co_await copyFromClient(session_, client, socket);
+    if (end == CopyEnd::kSourceEnded) socket.shutdownWrite();
+    if (end == CopyEnd::kSourceFailed) socket.close();
+    // It may still answer.
+    if (end == CopyEnd::kSinkFailed) co_await discard(session_, client);
   }
 
   Session& session_;

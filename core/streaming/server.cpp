@@ -5,6 +5,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -34,9 +35,12 @@ using support::strCat;
 
 namespace {
 
-constexpr int kThreads = 2;
-// Connections that have not become sessions, beyond the sessions.
+constexpr size_t kThreads = 2;
+// Connections without a session. When one more comes the oldest has to go, so that those who say
+// nothing do not keep others out.
 constexpr size_t kMostStrangers = 256;
+// Of those that had to go, how many may still be on their way out.
+constexpr size_t kMostLeaving = 64;
 
 // As clients on this host reach it.
 std::string hostOf(const tcp::endpoint& endpoint) {
@@ -117,22 +121,34 @@ class Server::Impl {
   uint16_t port() const { return endpoint_.port(); }
 
   absl::StatusOr<std::string> url(StreamRequest request) {
-    startOnce();
+    BERTH_RETURN_IF_ERROR(startOnce());
     const std::string_view path = pathOf(request);
     BERTH_ASSIGN_OR_RETURN(const std::string token, tokens_.add(std::move(request)));
     return strCat(baseUrl_, "/", path, "/", token);
   }
 
  private:
-  void startOnce() {
+  absl::Status startOnce() {
     std::lock_guard lock(startMutex_);
-    if (!threads_.empty()) return;
-    asio::co_spawn(listenerStrand_, listener_->run(), [this](const std::exception_ptr&) {
-      std::lock_guard stopped(connectionsMutex_);
-      listening_ = false;
-      connectionsChanged_.notify_all();
-    });
-    for (int i = 0; i < kThreads; ++i) threads_.emplace_back([this] { runThread(); });
+    if (threads_.empty()) {
+      try {
+        threads_.emplace_back([this] { runThread(); });
+      } catch (const std::system_error& error) {
+        return absl::ResourceExhaustedError(
+            strCat("start the streaming server's thread: ", error.what()));
+      }
+      asio::co_spawn(listenerStrand_, listener_->run(), [this](const std::exception_ptr&) {
+        std::lock_guard stopped(connectionsMutex_);
+        listening_ = false;
+        connectionsChanged_.notify_all();
+      });
+    }
+    try {
+      while (threads_.size() < kThreads) threads_.emplace_back([this] { runThread(); });
+    } catch (const std::system_error&) {
+      // One is enough; the next URL tries again.
+    }
+    return absl::OkStatus();
   }
 
   void runThread() {
@@ -153,7 +169,18 @@ class Server::Impl {
 
   bool hasRoom() {
     std::lock_guard lock(connectionsMutex_);
-    return connections_.size() < settings_.maxSessions + kMostStrangers;
+    return connections_.size() < settings_.maxSessions + kMostStrangers + kMostLeaving;
+  }
+
+  // Under the lock.
+  void makeRoom() {
+    if (connections_.size() < sessions_.taken() + kMostStrangers) return;
+    for (auto& [number, place] : connections_) {
+      if (place.leaves || !place.connection->isStranger()) continue;
+      place.leaves = true;
+      asio::post(place.strand, [connection = place.connection] { connection->stop(); });
+      return;
+    }
   }
 
   void admit(support::Fd client) {
@@ -169,15 +196,19 @@ class Server::Impl {
     auto connection = std::make_shared<Connection>(
         services_, tokens_, sessions_,
         Transport(std::move(socket), tls_ ? tls_->current() : nullptr));
+    uint64_t number = 0;
     {
       std::lock_guard lock(connectionsMutex_);
-      connections_.emplace(connection, strand);
+      makeRoom();
+      number = nextConnection_++;
+      connections_.emplace(number, Place{connection, strand});
     }
-    asio::co_spawn(strand, connection->serve(), [this, connection](const std::exception_ptr&) {
-      std::lock_guard lock(connectionsMutex_);
-      connections_.erase(connection);
-      connectionsChanged_.notify_all();
-    });
+    asio::co_spawn(strand, connection->serve(),
+                   [this, connection, number](const std::exception_ptr&) {
+                     std::lock_guard lock(connectionsMutex_);
+                     connections_.erase(number);
+                     connectionsChanged_.notify_all();
+                   });
   }
 
   void stopListening() {
@@ -188,8 +219,8 @@ class Server::Impl {
 
   void stopConnections() {
     std::unique_lock lock(connectionsMutex_);
-    for (const auto& [connection, strand] : connections_) {
-      asio::post(strand, [connection = connection] { connection->stop(); });
+    for (const auto& [number, place] : connections_) {
+      asio::post(place.strand, [connection = place.connection] { connection->stop(); });
     }
     connectionsChanged_.wait(lock, [this] { return connections_.empty(); });
   }
@@ -214,7 +245,13 @@ class Server::Impl {
   std::mutex connectionsMutex_;
   std::condition_variable connectionsChanged_;
   bool listening_ = true;
-  std::map<std::shared_ptr<Connection>, asio::any_io_executor> connections_;
+  struct Place {
+    std::shared_ptr<Connection> connection;
+    asio::any_io_executor strand;
+    bool leaves = false;  // as a stranger too many
+  };
+  std::map<uint64_t, Place> connections_;  // the oldest first
+  uint64_t nextConnection_ = 0;
 };
 
 Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

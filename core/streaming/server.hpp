@@ -40,7 +40,8 @@ class Server {
 
   // A URL with a token that admits one connection, within Settings::tokenLifetime. The requests
   // were checked by the caller (the container runs, the command is not empty); contradictory
-  // streams are INVALID_ARGUMENT; too many tokens unused: RESOURCE_EXHAUSTED.
+  // streams are INVALID_ARGUMENT; too many tokens unused, or no thread to start:
+  // RESOURCE_EXHAUSTED.
   absl::StatusOr<std::string> execUrl(const runtime::v1::ExecRequest& request);
   absl::StatusOr<std::string> attachUrl(const runtime::v1::AttachRequest& request);
   absl::StatusOr<std::string> portForwardUrl(const runtime::v1::PortForwardRequest& request);

@@ -3,6 +3,10 @@
 //
 // Everything of one connection runs on one strand, so nothing here locks. Errors are values: no
 // function throws, and a coroutine that is abandoned because the connection ended returns a Status.
+//
+// GCC 12 destroys some temporaries twice that are made within a co_await expression (its bugs 99576
+// and near it): closures whose captures need destruction, aggregates with such members, and what
+// "? :" chooses between. They are therefore made in statements of their own.
 #pragma once
 
 #include <cstddef>

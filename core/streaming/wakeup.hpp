@@ -43,7 +43,7 @@ class Wakeup {
     }
     const auto state = co_await boost::asio::this_coro::cancellation_state;
     const bool isAwake = std::exchange(notified_, false);
-    co_return isAwake && state.cancelled() == boost::asio::cancellation_type::none;
+    co_return (isAwake && state.cancelled() == boost::asio::cancellation_type::none);
   }
 
   // The same for a coroutine that must not go away yet, because others use what it owns: a

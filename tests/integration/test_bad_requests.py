@@ -4,6 +4,7 @@ import pytest
 
 import grpc
 from grpc import StatusCode
+from image_set import BUSYBOX
 
 UNKNOWN_ID = "f" * 64
 SLEEP = ["sleep", "1000"]
@@ -98,6 +99,18 @@ def test_pod_networks_that_cannot_be(bed, cidr):
 def test_unknown_runtime_handler(bed, name):
     refuse(bed.cri.RunPodSandbox, {"config": bed.pod_config(name), "runtime_handler": "no-such"},
            BAD, "no-such")
+
+
+def test_unknown_runtime_handler_of_an_image(bed):
+    refuse(bed.cri.PullImage, {"image": {"image": BUSYBOX, "runtime_handler": "no-such"}}, BAD,
+           "no-such")
+
+
+def test_two_dots_are_only_wrong_as_a_folder(bed, pod, name):
+    container = bed.run(pod, "c", command=["echo", "told"], log_path="a..b.log")
+    bed.wait_exit(container)
+    with open(bed.status(container).log_path, encoding="utf-8") as log:
+        assert log.read().endswith(" told\n")
 
 
 @pytest.mark.parametrize("change,code,word", [

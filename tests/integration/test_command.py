@@ -81,6 +81,8 @@ def test_check_says_what_the_host_offers(bed, berth):
                                                  "max_concurrent_downloads"]),
     ("[images]\nmax_concurrent_downloads = 'many'\n", ["max_concurrent_downloads"]),
     ("[images\n", ["berth.toml"]),
+    ("[containers]\ndefault_sysctls = ['vm.swappiness=1']\n", ["default_sysctls",
+                                                                "vm.swappiness"]),
     ("[runtimes.other]\nplugin = \"no-such-plugin\"\n", ["no-such-plugin"]),
     ("[runtimes.other]\nplugin = \"network-cni\"\n", ["network-cni", "runtime"]),
     ("[sources.registry.options]\nno_such_option = 1\n", ["no_such_option"])])

@@ -5,6 +5,7 @@ import os
 import pytest
 
 import grpc
+from asking import NEEDS_CGROUP_V2
 from berth_testbed import wait_until
 from image_set import BUSYBOX, TESTS
 
@@ -326,9 +327,7 @@ def test_stats(bed, pod):
     assert [entry.attributes.id for entry in listed] == [container]
 
 
-@pytest.mark.parametrize("runtime", ["runc", pytest.param("crun", marks=pytest.mark.skipif(
-    not os.path.exists("/sys/fs/cgroup/cgroup.controllers"),
-    reason="this Debian's crun needs cgroup v2"))])
+@pytest.mark.parametrize("runtime", ["runc", pytest.param("crun", marks=NEEDS_CGROUP_V2)])
 def test_either_oci_runtime(own_bed, name, runtime):
     bed = own_bed(runtime=runtime)
     pod = bed.run_pod(name)

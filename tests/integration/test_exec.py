@@ -47,6 +47,19 @@ def test_many_short_ones_leave_nothing(bed, pod):
     assert len(host.processes(bed.folder, bed.mark)) <= before[1]
 
 
+def test_output_that_no_message_holds_is_cut(bed, pod):
+    container = bed.run(pod, "c", command=SLEEP)
+    loud = "head -c %d /dev/zero | tr '\\0' %s"
+    answer = bed.exec(container, "sh", "-c", "%s; (%s) >&2; exit 3" % (
+        loud % (17 << 20, "o"), loud % (1 << 20, "e")), timeout=60)
+    assert answer.exit_code == 3
+    assert answer.stderr == b"e" * (1 << 20)
+    assert answer.stdout.strip(b"o") == b""
+    assert (14 << 20) < len(answer.stdout) < (15 << 20)
+    answer = bed.exec(container, "sh", "-c", loud % (17 << 20, "o"), timeout=60)
+    assert (15 << 20) < len(answer.stdout) < (16 << 20)
+
+
 def descriptors(bed):
     return len(os.listdir("/proc/%d/fd" % bed.pid))
 

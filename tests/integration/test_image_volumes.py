@@ -87,8 +87,8 @@ def test_they_count_as_the_containers_and_go_with_it(bed, pod):
     assert len(volumes(bed)) == len(before) + 1
     bed.cri.StartContainer({"container_id": container})
     shell(bed, container, "dd if=/dev/zero of=/data/big bs=1M count=8")
-    stats = bed.cri.ContainerStats({"container_id": container}).stats
-    assert stats.writable_layer.used_bytes.value >= 8 << 20
+    wait_until(lambda: bed.cri.ContainerStats({"container_id": container}).stats
+               .writable_layer.used_bytes.value >= 8 << 20, 30, "the volume in the stats")
     bed.cri.RemoveContainer({"container_id": container})
     assert volumes(bed) == before
 

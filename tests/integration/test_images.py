@@ -87,6 +87,64 @@ def test_unknown_image_has_no_status(bed):
     assert not answer.HasField("image")
 
 
+@pytest.mark.berth
+def test_one_of_its_names_removes_an_image(bed):
+    names = [TESTS + "busybox:1", TESTS + "busybox:latest"]
+    for chosen in names:
+        identity = bed.pull(names[0])
+        assert bed.pull(names[1]) == identity
+        remove(bed, chosen)
+        assert not any(image_status(bed, name).id for name in [*names, identity])
+        assert identity not in [image.id for image in bed.cri.ListImages().images]
+
+
+@pytest.mark.berth
+def test_pinned_images_are_told(own_bed):
+    bed = own_bed(settings='[images]\npinned = ["%sbusybox:*"]\n' % TESTS)
+    bed.pull(BUSYBOX)
+    bed.pull(TESTS + "user:1")
+    assert image_status(bed, BUSYBOX).pinned
+    assert not image_status(bed, TESTS + "user:1").pinned
+    # CRI, Image.pinned: a recommendation, not a lock.
+    remove(bed, BUSYBOX)
+    assert not image_status(bed, BUSYBOX).id
+
+
+def other_snapshotter(bed):
+    """Settings of a second runtime, which has a snapshotter of its own."""
+    return """
+[snapshotters.other]
+plugin = "snapshotter-overlay"
+[runtimes.second]
+plugin = "runtime-runc"
+snapshotter = "other"
+[runtimes.second.options]
+path = "%s"
+""" % bed.runtime
+
+
+@pytest.mark.berth
+def test_an_image_is_unpacked_for_the_runtime_that_is_to_run_it(own_bed, name):
+    bed = own_bed(settings=other_snapshotter)
+    pod = bed.pod_config(name)
+
+    def used():
+        return [system.used_bytes.value for system in bed.cri.ImageFsInfo().image_filesystems]
+
+    empty = used()
+    bed.run_pod_config(pod, handler="second")
+    bed.pull(BUSYBOX, sandbox_config=pod)
+    assert used()[0] == empty[0] and used()[1] > empty[1]
+    bed.cri.RemoveImage({"image": {"image": BUSYBOX}})
+    wait_until(lambda: used() == empty, what="the layers' end")
+    bed.cri.PullImage({"image": {"image": BUSYBOX, "runtime_handler": "second"}}, timeout=120)
+    assert used()[0] == empty[0] and used()[1] > empty[1]
+    bed.cri.RemoveImage({"image": {"image": BUSYBOX}})
+    wait_until(lambda: used() == empty, what="the layers' end")
+    bed.pull(BUSYBOX, sandbox_config=bed.pod_config("nobody"))
+    assert used()[0] > empty[0] and used()[1] == empty[1]
+
+
 def test_remove_is_idempotent(bed):
     bed.pull(TESTS + "busybox-index:1")
     for _ in range(2):

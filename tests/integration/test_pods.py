@@ -185,6 +185,31 @@ def test_sysctls(bed, name):
         assert bed.exec(container, "cat", "/proc/sys/" + path).stdout.strip() == value
 
 
+@pytest.mark.berth
+def test_sysctls_of_each_namespace(bed, name):
+    pod = bed.run_pod(name, linux={"sysctls": {
+        "kernel.domainname": "a.domain", "kernel.msgmax": "4000", "fs.mqueue.msg_max": "7",
+        "net/ipv4/conf/lo/forwarding": "1"}})
+    container = bed.run(pod, "c", command=["sleep", "1000"])
+    for path, value in (("kernel/domainname", b"a.domain"), ("kernel/msgmax", b"4000"),
+                        ("fs/mqueue/msg_max", b"7"), ("net/ipv4/conf/lo/forwarding", b"1"),
+                        # The configuration's.
+                        ("net/ipv4/ip_unprivileged_port_start", b"0"),
+                        ("net/ipv4/ping_group_range", b"0\t2147483647")):
+        assert bed.exec(container, "cat", "/proc/sys/" + path).stdout.strip() == value
+
+
+@pytest.mark.berth
+def test_default_sysctls_are_configured(own_bed, name):
+    bed = own_bed(settings='[containers]\ndefault_sysctls = ["kernel.msgmax=4000"]\n')
+    container = bed.run(bed.run_pod(name), "c", command=["sleep", "1000"])
+    with open("/proc/sys/net/ipv4/ip_unprivileged_port_start", "rb") as file:
+        kernels = file.read().strip()
+    for path, value in (("kernel/msgmax", b"4000"),
+                        ("net/ipv4/ip_unprivileged_port_start", kernels)):
+        assert bed.exec(container, "cat", "/proc/sys/" + path).stdout.strip() == value
+
+
 @pytest.mark.parametrize("mode,shared", [("POD", True), ("CONTAINER", False)])
 def test_pid_namespace(bed, name, mode, shared):
     options = {"security_context": {"namespace_options": {"pid": mode}}}

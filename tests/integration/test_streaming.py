@@ -185,9 +185,11 @@ def test_several_that_attach_see_the_same(bed, pod, transport):
     assert bed.status(container).state == bed.cri.messages.CONTAINER_RUNNING
 
 
-def namespace_of(bed, pod):
+def network_of(bed, pod):
+    """The path of the pod's own network namespace, if it has one."""
     answer = bed.cri.PodSandboxStatus({"pod_sandbox_id": pod, "verbose": True})
-    return json.loads(answer.info["info"])["namespaces"].get("network")
+    namespaces = json.loads(answer.info["info"])["runtimeSpec"]["linux"]["namespaces"]
+    return next((each["path"] for each in namespaces if each["type"] == "network"), None)
 
 
 @contextlib.contextmanager
@@ -195,7 +197,7 @@ def echo_server(bed, pod, address):
     """A server on the pod's loopback; gives its port."""
     family = "AF_INET6" if ":" in address else "AF_INET"
     command = [sys.executable, "-c", ECHO_SERVER % family, address]
-    path = namespace_of(bed, pod)
+    path = network_of(bed, pod)
     if path:
         command = ["nsenter", "--net=" + path, *command]
     process = subprocess.Popen(command, stdout=subprocess.PIPE)

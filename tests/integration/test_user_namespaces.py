@@ -6,7 +6,7 @@ import pytest
 
 import grpc
 import host
-from asking import create_refused, out, refused, shell
+from asking import NEEDS_CGROUP_V2, create_refused, out, refused, shell
 from berth_testbed import wait_until
 from image_set import TESTS
 
@@ -28,7 +28,7 @@ def volume(source, target="/mnt/v", **more):
             "gidMappings": GROUPS, **more}
 
 
-@pytest.fixture(params=["runc", "crun"], scope="module")
+@pytest.fixture(params=["runc", pytest.param("crun", marks=NEEDS_CGROUP_V2)], scope="module")
 def mapped(request):
     """An engine, with either OCI runtime."""
     import berth_testbed
@@ -60,7 +60,7 @@ def owner(path):
 
 def main_process(bed, container):
     """The container's first process on the host."""
-    inner = shell(bed, container, "readlink /proc/1/ns/pid")
+    inner = shell(bed, container, "readlink /proc/self/ns/pid")
     return next(int(pid) for pid in os.listdir("/proc") if pid.isdigit()
                 and readlink("/proc/%s/ns/pid" % pid) == inner
                 and "sleep" in host.read("/proc/%s/cmdline" % pid))
@@ -84,6 +84,16 @@ def test_ids_inside_and_outside(bed, userns_pod):
     assert out(bed, container, "cat", "/proc/self/uid_map").split() == ["0", "200000", "65536"]
     assert out(bed, container, "cat", "/proc/self/gid_map").split() == ["0", "300000", "65536"]
     assert owner("/proc/%d" % main_process(bed, container)) == (FIRST_USER, FIRST_GROUP)
+
+
+def test_sysctls(bed, name):
+    pod = bed.run_pod(name, linux={**security(), "sysctls": {
+        "kernel.domainname": "a.domain", "kernel.msgmax": "4000", "net.ipv4.ip_forward": "1"}})
+    container = run(bed, pod)
+    for path, value in (("kernel/domainname", "a.domain"), ("kernel/msgmax", "4000"),
+                        ("net/ipv4/ip_forward", "1"),
+                        ("net/ipv4/ip_unprivileged_port_start", "0")):
+        assert shell(bed, container, "cat /proc/sys/" + path).strip() == value
 
 
 def test_containers_of_the_pod_share_the_namespace(bed, userns_pod):

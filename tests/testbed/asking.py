@@ -5,6 +5,9 @@ import os
 import grpc
 import pytest
 
+NEEDS_CGROUP_V2 = pytest.mark.skipif(not os.path.exists("/sys/fs/cgroup/cgroup.controllers"),
+                                     reason="this Debian's crun needs cgroup v2")
+
 
 def out(bed, container, *command):
     """What a command in the container prints; it must succeed."""

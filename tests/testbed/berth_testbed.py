@@ -79,15 +79,16 @@ class TestBed:
                  more_mirrors=None, settings=""):
         """`more_mirrors(bed)` is called once the registry serves, and gives further mirrors:
         source registry → URLs. What it enters into `bed.also` is closed with the bed. `settings`
-        are further tables of Berth's configuration, in TOML."""
+        are further tables of Berth's configuration, in TOML, or a function that makes them of the
+        bed."""
         engine = engine or os.environ.get("BERTH_TEST_ENGINE", "berth")
         self.build = os.path.abspath(build or os.environ.get(
             "BERTH_BUILD", os.path.join(SOURCE, "build/release")))
         self.cache = cache or os.environ.get(
             "BERTH_TEST_CACHE", os.path.join(SOURCE, "build/testbed"))
         self.keep = keep
-        self.settings = settings
         self.runtime = engines.runtime_binary(runtime)
+        self.settings = settings(self) if callable(settings) else settings
         registry.build_layout(self.cache)
         self.folder = self._private_folder()
         # Held as long as this process lives: see remove_abandoned.

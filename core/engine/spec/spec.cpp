@@ -119,11 +119,11 @@ class Builder {
     if (!limits.empty()) process["rlimits"] = std::move(limits);
     if (!appArmor.empty()) process["apparmorProfile"] = bj::string(appArmor);
     if (!labels_.process.empty()) process["selinuxLabel"] = bj::string(labels_.process);
-    if (in_.config.linux().has_resources()) {
-      BERTH_ASSIGN_OR_RETURN(
-          process["oomScoreAdj"],
-          oomScoreAdj(in_.config.linux().resources().oom_score_adj(), in_.host, out_.warnings));
-    }
+    // Never left out: it would be that of the process that starts the container, which is to be
+    // killed last.
+    BERTH_ASSIGN_OR_RETURN(
+        process["oomScoreAdj"],
+        oomScoreAdj(in_.config.linux().resources().oom_score_adj(), in_.host, out_.warnings));
     return process;
   }
 

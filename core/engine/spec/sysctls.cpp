@@ -54,10 +54,10 @@ absl::Status checkNamespace(const std::string& name, const PodNamespaces& pod) {
 
 }  // namespace
 
-absl::StatusOr<std::map<std::string, std::string>> podSysctls(
-    const runtime::v1::PodSandboxConfig& config) {
+absl::StatusOr<Sysctls> podSysctls(const runtime::v1::PodSandboxConfig& config,
+                                   const Sysctls& defaults) {
   BERTH_ASSIGN_OR_RETURN(const PodNamespaces pod, podNamespaces(config));
-  std::map<std::string, std::string> result;
+  Sysctls result;
   for (const auto& [given, value] : sorted(config.linux().sysctls())) {
     BERTH_RETURN_IF_ERROR(checkText(given, "the name of a sysctl"));
     BERTH_RETURN_IF_ERROR(checkText(value, support::strCat("sysctl \"", given, "\"")));
@@ -68,6 +68,11 @@ absl::StatusOr<std::map<std::string, std::string>> podSysctls(
     BERTH_RETURN_IF_ERROR(checkNamespace(name, pod));
     if (!result.emplace(name, value).second)
       return absl::InvalidArgumentError(support::strCat("sysctl \"", name, "\" is given twice"));
+  }
+  for (const auto& [name, value] : defaults) {
+    // Hardly any pod's user namespace maps those of a default.
+    if (pod.user && name == kPingGroups) continue;
+    if (checkNamespace(name, pod).ok()) result.emplace(name, value);
   }
   return result;
 }

@@ -95,7 +95,7 @@ absl::StatusOr<bool> makeVolume(const std::string& rootfs, const std::string& pa
 absl::StatusOr<bool> makeInRootfs(const std::string& rootfs, const std::string& path, Owner owner) {
   BERTH_ASSIGN_OR_RETURN(const Fd root, openRootfs(rootfs));
   std::string done;
-  for (const std::string_view name : common::split(path.substr(1), '/')) {
+  for (const std::string_view name : common::split(std::string_view(path).substr(1), '/')) {
     const std::string parent = done.empty() ? "." : done;
     done += strCat("/", name);
     const std::string what = describe(rootfs, done);

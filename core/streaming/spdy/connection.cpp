@@ -42,7 +42,6 @@ class Connection final : public StreamConnection {
   Task<absl::StatusOr<std::shared_ptr<Stream>>> accept() override { return acceptNext(session_); }
   Task<absl::Status> run() override { return Session::run(session_); }
   Task<void> shutdown() override { return Session::shutdown(session_); }
-  int64_t lastActivity() const override { return session_->lastActivity(); }
 
  private:
   static Task<absl::StatusOr<std::shared_ptr<Stream>>> acceptNext(Session::Self session) {

@@ -31,7 +31,7 @@ struct Limits {
   // Bytes of a control frame's payload, of a header block when it is decompressed, and the headers
   // in it. Longer ones end the connection. The protocol wants at least 8192 for frames.
   uint32_t controlFrame = 16u << 10;
-  size_t headerBlock = 32u << 10;
+  size_t headerBlock = 8u << 10;
   size_t headers = 64;
   // Bytes that a stream, and all streams of the connection together, hold for readers.
   uint32_t streamWindow = 512u << 10;

@@ -11,6 +11,12 @@ void Outbox::schedule(const std::shared_ptr<Outgoing>& stream) {
 }
 
 void Outbox::drop(Outgoing& stream) {
+  if (stream.scheduled) {
+    const auto isIt = [&stream](const auto& queued) { return queued.get() == &stream; };
+    std::erase_if(ready_, isIt);
+    std::erase_if(blocked_, isIt);
+    stream.scheduled = false;
+  }
   if (stream.unsent.size() > 0) {
     stream.unsent = {};
     stream.dropped = true;

@@ -64,8 +64,8 @@ class Outbox {
 
   // The stream has something to send, or its window has grown.
   void schedule(const std::shared_ptr<Outgoing>& stream);
-  // Gives up what the stream has not sent.
-  static void drop(Outgoing& stream);
+  // Gives up what the stream has not sent, and its places in the queues.
+  void drop(Outgoing& stream);
 
   // The client keeps windows, from now on: of the streams; of the session, which grows by `delta`
   // (false when it must not).

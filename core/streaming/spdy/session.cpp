@@ -28,15 +28,7 @@ Session::Session(std::unique_ptr<ByteConnection> bytes, const Limits& limits)
       probe_(executor_),
       writable_(executor_),
       changed_(executor_),
-      finished_(executor_) {
-  touch();
-}
-
-void Session::touch() {
-  lastActivity_ = std::chrono::duration_cast<std::chrono::nanoseconds>(
-                      std::chrono::steady_clock::now().time_since_epoch())
-                      .count();
-}
+      finished_(executor_) {}
 
 Task<absl::StatusOr<Session::StreamRef>> Session::accept(Self self) {
   for (;;) {
@@ -114,7 +106,7 @@ void Session::beginClosing(const absl::Status& why, GoAwayCode code) {
   for (const auto& [id, stream] : streams_) {
     if (!stream->inputEnd.has_value()) stream->inputEnd = forStreams;
     if (stream->outputEnd.ok()) stream->outputEnd = forStreams;
-    if (!why.ok()) Outbox::drop(stream->out);
+    if (!why.ok()) outbox_.drop(stream->out);
     stream->readable.notify();
   }
   acceptable_.notify();
@@ -129,7 +121,7 @@ void Session::beginClosing(const absl::Status& why, GoAwayCode code) {
 Task<void> Session::farewell() {
   if (broken_.ok()) {
     co_await waitAtMost(limits_.flush, [this] { return !transmitting_; });
-    for (const auto& [id, stream] : streams_) Outbox::drop(stream->out);
+    for (const auto& [id, stream] : streams_) outbox_.drop(stream->out);
     writable_.notify();
     co_await waitAtMost(limits_.linger, [this] { return !transmitting_ && !receiving_; });
   }
@@ -155,7 +147,7 @@ void Session::end(const absl::Status& why) {
   bytes_->close();
   for (const auto& [id, stream] : streams_) {
     stream->isOpen = false;
-    Outbox::drop(stream->out);
+    outbox_.drop(stream->out);
   }
   streams_.clear();
   probe_.cancel();

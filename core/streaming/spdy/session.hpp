@@ -69,7 +69,6 @@ class Session : public std::enable_shared_from_this<Session> {
   static Task<absl::StatusOr<StreamRef>> accept(Self self);
   static Task<absl::Status> run(Self self);
   static Task<void> shutdown(Self self);
-  int64_t lastActivity() const { return lastActivity_; }
   // Ends everything at once.
   void abandon();
 
@@ -89,7 +88,6 @@ class Session : public std::enable_shared_from_this<Session> {
   Task<void> farewell();
   Task<void> waitAtMost(std::chrono::milliseconds limit, std::function<bool()> reached);
   void end(const absl::Status& why);
-  void touch();
 
   // session_input.cpp: what comes from the client.
   Task<absl::Status> receive();
@@ -156,7 +154,6 @@ class Session : public std::enable_shared_from_this<Session> {
   bool controlIsFull_ = false;  // stalled on the client's reading of answers
   Wakeup resume_;               // receive() may go on
   boost::asio::steady_timer probe_;
-  bool probeQueued_ = false;
 
   Outbox outbox_;
   HeaderDeflater deflater_;
@@ -174,7 +171,6 @@ class Session : public std::enable_shared_from_this<Session> {
   GoAwayCode goodbye_ = GoAwayCode::ok;
   Wakeup changed_;   // run() looks at all of these
   Wakeup finished_;  // for shutdown()
-  int64_t lastActivity_ = 0;
 };
 
 }  // namespace berth::streaming::spdy

@@ -67,7 +67,6 @@ Task<absl::Status> Session::fillSplitter() {
   }
   if (*size > 0) {
     splitter_.filled(*size);
-    touch();
     co_return absl::OkStatus();
   }
   if (splitter_.betweenFrames()) co_return absl::OutOfRangeError("the client has closed");
@@ -314,7 +313,6 @@ void Session::armProbe() {
     if (self->outbox_.controlBytes() == 0 && !self->closing_) {
       self->queue(Settings{
           .entries = {{.id = kSettingInitialWindow, .value = self->limits_.streamWindow}}});
-      self->probeQueued_ = true;
     }
     self->armProbe();
   });

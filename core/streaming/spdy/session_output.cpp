@@ -32,7 +32,6 @@ Task<absl::Status> Session::transmit() {
     settle(batch, written.ok() ? Outbox::Fate::sent : Outbox::Fate::lost);
     if (controlIsFull_) resume_.notify();
     if (!written.ok()) co_return broken_;
-    if (!std::exchange(probeQueued_, false)) touch();
   }
 }
 

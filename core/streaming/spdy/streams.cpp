@@ -58,7 +58,7 @@ Task<absl::Status> Session::write(Self self, StreamRef stream, asio::const_buffe
       co_await out.changed.waitThroughCancellation();
     } else if (!co_await out.changed.wait()) {
       isCancelled = true;
-      Outbox::drop(out);
+      self->outbox_.drop(out);
     }
   }
   co_await asio::this_coro::throw_if_cancelled(throws);
@@ -115,7 +115,7 @@ void Session::finish(const StreamRef& stream, const absl::Status& why) {
   stream->received.clear();
   stream->inputEnd = why;
   stream->outputEnd = why;
-  Outbox::drop(stream->out);
+  outbox_.drop(stream->out);
   forget(stream);
   released(*stream, unread);
   stream->readable.notify();

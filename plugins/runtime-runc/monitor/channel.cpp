@@ -49,7 +49,11 @@ void Sink::offer(std::string_view data) {
   const bool first = backlog_.empty();
   backlog_.append(data);
   if (first && watched_) loop_.modify(fd_.get(), EPOLLOUT, *this);
-  if (full() && due == 0) loop_.arm(*this, stuckAfterNs_);
+  if (full() && due == 0) giveUpLater();
+}
+
+void Sink::giveUpLater() {
+  if (stuckAfterNs_ != kNeverStuck) loop_.arm(*this, stuckAfterNs_);
 }
 
 void Sink::flush() {
@@ -65,10 +69,14 @@ void Sink::flush() {
     sent_ = 0;
     loop_.modify(fd_.get(), 0, *this);
     if (finishing_) return closeAndTell();
+  } else if (sent_ >= kBacklogLimit) {
+    // A reader that is slower than the producer never sees the backlog empty.
+    backlog_.erase(0, sent_);
+    sent_ = 0;
   }
   if (finishing_) {
     // Nobody waits for it any more: it may take its time as long as it takes something.
-    if (count > 0) loop_.arm(*this, stuckAfterNs_);
+    if (count > 0) giveUpLater();
   } else if (!full()) {
     loop_.disarm(*this);
   }
@@ -80,7 +88,7 @@ void Sink::finish() {
   if (gone()) return;
   if (backlog_.empty()) return closeAndTell();
   // Nobody is paused for it any more, but it must not wait for ever.
-  loop_.arm(*this, stuckAfterNs_);
+  giveUpLater();
 }
 
 void Sink::onReady(uint32_t events) {

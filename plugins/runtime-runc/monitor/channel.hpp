@@ -13,6 +13,8 @@ namespace berth::runc::monitor {
 inline constexpr size_t kBacklogLimit = 64u << 10;
 // How long that may last for one of them.
 inline constexpr int64_t kStuckAfterNs = 30'000'000'000;
+// For those whose producer may wait as long as they like.
+inline constexpr int64_t kNeverStuck = 0;
 
 class SinkListener {
  public:
@@ -25,7 +27,7 @@ class SinkListener {
 
 // Writes output to a client. While it is full, whoever offers should pause. A client that leaves it
 // full for `stuckAfterNs`, however little it takes meanwhile, is given up, so that it cannot stop a
-// container for good.
+// container for good; with kNeverStuck it is not.
 class Sink final : Watcher, Timer {
  public:
   Sink(Loop& loop, SinkListener& listener, Fd fd, int64_t stuckAfterNs);
@@ -37,12 +39,15 @@ class Sink final : Watcher, Timer {
   void offer(std::string_view data);
   bool full() const { return backlog_.size() - sent_ >= kBacklogLimit; }
   bool gone() const { return !fd_; }
+  // Of memory, for what waits.
+  size_t held() const { return backlog_.size(); }
   // Closes when the backlog is written.
   void finish();
 
  private:
   void onReady(uint32_t events) override;
   void onTimer() override;
+  void giveUpLater();
   // Bytes written, 0 when it would block; closes on errors.
   size_t writeSome(std::string_view data);
   void flush();

@@ -22,7 +22,8 @@ Exec::Exec(Context& context, ExecOwner& owner, protocol::ExecRequest request,
       starter_(starter),
       call_(context, *this),
       pidFile_(context),
-      hub_(context.loop, *this),
+      // Who does not read its output, a suspended client's terminal, keeps only itself waiting.
+      hub_(context.loop, *this, kNeverStuck),
       deadline_(*this) {
   status_.containerId = request_.containerId;
   status_.execId = request_.execId;

@@ -103,6 +103,7 @@ void Loop::run() {
     batchSize_ = 0;
     fireTimers();
   }
+  stopped_ = false;
   graves_.clear();
 }
 

@@ -56,6 +56,7 @@ class Loop {
   // Destroys it after the present round of callbacks.
   void bury(std::unique_ptr<Mortal> mortal);
 
+  // Until stop(); may be called again.
   void run();
   void stop() { stopped_ = true; }
 

@@ -87,9 +87,16 @@ class Helper {
 
   void writeSysctls() {
     for (size_t i = 0; i < sysctlPaths_.size(); ++i) {
-      errno = writeControl(sysctlPaths_[i].c_str(), config_.sysctls[i].value);
+      errno = setSysctl(sysctlPaths_[i], config_.sysctls[i].value);
       if (errno != 0) fail(Step::kSysctl, i);
     }
+  }
+
+  static int setSysctl(const std::string& path, const std::string& value) {
+    // This file is only for the host's root, whoever owns the namespace.
+    if (path == "/proc/sys/kernel/domainname")
+      return setdomainname(value.data(), value.size()) == 0 ? 0 : errno;
+    return writeControl(path.c_str(), value);
   }
 
   // Its parent is the monitor (CLONE_PARENT), because this process ends soon.

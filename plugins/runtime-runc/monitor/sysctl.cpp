@@ -25,11 +25,14 @@ std::string withSlashes(const std::string& name) {
   return path;
 }
 
+// ipc_namespaces(7)
 bool isIpc(std::string_view path) {
-  constexpr std::string_view kExact[] = {"kernel/sem", "kernel/shmall", "kernel/shmmax",
-                                         "kernel/shmmni", "kernel/shm_rmid_forced"};
+  constexpr std::string_view kExact[] = {
+      "kernel/auto_msgmni",     "kernel/msg_next_id", "kernel/msgmax",      "kernel/msgmnb",
+      "kernel/msgmni",          "kernel/sem",         "kernel/sem_next_id", "kernel/shm_next_id",
+      "kernel/shm_rmid_forced", "kernel/shmall",      "kernel/shmmax",      "kernel/shmmni"};
   return std::find(std::begin(kExact), std::end(kExact), path) != std::end(kExact) ||
-         path.starts_with("kernel/msg") || path.starts_with("fs/mqueue/");
+         path.starts_with("fs/mqueue/");
 }
 
 bool leavesFolder(std::string_view path) {
@@ -53,6 +56,9 @@ Status sysctlPath(const protocol::StartRequest& config, const std::string& name,
   } else if (isIpc(slashes)) {
     mode = config.ipc;
     owner = "IPC";
+  } else if (slashes == "kernel/domainname") {
+    mode = config.uts;
+    owner = "UTS";
   } else {
     return failure(Code::kInvalidArgument,
                    {"sysctl ", name, " is not namespaced: setting it would change the host"});

@@ -1,6 +1,7 @@
 #include "berth/support/json.hpp"
 
 #include <cmath>
+#include <utility>
 
 #include "berth/support/status.hpp"
 
@@ -57,6 +58,10 @@ int64_t intMember(const bj::object& object, std::string_view key, int64_t otherw
   const bj::value* value = object.if_contains(key);
   if (value == nullptr) return otherwise;
   if (const int64_t* number = value->if_int64()) return *number;
+  // How an unsigned number is kept that was set, and not read.
+  if (const uint64_t* number = value->if_uint64();
+      number != nullptr && std::in_range<int64_t>(*number))
+    return static_cast<int64_t>(*number);
   // Some writers give whole numbers as 1.0 or 1e3; 2^63 itself is already out of range.
   if (const double* number = value->if_double())
     if (std::trunc(*number) == *number && *number >= -0x1p63 && *number < 0x1p63)

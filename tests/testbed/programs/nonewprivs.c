@@ -1,4 +1,5 @@
-// Installed set-user-ID root: shows whether the engine's no_new_privs setting stopped the change of user.
+// Installed set-user-ID root: shows whether the engine's no_new_privs setting stopped the change of
+// user.
 #include <stdio.h>
 #include <unistd.h>
 

@@ -67,6 +67,9 @@ TEST_F(ConfigTest, ValuesOutOfBounds) {
   EXPECT_THAT(
       errorOf("containers.default_env = [\"A=1\", \"B\"]\n"),
       HasSubstr("containers.default_env[1]: expected an entry NAME=value, found the string \"B\""));
+  EXPECT_THAT(errorOf("containers.default_sysctls = [\"kernel.sem\"]\n"),
+              HasSubstr("containers.default_sysctls[0]: expected a kernel parameter such as "
+                        "\"net.ipv4.ip_forward=1\", found the string \"kernel.sem\""));
   EXPECT_THAT(errorOf("containers.default_env = [\"\"]\n"),
               HasSubstr("expected an entry NAME=value"));
   EXPECT_THAT(errorOf("containers.default_ulimits = [\"nofile=2:1\"]\n"),

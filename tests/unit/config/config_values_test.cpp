@@ -34,6 +34,7 @@ driver = "systemd"
 [images]
 sources = ["layout", "registry"]
 snapshotter = "zfs"
+pinned = ["registry.example/base/*"]
 platform = "linux/arm/v7"
 max_concurrent_downloads = 3
 max_concurrent_unpacks = 2
@@ -51,6 +52,7 @@ pids_limit = 4096
 default_capabilities = ["CHOWN", "cap_kill"]
 default_ulimits = ["nofile=1024:4096", "core=unlimited"]
 default_env = ["A=1", "EMPTY="]
+default_sysctls = ["net.ipv4.ping_group_range=0 9"]
 exec_sync_output_bytes = 4096
 [runtimes.kata]
 plugin = "runtime-kata"
@@ -93,8 +95,10 @@ TEST_F(ConfigTest, EveryKeyIsRead) {
   EXPECT_EQ(config->log.file, "/var/log/berth.log");
   EXPECT_EQ(config->cgroup.driver, "systemd");
   EXPECT_THAT(config->images.sources, ElementsAre("layout", "registry"));
+  EXPECT_THAT(config->images.pinned, ElementsAre("registry.example/base/*"));
   EXPECT_EQ(config->images.platform, "linux/arm/v7");
   EXPECT_EQ(config->images.pullDeadlineSeconds, 900);
+  EXPECT_THAT(config->containers.defaultSysctls, ElementsAre("net.ipv4.ping_group_range=0 9"));
   EXPECT_EQ(config->containers.pidsLimit, 4096);
   EXPECT_EQ(config->containers.seccompWhenUnset, "runtime/default");
   EXPECT_EQ(config->containers.deviceOwnership, "security-context");

@@ -12,7 +12,6 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 
 constexpr std::string_view kConfig =
     R"({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": []}})";
@@ -101,24 +100,33 @@ TEST_F(CatalogTest, TheSameImageGathersItsNames) {
   EXPECT_EQ(catalog_->list().size(), 1u);
 }
 
-TEST_F(CatalogTest, RemovingATagKeepsAnImageThatHasAnother) {
-  add('a', {"a.example/app:1", "a.example/app:2"});
-  EXPECT_EQ(*catalog_->remove("a.example/app:1"), nullptr);
-  EXPECT_EQ(found("a.example/app:1"), "none");
-  EXPECT_EQ(found("a.example/app:2"), id('a'));
-  const auto gone = *catalog_->remove("a.example/app:2");
-  ASSERT_NE(gone, nullptr);
-  EXPECT_EQ(gone->id, id('a'));
-  EXPECT_THAT(catalog_->list(), IsEmpty());
-  load();
-  EXPECT_THAT(catalog_->list(), IsEmpty());
+TEST_F(CatalogTest, RemovingByAnyNameTakesTheImageAndAllNames) {
+  const std::vector<std::string> names = {"a.example/app:1", "b.example/other:2",
+                                          "a.example/app@" + id('d'), id('a')};
+  for (const std::string& name : names) {
+    add('a', {names[0], names[1]}, {names[2]});
+    add('b', {"a.example/app:2"});
+    const auto gone = *catalog_->remove(name);
+    ASSERT_NE(gone, nullptr) << name;
+    EXPECT_EQ(gone->id, id('a'));
+    for (const std::string& other : names) EXPECT_EQ(found(other), "none") << name;
+    EXPECT_EQ(found("a.example/app:2"), id('b'));
+    load();
+    EXPECT_EQ(catalog_->list().size(), 1u);
+  }
 }
 
-TEST_F(CatalogTest, RemovingByIdTakesAllNames) {
-  add('a', {"a.example/app:1", "a.example/app:2"}, {"a.example/app@" + id('d')});
-  ASSERT_NE(*catalog_->remove(id('a')), nullptr);
-  EXPECT_EQ(found("a.example/app:2"), "none");
-  EXPECT_EQ(found("a.example/app@" + id('d')), "none");
+TEST_F(CatalogTest, AnImageHasItsManifestsAnnotations) {
+  records::ImageRecord record;
+  record.set_id(id('a'));
+  record.set_config(std::string(kConfig));
+  record.set_manifest(R"({"annotations": {"org.opencontainers.image.version": "1.2", "n": 3}})");
+  ASSERT_TRUE(catalog_->add(record).ok());
+  add('b', {});
+  load();
+  EXPECT_THAT((*catalog_->find(id('a')))->annotations,
+              ElementsAre(::testing::Pair("org.opencontainers.image.version", "1.2")));
+  EXPECT_TRUE((*catalog_->find(id('b')))->annotations.empty());
 }
 
 TEST_F(CatalogTest, RemovingWhatIsNotThereSucceeds) {

@@ -301,8 +301,8 @@ constexpr const char* kGzipLayer = "application/vnd.oci.image.layer.v1.tar+gzip"
 TEST_F(ImageServiceTest, ArtifactsOfArchivesAreImages) {
   const std::string first = testing::noise(5000, 1);
   const std::string second = testing::noise(7000, 2);
-  const std::string id = publishArtifact("first", kGzipLayer, {testing::gzip(first),
-                                                               testing::gzip(second)});
+  const std::string id =
+      publishArtifact("first:latest", kGzipLayer, {testing::gzip(first), testing::gzip(second)});
   auto image = pull("first");
   ASSERT_TRUE(image.ok()) << image.status();
   EXPECT_EQ((*image)->id, id);
@@ -311,7 +311,7 @@ TEST_F(ImageServiceTest, ArtifactsOfArchivesAreImages) {
   EXPECT_EQ((*image)->layers[1].diffId, sha256(second));
   EXPECT_THAT((*image)->config.entrypoint, ::testing::IsEmpty());
   const std::string other =
-      publishArtifact("other", "application/vnd.oci.image.layer.v1.tar", {first});
+      publishArtifact("other:latest", "application/vnd.oci.image.layer.v1.tar", {first});
   auto plain = pull("other");
   ASSERT_TRUE(plain.ok()) << plain.status();
   EXPECT_EQ((*plain)->id, other);
@@ -321,13 +321,12 @@ TEST_F(ImageServiceTest, ArtifactsOfArchivesAreImages) {
 }
 
 TEST_F(ImageServiceTest, OtherArtifactsAreRefusedByName) {
-  publishArtifact("chart", "application/vnd.cncf.helm.chart.content.v1.tar+gzip.sig", {"x"});
-  EXPECT_THAT(pullFailure("chart", absl::StatusCode::kInvalidArgument),
-              HasSubstr("tar+gzip.sig"));
-  publishArtifact("bomb", kGzipLayer, {testing::gzip(std::string(2u << 20, 'x'))});
+  publishArtifact("chart:latest", "application/vnd.cncf.helm.chart.content.v1.tar+gzip.sig", {"x"});
+  EXPECT_THAT(pullFailure("chart", absl::StatusCode::kInvalidArgument), HasSubstr("tar+gzip.sig"));
+  publishArtifact("bomb:latest", kGzipLayer, {testing::gzip(std::string(2u << 20, 'x'))});
   EXPECT_THAT(pullFailure("bomb", absl::StatusCode::kResourceExhausted),
               HasSubstr("unpacks to more than 1048576 bytes"));
-  publishArtifact("torn", kGzipLayer, {testing::gzip("text").substr(0, 12)});
+  publishArtifact("torn:latest", kGzipLayer, {testing::gzip("text").substr(0, 12)});
   pullFailure("torn", absl::StatusCode::kInvalidArgument);
 }
 

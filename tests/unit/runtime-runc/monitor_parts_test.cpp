@@ -1,17 +1,15 @@
-// The monitor's smaller parts: the runtime's error texts, sysctl names, channels, OOM counters.
+// The monitor's smaller parts: the runtime's error texts, sysctl names, OOM counters.
 #include <atomic>
 #include <csignal>
 #include <fcntl.h>
 #include <filesystem>
 #include <fstream>
-#include <sys/ioctl.h>
 #include <thread>
 #include <unistd.h>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "io_hub.hpp"
 #include "namespaces.hpp"
 #include "oom_watch.hpp"
 #include "runtime_call.hpp"
@@ -65,6 +63,7 @@ TEST(Sysctl, NamesBecomePaths) {
   protocol::StartRequest config;
   config.net = protocol::NamespaceMode::kNew;
   config.ipc = protocol::NamespaceMode::kNew;
+  config.uts = protocol::NamespaceMode::kNew;
   const std::pair<const char*, const char*> cases[] = {
       {"net.ipv4.ip_forward", "/proc/sys/net/ipv4/ip_forward"},
       {"net/ipv4/conf/eth0.1/rp_filter", "/proc/sys/net/ipv4/conf/eth0.1/rp_filter"},
@@ -72,6 +71,10 @@ TEST(Sysctl, NamesBecomePaths) {
       {"kernel.shmmax", "/proc/sys/kernel/shmmax"},
       {"kernel.msgmnb", "/proc/sys/kernel/msgmnb"},
       {"kernel.sem", "/proc/sys/kernel/sem"},
+      {"kernel.sem_next_id", "/proc/sys/kernel/sem_next_id"},
+      {"kernel.shm_next_id", "/proc/sys/kernel/shm_next_id"},
+      {"kernel.auto_msgmni", "/proc/sys/kernel/auto_msgmni"},
+      {"kernel.domainname", "/proc/sys/kernel/domainname"},
       {"fs.mqueue.msg_max", "/proc/sys/fs/mqueue/msg_max"},
   };
   for (const auto& [name, expected] : cases) {
@@ -85,8 +88,9 @@ TEST(Sysctl, OthersAreRefused) {
   protocol::StartRequest config;
   config.net = protocol::NamespaceMode::kNew;
   config.ipc = protocol::NamespaceMode::kNew;
-  for (const char* name : {"", "/", "net/../kernel/panic", "/net/x", "net//x", "kernel.panic",
-                           "vm.swappiness", "fs.file-max", "kernel.semi"}) {
+  for (const char* name :
+       {"", "/", "net/../kernel/panic", "/net/x", "net//x", "kernel.panic", "vm.swappiness",
+        "fs.file-max", "kernel.semi", "kernel.msg", "kernel.hostname"}) {
     std::string path;
     EXPECT_EQ(sysctlPath(config, name, path).code, Code::kInvalidArgument) << name;
   }
@@ -95,6 +99,7 @@ TEST(Sysctl, OthersAreRefused) {
   const Status status = sysctlPath(config, "kernel.shmmax", path);
   EXPECT_EQ(status.code, Code::kInvalidArgument);
   EXPECT_THAT(status.message, HasSubstr("IPC"));
+  EXPECT_THAT(sysctlPath(config, "kernel.domainname", path).message, HasSubstr("UTS"));
 }
 
 // ---- numbers -----------------------------------------------------------------------------------
@@ -173,169 +178,6 @@ TEST_F(OomCounter, NoCgroupNoWatch) {
   watch.start({});
   watch.checkAtExit(SIGKILL);
   EXPECT_TRUE(told_.empty());
-}
-
-// ---- IoHub -------------------------------------------------------------------------------------
-
-class Hub : public testing::Test, public HubListener {
- protected:
-  void SetUp() override {
-    // As in the monitor: a closed pipe is an error of write(), not a signal.
-    signal(SIGPIPE, SIG_IGN);
-    ASSERT_EQ(loop_.open().code, Code::kOk);
-    makeHub(kStuckAfterNs);
-  }
-  void makeHub(int64_t stuckAfterNs) {
-    hub_ = std::make_unique<IoHub>(loop_, *this, stuckAfterNs);
-    int ends[2];
-    ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
-    hub_->openOutput(LogStream::Kind::kStdout, Fd(ends[0]), nullptr);
-    process_.reset(ends[1]);
-  }
-  // Fills the process's pipe with more than a session that nobody reads takes.
-  void writeMuch() {
-    const std::string text(400000, 'x');
-    ASSERT_GE(fcntl(process_.get(), F_SETPIPE_SZ, 1 << 20), 400000);
-    ASSERT_EQ(write(process_.get(), text.data(), text.size()), 400000);
-  }
-  // What the process has written and the hub has not read.
-  int unread() const {
-    int bytes = 0;
-    EXPECT_EQ(ioctl(process_.get(), FIONREAD, &bytes), 0);
-    return bytes;
-  }
-  // One session after the other, each of whose readers goes at once.
-  class Visitors final : public Timer {
-   public:
-    Visitors(Hub& hub, int count) : hub_(hub), left_(count) { onTimer(); }
-    ~Visitors() { hub_.loop_.disarm(*this); }
-
-   private:
-    void onTimer() override {
-      if (left_-- == 0) return hub_.loop_.stop();
-      hub_.attach();
-      hub_.loop_.arm(*this, 5'000'000);
-    }
-    Hub& hub_;
-    int left_;
-  };
-  void onSessionsGone() override {
-    ++gone_;
-    loop_.stop();
-  }
-  Fd attach() {
-    int ends[2];
-    EXPECT_EQ(pipe2(ends, O_CLOEXEC), 0);
-    hub_->attach(Fd(), Fd(ends[1]), Fd());
-    return Fd(ends[0]);
-  }
-  std::string readAll(int fd) {
-    std::string text;
-    char buffer[4096];
-    for (ssize_t count = 0; (count = read(fd, buffer, sizeof buffer)) > 0;) {
-      text.append(buffer, static_cast<size_t>(count));
-    }
-    return text;
-  }
-
-  Loop loop_;
-  std::unique_ptr<IoHub> hub_;
-  Fd process_;
-  int gone_ = 0;
-};
-
-TEST_F(Hub, TheRestOfADeadProcessReachesEverySession) {
-  const Fd first = attach();
-  const Fd second = attach();
-  ASSERT_EQ(write(process_.get(), "last words", 10), 10);
-  hub_->drain();
-  hub_->endSessions();
-  EXPECT_EQ(readAll(first.get()), "last words");
-  EXPECT_EQ(readAll(second.get()), "last words");
-  EXPECT_EQ(gone_, 1);
-  EXPECT_EQ(hub_->sessions(), 0u);
-}
-
-TEST_F(Hub, MoreThanASessionTakesWaitsForIt) {
-  const Fd reader = attach();
-  // The session's pipe holds 64 KiB; this much cannot go at once.
-  const std::string text(200000, 'x');
-  ASSERT_GE(fcntl(process_.get(), F_SETPIPE_SZ, 1 << 20), 200000);
-  ASSERT_EQ(write(process_.get(), text.data(), text.size()), 200000);
-  hub_->drain();
-  hub_->endSessions();
-  EXPECT_EQ(hub_->sessions(), 1u);
-  std::string got;
-  std::thread thread([&] { got = readAll(reader.get()); });
-  loop_.run();  // until the session is gone
-  thread.join();
-  EXPECT_EQ(got, text);
-}
-
-TEST_F(Hub, ASessionWhoseReaderLeftEnds) {
-  attach();  // its reader goes at once
-  ASSERT_EQ(hub_->sessions(), 1u);
-  loop_.run();
-  EXPECT_EQ(hub_->sessions(), 0u);
-}
-
-constexpr int64_t kShortNs = 100'000'000;
-
-TEST_F(Hub, ASessionThatNobodyReadsIsGivenUp) {
-  makeHub(kShortNs);
-  const Fd reader = attach();
-  writeMuch();
-  loop_.run();  // until the session is gone
-  EXPECT_EQ(hub_->sessions(), 0u);
-}
-
-TEST_F(Hub, OneThatTakesNextToNothingIsGivenUpToo) {
-  makeHub(kShortNs);
-  const Fd reader = attach();
-  writeMuch();
-  std::atomic<bool> stop = false;
-  std::thread trickle([&] {
-    char page[4096];
-    while (!stop && read(reader.get(), page, sizeof page) > 0) usleep(20000);
-  });
-  loop_.run();  // until the session is gone
-  stop = true;
-  trickle.join();
-  EXPECT_EQ(hub_->sessions(), 0u);
-}
-
-TEST_F(Hub, SessionsThatComeAndGoPileNothingUpForOneThatIsFull) {
-  const Fd stuck = attach();
-  writeMuch();
-  const Visitors visitors(*this, 8);
-  loop_.run();
-  EXPECT_EQ(hub_->sessions(), 1u);
-  // Its pipe, its backlog, and what one read brings beyond that.
-  EXPECT_GE(unread(), 400000 - (64 << 10) - static_cast<int>(kBacklogLimit + Scratch::kSize));
-}
-
-TEST_F(Hub, AfterTheExitASessionIsGivenUpThatStopsReading) {
-  makeHub(kShortNs);
-  const Fd reader = attach();
-  const std::string text(100000, 'x');
-  ASSERT_GE(fcntl(process_.get(), F_SETPIPE_SZ, 1 << 20), 100000);
-  ASSERT_EQ(write(process_.get(), text.data(), text.size()), 100000);
-  hub_->drain();
-  hub_->endSessions();
-  ASSERT_EQ(hub_->sessions(), 1u);
-  // It takes a part of what is left for it, and then no more.
-  std::string part(8192, '\0');
-  ASSERT_EQ(read(reader.get(), part.data(), part.size()), 8192);
-  loop_.run();  // until the session is gone
-  EXPECT_EQ(hub_->sessions(), 0u);
-}
-
-TEST_F(Hub, ASessionThatComesTooLateEndsAtOnce) {
-  hub_->drain();
-  hub_->endSessions();
-  const Fd reader = attach();
-  EXPECT_EQ(readAll(reader.get()), "");
-  EXPECT_EQ(hub_->sessions(), 0u);
 }
 
 }  // namespace

@@ -100,7 +100,8 @@ TEST_F(CgroupStatsTest, ReadsTheHierarchiesOfV1) {
   write("cpuacct/c/cpuacct.usage", "5000\n");
   write("cpuacct/c/cpuacct.usage_user", "3000\n");
   write("cpuacct/c/cpuacct.usage_sys", "2000\n");
-  write("cpu/c/cpu.stat", "nr_periods 4\nnr_throttled 2\nthrottled_time 900\nnr_bursts 1\nburst_time 7\n");
+  write("cpu/c/cpu.stat",
+        "nr_periods 4\nnr_throttled 2\nthrottled_time 900\nnr_bursts 1\nburst_time 7\n");
   write("memory/c/memory.usage_in_bytes", "5000\n");
   write("memory/c/memory.stat",
         "cache 1\nrss 2\ninactive_file 3\npgfault 6\npgmajfault 5\ntotal_active_file 12\n"

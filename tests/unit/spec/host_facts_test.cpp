@@ -143,6 +143,16 @@ TEST_F(Facts, OfPoliciesAndPrograms) {
   EXPECT_EQ(facts->seLinuxFileContext, "d:e:f");
 }
 
+TEST_F(Facts, TheirOwnUserNamespace) {
+  EXPECT_FALSE(collect()->inUserNamespace);
+  proc("self/gid_map", "         0          0 4294967295\n");
+  EXPECT_FALSE(collect()->inUserNamespace);
+  for (const char* map : {"0 100000 65536\n", "0 1000 1\n1 100000 65536\n", ""}) {
+    proc("self/gid_map", map);
+    EXPECT_TRUE(collect()->inUserNamespace) << map;
+  }
+}
+
 TEST_F(Facts, NeedAWorkingProc) {
   proc("self/status", "CapEff:\tzz\n");
   EXPECT_THAT(collect(), spec::test::FailsWith(absl::StatusCode::kInternal, "no number in CapEff"));

@@ -333,8 +333,9 @@ TEST_F(Mounts, WhatTheRuntimeCannotMapIsMappedOnTheHost) {
 
 TEST_F(Mounts, ImagesComeWithMappedIds) {
   features.idmappedMounts = false;
-  const auto made = plan(bind("/x", "image { image: 'i' } uidMappings { length: 1 } "
-                                    "gidMappings { length: 1 }"));
+  const auto made = plan(bind("/x",
+                              "image { image: 'i' } uidMappings { length: 1 } "
+                              "gidMappings { length: 1 }"));
   ASSERT_OK(made);
   EXPECT_THAT(made->mapped, IsEmpty());
   EXPECT_EQ(mount(*made, "/x")["source"], bj::string(directory.path()));

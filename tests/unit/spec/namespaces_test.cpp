@@ -166,13 +166,12 @@ TEST_F(ContainerNamespaces, MissingPathsAreOurOwnFault) {
   EXPECT_TRUE(made->ownUts);
 }
 
-absl::StatusOr<std::map<std::string, std::string>> sysctl(const std::string& name,
-                                                          const std::string& options = "") {
-  return podSysctls(podWith(options, "sysctls { key: '" + name + "' value: '1' }"));
+absl::StatusOr<Sysctls> sysctl(const std::string& name, const std::string& options = "") {
+  return podSysctls(podWith(options, "sysctls { key: '" + name + "' value: '1' }"), {});
 }
 
 TEST(Sysctls, OfThePodsOwnNamespaces) {
-  EXPECT_THAT(*podSysctls({}), IsEmpty());
+  EXPECT_THAT(*podSysctls({}, {}), IsEmpty());
   for (const char* name : {"net.ipv4.ip_forward", "kernel.shmmax", "kernel.sem", "kernel.msgmax",
                            "fs.mqueue.msg_max", "kernel.domainname", "kernel.shm_rmid_forced"})
     EXPECT_THAT(*sysctl(name), ElementsAre(Pair(name, "1"))) << name;
@@ -195,10 +194,31 @@ TEST(Sysctls, NonsenseIsRefused) {
     EXPECT_THAT(sysctl(name), invalid("is not the name of a kernel parameter")) << name;
   EXPECT_THAT(podSysctls(podWith("",
                                  "sysctls { key: 'net.a' value: '1' } "
-                                 "sysctls { key: 'net/a' value: '2' }")),
+                                 "sysctls { key: 'net/a' value: '2' }"),
+                         {}),
               invalid("is given twice"));
-  EXPECT_THAT(podSysctls(podWith("", "sysctls { key: 'net.a' value: '\\000' }")),
+  EXPECT_THAT(podSysctls(podWith("", "sysctls { key: 'net.a' value: '\\000' }"), {}),
               invalid("zero byte"));
+}
+
+TEST(Sysctls, DefaultsAreForWhatThePodHasAndDoesNotSet) {
+  const Sysctls defaults = {{"kernel.sem", "9"},
+                            {"net.ipv4.ip_unprivileged_port_start", "0"},
+                            {"net.ipv4.ping_group_range", "0 2147483647"}};
+  EXPECT_EQ(*podSysctls({}, defaults), defaults);
+  EXPECT_THAT(*podSysctls(podWith("network: NODE"), defaults),
+              ElementsAre(Pair("kernel.sem", "9")));
+  EXPECT_THAT(*podSysctls(podWith("network: NODE ipc: NODE"), defaults), IsEmpty());
+  EXPECT_THAT(*podSysctls(podWith("ipc: NODE",
+                                  "sysctls { key: 'net/ipv4/ping_group_range' "
+                                  "value: '1 0' }"),
+                          defaults),
+              ElementsAre(Pair("net.ipv4.ip_unprivileged_port_start", "0"),
+                          Pair("net.ipv4.ping_group_range", "1 0")));
+  // A user namespace maps too few groups for this one.
+  EXPECT_THAT(
+      *podSysctls(podWith(kMapped), defaults),
+      ElementsAre(Pair("kernel.sem", "9"), Pair("net.ipv4.ip_unprivileged_port_start", "0")));
 }
 
 }  // namespace

@@ -1,11 +1,9 @@
 #include "engine/spec/spec.hpp"
 
-#include "cdi/registry.hpp"
 #include "common/capability_names.hpp"
 #include "engine/spec/annotations.hpp"
 #include "engine/spec/process.hpp"
-#include "fixture.hpp"
-#include "hooks/registry.hpp"
+#include "specification_fixture.hpp"
 
 namespace berth::spec {
 namespace {
@@ -22,64 +20,6 @@ using testing::IsEmpty;
 using testing::Not;
 using testing::SizeIs;
 
-struct Specification : testing::Test {
-  Specification() {
-    root.write("etc/passwd", "root:x:0:0::/:\nbob:x:1000:1000::/:\n");
-    root.write("etc/group", "staff:x:50:bob\n");
-    image.command = {"/bin/sh"};
-  }
-
-  absl::StatusOr<ContainerSpec> build(const std::string& container = "",
-                                      const std::string& podText = "") {
-    pod = test::parse<runtime::v1::PodSandboxConfig>(
-        "metadata { name: 'pod' uid: 'u' namespace: 'ns' } hostname: 'web' " + podText);
-    config = test::parse<runtime::v1::ContainerConfig>("metadata { name: 'c' } " + container);
-    return buildContainerSpec({.pod = pod,
-                               .config = config,
-                               .image = image,
-                               .host = host,
-                               .defaults = defaults,
-                               .features = features,
-                               .podId = "pod-id",
-                               .containerId = "container-id",
-                               .imageName = "busybox:1",
-                               .rootfsPath = root.path(),
-                               .logPath = "/log",
-                               .namespaces = namespaces,
-                               .files = files,
-                               .cgroupDriver = driver,
-                               .isolation = isolation,
-                               .podLabels = labels,
-                               .cdi = &cdi,
-                               .hooks = &hooks});
-  }
-  bj::value get(const std::string& pointer, const std::string& container = "",
-                const std::string& podText = "") {
-    const auto made = build(container, podText);
-    EXPECT_TRUE(made.ok()) << made.status();
-    return made.ok() ? test::at(made->spec, pointer) : bj::value("failed");
-  }
-  static std::string secured(const std::string& context) {
-    return "linux { security_context { " + context + " } }";
-  }
-
-  const test::TemporaryDirectory root;
-  runtime::v1::PodSandboxConfig pod;
-  runtime::v1::ContainerConfig config;
-  common::ImageConfig image;
-  common::HostFacts host = test::richHost();
-  Defaults defaults;
-  RuntimeFeatures features{.recursiveReadOnly = true, .userNamespaces = true};
-  NamespacePaths namespaces{.network = "/n", .ipc = "/i", .uts = "/u", .pid = "/p", .user = "/us"};
-  PodFiles files;
-  CgroupDriver driver = CgroupDriver::kCgroupfs;
-  Isolation isolation = Isolation::kNamespaces;
-  SeLinuxLabels labels;
-  const test::TemporaryDirectory folders;
-  cdi::Registry cdi{{folders / "cdi"}};
-  hooks::Registry hooks{{folders / "hooks"}};
-};
-
 TEST_F(Specification, OfAPlainContainer) {
   const auto made = build();
   ASSERT_OK(made);
@@ -90,17 +30,17 @@ TEST_F(Specification, OfAPlainContainer) {
   EXPECT_EQ(test::at(spec, "/process/terminal"), false);
   EXPECT_EQ(test::at(spec, "/process/cwd"), "/");
   EXPECT_EQ(test::at(spec, "/process/noNewPrivileges"), false);
+  EXPECT_EQ(test::at(spec, "/process/oomScoreAdj"), 0);
   EXPECT_THAT(test::texts(test::at(spec, "/process/args")), ElementsAre("/bin/sh"));
   EXPECT_THAT(test::texts(test::at(spec, "/process/env")), Contains("HOSTNAME=web"));
   EXPECT_THAT(test::texts(test::at(spec, "/process/capabilities/bounding")),
               AllOf(Contains("CAP_CHOWN"), Contains("CAP_NET_RAW"), SizeIs(14)));
   EXPECT_EQ(test::at(spec, "/linux/cgroupsPath"), "/berth/container-id");
   EXPECT_EQ(test::at(spec, "/linux/resources/devices/0/allow"), false);
-  for (const char* absent :
-       {"/hostname", "/hooks", "/linux/seccomp", "/linux/devices", "/linux/maskedPaths",
-        "/linux/readonlyPaths", "/linux/uidMappings", "/linux/rootfsPropagation",
-        "/linux/mountLabel", "/process/oomScoreAdj", "/process/rlimits", "/linux/sysctl",
-        "/process/apparmorProfile", "/process/selinuxLabel"})
+  for (const char* absent : {"/hostname", "/hooks", "/linux/seccomp", "/linux/devices",
+                             "/linux/maskedPaths", "/linux/readonlyPaths", "/linux/uidMappings",
+                             "/linux/rootfsPropagation", "/linux/mountLabel", "/process/rlimits",
+                             "/linux/sysctl", "/process/apparmorProfile", "/process/selinuxLabel"})
     EXPECT_TRUE(test::at(spec, absent).is_null()) << absent;
   EXPECT_THAT(made->warnings, IsEmpty());
   EXPECT_THAT(made->missingDirectories, IsEmpty());
@@ -226,13 +166,14 @@ TEST_F(Specification, UserNamespaces) {
   EXPECT_THAT(build("", kUserPod), unmet("kernel does not support"));
 }
 
-TEST_F(Specification, UserNamespaceOfThePodMapsItsFiles) {
+TEST_F(Specification, FilesOfThePodBelongToItsRootAlready) {
   files.hosts = root.write("hosts", "");
   features.idmappedMounts = true;
   const auto made = build("", kUserPod);
   ASSERT_OK(made);
   const bj::array& mounts = made->spec.at("mounts").as_array();
-  EXPECT_EQ(test::at(mounts.back(), "/uidMappings/0/hostID"), 1000);
+  EXPECT_EQ(test::at(mounts.back(), "/destination"), "/etc/hosts");
+  EXPECT_FALSE(mounts.back().as_object().contains("uidMappings"));
 }
 
 TEST_F(Specification, CgroupsPathFollowsTheDriver) {
@@ -351,57 +292,6 @@ TEST_F(Specification, PodsHaveAnnotationsToo) {
   EXPECT_EQ(annotations.at("io.kubernetes.cri.sandbox-memory"), "4");
   EXPECT_EQ(annotations.at("io.kubernetes.cri.sandbox-log-directory"), "/logs");
   EXPECT_EQ(annotations.at("io.kubernetes.cri-o.ContainerType"), "sandbox");
-}
-
-TEST_F(Specification, CdiDevicesOfTheFieldAndOfAnnotations) {
-  folders.write("cdi/v.yaml",
-                "cdiVersion: 0.7.0\nkind: vendor.com/gpu\ndevices:\n"
-                "- name: a\n  containerEdits: {env: [A=1], additionalGids: [77],"
-                " deviceNodes: [{path: /dev/gpu, hostPath: /dev/null}]}\n"
-                "- name: b\n  containerEdits: {env: [A=2], mounts:"
-                " [{hostPath: /lib, containerPath: /gpu, options: [ro, bind]}]}\n");
-  const auto made = build(
-      "CDI_devices { name: 'vendor.com/gpu=a' } "
-      "annotations { key: 'cdi.k8s.io/x_y' value: 'vendor.com/gpu=b,vendor.com/gpu=a' } " +
-      secured("run_as_user { value: 1000 }"));
-  ASSERT_OK(made);
-  EXPECT_THAT(test::texts(test::at(made->spec, "/process/env")), Contains("A=2"));
-  EXPECT_EQ(test::at(made->spec, "/linux/devices/0"),
-            test::json(R"({"path": "/dev/gpu", "type": "c", "major": 1, "minor": 3,
-                           "fileMode": 438, "uid": 1000, "gid": 1000})"));
-  EXPECT_EQ(test::at(made->spec, "/linux/resources/devices/1/major"), 1);
-  EXPECT_THAT(bj::serialize(test::at(made->spec, "/mounts")), HasSubstr(R"("destination":"/gpu")"));
-  EXPECT_THAT(made->user.supplemental_groups(), Contains(77));
-  EXPECT_THAT(build("annotations { key: 'cdi.k8s.io/x' value: 'gpu' }"),
-              invalid("annotation cdi.k8s.io/x"));
-}
-
-TEST_F(Specification, HooksSeeThePodAndTheContainer) {
-  const auto hook = [](const char* argument, const char* when) {
-    return std::string(R"({"version": "1.0.0", "hook": {"path": "/bin/true", "args": [")") +
-           argument + R"("]}, "when": )" + when + R"(, "stages": ["createRuntime"]})";
-  };
-  folders.write("hooks/1.json", hook("pod", R"({"annotations": {"^where$": "^pod$"}})"));
-  folders.write("hooks/2.json", hook("own", R"({"annotations": {"^own$": "."}})"));
-  folders.write("hooks/3.json", hook("command", R"({"commands": ["^/bin/sh$"]})"));
-  folders.write("hooks/4.json", hook("mounts", R"({"hasBindMounts": true})"));
-  folders.write("cdi/v.yaml",
-                "cdiVersion: 0.5.0\nkind: v.com/c\ndevices: [{name: d, containerEdits: {hooks:"
-                " [{hookName: createRuntime, path: /bin/cdi}]}}]\n");
-  EXPECT_EQ(get("/hooks"), test::json(R"({"createRuntime": [
-      {"path": "/bin/true", "args": ["command"]}]})"));
-  EXPECT_EQ(get("/hooks/createRuntime",
-                "annotations { key: 'own' value: '1' } annotations { key: 'where' value: 'c' } "
-                "CDI_devices { name: 'v.com/c=d' } "
-                "mounts { container_path: '/x' host_path: '/proc/self' }",
-                "annotations { key: 'where' value: 'pod' }"),
-            test::json(R"([{"path": "/bin/cdi"},
-                           {"path": "/bin/true", "args": ["pod"]},
-                           {"path": "/bin/true", "args": ["own"]},
-                           {"path": "/bin/true", "args": ["command"]},
-                           {"path": "/bin/true", "args": ["mounts"]}])"));
-  folders.write("hooks/5.json", "{}");
-  EXPECT_THAT(build(), unmet("hooks/5.json is of no use"));
 }
 
 TEST_F(Specification, RefusesWhatItCannotDo) {

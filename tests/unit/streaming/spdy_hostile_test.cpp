@@ -90,7 +90,7 @@ TEST_F(SpdyHostileTest, AHeaderBombEndsTheConnection) {
   HeaderDeflater deflater;
   const auto bomb = deflater.deflate(std::vector<uint8_t>(10u << 20, 0));
   ASSERT_LT(bomb->size(), Limits().controlFrame);
-  refuses(Client::frame(SynStream{.streamId = 1, .block = *bomb}), "longer than 32768 bytes",
+  refuses(Client::frame(SynStream{.streamId = 1, .block = *bomb}), "longer than 8192 bytes",
           absl::StatusCode::kResourceExhausted);
 }
 

@@ -137,7 +137,7 @@ TEST_F(SpdyOutboxTest, DroppedBytesAreNotSent) {
   one->end = Outgoing::End::queued;
   outbox.schedule(one);
   outbox.schedule(other);
-  Outbox::drop(*one);
+  outbox.drop(*one);
   EXPECT_TRUE(one->dropped);
   EXPECT_TRUE(one->isIdle());
   EXPECT_THAT(next(), ElementsAre("3:5"));

@@ -331,12 +331,5 @@ TEST_F(SpdySessionTest, LaterHeadersAreReadAndMayEndAStream) {
   EXPECT_EQ(open(3, {{"late", "yes"}})->headers().at("late"), "yes");
 }
 
-TEST_F(SpdySessionTest, ActivityIsNoticed) {
-  begin();
-  const int64_t start = connection->lastActivity();
-  give(Client::frame(Ping{.id = 1}));
-  EXPECT_GT(connection->lastActivity(), start);
-}
-
 }  // namespace
 }  // namespace berth::streaming::spdy

@@ -64,6 +64,9 @@ TEST(JsonTest, LenientMembers) {
   EXPECT_EQ(intMember(object, "u", 9), 9);
   EXPECT_EQ(intMember(object, "big", 9), 9);
   EXPECT_EQ(intMember(object, "s", 9), 9);
+  // Unsigned when it was set, not read.
+  EXPECT_EQ(intMember({{"uid", 1000u}}, "uid", 9), 1000);
+  EXPECT_EQ(intMember({{"uid", UINT64_MAX}}, "uid", 9), 9);
   EXPECT_TRUE(boolMember(object, "b"));
   EXPECT_TRUE(boolMember(object, "n", true));
   EXPECT_THAT(stringsMember(object, "l"), ElementsAre("a", "b"));

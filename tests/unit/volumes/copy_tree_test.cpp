@@ -34,8 +34,7 @@ class CopyTree : public ::testing::Test {
   void write(const std::string& name, const std::string& content) {
     const std::string path = from_ + "/" + name;
     ASSERT_TRUE(support::makeDirectories(path.substr(0, path.rfind('/'))).ok());
-    ASSERT_TRUE(
-        support::replaceFile(path, content, 0644, support::Durability::kVisible).ok());
+    ASSERT_TRUE(support::replaceFile(path, content, 0644, support::Durability::kVisible).ok());
   }
   struct stat info(const std::string& path) {
     struct stat result = {};
@@ -93,7 +92,8 @@ TEST_F(CopyTree, KeepsHoles) {
 }
 
 TEST_F(CopyTree, KeepsSpecialFilesAndAttributes) {
-  ASSERT_EQ(::mkfifo((from_ + "/pipe").c_str(), 0620), 0);
+  ASSERT_EQ(::mkfifo((from_ + "/pipe").c_str(), 0600), 0);
+  ASSERT_EQ(::chmod((from_ + "/pipe").c_str(), 0620), 0);
   write("file", "text");
   if (::setxattr((from_ + "/file").c_str(), "user.berth", "value", 5, 0) != 0)
     GTEST_SKIP() << "the file system has no extended attributes";

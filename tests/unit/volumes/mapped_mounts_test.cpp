@@ -24,8 +24,7 @@ constexpr uint32_t kFirstGroup = 90000;
 class MappedMounts : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (::geteuid() != 0 || ::unshare(CLONE_NEWNS) != 0)
-      GTEST_SKIP() << "needs the right to mount";
+    if (::geteuid() != 0 || ::unshare(CLONE_NEWNS) != 0) GTEST_SKIP() << "needs the right to mount";
     ASSERT_TRUE(support::setPropagation("/", support::Propagation::kPrivate,
                                         support::MountScope::kRecursive)
                     .ok());

@@ -96,13 +96,12 @@ TEST(ValuesTest, DisksByDevice) {
   EXPECT_EQ(known.value("container_fs_io_cost_wait_seconds_total", {"/dev/sda"}), 9u);
   EXPECT_EQ(known.value("container_blkio_device_usage_total", {"/dev/sda", "8", "0", "Total"}),
             7168u);
-  EXPECT_THAT(known.named("container_blkio_device_usage_total"),
-              UnorderedElementsAre(Key(Own{"/dev/sda", "8", "0", "Read"}),
-                                   Key(Own{"/dev/sda", "8", "0", "Write"}),
-                                   Key(Own{"/dev/sda", "8", "0", "Sync"}),
-                                   Key(Own{"/dev/sda", "8", "0", "Async"}),
-                                   Key(Own{"/dev/sda", "8", "0", "Discard"}),
-                                   Key(Own{"/dev/sda", "8", "0", "Total"})));
+  EXPECT_THAT(
+      known.named("container_blkio_device_usage_total"),
+      UnorderedElementsAre(
+          Key(Own{"/dev/sda", "8", "0", "Read"}), Key(Own{"/dev/sda", "8", "0", "Write"}),
+          Key(Own{"/dev/sda", "8", "0", "Sync"}), Key(Own{"/dev/sda", "8", "0", "Async"}),
+          Key(Own{"/dev/sda", "8", "0", "Discard"}), Key(Own{"/dev/sda", "8", "0", "Total"})));
 }
 
 TEST(ValuesTest, ADiskOfAKernelThatCountsLess) {
@@ -113,9 +112,9 @@ TEST(ValuesTest, ADiskOfAKernelThatCountsLess) {
   EXPECT_THAT(known.named("container_fs_io_cost_wait_seconds_total"), IsEmpty());
   // A disk without a name goes by its number.
   EXPECT_THAT(known.named("container_fs_reads_total"), UnorderedElementsAre(Key(Own{"8:0"})));
-  EXPECT_THAT(known.named("container_blkio_device_usage_total"),
-              UnorderedElementsAre(Key(Own{"8:0", "8", "0", "Read"}),
-                                   Key(Own{"8:0", "8", "0", "Write"})));
+  EXPECT_THAT(
+      known.named("container_blkio_device_usage_total"),
+      UnorderedElementsAre(Key(Own{"8:0", "8", "0", "Read"}), Key(Own{"8:0", "8", "0", "Write"})));
 }
 
 TEST(ValuesTest, InterfacesAndPageSizesEachHaveTheirOwn) {
