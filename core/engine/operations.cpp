@@ -34,18 +34,36 @@ void logEnd(const plugins::Operation& operation, const absl::Status& status) {
 
 }  // namespace
 
+Deadline endBefore(Deadline deadline) {
+  if (deadline == Deadline::max()) return deadline;
+  constexpr std::chrono::seconds kMost{2};
+  constexpr int kShare = 5;
+  const auto left = deadline - Deadline::clock::now();
+  return deadline - std::min<Deadline::duration>(kMost, left / kShare);
+}
+
 Deadline withGrace(Deadline deadline) {
   return deadline > Deadline::max() - kGrace ? Deadline::max() : deadline + kGrace;
 }
 
 absl::StatusOr<std::string> Operations::run(const std::string& key, const std::string& name,
                                             Deadline deadline, Work work) {
+  return join(key, name, withGrace(deadline), deadline, std::move(work));
+}
+
+absl::StatusOr<std::string> Operations::runUntil(const std::string& key, const std::string& name,
+                                                 Deadline end, Deadline deadline, Work work) {
+  return join(key, name, end, deadline, std::move(work));
+}
+
+absl::StatusOr<std::string> Operations::join(const std::string& key, const std::string& name,
+                                             Deadline end, Deadline deadline, Work work) {
   std::shared_ptr<Flight> flight;
   {
     std::lock_guard lock(mutex_);
     std::shared_ptr<Flight>& slot = flights_[key];
     if (slot == nullptr) {
-      slot = std::make_shared<Flight>(name, withGrace(deadline));
+      slot = std::make_shared<Flight>(name, end);
       workers_.post([this, key, started = slot, work = std::move(work)]() mutable {
         absl::StatusOr<std::string> result = work(started->operation);
         work = nullptr;
@@ -66,9 +84,9 @@ absl::StatusOr<std::string> Operations::run(const std::string& key, const std::s
   }
   const auto age = std::chrono::duration_cast<std::chrono::milliseconds>(Deadline::clock::now() -
                                                                          flight->operation.begun());
-  return absl::DeadlineExceededError(strCat(name, ": not done after ", age.count(),
-                                            " ms; stage: ", flight->operation.stage(),
-                                            "; it goes on, and repeating the call joins it"));
+  return absl::DeadlineExceededError(strCat(
+      name, ": not done after ", age.count(), " ms; stage: ", flight->operation.stage(),
+      end > deadline ? "; it goes on, and repeating the call joins it" : "; it is being undone"));
 }
 
 std::vector<Operations::Running> Operations::list() const {
@@ -85,6 +103,14 @@ std::vector<Operations::Running> Operations::list() const {
 void Operations::cancelAll() {
   std::lock_guard lock(mutex_);
   for (const auto& [key, flight] : flights_) flight->operation.cancel();
+}
+
+void Operations::cancel(std::string_view prefix) {
+  std::lock_guard lock(mutex_);
+  for (auto at = flights_.lower_bound(std::string(prefix));
+       at != flights_.end() && at->first.starts_with(prefix); ++at) {
+    at->second->operation.cancel();
+  }
 }
 
 }  // namespace berth::engine

@@ -142,7 +142,7 @@ class Runtime {
   absl::Status resumeContainer(const Operation& op, const std::string& pod, const std::string& id);
   // FAILED_PRECONDITION with the reason when containers cannot be checkpointed on this host.
   absl::Status checkCheckpoints(const Operation& op);
-  std::string_view checkpointFormat() const { return view(checkpoint_.format); }
+  std::string checkpointFormat() const;
   // The container goes on. On failure both directories are to be removed.
   absl::Status checkpointContainer(const Operation& op, const CheckpointSpec& spec);
   // In place of startContainer().

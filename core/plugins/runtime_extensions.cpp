@@ -48,7 +48,8 @@ absl::Status Runtime::pauseContainer(const Operation& op, const std::string& pod
 absl::Status Runtime::resumeContainer(const Operation& op, const std::string& pod,
                                       const std::string& id) {
   if (pause_.resume == nullptr) {
-    return absl::UnimplementedError(strCat("the runtime \"", name(), "\" cannot resume containers"));
+    return absl::UnimplementedError(
+        strCat("the runtime \"", name(), "\" cannot resume containers"));
   }
   return instance_.call(pod, [&](berth_error* error) {
     return pause_.resume(instance_.handle(), op.op(), str(pod), str(id), error);
@@ -60,8 +61,8 @@ absl::Status Runtime::offersCheckpoints() const {
       checkpoint_.restore != nullptr && pause_.pause != nullptr && pause_.resume != nullptr) {
     return absl::OkStatus();
   }
-  return absl::UnimplementedError(
-      strCat("the runtime \"", name(), "\" has no checkpoints of containers"));
+  return absl::FailedPreconditionError(
+      strCat("the runtime \"", name(), "\" cannot checkpoint containers"));
 }
 
 absl::Status Runtime::checkCheckpoints(const Operation& op) {
@@ -69,6 +70,10 @@ absl::Status Runtime::checkCheckpoints(const Operation& op) {
   return instance_.call({}, [&](berth_error* error) {
     return checkpoint_.check(instance_.handle(), op.op(), error);
   });
+}
+
+std::string Runtime::checkpointFormat() const {
+  return copy(checkpoint_.format);
 }
 
 absl::Status Runtime::checkpointContainer(const Operation& op, const CheckpointSpec& spec) {

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <climits>
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -14,6 +13,8 @@
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
+
+#include <climits>
 
 #include "berth/support/fd.hpp"
 #include "berth/support/files.hpp"
@@ -147,7 +148,8 @@ class Walk {
       : stack_(stack), tar_(tar), check_(check) {}
 
   absl::Status run() {
-    for (const auto& [paths, roots] : {std::pair{&stack_.above, &above_}, {&stack_.below, &below_}}) {
+    for (const auto& [paths, roots] :
+         {std::pair{&stack_.above, &above_}, {&stack_.below, &below_}}) {
       for (const std::string& path : *paths) {
         BERTH_ASSIGN_OR_RETURN(Fd root, support::openFile(path, O_RDONLY | O_DIRECTORY));
         roots->push_back(std::move(root));
@@ -185,7 +187,8 @@ class Walk {
     const Fd parent = openBelow(root, slash == std::string::npos ? "" : path.substr(0, slash),
                                 O_PATH | O_DIRECTORY);
     const std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
-    if (parent && ::fstatat(parent.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0) return true;
+    if (parent && ::fstatat(parent.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0)
+      return true;
     if (errno == ENOENT || errno == ENOTDIR) return false;
     return errnoStatus(errno, strCat("stat ", path));
   }
@@ -211,8 +214,8 @@ class Walk {
     return names;
   }
 
-  // Which of the layers make up the directory `path`, from the highest on. `cut` tells that the last
-  // one of them hides what is further down.
+  // Which of the layers make up the directory `path`, from the highest on. `cut` tells that the
+  // last one of them hides what is further down.
   absl::StatusOr<std::vector<size_t>> directoriesAt(const std::vector<Fd>& roots,
                                                     const std::vector<size_t>& layers,
                                                     const std::string& path, bool& cut) const {
@@ -309,8 +312,8 @@ class Walk {
                   O_PATH | O_DIRECTORY);
     if (!parent) return errnoStatus(errno, strCat("open the directory of ", path));
     const std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
-    // By way of its directory: it may be a link, which must not be followed, or a device, which must
-    // not be opened.
+    // By way of its directory: it may be a link, which must not be followed, or a device, which
+    // must not be opened.
     BERTH_RETURN_IF_ERROR(readXattrs(strCat("/proc/self/fd/", parent.get(), "/", name), entry));
     switch (*type) {
       case EntryType::kRegular:
@@ -370,7 +373,8 @@ class Walk {
                                     static_cast<off_t>(part.position));
       if (count < 0 && errno == EINTR) continue;
       if (count < 0) return errnoStatus(errno, strCat("read ", name));
-      if (count == 0) return absl::AbortedError(strCat(name, " has become shorter while it was read"));
+      if (count == 0)
+        return absl::AbortedError(strCat(name, " has become shorter while it was read"));
       BERTH_RETURN_IF_ERROR(tar_.data({buffer_.data(), static_cast<size_t>(count)}));
       part.position += static_cast<uint64_t>(count);
       part.size -= static_cast<uint64_t>(count);

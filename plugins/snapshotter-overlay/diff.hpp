@@ -21,8 +21,8 @@ struct DiffStack {
   support::IdRanges gids;
 };
 
-// Contract: berth_snapshotter_diff.diff. No link is followed, and no other file system entered. Memory
-// in proportion to the largest directory and the number of files with several links. Blocks;
+// Contract: berth_snapshotter_diff.diff. No link is followed, and no other file system entered.
+// Memory in proportion to the largest directory and the number of files with several links. Blocks;
 // `check` is asked for every entry, and its failure ends the walk.
 absl::Status writeDiff(const DiffStack& stack, untar::TarWriter& tar,
                        const std::function<absl::Status()>& check);

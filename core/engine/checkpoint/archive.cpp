@@ -33,7 +33,8 @@ absl::Status readPieces(const Fd& file, uint64_t size, const std::string& name,
                         const std::function<absl::Status(std::string_view)>& take) {
   std::string buffer(std::min<uint64_t>(kPiece, std::max<uint64_t>(size, 1)), '\0');
   while (size > 0) {
-    const ssize_t count = ::read(file.get(), buffer.data(), std::min<uint64_t>(buffer.size(), size));
+    const ssize_t count =
+        ::read(file.get(), buffer.data(), std::min<uint64_t>(buffer.size(), size));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return errnoStatus(errno, strCat("read ", name));
     if (count == 0) return absl::AbortedError(strCat(name, " became shorter while it was read"));
@@ -64,11 +65,12 @@ absl::Status addFile(const std::string& path, const std::string& name, untar::Ta
 absl::StatusOr<std::string> placeOf(std::string_view name) {
   std::vector<std::string> parts;
   if (name.starts_with('/')) name.remove_prefix(1);
-  for (const absl::string_view part : absl::StrSplit(support::toAbsl(name), '/', absl::SkipEmpty())) {
+  for (const absl::string_view part :
+       absl::StrSplit(support::toAbsl(name), '/', absl::SkipEmpty())) {
     if (part == ".") continue;
     if (part == "..") {
       return absl::InvalidArgumentError(
-          strCat("the name ", untar::quoted(name), " leads out of the checkpoint"));
+          strCat("the name ", untar::inQuotes(name), " leads out of the checkpoint"));
     }
     parts.emplace_back(part);
   }
@@ -139,8 +141,7 @@ absl::Status copyIn(const Fd& directory, const std::string& name, const std::str
     return errno == ENOENT ? absl::OkStatus() : errnoStatus(errno, strCat("stat ", place));
   }
   const auto refuse = [&] {
-    return absl::InvalidArgumentError(
-        strCat("the checkpoint's ", place, " is not a regular file"));
+    return absl::InvalidArgumentError(strCat("the checkpoint's ", place, " is not a regular file"));
   };
   if (!S_ISREG(info.st_mode)) return refuse();
   const Fd from(
@@ -159,7 +160,8 @@ absl::Status copyIn(const Fd& directory, const std::string& name, const std::str
 }  // namespace
 
 absl::Status writeArchive(const std::string& tree, const Fd& file, const Check& check) {
-  untar::TarWriter tar([&](std::string_view piece) { return support::writeAll(file.get(), piece); });
+  untar::TarWriter tar(
+      [&](std::string_view piece) { return support::writeAll(file.get(), piece); });
   for (const std::string_view name : kFiles) {
     BERTH_RETURN_IF_ERROR(addFile(strCat(tree, "/", name), std::string(name), tar, check));
   }
@@ -199,7 +201,7 @@ absl::Status importArchive(const Fd& file, const std::string& tree, const Import
     BERTH_ASSIGN_OR_RETURN(const std::string place, placeOf(entry.name));
     if (entry.type == untar::EntryType::kDirectory) continue;
     if (entry.type != untar::EntryType::kRegular) {
-      return absl::InvalidArgumentError(strCat("the checkpoint has ", untar::quoted(entry.name),
+      return absl::InvalidArgumentError(strCat("the checkpoint has ", untar::inQuotes(entry.name),
                                                ", which is neither a file nor a directory"));
     }
     if (place.empty()) continue;

@@ -88,14 +88,13 @@ absl::Status copyRange(const Fd& from, const Fd& to, uint64_t begin, uint64_t en
   std::string buffer(kPiece, '\0');
   while (begin < end) {
     BERTH_RETURN_IF_ERROR(check());
-    const ssize_t count = ::pread(from.get(), buffer.data(),
-                                  std::min<uint64_t>(buffer.size(), end - begin),
-                                  static_cast<off_t>(begin));
+    const ssize_t count =
+        ::pread(from.get(), buffer.data(), std::min<uint64_t>(buffer.size(), end - begin),
+                static_cast<off_t>(begin));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return errnoStatus(errno, "read a layer");
     if (count == 0) break;
-    BERTH_RETURN_IF_ERROR(
-        support::writeAll(to.get(), {buffer.data(), static_cast<size_t>(count)}));
+    BERTH_RETURN_IF_ERROR(support::writeAll(to.get(), {buffer.data(), static_cast<size_t>(count)}));
     begin += static_cast<uint64_t>(count);
   }
   return absl::OkStatus();
@@ -117,10 +116,11 @@ absl::Status copyWithout(const Fd& from, const std::string& target, const Whiteo
 // "/etc/motd" is "etc/.wh.motd".
 absl::StatusOr<std::string> whiteoutFor(std::string_view path) {
   std::vector<std::string> parts;
-  for (const absl::string_view part : absl::StrSplit(support::toAbsl(path), '/', absl::SkipEmpty())) {
+  for (const absl::string_view part :
+       absl::StrSplit(support::toAbsl(path), '/', absl::SkipEmpty())) {
     if (part == "." || part == ".." || support::fromAbsl(part).starts_with(kWhiteout)) {
       return absl::InvalidArgumentError(
-          strCat(kDeletedFiles, ": ", untar::quoted(path), " is no path in a root filesystem"));
+          strCat(kDeletedFiles, ": ", untar::inQuotes(path), " is no path in a root filesystem"));
     }
     parts.emplace_back(part);
   }
@@ -165,10 +165,10 @@ absl::Status splitLayer(const std::string& layer, const std::string& tree, const
     return errnoStatus(errno, strCat("rename ", layer, " to ", target));
   }
   BERTH_RETURN_IF_ERROR(copyWithout(file, target, whiteouts, check));
-  BERTH_RETURN_IF_ERROR(support::replaceFile(
-      strCat(tree, "/", kDeletedFiles),
-      boost::json::serialize(support::jsonTexts(whiteouts.removed)), 0600,
-      support::Durability::kVisible));
+  BERTH_RETURN_IF_ERROR(
+      support::replaceFile(strCat(tree, "/", kDeletedFiles),
+                           boost::json::serialize(support::jsonTexts(whiteouts.removed)), 0600,
+                           support::Durability::kVisible));
   return support::removePath(layer);
 }
 

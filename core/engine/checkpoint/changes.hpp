@@ -21,8 +21,8 @@ struct RestoredLayer {
 };
 
 // The layer that a tree's two files make up, as a file in the tree. No other container has the same
-// one: `container` is part of it. Empty when the container had changed nothing. INVALID_ARGUMENT for
-// files that are damaged. Blocks.
+// one: `container` is part of it. Empty when the container had changed nothing. INVALID_ARGUMENT
+// for files that are damaged. Blocks.
 absl::StatusOr<RestoredLayer> joinLayer(const std::string& tree, const std::string& container,
                                         const Check& check);
 

@@ -54,8 +54,7 @@ std::string configDump(const Description& description) {
 }
 
 absl::StatusOr<Description> parseConfigDump(std::string_view text) {
-  BERTH_ASSIGN_OR_RETURN(const json::object document,
-                         support::parseJsonObject(text, kConfigDump));
+  BERTH_ASSIGN_OR_RETURN(const json::object document, support::parseJsonObject(text, kConfigDump));
   Description result{.id = support::stringMember(document, "id"),
                      .name = support::stringMember(document, "name"),
                      .image = support::stringMember(document, "rootfsImage"),

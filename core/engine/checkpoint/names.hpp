@@ -25,7 +25,8 @@ inline constexpr std::array kFiles = {kConfigDump, kSpecDump,     kStatusDump, k
                                       kBindMounts, kDeletedFiles, kRootfsDiff, kDumpLog,
                                       kStatsDump,  kLog,          kOtherLog};
 
-// The annotations by which an OCI image says that it is a checkpoint, each with the container's name.
+// The annotations by which an OCI image says that it is a checkpoint, each with the container's
+// name.
 inline constexpr std::array<std::string_view, 2> kImageAnnotations = {
     "org.criu.checkpoint.container.name", "io.kubernetes.cri-o.annotations.checkpoint.name"};
 

@@ -16,8 +16,8 @@ namespace {
 constexpr auto kCancelTime = std::chrono::seconds(10);
 constexpr size_t kLogBytes = 8u << 20;
 
-// What runc and crun both take, for checkpoint and restore alike: both sides must say that they mean
-// connections, sockets of others and locks to be kept.
+// What runc and crun both take, for checkpoint and restore alike: both sides must say that they
+// mean connections, sockets of others and locks to be kept.
 std::vector<std::string> commonArguments(berth_str image, berth_str work) {
   return {"--image-path",      copy(image),     "--work-path", copy(work),
           "--tcp-established", "--ext-unix-sk", "--file-locks"};
@@ -35,7 +35,8 @@ void addSecurityLabels(const std::string& bundle, std::vector<std::string>& argu
       process == nullptr ? "" : support::stringMember(*process, "selinuxLabel");
   const std::string appArmor =
       process == nullptr ? "" : support::stringMember(*process, "apparmorProfile");
-  const std::string mountLabel = parts == nullptr ? "" : support::stringMember(*parts, "mountLabel");
+  const std::string mountLabel =
+      parts == nullptr ? "" : support::stringMember(*parts, "mountLabel");
   if (!selinux.empty()) {
     arguments.insert(arguments.end(), {"--lsm-profile", strCat("selinux:", selinux)});
   } else if (!appArmor.empty()) {
@@ -73,8 +74,8 @@ absl::Status RuntimePlugin::checkpoint(const Op& op, const Target& target,
     return absl::FailedPreconditionError("it does not run");
   }
   const bool paused = isFrozen(*layout_, container.record.cgroup);
-  protocol::CheckpointContainerRequest request{
-      .containerId = container.record.id, .arguments = commonArguments(spec.image, spec.work)};
+  protocol::CheckpointContainerRequest request{.containerId = container.record.id,
+                                               .arguments = commonArguments(spec.image, spec.work)};
   if ((spec.flags & BERTH_CHECKPOINT_LEAVE_RUNNING) != 0) {
     request.arguments.emplace_back("--leave-running");
   }
@@ -102,9 +103,8 @@ Status RuntimePlugin::restore(const Op& op, const berth_restore_spec& spec,
                   strCat("restore container ", view(spec.container), ": ", image,
                          " is no image of CRIU: it has no inventory.img"));
   }
-  protocol::RestoreContainerRequest request{
-      .containerId = target->container->record.id,
-      .arguments = commonArguments(spec.image, spec.work)};
+  protocol::RestoreContainerRequest request{.containerId = target->container->record.id,
+                                            .arguments = commonArguments(spec.image, spec.work)};
   if (options_.noPivot) request.arguments.emplace_back("--no-pivot");
   addSecurityLabels(target->container->record.bundle, request.arguments);
   const absl::Status restored = startContainer(

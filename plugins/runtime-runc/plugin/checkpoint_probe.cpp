@@ -46,7 +46,8 @@ absl::Status probeCheckpoints(const RuntimeFeatures& features, const std::string
   }
   const absl::Status checked =
       support::checkCriu({.deadline = std::chrono::steady_clock::now() + kCheckTime});
-  const boost::json::object answer{{"criu", criu}, {"reason", support::fromAbsl(checked.message())}};
+  const boost::json::object answer{{"criu", criu},
+                                   {"reason", support::fromAbsl(checked.message())}};
   // Without the file the question is asked again at the next start.
   support::replaceFile(cache, boost::json::serialize(answer), 0600, support::Durability::kVisible)
       .IgnoreError();

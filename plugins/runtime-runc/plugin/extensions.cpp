@@ -39,9 +39,8 @@ berth_code checkCheckpoints(void* instance, const berth_op* /*op*/, berth_error*
 
 berth_code checkpoint(void* instance, const berth_op* op, const berth_checkpoint_spec* spec,
                       berth_error* error) {
-  return detail::guard(error, [&] {
-    return RuntimePlugin::of(instance).checkpoint(Op(op), detail::known(spec));
-  });
+  return detail::guard(
+      error, [&] { return RuntimePlugin::of(instance).checkpoint(Op(op), detail::known(spec)); });
 }
 
 berth_code restore(void* instance, const berth_op* op, const berth_restore_spec* spec,

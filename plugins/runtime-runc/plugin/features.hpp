@@ -40,8 +40,8 @@ void parseFeatures(const boost::json::object& document, RuntimeFeatures& feature
 absl::StatusOr<RuntimeFeatures> probeRuntime(const std::string& binary);
 
 // Whether containers can be checkpointed here. FAILED_PRECONDITION says what is in the way, in the
-// words of CRIU when it has been asked: once for a boot and an installed CRIU, the answer being kept
-// in the file `cache`. Blocks.
+// words of CRIU when it has been asked: once for a boot and an installed CRIU, the answer being
+// kept in the file `cache`. Blocks.
 absl::Status probeCheckpoints(const RuntimeFeatures& features, const std::string& cache);
 
 // The document of berth_runtime.features. `checkpoints` is what probeCheckpoints() has said.

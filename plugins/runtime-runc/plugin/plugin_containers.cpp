@@ -119,8 +119,9 @@ Status RuntimePlugin::containerStart(const Op& op, std::string_view pod, std::st
   const auto target = requireContainer(pod, container);
   if (!target.ok()) return target.status();
   op.stage("start the container");
-  const absl::Status started = startContainer(
-      *target, [&] { return target->client->startContainer(std::string(container), limitsOf(op)); });
+  const absl::Status started = startContainer(*target, [&] {
+    return target->client->startContainer(std::string(container), limitsOf(op));
+  });
   status = toAbi(target->pod->status(*target->container), container);
   return support::annotate(started, strCat("start container ", container));
 }

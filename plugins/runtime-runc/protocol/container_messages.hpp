@@ -90,8 +90,8 @@ void visit(V& v, CheckpointContainerRequest& m) {
   v.field(2, m.arguments);
 }
 
-// In place of a start: `runtime restore ARGUMENTS… ID`, with the container's bundle and streams. The
-// reply is that of a start.
+// In place of a start: `runtime restore ARGUMENTS… ID`, with the container's bundle and streams.
+// The reply is that of a start.
 struct RestoreContainerRequest {
   std::string containerId;
   std::vector<std::string> arguments;  // such as --image-path

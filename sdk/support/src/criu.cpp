@@ -43,7 +43,8 @@ absl::Status checkCriu(const RunLimits& limits) {
     return absl::FailedPreconditionError("criu is not installed: not found in PATH");
   }
   if (!output.ok()) {
-    return absl::FailedPreconditionError(strCat("criu check: ", fromAbsl(output.status().message())));
+    return absl::FailedPreconditionError(
+        strCat("criu check: ", fromAbsl(output.status().message())));
   }
   if (output->exitCode == 0) return absl::OkStatus();
   std::string reason = criuErrors(output->standardError);

@@ -31,11 +31,11 @@ class TarWriter {
 
   // A comment for the whole archive, which readers skip. First of all, at most once.
   absl::Status comment(std::string_view text);
-  // A header. Of a regular file exactly `entry.size` bytes follow through data(); `entry.offset` and
-  // `entry.sparse` are not looked at.
+  // A header. Of a regular file exactly `entry.size` bytes follow through data(); `entry.offset`
+  // and `entry.sparse` are not looked at.
   absl::Status add(const Entry& entry);
-  // A regular file with holes: of its `entry.size` bytes only those in `parts` (ascending, apart from
-  // each other, within the file) follow through data().
+  // A regular file with holes: of its `entry.size` bytes only those in `parts` (ascending, apart
+  // from each other, within the file) follow through data().
   absl::Status addSparse(const Entry& entry, const std::vector<DataRange>& parts);
   // INTERNAL when it is more than was announced.
   absl::Status data(std::string_view bytes);
