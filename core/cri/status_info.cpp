@@ -30,22 +30,25 @@ bj::object runtimesInfo(const engine::Engine& engine) {
   return runtimes;
 }
 
-bj::array operationsInfo(engine::Engine& engine) {
+bj::array operationsInfo() {
   bj::array operations;
-  for (const auto& running : engine.operations().list()) {
-    operations.push_back(bj::object{
-        {"name", running.name}, {"stage", running.stage}, {"ageMs", running.age.count()}});
+  for (const plugins::RunningOperation& running : plugins::runningOperations()) {
+    operations.push_back(bj::object{{"name", running.name},
+                                    {"stage", running.stage},
+                                    {"ageMs", running.age.count()},
+                                    {"done", running.progress.done},
+                                    {"total", running.progress.total}});
   }
   return operations;
 }
 
 }  // namespace
 
-void addStatusInfo(engine::Engine& engine, const absl::Status& network,
+void addStatusInfo(const engine::Engine& engine, const absl::Status& network,
                    google::protobuf::Map<std::string, std::string>& info) {
   info["plugins"] = bj::serialize(pluginList(engine.registry()));
   info["runtimes"] = bj::serialize(runtimesInfo(engine));
-  info["operations"] = bj::serialize(operationsInfo(engine));
+  info["operations"] = bj::serialize(operationsInfo());
   info["host"] = bj::serialize(hostInfo(engine));
   // Under the name that containerd has for it.
   info["lastCNILoadStatus"] =

@@ -1,5 +1,7 @@
 #include "engine/operations.hpp"
 
+#include <system_error>
+
 #include "berth/support/status.hpp"
 #include "common/log.hpp"
 
@@ -46,6 +48,20 @@ Deadline withGrace(Deadline deadline) {
   return deadline > Deadline::max() - kGrace ? Deadline::max() : deadline + kGrace;
 }
 
+void Operations::begin(const std::string& key, const std::shared_ptr<Flight>& flight, Work work) {
+  workers_.post([this, key, flight, work = std::move(work)]() mutable {
+    absl::StatusOr<std::string> result = work(flight->operation);
+    work = nullptr;
+    logEnd(flight->operation, result.status());
+    {
+      // Gone before the answer, so that who hears it and asks again starts anew.
+      std::lock_guard ended(mutex_);
+      flights_.erase(key);
+    }
+    flight->promise.set_value(std::move(result));
+  });
+}
+
 absl::StatusOr<std::string> Operations::run(const std::string& key, const std::string& name,
                                             Deadline deadline, Work work) {
   return join(key, name, withGrace(deadline), deadline, std::move(work));
@@ -64,17 +80,12 @@ absl::StatusOr<std::string> Operations::join(const std::string& key, const std::
     std::shared_ptr<Flight>& slot = flights_[key];
     if (slot == nullptr) {
       slot = std::make_shared<Flight>(name, end);
-      workers_.post([this, key, started = slot, work = std::move(work)]() mutable {
-        absl::StatusOr<std::string> result = work(started->operation);
-        work = nullptr;
-        logEnd(started->operation, result.status());
-        {
-          // Gone before the answer, so that who hears it and asks again starts anew.
-          std::lock_guard ended(mutex_);
-          flights_.erase(key);
-        }
-        started->promise.set_value(std::move(result));
-      });
+      try {
+        begin(key, slot, std::move(work));
+      } catch (const std::system_error& error) {
+        flights_.erase(key);
+        return absl::ResourceExhaustedError(strCat(name, ": start a thread: ", error.what()));
+      }
     }
     flight = slot;
   }
@@ -82,22 +93,10 @@ absl::StatusOr<std::string> Operations::join(const std::string& key, const std::
   if (flight->result.wait_until(deadline - kAnswerMargin) == std::future_status::ready) {
     return flight->result.get();
   }
-  const auto age = std::chrono::duration_cast<std::chrono::milliseconds>(Deadline::clock::now() -
-                                                                         flight->operation.begun());
   return absl::DeadlineExceededError(strCat(
-      name, ": not done after ", age.count(), " ms; stage: ", flight->operation.stage(),
+      name, ": not done after ", ageOf(flight->operation),
+      " ms; stage: ", flight->operation.stage(),
       end > deadline ? "; it goes on, and repeating the call joins it" : "; it is being undone"));
-}
-
-std::vector<Operations::Running> Operations::list() const {
-  std::lock_guard lock(mutex_);
-  std::vector<Running> running;
-  for (const auto& [key, flight] : flights_) {
-    running.push_back({flight->operation.name(), flight->operation.stage(),
-                       std::chrono::duration_cast<std::chrono::milliseconds>(
-                           Deadline::clock::now() - flight->operation.begun())});
-  }
-  return running;
 }
 
 void Operations::cancelAll() {

@@ -9,7 +9,6 @@
 #include <mutex>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include <absl/status/statusor.h>
 
@@ -32,6 +31,7 @@ class Operations {
 
   // Runs `work` unless an operation with the same key is running, whose result is then shared.
   // `name` is for people. `work` must own what it captures: it may outlive the call.
+  // RESOURCE_EXHAUSTED when there is no thread to be had.
   absl::StatusOr<std::string> run(const std::string& key, const std::string& name,
                                   Deadline deadline, Work work);
 
@@ -40,12 +40,6 @@ class Operations {
   absl::StatusOr<std::string> runUntil(const std::string& key, const std::string& name,
                                        Deadline end, Deadline deadline, Work work);
 
-  struct Running {
-    std::string name;
-    std::string stage;
-    std::chrono::milliseconds age;
-  };
-  std::vector<Running> list() const;
   void cancelAll();
   // Those whose key begins so. Does not wait for their ends.
   void cancel(std::string_view prefix);
@@ -60,8 +54,11 @@ class Operations {
     std::shared_future<absl::StatusOr<std::string>> result = promise.get_future().share();
   };
 
+  // With the mutex held. Throws what Workers::post does.
+  void begin(const std::string& key, const std::shared_ptr<Flight>& flight, Work work);
+
   Workers& workers_;
-  mutable std::mutex mutex_;
+  std::mutex mutex_;
   std::map<std::string, std::shared_ptr<Flight>> flights_;
 };
 

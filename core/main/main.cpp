@@ -40,6 +40,8 @@ int runCommand(int argc, char** argv) {
   CLI::App* defaults = config->add_subcommand("default", "print a file with every key, explained");
   CLI::App* plugins =
       withConfig(app.add_subcommand("plugins", "list the plugins and what they can do"));
+  CLI::App* ops = withConfig(
+      app.add_subcommand("ops", "list what the running engine is doing, the oldest first"));
   CLI::App* version = app.add_subcommand("version", "print the version");
   CLI11_PARSE(app, argc, argv);
 
@@ -49,6 +51,7 @@ int runCommand(int argc, char** argv) {
   if (checkConfig->parsed()) return berth::program::configCheck(options);
   if (defaults->parsed()) return berth::program::configDefault();
   if (plugins->parsed()) return berth::program::listPlugins(options);
+  if (ops->parsed()) return berth::program::listOperations(options);
   if (version->parsed()) return berth::program::version();
   return 2;
 }

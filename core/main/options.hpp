@@ -25,6 +25,7 @@ int configShow(const ConfigOptions& options);
 int configCheck(const ConfigOptions& options);
 int configDefault();
 int listPlugins(const ConfigOptions& options);
+int listOperations(const ConfigOptions& options);
 int version();
 
 }  // namespace berth::program

@@ -2,12 +2,11 @@
 #include <cstdio>
 
 #include <boost/json.hpp>
-#include <grpcpp/grpcpp.h>
 
 #include "berth/support/json.hpp"
 #include "berth/support/status.hpp"
-#include "cri-runtime-v1.grpc.pb.h"
 #include "cri/plugin_list.hpp"
+#include "main/daemon_status.hpp"
 #include "main/options.hpp"
 #include "main/wiring.hpp"
 
@@ -16,23 +15,6 @@ namespace berth::program {
 namespace {
 
 using support::strCat;
-
-// The list of the daemon on `socket`; UNAVAILABLE when none answers.
-absl::StatusOr<boost::json::array> askDaemon(const std::string& socket) {
-  auto channel = grpc::CreateChannel(strCat("unix:", socket), grpc::InsecureChannelCredentials());
-  auto stub = runtime::v1::RuntimeService::NewStub(channel);
-  grpc::ClientContext context;
-  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(3));
-  runtime::v1::StatusRequest request;
-  request.set_verbose(true);
-  runtime::v1::StatusResponse response;
-  const grpc::Status status = stub->Status(&context, request, &response);
-  if (!status.ok()) return absl::UnavailableError(status.error_message());
-  BERTH_ASSIGN_OR_RETURN(const boost::json::value list,
-                         support::parseJson(response.info().at("plugins"), "plugins"));
-  if (!list.is_array()) return absl::InternalError("the daemon's list of plugins is no array");
-  return list.get_array();
-}
 
 // Loads and configures without starting: nothing a running daemon uses is touched.
 absl::StatusOr<boost::json::array> loadHere(const config::Config& config) {
@@ -75,7 +57,7 @@ void print(const boost::json::array& list) {
 int listPlugins(const ConfigOptions& options) {
   auto loaded = config::load(pathsOf(options));
   if (!loaded.ok()) return fail(loaded.status());
-  auto list = askDaemon(loaded->grpc.socket);
+  auto list = askDaemon(loaded->grpc.socket, "plugins");
   if (!list.ok()) {
     std::fprintf(stderr, "No daemon answers on %s; these are loaded as it would load them.\n",
                  loaded->grpc.socket.c_str());

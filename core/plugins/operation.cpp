@@ -1,5 +1,7 @@
 #include "plugins/operation.hpp"
 
+#include <algorithm>
+#include <set>
 #include <sys/eventfd.h>
 
 #include "berth/plugin.hpp"
@@ -13,6 +15,17 @@ int64_t monotonicNanoseconds(Operation::Clock::time_point time) {
   if (time == Operation::Clock::time_point::max()) return INT64_MAX;
   // libstdc++'s steady_clock is CLOCK_MONOTONIC.
   return std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count();
+}
+
+// Of all operations. Never destroyed: detached threads may outlive static objects.
+struct Roll {
+  std::mutex mutex;
+  std::set<const Operation*> operations;
+};
+
+Roll& roll() {
+  static Roll* const instance = new Roll;
+  return *instance;
 }
 
 }  // namespace
@@ -32,7 +45,15 @@ Operation::Operation(std::string name, Clock::time_point deadline)
                 Operation& operation = self(op);
                 std::lock_guard lock(operation.mutex_);
                 operation.progress_ = {done, total};
-              }} {}
+              }} {
+  std::lock_guard lock(roll().mutex);
+  roll().operations.insert(this);
+}
+
+Operation::~Operation() {
+  std::lock_guard lock(roll().mutex);
+  roll().operations.erase(this);
+}
 
 void Operation::cancel() {
   {
@@ -71,6 +92,21 @@ std::string Operation::stage() const {
 Operation::Progress Operation::progress() const {
   std::lock_guard lock(mutex_);
   return progress_;
+}
+
+std::vector<RunningOperation> runningOperations() {
+  std::vector<RunningOperation> running;
+  {
+    std::lock_guard lock(roll().mutex);
+    const auto now = Operation::Clock::now();
+    for (const Operation* one : roll().operations)
+      running.push_back({one->name(), one->stage(),
+                         std::chrono::duration_cast<std::chrono::milliseconds>(now - one->begun()),
+                         one->progress()});
+  }
+  std::stable_sort(running.begin(), running.end(),
+                   [](const auto& left, const auto& right) { return left.age > right.age; });
+  return running;
 }
 
 }  // namespace berth::plugins

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <absl/status/status.h>
 
@@ -22,6 +23,7 @@ class Operation {
 
   // `name` is for people: "RunPodSandbox default/web".
   explicit Operation(std::string name, Clock::time_point deadline = Clock::time_point::max());
+  ~Operation();
   Operation(const Operation&) = delete;
   Operation& operator=(const Operation&) = delete;
 
@@ -58,5 +60,16 @@ class Operation {
   Progress progress_;
   bool cancelled_ = false;
 };
+
+// An operation of this process as it is at a moment.
+struct RunningOperation {
+  std::string name;
+  std::string stage;
+  std::chrono::milliseconds age;
+  Operation::Progress progress;
+};
+
+// All that exist, the oldest first. Thread-safe.
+std::vector<RunningOperation> runningOperations();
 
 }  // namespace berth::plugins

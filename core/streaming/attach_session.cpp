@@ -1,4 +1,7 @@
 // Attach: the streams of a container's own process.
+#include <string>
+#include <utility>
+
 #include "streaming/command_io.hpp"
 #include "streaming/command_status.hpp"
 #include "streaming/session.hpp"

@@ -1,6 +1,8 @@
 // Exec: a command in a container, with its streams.
 #include <memory>
 #include <optional>
+#include <string>
+#include <utility>
 
 #include "berth/support/status.hpp"
 #include "streaming/command_io.hpp"

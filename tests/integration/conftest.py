@@ -2,6 +2,9 @@
 
     BERTH_BUILD         Berth's build folder (default build/release)
     BERTH_TEST_ENGINE   berth (default) or containerd, to compare with the peer
+    BERTH_TEST_RUNTIME  the OCI runtime: runc (default) or crun
+    BERTH_TEST_CGROUP_DRIVER
+                        cgroupfs (default) or systemd
     BERTH_TEST_CACHE    where images are kept between runs (default build/testbed)
     BERTH_CRICTL        crictl; built from the public Go module when unset
 """
@@ -30,6 +33,7 @@ numbers = itertools.count(1)
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "berth: a promise of Berth that its peers do not make")
+    config.addinivalue_line("markers", "host: depends on the kind of host; run in tests/vm too")
 
 
 def pytest_collection_modifyitems(items):

@@ -1,5 +1,6 @@
 """The command `berth`: its answers, and what stops the daemon's start."""
 
+import concurrent.futures
 import os
 import subprocess
 import tomllib
@@ -7,6 +8,7 @@ import tomllib
 import pytest
 
 import berth_testbed
+from berth_testbed import wait_until
 
 pytestmark = pytest.mark.berth
 
@@ -116,3 +118,26 @@ def test_a_second_daemon_on_the_same_folders_is_refused(bed, berth):
     assert answer.returncode != 0
     assert bed.alive()
     berth_testbed.wait_until(lambda: bed.cri.Version().runtime_name, what="the first's answer")
+
+
+def test_operations_are_listed_with_their_stage_and_age(bed, berth):
+    pod = bed.run_pod("a-pod-for-ops")
+    container = bed.run(pod, "c", command=["sleep", "1000"])
+    config = bed.engine.command()[-1]
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        slow = pool.submit(bed.exec, container, "sh", "-c", "while ! test -e /end; do sleep 0.1; done")
+
+        def shown():
+            lines = berth("ops", "--config", config).stdout.splitlines()
+            return next((line for line in lines if "ExecSync in container " + container in line), None)
+        line = wait_until(shown, 20, "the operation in the list")
+        assert float(line.split()[0]) >= 0
+        bed.exec(container, "touch", "/end")
+        assert slow.result(30).exit_code == 0
+    wait_until(lambda: shown() is None, 20, "an empty list")
+
+
+def test_operations_need_a_daemon(berth, changed_config):
+    answer = berth("ops", "--config", changed_config(""))
+    assert answer.returncode != 0
+    assert "no daemon answers" in answer.stderr

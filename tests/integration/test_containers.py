@@ -53,6 +53,7 @@ def test_exit_codes(bed, name, script, code, reason):
     assert (ended.exit_code, ended.reason) == (code, reason)
 
 
+@pytest.mark.host
 def test_out_of_memory_is_named(bed, pod):
     container = bed.run(pod, "c", command=["dd", "if=/dev/zero", "of=/dev/null", "bs=40M"], linux={
         "resources": {"memory_limit_in_bytes": 16 * MEBIBYTE,
@@ -61,6 +62,7 @@ def test_out_of_memory_is_named(bed, pod):
     assert (ended.exit_code, ended.reason) == (137, "OOMKilled")
 
 
+@pytest.mark.host
 def test_out_of_memory_of_a_child_does_not_end_the_container(bed, pod, name):
     script = "dd if=/dev/zero of=/dev/null bs=40M; echo child $?; exec sleep 1000"
     container = bed.run(pod, "c", command=["sh", "-c", script], linux={"resources": {
@@ -84,8 +86,11 @@ def test_stop_uses_the_images_signal_and_the_grace_period(bed, pod):
     assert bed.status(container).exit_code == 42
 
 
-def test_stop_kills_what_ignores_its_signal(bed, pod):
-    container = bed.run(pod, "c", command=["sh", "-c", "trap '' TERM; while :; do sleep 1; done"])
+@pytest.mark.host
+def test_stop_kills_what_ignores_its_signal(bed, pod, name):
+    script = "trap '' TERM; echo ready; while :; do sleep 1; done"
+    container = bed.run(pod, "c", command=["sh", "-c", script])
+    wait_until(lambda: bed.log_lines(name, "c"), what="the container's first words")
     bed.cri.StopContainer({"container_id": container, "timeout": 1})
     assert bed.status(container).exit_code == 137
 
@@ -231,6 +236,7 @@ def test_writable_layers_are_private(bed, pod):
     assert bed.exec(second, "ls", "/usr/bin/wget").exit_code == 0
 
 
+@pytest.mark.host
 @pytest.mark.parametrize("drop,denied", [([], False), (["CHOWN"], True)])
 def test_capabilities(bed, pod, drop, denied):
     container = bed.run(pod, "c", command=SLEEP, linux={"security_context": {
@@ -276,6 +282,7 @@ def test_exec_timeout_kills_the_process(bed, pod):
     assert bed.exec(container, "pgrep", "-f", "sleep 77").exit_code == 1
 
 
+@pytest.mark.host
 @pytest.mark.berth
 def test_exec_timeout_kills_the_whole_tree(bed, pod):
     container = bed.run(pod, "c", command=SLEEP)
@@ -287,6 +294,7 @@ def test_exec_timeout_kills_the_whole_tree(bed, pod):
     assert out(bed, container, "echo", "still here") == "still here\n"
 
 
+@pytest.mark.host
 def test_resources_can_be_updated(bed, pod):
     container = bed.run(pod, "c", command=SLEEP, linux={"resources": {
         "cpu_shares": 512, "cpu_quota": 50000, "cpu_period": 100000,
@@ -310,6 +318,7 @@ def cgroup_value(container, controller, name_v1, name_v2):
     raise AssertionError("container %s has no cgroup with %s" % (container, file))
 
 
+@pytest.mark.host
 def test_stats(bed, pod):
     container = bed.run(pod, "c", command=["sh", "-c", "head -c 3000000 /dev/zero > /file; exec sleep 1000"],
                         labels={"stats": "yes"})

@@ -99,14 +99,15 @@ def test_labels_name_the_container_and_its_pod(bed, pod, name):
                       "pod": name}
 
 
+@pytest.mark.host
 def test_a_pod_with_a_cgroup_of_its_own(bed, name):
     """As the kubelet makes them: the pod's metrics are those of its cgroup."""
-    parent = "%s/poduid-%s" % (bed.cgroup_parent, name)
+    parent = bed.cgroups.own("poduid-" + name)
     pod = bed.run_pod(name, linux={"cgroup_parent": parent})
     containers = [bed.run(pod, key, command=SLEEP) for key in "ab"]
     metrics = Metrics(bed)
     assert metrics.labels(pod)["id"] == parent
-    assert metrics.labels(containers[0])["id"] == "%s/%s" % (parent, containers[0])
+    assert metrics.labels(containers[0])["id"] == bed.cgroups.of_container(parent, containers[0])
     for metric in ("processes", "threads", "file_descriptors", "memory_usage_bytes"):
         parts = [metrics.value(container, metric) for container in containers]
         whole = metrics.value(pod, metric)
@@ -136,6 +137,7 @@ def test_cpu_time_rises_while_a_container_is_busy(bed, pod):
     assert pod_rate.usage_core_nano_seconds.value > 2_000_000_000
 
 
+@pytest.mark.host
 def test_memory_that_is_taken_shows(bed, pod):
     script = "read go; x=$(head -c 30000000 /dev/zero | tr '\\0' x); echo taken; exec sleep 1000"
     container = bed.run(pod, "c", command=["sh", "-c", "mkfifo /go; (%s) < /go" % script], linux={
@@ -329,6 +331,7 @@ def test_inspecting_an_image(bed):
     assert not bed.cri.ImageStatus({"image": {"image": BUSYBOX}}).info
 
 
+@pytest.mark.host
 def test_the_engines_own_status(bed):
     answer = bed.cri.Status({"verbose": True})
     info = {key: json.loads(value) for key, value in answer.info.items()}

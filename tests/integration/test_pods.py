@@ -268,6 +268,7 @@ def test_a_failing_network_leaves_nothing(own_bed, name):
     assert wait_until(works, what="the repaired network configuration to be noticed")
 
 
+@pytest.mark.host
 @pytest.mark.berth
 def test_pod_stats(bed, pod):
     bed.run(pod, "c", command=["sleep", "1000"])

@@ -145,6 +145,7 @@ def test_calls_that_were_under_way_leave_nothing(own_bed):
         assert bed.find_leaks() == []
 
 
+@pytest.mark.host
 @pytest.mark.berth
 def test_a_pod_whose_processes_died_is_not_ready(own_bed):
     """The whole pod is killed from outside while the daemon is away."""

@@ -26,6 +26,7 @@ import cri
 import engines
 import grpc
 import host
+import pod_cgroups
 import registry
 from image_set import BUSYBOX
 from pod_network import PodNetwork
@@ -61,7 +62,7 @@ def remove_abandoned(parent):
             name = os.path.basename(folder)
             host.kill(host.processes(folder, "%s=%s" % (host.MARK, name)))
             host.unmount_all(folder)
-            host.remove_cgroups(path for path in host.cgroups() if "/" + name in path)
+            pod_cgroups.remove_abandoned(name)
             shutil.rmtree(folder)
 
 
@@ -75,27 +76,32 @@ class TestBed:
 
     __test__ = False  # pytest: this is no test class
 
-    def __init__(self, engine=None, build=None, runtime="runc", cache=None, keep=False,
-                 more_mirrors=None, settings=""):
-        """`more_mirrors(bed)` is called once the registry serves, and gives further mirrors:
+    def __init__(self, engine=None, build=None, runtime=None, cache=None, keep=False,
+                 more_mirrors=None, settings="", wrapper=()):
+        """`runtime` is an OCI runtime's program, by default $BERTH_TEST_RUNTIME or else runc; the
+        cgroup driver is $BERTH_TEST_CGROUP_DRIVER. `more_mirrors(bed)` is called once the registry serves, and gives further mirrors:
         source registry → URLs. What it enters into `bed.also` is closed with the bed. `settings`
         are further tables of Berth's configuration, in TOML, or a function that makes them of the
-        bed."""
+        bed. `wrapper` is a command that executes the daemon's."""
         engine = engine or os.environ.get("BERTH_TEST_ENGINE", "berth")
         self.build = os.path.abspath(build or os.environ.get(
             "BERTH_BUILD", os.path.join(SOURCE, "build/release")))
         self.cache = cache or os.environ.get(
             "BERTH_TEST_CACHE", os.path.join(SOURCE, "build/testbed"))
         self.keep = keep
-        self.runtime = engines.runtime_binary(runtime)
+        self.runtime = engines.runtime_binary(
+            runtime or os.environ.get("BERTH_TEST_RUNTIME", "runc"))
         self.settings = settings(self) if callable(settings) else settings
+        self.wrapper = list(wrapper)
         registry.build_layout(self.cache)
         self.folder = self._private_folder()
         # Held as long as this process lives: see remove_abandoned.
         self._owner = open(os.path.join(self.folder, "owner"), "wb")
         fcntl.flock(self._owner, fcntl.LOCK_EX)
         self.mark = "%s=%s" % (host.MARK, os.path.basename(self.folder))
-        self.cgroup_parent = "/" + os.path.basename(self.folder)
+        self.cgroups = pod_cgroups.PodCgroups(os.path.basename(self.folder),
+                                              pod_cgroups.driver_to_test())
+        self.cgroup_parent = self.cgroups.parent
         self.network = PodNetwork(self.folder)
         self.registry = registry.Registry(self.cache, os.path.join(self.folder, "registry"))
         self.engine = engines.ENGINES[engine](self)
@@ -149,7 +155,7 @@ class TestBed:
         environment = {**os.environ, host.MARK: os.path.basename(self.folder)}
         with open(self.log_path, "ab") as log:
             self._process = subprocess.Popen(
-                self.engine.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                self.wrapper + self.engine.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env=environment, cwd=self.folder)
         wait_until(self._listens, START_SECONDS, "the engine's socket")
         if self.cri:
@@ -302,10 +308,10 @@ class TestBed:
 
     def _new_cgroups(self):
         """Cgroups below the bed's own parent; in CI, where nothing else runs, any pod's."""
-        own = self.cgroup_parent + "/"
         new = host.cgroups() - self._before[0]
-        return {path for path in new
-                if own in path or (_alone() and POD_ID.search(path) and PREFIX not in path)}
+        others = {path for path in new
+                  if _alone() and POD_ID.search(path) and PREFIX not in path}
+        return self.cgroups.left(new) | others
 
     def _new_network_namespaces(self):
         """Names that stand for a pod; in CI, where nothing else runs, any."""
@@ -356,9 +362,7 @@ class TestBed:
 
     def _remove_cgroups(self):
         if self._before:
-            own = self.cgroup_parent
-            host.remove_cgroups(path for path in host.cgroups() - self._before[0]
-                                if path.endswith(own) or own + "/" in path)
+            self.cgroups.remove()
 
     def _remove_folder(self):
         if self.keep:

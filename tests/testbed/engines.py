@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 
+import pod_cgroups
 from image_set import ENGINE_PAUSE
 
 # How the daemon is started, below the build folder: the one place to change. The first program
@@ -68,6 +69,8 @@ class Berth(Engine):
             "socket = " + toml(self.socket),
             "[log]",
             'level = "debug"',
+            "[cgroup]",
+            "driver = " + toml(bed.cgroups.driver),
             "[runtimes.runc.options]",
             "path = " + toml(bed.runtime),
             "[networks.cni.options]",
@@ -122,6 +125,7 @@ class Containerd(Engine):
             'runtime_type = "io.containerd.runc.v2"',
             "[%s.containerd.runtimes.runc.options]" % cri,
             "BinaryName = " + toml(bed.runtime),
+            "SystemdCgroup = " + json.dumps(bed.cgroups.driver == pod_cgroups.SYSTEMD),
             ""]))
 
 

@@ -20,6 +20,16 @@ uint16_t consoleSide(const json::object& size, std::string_view key) {
   return static_cast<uint16_t>(std::clamp<int64_t>(support::intMember(size, key), 0, UINT16_MAX));
 }
 
+// crun would make a cgroup "container" below the container's scope and put the processes there,
+// beside the limits that are changed and the counts that are read later (crun(1)). Whether
+// `document` was changed.
+bool forbidSubgroup(json::object& document, CgroupDriver driver) {
+  constexpr std::string_view kSubgroup = "run.oci.systemd.subgroup";
+  if (driver != CgroupDriver::kSystemd) return false;
+  json::object& annotations = support::objectAt(document, "annotations");
+  return annotations.emplace(json::string_view(kSubgroup.data(), kSubgroup.size()), "").second;
+}
+
 }  // namespace
 
 absl::StatusOr<BundleFacts> readBundle(const PodRecord& pod, std::string_view container,
@@ -42,10 +52,9 @@ absl::StatusOr<BundleFacts> readBundle(const PodRecord& pod, std::string_view co
     path = strCat("/", path);
   }
   BERTH_ASSIGN_OR_RETURN(facts.cgroup, containerCgroup(path, pod.driver));
-  if (path != given) {
-    parts["cgroupsPath"] = path;
-    facts.corrected = json::serialize(document);
-  }
+  parts["cgroupsPath"] = path;
+  const bool changed = forbidSubgroup(document, pod.driver);
+  if (changed || path != given) facts.corrected = json::serialize(document);
   return facts;
 }
 

@@ -5,10 +5,13 @@
 #include <latch>
 #include <memory>
 #include <set>
+#include <system_error>
 #include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
+
+#include "../no_more_threads.hpp"
 
 namespace berth::common {
 namespace {
@@ -63,6 +66,18 @@ TEST(WorkersTest, WorkMayPostWork) {
   Workers workers;
   workers.post([&] { workers.post([&] { done.set_value(); }); });
   done.get_future().get();
+}
+
+TEST(WorkersTest, WithoutAThreadNothingIsDone) {
+  std::atomic<int> done{0};
+  Workers workers;
+  {
+    const testing_support::NoMoreThreads shortage;
+    EXPECT_THROW(workers.post([&] { ++done; }), std::system_error);
+  }
+  workers.post([&] { done += 10; });
+  workers.finish();
+  EXPECT_EQ(done, 10);
 }
 
 TEST(WorkersTest, WhatWorkHoldsIsFreedWhenItEnds) {

@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "../no_more_threads.hpp"
 #include "berth/support/status.hpp"
 
 namespace berth::engine {
@@ -100,6 +101,12 @@ TEST(LoopbackTest, EndsWithTheDeadline) {
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(std::string(support::fromAbsl(status.message())), HasSubstr("timed out"));
   EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(20));
+}
+
+TEST(LoopbackTest, WithoutAThreadToEnterTheNamespaceThereIsNoConnection) {
+  const testing_support::NoMoreThreads shortage;
+  const auto client = connectLoopbackIn("/proc/self/ns/net", 80, soon());
+  EXPECT_EQ(client.status().code(), absl::StatusCode::kResourceExhausted) << client.status();
 }
 
 TEST(LoopbackTest, ANamespaceThatIsGoneIsSaid) {

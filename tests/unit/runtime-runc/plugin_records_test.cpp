@@ -115,6 +115,23 @@ TEST(ReadBundle, MakesTheCgroupDefinite) {
   EXPECT_THAT(relative->corrected, HasSubstr(R"("cgroupsPath":"/x/y")"));
 }
 
+TEST(ReadBundle, ProcessesLieInTheScopeItself) {
+  PodRecord pod = cgroupfsPod();
+  pod.cgroupParent = "kubepods.slice";
+  pod.driver = CgroupDriver::kSystemd;
+  const auto facts = readBundle(
+      pod, "c1", R"({"process": {}, "linux": {"cgroupsPath": "kubepods.slice:berth:c1"}})");
+  ASSERT_TRUE(facts.ok()) << facts.status();
+  EXPECT_EQ(facts->cgroup, "/kubepods.slice/berth-c1.scope");
+  EXPECT_THAT(facts->corrected, HasSubstr(R"("run.oci.systemd.subgroup":"")"));
+  // Whoever asks for one gets it.
+  const auto asked = readBundle(pod, "c1", R"({"process": {},
+    "annotations": {"run.oci.systemd.subgroup": "own"},
+    "linux": {"cgroupsPath": "kubepods.slice:berth:c1"}})");
+  ASSERT_TRUE(asked.ok()) << asked.status();
+  EXPECT_EQ(asked->corrected, "");
+}
+
 TEST(ReadBundle, NamesWhatIsWrong) {
   EXPECT_TRUE(absl::IsInvalidArgument(readBundle(cgroupfsPod(), "c1", "[]").status()));
   EXPECT_THAT(std::string(readBundle(cgroupfsPod(), "c1", "{}").status().message()),

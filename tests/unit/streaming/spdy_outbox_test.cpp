@@ -131,6 +131,32 @@ TEST_F(SpdyOutboxTest, TheLastBytesCarryTheEnd) {
   EXPECT_THAT(next(), ElementsAre("1:65536", "1:4 FIN"));
 }
 
+// A client that never opens the session's window, and opens and resets streams for ever.
+TEST_F(SpdyOutboxTest, AStreamThatIsDroppedWhileItWaitsForTheSessionsWindowIsNotKept) {
+  ASSERT_TRUE(outbox.growSessionWindow(1));
+  outbox.schedule(stream(1, kInitialWindow + 1));
+  EXPECT_THAT(next(), ElementsAre("1:65536", "1:1"));
+  std::weak_ptr<Outgoing> seen;
+  {
+    const auto waiting = stream(3, 10);
+    seen = waiting;
+    outbox.schedule(waiting);
+    EXPECT_THAT(next(), IsEmpty());
+    outbox.drop(*waiting);
+  }
+  EXPECT_TRUE(seen.expired());
+  // Neither is one that was never looked at.
+  {
+    const auto waiting = stream(5, 10);
+    seen = waiting;
+    outbox.schedule(waiting);
+    outbox.drop(*waiting);
+  }
+  EXPECT_TRUE(seen.expired());
+  ASSERT_TRUE(outbox.growSessionWindow(100));
+  EXPECT_THAT(next(), IsEmpty());
+}
+
 TEST_F(SpdyOutboxTest, DroppedBytesAreNotSent) {
   const auto one = stream(1, 100);
   const auto other = stream(3, 5);

@@ -1,0 +1,34 @@
+#include "main/daemon_status.hpp"
+
+#include <grpcpp/grpcpp.h>
+
+#include "berth/support/json.hpp"
+#include "berth/support/status.hpp"
+#include "cri-runtime-v1.grpc.pb.h"
+
+namespace berth::program {
+
+using support::strCat;
+
+absl::StatusOr<boost::json::array> askDaemon(const std::string& socket, const std::string& key) {
+  auto channel = grpc::CreateChannel(strCat("unix:", socket), grpc::InsecureChannelCredentials());
+  auto stub = runtime::v1::RuntimeService::NewStub(channel);
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(3));
+  runtime::v1::StatusRequest request;
+  request.set_verbose(true);
+  runtime::v1::StatusResponse response;
+  const grpc::Status status = stub->Status(&context, request, &response);
+  if (!status.ok())
+    return absl::UnavailableError(
+        strCat("no daemon answers on ", socket, ": ", status.error_message()));
+  const auto found = response.info().find(key);
+  if (found == response.info().end())
+    return absl::UnimplementedError(strCat("the daemon on ", socket, " does not tell its ", key));
+  BERTH_ASSIGN_OR_RETURN(const boost::json::value list, support::parseJson(found->second, key));
+  if (!list.is_array())
+    return absl::InternalError(strCat("what the daemon tells of its ", key, " is no list"));
+  return list.get_array();
+}
+
+}  // namespace berth::program
