@@ -29,7 +29,8 @@ json::array capabilities(const plugins::Instance& instance, const plugins::Regis
   if (instance.state() == plugins::InstanceState::kStarted) {
     for (const char* id :
          {BERTH_EXTENSION_PAUSE, BERTH_EXTENSION_CHECKPOINT, BERTH_EXTENSION_POD_RESOURCES,
-          BERTH_EXTENSION_PORT_FORWARD, BERTH_EXTENSION_REMOTE_LAYERS, BERTH_EXTENSION_QUOTA}) {
+          BERTH_EXTENSION_PORT_FORWARD, BERTH_EXTENSION_REMOTE_LAYERS, BERTH_EXTENSION_DIFF,
+          BERTH_EXTENSION_QUOTA}) {
       size_t table[32] = {};
       if (instance.extension(id, 1, table, sizeof table)) result.emplace_back(id);
     }

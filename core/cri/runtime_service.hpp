@@ -50,6 +50,9 @@ class RuntimeService final : public runtime::v1::RuntimeService::Service {
   BERTH_CRI_VERB(ListMetricDescriptors)
   BERTH_CRI_VERB(ListPodSandboxMetrics)
   BERTH_CRI_VERB(UpdatePodSandboxResources)
+  BERTH_CRI_VERB(CheckpointContainer)
+  BERTH_CRI_VERB(CheckpointPod)
+  BERTH_CRI_VERB(RestorePod)
 #undef BERTH_CRI_VERB
   grpc::Status StreamPodSandboxMetrics(
       grpc::ServerContext* context, const runtime::v1::StreamPodSandboxMetricsRequest* request,

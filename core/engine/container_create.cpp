@@ -7,6 +7,7 @@
 #include "common/text.hpp"
 #include "engine/engine.hpp"
 #include "engine/relabel.hpp"
+#include "engine/requests.hpp"
 #include "engine/spec/namespaces.hpp"
 #include "engine/spec/process.hpp"
 #include "engine/spec/resources.hpp"
@@ -25,7 +26,19 @@ namespace {
 
 constexpr std::chrono::seconds kUndoTime{60};
 
-absl::Status checkRequest(const v1::CreateContainerRequest& request) {
+std::string logPath(const v1::PodSandboxConfig& pod, const v1::ContainerConfig& config) {
+  if (config.log_path().empty() || pod.log_directory().empty()) return {};
+  return strCat(pod.log_directory(), "/", config.log_path());
+}
+
+std::string namespacePath(const records::PodRecord& pod, uint32_t bit) {
+  auto found = pod.namespaces().find(bit);
+  return found == pod.namespaces().end() ? std::string() : found->second;
+}
+
+}  // namespace
+
+absl::Status checkContainerRequest(const v1::CreateContainerRequest& request) {
   if (!request.has_config() || request.config().metadata().name().empty()) {
     return absl::InvalidArgumentError("CreateContainer: config.metadata needs a name");
   }
@@ -53,21 +66,9 @@ absl::Status checkRequest(const v1::CreateContainerRequest& request) {
   return absl::OkStatus();
 }
 
-std::string logPath(const v1::PodSandboxConfig& pod, const v1::ContainerConfig& config) {
-  if (config.log_path().empty() || pod.log_directory().empty()) return {};
-  return strCat(pod.log_directory(), "/", config.log_path());
-}
-
-std::string namespacePath(const records::PodRecord& pod, uint32_t bit) {
-  auto found = pod.namespaces().find(bit);
-  return found == pod.namespaces().end() ? std::string() : found->second;
-}
-
-}  // namespace
-
 absl::StatusOr<std::string> Engine::createContainer(const v1::CreateContainerRequest& request,
                                                     Deadline deadline) {
-  BERTH_RETURN_IF_ERROR(checkRequest(request));
+  BERTH_RETURN_IF_ERROR(checkContainerRequest(request));
   BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<Pod> pod, findPod(request.pod_sandbox_id()));
   const v1::ContainerMetadata& metadata = request.config().metadata();
   const std::string name = strCat(pod->id(), "/", metadata.name(), "/", metadata.attempt());
@@ -96,14 +97,25 @@ absl::StatusOr<std::string> Engine::createContainer(plugins::Operation& op,
                                                 ": pod sandbox ", pod->id(), " is not ready"));
   }
   op.setStage("find the image");
-  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<const images::Image> image,
-                         images_.find(request.config().image().image()));
+  BERTH_ASSIGN_OR_RETURN(ContainerOrigin origin, findOrigin(op, request.config(), *pod));
+  return createFrom(op, request, name, pod, std::move(origin));
+}
+
+absl::StatusOr<std::string> Engine::createFrom(plugins::Operation& op,
+                                               const v1::CreateContainerRequest& request,
+                                               const std::string& name,
+                                               const std::shared_ptr<Pod>& pod,
+                                               ContainerOrigin origin) {
   BERTH_ASSIGN_OR_RETURN(std::shared_ptr<Container> container,
-                         recordContainer(request, name, pod, *image));
+                         recordContainer(request, name, pod, origin));
   // The kubelet sends the pod's configuration again; that of RunPodSandbox is what the pod has.
   const v1::PodSandboxConfig podConfig =
       pod->peek([](const records::PodRecord& r) { return r.config(); });
-  absl::Status status = buildContainer(op, *container, podConfig, *image);
+  absl::Status status;
+  if (origin.checkpoint != nullptr) {
+    status = origin.checkpoint->moveTo(restoreDirectory(container->id()));
+  }
+  if (status.ok()) status = buildContainer(op, *container, podConfig, *origin.image);
   if (!status.ok()) {
     const std::string stage = op.stage();
     plugins::Operation undo(strCat("undo CreateContainer ", container->id()),
@@ -119,9 +131,10 @@ absl::StatusOr<std::string> Engine::createContainer(plugins::Operation& op,
 
 absl::StatusOr<std::shared_ptr<Container>> Engine::recordContainer(
     const v1::CreateContainerRequest& request, const std::string& name,
-    const std::shared_ptr<Pod>& pod, const images::Image& image) {
+    const std::shared_ptr<Pod>& pod, const ContainerOrigin& origin) {
   BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(*pod));
-  const v1::ContainerConfig& config = request.config();
+  const images::Image& image = *origin.image;
+  const v1::ContainerConfig config = origin.configFor(request.config());
   BERTH_ASSIGN_OR_RETURN(const int stopSignal, spec::stopSignal(config, image.config));
 
   records::ContainerRecord record;
@@ -145,13 +158,21 @@ absl::StatusOr<std::shared_ptr<Container>> Engine::recordContainer(
   *record.mutable_resources() = config.linux().resources();
   record.set_stop_signal(stopSignal);
   BERTH_RETURN_IF_ERROR(recordVolumes(image, record));
+  if (origin.checkpoint != nullptr) {
+    record.mutable_restore()->set_directory(restoreDirectory(record.id()));
+    record.mutable_restore()->set_image_layers(static_cast<uint32_t>(image.layers.size()));
+    record.mutable_restore()->set_checkpointed_at(
+        origin.checkpoint->tree().description.checkpointedAt);
+  }
 
   auto container = std::make_shared<Container>(std::move(record), pod, store_);
   container->observe(lifeEvents_);
   BERTH_RETURN_IF_ERROR(container->change([](records::ContainerRecord&) {}));
-  std::unique_lock lock(mapsMutex_);
-  containers_[container->id()] = container;
-  containerNames_[name] = container->id();
+  {
+    std::unique_lock lock(mapsMutex_);
+    containers_[container->id()] = container;
+    containerNames_[name] = container->id();
+  }
   return container;
 }
 
@@ -167,6 +188,7 @@ absl::Status Engine::buildContainer(plugins::Operation& op, Container& container
   BERTH_RETURN_IF_ERROR(images_.ensureUnpacked(
       op, image, container.peek([](const records::ContainerRecord& r) { return r.snapshotter(); }),
       nullptr));
+  BERTH_RETURN_IF_ERROR(addRestoredLayer(op, container));
   BERTH_RETURN_IF_ERROR(mountRootfs(op, container));
   BERTH_ASSIGN_OR_RETURN(const Volumes volumes, prepareVolumes(op, container, image));
   op.setStage("make the runtime specification");
@@ -175,6 +197,7 @@ absl::Status Engine::buildContainer(plugins::Operation& op, Container& container
   for (const std::string& warning : spec.warnings) {
     common::logWarning(warning, {{"container", container.id()}});
   }
+  BERTH_RETURN_IF_ERROR(checkRestorable(container, spec.spec));
   for (const std::string& path : spec.missingDirectories) {
     BERTH_RETURN_IF_ERROR(support::makeDirectories(path));
   }

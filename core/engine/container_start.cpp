@@ -71,9 +71,12 @@ absl::Status Engine::start(plugins::Operation& op, Container& container) {
 absl::StatusOr<plugins::ContainerStatus> Engine::startInRuntime(plugins::Operation& op,
                                                                 Container& container) {
   BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(container.pod()));
+  const bool restore =
+      container.peek([](const records::ContainerRecord& r) { return r.has_restore(); });
   const absl::Status attached = attachMappedMounts(container);
-  auto started = attached.ok() ? runtime->startContainer(op, container.pod().id(), container.id())
-                               : absl::StatusOr<plugins::ContainerStatus>(attached);
+  auto started = !attached.ok() ? absl::StatusOr<plugins::ContainerStatus>(attached)
+                 : restore      ? restoreInRuntime(op, container)
+                                : runtime->startContainer(op, container.pod().id(), container.id());
   // The container has mounts of its own by now; these would only keep its volumes busy.
   detachMappedMounts(container);
   return started;

@@ -22,6 +22,12 @@ bool hasEnded(const records::ContainerRecord& record) {
   return record.state() != v1::CONTAINER_RUNNING;
 }
 
+// A checkpoint holds the container's turn for long, and is of no use to who stops the container.
+void cancelCheckpoints(Operations& operations, const Container& container) {
+  operations.cancel(strCat("checkpoint ", container.id(), " "));
+  operations.cancel(strCat("checkpoint pod ", container.pod().id(), " "));
+}
+
 }  // namespace
 
 absl::Status Engine::stopContainer(const std::string& id, std::chrono::seconds grace,
@@ -36,6 +42,7 @@ absl::Status Engine::stopContainer(const std::string& id, std::chrono::seconds g
   grace = std::min(grace, std::chrono::seconds(365 * 24 * 3600));
   // A repeated call with less patience shortens the stop that is under way.
   (*container)->bringStopForward(Deadline::clock::now() + grace);
+  cancelCheckpoints(operations_, **container);
   return operations_
       .run(strCat("stop ", (*container)->id()), strCat("StopContainer ", (*container)->id()),
            deadline,
@@ -88,6 +95,7 @@ absl::Status Engine::removeContainer(const std::string& id, Deadline deadline) {
   auto container = findContainer(id);
   if (absl::IsNotFound(container.status())) return absl::OkStatus();
   if (!container.ok()) return container.status();
+  cancelCheckpoints(operations_, **container);
   return operations_
       .run(strCat("remove ", (*container)->id()), strCat("RemoveContainer ", (*container)->id()),
            deadline,
@@ -135,6 +143,7 @@ absl::Status Engine::releaseContainer(plugins::Operation& op, Container& contain
   }
   if (released.ok()) released = (*snapshotter)->remove(op, container.id());
   failures.add(released);
+  if (released.ok()) failures.add(releaseRestore(op, record));
   if (failures.ok()) failures.add(support::removeTree(directory));
   return failures.status();
 }

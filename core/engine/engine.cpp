@@ -6,6 +6,7 @@
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
 #include "common/log.hpp"
+#include "engine/requests.hpp"
 #include "engine/spec/security.hpp"
 
 namespace berth::engine {

@@ -21,6 +21,7 @@
 #include "cdi/registry.hpp"
 #include "common/host_facts.hpp"
 #include "cri-runtime-v1.pb.h"
+#include "engine/container_origin.hpp"
 #include "engine/exec.hpp"
 #include "engine/filesystems.hpp"
 #include "engine/layer_usages.hpp"
@@ -28,39 +29,14 @@
 #include "engine/objects.hpp"
 #include "engine/operations.hpp"
 #include "engine/selinux_levels.hpp"
-#include "engine/spec/sysctls.hpp"
+#include "engine/settings.hpp"
 #include "engine/spec/types.hpp"
-#include "engine/volumes/image_defined.hpp"
 #include "hooks/registry.hpp"
 #include "images/image_service.hpp"
 #include "plugins/registry.hpp"
 #include "store/store.hpp"
 
 namespace berth::engine {
-
-// What may change while the engine runs. An operation looks once, and keeps to what it saw.
-struct Preferences {
-  std::string defaultRuntime;
-  spec::Defaults containerDefaults;
-  std::map<std::string, spec::Defaults> runtimeDefaults;  // by runtime; others have the above
-  size_t execSyncOutputBytes = 16u << 20;  // of both streams together; the rest is dropped
-};
-
-struct Settings {
-  std::string root;                                 // durable files
-  std::string state;                                // files of this boot, on tmpfs
-  std::string network;                              // plugin instance
-  std::map<std::string, std::string> snapshotters;  // by runtime; for those not named: …
-  std::string snapshotter;
-  spec::CgroupDriver cgroupDriver = spec::CgroupDriver::kCgroupfs;
-  volumes::ImageDefinedVolumes imageDefinedVolumes = volumes::ImageDefinedVolumes::kBind;
-  spec::Sysctls defaultSysctls;      // of pods
-  std::vector<std::string> cdiDirs;  // the last counts
-  std::vector<std::string> hooksDirs;
-};
-
-// What no two pods have in common (CRI, PodSandboxMetadata).
-std::string podName(const runtime::v1::PodSandboxMetadata& metadata);
 
 // All calls are thread-safe, block, and take the caller's deadline; ids may be unique prefixes.
 // Calls that end or remove are idempotent: what is unknown is gone already (CRI, StopPodSandbox,
@@ -135,6 +111,15 @@ class Engine {
   absl::Status updateContainerResources(const runtime::v1::UpdateContainerResourcesRequest& request,
                                         Deadline deadline);
 
+  // An archive at `location`, whole or not at all. The container goes on.
+  absl::Status checkpointContainer(const runtime::v1::CheckpointContainerRequest& request,
+                                   Deadline deadline);
+  // Files in the folder `output_path`. All containers are paused for the same time, and go on.
+  absl::Status checkpointPod(const runtime::v1::CheckpointPodRequest& request, Deadline deadline);
+  // A pod and its containers from such a folder. StartContainer restores them.
+  absl::StatusOr<runtime::v1::RestorePodResponse> restorePod(
+      const runtime::v1::RestorePodRequest& request, Deadline deadline);
+
   absl::StatusOr<runtime::v1::ContainerStats> containerStats(const std::string& id,
                                                              Deadline deadline);
   std::vector<runtime::v1::ContainerStats> listContainerStats(
@@ -205,11 +190,13 @@ class Engine {
   void forget(const Container& container);
 
   // A pod's start (pod_run.cpp).
+  // `checkpoint`: the folder that it is restored from; its record then says that it is not whole.
   absl::StatusOr<std::string> runPod(plugins::Operation& op,
                                      const runtime::v1::RunPodSandboxRequest& request,
-                                     const std::string& name);
+                                     const std::string& name, const std::string& checkpoint = {});
   absl::StatusOr<std::shared_ptr<Pod>> recordPod(const runtime::v1::RunPodSandboxRequest& request,
-                                                 const std::string& name);
+                                                 const std::string& name,
+                                                 const std::string& checkpoint);
   absl::Status bringUp(plugins::Operation& op, Pod& pod);
   absl::Status createIsolation(plugins::Operation& op, Pod& pod);
   absl::Status attachNetwork(plugins::Operation& op, Pod& pod);
@@ -227,9 +214,13 @@ class Engine {
                                               const runtime::v1::CreateContainerRequest& request,
                                               const std::string& name,
                                               const std::shared_ptr<Pod>& pod);
+  absl::StatusOr<std::string> createFrom(plugins::Operation& op,
+                                         const runtime::v1::CreateContainerRequest& request,
+                                         const std::string& name, const std::shared_ptr<Pod>& pod,
+                                         ContainerOrigin origin);
   absl::StatusOr<std::shared_ptr<Container>> recordContainer(
       const runtime::v1::CreateContainerRequest& request, const std::string& name,
-      const std::shared_ptr<Pod>& pod, const images::Image& image);
+      const std::shared_ptr<Pod>& pod, const ContainerOrigin& origin);
   absl::Status buildContainer(plugins::Operation& op, Container& container,
                               const runtime::v1::PodSandboxConfig& podConfig,
                               const images::Image& image);
@@ -254,6 +245,48 @@ class Engine {
   // With the ids of the pod's user namespace, if it has one.
   absl::Status mountSnapshot(plugins::Operation& op, Container& container,
                              const SnapshotRequest& request);
+
+  // Checkpoints, and containers from them (checkpoint*.cpp, restore*.cpp).
+  absl::Status checkCheckpoints(const plugins::Operation& op, const Pod& pod) const;
+  absl::Status checkpointToFile(plugins::Operation& op, const std::shared_ptr<Container>& container,
+                                const std::string& location);
+  absl::Status checkpointToFolder(plugins::Operation& op, const Containers& containers,
+                                  const std::string& folder);
+  absl::Status capturePod(plugins::Operation& op, const Pod& pod, const Containers& containers,
+                          const std::string& folder);
+  // Has all of them paused while it runs, and going on when it returns.
+  absl::Status whilePaused(plugins::Operation& op, const Containers& containers,
+                           const std::function<absl::Status()>& work);
+  absl::Status pause(plugins::Operation& op, Container& container);
+  absl::Status resume(Container& container);
+  // Fills the empty folder `tree` with all that there is to keep of a paused container.
+  absl::Status capture(plugins::Operation& op, const Container& container, const std::string& tree);
+  absl::Status describe(const Container& container, const std::string& tree) const;
+  absl::Status captureChanges(plugins::Operation& op, const Container& container,
+                              const std::string& tree) const;
+  std::string checkpointsDirectory() const;
+  std::string restoreDirectory(const std::string& containerId) const;
+  void collectCheckpointGarbage();
+  absl::StatusOr<ContainerOrigin> findOrigin(plugins::Operation& op,
+                                             const runtime::v1::ContainerConfig& config,
+                                             const Pod& pod);
+  absl::StatusOr<ContainerOrigin> originFrom(plugins::Operation& op, const Pod& pod,
+                                             std::unique_ptr<ImportedCheckpoint> checkpoint);
+  absl::StatusOr<std::shared_ptr<const images::Image>> baseImage(
+      plugins::Operation& op, const checkpoint::Description& description, const Pod& pod);
+  absl::Status importImage(plugins::Operation& op, const images::Image& image,
+                           const std::string& snapshotter, const ImportedCheckpoint& checkpoint);
+  // What the checkpoint has on top of the image becomes a layer of the container.
+  absl::Status addRestoredLayer(plugins::Operation& op, Container& container);
+  absl::Status checkRestorable(const Container& container, const boost::json::object& spec) const;
+  absl::StatusOr<plugins::ContainerStatus> restoreInRuntime(plugins::Operation& op,
+                                                            Container& container);
+  absl::Status releaseRestore(plugins::Operation& op, const records::ContainerRecord& record);
+  absl::StatusOr<std::string> restorePod(plugins::Operation& op,
+                                         const runtime::v1::RestorePodRequest& request,
+                                         const std::string& name);
+  absl::Status restoreContainers(plugins::Operation& op, const std::shared_ptr<Pod>& pod,
+                                 const runtime::v1::RestorePodRequest& request);
 
   // Its mounts on the host (container_volumes.cpp).
   absl::Status recordVolumes(const images::Image& image, records::ContainerRecord& record);

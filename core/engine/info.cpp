@@ -127,6 +127,10 @@ absl::StatusOr<std::string> Engine::containerInfo(const std::string& id) const {
       {"config", toJson(record.config())},
       {"runtimeSpec",
        spec.ok() ? parsed(*spec) : bj::value(bj::object{{"process", parsed(record.process())}})}};
+  if (record.has_restore()) {
+    info["restored"] = true;
+    info["checkpointedAt"] = record.restore().checkpointed_at();
+  }
   addRuntime(container->pod().runtime(), info);
   return bj::serialize(info);
 }

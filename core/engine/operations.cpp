@@ -36,6 +36,14 @@ void logEnd(const plugins::Operation& operation, const absl::Status& status) {
 
 }  // namespace
 
+Deadline endBefore(Deadline deadline) {
+  if (deadline == Deadline::max()) return deadline;
+  constexpr std::chrono::seconds kMost{2};
+  constexpr int kShare = 5;
+  const auto left = deadline - Deadline::clock::now();
+  return deadline - std::min<Deadline::duration>(kMost, left / kShare);
+}
+
 Deadline withGrace(Deadline deadline) {
   return deadline > Deadline::max() - kGrace ? Deadline::max() : deadline + kGrace;
 }
@@ -56,12 +64,22 @@ void Operations::begin(const std::string& key, const std::shared_ptr<Flight>& fl
 
 absl::StatusOr<std::string> Operations::run(const std::string& key, const std::string& name,
                                             Deadline deadline, Work work) {
+  return join(key, name, withGrace(deadline), deadline, std::move(work));
+}
+
+absl::StatusOr<std::string> Operations::runUntil(const std::string& key, const std::string& name,
+                                                 Deadline end, Deadline deadline, Work work) {
+  return join(key, name, end, deadline, std::move(work));
+}
+
+absl::StatusOr<std::string> Operations::join(const std::string& key, const std::string& name,
+                                             Deadline end, Deadline deadline, Work work) {
   std::shared_ptr<Flight> flight;
   {
     std::lock_guard lock(mutex_);
     std::shared_ptr<Flight>& slot = flights_[key];
     if (slot == nullptr) {
-      slot = std::make_shared<Flight>(name, withGrace(deadline));
+      slot = std::make_shared<Flight>(name, end);
       try {
         begin(key, slot, std::move(work));
       } catch (const std::system_error& error) {
@@ -75,14 +93,23 @@ absl::StatusOr<std::string> Operations::run(const std::string& key, const std::s
   if (flight->result.wait_until(deadline - kAnswerMargin) == std::future_status::ready) {
     return flight->result.get();
   }
-  return absl::DeadlineExceededError(strCat(name, ": not done after ", ageOf(flight->operation),
-                                            " ms; stage: ", flight->operation.stage(),
-                                            "; it goes on, and repeating the call joins it"));
+  return absl::DeadlineExceededError(strCat(
+      name, ": not done after ", ageOf(flight->operation),
+      " ms; stage: ", flight->operation.stage(),
+      end > deadline ? "; it goes on, and repeating the call joins it" : "; it is being undone"));
 }
 
 void Operations::cancelAll() {
   std::lock_guard lock(mutex_);
   for (const auto& [key, flight] : flights_) flight->operation.cancel();
+}
+
+void Operations::cancel(std::string_view prefix) {
+  std::lock_guard lock(mutex_);
+  for (auto at = flights_.lower_bound(std::string(prefix));
+       at != flights_.end() && at->first.starts_with(prefix); ++at) {
+    at->second->operation.cancel();
+  }
 }
 
 }  // namespace berth::engine

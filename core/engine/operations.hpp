@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 
 #include <absl/status/statusor.h>
 
@@ -34,9 +35,18 @@ class Operations {
   absl::StatusOr<std::string> run(const std::string& key, const std::string& name,
                                   Deadline deadline, Work work);
 
+  // The same for work that must not outlast its caller's patience: it ends by itself at `end`, and
+  // who asked hears of it once it has been rolled back, at the latest at `deadline`.
+  absl::StatusOr<std::string> runUntil(const std::string& key, const std::string& name,
+                                       Deadline end, Deadline deadline, Work work);
+
   void cancelAll();
+  // Those whose key begins so. Does not wait for their ends.
+  void cancel(std::string_view prefix);
 
  private:
+  absl::StatusOr<std::string> join(const std::string& key, const std::string& name, Deadline end,
+                                   Deadline deadline, Work work);
   struct Flight {
     Flight(const std::string& name, Deadline deadline) : operation(name, deadline) {}
     plugins::Operation operation;
@@ -51,6 +61,9 @@ class Operations {
   std::mutex mutex_;
   std::map<std::string, std::shared_ptr<Flight>> flights_;
 };
+
+// When work must end so that it can be undone and answered before the deadline.
+Deadline endBefore(Deadline deadline);
 
 // For an operation whose deadline is given by the caller's; INFINITE stays so.
 Deadline withGrace(Deadline deadline);

@@ -12,6 +12,7 @@
 #include "common/log.hpp"
 #include "engine/engine.hpp"
 #include "engine/network_request.hpp"
+#include "engine/requests.hpp"
 #include "engine/spec/cgroup_path.hpp"
 #include "engine/spec/namespaces.hpp"
 #include "engine/spec/pod_files.hpp"
@@ -28,28 +29,6 @@ namespace {
 
 // The size of the memory file system that a pod's containers share, as the peers give it.
 constexpr const char* kShmOptions = "mode=1777,size=67108864";
-
-absl::Status checkRequest(const v1::PodSandboxConfig& config) {
-  if (!config.has_metadata()) {
-    return absl::InvalidArgumentError("RunPodSandbox: config.metadata is missing");
-  }
-  if (config.metadata().name().empty() || config.metadata().namespace_().empty()) {
-    return absl::InvalidArgumentError(
-        "RunPodSandbox: config.metadata needs a name and a namespace");
-  }
-  if (!config.log_directory().empty() && config.log_directory().front() != '/') {
-    return absl::InvalidArgumentError(strCat("RunPodSandbox: config.log_directory ",
-                                             config.log_directory(), " must be absolute"));
-  }
-  const v1::NamespaceOption& options = config.linux().security_context().namespace_options();
-  for (const v1::NamespaceMode mode : {options.network(), options.pid(), options.ipc()}) {
-    if (mode == v1::TARGET) {
-      return absl::InvalidArgumentError(
-          "RunPodSandbox: the namespace mode TARGET is for containers, not for pods");
-    }
-  }
-  return absl::OkStatus();
-}
 
 uint32_t namespaceBits(const spec::PodNamespaces& namespaces) {
   uint32_t bits = 0;
@@ -79,9 +58,31 @@ absl::StatusOr<std::string> resourcesText(const v1::LinuxContainerResources& res
 
 }  // namespace
 
+absl::Status checkPodConfig(const v1::PodSandboxConfig& config) {
+  if (!config.has_metadata()) {
+    return absl::InvalidArgumentError("RunPodSandbox: config.metadata is missing");
+  }
+  if (config.metadata().name().empty() || config.metadata().namespace_().empty()) {
+    return absl::InvalidArgumentError(
+        "RunPodSandbox: config.metadata needs a name and a namespace");
+  }
+  if (!config.log_directory().empty() && config.log_directory().front() != '/') {
+    return absl::InvalidArgumentError(strCat("RunPodSandbox: config.log_directory ",
+                                             config.log_directory(), " must be absolute"));
+  }
+  const v1::NamespaceOption& options = config.linux().security_context().namespace_options();
+  for (const v1::NamespaceMode mode : {options.network(), options.pid(), options.ipc()}) {
+    if (mode == v1::TARGET) {
+      return absl::InvalidArgumentError(
+          "RunPodSandbox: the namespace mode TARGET is for containers, not for pods");
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::string> Engine::runPodSandbox(const v1::RunPodSandboxRequest& request,
                                                   Deadline deadline) {
-  BERTH_RETURN_IF_ERROR(checkRequest(request.config()));
+  BERTH_RETURN_IF_ERROR(checkPodConfig(request.config()));
   const std::string name = podName(request.config().metadata());
   return operations_.run(
       strCat("pod ", name), strCat("RunPodSandbox ", name), deadline,
@@ -90,7 +91,7 @@ absl::StatusOr<std::string> Engine::runPodSandbox(const v1::RunPodSandboxRequest
 
 absl::StatusOr<std::string> Engine::runPod(plugins::Operation& op,
                                            const v1::RunPodSandboxRequest& request,
-                                           const std::string& name) {
+                                           const std::string& name, const std::string& checkpoint) {
   {
     std::shared_lock lock(mapsMutex_);
     if (auto existing = podNames_.find(name); existing != podNames_.end()) {
@@ -100,7 +101,7 @@ absl::StatusOr<std::string> Engine::runPod(plugins::Operation& op,
                                              name, " exists and is stopped; remove it first"));
     }
   }
-  BERTH_ASSIGN_OR_RETURN(std::shared_ptr<Pod> pod, recordPod(request, name));
+  BERTH_ASSIGN_OR_RETURN(std::shared_ptr<Pod> pod, recordPod(request, name, checkpoint));
   absl::Status status;
   {
     auto turn = Turn::take(op, *pod);
@@ -115,7 +116,8 @@ absl::StatusOr<std::string> Engine::runPod(plugins::Operation& op,
 }
 
 absl::StatusOr<std::shared_ptr<Pod>> Engine::recordPod(const v1::RunPodSandboxRequest& request,
-                                                       const std::string& name) {
+                                                       const std::string& name,
+                                                       const std::string& checkpoint) {
   BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeFor(request.runtime_handler()));
   const v1::PodSandboxConfig& config = request.config();
   // Refused before anything is recorded.
@@ -138,6 +140,8 @@ absl::StatusOr<std::shared_ptr<Pod>> Engine::recordPod(const v1::RunPodSandboxRe
   record.set_state(records::POD_CREATING);
   record.set_created_at(support::nowNanoseconds());
   record.set_boot_id(bootId_);
+  record.set_restored_from(checkpoint);
+  record.set_restoring(!checkpoint.empty());
   *record.mutable_overhead() = config.linux().overhead();
   *record.mutable_resources() = config.linux().resources();
   BERTH_RETURN_IF_ERROR(networkRequest(record).status());

@@ -4,6 +4,7 @@
 #include "berth/support/status.hpp"
 #include "common/log.hpp"
 #include "engine/engine.hpp"
+#include "engine/requests.hpp"
 
 namespace berth::engine {
 
@@ -32,6 +33,7 @@ absl::Status Engine::recover() {
   BERTH_RETURN_IF_ERROR(loadRecords());
   collectNetworkGarbage();
   collectVolumeGarbage();
+  collectCheckpointGarbage();
   // What had happened, but was not told, when the last daemon died.
   for (const auto& pod : pods()) lifeEvents_.onStep(*pod);
   for (const auto& container : containers()) lifeEvents_.onStep(*container);
@@ -39,6 +41,10 @@ absl::Status Engine::recover() {
   for (const auto& container : containers()) {
     // The daemon ended in the middle of its start, which goes on without it.
     if (container->state() != v1::CONTAINER_CREATED) detachMappedMounts(*container);
+    // So did a checkpoint, which has left it paused.
+    if (container->peek([](const records::ContainerRecord& r) { return r.paused(); })) {
+      workers_.post([this, container] { resume(*container).IgnoreError(); });
+    }
     // Creation was cut off: the client never got the id.
     if (!container->peek([](const records::ContainerRecord& r) { return r.creating(); })) continue;
     containerNames_.erase(nameOf(container->record()));
@@ -116,6 +122,11 @@ void Engine::recoverPod(const std::shared_ptr<Pod>& pod) {
   const records::PodRecord record = pod->record();
   if (record.state() == records::POD_STOPPED) return;
   const bool rebooted = record.boot_id() != bootId_;
+  if (record.restoring()) {
+    podNames_.erase(nameOf(record));
+    workers_.post([this, pod] { discardPod(pod); });
+    if (rebooted || pod->runtime() == nullptr) return;
+  }
   if (record.state() == records::POD_READY && !rebooted && pod->runtime() != nullptr) {
     plugins::Operation op(strCat("recover pod sandbox ", pod->id()),
                           Deadline::clock::now() + kAskTime);

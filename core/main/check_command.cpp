@@ -1,10 +1,12 @@
 // `berth check`: what this host offers and lacks.
+#include <chrono>
 #include <cstdio>
 #include <string>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <vector>
 
+#include "berth/support/criu.hpp"
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
 #include "common/host_facts.hpp"
@@ -50,6 +52,17 @@ Row yesNo(std::string_view what, bool present, Finding without, std::string_view
   return {std::string(what), present ? Finding::kOk : without, std::string(present ? yes : no)};
 }
 
+Row criuRow() {
+  const std::string path = programPath("criu");
+  if (path.empty()) return {"criu", Finding::kOptional, "not installed: checkpoints are refused"};
+  constexpr auto kTime = std::chrono::seconds(30);
+  const absl::Status works =
+      support::checkCriu({.deadline = std::chrono::steady_clock::now() + kTime});
+  if (works.ok()) return {"criu", Finding::kOk, path};
+  return {"criu", Finding::kOptional,
+          strCat("checkpoints are refused: ", support::fromAbsl(works.message()))};
+}
+
 std::string cgroupText(const common::HostFacts& host) {
   switch (host.cgroupMode) {
     case common::CgroupMode::kLegacy:
@@ -84,7 +97,7 @@ std::vector<Row> inspect(const config::Config& config, const common::HostFacts& 
                        "oom_score_adj and rlimits are clamped to the daemon's own"));
   rows.push_back(programRow("runc", Finding::kOptional, "the default runtime needs it"));
   rows.push_back(programRow("crun", Finding::kOptional, "another OCI runtime"));
-  rows.push_back(programRow("criu", Finding::kOptional, "checkpoints are refused"));
+  rows.push_back(criuRow());
   rows.push_back(programRow("iptables", Finding::kOptional, "host ports and masquerading need it"));
   rows.push_back(yesNo("/dev/kvm", ::access("/dev/kvm", R_OK | W_OK) == 0, Finding::kOptional,
                        "usable", "virtual machine runtimes need it"));

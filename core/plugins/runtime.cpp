@@ -2,6 +2,7 @@
 
 #include "berth/support/json.hpp"
 #include "berth/support/status.hpp"
+#include "plugins/runtime_status.hpp"
 #include "plugins/sinks.hpp"
 
 namespace berth::plugins {
@@ -31,16 +32,6 @@ class PodBuilder {
   berth_pod_builder builder_{sizeof(berth_pod_builder), this, &setNamespace, &setState};
 };
 
-ContainerStatus fromAbi(const berth_container_status& given) {
-  return {.id = copy(given.id),
-          .state = given.state,
-          .oomKilled = (given.flags & BERTH_EVENT_OOM_KILLED) != 0,
-          .pid = given.pid,
-          .exitCode = given.exit_code,
-          .startedAt = given.started_at,
-          .finishedAt = given.finished_at};
-}
-
 class StatusCollector {
  public:
   berth_container_status_sink* get() { return &sink_; }
@@ -50,7 +41,7 @@ class StatusCollector {
   static void add(berth_container_status_sink* sink, const berth_container_status* status) {
     detail::guard(nullptr, [&]() -> Status {
       static_cast<StatusCollector*>(sink->host)
-          ->statuses_.push_back(fromAbi(detail::known(status)));
+          ->statuses_.push_back(ownedStatus(detail::known(status)));
       return {};
     });
   }
@@ -102,12 +93,6 @@ class StatsCollector {
   std::vector<Stats> stats_;
   berth_stats_sink sink_;
 };
-
-berth_container_status emptyStatus() {
-  berth_container_status status{};
-  status.size = sizeof status;
-  return status;
-}
 
 }  // namespace
 
@@ -216,7 +201,7 @@ absl::StatusOr<ContainerStatus> Runtime::startContainer(const Operation& op, con
     return table_.container_start(instance_.handle(), op.op(), str(pod), str(id), &status, error);
   }));
   status.id = str(id);
-  return fromAbi(status);
+  return ownedStatus(status);
 }
 
 absl::Status Runtime::killContainer(const Operation& op, const std::string& pod,
@@ -234,7 +219,7 @@ absl::StatusOr<ContainerStatus> Runtime::waitContainer(const Operation& op, cons
     return table_.container_wait(instance_.handle(), op.op(), str(pod), str(id), &status, error);
   }));
   status.id = str(id);
-  return fromAbi(status);
+  return ownedStatus(status);
 }
 
 absl::Status Runtime::removeContainer(const Operation& op, const std::string& pod,

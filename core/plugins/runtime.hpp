@@ -81,6 +81,13 @@ struct ExecSpec {
   uint32_t rows = 0, columns = 0;
 };
 
+// Where the state of a container is written to and read from.
+struct CheckpointSpec {
+  std::string pod, container;
+  std::string image;  // the runtime's own form
+  std::string work;   // logs
+};
+
 enum class KillScope { kFirstProcess, kAllProcesses };
 
 // All functions block, and may be called from any thread.
@@ -130,6 +137,16 @@ class Runtime {
   // OCI runtime spec, linux.resources, JSON, for the pod as a whole.
   absl::Status updatePodResources(const Operation& op, const std::string& pod,
                                   const std::string& resources, const std::string& overhead);
+  // Freezes and thaws the processes of a container; idempotent.
+  absl::Status pauseContainer(const Operation& op, const std::string& pod, const std::string& id);
+  absl::Status resumeContainer(const Operation& op, const std::string& pod, const std::string& id);
+  // FAILED_PRECONDITION with the reason when containers cannot be checkpointed on this host.
+  absl::Status checkCheckpoints(const Operation& op);
+  std::string checkpointFormat() const;
+  // The container goes on. On failure both directories are to be removed.
+  absl::Status checkpointContainer(const Operation& op, const CheckpointSpec& spec);
+  // In place of startContainer().
+  absl::StatusOr<ContainerStatus> restoreContainer(const Operation& op, const CheckpointSpec& spec);
   // Whether ports of pods are reached through the plugin, not through their network namespaces.
   bool forwardsPorts() const { return portForward_.connect != nullptr; }
   absl::StatusOr<support::Fd> connectPort(const Operation& op, const std::string& pod,
@@ -137,9 +154,12 @@ class Runtime {
 
  private:
   void findExtensions();
+  absl::Status offersCheckpoints() const;
 
   Instance& instance_;
   berth_runtime table_{};
+  berth_runtime_pause pause_{};
+  berth_runtime_checkpoint checkpoint_{};
   berth_runtime_pod_resources podResources_{};
   berth_runtime_port_forward portForward_{};
   boost::json::object features_;

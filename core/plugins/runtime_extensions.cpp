@@ -1,6 +1,7 @@
 // What a runtime plugin may offer beyond its interface (berth/extensions.h).
 #include "berth/support/status.hpp"
 #include "plugins/runtime.hpp"
+#include "plugins/runtime_status.hpp"
 #include "plugins/sinks.hpp"
 
 namespace berth::plugins {
@@ -14,6 +15,8 @@ constexpr uint32_t kRevision = 1;
 }  // namespace
 
 void Runtime::findExtensions() {
+  instance_.extension(BERTH_EXTENSION_PAUSE, kRevision, &pause_, sizeof pause_);
+  instance_.extension(BERTH_EXTENSION_CHECKPOINT, kRevision, &checkpoint_, sizeof checkpoint_);
   instance_.extension(BERTH_EXTENSION_POD_RESOURCES, kRevision, &podResources_,
                       sizeof podResources_);
   instance_.extension(BERTH_EXTENSION_PORT_FORWARD, kRevision, &portForward_, sizeof portForward_);
@@ -30,6 +33,75 @@ absl::Status Runtime::updatePodResources(const Operation& op, const std::string&
     return podResources_.update(instance_.handle(), op.op(), str(pod), str(resources),
                                 str(overhead), error);
   });
+}
+
+absl::Status Runtime::pauseContainer(const Operation& op, const std::string& pod,
+                                     const std::string& id) {
+  if (pause_.pause == nullptr) {
+    return absl::UnimplementedError(strCat("the runtime \"", name(), "\" cannot pause containers"));
+  }
+  return instance_.call(pod, [&](berth_error* error) {
+    return pause_.pause(instance_.handle(), op.op(), str(pod), str(id), error);
+  });
+}
+
+absl::Status Runtime::resumeContainer(const Operation& op, const std::string& pod,
+                                      const std::string& id) {
+  if (pause_.resume == nullptr) {
+    return absl::UnimplementedError(
+        strCat("the runtime \"", name(), "\" cannot resume containers"));
+  }
+  return instance_.call(pod, [&](berth_error* error) {
+    return pause_.resume(instance_.handle(), op.op(), str(pod), str(id), error);
+  });
+}
+
+absl::Status Runtime::offersCheckpoints() const {
+  if (checkpoint_.check != nullptr && checkpoint_.checkpoint != nullptr &&
+      checkpoint_.restore != nullptr && pause_.pause != nullptr && pause_.resume != nullptr) {
+    return absl::OkStatus();
+  }
+  return absl::FailedPreconditionError(
+      strCat("the runtime \"", name(), "\" cannot checkpoint containers"));
+}
+
+absl::Status Runtime::checkCheckpoints(const Operation& op) {
+  BERTH_RETURN_IF_ERROR(offersCheckpoints());
+  return instance_.call({}, [&](berth_error* error) {
+    return checkpoint_.check(instance_.handle(), op.op(), error);
+  });
+}
+
+std::string Runtime::checkpointFormat() const {
+  return copy(checkpoint_.format);
+}
+
+absl::Status Runtime::checkpointContainer(const Operation& op, const CheckpointSpec& spec) {
+  BERTH_RETURN_IF_ERROR(offersCheckpoints());
+  const berth_checkpoint_spec abi = {.size = sizeof(berth_checkpoint_spec),
+                                     .pod = str(spec.pod),
+                                     .container = str(spec.container),
+                                     .image = str(spec.image),
+                                     .work = str(spec.work),
+                                     .flags = BERTH_CHECKPOINT_LEAVE_RUNNING};
+  return instance_.callBeside([&](berth_error* error) {
+    return checkpoint_.checkpoint(instance_.handle(), op.op(), &abi, error);
+  });
+}
+
+absl::StatusOr<ContainerStatus> Runtime::restoreContainer(const Operation& op,
+                                                          const CheckpointSpec& spec) {
+  BERTH_RETURN_IF_ERROR(offersCheckpoints());
+  const berth_restore_spec abi = {.size = sizeof(berth_restore_spec),
+                                  .pod = str(spec.pod),
+                                  .container = str(spec.container),
+                                  .image = str(spec.image),
+                                  .work = str(spec.work)};
+  berth_container_status status = emptyStatus();
+  BERTH_RETURN_IF_ERROR(instance_.callBeside([&](berth_error* error) {
+    return checkpoint_.restore(instance_.handle(), op.op(), &abi, &status, error);
+  }));
+  return ownedStatus(status);
 }
 
 absl::StatusOr<support::Fd> Runtime::connectPort(const Operation& op, const std::string& pod,

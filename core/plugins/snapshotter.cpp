@@ -40,6 +40,27 @@ class TarStream {
   berth_stream stream_{sizeof(berth_stream), this, &next};
 };
 
+// The berth_sink of a PieceTaker; keeps the taker's own failure.
+class PieceSink {
+ public:
+  explicit PieceSink(const PieceTaker& take) : take_(take) {}
+  berth_sink* get() { return &sink_; }
+  const absl::Status& failure() const { return failure_; }
+
+ private:
+  static berth_code write(berth_sink* sink, const void* data, size_t length) {
+    auto& self = *static_cast<PieceSink*>(sink->host);
+    return detail::guard(nullptr, [&]() -> Status {
+      self.failure_ = self.take_({static_cast<const char*>(data), length});
+      return self.failure_;
+    });
+  }
+
+  const PieceTaker& take_;
+  absl::Status failure_;
+  berth_sink sink_{sizeof(berth_sink), this, &write};
+};
+
 berth_usage emptyUsage() {
   return {.size = sizeof(berth_usage), .bytes = 0, .inodes = 0};
 }
@@ -56,6 +77,7 @@ Snapshotter::Snapshotter(Instance& instance) : instance_(instance) {
 }
 
 absl::Status Snapshotter::readFlags() {
+  instance_.extension(BERTH_EXTENSION_DIFF, 1, &diff_, sizeof diff_);
   return instance_.call({}, [&](berth_error*) -> berth_code {
     flags_ = table_.flags(instance_.handle());
     return BERTH_OK;
@@ -143,6 +165,19 @@ absl::Status Snapshotter::remove(const Operation& op, const std::string& key) {
   return instance_.call(key, [&](berth_error* error) {
     return table_.snapshot_remove(instance_.handle(), op.op(), str(key), error);
   });
+}
+
+absl::Status Snapshotter::diff(const Operation& op, const std::string& key, uint32_t layers,
+                               const PieceTaker& take) {
+  if (diff_.diff == nullptr) {
+    return absl::UnimplementedError(support::strCat(
+        "the snapshotter \"", name(), "\" does not tell what a container has changed"));
+  }
+  PieceSink sink(take);
+  const absl::Status status = instance_.call(key, [&](berth_error* error) {
+    return diff_.diff(instance_.handle(), op.op(), str(key), layers, sink.get(), error);
+  });
+  return sink.failure().ok() ? status : sink.failure();
 }
 
 absl::StatusOr<std::vector<std::string>> Snapshotter::list(const Operation& op) {

@@ -8,6 +8,7 @@
 
 #include <absl/status/statusor.h>
 
+#include "berth/extensions.h"
 #include "berth/snapshotter.h"
 #include "plugins/instance.hpp"
 #include "plugins/operation.hpp"
@@ -37,13 +38,16 @@ struct SnapshotSpec {
 // Where a layer's tar comes from: gives the next piece, empty at the end, lent until the next call.
 using PieceSource = std::function<absl::StatusOr<std::string_view>()>;
 
+// Where a tar goes to; copies or consumes before it returns.
+using PieceTaker = std::function<absl::Status(std::string_view)>;
+
 // All functions block, and may be called from any thread.
 class Snapshotter {
  public:
   explicit Snapshotter(Instance& instance);
 
   const std::string& name() const { return instance_.name(); }
-  absl::Status readFlags();  // once, after start
+  absl::Status readFlags();  // once, after start: also finds the extensions
   bool independentLayers() const { return (flags_ & BERTH_SNAPSHOTTER_INDEPENDENT_LAYERS) != 0; }
   bool mapsIds() const { return (flags_ & BERTH_SNAPSHOTTER_ID_MAPPING) != 0; }
 
@@ -57,6 +61,11 @@ class Snapshotter {
   absl::Status unmount(const Operation& op, const std::string& key, const std::string& target);
   absl::StatusOr<Usage> usage(const Operation& op, const std::string& key);
   absl::Status remove(const Operation& op, const std::string& key);
+  // The extension berth.snapshotter.diff: hands what the snapshot has on top of the lowest `layers`
+  // of its layers to `take`, as the tar of a layer. UNIMPLEMENTED without it; a failure of `take` is
+  // returned as it is.
+  absl::Status diff(const Operation& op, const std::string& key, uint32_t layers,
+                    const PieceTaker& take);
   absl::StatusOr<std::vector<std::string>> list(const Operation& op);
   struct Filesystem {
     std::string path;
@@ -67,6 +76,7 @@ class Snapshotter {
  private:
   Instance& instance_;
   berth_snapshotter table_{};
+  berth_snapshotter_diff diff_{};
   uint32_t flags_ = 0;
 };
 

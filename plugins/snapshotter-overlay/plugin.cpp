@@ -4,6 +4,7 @@
 #include <memory>
 #include <thread>
 
+#include "berth/extensions.h"
 #include "berth/snapshotter.hpp"
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
@@ -51,6 +52,12 @@ class OverlaySnapshotter final : public Snapshotter {
   }
 
   void stop() override { endCleaning(); }
+
+  const void* extension(std::string_view id, uint32_t revision) override {
+    static constexpr berth_snapshotter_diff kDiff = {.size = sizeof(berth_snapshotter_diff),
+                                                     .diff = &OverlaySnapshotter::diff};
+    return id == BERTH_EXTENSION_DIFF && revision == 1 ? &kDiff : nullptr;
+  }
 
   uint32_t flags() override {
     uint32_t flags = BERTH_SNAPSHOTTER_INDEPENDENT_LAYERS;
@@ -133,6 +140,19 @@ class OverlaySnapshotter final : public Snapshotter {
   }
 
  private:
+  static berth_code diff(void* instance, const berth_op* op, berth_str key, uint32_t layers,
+                         berth_sink* tar, berth_error* error) {
+    return detail::guard(error, [&]() -> Status {
+      const auto target = [tar](std::string_view piece) -> absl::Status {
+        const berth_code code = tar->write(tar, piece.data(), piece.size());
+        if (code == BERTH_OK) return absl::OkStatus();
+        return absl::Status(static_cast<absl::StatusCode>(code), "the host took no more of it");
+      };
+      auto& self = *static_cast<OverlaySnapshotter*>(static_cast<Snapshotter*>(instance));
+      return self.snapshots_->diff(copy(key), layers, target, Op(op));
+    });
+  }
+
   absl::Status open() {
     BERTH_ASSIGN_OR_RETURN(lock_, layout_->create());
     BERTH_ASSIGN_OR_RETURN(support::Fd root,

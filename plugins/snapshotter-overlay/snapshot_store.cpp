@@ -10,6 +10,7 @@
 #include "berth/support/files.hpp"
 #include "berth/support/mounts.hpp"
 #include "berth/support/status.hpp"
+#include "diff.hpp"
 #include "inherit.hpp"
 
 namespace berth::overlay {
@@ -102,8 +103,9 @@ OverlayPlan SnapshotStore::planFor(const SnapshotRecord& record) const {
   plan.staging = layout_.mountPoint();
   plan.selinuxLabel = record.selinuxLabel;
   // What these change may not hang on the defaults of the host's kernel: the index would tie a
-  // layer to one upper directory, and metadata alone in the upper one would not count as usage.
-  plan.options = {"index=off", "metacopy=off"};
+  // layer to one upper directory, metadata alone in the upper one would not count as usage, and
+  // directories renamed by reference could not be told as changes.
+  plan.options = {"index=off", "metacopy=off", "redirect_dir=off"};
   plan.options.insert(plan.options.end(), options_.mountOptions.begin(),
                       options_.mountOptions.end());
   if (record.readOnly) {
@@ -184,6 +186,30 @@ absl::StatusOr<DiskUsage> SnapshotStore::usage(const std::string& key, const Op&
   if (!usage.ok()) return annotate(usage.status(), strCat("measure snapshot ", key));
   registry_.noteUsage(key, *usage);
   return usage;
+}
+
+absl::Status SnapshotStore::diff(const std::string& key, size_t layers, untar::PieceTarget target,
+                                 const Op& op) {
+  const std::string doing = strCat("write the changes of snapshot ", key);
+  const auto record = registry_.snapshot(key);
+  if (!record) return absl::NotFoundError(strCat(doing, ": it is not prepared"));
+  if (layers > record->layers.size()) {
+    return absl::OutOfRangeError(
+        strCat(doing, ": it has ", record->layers.size(), " layers, not ", layers));
+  }
+  DiffStack stack{.above = {layout_.snapshot(key) + "/upper"},
+                  .uids = record->uidMappings,
+                  .gids = record->gidMappings};
+  for (size_t i = record->layers.size(); i-- > 0;) {
+    (i >= layers ? stack.above : stack.below).push_back(layout_.layer(record->layers[i]) + "/fs");
+  }
+  untar::TarWriter tar(std::move(target));
+  return annotate(writeDiff(stack, tar,
+                            [&op]() -> absl::Status {
+                              if (!op.cancelled()) return absl::OkStatus();
+                              return absl::CancelledError("it is no longer wanted");
+                            }),
+                  doing);
 }
 
 absl::Status SnapshotStore::remove(const std::string& key, const Op& op) {

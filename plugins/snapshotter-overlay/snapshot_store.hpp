@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "berth/plugin.hpp"
+#include "berth/untar/tar_writer.hpp"
 #include "key_locks.hpp"
 #include "layout.hpp"
 #include "options.hpp"
@@ -37,6 +38,8 @@ class SnapshotStore {
   absl::StatusOr<std::string> unmount(const std::string& key, const std::string& target,
                                       const Op& op);
   absl::StatusOr<DiskUsage> usage(const std::string& key, const Op& op);
+  // Contract: berth_snapshotter_diff.diff.
+  absl::Status diff(const std::string& key, size_t layers, untar::PieceTarget target, const Op& op);
   absl::Status remove(const std::string& key, const Op& op);
 
   // At start, before the layers: takes snapshots with a damaged record away unless they are

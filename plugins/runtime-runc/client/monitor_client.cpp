@@ -119,6 +119,23 @@ absl::StatusOr<protocol::StartContainerReply> MonitorClient::startContainer(
       *connection_, Type::kStartContainer, protocol::ContainerRequest{containerId}, {}, limits);
 }
 
+absl::StatusOr<protocol::StartContainerReply> MonitorClient::restoreContainer(
+    const protocol::RestoreContainerRequest& request, const CallLimits& limits) {
+  return callOne<protocol::StartContainerReply>(*connection_, Type::kRestoreContainer, request, {},
+                                                limits);
+}
+
+absl::Status MonitorClient::checkpointContainer(const protocol::CheckpointContainerRequest& request,
+                                                const CallLimits& limits) {
+  return callPlain(*connection_, Type::kCheckpointContainer, request, limits);
+}
+
+absl::Status MonitorClient::cancelCheckpoint(const std::string& containerId,
+                                             const CallLimits& limits) {
+  return callPlain(*connection_, Type::kCancelCheckpoint, protocol::ContainerRequest{containerId},
+                   limits);
+}
+
 absl::Status MonitorClient::killContainer(const std::string& containerId, int signal,
                                           protocol::KillScope scope, const CallLimits& limits) {
   return callPlain(*connection_, Type::kKillContainer,

@@ -116,6 +116,16 @@ class MonitorClient {
   // same pid); joins a start that is at work; FAILED_PRECONDITION after an exit.
   absl::StatusOr<protocol::StartContainerReply> startContainer(const std::string& containerId,
                                                                const CallLimits& limits = {});
+  // In place of startContainer(), with the same contract: `runtime restore` with these arguments.
+  // UNIMPLEMENTED by a monitor that was started before an upgrade to a daemon that can do this.
+  absl::StatusOr<protocol::StartContainerReply> restoreContainer(
+      const protocol::RestoreContainerRequest& request, const CallLimits& limits = {});
+  // Runs `runtime checkpoint` with the arguments. When the limits cut it off it goes on until
+  // cancelCheckpoint(), or until this client hangs up. UNIMPLEMENTED as above.
+  absl::Status checkpointContainer(const protocol::CheckpointContainerRequest& request,
+                                   const CallLimits& limits = {});
+  // Kills what is at work and returns when nothing is. The container goes on.
+  absl::Status cancelCheckpoint(const std::string& containerId, const CallLimits& limits = {});
   // Sends a signal at once, without the runtime. OK for one that has exited. SIGKILL to one that
   // is starting aborts the start; other signals are FAILED_PRECONDITION then.
   absl::Status killContainer(const std::string& containerId, int signal, protocol::KillScope scope,

@@ -57,24 +57,34 @@ void Container::answerStart(const ReplyTo& to) const {
   answer(context_, to, protocol::StartContainerReply{{}, pid_, startedAt_});
 }
 
-void Container::start(const ReplyTo& to) {
+StartOperation* Container::beginStart(const ReplyTo& to) {
   switch (state_) {
     case ContainerState::kRunning:
-      return answerStart(to);
+      answerStart(to);
+      return nullptr;
     case ContainerState::kStarting:
       startWaiters_.push_back(to);
-      return;
+      return nullptr;
     case ContainerState::kCreated:
       startWaiters_.push_back(to);
       setState(ContainerState::kStarting);
       starting_ = std::make_unique<StartOperation>(context_, spec_, *this, *this);
-      return starting_->begin();
+      return starting_.get();
     default:
-      return answerStatus(context_, to,
-                          failure(Code::kFailedPrecondition,
-                                  {"start container ", id(),
-                                   ": it was started before; remove it and make it anew"}));
+      answerStatus(context_, to,
+                   failure(Code::kFailedPrecondition,
+                           {"start container ", id(),
+                            ": it was started before; remove it and make it anew"}));
+      return nullptr;
   }
+}
+
+void Container::start(const ReplyTo& to) {
+  if (StartOperation* operation = beginStart(to)) operation->begin();
+}
+
+void Container::restore(std::vector<std::string> arguments, const ReplyTo& to) {
+  if (StartOperation* operation = beginStart(to)) operation->restore(std::move(arguments));
 }
 
 void Container::openStreams(StartedContainer& started) {
@@ -111,6 +121,39 @@ void Container::onStartFailed(Status status) {
   setState(ContainerState::kStartFailed);
   for (const ReplyTo& to : startWaiters_) answerStatus(context_, to, startError_);
   startWaiters_.clear();
+}
+
+// ---- checkpoint --------------------------------------------------------------------------------
+
+Status Container::checkpoint(protocol::CheckpointContainerRequest request, const ReplyTo& to) {
+  if (state_ != ContainerState::kRunning) {
+    return failure(Code::kFailedPrecondition,
+                   {"checkpoint container ", id(), ": it is not running"});
+  }
+  if (checkpoint_) {
+    return failure(Code::kFailedPrecondition,
+                   {"checkpoint container ", id(), ": another checkpoint of it is at work"});
+  }
+  checkpoint_ = std::make_unique<Checkpoint>(context_, *this, std::move(request), to);
+  Status status = checkpoint_->begin();
+  if (!isOk(status)) context_.loop.bury(std::move(checkpoint_));
+  return status;
+}
+
+void Container::cancelCheckpoint(const ReplyTo& to) {
+  if (!checkpoint_) return answerStatus(context_, to, {});
+  checkpoint_->cancel(to);
+}
+
+void Container::onCheckpointDone() {
+  context_.loop.bury(std::move(checkpoint_));
+}
+
+// What reads the container's processes must not see them go.
+void Container::endCheckpoint() {
+  if (!checkpoint_) return;
+  checkpoint_->abandon();
+  context_.loop.bury(std::move(checkpoint_));
 }
 
 // ---- exit --------------------------------------------------------------------------------------
@@ -196,6 +239,7 @@ void Container::remove(const ReplyTo& to) {
       break;
   }
   removeWaiters_.push_back(to);
+  endCheckpoint();
   beforeRemoval_ = state_;
   setState(ContainerState::kDeleting);
   if (!removal_) removal_ = std::make_unique<Removal>(context_, spec_, *this);
@@ -256,6 +300,7 @@ void Container::onExecDone(Exec& exec) {
 }
 
 void Container::onDisconnect(uint64_t connection) {
+  if (checkpoint_) checkpoint_->onDisconnect(connection);
   // An exec may leave the list while it hears of it.
   for (size_t i = execs_.size(); i-- > 0;) {
     if (i < execs_.size()) execs_[i]->onDisconnect(connection);

@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "checkpoint.hpp"
 #include "exec.hpp"
 #include "io_hub.hpp"
 #include "oom_watch.hpp"
@@ -31,7 +32,8 @@ class Container final : public Mortal,
                         public ChildWatcher,
                         public HubListener,
                         public OomListener,
-                        public ExecOwner {
+                        public ExecOwner,
+                        public CheckpointOwner {
  public:
   Container(Context& context, ContainerOwner& owner, protocol::CreateContainerRequest spec);
   ~Container() override;
@@ -49,6 +51,11 @@ class Container final : public Mortal,
   }
 
   void start(const ReplyTo& to);
+  // In place of start(): the runtime makes its processes from files. Joins one that is at work.
+  void restore(std::vector<std::string> arguments, const ReplyTo& to);
+  Status checkpoint(protocol::CheckpointContainerRequest request, const ReplyTo& to);
+  // Answers once none is at work.
+  void cancelCheckpoint(const ReplyTo& to);
   Status signal(int number, protocol::KillScope scope);
   void remove(const ReplyTo& to);
 
@@ -69,8 +76,12 @@ class Container final : public Mortal,
   void onRemoved(Status status) override;
   void onSessionsGone() override {}
   void onExecDone(Exec& exec) override;
+  void onCheckpointDone() override;
   Cgroup cgroup() const override { return {spec_.cgroupKind, spec_.cgroupDir}; }
 
+  // A start that may begin now; null when `to` has been answered or waits with the others.
+  StartOperation* beginStart(const ReplyTo& to);
+  void endCheckpoint();
   void setState(protocol::ContainerState state);
   void openStreams(StartedContainer& started);
   void recordExit();
@@ -93,6 +104,7 @@ class Container final : public Mortal,
   OomWatch oom_;
   Fd terminal_;
   std::unique_ptr<StartOperation> starting_;
+  std::unique_ptr<Checkpoint> checkpoint_;
   std::unique_ptr<Removal> removal_;
   std::vector<ReplyTo> startWaiters_;
   std::vector<ReplyTo> removeWaiters_;

@@ -49,6 +49,9 @@ class Pod final : public Outlet, public RequestHandler, public ContainerOwner {
   void hello(const Call& call);
   void createContainer(const Call& call);
   void startContainer(const Call& call);
+  void restoreContainer(const Call& call);
+  void checkpointContainer(const Call& call);
+  void cancelCheckpoint(const Call& call);
   void killContainer(const Call& call);
   void deleteContainer(const Call& call);
   void exec(const Call& call);

@@ -95,6 +95,12 @@ void Pod::dispatch(const Call& call) {
       return createContainer(call);
     case Type::kStartContainer:
       return startContainer(call);
+    case Type::kRestoreContainer:
+      return restoreContainer(call);
+    case Type::kCheckpointContainer:
+      return checkpointContainer(call);
+    case Type::kCancelCheckpoint:
+      return cancelCheckpoint(call);
     case Type::kKillContainer:
       return killContainer(call);
     case Type::kDeleteContainer:
@@ -174,6 +180,31 @@ void Pod::startContainer(const Call& call) {
   protocol::ContainerRequest request;
   if (!decode(call, request)) return;
   if (Container* container = findOrAnswer(call, request.containerId)) container->start(call.to);
+}
+
+void Pod::restoreContainer(const Call& call) {
+  protocol::RestoreContainerRequest request;
+  if (!decode(call, request)) return;
+  if (Container* container = findOrAnswer(call, request.containerId)) {
+    container->restore(std::move(request.arguments), call.to);
+  }
+}
+
+void Pod::checkpointContainer(const Call& call) {
+  protocol::CheckpointContainerRequest request;
+  if (!decode(call, request)) return;
+  Container* container = findOrAnswer(call, request.containerId);
+  if (container == nullptr) return;
+  const Status status = container->checkpoint(std::move(request), call.to);
+  if (!isOk(status)) finish(call, status);
+}
+
+void Pod::cancelCheckpoint(const Call& call) {
+  protocol::ContainerRequest request;
+  if (!decode(call, request)) return;
+  if (Container* container = findOrAnswer(call, request.containerId)) {
+    container->cancelCheckpoint(call.to);
+  }
 }
 
 void Pod::killContainer(const Call& call) {

@@ -29,7 +29,29 @@ std::string StartOperation::logPath() const {
 }
 
 void StartOperation::begin() {
+  step_ = spec_.startMode == StartMode::kRun ? Step::kRun : Step::kCreate;
   if (Status status = runRuntime(); !isOk(status)) fail(std::move(status));
+}
+
+void StartOperation::restore(std::vector<std::string> arguments) {
+  step_ = Step::kRestore;
+  restoreArguments_ = std::move(arguments);
+  if (Status status = runRuntime(); !isOk(status)) fail(std::move(status));
+}
+
+std::string StartOperation::doing() const {
+  return concat({step_ == Step::kRestore ? "restore" : "start", " container ", spec_.containerId});
+}
+
+std::vector<std::string> StartOperation::commandArguments() const {
+  switch (step_) {
+    case Step::kRun:
+      return {"run", "--detach"};
+    case Step::kRestore:
+      return {"restore", "--detach"};
+    default:
+      return {"create"};
+  }
 }
 
 Status StartOperation::openPipes(Stdio& childs) {
@@ -62,11 +84,7 @@ Status StartOperation::runRuntime() {
   // An error of an earlier attempt must not be taken for one of this.
   unlink(logPath().c_str());
 
-  const bool run = spec_.startMode == StartMode::kRun;
-  step_ = run ? Step::kRun : Step::kCreate;
-  std::vector<std::string> arguments;
-  arguments.emplace_back(run ? "run" : "create");
-  if (run) arguments.emplace_back("--detach");
+  std::vector<std::string> arguments = commandArguments();
   for (const std::string& argument :
        {std::string("--bundle"), spec_.bundle, std::string("--pid-file"), pidFile_.path()}) {
     arguments.push_back(argument);
@@ -75,11 +93,12 @@ Status StartOperation::runRuntime() {
     arguments.emplace_back("--console-socket");
     arguments.push_back(console_->path());
   }
-  arguments.insert(arguments.end(), spec_.createArgs.begin(), spec_.createArgs.end());
+  const std::vector<std::string>& further =
+      step_ == Step::kRestore ? restoreArguments_ : spec_.createArgs;
+  arguments.insert(arguments.end(), further.begin(), further.end());
   arguments.push_back(spec_.containerId);
 
-  Status status = call_.start(concat({"start container ", spec_.containerId}), logPath(), arguments,
-                              childs, started_.err.get());
+  Status status = call_.start(doing(), logPath(), arguments, childs, started_.err.get());
   childIn_.reset();
   childOut_.reset();
   childErr_.reset();
@@ -111,8 +130,8 @@ void StartOperation::onRuntimeDone(Status status) {
 Status StartOperation::adoptInit() {
   started_.pid = pidFile_.pid();
   if (started_.pid == 0) {
-    return failure(Code::kInternal, {"start container ", spec_.containerId, ": the OCI runtime ",
-                                     context_.config.runtimePath, " wrote no pid file"});
+    return failure(Code::kInternal, {doing(), ": the OCI runtime ", context_.config.runtimePath,
+                                     " wrote no pid file"});
   }
   switch (context_.reaper.adopt(started_.pid, *this, earlyExit_)) {
     case Reaper::Adoption::kAlive:
@@ -123,15 +142,14 @@ Status StartOperation::adoptInit() {
     case Reaper::Adoption::kForeign:
       return failure(
           Code::kInternal,
-          {"start container ", spec_.containerId, ": its process ", Number(started_.pid),
+          {doing(), ": its process ", Number(started_.pid),
            " did not come to the monitor; the OCI runtime must leave it to its subreaper"});
   }
   return console_ ? console_->take(started_.terminal) : Status{};
 }
 
 Status StartOperation::runStart() {
-  return call_.start(concat({"start container ", spec_.containerId}), logPath(),
-                     {"start", spec_.containerId}, {});
+  return call_.start(doing(), logPath(), {"start", spec_.containerId}, {});
 }
 
 void StartOperation::finish() {

@@ -1,9 +1,10 @@
-// Starting a container: stdio, the runtime's run (or create and start), the init's pid; and taking
-// everything back when it fails.
+// Starting a container: stdio, the runtime's run (or create and start, or restore), the init's pid;
+// and taking everything back when it fails.
 #pragma once
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "console_socket.hpp"
 #include "removal.hpp"
@@ -42,13 +43,17 @@ class StartOperation final : public Mortal,
 
   // The listener is called from the loop, or before this returns when it fails at once.
   void begin();
+  // The same, but `runtime restore` with these arguments makes its processes.
+  void restore(std::vector<std::string> arguments);
   void abort();
 
  private:
-  enum class Step : uint8_t { kRun, kCreate, kStart, kUndo };
+  enum class Step : uint8_t { kRun, kCreate, kStart, kRestore, kUndo };
 
   Status openStdio(Stdio& childs);
   Status openPipes(Stdio& childs);
+  std::vector<std::string> commandArguments() const;
+  std::string doing() const;
   Status runRuntime();
   void onRuntimeDone(Status status) override;
   Status adoptInit();
@@ -64,6 +69,7 @@ class StartOperation final : public Mortal,
   StartListener& listener_;
   ChildWatcher& initWatcher_;
   Step step_ = Step::kRun;
+  std::vector<std::string> restoreArguments_;
   RuntimeCall call_;
   Removal removal_;
   PidFile pidFile_;

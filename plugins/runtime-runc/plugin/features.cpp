@@ -108,10 +108,16 @@ void parseVersion(std::string_view text, RuntimeFeatures& features) {
   features.recursiveReadOnly = features.name == "crun" && version >= Version{1, 4};
   features.apparmor = text.find("+APPARMOR") != std::string_view::npos;
   features.selinux = text.find("+SELINUX") != std::string_view::npos;
+  features.checkpoints = features.name != "crun" || text.find("+CRIU") != std::string_view::npos;
 }
 
 void parseFeatures(const boost::json::object& document, RuntimeFeatures& features) {
   features.ociVersion = support::stringMember(document, "ociVersionMax", features.ociVersion);
+  if (const boost::json::object* said = support::objectMember(document, "annotations")) {
+    const std::string checkpoints =
+        support::stringMember(*said, "org.opencontainers.runc.checkpoint.enabled");
+    if (!checkpoints.empty()) features.checkpoints = checkpoints == "true";
+  }
   features.recursiveReadOnly = contains(support::stringsMember(document, "mountOptions"), "rro");
   const boost::json::object* parts = support::objectMember(document, "linux");
   if (parts == nullptr) return;
@@ -139,8 +145,8 @@ absl::StatusOr<RuntimeFeatures> probeRuntime(const std::string& binary) {
   return features;
 }
 
-std::string describeFeatures(const RuntimeFeatures& features) {
-  return boost::json::serialize(boost::json::object{
+std::string describeFeatures(const RuntimeFeatures& features, const absl::Status& checkpoints) {
+  boost::json::object document{
       {"ociVersion", features.ociVersion},
       {"binary", features.binary},
       {"binaryName", features.name},
@@ -151,11 +157,15 @@ std::string describeFeatures(const RuntimeFeatures& features) {
       {"seccomp", features.seccomp},
       {"apparmor", features.apparmor},
       {"selinux", features.selinux},
-      {"checkpoint", false},
+      {"checkpoint", checkpoints.ok()},
       {"hostNetwork", true},
       {"hostPid", true},
       {"hostIpc", true},
-  });
+  };
+  if (!checkpoints.ok()) {
+    document["checkpointReason"] = support::fromAbsl(checkpoints.message());
+  }
+  return boost::json::serialize(document);
 }
 
 }  // namespace berth::runc

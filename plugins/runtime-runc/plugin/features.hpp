@@ -21,6 +21,7 @@ struct RuntimeFeatures {
   bool seccomp = false;
   bool apparmor = false;
   bool selinux = false;
+  bool checkpoints = false;  // it was built with them; whether CRIU works is another matter
 };
 
 // Finds the binary: `path` when it is executable, else its last part in PATH. FAILED_PRECONDITION
@@ -38,7 +39,12 @@ void parseFeatures(const boost::json::object& document, RuntimeFeatures& feature
 // FAILED_PRECONDITION when not even `--version` works. Blocks; takes two short processes.
 absl::StatusOr<RuntimeFeatures> probeRuntime(const std::string& binary);
 
-// The document of berth_runtime.features.
-std::string describeFeatures(const RuntimeFeatures& features);
+// Whether containers can be checkpointed here. FAILED_PRECONDITION says what is in the way, in the
+// words of CRIU when it has been asked: once for a boot and an installed CRIU, the answer being
+// kept in the file `cache`. Blocks.
+absl::Status probeCheckpoints(const RuntimeFeatures& features, const std::string& cache);
+
+// The document of berth_runtime.features. `checkpoints` is what probeCheckpoints() has said.
+std::string describeFeatures(const RuntimeFeatures& features, const absl::Status& checkpoints);
 
 }  // namespace berth::runc

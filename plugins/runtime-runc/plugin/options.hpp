@@ -25,6 +25,8 @@ struct Options {
   std::string runtimeRoot() const { return root + "/runtime"; }
   // Links from pod ids to the pods' directories: finds a pod of which the host has lost the state.
   std::string podLinks() const { return root + "/pods"; }
+  // Whether CRIU works here, as it was found out.
+  std::string checkpointCache() const { return root + "/criu.json"; }
   // The cgroups above containers that were not there before.
   std::string ownedCgroups() const { return root + "/cgroups.json"; }
 };

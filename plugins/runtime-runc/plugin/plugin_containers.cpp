@@ -120,12 +120,14 @@ Status RuntimePlugin::containerStart(const Op& op, std::string_view pod, std::st
   const auto target = requireContainer(pod, container);
   if (!target.ok()) return target.status();
   op.stage("start the container");
-  const absl::Status started = startContainer(op, *target);
+  const absl::Status started = startContainer(*target, [&] {
+    return target->client->startContainer(std::string(container), limitsOf(op));
+  });
   status = toAbi(target->pod->status(*target->container), container);
   return support::annotate(started, strCat("start container ", container));
 }
 
-absl::Status RuntimePlugin::startContainer(const Op& op, const Target& target) {
+absl::Status RuntimePlugin::startContainer(const Target& target, const Begin& begin) {
   Container& container = *target.container;
   const std::string& id = container.record.id;
   protocol::ContainerStatus status = target.pod->status(container);
@@ -135,7 +137,7 @@ absl::Status RuntimePlugin::startContainer(const Op& op, const Target& target) {
     status.state = protocol::ContainerState::kStarting;
     target.pod->update(container, status);
   }
-  const auto reply = target.client->startContainer(id, limitsOf(op));
+  const auto reply = begin();
   if (reply.ok()) {
     status.state = protocol::ContainerState::kRunning;
     status.pid = reply->pid;

@@ -91,6 +91,7 @@ Status RuntimePlugin::start() {
     BERTH_ASSIGN_OR_RETURN(features_, probeRuntime(options_.path));
     BERTH_RETURN_IF_ERROR(support::makeDirectories(options_.runtimeRoot(), 0700));
     BERTH_RETURN_IF_ERROR(support::makeDirectories(options_.podLinks(), 0700));
+    checkpoints_ = probeCheckpoints(features_, options_.checkpointCache());
     ownedCgroups_ = std::make_unique<OwnedCgroups>(*layout_, options_.ownedCgroups());
     stopping_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!stopping_) return support::errnoStatus(errno, "make an eventfd");
@@ -121,7 +122,7 @@ const void* RuntimePlugin::extension(std::string_view id, uint32_t revision) {
 }
 
 Status RuntimePlugin::features(std::string& json) {
-  json = describeFeatures(features_);
+  json = describeFeatures(features_, checkpoints_);
   return {};
 }
 

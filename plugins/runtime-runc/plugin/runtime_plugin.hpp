@@ -4,6 +4,7 @@
 
 #include <condition_variable>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -73,6 +74,10 @@ class RuntimePlugin final : public Runtime, private PodListener {
   // berth.runtime.pause.
   Status pause(const Op& op, std::string_view pod, std::string_view container);
   Status resume(const Op& op, std::string_view pod, std::string_view container);
+  // berth.runtime.checkpoint.
+  Status checkCheckpoints() const { return checkpoints_; }
+  Status checkpoint(const Op& op, const berth_checkpoint_spec& spec);
+  Status restore(const Op& op, const berth_restore_spec& spec, berth_container_status& status);
   // berth.runtime.pod-resources.
   Status updatePodResources(const Op& op, std::string_view pod, std::string_view resources,
                             std::string_view overhead);
@@ -99,7 +104,10 @@ class RuntimePlugin final : public Runtime, private PodListener {
   absl::Status recoverPod(const Op& op, std::string_view pod, std::string_view directory,
                           std::string_view state, StatusSink& out);
   absl::Status createContainer(const Op& op, const berth_container_spec& spec, Pod& pod);
-  absl::Status startContainer(const Op& op, const Target& target);
+  // By `begin`, a call of the monitor's client: a start or what takes its place.
+  using Begin = std::function<absl::StatusOr<protocol::StartContainerReply>()>;
+  absl::Status startContainer(const Target& target, const Begin& begin);
+  absl::Status checkpoint(const Op& op, const Target& target, const berth_checkpoint_spec& spec);
   absl::Status updateContainer(const Op& op, const Target& target, std::string_view resources);
   absl::Status tellSystemd(const Target& target, const ResourceChange& change) const;
 
@@ -113,6 +121,7 @@ class RuntimePlugin final : public Runtime, private PodListener {
 
   Options options_;
   RuntimeFeatures features_;
+  absl::Status checkpoints_;  // whether they work here
   std::optional<CgroupLayout> layout_;
   std::unique_ptr<OwnedCgroups> ownedCgroups_;
   PodTable pods_;

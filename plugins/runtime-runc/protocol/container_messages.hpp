@@ -58,7 +58,7 @@ void visit(V& v, CreateContainerRequest& m) {
   v.field(11, m.createArgs);
 }
 
-// For the requests that name a container only: start, delete.
+// For the requests that name a container only: start, delete, cancel a checkpoint.
 struct ContainerRequest {
   std::string containerId;
 };
@@ -77,6 +77,29 @@ void visit(V& v, StartContainerReply& m) {
   v.field(1, m.result);
   v.field(2, m.pid);
   v.field(3, m.startedAt);
+}
+
+// Runs `runtime checkpoint ARGUMENTS… ID`.
+struct CheckpointContainerRequest {
+  std::string containerId;
+  std::vector<std::string> arguments;  // such as --image-path, --leave-running
+};
+template <typename V>
+void visit(V& v, CheckpointContainerRequest& m) {
+  v.field(1, m.containerId);
+  v.field(2, m.arguments);
+}
+
+// In place of a start: `runtime restore ARGUMENTS… ID`, with the container's bundle and streams.
+// The reply is that of a start.
+struct RestoreContainerRequest {
+  std::string containerId;
+  std::vector<std::string> arguments;  // such as --image-path
+};
+template <typename V>
+void visit(V& v, RestoreContainerRequest& m) {
+  v.field(1, m.containerId);
+  v.field(2, m.arguments);
 }
 
 enum class KillScope : uint8_t {

@@ -50,6 +50,10 @@ enum class Type : uint16_t {
   kSubscribe = 14,
   kShutdown = 15,
   kStartMonitor = 16,  // stdin and stdout of `berth-monitor start` only
+  // Not known to monitors of before: those answer UNIMPLEMENTED.
+  kCheckpointContainer = 17,
+  kCancelCheckpoint = 18,
+  kRestoreContainer = 19,
   // Sent by the monitor, unasked, with request id 0.
   kContainerExited = 0x100,
   kOomKilled = 0x101,

@@ -257,7 +257,8 @@ typedef struct berth_runtime {
   /* Writes a JSON object of what this runtime offers on this host:
    * {"ociVersion": "1.0.2-dev", "binary": "/usr/sbin/runc", "binaryVersion": "1.1.5",
    *  "userNamespaces": true, "recursiveReadOnly": true, "idmappedMounts": false,
-   *  "checkpoint": false, "hostNetwork": true, "hostPid": true, "hostIpc": true}
+   *  "checkpoint": false, "checkpointReason": "criu is not installed",
+   *  "hostNetwork": true, "hostPid": true, "hostIpc": true}
    * Members left out are false. Asked once after start. */
   berth_code (*features)(void* instance, berth_sink* out, berth_error* error);
 

@@ -92,6 +92,44 @@ TEST_F(OperationsTest, ARepeatedCallJoinsAndSharesTheResult) {
   }
 }
 
+TEST_F(OperationsTest, WorkThatMustNotGoOnEndsByItselfAndIsWaitedFor) {
+  const auto result =
+      operations().runUntil("key", "CheckpointContainer", Deadline::clock::now(), kNever,
+                            [](plugins::Operation& op) -> absl::StatusOr<std::string> {
+                              if (absl::Status status = op.check(); !status.ok()) return status;
+                              return std::string("too late");
+                            });
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kDeadlineExceeded);
+}
+
+TEST_F(OperationsTest, OnlyThoseOfAKindAreCancelled) {
+  std::promise<void> begun;
+  auto cancelled = std::async(std::launch::async, [&] {
+    return operations().run("checkpoint a b", "C", kNever,
+                            [&](plugins::Operation& op) -> absl::StatusOr<std::string> {
+                              begun.set_value();
+                              while (op.check().ok()) std::this_thread::yield();
+                              return op.check();
+                            });
+  });
+  begun.get_future().wait();
+  Gate other;
+  auto stays = std::async(std::launch::async,
+                          [&] { return operations().run("stop a", "S", kNever, other.work()); });
+  other.begunFuture.wait();
+  operations().cancel("checkpoint a ");
+  EXPECT_EQ(cancelled.get().status().code(), absl::StatusCode::kCancelled);
+  other.end.set_value("done");
+  EXPECT_EQ(*stays.get(), "done");
+}
+
+TEST_F(OperationsTest, ItEndsInTimeToBeAnswered) {
+  const Deadline deadline = inAnHour();
+  EXPECT_LT(endBefore(deadline), deadline);
+  EXPECT_GT(endBefore(deadline), deadline - seconds(60));
+  EXPECT_EQ(endBefore(kNever), kNever);
+}
+
 TEST_F(OperationsTest, DifferentKeysRunAtTheSameTime) {
   Gate a;
   Gate b;

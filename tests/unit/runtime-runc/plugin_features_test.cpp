@@ -37,6 +37,18 @@ TEST(ParseVersion, KnowsWhatCrunDoesNotSay) {
   EXPECT_FALSE(older.recursiveReadOnly);
 }
 
+TEST(ParseVersion, KnowsWhetherThereAreCheckpoints) {
+  RuntimeFeatures runc;
+  parseVersion("runc version 1.1.5\n", runc);
+  EXPECT_TRUE(runc.checkpoints);
+  RuntimeFeatures crun;
+  parseVersion("crun version 1.8.1\n+SYSTEMD +SECCOMP +CRIU +YAJL\n", crun);
+  EXPECT_TRUE(crun.checkpoints);
+  RuntimeFeatures without;
+  parseVersion("crun version 1.8.1\n+SYSTEMD +SECCOMP +YAJL\n", without);
+  EXPECT_FALSE(without.checkpoints);
+}
+
 TEST(ParseVersion, TakesTextOfAnyKind) {
   RuntimeFeatures features;
   parseVersion("", features);
@@ -100,13 +112,28 @@ TEST_F(ProbeRuntime, FallsBackToTheVersion) {
       "echo unknown command >&2; exit 1\n"));
   ASSERT_TRUE(features.ok()) << features.status();
   EXPECT_EQ(features->version, "1.8.1");
-  const auto document = support::parseJsonObject(describeFeatures(*features), "test");
+  const auto document =
+      support::parseJsonObject(describeFeatures(*features, absl::OkStatus()), "test");
   ASSERT_TRUE(document.ok());
   EXPECT_EQ(support::stringMember(*document, "ociVersion"), "1.0.0");
   EXPECT_EQ(support::stringMember(*document, "binary"), root_ + "/runtime");
   EXPECT_EQ(support::stringMember(*document, "binaryVersion"), "1.8.1");
   EXPECT_FALSE(support::boolMember(*document, "idmappedMounts"));
   EXPECT_TRUE(support::boolMember(*document, "hostNetwork"));
+}
+
+TEST(DescribeFeatures, SaysWhyThereAreNoCheckpoints) {
+  const auto document = support::parseJsonObject(
+      describeFeatures({}, absl::FailedPreconditionError("no such kernel")), "test");
+  ASSERT_TRUE(document.ok());
+  EXPECT_FALSE(support::boolMember(*document, "checkpoint"));
+  EXPECT_EQ(support::stringMember(*document, "checkpointReason"), "no such kernel");
+}
+
+TEST_F(ProbeRuntime, ARuntimeWithoutCheckpointsIsNotAskedFurther) {
+  const absl::Status status = probeCheckpoints({.binary = "/x/crun", .checkpoints = false}, root_);
+  EXPECT_TRUE(absl::IsFailedPrecondition(status));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("/x/crun"));
 }
 
 TEST_F(ProbeRuntime, GarbageFromFeaturesIsNoFailure) {

@@ -242,11 +242,34 @@ BERTH_AT(berth_runtime_pause, size, 0);
 BERTH_AT(berth_runtime_pause, pause, 8);
 BERTH_AT(berth_runtime_pause, resume, 16);
 
-BERTH_SIZE(berth_runtime_checkpoint, 32);
+BERTH_SIZE(berth_checkpoint_spec, 80);
+BERTH_AT(berth_checkpoint_spec, size, 0);
+BERTH_AT(berth_checkpoint_spec, pod, 8);
+BERTH_AT(berth_checkpoint_spec, container, 24);
+BERTH_AT(berth_checkpoint_spec, image, 40);
+BERTH_AT(berth_checkpoint_spec, work, 56);
+BERTH_AT(berth_checkpoint_spec, flags, 72);
+BERTH_AT(berth_checkpoint_spec, reserved, 76);
+
+BERTH_SIZE(berth_restore_spec, 80);
+BERTH_AT(berth_restore_spec, size, 0);
+BERTH_AT(berth_restore_spec, pod, 8);
+BERTH_AT(berth_restore_spec, container, 24);
+BERTH_AT(berth_restore_spec, image, 40);
+BERTH_AT(berth_restore_spec, work, 56);
+BERTH_AT(berth_restore_spec, flags, 72);
+BERTH_AT(berth_restore_spec, reserved, 76);
+
+BERTH_SIZE(berth_runtime_checkpoint, 48);
 BERTH_AT(berth_runtime_checkpoint, size, 0);
-BERTH_AT(berth_runtime_checkpoint, check, 8);
-BERTH_AT(berth_runtime_checkpoint, checkpoint, 16);
-BERTH_AT(berth_runtime_checkpoint, restore, 24);
+BERTH_AT(berth_runtime_checkpoint, format, 8);
+BERTH_AT(berth_runtime_checkpoint, check, 24);
+BERTH_AT(berth_runtime_checkpoint, checkpoint, 32);
+BERTH_AT(berth_runtime_checkpoint, restore, 40);
+
+BERTH_SIZE(berth_snapshotter_diff, 16);
+BERTH_AT(berth_snapshotter_diff, size, 0);
+BERTH_AT(berth_snapshotter_diff, diff, 8);
 
 BERTH_SIZE(berth_runtime_pod_resources, 16);
 BERTH_AT(berth_runtime_pod_resources, size, 0);

@@ -1,0 +1,26 @@
+// berth_container_status, to and from the plugins.
+#pragma once
+
+#include "berth/plugin.hpp"
+#include "plugins/runtime.hpp"
+
+namespace berth::plugins {
+
+inline ContainerStatus ownedStatus(const berth_container_status& given) {
+  return {.id = copy(given.id),
+          .state = given.state,
+          .oomKilled = (given.flags & BERTH_EVENT_OOM_KILLED) != 0,
+          .pid = given.pid,
+          .exitCode = given.exit_code,
+          .startedAt = given.started_at,
+          .finishedAt = given.finished_at};
+}
+
+// For a call to fill.
+inline berth_container_status emptyStatus() {
+  berth_container_status status{};
+  status.size = sizeof status;
+  return status;
+}
+
+}  // namespace berth::plugins
