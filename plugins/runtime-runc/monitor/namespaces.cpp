@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "berth/support/steps.hpp"
 #include "files.hpp"
 #include "pod_init.hpp"
 
@@ -169,16 +170,16 @@ Status writeMap(pid_t helper, std::string_view file,
 // see it follows the propagation of the file system below it, which is left as it is.
 Status pinNetwork(pid_t helper, const std::string& pin) {
   if (Status status = makeParents(pin); !isOk(status)) return status;
-  const Fd file(open(pin.c_str(), O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444));
+  const Fd file(support::steps::create(pin.c_str(), O_RDONLY | O_EXCL | O_CLOEXEC, 0444));
   if (!file) {
     return errnoFailure(errno, {"create ", pin,
                                 " to pin the pod's network namespace at (a pin "
                                 "left by an earlier pod must be unmounted and removed first)"});
   }
   const std::string source = concat({"/proc/", Number(helper), "/ns/net"});
-  if (mount(source.c_str(), pin.c_str(), nullptr, MS_BIND, nullptr) != 0) {
+  if (support::steps::mount(source.c_str(), pin.c_str(), nullptr, MS_BIND, nullptr) != 0) {
     const int error = errno;
-    unlink(pin.c_str());
+    support::steps::unlink(pin.c_str());
     return errnoFailure(error, {"pin the pod's network namespace at ", pin});
   }
   return {};
@@ -218,6 +219,7 @@ Status takeHold(const protocol::StartRequest& config, pid_t helper, int channel,
   }
   if (!isOk(status)) return status;
   namespaces.initPid = report.initPid;
+  support::durableStep("make namespaces");
   if (status = hold(helper, "ipc", config.ipc, namespaces.ipc); !isOk(status)) return status;
   if (status = hold(helper, "uts", config.uts, namespaces.uts); !isOk(status)) return status;
   if (status = hold(helper, "user", config.user, namespaces.user); !isOk(status)) return status;
@@ -257,6 +259,7 @@ Status makeNamespaces(Context& context, PodNamespaces& namespaces) {
     ours.reset();
     Helper(config, paths, theirs.get()).run();
   }
+  support::durableStep("fork", "namespace helper");
   theirs.reset();
   Status status = takeHold(config, helper, ours.get(), namespaces);
   ours.reset();  // the helper ends
