@@ -23,6 +23,7 @@ namespace {
 using support::errnoStatus;
 using support::Fd;
 using support::strCat;
+namespace steps = support::steps;
 
 constexpr int kDirectoryFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 
