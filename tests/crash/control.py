@@ -20,7 +20,7 @@ class Control:
 
     def reset(self, countdown=0):
         """Forgets the trace; with `countdown` n the n-th step from now on is the program's last."""
-        self._memory[0:TRACE_AT] = struct.pack("<qQQ", countdown, 0, 0).ljust(TRACE_AT, b"\0")
+        self._memory[0:TRACE_AT] = struct.pack("<qQQQ", countdown, 0, 0, 0).ljust(TRACE_AT, b"\0")
 
     def disarm(self):
         self._memory[0:8] = struct.pack("<q", 0)
@@ -28,6 +28,12 @@ class Control:
     def killed(self):
         """The process that ended itself since the last reset, or 0."""
         return struct.unpack_from("<Q", self._memory, 16)[0]
+
+    def last_step(self):
+        """The step at which a process ended itself."""
+        begin = TRACE_AT + struct.unpack_from("<Q", self._memory, 24)[0]
+        end = self._memory.find(b"\n", begin)
+        return self._memory[begin:end].decode(errors="replace").replace("\t", " ")
 
     def steps(self):
         """(primitive, subject) of each step since the last reset."""

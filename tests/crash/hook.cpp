@@ -6,6 +6,7 @@
 //   int64    how many more steps until the process kills itself; 0 or less: never
 //   uint64   bytes of the trace that have been claimed
 //   uint64   the process that killed itself, 0: none
+//   uint64   where the line of its last step begins in the trace
 //   ...      from byte 64 on: the trace, a line "PRIMITIVE<tab>SUBJECT" for each step
 //
 // The driver (driver.py) makes and arms it. Without the variable or the file nothing happens.
@@ -29,6 +30,7 @@ struct Control {
   std::atomic<int64_t> countdown;
   std::atomic<uint64_t> used;
   std::atomic<uint64_t> killed;
+  std::atomic<uint64_t> last;
 };
 static_assert(std::atomic<int64_t>::is_always_lock_free, "it is shared between processes");
 
@@ -56,17 +58,20 @@ __attribute__((constructor)) void open() {
   close(file);
 }
 
-void trace(const char* primitive, const char* subject) {
+// Where the line begins.
+uint64_t trace(const char* primitive, const char* subject) {
   const size_t first = strlen(primitive);
   const size_t second = strlen(subject);
   const size_t length = first + second + 2;
-  const size_t at = kTraceAt + control->used.fetch_add(length);
-  if (at + length > size) return;
+  const uint64_t begin = control->used.fetch_add(length);
+  const size_t at = kTraceAt + begin;
+  if (at + length > size) return begin;
   char* line = reinterpret_cast<char*>(control) + at;
   memcpy(line, primitive, first);
   line[first] = '\t';
   memcpy(line + first + 1, subject, second);
   line[length - 1] = '\n';
+  return begin;
 }
 
 }  // namespace
@@ -74,9 +79,10 @@ void trace(const char* primitive, const char* subject) {
 void berth_durable_step(const char* primitive, const char* subject) {
   if (control == nullptr) return;
   const int error = errno;
-  trace(primitive, subject);
+  const uint64_t line = trace(primitive, subject);
   // Below zero it counts on, far from coming round.
   if (control->countdown.fetch_sub(1) == 1) {
+    control->last = line;
     control->killed = static_cast<uint64_t>(getpid());
     kill(getpid(), SIGKILL);
     for (;;) pause();

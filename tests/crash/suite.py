@@ -78,12 +78,14 @@ class Worker:
             self.bed.close()
 
     def make_clean(self):
-        """The images, the bridge that the first pod makes, and nothing else."""
+        """The images, what the first pod and the first container make for all, and nothing else."""
         for image in (BUSYBOX, DATA, VOLUMES):
             self.bed.pull(image)
-        first = self.bed.run_pod("first")
-        self.bed.remove_pod(first)
-        self.bed.remove_everything()
+        for operation in (BY_NAME["CreateContainer"], BY_NAME["RemovePodSandbox"]):
+            first = operation(self.bed)
+            first.setup()
+            first.act()
+            self.bed.remove_everything()
         # Once with what a restart makes.
         self.bed.kill_engine()
         self.bed.start_engine()
@@ -174,7 +176,7 @@ class Worker:
         if not hit:
             self.bed.kill_engine()
         self.bed.start_engine()
-        return hit, self.last_step(self.bed.daemon) if hit else "not met"
+        return hit, self.bed.daemon.last_step() if hit else "not met"
 
     def died(self):
         control = self.bed.daemon
@@ -183,10 +185,6 @@ class Worker:
             self.bed.await_death()
         control.disarm()
         return hit
-
-    @staticmethod
-    def last_step(control):
-        return " ".join(control.steps()[-1])
 
     def run_reboot(self, operation):
         for number in chosen(self.dry_run(operation, self.bed.daemon)):
@@ -197,7 +195,7 @@ class Worker:
         hit = self.died()
         if self.bed.alive():
             self.bed.kill_engine()
-        label = self.last_step(self.bed.daemon) if hit else "not met"
+        label = self.bed.daemon.last_step() if hit else "not met"
         # What a machine forgets: processes, mounts, devices, rules, cgroups, and /run.
         bed = self.bed
         host.kill(pid for pid in machine.processes() if pid not in bed.clean["processes"])
@@ -225,7 +223,7 @@ class Worker:
         control = self.bed.monitor
         hit = bool(control.killed())
         control.disarm()
-        return hit, self.last_step(control) if hit else "not met"
+        return hit, control.last_step() if hit else "not met"
 
     def run_runtime(self, operation):
         self.run_faults("runtime", operation, faults.RUNTIME_FAULTS)
