@@ -15,7 +15,7 @@ from control import Control
 from image_set import TESTS
 
 PROGRAMS = ("berthd-crash", "berth-monitor-crash")
-SETTLE_SECONDS = 20
+SETTLE_SECONDS = 6
 DATA = TESTS + "data:1"
 VOLUMES = TESTS + "volumes:1"
 
@@ -186,8 +186,9 @@ class CrashBed(TestBed):
 
 
 def gone(bed, before):
-    """Waits until no layers are there but those from before."""
-    wait_until(lambda: set(os.listdir(layers_folder(bed))) <= before, what="the layers' removal")
+    """Waits until no layers are there but those from before, or the daemon dies."""
+    wait_until(lambda: not bed.alive() or set(os.listdir(layers_folder(bed))) <= before,
+               what="the layers' removal")
 
 
 def layers_folder(bed):

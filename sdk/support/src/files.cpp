@@ -16,6 +16,8 @@
 namespace berth::support {
 namespace {
 
+constexpr std::string_view kTemporary = ".tmp";
+
 struct DirectoryCloser {
   void operator()(DIR* directory) const { ::closedir(directory); }
 };
@@ -142,7 +144,7 @@ absl::Status replaceFile(const std::string& path, std::string_view content, mode
   const std::string directory = parentOf(path);
   // The name stays short of NAME_MAX however long the file's own name is.
   const std::string temporary =
-      strCat(directory, "/.", name.substr(0, 64), ".", randomId().substr(0, 16), ".tmp");
+      strCat(directory, "/.", name.substr(0, 64), ".", randomId().substr(0, 16), kTemporary);
 
   absl::Status status = writeTemporary(temporary, content, mode, durability);
   if (status.ok() && steps::rename(temporary.c_str(), path.c_str()) != 0)
@@ -153,6 +155,17 @@ absl::Status replaceFile(const std::string& path, std::string_view content, mode
   }
   if (durability == Durability::kDurable) return syncDirectory(directory);
   return absl::OkStatus();
+}
+
+absl::Status removeTemporaries(const std::string& directory) {
+  const auto names = listDirectory(directory);
+  if (absl::IsNotFound(names.status())) return absl::OkStatus();
+  BERTH_RETURN_IF_ERROR(names.status());
+  StatusCollector failures;
+  for (const std::string& name : *names)
+    if (name.starts_with('.') && name.ends_with(kTemporary))
+      failures.add(removePath(strCat(directory, "/", name)));
+  return failures.status();
 }
 
 absl::Status makeDirectories(const std::string& path, mode_t mode) {
