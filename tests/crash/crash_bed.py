@@ -52,10 +52,6 @@ class CrashBed(TestBed):
         self.cni = wrap_cni(self, engines.CNI_BINARIES)
         self.clean = None
 
-    def start_engine(self):
-        super().start_engine()
-        machine.children[:] = [self._process, self.registry._process]
-
     def await_death(self, seconds=60):
         """Waits for the end of a daemon that kills itself; False when it goes on."""
         try:

@@ -17,6 +17,7 @@ CLONE_NEWPID = 0x20000000
 MS_BIND = 4096
 MS_REC = 16384
 MS_PRIVATE = 1 << 18
+PR_SET_PDEATHSIG = 1
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
@@ -32,23 +33,32 @@ def _mount(source, target, kind, flags):
 
 
 def enter():
-    """Goes on in a child that is process 1 of a machine of its own; the caller waits for it and
-    ends with its status. To be called before threads are started."""
+    """Goes on in a process of a machine of its own; the caller waits for it and ends with its
+    status. To be called before threads are started."""
     _check(host.libc.unshare(CLONE_NEWPID | CLONE_NEWNS | host.CLONE_NEWNET | host.CLONE_NEWIPC),
            "make namespaces (the tests need root)")
+    init = os.fork()
+    if init:
+        _end_with(init)
+    # The machine goes with whoever asked for it.
+    host.libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     child = os.fork()
     if child:
-        _, status = os.waitpid(child, 0)
-        sys.stdout.flush()
-        os._exit(os.waitstatus_to_exitcode(status) & 255)
-    # The machine goes with whoever asked for it.
-    host.libc.prctl(1, signal.SIGKILL)
+        _end_with(child)
     _mount("none", "/", None, MS_REC | MS_PRIVATE)
     _mount("proc", "/proc", "proc", 0)
     os.makedirs("/run/netns", exist_ok=True)
     _mount("netns", "/run/netns", "tmpfs", 0)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     os.environ[host.MARK + "_NETWORK"] = os.readlink("/proc/self/ns/net")
+
+
+def _end_with(child):
+    """Takes what has ended off the table, as process 1 has to, until `child` ends."""
+    while True:
+        pid, status = os.wait()
+        if pid == child:
+            os._exit(os.waitstatus_to_exitcode(status) & 255)
 
 
 def new_boot(folder):
@@ -65,33 +75,15 @@ def old_boot():
 
 
 def processes():
-    """Living processes of this machine but this one: pid → command line. Takes what was orphaned
-    and has ended off the table, as process 1 has to."""
+    """Living processes of this machine but its first and this one: pid → command line."""
     found = {}
     for name in os.listdir("/proc"):
-        if not name.isdigit() or name == "1":
+        if not name.isdigit() or int(name) in (1, os.getpid()):
             continue
         fields = host.read("/proc/%s/stat" % name).rpartition(")")[2].split()
-        if not fields:
-            continue
-        if fields[0] == "Z":
-            if fields[1] == "1" and int(name) not in _known():
-                try:
-                    os.waitpid(int(name), os.WNOHANG)
-                except ChildProcessError:
-                    pass
-            continue
-        found[int(name)] = host.read("/proc/%s/cmdline" % name).replace("\0", " ").strip()
+        if fields and fields[0] != "Z":
+            found[int(name)] = host.read("/proc/%s/cmdline" % name).replace("\0", " ").strip()
     return found
-
-
-def _known():
-    """Children that the subprocess module waits for itself."""
-    return {process.pid for process in children}
-
-
-# Popen objects of the test's own children.
-children = []
 
 
 def mounts():

@@ -63,8 +63,10 @@ class Helper {
     Report report;
     if (wants(config_.pid)) report.initPid = forkInit();
     send(channel_, &report, sizeof report, MSG_NOSIGNAL);
-    char ignored = 0;
-    static_cast<void>(recv(channel_, &ignored, 1, 0));  // until the monitor is done
+    char taken = 0;
+    // Until the monitor has taken hold. One that has died may have done so before the init asked to
+    // die with it.
+    if (recv(channel_, &taken, 1, 0) != 1 && report.initPid != 0) kill(report.initPid, SIGKILL);
     _exit(0);
   }
 
@@ -262,6 +264,10 @@ Status makeNamespaces(Context& context, PodNamespaces& namespaces) {
   support::durableStep("fork", "namespace helper");
   theirs.reset();
   Status status = takeHold(config, helper, ours.get(), namespaces);
+  if (isOk(status)) {
+    const char taken = 1;
+    send(ours.get(), &taken, 1, MSG_NOSIGNAL);
+  }
   ours.reset();  // the helper ends
   while (waitpid(helper, nullptr, 0) < 0 && errno == EINTR) {
   }

@@ -129,8 +129,8 @@ TEST_F(FilesTest, TemporariesOfReplacementsThatWereCutOffAreRemoved) {
   ASSERT_TRUE(replaceFile(directory_ / "file", "kept", 0600, Durability::kVisible).ok());
   for (const char* name : {".file.0123456789abcdef.tmp", ".hidden", "plain.tmp"})
     ASSERT_TRUE(openFile(directory_ / name, O_WRONLY | O_CREAT).ok());
-  EXPECT_TRUE(removeTemporaries(directory_).ok());
-  EXPECT_THAT(*listDirectory(directory_), ElementsAre(".hidden", "file", "plain.tmp"));
+  EXPECT_TRUE(removeTemporaries(directory_.path()).ok());
+  EXPECT_THAT(*listDirectory(directory_.path()), ElementsAre(".hidden", "file", "plain.tmp"));
   EXPECT_TRUE(removeTemporaries(directory_ / "missing").ok());
 }
 
