@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "berth/support/status.hpp"
+#include "berth/support/steps.hpp"
 #include "common/text.hpp"
 
 namespace berth::common {
@@ -22,6 +23,7 @@ namespace {
 using support::errnoStatus;
 using support::Fd;
 using support::strCat;
+namespace steps = support::steps;
 
 constexpr int kDirectoryFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 
@@ -144,7 +146,7 @@ class Copier {
     if (::fstatat(from_, path.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0)
       return errnoStatus(errno, strCat("stat ", path));
     if (S_ISDIR(info.st_mode)) {
-      if (::mkdirat(to_, path.c_str(), 0700) != 0)
+      if (steps::mkdirat(to_, path.c_str(), 0700, steps::kOfTree) != 0)
         return errnoStatus(errno, strCat("make directory ", path));
       directories_.push_back(path);
       return absl::OkStatus();
@@ -152,7 +154,7 @@ class Copier {
     if (info.st_nlink > 1) {
       const auto [known, first] = links_.try_emplace({info.st_dev, info.st_ino}, path);
       if (!first) {
-        if (::linkat(to_, known->second.c_str(), to_, path.c_str(), 0) == 0)
+        if (steps::linkat(to_, known->second.c_str(), to_, path.c_str(), steps::kOfTree) == 0)
           return absl::OkStatus();
         return errnoStatus(errno, strCat("link ", path));
       }
@@ -167,8 +169,8 @@ class Copier {
   absl::Status copyFile(const std::string& path, const struct stat& info) {
     const Fd source(::openat(from_, path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
     if (!source) return errnoStatus(errno, "open");
-    const Fd target(
-        ::openat(to_, path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+    const Fd target(steps::createat(to_, path.c_str(), O_WRONLY | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                                    0600, steps::kOfTree));
     if (!target) return errnoStatus(errno, "create");
     return copyData(source.get(), target.get(), info.st_size);
   }
@@ -178,12 +180,14 @@ class Copier {
     const ssize_t size = ::readlinkat(from_, path.c_str(), text.data(), text.size());
     if (size < 0) return errnoStatus(errno, "read the link");
     text.resize(static_cast<size_t>(size));
-    if (::symlinkat(text.c_str(), to_, path.c_str()) != 0) return errnoStatus(errno, "link");
+    if (steps::symlinkat(text.c_str(), to_, path.c_str(), steps::kOfTree) != 0)
+      return errnoStatus(errno, "link");
     return absl::OkStatus();
   }
 
   absl::Status copyNode(const std::string& path, const struct stat& info) {
-    if (::mknodat(to_, path.c_str(), info.st_mode, info.st_rdev) == 0) return absl::OkStatus();
+    if (steps::mknodat(to_, path.c_str(), info.st_mode, info.st_rdev, steps::kOfTree) == 0)
+      return absl::OkStatus();
     return errnoStatus(errno, "make the special file");
   }
 

@@ -34,7 +34,13 @@ absl::Status Engine::stopPodSandbox(const std::string& id, Deadline deadline) {
 }
 
 absl::Status Engine::stopPod(plugins::Operation& op, Pod& pod) {
-  if (pod.state() == records::POD_STOPPED) return absl::OkStatus();
+  const records::PodState state = pod.state();
+  if (state == records::POD_STOPPED) return absl::OkStatus();
+  // One whose creation failed stays one that is to be undone, until it is gone: stopped, it would
+  // keep its name if the daemon died meanwhile.
+  if (state == records::POD_CREATING) {
+    return support::annotate(tearDown(op, pod), strCat("undo pod sandbox ", pod.id()));
+  }
   BERTH_RETURN_IF_ERROR(
       pod.change([](records::PodRecord& r) { r.set_state(records::POD_STOPPING); }));
   BERTH_RETURN_IF_ERROR(

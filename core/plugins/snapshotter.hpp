@@ -62,8 +62,8 @@ class Snapshotter {
   absl::StatusOr<Usage> usage(const Operation& op, const std::string& key);
   absl::Status remove(const Operation& op, const std::string& key);
   // The extension berth.snapshotter.diff: hands what the snapshot has on top of the lowest `layers`
-  // of its layers to `take`, as the tar of a layer. UNIMPLEMENTED without it; a failure of `take` is
-  // returned as it is.
+  // of its layers to `take`, as the tar of a layer. UNIMPLEMENTED without it; a failure of `take`
+  // is returned as it is.
   absl::Status diff(const Operation& op, const std::string& key, uint32_t layers,
                     const PieceTaker& take);
   absl::StatusOr<std::vector<std::string>> list(const Operation& op);

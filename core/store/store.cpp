@@ -1,12 +1,12 @@
 #include "store/store.hpp"
 
 #include <chrono>
-#include <cstdio>
 
 #include <sqlite3.h>
 
 #include "berth/support/clock.hpp"
 #include "berth/support/status.hpp"
+#include "berth/support/steps.hpp"
 
 namespace berth::store {
 
@@ -42,6 +42,10 @@ std::string column(sqlite3_stmt* statement, int index) {
                          : std::string(static_cast<const char*>(data), static_cast<size_t>(size));
 }
 
+void tell(const char* step, std::string_view kind) {
+  support::durableStep(step, std::string(kind).c_str());
+}
+
 // Makes a prepared statement ready for its next use however the current one ends.
 class Use {
  public:
@@ -69,7 +73,7 @@ absl::StatusOr<std::unique_ptr<Store>> Store::open(const std::string& path, std:
     for (const char* suffix : {"", "-wal", "-shm"}) {
       const std::string from = strCat(path, suffix);
       const std::string to = strCat(setAside, suffix);
-      if (std::rename(from.c_str(), to.c_str()) != 0 && errno != ENOENT) {
+      if (support::steps::rename(from.c_str(), to.c_str()) != 0 && errno != ENOENT) {
         return support::errnoStatus(errno, strCat("set the damaged database aside as ", to));
       }
     }
@@ -205,6 +209,7 @@ absl::Status Store::put(std::string_view kind, std::string_view id, std::string_
     bindText(put_, 2, id);
     bindBlob(put_, 3, value);
     if (sqlite3_step(put_) != SQLITE_DONE) return failure(strCat("write the ", kind, " ", id));
+    tell("put record", kind);
   }
   std::lock_guard lock(threadMutex_);
   if (++changes_ == kChangesPerCheckpoint) wake_.notify_all();
@@ -217,6 +222,7 @@ absl::Status Store::erase(std::string_view kind, std::string_view id) {
   bindText(erase_, 1, kind);
   bindText(erase_, 2, id);
   if (sqlite3_step(erase_) != SQLITE_DONE) return failure(strCat("erase the ", kind, " ", id));
+  if (sqlite3_changes(database_) != 0) tell("erase record", kind);
   return absl::OkStatus();
 }
 
@@ -259,6 +265,7 @@ absl::Status Store::setAside(std::string_view kind, std::string_view id, std::st
     if (sqlite3_step(setAside_) != SQLITE_DONE) {
       return failure(strCat("set the ", kind, " ", id, " aside"));
     }
+    tell("set record aside", kind);
   }
   return erase(kind, id);
 }
@@ -287,7 +294,10 @@ absl::Status Store::checkpoint() {
   for (;;) {
     const int result = sqlite3_wal_checkpoint_v2(checkpointer_, nullptr, SQLITE_CHECKPOINT_PASSIVE,
                                                  nullptr, nullptr);
-    if (result == SQLITE_OK) return absl::OkStatus();
+    if (result == SQLITE_OK) {
+      support::durableStep("sync records");
+      return absl::OkStatus();
+    }
     const std::string message =
         strCat("sync the database ", path_, ": ", sqlite3_errmsg(checkpointer_));
     if (result != SQLITE_BUSY) return absl::InternalError(message);

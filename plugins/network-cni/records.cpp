@@ -26,13 +26,7 @@ std::string Records::path(std::string_view pod, std::string_view interface,
 absl::Status Records::prepare() const {
   BERTH_RETURN_IF_ERROR(
       support::annotate(support::makeDirectories(directory_, 0700), "option cache_dir"));
-  BERTH_ASSIGN_OR_RETURN(const std::vector<std::string> files, support::listDirectory(directory_));
-  // What a crash in the middle of a replacement has left.
-  for (const std::string& file : files) {
-    if (file.starts_with('.') && file.ends_with(".tmp"))
-      BERTH_RETURN_IF_ERROR(support::removePath(strCat(directory_, "/", file)));
-  }
-  return absl::OkStatus();
+  return support::removeTemporaries(directory_);
 }
 
 absl::Status Records::begin(const AttachmentRecord& record) const {

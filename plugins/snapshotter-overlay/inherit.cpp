@@ -13,6 +13,7 @@
 #include "berth/support/fd.hpp"
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
+#include "berth/support/steps.hpp"
 
 namespace berth::overlay {
 
@@ -128,7 +129,7 @@ class Inheritor {
     for (size_t end = path.find('/');; end = path.find('/', end + 1)) {
       const std::string part = path.substr(0, end);
       const std::string target = strCat(upper_, "/", part);
-      if (::mkdir(target.c_str(), 0755) == 0) {
+      if (support::steps::mkdir(target.c_str(), 0755) == 0) {
         BERTH_RETURN_IF_ERROR(copyTo(target, part));
       } else if (errno != EEXIST) {
         return errnoStatus(errno, strCat("make directory ", target));

@@ -8,6 +8,7 @@
 
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
+#include "berth/support/steps.hpp"
 #include "berth/untar/extract.hpp"
 
 namespace berth::overlay {
@@ -86,14 +87,14 @@ absl::Status LayerStore::publish(const std::string& diffId, const std::string& s
   // What may stand there is no whole layer, or it would be known.
   BERTH_ASSIGN_OR_RETURN(const std::string discarded, layout_.discard(target));
   if (!discarded.empty()) BERTH_RETURN_IF_ERROR(support::removeTree(discarded));
-  if (::rename(staging.c_str(), target.c_str()) != 0)
+  if (support::steps::rename(staging.c_str(), target.c_str()) != 0)
     return errnoStatus(errno, strCat("rename ", staging, " to ", target));
   if (durability_ == Durability::kVisible) return absl::OkStatus();
   BERTH_ASSIGN_OR_RETURN(const Fd parent,
                          support::openFile(layout_.layers(), O_RDONLY | O_DIRECTORY));
   if (::fsync(parent.get()) != 0) {
     const absl::Status status = errnoStatus(errno, strCat("sync ", layout_.layers()));
-    (void)::rename(target.c_str(), staging.c_str());
+    (void)support::steps::rename(target.c_str(), staging.c_str());
     return status;
   }
   return absl::OkStatus();

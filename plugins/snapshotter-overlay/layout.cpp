@@ -9,6 +9,7 @@
 #include "berth/support/files.hpp"
 #include "berth/support/ids.hpp"
 #include "berth/support/status.hpp"
+#include "berth/support/steps.hpp"
 
 namespace berth::overlay {
 
@@ -99,7 +100,7 @@ absl::StatusOr<Fd> Layout::create() const {
 
 absl::StatusOr<std::string> Layout::discard(const std::string& path) const {
   const std::string target = stagingPath();
-  if (::rename(path.c_str(), target.c_str()) == 0) return target;
+  if (support::steps::rename(path.c_str(), target.c_str()) == 0) return target;
   if (errno == ENOENT) return std::string();
   return errnoStatus(errno, strCat("move ", path, " to ", target));
 }

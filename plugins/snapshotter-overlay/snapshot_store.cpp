@@ -10,6 +10,7 @@
 #include "berth/support/files.hpp"
 #include "berth/support/mounts.hpp"
 #include "berth/support/status.hpp"
+#include "berth/support/steps.hpp"
 #include "diff.hpp"
 #include "inherit.hpp"
 
@@ -68,7 +69,7 @@ absl::Status SnapshotStore::prepare(const SnapshotRecord& record, const Op& op) 
   BERTH_ASSIGN_OR_RETURN(const std::vector<LayerRecord> layers, registry_.addSnapshot(record));
   const std::string staging = layout_.stagingPath();
   absl::Status status = build(record, layers, staging);
-  if (status.ok() && ::rename(staging.c_str(), path.c_str()) != 0)
+  if (status.ok() && support::steps::rename(staging.c_str(), path.c_str()) != 0)
     status = errnoStatus(errno, strCat("rename ", staging, " to ", path));
   if (status.ok()) return absl::OkStatus();
   registry_.removeSnapshot(record.key);
@@ -84,7 +85,7 @@ absl::Status SnapshotStore::build(const SnapshotRecord& record,
                                   const std::vector<LayerRecord>& layers,
                                   const std::string& staging) const {
   for (const std::string& path : {staging, staging + "/upper", staging + "/work"})
-    if (::mkdir(path.c_str(), 0700) != 0)
+    if (support::steps::mkdir(path.c_str(), 0700) != 0)
       return errnoStatus(errno, strCat("make directory ", path));
   std::vector<LayerView> views;
   views.reserve(layers.size());

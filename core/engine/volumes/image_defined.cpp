@@ -10,6 +10,7 @@
 #include "berth/support/fd.hpp"
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
+#include "berth/support/steps.hpp"
 #include "common/copy_tree.hpp"
 #include "common/text.hpp"
 #include "engine/spec/text.hpp"
@@ -47,7 +48,7 @@ std::string describe(const std::string& rootfs, const std::string& path) {
 
 absl::Status makeOwned(const Fd& parent, const std::string& name, Owner owner,
                        const std::string& what) {
-  if (::mkdirat(parent.get(), name.c_str(), 0755) != 0)
+  if (support::steps::mkdirat(parent.get(), name.c_str(), 0755) != 0)
     return errnoStatus(errno, strCat("make directory ", what));
   if (::fchownat(parent.get(), name.c_str(), owner.user, owner.group, AT_SYMLINK_NOFOLLOW) != 0)
     return errnoStatus(errno, strCat("set the owner of ", what));

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "berth/support/durable.hpp"
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
 
@@ -44,6 +45,37 @@ absl::Status waitFor(int fd, short events, const CallLimits& limits, const std::
       return absl::DeadlineExceededError(absl::StrCat(what, ": the deadline has passed"));
     }
   }
+}
+
+// What a durable step that the monitor is asked for is called.
+const char* nameOf(protocol::Type type) {
+  switch (type) {
+    case protocol::Type::kCreateContainer:
+      return "create container";
+    case protocol::Type::kStartContainer:
+      return "start container";
+    case protocol::Type::kKillContainer:
+      return "kill container";
+    case protocol::Type::kDeleteContainer:
+      return "delete container";
+    case protocol::Type::kExec:
+      return "exec";
+    case protocol::Type::kWaitExec:
+      return "wait for exec";
+    case protocol::Type::kKillExec:
+      return "kill exec";
+    case protocol::Type::kShutdown:
+      return "shut down";
+    default:
+      return nullptr;  // it changes nothing that stays
+  }
+}
+
+void tellStep(const char* step, const std::string& frame) {
+  protocol::Header header;
+  std::string_view fields;
+  if (protocol::decodeHeader(frame, header, fields)) return;
+  if (const char* name = nameOf(header.type)) support::durableStep(step, name);
 }
 
 void wake(int eventFd) {
@@ -162,9 +194,11 @@ absl::StatusOr<std::vector<std::string>> MonitorClient::Connection::exchange(
   }
   absl::Status status = send(frame, streams, limits);
   if (status.ok()) {
+    tellStep("ask monitor", frame);
     status = waitFor(waiter.wake.get(), POLLIN, limits,
                      absl::StrCat("wait for the monitor of ", runDir_));
   }
+  if (status.ok()) tellStep("answer of monitor", frame);
   const std::lock_guard lock(mutex_);
   waiters_.erase(id);
   BERTH_RETURN_IF_ERROR(status);

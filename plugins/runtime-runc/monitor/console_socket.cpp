@@ -4,12 +4,13 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "berth/support/steps.hpp"
 #include "unix_socket.hpp"
 
 namespace berth::runc::monitor {
 
 ConsoleSocket::~ConsoleSocket() {
-  if (listener_) unlinkat(context_.runDir.get(), name_.c_str(), 0);
+  if (listener_) support::steps::unlinkat(context_.runDir.get(), name_.c_str(), 0);
 }
 
 Status ConsoleSocket::open() {

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "../protocol/exit_record.hpp"
+#include "berth/support/steps.hpp"
 #include "files.hpp"
 
 namespace berth::runc::monitor {
@@ -256,7 +257,7 @@ void Container::onRemoved(Status status) {
 void Container::drop() {
   hub_.drain();  // what killed leftovers have still written
   for (const auto& exec : execs_) exec->containerGone();
-  unlinkat(context_.runDir.get(), protocol::exitRecordName(id()).c_str(), 0);
+  support::steps::unlinkat(context_.runDir.get(), protocol::exitRecordName(id()).c_str(), 0);
   const std::vector<ReplyTo> waiters = std::move(removeWaiters_);
   Context& context = context_;
   owner_.onContainerDone(*this);

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 
+#include "berth/support/steps.hpp"
 #include "cri_log.hpp"
 #include "files.hpp"
 
@@ -9,7 +10,7 @@ namespace berth::runc::monitor {
 
 void Context::logError(const Status& status) {
   const Fd file(
-      openat(runDir.get(), "monitor.log", O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600));
+      support::steps::createat(runDir.get(), "monitor.log", O_WRONLY | O_APPEND | O_CLOEXEC, 0600));
   if (!file) return;
   char time[kTimeLength];
   formatTime(realtimeNs(), time);

@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "berth/support/steps.hpp"
+
 namespace berth::runc::monitor {
 
 namespace {
@@ -58,8 +60,8 @@ Status LogFile::open(const std::string& path) {
   support::Fd file;
   if (!path.empty()) {
     // O_NONBLOCK: a FIFO without reader must not stop the monitor.
-    file.reset(::open(path.c_str(),
-                      O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640));
+    file.reset(support::steps::create(
+        path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640));
     if (!file) return errnoFailure(errno, {"open the container log ", path});
   }
   fd_ = std::move(file);

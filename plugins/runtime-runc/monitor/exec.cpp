@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "berth/support/steps.hpp"
+
 namespace berth::runc::monitor {
 
 using protocol::ExecState;
@@ -33,8 +35,8 @@ Exec::Exec(Context& context, ExecOwner& owner, protocol::ExecRequest request,
 Exec::~Exec() {
   context_.loop.disarm(deadline_);
   if (status_.state == ExecState::kRunning) context_.reaper.forget(status_.pid);
-  unlink(log_.c_str());
-  unlink(request_.processPath.c_str());
+  support::steps::unlink(log_.c_str());
+  support::steps::unlink(request_.processPath.c_str());
 }
 
 Status Exec::begin(Fd* fds) {
@@ -74,7 +76,7 @@ Status Exec::begin(Fd* fds) {
 }
 
 void Exec::onRuntimeDone(Status status) {
-  unlink(request_.processPath.c_str());
+  support::steps::unlink(request_.processPath.c_str());
   if (isOk(status)) status = adopt();
   if (!isOk(status)) failStart(std::move(status));
 }

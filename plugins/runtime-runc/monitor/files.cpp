@@ -5,9 +5,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "berth/support/steps.hpp"
+
 namespace berth::runc::monitor {
 
 using support::Fd;
+namespace steps = support::steps;
 
 std::string readOpen(int fd, size_t limit) {
   std::string content;
@@ -65,13 +68,13 @@ int writeFully(int fd, std::string_view data) {
 Status replaceSmall(int directory, const std::string& name, std::string_view content) {
   const size_t base = name.rfind('/') + 1;
   const std::string beside = concat({name.substr(0, base), ".", name.substr(base)});
-  Fd file(openat(directory, beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  Fd file(steps::createat(directory, beside.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC, 0600));
   if (!file) return errnoFailure(errno, {"create ", beside, " in the run folder"});
   const int error = writeFully(file.get(), content);
   file.reset();
-  if (error != 0 || renameat(directory, beside.c_str(), directory, name.c_str()) != 0) {
+  if (error != 0 || steps::renameat(directory, beside.c_str(), directory, name.c_str()) != 0) {
     const int reason = error != 0 ? error : errno;
-    unlinkat(directory, beside.c_str(), 0);
+    steps::unlinkat(directory, beside.c_str(), 0);
     return errnoFailure(reason, {"write ", name, " in the run folder"});
   }
   return {};
@@ -81,7 +84,7 @@ Status makeParents(const std::string& path) {
   for (size_t slash = path.find('/', 1); slash != std::string::npos;
        slash = path.find('/', slash + 1)) {
     const std::string folder = path.substr(0, slash);
-    if (mkdir(folder.c_str(), 0755) != 0 && errno != EEXIST) {
+    if (steps::mkdir(folder.c_str(), 0755) != 0 && errno != EEXIST) {
       return errnoFailure(errno, {"make the folder ", folder});
     }
   }

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "berth/support/steps.hpp"
 #include "files.hpp"
 #include "pod_init.hpp"
 
@@ -62,8 +63,10 @@ class Helper {
     Report report;
     if (wants(config_.pid)) report.initPid = forkInit();
     send(channel_, &report, sizeof report, MSG_NOSIGNAL);
-    char ignored = 0;
-    static_cast<void>(recv(channel_, &ignored, 1, 0));  // until the monitor is done
+    char taken = 0;
+    // Until the monitor has taken hold. One that has died may have done so before the init asked to
+    // die with it.
+    if (recv(channel_, &taken, 1, 0) != 1 && report.initPid != 0) kill(report.initPid, SIGKILL);
     _exit(0);
   }
 
@@ -169,16 +172,16 @@ Status writeMap(pid_t helper, std::string_view file,
 // see it follows the propagation of the file system below it, which is left as it is.
 Status pinNetwork(pid_t helper, const std::string& pin) {
   if (Status status = makeParents(pin); !isOk(status)) return status;
-  const Fd file(open(pin.c_str(), O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444));
+  const Fd file(support::steps::create(pin.c_str(), O_RDONLY | O_EXCL | O_CLOEXEC, 0444));
   if (!file) {
     return errnoFailure(errno, {"create ", pin,
                                 " to pin the pod's network namespace at (a pin "
                                 "left by an earlier pod must be unmounted and removed first)"});
   }
   const std::string source = concat({"/proc/", Number(helper), "/ns/net"});
-  if (mount(source.c_str(), pin.c_str(), nullptr, MS_BIND, nullptr) != 0) {
+  if (support::steps::mount(source.c_str(), pin.c_str(), nullptr, MS_BIND, nullptr) != 0) {
     const int error = errno;
-    unlink(pin.c_str());
+    support::steps::unlink(pin.c_str());
     return errnoFailure(error, {"pin the pod's network namespace at ", pin});
   }
   return {};
@@ -218,6 +221,7 @@ Status takeHold(const protocol::StartRequest& config, pid_t helper, int channel,
   }
   if (!isOk(status)) return status;
   namespaces.initPid = report.initPid;
+  support::durableStep("make namespaces");
   if (status = hold(helper, "ipc", config.ipc, namespaces.ipc); !isOk(status)) return status;
   if (status = hold(helper, "uts", config.uts, namespaces.uts); !isOk(status)) return status;
   if (status = hold(helper, "user", config.user, namespaces.user); !isOk(status)) return status;
@@ -257,8 +261,13 @@ Status makeNamespaces(Context& context, PodNamespaces& namespaces) {
     ours.reset();
     Helper(config, paths, theirs.get()).run();
   }
+  support::durableStep("fork", "namespace helper");
   theirs.reset();
   Status status = takeHold(config, helper, ours.get(), namespaces);
+  if (isOk(status)) {
+    const char taken = 1;
+    send(ours.get(), &taken, 1, MSG_NOSIGNAL);
+  }
   ours.reset();  // the helper ends
   while (waitpid(helper, nullptr, 0) < 0 && errno == EINTR) {
   }

@@ -6,6 +6,7 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
+#include "berth/support/steps.hpp"
 #include "files.hpp"
 
 namespace berth::runc::monitor {
@@ -96,11 +97,11 @@ void Pod::writeState() {
 
 Status removeNetPin(const std::string& path) {
   if (path.empty()) return {};
-  if (umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) != 0 && errno != EINVAL &&
+  if (support::steps::umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) != 0 && errno != EINVAL &&
       errno != ENOENT) {
     return errnoFailure(errno, {"unmount the network namespace ", path});
   }
-  if (unlink(path.c_str()) != 0 && errno != ENOENT) {
+  if (support::steps::unlink(path.c_str()) != 0 && errno != ENOENT) {
     return errnoFailure(errno, {"remove ", path});
   }
   return {};

@@ -15,7 +15,8 @@ void runPodInit(int readyFd) {
   sigset_t all;
   sigfillset(&all);
   sigprocmask(SIG_SETMASK, &all, nullptr);
-  // The monitor may have died before the death signal was asked for: then nobody reads this.
+  // The monitor may have died before the death signal was asked for: the helper, which reads this,
+  // finds out.
   const char ready = 1;
   if (write(readyFd, &ready, 1) != 1) _exit(1);
   // The monitor's lock and sockets must not live on in here.

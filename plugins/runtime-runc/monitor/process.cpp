@@ -8,6 +8,7 @@
 #include <spawn.h>
 #include <unistd.h>
 
+#include "berth/support/durable.hpp"
 #include "files.hpp"
 
 namespace berth::runc::monitor {
@@ -119,6 +120,7 @@ Status spawn(const std::vector<std::string>& argv, const Stdio& stdio, pid_t& pi
   if (error != 0) {
     return errnoFailure(error, {"start the OCI runtime ", argv.front()});
   }
+  support::durableStep("start process", "OCI runtime");
   return {};
 }
 

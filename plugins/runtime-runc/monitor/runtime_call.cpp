@@ -7,6 +7,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "berth/support/durable.hpp"
+#include "berth/support/steps.hpp"
 #include "files.hpp"
 
 namespace berth::runc::monitor {
@@ -61,6 +63,7 @@ void RuntimeCall::abort() {
 
 void RuntimeCall::onChildExit(pid_t, int status, int64_t) {
   pid_ = 0;
+  support::durableStep("end of process", "OCI runtime");
   Reaper& reaper = context_.reaper;
   listener_.onRuntimeDone(statusOf(status));
   // After the listener, which may adopt an orphan whose exit was already seen.
@@ -106,7 +109,7 @@ PidFile::PidFile(Context& context) : context_(context) {
 }
 
 PidFile::~PidFile() {
-  unlinkat(context_.runDir.get(), name_.c_str(), 0);
+  support::steps::unlinkat(context_.runDir.get(), name_.c_str(), 0);
 }
 
 std::string PidFile::path() const {

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "berth/support/steps.hpp"
 #include "unix_socket.hpp"
 
 namespace berth::runc::monitor {
@@ -30,7 +31,7 @@ Server::~Server() {
 Status Server::open(int runDir) {
   runDir_ = runDir;
   // Who holds the folder's lock is alone: a socket that is there has nobody behind it.
-  unlinkat(runDir, kSocketName, 0);
+  support::steps::unlinkat(runDir, kSocketName, 0);
   if (Status status = listenAt(runDir, kSocketName, SOCK_SEQPACKET, listener_); !isOk(status)) {
     return status;
   }
@@ -42,7 +43,7 @@ Status Server::open(int runDir) {
 
 void Server::close() {
   if (!listener_) return;
-  unlinkat(runDir_, kSocketName, 0);
+  support::steps::unlinkat(runDir_, kSocketName, 0);
   loop_.remove(listener_.get(), *this);
   listener_.reset();
 }

@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #include "../protocol/exit_record.hpp"
+#include "berth/support/durable.hpp"
+#include "berth/support/steps.hpp"
 #include "commands.hpp"
 #include "files.hpp"
 #include "namespaces.hpp"
@@ -94,7 +96,7 @@ Status lockRunDir(Context& context) {
     return failure(Code::kAlreadyExists, {"a monitor serves ", path, " already"});
   }
   const std::string exits(protocol::kExitsFolder);
-  if (mkdirat(context.runDir.get(), exits.c_str(), 0700) != 0 && errno != EEXIST) {
+  if (support::steps::mkdirat(context.runDir.get(), exits.c_str(), 0700) != 0 && errno != EEXIST) {
     return errnoFailure(errno, {"make the folder ", path, "/", exits});
   }
   return {};
@@ -150,8 +152,9 @@ Status prepare(Context& context, Pod& pod, PodNamespaces& namespaces) {
 
 void undo(Context& context, const PodNamespaces& namespaces) {
   if (namespaces.initPid != 0) kill(namespaces.initPid, SIGKILL);
-  unlinkat(context.runDir.get(), "state", 0);
-  unlinkat(context.runDir.get(), std::string(protocol::kExitsFolder).c_str(), AT_REMOVEDIR);
+  support::steps::unlinkat(context.runDir.get(), "state", 0);
+  support::steps::unlinkat(context.runDir.get(), std::string(protocol::kExitsFolder).c_str(),
+                           AT_REMOVEDIR);
 }
 
 // Whether the starter took the result; it may have been killed in the meantime.
@@ -257,6 +260,7 @@ int startCommand() {
   writer.reset();
   while (waitpid(middle, nullptr, 0) < 0 && errno == EINTR) {
   }
+  support::durableStep("fork", "monitor");
   return passOn(reader.get());
 }
 

@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "berth/support/steps.hpp"
+
 namespace berth::runc::monitor {
 
 using protocol::StartMode;
@@ -82,7 +84,7 @@ Status StartOperation::runRuntime() {
   Stdio childs;
   if (Status status = openStdio(childs); !isOk(status)) return status;
   // An error of an earlier attempt must not be taken for one of this.
-  unlink(logPath().c_str());
+  support::steps::unlink(logPath().c_str());
 
   std::vector<std::string> arguments = commandArguments();
   for (const std::string& argument :

@@ -6,6 +6,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "berth/support/steps.hpp"
+
 namespace berth::runc::monitor {
 
 namespace {
@@ -33,9 +35,10 @@ Status listenAt(int directory, const std::string& name, int type, Fd& listener) 
   const int error = errno;
   umask(mask);
   if (bound != 0) return errnoFailure(error, {"bind the socket ", name, " in the run folder"});
+  support::durableStep("bind socket", name.c_str());
   if (listen(socket.get(), 64) != 0) {
     const int reason = errno;
-    unlinkat(directory, name.c_str(), 0);
+    support::steps::unlinkat(directory, name.c_str(), 0);
     return errnoFailure(reason, {"listen on the socket ", name});
   }
   listener = std::move(socket);

@@ -14,6 +14,7 @@
 #include "berth/support/fd.hpp"
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
+#include "berth/support/steps.hpp"
 #include "cgroup_tree.hpp"
 
 namespace berth::runc {
@@ -76,7 +77,7 @@ absl::Status writeIfPresent(const std::string& path, std::string_view text) {
 absl::Status removeDirectory(const std::string& directory) {
   constexpr int kTries = 200;
   for (int tries = 0;; ++tries) {
-    if (::rmdir(directory.c_str()) == 0 || errno == ENOENT) return absl::OkStatus();
+    if (support::steps::rmdir(directory.c_str()) == 0 || errno == ENOENT) return absl::OkStatus();
     if (errno != EBUSY || tries == kTries) {
       return support::errnoStatus(errno, strCat("remove cgroup ", directory));
     }

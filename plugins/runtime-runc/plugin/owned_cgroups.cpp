@@ -10,6 +10,7 @@
 #include "berth/support/files.hpp"
 #include "berth/support/json.hpp"
 #include "berth/support/status.hpp"
+#include "berth/support/steps.hpp"
 #include "cgroup_processes.hpp"
 
 namespace berth::runc {
@@ -42,7 +43,7 @@ absl::Status OwnedCgroups::release(const std::string& path) {
   for (std::string at = path; !at.empty(); at.resize(at.rfind('/'))) {
     for (const std::string& directory : layout_.directories(at)) {
       if (directories_.count(directory) == 0) continue;
-      if (::rmdir(directory.c_str()) == 0 || errno == ENOENT) {
+      if (support::steps::rmdir(directory.c_str()) == 0 || errno == ENOENT) {
         directories_.erase(directory);
       } else if (errno != EBUSY && errno != ENOTEMPTY) {
         failures.add(support::errnoStatus(errno, support::strCat("remove cgroup ", directory)));

@@ -4,6 +4,7 @@
 
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
+#include "berth/support/steps.hpp"
 #include "runtime_plugin.hpp"
 
 namespace berth::runc {
@@ -68,7 +69,7 @@ bool isOwnCgroup(const PodSpec& spec) {
 // The link from the pod's id, by which an interrupted creation can be undone.
 absl::Status linkPod(const std::string& links, const PodRecord& record) {
   const std::string link = strCat(links, "/", record.id);
-  if (::symlink(record.directory.c_str(), link.c_str()) == 0) return absl::OkStatus();
+  if (support::steps::symlink(record.directory.c_str(), link.c_str()) == 0) return absl::OkStatus();
   if (errno == EEXIST) {
     return absl::AlreadyExistsError(strCat("pod ", record.id, " exists: remove it first"));
   }

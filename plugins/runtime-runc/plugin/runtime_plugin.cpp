@@ -91,6 +91,7 @@ Status RuntimePlugin::start() {
     BERTH_ASSIGN_OR_RETURN(features_, probeRuntime(options_.path));
     BERTH_RETURN_IF_ERROR(support::makeDirectories(options_.runtimeRoot(), 0700));
     BERTH_RETURN_IF_ERROR(support::makeDirectories(options_.podLinks(), 0700));
+    BERTH_RETURN_IF_ERROR(support::removeTemporaries(options_.root));
     checkpoints_ = probeCheckpoints(features_, options_.checkpointCache());
     ownedCgroups_ = std::make_unique<OwnedCgroups>(*layout_, options_.ownedCgroups());
     stopping_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));

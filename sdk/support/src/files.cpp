@@ -11,9 +11,12 @@
 
 #include "berth/support/ids.hpp"
 #include "berth/support/status.hpp"
+#include "berth/support/steps.hpp"
 
 namespace berth::support {
 namespace {
+
+constexpr std::string_view kTemporary = ".tmp";
 
 struct DirectoryCloser {
   void operator()(DIR* directory) const { ::closedir(directory); }
@@ -43,7 +46,7 @@ absl::Status syncDirectory(const std::string& path) {
 }
 
 absl::Status makeOneDirectory(const std::string& path, mode_t mode) {
-  if (::mkdir(path.c_str(), mode) == 0) return absl::OkStatus();
+  if (steps::mkdir(path.c_str(), mode) == 0) return absl::OkStatus();
   const int error = errno;
   struct stat info = {};
   // Looked at only after a failure: EEXIST, but also EROFS or EACCES where it is there already.
@@ -69,7 +72,8 @@ Fd openResolved(int directory, const std::string& path, int flags, uint64_t reso
 
 absl::StatusOr<Fd> openFile(const std::string& path, int flags, mode_t mode) {
   for (;;) {
-    Fd file(::open(path.c_str(), flags | O_CLOEXEC, mode));
+    Fd file((flags & O_CREAT) != 0 ? steps::create(path.c_str(), flags | O_CLOEXEC, mode)
+                                   : ::open(path.c_str(), flags | O_CLOEXEC, mode));
     if (file) return file;
     if (errno != EINTR) return errnoStatus(errno, strCat("open ", path));
   }
@@ -140,22 +144,33 @@ absl::Status replaceFile(const std::string& path, std::string_view content, mode
   const std::string directory = parentOf(path);
   // The name stays short of NAME_MAX however long the file's own name is.
   const std::string temporary =
-      strCat(directory, "/.", name.substr(0, 64), ".", randomId().substr(0, 16), ".tmp");
+      strCat(directory, "/.", name.substr(0, 64), ".", randomId().substr(0, 16), kTemporary);
 
   absl::Status status = writeTemporary(temporary, content, mode, durability);
-  if (status.ok() && ::rename(temporary.c_str(), path.c_str()) != 0)
+  if (status.ok() && steps::rename(temporary.c_str(), path.c_str()) != 0)
     status = errnoStatus(errno, strCat("rename ", temporary, " to ", path));
   if (!status.ok()) {
-    (void)::unlink(temporary.c_str());
+    (void)steps::unlink(temporary.c_str());
     return annotate(status, strCat("replace ", path));
   }
   if (durability == Durability::kDurable) return syncDirectory(directory);
   return absl::OkStatus();
 }
 
+absl::Status removeTemporaries(const std::string& directory) {
+  const auto names = listDirectory(directory);
+  if (absl::IsNotFound(names.status())) return absl::OkStatus();
+  BERTH_RETURN_IF_ERROR(names.status());
+  StatusCollector failures;
+  for (const std::string& name : *names)
+    if (name.starts_with('.') && name.ends_with(kTemporary))
+      failures.add(removePath(strCat(directory, "/", name)));
+  return failures.status();
+}
+
 absl::Status makeDirectories(const std::string& path, mode_t mode) {
   if (path.empty()) return absl::InvalidArgumentError("create directory: the path is empty");
-  if (::mkdir(path.c_str(), mode) == 0) return absl::OkStatus();
+  if (steps::mkdir(path.c_str(), mode) == 0) return absl::OkStatus();
   for (size_t slash = path.find('/', 1); slash != std::string::npos;
        slash = path.find('/', slash + 1)) {
     if (path[slash - 1] == '/') continue;
@@ -165,11 +180,12 @@ absl::Status makeDirectories(const std::string& path, mode_t mode) {
 }
 
 absl::Status removePath(const std::string& path) {
-  if (::unlink(path.c_str()) == 0 || errno == ENOENT || errno == ENOTDIR) return absl::OkStatus();
+  if (steps::unlink(path.c_str()) == 0 || errno == ENOENT || errno == ENOTDIR)
+    return absl::OkStatus();
   const int error = errno;
   // POSIX lets unlink() of a directory fail with EPERM; Linux says EISDIR.
   if (error == EISDIR || error == EPERM) {
-    if (::rmdir(path.c_str()) == 0 || errno == ENOENT) return absl::OkStatus();
+    if (steps::rmdir(path.c_str()) == 0 || errno == ENOENT) return absl::OkStatus();
     if (errno != ENOTDIR) return errnoStatus(errno, strCat("remove directory ", path));
   }
   return errnoStatus(error, strCat("remove ", path));

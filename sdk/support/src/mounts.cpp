@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "berth/support/status.hpp"
+#include "berth/support/steps.hpp"
 
 namespace berth::support {
 namespace {
@@ -29,7 +30,8 @@ absl::StatusOr<Fd> cloneTree(int directory, const char* name, unsigned flags, Mo
 }  // namespace
 
 absl::Status bindMount(const std::string& source, const std::string& target, MountScope scope) {
-  if (::mount(source.c_str(), target.c_str(), nullptr, MS_BIND | recursion(scope), nullptr) == 0)
+  if (steps::mount(source.c_str(), target.c_str(), nullptr, MS_BIND | recursion(scope), nullptr) ==
+      0)
     return absl::OkStatus();
   return errnoStatus(errno, strCat("bind-mount ", source, " on ", target));
 }
@@ -38,7 +40,7 @@ absl::Status mountFilesystem(const std::string& source, const std::string& targe
                              const std::string& type, unsigned long flags,
                              const std::string& options) {
   const char* data = options.empty() ? nullptr : options.c_str();
-  if (::mount(source.c_str(), target.c_str(), type.c_str(), flags, data) == 0)
+  if (steps::mount(source.c_str(), target.c_str(), type.c_str(), flags, data) == 0)
     return absl::OkStatus();
   return errnoStatus(errno, strCat("mount ", type, " (", source, ") on ", target));
 }
@@ -80,14 +82,13 @@ absl::Status makePrivate(const Fd& clone, const std::string& path, MountScope sc
 }
 
 absl::Status attachMount(const Fd& mount, const std::string& target) {
-  if (::move_mount(mount.get(), "", AT_FDCWD, target.c_str(), MOVE_MOUNT_F_EMPTY_PATH) == 0)
-    return absl::OkStatus();
+  if (steps::attachMount(mount.get(), target.c_str()) == 0) return absl::OkStatus();
   return errnoStatus(errno, strCat("attach the mount to ", target));
 }
 
 absl::Status unmount(const std::string& target, UnmountMode mode) {
   const int flags = UMOUNT_NOFOLLOW | (mode == UnmountMode::kLazy ? MNT_DETACH : 0);
-  if (::umount2(target.c_str(), flags) == 0) return absl::OkStatus();
+  if (steps::umount2(target.c_str(), flags) == 0) return absl::OkStatus();
   const int error = errno;
   if (error == ENOENT || error == ENOTDIR) return absl::OkStatus();
   // EINVAL stands for "no mount point", but also for a mount that is locked by a user namespace.

@@ -14,6 +14,7 @@
 
 #include <absl/strings/str_split.h>
 
+#include "berth/support/durable.hpp"
 #include "berth/support/status.hpp"
 #include "child.hpp"
 
@@ -210,6 +211,7 @@ absl::StatusOr<Process> spawn(const Command& command) {
     (void)process.wait();
     return childFailure(command, program, report);
   }
+  durableStep("start process", program.c_str());
   return process;
 }
 

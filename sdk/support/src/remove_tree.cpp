@@ -13,6 +13,7 @@
 
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
+#include "berth/support/steps.hpp"
 
 namespace berth::support {
 namespace {
@@ -80,7 +81,8 @@ class TreeRemover {
     if (!directory) {
       if (errno == ENOENT) return absl::OkStatus();
       if (errno != ENOTDIR && errno != ELOOP) return failure(errno, "open", name);
-      if (::unlinkat(above, name.c_str(), 0) == 0 || errno == ENOENT) return absl::OkStatus();
+      if (steps::unlinkat(above, name.c_str(), 0, steps::kOfTree) == 0 || errno == ENOENT)
+        return absl::OkStatus();
       return failure(errno, "remove", name);
     }
     Level level{.name = name, .directory = std::move(directory)};
@@ -114,7 +116,9 @@ class TreeRemover {
         level.subdirectories.emplace_back(name);
         continue;
       }
-      if (::unlinkat(level.directory.get(), entry->d_name, 0) == 0 || errno == ENOENT) continue;
+      if (steps::unlinkat(level.directory.get(), entry->d_name, 0, steps::kOfTree) == 0 ||
+          errno == ENOENT)
+        continue;
       // File systems that do not fill in d_type.
       if (errno != EISDIR && errno != EPERM) return failure(errno, "remove", std::string(name));
       struct stat info = {};
@@ -132,7 +136,8 @@ class TreeRemover {
     const Level& level = levels_.back();
     const int above =
         levels_.size() > 1 ? levels_[levels_.size() - 2].directory.get() : parent_.get();
-    if (::unlinkat(above, level.name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) {
+    if (steps::unlinkat(above, level.name.c_str(), AT_REMOVEDIR, steps::kOfTree) == 0 ||
+        errno == ENOENT) {
       levels_.pop_back();
       return absl::OkStatus();
     }

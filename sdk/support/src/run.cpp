@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "berth/support/durable.hpp"
 #include "berth/support/files.hpp"
 #include "berth/support/process.hpp"
 #include "berth/support/status.hpp"
@@ -66,6 +67,7 @@ class Runner {
       return explain(status);
     }
     BERTH_ASSIGN_OR_RETURN(output_.exitCode, process_.wait());
+    durableStep("end of process", program_.c_str());
     return std::move(output_);
   }
 

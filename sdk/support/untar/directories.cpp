@@ -10,6 +10,7 @@
 
 #include "attributes.hpp"
 #include "berth/support/status.hpp"
+#include "berth/support/steps.hpp"
 #include "berth/untar/tar_reader.hpp"
 
 namespace berth::untar {
@@ -17,6 +18,7 @@ namespace berth::untar {
 using support::errnoStatus;
 using support::Fd;
 using support::strCat;
+namespace steps = support::steps;
 
 namespace {
 
@@ -95,7 +97,7 @@ class Maker {
   }
 
   absl::StatusOr<Fd> make(const std::string& name) {
-    if (::mkdirat(current_.get(), name.c_str(), kImpliedMode) != 0)
+    if (steps::mkdirat(current_.get(), name.c_str(), kImpliedMode, steps::kOfLayer) != 0)
       return contentFailure(errno, strCat("make directory ", inQuotes(name)));
     Fd made(::openat(current_.get(), name.c_str(), kDirectoryFlags | O_NOFOLLOW));
     struct stat info = {};

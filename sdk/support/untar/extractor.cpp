@@ -8,12 +8,14 @@
 
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
+#include "berth/support/steps.hpp"
 
 namespace berth::untar {
 
 using support::errnoStatus;
 using support::Fd;
 using support::strCat;
+namespace steps = support::steps;
 
 namespace {
 
@@ -85,12 +87,12 @@ absl::Status Extractor::place(const Entry& entry) {
 
 absl::Status Extractor::placeRegular(const Place& place, const Entry& entry) {
   const char* name = place.path.base.c_str();
-  constexpr int kFlags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+  constexpr int kFlags = O_WRONLY | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
   // The mode mostly survives the umask and then need not be set again.
-  Fd file(::openat(place.directory, name, kFlags, entry.mode & 0777));
+  Fd file(steps::createat(place.directory, name, kFlags, entry.mode & 0777, steps::kOfLayer));
   if (!file && errno == EEXIST) {
     BERTH_RETURN_IF_ERROR(clearPlace(place));
-    file.reset(::openat(place.directory, name, kFlags, entry.mode & 0777));
+    file.reset(steps::createat(place.directory, name, kFlags, entry.mode & 0777, steps::kOfLayer));
   }
   if (!file) return contentFailure(errno, "create the file");
   BERTH_RETURN_IF_ERROR(writeContent(file.get(), entry));
@@ -124,7 +126,7 @@ absl::Status Extractor::placeDirectory(const Place& place, const Entry& entry) {
   const char* name = place.path.base.c_str();
   constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
   bool overWhiteout = false;
-  if (::mkdirat(place.directory, name, entry.mode & 0777) != 0) {
+  if (steps::mkdirat(place.directory, name, entry.mode & 0777, steps::kOfLayer) != 0) {
     if (errno != EEXIST) return contentFailure(errno, "create the directory");
     struct stat there = {};
     if (::fstatat(place.directory, name, &there, AT_SYMLINK_NOFOLLOW) != 0)
@@ -132,7 +134,7 @@ absl::Status Extractor::placeDirectory(const Place& place, const Entry& entry) {
     if (!S_ISDIR(there.st_mode)) {
       overWhiteout = isWhiteout(there);
       BERTH_RETURN_IF_ERROR(clearPlace(place));
-      if (::mkdirat(place.directory, name, entry.mode & 0777) != 0)
+      if (steps::mkdirat(place.directory, name, entry.mode & 0777, steps::kOfLayer) != 0)
         return contentFailure(errno, "create the directory");
     }
   }
@@ -172,7 +174,8 @@ absl::Status Extractor::placeHardLink(const Place& place, const Entry& entry) {
   const int from = (*parent)->get();
   const char* fromName = target.base.c_str();
   const char* name = place.path.base.c_str();
-  if (::linkat(from, fromName, place.directory, name, 0) == 0) return absl::OkStatus();
+  if (steps::linkat(from, fromName, place.directory, name, steps::kOfLayer) == 0)
+    return absl::OkStatus();
   if (errno == EEXIST) {
     struct stat source = {};
     struct stat there = {};
@@ -183,7 +186,8 @@ absl::Status Extractor::placeHardLink(const Place& place, const Entry& entry) {
     // Also a link to itself, whose target must not be removed.
     if (source.st_ino == there.st_ino) return absl::OkStatus();
     BERTH_RETURN_IF_ERROR(clearPlace(place));
-    if (::linkat(from, fromName, place.directory, name, 0) == 0) return absl::OkStatus();
+    if (steps::linkat(from, fromName, place.directory, name, steps::kOfLayer) == 0)
+      return absl::OkStatus();
   }
   // EPERM is what the kernel says of directories.
   if (errno == EPERM) return absl::InvalidArgumentError(strCat(doing, ": it is a directory"));
@@ -194,15 +198,16 @@ int Extractor::createSpecial(const Place& place, const Entry& entry) {
   const char* name = place.path.base.c_str();
   switch (entry.type) {
     case EntryType::kSymlink:
-      return ::symlinkat(entry.linkTarget.c_str(), place.directory, name);
+      return steps::symlinkat(entry.linkTarget.c_str(), place.directory, name, steps::kOfLayer);
     case EntryType::kCharacterDevice:
-      return ::mknodat(place.directory, name, S_IFCHR | (entry.mode & 0777),
-                       makedev(entry.deviceMajor, entry.deviceMinor));
+      return steps::mknodat(place.directory, name, S_IFCHR | (entry.mode & 0777),
+                            makedev(entry.deviceMajor, entry.deviceMinor), steps::kOfLayer);
     case EntryType::kBlockDevice:
-      return ::mknodat(place.directory, name, S_IFBLK | (entry.mode & 0777),
-                       makedev(entry.deviceMajor, entry.deviceMinor));
+      return steps::mknodat(place.directory, name, S_IFBLK | (entry.mode & 0777),
+                            makedev(entry.deviceMajor, entry.deviceMinor), steps::kOfLayer);
     default:
-      return ::mknodat(place.directory, name, S_IFIFO | (entry.mode & 0777), 0);
+      return steps::mknodat(place.directory, name, S_IFIFO | (entry.mode & 0777), 0,
+                            steps::kOfLayer);
   }
 }
 
@@ -222,7 +227,7 @@ absl::Status Extractor::placeSpecial(const Place& place, const Entry& entry) {
 
 absl::Status Extractor::placeWhiteout(const Place& place) {
   BERTH_ASSIGN_OR_RETURN(const std::string hidden, whiteoutTarget(place.path));
-  if (::mknodat(place.directory, hidden.c_str(), S_IFCHR, makedev(0, 0)) == 0)
+  if (steps::mknodat(place.directory, hidden.c_str(), S_IFCHR, makedev(0, 0), steps::kOfLayer) == 0)
     return absl::OkStatus();
   if (errno != EEXIST) return contentFailure(errno, "create the whiteout");
   // The layer has an entry of that name too, and a whiteout is about the layers below alone: a file
@@ -245,7 +250,7 @@ absl::Status Extractor::clearPlace(const Place& place) {
   if (::fstatat(place.directory, name, &info, AT_SYMLINK_NOFOLLOW) != 0)
     return errno == ENOENT ? absl::OkStatus() : errnoStatus(errno, "stat what is there already");
   if (!S_ISDIR(info.st_mode)) {
-    if (::unlinkat(place.directory, name, 0) != 0)
+    if (steps::unlinkat(place.directory, name, 0, steps::kOfLayer) != 0)
       return errnoStatus(errno, "remove what is there already");
     if (S_ISLNK(info.st_mode)) directories_.forget();
     return absl::OkStatus();

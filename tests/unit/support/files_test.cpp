@@ -125,6 +125,15 @@ TEST_F(FilesTest, ReadersNeverSeeAPart) {
   writer.join();
 }
 
+TEST_F(FilesTest, TemporariesOfReplacementsThatWereCutOffAreRemoved) {
+  ASSERT_TRUE(replaceFile(directory_ / "file", "kept", 0600, Durability::kVisible).ok());
+  for (const char* name : {".file.0123456789abcdef.tmp", ".hidden", "plain.tmp"})
+    ASSERT_TRUE(openFile(directory_ / name, O_WRONLY | O_CREAT).ok());
+  EXPECT_TRUE(removeTemporaries(directory_.path()).ok());
+  EXPECT_THAT(*listDirectory(directory_.path()), ElementsAre(".hidden", "file", "plain.tmp"));
+  EXPECT_TRUE(removeTemporaries(directory_ / "missing").ok());
+}
+
 TEST_F(FilesTest, MakesDirectories) {
   ASSERT_TRUE(makeDirectories(directory_ / "a//b/c/").ok());
   ASSERT_TRUE(makeDirectories(directory_ / "a/b/c").ok());

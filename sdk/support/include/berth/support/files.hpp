@@ -44,6 +44,10 @@ enum class Durability {
 absl::Status replaceFile(const std::string& path, std::string_view content, mode_t mode,
                          Durability durability);
 
+// Removes what replacements in `directory` have left that a crash cut off. Nothing may be replacing
+// anything in it meanwhile. A missing directory is success.
+absl::Status removeTemporaries(const std::string& directory);
+
 // mkdir -p. Directories that exist keep their mode; the umask applies to new ones.
 absl::Status makeDirectories(const std::string& path, mode_t mode = 0755);
 

@@ -1,0 +1,191 @@
+"""A test bed whose programs have crash points, and the proof that nothing is left in it."""
+
+import contextlib
+import os
+import shutil
+import sqlite3
+import subprocess
+import time
+
+import engines
+import host
+import machine
+from berth_testbed import TestBed, wait_until
+from control import Control
+from image_set import TESTS
+
+PROGRAMS = ("berthd-crash", "berth-monitor-crash")
+SETTLE_SECONDS = 6
+DATA = TESTS + "data:1"
+VOLUMES = TESTS + "volumes:1"
+
+
+class CrashBerth(engines.Berth):
+    """Berth with the programs of tests/crash, and a runtime and CNI plugins that can be killed."""
+
+    def command(self):
+        program = os.path.join(self.bed.build, "tests/crash/berthd-crash")
+        if not os.access(program, os.X_OK):
+            raise RuntimeError("no %s: build it first" % program)
+        return [program, "serve", "--config", self._write_config()]
+
+    def _write_config(self):
+        path = super()._write_config()
+        text = host.read(path)
+        text = text.replace('[runtimes.runc.options]\n', "[runtimes.runc.options]\nmonitor = %s\n" % (
+            engines.toml(os.path.join(self.bed.build, "tests/crash/berth-monitor-crash"))))
+        text = text.replace(engines.toml([engines.CNI_BINARIES]), engines.toml([self.bed.cni]))
+        return engines.write(path, text)
+
+
+class CrashBed(TestBed):
+    """`daemon` and `monitor` are the controls of the two programs."""
+
+    def __init__(self, wrap_runtime, wrap_cni, **more):
+        super().__init__(**more)
+        self.engine = CrashBerth(self)
+        self.crash_folder = os.path.join(self.folder, "crash")
+        os.mkdir(self.crash_folder)
+        os.environ["BERTH_CRASH_FOLDER"] = self.crash_folder
+        self.daemon, self.monitor = (Control(self.crash_folder, name) for name in PROGRAMS)
+        self.runtime = wrap_runtime(self, self.runtime)
+        self.cni = wrap_cni(self, engines.CNI_BINARIES)
+        self.clean = None
+
+    def await_death(self, seconds=60):
+        """Waits for the end of a daemon that kills itself; False when it goes on."""
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    # What a machine without pods looks like, and whether this one does.
+
+    def note_clean(self):
+        """To be called when only images are there."""
+        self.clean = {
+            "processes": {pid for pid in machine.processes()} - {self.pid},
+            "mounts": machine.mounts(), "links": self._links(), "tree": self._tree(),
+            "records": self._records(), "namespaces": self._held_namespaces()}
+
+    def _links(self):
+        return host.links() - self.network.bridges
+
+    def _tree(self):
+        """Everything below the engine's folders but the content of layers and the database's own
+        files."""
+        found = set()
+        for top in (self.engine.root, self.engine.state):
+            for path, folders, files in os.walk(top):
+                if os.path.basename(os.path.dirname(path)) == "layers":
+                    folders.clear()
+                    files = []
+                found.update(os.path.join(path, name) for name in folders)
+                found.update(os.path.join(path, name) for name in files
+                             if not name.startswith("berth.db"))
+        return found
+
+    def _records(self):
+        with contextlib.closing(sqlite3.connect(
+                "file:%s/berth.db?mode=ro" % self.engine.root, uri=True, timeout=10)) as database:
+            rows = database.execute("SELECT kind, id FROM records UNION ALL "
+                                    "SELECT 'damaged ' || kind, id FROM damaged")
+            return {"%s %s" % row for row in rows}
+
+    def _held_namespaces(self):
+        """Namespaces that the daemon holds open."""
+        held = []
+        base = "/proc/%d/fd/" % self.pid
+        for name in os.listdir(base):
+            with contextlib.suppress(OSError):
+                target = os.readlink(base + name)
+                if target.split(":")[0] in ("net", "mnt", "pid", "ipc", "uts", "user", "cgroup"):
+                    held.append(target)
+        return sorted(held)
+
+    def _cgroups(self):
+        found = []
+        for hierarchy in os.listdir(host.CGROUP_ROOT):
+            for top in (os.path.join(host.CGROUP_ROOT, hierarchy), host.CGROUP_ROOT):
+                own = top + self.cgroup_parent
+                if os.path.isdir(own):
+                    found += [own] + [path for path, _, _ in os.walk(own)]
+        return sorted(set(found))
+
+    def leftovers(self):
+        """What is there and was not when the machine was clean."""
+        now = machine.mounts()
+        extra = list(now)
+        for mount in self.clean["mounts"]:
+            if mount in extra:
+                extra.remove(mount)
+        found = ["mount " + mount for mount in extra]
+        found += ["process %d: %s" % item for item in machine.processes().items()
+                  if item[0] not in self.clean["processes"] and item[0] != self.pid]
+        found += ["network device " + name for name in self._links() - self.clean["links"]]
+        found += ["address " + name for name in self.network.held_addresses()]
+        found += ["file " + path for path in sorted(self._tree() - self.clean["tree"])]
+        found += ["missing " + path for path in sorted(self.clean["tree"] - self._tree())]
+        found += ["record " + name for name in self._records() - self.clean["records"]]
+        found += ["missing record " + name for name in self.clean["records"] - self._records()]
+        found += ["cgroup " + path for path in self._cgroups()]
+        held = self._held_namespaces()
+        if len(held) > len(self.clean["namespaces"]):
+            found += ["namespace held by the daemon: " + name for name in held]
+        if not found:  # the costly one last
+            found += ["packet filter rule " + rule
+                      for rule in host.filter_rules(self.network.name)]
+        return found
+
+    def prove_clean(self, seconds=SETTLE_SECONDS):
+        """Leftovers that do not go away by themselves; a background's work has some time."""
+        deadline = time.monotonic() + seconds
+        pause = 0.002
+        while True:
+            found = self.leftovers()
+            if not found or time.monotonic() > deadline:
+                return found
+            time.sleep(pause)
+            pause = min(pause * 1.5, 0.2)
+
+    # What a kubelet does.
+
+    def remove_everything(self):
+        """Stops and removes all containers and pods, and the logs."""
+        for container in self.cri.ListContainers({}, timeout=20).containers:
+            self.cri.StopContainer({"container_id": container.id, "timeout": 0}, timeout=60)
+            self.cri.RemoveContainer({"container_id": container.id}, timeout=60)
+        self.remove_all_pods()
+        left = [*self.cri.ListContainers({}).containers, *self.cri.ListPodSandbox({}).items]
+        shutil.rmtree(os.path.join(self.folder, "logs"), ignore_errors=True)
+        return ["listed: " + item.id for item in left]
+
+    def sweep(self):
+        """Takes away by force what is left, so that the next point begins clean."""
+        if self.alive():
+            self.kill_engine()
+        own = self.clean["processes"] if self.clean else set()
+        host.kill(pid for pid in machine.processes() if pid not in own)
+        for path in host.mounts(self.folder) + host.mounts("/run/netns/"):
+            host.libc.umount2(path.encode(), host.MNT_DETACH)
+        for name in self._links():
+            subprocess.run(["ip", "link", "delete", name], check=False, stderr=subprocess.DEVNULL)
+        for name in os.listdir("/run/netns"):
+            with contextlib.suppress(OSError):
+                os.unlink("/run/netns/" + name)
+        host.remove_cgroups(self._cgroups())
+        shutil.rmtree(self.network.addresses, ignore_errors=True)
+        for folder in (self.engine.root, self.engine.state, os.path.join(self.folder, "logs")):
+            shutil.rmtree(folder, ignore_errors=True)
+        subprocess.run(["iptables", "-t", "nat", "-F"], check=False, stderr=subprocess.DEVNULL)
+
+
+def gone(bed, before):
+    """Waits until no layers are there but those from before, or the daemon dies."""
+    wait_until(lambda: not bed.alive() or set(os.listdir(layers_folder(bed))) <= before,
+               what="the layers' removal")
+
+
+def layers_folder(bed):
+    return os.path.join(bed.engine.root, "plugins/snapshotter-overlay/layers")

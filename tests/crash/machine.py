@@ -1,0 +1,95 @@
+"""A machine within the machine: namespaces in which a crash test is alone, and can restart it all."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import uuid
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "testbed"))
+
+import host  # noqa: E402  (needs the path above)
+
+CLONE_NEWNS = 0x00020000
+CLONE_NEWPID = 0x20000000
+MS_BIND = 4096
+MS_REC = 16384
+MS_PRIVATE = 1 << 18
+PR_SET_PDEATHSIG = 1
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
+
+
+def _check(result, doing):
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, "%s: %s" % (doing, os.strerror(number)))
+
+
+def _mount(source, target, kind, flags):
+    _check(host.libc.mount(source.encode(), target.encode(), kind and kind.encode(), flags, None),
+           "mount " + target)
+
+
+def enter():
+    """Goes on in a process of a machine of its own; the caller waits for it and ends with its
+    status. To be called before threads are started."""
+    _check(host.libc.unshare(CLONE_NEWPID | CLONE_NEWNS | host.CLONE_NEWNET | host.CLONE_NEWIPC),
+           "make namespaces (the tests need root)")
+    init = os.fork()
+    if init:
+        _end_with(init)
+    # The machine goes with whoever asked for it.
+    host.libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    child = os.fork()
+    if child:
+        _end_with(child)
+    _mount("none", "/", None, MS_REC | MS_PRIVATE)
+    _mount("proc", "/proc", "proc", 0)
+    os.makedirs("/run/netns", exist_ok=True)
+    _mount("netns", "/run/netns", "tmpfs", 0)
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    os.environ[host.MARK + "_NETWORK"] = os.readlink("/proc/self/ns/net")
+
+
+def _end_with(child):
+    """Takes what has ended off the table, as process 1 has to, until `child` ends."""
+    while True:
+        pid, status = os.wait()
+        if pid == child:
+            os._exit(os.waitstatus_to_exitcode(status) & 255)
+
+
+def new_boot(folder):
+    """From now on the kernel says that it was booted anew."""
+    path = os.path.join(folder, "boot-id")
+    with open(path, "w", encoding="ascii") as stream:
+        stream.write("%s\n" % uuid.uuid4())
+    _mount(path, BOOT_ID, None, MS_BIND)
+
+
+def old_boot():
+    """Takes back what new_boot has said."""
+    host.libc.umount2(BOOT_ID.encode(), host.MNT_DETACH)
+
+
+def processes():
+    """Living processes of this machine but its first and this one: pid → command line."""
+    found = {}
+    for name in os.listdir("/proc"):
+        if not name.isdigit() or int(name) in (1, os.getpid()):
+            continue
+        fields = host.read("/proc/%s/stat" % name).rpartition(")")[2].split()
+        if fields and fields[0] != "Z":
+            found[int(name)] = host.read("/proc/%s/cmdline" % name).replace("\0", " ").strip()
+    return found
+
+
+def mounts():
+    """Mount point → what is mounted there, one entry for each mount."""
+    found = []
+    for line in host.read("/proc/self/mountinfo").splitlines():
+        fields = line.split()
+        found.append("%s on %s" % (line.partition(" - ")[2].split()[0], fields[4]))
+    return sorted(found)
