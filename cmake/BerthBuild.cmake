@@ -35,6 +35,10 @@ endif()
 if(BERTH_SANITIZE)
   add_compile_options(-fsanitize=${BERTH_SANITIZE} -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${BERTH_SANITIZE})
+  if(CMAKE_CXX_COMPILER_ID MATCHES "Clang" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 17)
+    # It cannot put its marks before coroutines ("Cannot represent a difference across sections").
+    add_compile_options(-fno-sanitize=function)
+  endif()
 endif()
 
 if(NOT CMAKE_BUILD_TYPE STREQUAL "Debug")

@@ -1,5 +1,6 @@
 #include "cri_client.hpp"
 
+#include <absl/strings/str_cat.h>
 #include <absl/strings/string_view.h>
 #include <grpcpp/grpcpp.h>
 
@@ -80,16 +81,16 @@ cri::PodSandboxConfig podConfig(const PodSpec& spec) {
   return config;
 }
 
-cri::ContainerConfig containerConfig(const PodSpec& spec) {
+cri::ContainerConfig containerConfig(const PodSpec& spec, const ContainerSpec& container) {
   cri::ContainerConfig config;
-  config.mutable_metadata()->set_name("payload");
+  config.mutable_metadata()->set_name(container.name);
   config.mutable_image()->set_image(spec.image);
-  config.add_command("/bin/sleep");
-  config.add_args("1000000");
+  config.mutable_command()->Add(container.argv.begin(), container.argv.end());
+  config.set_stdin(container.input);
   auto* mark = config.add_envs();
   mark->set_key(kRunLabel);
   mark->set_value("payload");
-  config.set_log_path("payload.log");
+  config.set_log_path(absl::StrCat(container.name, ".log"));
   // Namespaces of the container follow the pod's, as the kubelet sends them.
   auto* options = config.mutable_linux()->mutable_security_context()->mutable_namespace_options();
   *options = podConfig(spec).linux().security_context().namespace_options();
@@ -137,11 +138,11 @@ absl::StatusOr<std::string> CriClient::runPod(const PodSpec& spec) {
   return reply.pod_sandbox_id();
 }
 
-absl::StatusOr<std::string> CriClient::createContainer(const PodSpec& spec,
-                                                       const std::string& pod) {
+absl::StatusOr<std::string> CriClient::createContainer(const PodSpec& spec, const std::string& pod,
+                                                       const ContainerSpec& container) {
   cri::CreateContainerRequest request;
   request.set_pod_sandbox_id(pod);
-  *request.mutable_config() = containerConfig(spec);
+  *request.mutable_config() = containerConfig(spec, container);
   *request.mutable_sandbox_config() = podConfig(spec);
   BERTH_ASSIGN_OR_RETURN(const auto reply,
                          call("CreateContainer", runtime_,
@@ -168,6 +169,28 @@ absl::Status CriClient::execSync(const std::string& container,
   if (reply.exit_code() == 0) return absl::OkStatus();
   return absl::AbortedError(absl::StrCat("ExecSync of ", argv.front(), ": exit code ",
                                          reply.exit_code(), ": ", reply.stderr()));
+}
+
+absl::StatusOr<std::string> CriClient::execUrl(const std::string& container,
+                                               const std::vector<std::string>& argv) {
+  cri::ExecRequest request;
+  request.set_container_id(container);
+  request.mutable_cmd()->Add(argv.begin(), argv.end());
+  request.set_stdout(true);
+  BERTH_ASSIGN_OR_RETURN(const auto reply, call("Exec", runtime_, &cri::RuntimeService::Stub::Exec,
+                                                request, interrupt_));
+  return reply.url();
+}
+
+absl::StatusOr<std::string> CriClient::attachUrl(const std::string& container) {
+  cri::AttachRequest request;
+  request.set_container_id(container);
+  request.set_stdin(true);
+  request.set_stdout(true);
+  BERTH_ASSIGN_OR_RETURN(
+      const auto reply,
+      call("Attach", runtime_, &cri::RuntimeService::Stub::Attach, request, interrupt_));
+  return reply.url();
 }
 
 absl::Status CriClient::stopContainer(const std::string& container, std::chrono::seconds grace) {

@@ -22,7 +22,7 @@ class Interrupt;
 
 enum class PodNetwork { kCni, kHost };
 
-// A pod with a single container that sleeps until it is killed.
+// A pod whose containers sleep until they are killed, unless they are told otherwise.
 struct PodSpec {
   std::string name;  // unique within the engine
   std::string run;   // the label that marks all pods of one run of the benchmark
@@ -31,6 +31,13 @@ struct PodSpec {
   std::string logDirectory;  // one for each pod
   std::string cgroupParent;
   std::string image;
+};
+
+// One of a pod's containers.
+struct ContainerSpec {
+  std::string name = "payload";
+  std::vector<std::string> argv = {"/bin/sleep", "1000000"};
+  bool input = false;  // keeps its stdin open
 };
 
 struct EngineVersion {
@@ -49,10 +56,15 @@ class CriClient {
   absl::Status ready();
 
   absl::StatusOr<std::string> runPod(const PodSpec& spec);
-  absl::StatusOr<std::string> createContainer(const PodSpec& spec, const std::string& pod);
+  absl::StatusOr<std::string> createContainer(const PodSpec& spec, const std::string& pod,
+                                              const ContainerSpec& container = {});
   absl::Status startContainer(const std::string& container);
   // ABORTED when the command's exit code is not 0.
   absl::Status execSync(const std::string& container, const std::vector<std::string>& argv);
+  // The URL at which the command runs, with stdout; that of the container's stdin and stdout.
+  absl::StatusOr<std::string> execUrl(const std::string& container,
+                                      const std::vector<std::string>& argv);
+  absl::StatusOr<std::string> attachUrl(const std::string& container);
   absl::Status stopContainer(const std::string& container, std::chrono::seconds grace);
   absl::Status removeContainer(const std::string& container);
   absl::Status stopPod(const std::string& pod);

@@ -66,7 +66,9 @@ absl::Status runSuites(Bench& bench) {
   if (bench.wants("density") || bench.wants("stats") || bench.wants("restart")) {
     BERTH_RETURN_IF_ERROR(runPopulation(bench));
   }
+  if (bench.wants("created")) BERTH_RETURN_IF_ERROR(runCreated(bench));
   if (bench.wants("pull")) BERTH_RETURN_IF_ERROR(runPull(bench));
+  if (bench.wants("streams")) BERTH_RETURN_IF_ERROR(runStreams(bench));
   return absl::OkStatus();
 }
 

@@ -91,7 +91,8 @@ void declare(CLI::App& app, RawOptions& raw, Options& options) {
   app.add_option("--baseline", options.baseline, "The engine that ratios are taken to");
   app.add_option("--suites", raw.suites, "Which suites to run (default: all that can run)")
       ->delimiter(',');
-  app.add_option("--image", options.image, "The pods' image; needs /bin/sleep and /bin/true")
+  app.add_option("--image", options.image,
+                 "The pods' image; needs /bin/sleep and /bin/true, for streams sh and dd")
       ->required();
   app.add_option("--sandbox-image", options.sandboxImage,
                  "The pause image of peers that have one (default: the pods' image)");
@@ -112,6 +113,11 @@ void declare(CLI::App& app, RawOptions& raw, Options& options) {
   app.add_option("--restart-rounds", options.restartRounds)->check(CLI::Range(1, 1000));
   app.add_option("--pull-rounds", options.pullRounds)->check(CLI::Range(1, 1000));
   app.add_option("--exec-rounds", options.execRounds)->check(CLI::Range(1, 100000));
+  app.add_option("--created", options.createdContainers, "Containers of the suite created")
+      ->check(CLI::Range(1, 20000));
+  app.add_option("--stream-rounds", options.streamRounds)->check(CLI::Range(1, 1000));
+  app.add_option("--stream-mib", options.streamMebibytes, "Output of a command in streams, in MiB")
+      ->check(CLI::Range(8, 1 << 20));
   app.add_option("--settle-ms", options.settleMilliseconds,
                  "Rest before a memory reading, in milliseconds")
       ->check(CLI::Range(0, 600000));
@@ -174,8 +180,8 @@ absl::Status checkSuites(Options& options) {
 }  // namespace
 
 const std::vector<std::string>& knownSuites() {
-  static const std::vector<std::string> names{"cycle",   "hostnet", "exec",    "parallel",
-                                              "density", "stats",   "restart", "pull"};
+  static const std::vector<std::string> names{"cycle", "hostnet", "exec",    "parallel", "density",
+                                              "stats", "restart", "created", "pull",     "streams"};
   return names;
 }
 

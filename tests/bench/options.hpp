@@ -53,6 +53,9 @@ struct Options {
   int restartRounds = 5;
   int pullRounds = 3;
   int execRounds = 50;
+  int createdContainers = 1000;
+  int streamRounds = 5;
+  int streamMebibytes = 2048;     // of a command's output
   int settleMilliseconds = 2000;  // between a change and a memory reading
 
   std::string workDirectory = "/tmp";

@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 import termios
+import time
 
 import pytest
 
@@ -140,6 +141,32 @@ def test_exec_with_a_terminal(bed, pod, transport):
         ask_size(terminal, b"[44 111]")
         os.write(terminal, b"exit\n")
         assert process.wait(20) == 0
+
+
+def test_a_suspended_client_of_a_terminal_loses_nothing(bed, pod, crictl_binary):
+    """Ctrl-S, Ctrl-Z, a pager: the command waits for its client, however long that takes. A session
+    that attaches would be given up after 30 seconds."""
+    assert crictl_binary
+    container = bed.run(pod, "c", command=SLEEP)
+    size = 40 * MEBIBYTE  # more than all buffers on the way hold
+    command = "head -c %d /dev/zero | tr '\\0' '\\100'; echo; echo all of it; exit 5\n" % size
+    with contextlib.ExitStack() as stack:
+        terminals = [stack.enter_context(terminal_of(
+            bed, "exec", "-it", "-r", transport, container, "sh"))[1]
+            for transport in ("spdy", "websocket")]
+        for terminal in terminals:
+            os.write(terminal, command.encode())
+            read_until(terminal, b"@@@")
+        # That nothing is read for so long is what is tested.
+        time.sleep(35)
+        for terminal in terminals:
+            count, end = 3, b""
+            while b"\nall of it\r\n" not in end:
+                part = os.read(terminal, 65536)
+                count += part.count(b"@")
+                end = end[-20:] + part
+            # Those that came along with the first three were not counted.
+            assert size - 4096 <= count <= size
 
 
 def test_attach_to_a_terminal(bed, pod, transport):
