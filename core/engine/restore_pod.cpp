@@ -58,7 +58,9 @@ absl::StatusOr<checkpoint::PodFolder> readFolder(const Fd& folder, const std::st
   }
   BERTH_ASSIGN_OR_RETURN(const std::string text,
                          support::readFile(strCat("/proc/self/fd/", file.get()), 1u << 20));
-  return support::annotate(checkpoint::parsePodOptions(text), path);
+  auto options = checkpoint::parsePodOptions(text);
+  if (!options.ok()) return support::annotate(options.status(), path);
+  return options;
 }
 
 absl::Status checkNames(const checkpoint::PodFolder& folder, const v1::RestorePodRequest& request) {
