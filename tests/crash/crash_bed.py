@@ -32,8 +32,9 @@ class CrashBerth(engines.Berth):
     def _write_config(self):
         path = super()._write_config()
         text = host.read(path)
-        text = text.replace('[runtimes.runc.options]\n', "[runtimes.runc.options]\nmonitor = %s\n" % (
-            engines.toml(os.path.join(self.bed.build, "tests/crash/berth-monitor-crash"))))
+        monitor = os.path.join(self.bed.build, "tests/crash/berth-monitor-crash")
+        table = "[runtimes.runc.options]\n"
+        text = text.replace(table, table + "monitor = %s\n" % engines.toml(monitor))
         text = text.replace(engines.toml([engines.CNI_BINARIES]), engines.toml([self.bed.cni]))
         return engines.write(path, text)
 
