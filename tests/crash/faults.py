@@ -89,6 +89,10 @@ RUNTIME_FAULTS = [(operation, (subcommand, when))
                       ("ExecSync", "exec"), ("UpdateContainerResources", "update"),
                       ("RemoveContainer", "delete"), ("RemovePodSandbox", "delete"))
                   for when in WHEN]
+# The bridge plugin takes its interface away before it has host-local release the address. When that
+# fails, and it is called again, it finds no interface, and so no address to remove its
+# masquerading for: the rules are lost to everyone (CNI plugins 1.1).
+RULES_ARE_LOST = ("host-local", "DEL")
 CNI_FAULTS = [(operation, (plugin, command, when))
               for operation, command in (("RunPodSandboxWithNetwork", "ADD"),
                                          ("StopPodSandbox", "DEL"), ("RemovePodSandbox", "DEL"))

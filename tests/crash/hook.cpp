@@ -9,7 +9,7 @@
 //   uint64   where the line of its last step begins in the trace
 //   ...      from byte 64 on: the trace, a line "PRIMITIVE<tab>SUBJECT" for each step
 //
-// The driver (driver.py) makes and arms it. Without the variable or the file nothing happens.
+// The driver (suite.py) makes and arms it. Without the variable or the file nothing happens.
 #include <atomic>
 #include <cerrno>
 #include <csignal>

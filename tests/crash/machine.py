@@ -1,4 +1,4 @@
-"""A machine within the machine: namespaces in which a crash test is alone, and can restart it all."""
+"""A machine within the machine: namespaces in which a crash test is alone and can restart all."""
 
 import ctypes
 import os

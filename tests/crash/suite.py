@@ -21,7 +21,7 @@ import faults
 import grpc
 import host
 import machine
-from crash_bed import DATA, VOLUMES, CrashBed
+from crash_bed import DATA, VOLUMES, CrashBed, flush_rules
 from image_set import BUSYBOX
 from operations import OPERATIONS
 
@@ -205,7 +205,7 @@ class Worker:
             os.unlink("/run/netns/" + path)
         for link in host.links():
             subprocess.run(["ip", "link", "delete", link], check=False, stderr=subprocess.DEVNULL)
-        subprocess.run(["iptables", "-t", "nat", "-F"], check=False, stderr=subprocess.DEVNULL)
+        flush_rules()
         host.remove_cgroups(bed._cgroups())
         shutil.rmtree(bed.engine.state)
         machine.old_boot()
@@ -234,6 +234,11 @@ class Worker:
     def run_faults(self, kind, operation, table):
         for name, words in table:
             if name == operation.__name__:
+                lost = words[:2] == faults.RULES_ARE_LOST
+                self.bed.ignored = ("packet filter rule",) if lost else ()
                 self.point(kind, operation, " ".join(words),
                            lambda _, words=words: faults.request(self.bed, words),
                            lambda _: (faults.withdraw(self.bed), "killed"))
+                self.bed.ignored = ()
+                if lost:
+                    flush_rules()

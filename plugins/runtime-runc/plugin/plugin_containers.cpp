@@ -157,6 +157,7 @@ Status RuntimePlugin::containerKill(const Op& op, std::string_view pod, std::str
                                     int signal, KillScope scope) {
   const auto target = requireContainer(pod, container);
   if (absl::IsNotFound(target.status())) return {};
+  if (absl::IsUnavailable(target.status())) return endWithoutMonitor(op, pod, container);
   if (!target.ok()) return target.status();
   if (hasEnded(target->pod->status(*target->container)) && scope == KillScope::kFirstProcess) {
     return {};
@@ -170,7 +171,18 @@ Status RuntimePlugin::containerKill(const Op& op, std::string_view pod, std::str
       scope == KillScope::kAllProcesses ? protocol::KillScope::kAll : protocol::KillScope::kProcess,
       limitsOf(op));
   if (absl::IsNotFound(status)) return {};
+  if (absl::IsUnavailable(status)) return endWithoutMonitor(op, pod, container);
   return support::annotate(status, strCat("kill container ", container));
+}
+
+// A pod without its monitor is ended, whatever signal this was to be: its exit is told with the
+// pod's loss.
+Status RuntimePlugin::endWithoutMonitor(const Op& op, std::string_view pod,
+                                        std::string_view container) {
+  const std::shared_ptr<Pod> found = pods_.find(pod);
+  const auto target = found == nullptr ? nullptr : found->find(container);
+  if (target == nullptr) return {};
+  return killContainer(endContext(), *found, *target, limitsOf(op));
 }
 
 Status RuntimePlugin::containerWait(const Op& op, std::string_view pod, std::string_view container,

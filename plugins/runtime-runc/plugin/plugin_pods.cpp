@@ -228,7 +228,9 @@ absl::Status RuntimePlugin::recoverPod(const Op& op, std::string_view id,
     // A start that was at work when the host died goes on in the monitor.
     if (pod->status(*container).state == protocol::ContainerState::kStarting) {
       BERTH_ASSIGN_OR_RETURN(const auto client, pod->client());
-      (void)startContainer(op, {pod, container, client});
+      (void)startContainer({pod, container, client}, [&] {
+        return client->startContainer(container->record.id, limitsOf(op));
+      });
     }
     out.add(toAbi(pod->status(*container), container->record.id));
   }

@@ -94,7 +94,8 @@ absl::Status reconnect(Pod& pod, const CallLimits& limits) {
   const std::string runDir = pod.record().runDir();
   while (!pod.client().ok() && monitorHolds(runDir)) {
     const absl::Status status = monitorAlive(runDir) ? pod.connect(limits) : absl::OkStatus();
-    if (!status.ok() && !absl::IsNotFound(status)) return status;
+    // UNAVAILABLE: it ended while it was being asked.
+    if (!status.ok() && !absl::IsNotFound(status) && !absl::IsUnavailable(status)) return status;
     if (pod.client().ok()) break;
     if (std::chrono::steady_clock::now() >= limits.deadline) {
       return absl::DeadlineExceededError(

@@ -109,6 +109,7 @@ class RuntimePlugin final : public Runtime, private PodListener {
   absl::Status startContainer(const Target& target, const Begin& begin);
   absl::Status checkpoint(const Op& op, const Target& target, const berth_checkpoint_spec& spec);
   absl::Status updateContainer(const Op& op, const Target& target, std::string_view resources);
+  Status endWithoutMonitor(const Op& op, std::string_view pod, std::string_view container);
   absl::Status tellSystemd(const Target& target, const ResourceChange& change) const;
 
   void onContainerExited(const std::string& pod, const protocol::ContainerStatus& status) override;

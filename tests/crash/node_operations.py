@@ -1,0 +1,121 @@
+"""Images, and the start of the engine itself."""
+
+import contextlib
+import os
+
+import grpc
+from berth_testbed import wait_until
+from crash_bed import gone, layers_folder
+from image_set import TESTS
+from operation import COUNTER, Operation, check
+
+LAYERED = TESTS + "layers:1"
+
+
+class PullImage(Operation):
+    """Five layers of which two are there."""
+
+    reference = LAYERED
+
+    def act(self):
+        self.bed.pull(self.reference)
+
+    def finish(self):
+        self.bed.pull(self.reference)
+        self.image, self.command = self.reference, ("sh", "-c", "cat /lower/kept-file; sleep 1000")
+        self.run_pod()
+        self.create()
+        self.start()
+        self.await_lines(0)
+        check(self.bed.exec(self.container, "cat", "/lower/kept-file").stdout == b"kept",
+              "the image is not whole")
+        self.bed.remove_everything()
+        self.bed.cri.RemoveImage({"image": {"image": self.reference}})
+
+
+class RemoveImage(Operation):
+    """With layers of its own, which go in the background."""
+
+    reference = LAYERED
+
+    def setup(self):
+        self.before = set(os.listdir(layers_folder(self.bed)))
+        self.bed.pull(self.reference)
+
+    def act(self):
+        self.bed.cri.RemoveImage({"image": {"image": self.reference}})
+
+    def settle(self):
+        gone(self.bed, self.before)
+
+    def finish(self):
+        self.act()
+        check(not self.bed.cri.ImageStatus({"image": {"image": self.reference}}).image.id,
+              "the image is still there")
+        gone(self.bed, self.before)
+
+
+class DaemonStart(Operation):
+    """The engine is started where it has to see to everything: a pod whose creation was cut off, a
+    container that has ended meanwhile, and one that goes on."""
+
+    linux = {}
+    half = "half"
+    cut_at = None  # the step at which a pod's creation is cut off: its network is being attached
+
+    def setup(self):
+        volume = os.path.join(self.bed.folder, "volume")
+        os.makedirs(volume, exist_ok=True)
+        end = os.path.join(volume, "end")
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(end)
+        self.mounts = ({"host_path": volume, "container_path": "/mnt/v"},)
+        self.command = ("sh", "-c", COUNTER.replace("while :", "while [ ! -e /mnt/v/end ]")
+                        + "; echo last; exit 9")
+        self.running()
+        self.other = self.bed.run(self.pod, "other", command=["sleep", "1000"])
+        if DaemonStart.cut_at is None:
+            DaemonStart.cut_at = self.find_cut()
+        self.bed.daemon.reset(DaemonStart.cut_at)
+        with contextlib.suppress(grpc.RpcError):
+            self.bed.run_pod(self.half)
+        check(self.bed.await_death(), "the daemon did not die")
+        with open(end, "w", encoding="utf-8"):
+            pass
+        wait_until(lambda: "last" in self.lines(), what="the container's last word")
+
+    def find_cut(self):
+        self.bed.daemon.reset()
+        pod = self.bed.run_pod(self.half)
+        steps = self.bed.daemon.steps()
+        self.bed.remove_pod(pod)
+        return 1 + next(number for number, step in enumerate(steps)
+                        if step[0] == "start process" and step[1].endswith("/bridge"))
+
+    def act(self):
+        with contextlib.suppress(RuntimeError, TimeoutError, grpc.RpcError):
+            self.bed.start_engine()
+
+    def settle(self):
+        wait_until(lambda: not self.bed.alive() or not self.half_listed(),
+                   what="the undoing of the pod")
+
+    def half_listed(self):
+        try:
+            return [item for item in self.bed.cri.ListPodSandbox({}).items
+                    if item.metadata.name == self.half]
+        except grpc.RpcError:
+            return []
+
+    def finish(self):
+        self.settle()
+        ready = self.bed.cri.messages.SANDBOX_READY
+        check(self.listed_pod().state == ready, "the pod is not ready")
+        status = self.bed.status(self.container)
+        check((status.exit_code, status.state)
+              == (9, self.bed.cri.messages.CONTAINER_EXITED), "the exit code was lost")
+        lines = self.lines()
+        check(lines[-1] == "last", "the last word is missing")
+        self.check_numbers(lines[:-1])
+        check(self.bed.exec(self.other, "true").exit_code == 0, "the other container has ended")
+        self.bed.run_pod(self.half)
