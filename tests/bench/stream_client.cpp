@@ -4,6 +4,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 #include <fcntl.h>
 #include <memory>
 #include <netdb.h>
@@ -163,7 +164,7 @@ class SpdyReader {
       out.insert(out.end(), input.begin(), input.end());
     }
     BERTH_RETURN_IF_ERROR(wire_.send({reinterpret_cast<const char*>(out.data()), out.size()}));
-    return readOutput();
+    return readOutput(options.bytes);
   }
 
  private:
@@ -176,7 +177,7 @@ class SpdyReader {
     append(out, spdy::SynStream{.streamId = id, .block = block});
     return absl::OkStatus();
   }
-  absl::StatusOr<uint64_t> readOutput() {
+  absl::StatusOr<uint64_t> readOutput(uint64_t enough) {
     for (uint64_t bytes = 0;;) {
       BERTH_ASSIGN_OR_RETURN(const absl::string_view there, wire_.peek(spdy::kHeaderSize));
       const spdy::FrameHeader header =
@@ -186,7 +187,7 @@ class SpdyReader {
       BERTH_RETURN_IF_ERROR(wire_.skip(header.length));
       if (header.control || header.streamId != kOutput) continue;
       bytes += header.length;
-      if (header.fin()) return bytes;
+      if (header.fin() || bytes >= enough) return bytes;
     }
   }
 
@@ -208,17 +209,17 @@ class WebSocketReader {
       frame.append(4, '\0').append(message);  // masked with zeros
       BERTH_RETURN_IF_ERROR(wire_.send(frame));
     }
-    return readOutput();
+    return readOutput(options.bytes);
   }
 
  private:
   static constexpr char kOutput = 1;
   static constexpr unsigned kClose = 8;
 
-  absl::StatusOr<uint64_t> readOutput() {
+  absl::StatusOr<uint64_t> readOutput(uint64_t enough) {
     uint64_t bytes = 0;
     char channel = 0;
-    for (;;) {
+    while (bytes < enough) {
       auto there = wire_.peek(2);
       // No message ends a channel: the connection ends, with or without a goodbye.
       if (absl::IsOutOfRange(there.status())) return bytes;
@@ -240,6 +241,7 @@ class WebSocketReader {
       if (opcode <= 2 && channel == kOutput) bytes += size;
       BERTH_RETURN_IF_ERROR(wire_.skip(size));
     }
+    return bytes;
   }
 
   Wire& wire_;
@@ -270,7 +272,7 @@ absl::StatusOr<uint64_t> readStream(const std::string& url, const StreamOptions&
   return WebSocketReader(wire).run(options, input);
 }
 
-absl::StatusOr<uint64_t> readCopy(uint64_t bytes) {
+absl::StatusOr<double> readCopy(uint64_t bytes) {
   int pipe[2];
   if (::pipe2(pipe, O_CLOEXEC) != 0) return support::errnoStatus(errno, "make a pipe");
   const Fd from(pipe[0]);
@@ -292,6 +294,7 @@ absl::StatusOr<uint64_t> readCopy(uint64_t bytes) {
   BERTH_ASSIGN_OR_RETURN(const auto writer,
                          support::spawn({.argv = zeroes(bytes), .standardOutput = into.get()}));
   into.reset();
+  double seconds = 0;
   std::thread copier([&] {
     const auto buffer = std::make_unique_for_overwrite<char[]>(kBufferBytes);
     for (ssize_t count; (count = ::read(from.get(), buffer.get(), kBufferBytes)) > 0;) {
@@ -302,13 +305,16 @@ absl::StatusOr<uint64_t> readCopy(uint64_t bytes) {
       }
     }
     server.reset();
+    timespec used{};
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    seconds = static_cast<double>(used.tv_sec) + static_cast<double>(used.tv_nsec) / 1e9;
   });
   const absl::Status read = wire.skip(bytes);
   const auto end = read.ok() ? wire.peek(1).status() : read;
   ::shutdown(server.get(), SHUT_RDWR);
   copier.join();
   if (!absl::IsOutOfRange(end)) return end.ok() ? absl::DataLossError("too many bytes") : end;
-  return bytes;
+  return seconds;
 }
 
 }  // namespace berth::bench

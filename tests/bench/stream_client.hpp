@@ -17,10 +17,11 @@ enum class StreamTransport { kSpdy, kWebSocket };
 struct StreamOptions {
   StreamTransport transport = StreamTransport::kSpdy;
   bool input = false;
+  uint64_t bytes = 0;  // of stdout: enough is read when they have come
 };
 
 // Connects to the URL of an exec or attach with stdout, without a terminal; sends `input`, when it
-// has a stream for it; reads until the server has ended stdout. How many bytes of stdout came.
+// has a stream for it; reads until stdout has ended or enough has come. How many bytes of it came.
 // Blocks; a server that says nothing for a minute is DEADLINE_EXCEEDED.
 absl::StatusOr<uint64_t> readStream(const std::string& url, const StreamOptions& options,
                                     absl::string_view input);
@@ -28,8 +29,9 @@ absl::StatusOr<uint64_t> readStream(const std::string& url, const StreamOptions&
 // The command that writes so many bytes to its standard output, a multiple of 65536.
 std::vector<std::string> zeroes(uint64_t bytes);
 
-// So many bytes with nobody between: from a process that writes them into a pipe,
-// through one that copies them to a loopback connection, to this reader. Blocks.
-absl::StatusOr<uint64_t> readCopy(uint64_t bytes);
+// So many bytes with nobody between: from a process that writes them into a pipe, through a thread
+// that copies them to a loopback connection, to this reader. What the copying thread took, in
+// seconds of CPU time. Blocks.
+absl::StatusOr<double> readCopy(uint64_t bytes);
 
 }  // namespace berth::bench

@@ -1,6 +1,8 @@
 // The fuzzers' targets without a fuzzer: their seeds, and changes of them that are the same in each
 // run. It finds little that is new, and keeps what was found from coming back.
+// BERTH_REPLAY_ROUNDS=N makes N times as many changes, for a search where there is no clang.
 #include <algorithm>
+#include <cstdlib>
 #include <random>
 
 #include <gtest/gtest.h>
@@ -18,6 +20,11 @@ struct Case {
 
 std::ostream& operator<<(std::ostream& out, const Case& one) {
   return out << one.name;
+}
+
+int rounds() {
+  const char* const text = std::getenv("BERTH_REPLAY_ROUNDS");
+  return text == nullptr ? 1 : std::max(1, std::atoi(text));
 }
 
 class Replay : public testing::TestWithParam<Case> {};
@@ -72,7 +79,9 @@ TEST_P(Replay, SeedsAndTheirMutationsAreTaken) {
   GetParam().target.run({});
   for (const std::string& seed : seeds) {
     GetParam().target.run(seed);
-    for (int i = 0; i < GetParam().mutations; ++i) GetParam().target.run(mutate(seed, seeds));
+    for (int i = 0; i < rounds() * GetParam().mutations; ++i) {
+      GetParam().target.run(mutate(seed, seeds));
+    }
   }
 }
 

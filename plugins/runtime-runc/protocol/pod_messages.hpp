@@ -65,8 +65,8 @@ struct StartRequest {
 };
 template <typename V>
 void visit(V& v, StartRequest& m) {
-  v.field(1, m.minVersion);
-  v.field(2, m.maxVersion);
+  v.always(1, m.minVersion);
+  v.always(2, m.maxVersion);
   v.field(3, m.podId);
   v.field(4, m.runDir);
   v.field(5, m.hostname);
@@ -133,8 +133,8 @@ struct HelloRequest {
 };
 template <typename V>
 void visit(V& v, HelloRequest& m) {
-  v.field(1, m.minVersion);
-  v.field(2, m.maxVersion);
+  v.always(1, m.minVersion);
+  v.always(2, m.maxVersion);
 }
 
 struct HelloReply {

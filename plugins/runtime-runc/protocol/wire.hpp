@@ -93,6 +93,11 @@ class Encoder {
   requires(std::is_arithmetic_v<T> || std::is_enum_v<T>) void field(uint16_t tag, const T& number) {
     if (number != T{}) integer(tag, static_cast<uint64_t>(number));
   }
+  // For numbers whose default is not zero: a zero is written, too, or it would become the default.
+  template <typename T>
+  void always(uint16_t tag, const T& number) {
+    integer(tag, static_cast<uint64_t>(number));
+  }
   template <typename T>
   requires std::is_class_v<T>
   void field(uint16_t tag, const T& message) { nested(tag, message); }
@@ -152,6 +157,10 @@ class Decoder {
   template <typename T>
   requires(std::is_arithmetic_v<T> || std::is_enum_v<T>) void field(uint16_t tag, T& number) {
     if (tag == tag_) number = static_cast<T>(integer());
+  }
+  template <typename T>
+  void always(uint16_t tag, T& number) {
+    field(tag, number);
   }
   template <typename T>
   requires std::is_class_v<T>

@@ -54,6 +54,18 @@ TEST(Wire, RoundTripOfEveryKindOfField) {
   EXPECT_EQ(decoded.oomScoreAdj, -999);
 }
 
+// A peer that says 0 must not be taken for one that speaks the version of this build.
+TEST(Wire, AVersionOfZeroStaysOne) {
+  StartRequest start;
+  start.minVersion = start.maxVersion = 0;
+  const StartRequest decoded = roundTrip(start);
+  EXPECT_EQ(decoded.minVersion, 0u);
+  EXPECT_EQ(decoded.maxVersion, 0u);
+  HelloRequest hello;
+  hello.maxVersion = 0;
+  EXPECT_EQ(roundTrip(hello).maxVersion, 0u);
+}
+
 TEST(Wire, RoundTripOfLists) {
   ListReply reply;
   reply.result = {Code::kNotFound, "no"};
