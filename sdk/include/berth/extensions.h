@@ -23,10 +23,10 @@ typedef struct berth_runtime_pause {
 /* Runtimes: write the state of a running container into a directory, and run a container from such
  * a directory. Who offers this offers BERTH_EXTENSION_PAUSE too.
  *
- * What is in the directory (the image) is the runtime's own business, and the host only moves it: it
- * reads nothing of it and changes nothing. It is whole when `checkpoint` has returned BERTH_OK, may
- * be copied to other paths and hosts, and may be restored any number of times. The host carries the
- * root filesystem over by itself, and gives a restored container one with the same content.
+ * What is in the directory (the image) is the runtime's own business, and the host only moves it:
+ * it reads nothing of it and changes nothing. It is whole when `checkpoint` has returned BERTH_OK,
+ * may be copied to other paths and hosts, and may be restored any number of times. The host carries
+ * the root filesystem over by itself, and gives a restored container one with the same content.
  *
  * Objects for BERTH_THREADING_PER_OBJECT are pods. A container of which a checkpoint or restore is
  * under way may still be killed (container_kill, pod_stop): those must not wait for it, whatever
@@ -64,8 +64,8 @@ typedef struct berth_runtime_checkpoint {
   size_t size;
   /* The form of the images, as "criu". The host hands a runtime no image of another form. */
   berth_str format;
-  /* OK when checkpoints work on this host, else FAILED_PRECONDITION with the reason, in the words of
-   * whoever found it. Answers from memory once it has been found out. */
+  /* OK when checkpoints work on this host, else FAILED_PRECONDITION with the reason, in the words
+   * of whoever found it. Answers from memory once it has been found out. */
   berth_code (*check)(void* instance, const berth_op* op, berth_error* error);
   /* Blocks, as long as writing the container's memory takes. FAILED_PRECONDITION when the container
    * does not run (a paused one does), or has something that cannot be kept; the message names it.
@@ -75,7 +75,8 @@ typedef struct berth_runtime_checkpoint {
                            berth_error* error);
   /* In place of container_start, with the same contract: the container's standard streams, log,
    * terminal, namespaces and resources are those that container_create was given, and on failure it
-   * has ended. INVALID_ARGUMENT for an image that is none. Fills `status` (size set by the caller). */
+   * has ended. INVALID_ARGUMENT for an image that is none. Fills `status` (size set by the caller).
+   */
   berth_code (*restore)(void* instance, const berth_op* op, const berth_restore_spec* spec,
                         berth_container_status* status, berth_error* error);
 } berth_runtime_checkpoint;
@@ -125,11 +126,11 @@ typedef struct berth_snapshotter_diff {
   size_t size;
   /* Writes what the snapshot has on top of the lowest `layers` of its layers: its writable layer,
    * and the layers above those, as one. As an uncompressed tar of a layer (OCI image spec, "Image
-   * Layer Filesystem Changeset"), so that layer_apply of it above the lowest `layers` gives the same
-   * content. Each thing removed is a whiteout of its own: there are no opaque whiteouts. Owners are
-   * as the container sees them. Sockets, which tar does not know, are left out.
-   * Whoever writes into the snapshot is to be paused: what changes during the call is ABORTED or
-   * written in either state. NOT_FOUND for an unknown key, OUT_OF_RANGE when it has fewer layers. */
+   * Layer Filesystem Changeset"), so that layer_apply of it above the lowest `layers` gives the
+   * same content. Each thing removed is a whiteout of its own: there are no opaque whiteouts.
+   * Owners are as the container sees them. Sockets, which tar does not know, are left out. Whoever
+   * writes into the snapshot is to be paused: what changes during the call is ABORTED or written in
+   * either state. NOT_FOUND for an unknown key, OUT_OF_RANGE when it has fewer layers. */
   berth_code (*diff)(void* instance, const berth_op* op, berth_str key, uint32_t layers,
                      berth_sink* tar, berth_error* error);
 } berth_snapshotter_diff;
