@@ -13,6 +13,7 @@
 #include "berth/support/ids.hpp"
 #include "berth/support/json.hpp"
 #include "berth/support/status.hpp"
+#include "berth/support/steps.hpp"
 #include "common/log.hpp"
 #include "engine/checkpoint/archive.hpp"
 #include "engine/checkpoint/changes.hpp"
@@ -81,7 +82,7 @@ class OutputFile {
     if (::fchmod(file.get(), 0600) != 0 || ::fsync(file.get()) != 0) {
       return support::errnoStatus(errno, strCat("write ", temporary_));
     }
-    if (::rename(temporary_.c_str(), location_.c_str()) != 0) {
+    if (support::steps::rename(temporary_.c_str(), location_.c_str()) != 0) {
       return support::errnoStatus(errno, strCat("rename ", temporary_, " to ", location_));
     }
     made_ = false;

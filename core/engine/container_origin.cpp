@@ -7,6 +7,7 @@
 #include "berth/support/ids.hpp"
 #include "berth/support/json.hpp"
 #include "berth/support/status.hpp"
+#include "berth/support/steps.hpp"
 #include "common/log.hpp"
 
 namespace berth::engine {
@@ -34,7 +35,7 @@ absl::Status ImportedCheckpoint::read() {
 }
 
 absl::Status ImportedCheckpoint::moveTo(const std::string& path) {
-  if (::rename(directory_.c_str(), path.c_str()) != 0) {
+  if (support::steps::rename(directory_.c_str(), path.c_str()) != 0) {
     return support::errnoStatus(errno, strCat("rename ", directory_, " to ", path));
   }
   directory_.clear();

@@ -21,8 +21,8 @@ class RunPodSandboxWithNetwork(RunPodSandbox):
     def finish(self):
         self.have_pod()
         status = self.bed.cri.PodSandboxStatus({"pod_sandbox_id": self.pod}).status
-        check(self.bed.network.held_addresses() == [status.network.ip],
-              "the pod has %s, held are %s" % (status.network.ip, self.bed.network.held_addresses()))
+        held = self.bed.network.held_addresses()
+        check(held == [status.network.ip], "the pod has %s, held are %s" % (status.network.ip, held))
 
 
 class RunPodSandboxWithUserNamespace(RunPodSandboxWithNetwork):

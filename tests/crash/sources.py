@@ -18,7 +18,7 @@ CALLS = ("bind|clone|clone3|__clone|execv|execve|execvp|fexecve|fork|fsmount|lin
          "|posix_spawn|posix_spawnp|rename|renameat|renameat2|rmdir|sqlite3_exec|sqlite3_step"
          "|symlink|symlinkat|umount|umount2|unlink|unlinkat|vfork")
 # A call by its plain name, or of the global or std namespace: neither a method's nor a definition.
-CALL = re.compile(r"(?:^\s*|[(!=;,&|]\s*|[?:]\s+|return\s+|\(void\)\s*|std::)"
+CALL = re.compile(r"(?:^\s*|\)\s*|[(!=;,&|]\s*|[?:]\s+|return\s+|std::)"
                   r"(?<![\w>])(?:::)?(?:%s)\(" % CALLS)
 NAME = re.compile(r"\b(%s)\(" % CALLS)
 RAW = re.compile(r"\bSYS_(?:clone3?|execveat|execve|mount|umount2|mkdirat|renameat2?|unlinkat)\b")

@@ -12,6 +12,7 @@
 #include "berth/support/files.hpp"
 #include "berth/support/json.hpp"
 #include "berth/support/status.hpp"
+#include "berth/support/steps.hpp"
 #include "berth/untar/tar_reader.hpp"
 #include "berth/untar/tar_writer.hpp"
 #include "engine/checkpoint/names.hpp"
@@ -161,7 +162,7 @@ absl::Status splitLayer(const std::string& layer, const std::string& tree, const
   BERTH_ASSIGN_OR_RETURN(const Whiteouts whiteouts, findWhiteouts(file, check));
   const std::string target = strCat(tree, "/", kRootfsDiff);
   if (whiteouts.spans.empty()) {
-    if (::rename(layer.c_str(), target.c_str()) == 0) return absl::OkStatus();
+    if (support::steps::rename(layer.c_str(), target.c_str()) == 0) return absl::OkStatus();
     return errnoStatus(errno, strCat("rename ", layer, " to ", target));
   }
   BERTH_RETURN_IF_ERROR(copyWithout(file, target, whiteouts, check));

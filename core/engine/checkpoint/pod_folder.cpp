@@ -13,6 +13,7 @@
 #include "berth/support/ids.hpp"
 #include "berth/support/json.hpp"
 #include "berth/support/status.hpp"
+#include "berth/support/steps.hpp"
 #include "common/log.hpp"
 #include "engine/checkpoint/names.hpp"
 
@@ -30,8 +31,8 @@ std::string folderOf(const std::string& path) {
   return path.substr(0, path.rfind('/'));
 }
 
-absl::Status rename(const std::string& from, const std::string& to) {
-  if (::rename(from.c_str(), to.c_str()) == 0) return absl::OkStatus();
+absl::Status renamePath(const std::string& from, const std::string& to) {
+  if (support::steps::rename(from.c_str(), to.c_str()) == 0) return absl::OkStatus();
   return support::errnoStatus(errno, strCat("rename ", from, " to ", to));
 }
 
@@ -113,15 +114,15 @@ absl::Status PodOutput::commit() {
   BERTH_ASSIGN_OR_RETURN(const std::vector<std::string> names, support::listDirectory(partial_));
   for (const std::string& name : names) {
     if (name == kPodOptions) continue;
-    BERTH_RETURN_IF_ERROR(rename(strCat(partial_, "/", name), strCat(folder_, "/", name)));
+    BERTH_RETURN_IF_ERROR(renamePath(strCat(partial_, "/", name), strCat(folder_, "/", name)));
   }
   BERTH_RETURN_IF_ERROR(sync(folder, folder_));
   const std::string from = strCat(partial_, "/", kPodOptions);
   const std::string to = strCat(folder_, "/", kPodOptions);
-  BERTH_RETURN_IF_ERROR(rename(from, to));
+  BERTH_RETURN_IF_ERROR(renamePath(from, to));
   absl::Status synced = sync(folder, folder_);
   // Nobody is to find what the caller is told has failed.
-  if (!synced.ok()) rename(to, from).IgnoreError();
+  if (!synced.ok()) renamePath(to, from).IgnoreError();
   return synced;
 }
 

@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include "berth/support/steps.hpp"
+
 namespace berth::runc::monitor {
 
 Checkpoint::Checkpoint(Context& context, CheckpointOwner& owner,
@@ -15,7 +17,7 @@ Checkpoint::Checkpoint(Context& context, CheckpointOwner& owner,
 }
 
 Checkpoint::~Checkpoint() {
-  unlink(log_.c_str());
+  support::steps::unlink(log_.c_str());
 }
 
 Status Checkpoint::begin() {
