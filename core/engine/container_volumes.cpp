@@ -79,8 +79,8 @@ absl::Status Engine::recordVolumes(const images::Image& image, records::Containe
   return absl::OkStatus();
 }
 
-absl::StatusOr<Engine::Volumes> Engine::prepareVolumes(plugins::Operation& op, Container& container,
-                                                       const images::Image& image) {
+absl::StatusOr<Volumes> Engine::prepareVolumes(plugins::Operation& op, Container& container,
+                                               const images::Image& image) {
   const records::ContainerRecord record = container.record();
   Volumes volumes{.config = record.config(), .extra = {}};
   if (record.image_mounts_size() > 0) {

@@ -26,6 +26,7 @@
 #include "engine/filesystems.hpp"
 #include "engine/layer_usages.hpp"
 #include "engine/life_events.hpp"
+#include "engine/mount_requests.hpp"
 #include "engine/objects.hpp"
 #include "engine/operations.hpp"
 #include "engine/selinux_levels.hpp"
@@ -224,24 +225,12 @@ class Engine {
   absl::Status buildContainer(plugins::Operation& op, Container& container,
                               const runtime::v1::PodSandboxConfig& podConfig,
                               const images::Image& image);
-  // A container's request with its mounts made possible.
-  struct Volumes {
-    runtime::v1::ContainerConfig config;    // image mounts have a host_path
-    std::vector<runtime::v1::Mount> extra;  // of the image
-  };
   absl::StatusOr<spec::ContainerSpec> makeSpec(Container& container,
                                                const runtime::v1::PodSandboxConfig& podConfig,
                                                const images::Image& image, const Volumes& volumes);
   absl::StatusOr<spec::NamespacePaths> namespacePaths(const records::PodRecord& pod,
                                                       const runtime::v1::ContainerConfig& config);
   absl::Status mountRootfs(plugins::Operation& op, Container& container);
-  struct SnapshotRequest {
-    std::string key;
-    const google::protobuf::RepeatedPtrField<records::LayerRecord>& layers;
-    std::string target;
-    bool readOnly = false;
-    std::string selinuxLabel;
-  };
   // With the ids of the pod's user namespace, if it has one.
   absl::Status mountSnapshot(plugins::Operation& op, Container& container,
                              const SnapshotRequest& request);

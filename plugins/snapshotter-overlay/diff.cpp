@@ -2,11 +2,9 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <dirent.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <map>
-#include <memory>
 #include <optional>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -38,10 +36,6 @@ constexpr uint64_t kPiece = 256u << 10;
 // Beyond these a file is written with its holes: readers bound the maps that they take.
 constexpr size_t kMostParts = 4096;
 
-struct DirectoryCloser {
-  void operator()(DIR* directory) const { ::closedir(directory); }
-};
-
 // Opens below a layer's directory without following anything out of it.
 Fd openBelow(const Fd& root, const std::string& path, uint64_t flags) {
   open_how how{};
@@ -61,20 +55,8 @@ bool isOpaque(const Fd& directory) {
 }
 
 absl::StatusOr<std::vector<std::string>> namesIn(const Fd& directory, const std::string& path) {
-  Fd again(::openat(directory.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!again) return errnoStatus(errno, strCat("open ", path));
-  const std::unique_ptr<DIR, DirectoryCloser> stream(::fdopendir(again.get()));
-  if (!stream) return errnoStatus(errno, strCat("list ", path));
-  static_cast<void>(again.release());
-  std::vector<std::string> names;
-  for (;;) {
-    errno = 0;
-    const dirent* item = ::readdir(stream.get());
-    if (item == nullptr) break;
-    std::string name = item->d_name;
-    if (name != "." && name != "..") names.push_back(std::move(name));
-  }
-  if (errno != 0) return errnoStatus(errno, strCat("list ", path));
+  auto names = support::listDirectory(strCat("/proc/self/fd/", directory.get()));
+  if (!names.ok()) return support::annotate(names.status(), strCat("list ", path));
   return names;
 }
 
