@@ -12,8 +12,8 @@ from grpc import StatusCode
 import grpc
 from asking import refused, shell
 from berth_testbed import wait_until
-from checkpoints import (COUNTER, StandIn, checkpoint, create_from, left_of_checkpoints, members,
-                         must_run, text_of)
+from checkpoints import (COUNTER, StandIn, checkpoint, create_from, freezer_states,
+                         left_of_checkpoints, members, must_run, text_of)
 
 pytestmark = pytest.mark.berth
 
@@ -176,8 +176,8 @@ def test_a_killed_daemon_leaves_nothing_and_nobody_paused(checkpoint_bed, stand_
     wait_until(lambda: left_of_checkpoints(bed) == [], what="the end of the undo")
     assert os.listdir(tmp_path) == ["pod"] and os.listdir(folder) == []
     for container in containers.values():
-        wait_until(lambda container=container: bed.exec(container, "true").exit_code == 0,
-                   what="an answer")
+        wait_until(lambda container=container: freezer_states(bed, container) <= {"THAWED", "0"},
+                   what="the container to go on")
         must_run(bed, container)
     checkpoint(bed, containers["a"], str(tmp_path / "archive.tar"))
 
