@@ -58,7 +58,7 @@ class Conversation {
  public:
   void run(Input input) {
     spdy::Limits limits;
-    limits.flush = limits.linger = std::chrono::milliseconds(1);
+    limits.flush = limits.linger = limits.probe = std::chrono::milliseconds(1);
     limits.streamWindow = 4096;
     limits.connectionWindow = 80000;
     const auto connection = spdy::makeConnection(
@@ -77,16 +77,23 @@ class Conversation {
     wire_->readable.notify();
     wire_->outputRoom = SIZE_MAX;
     wire_->writable.notify();
-    const auto late = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-    while (!ended && std::chrono::steady_clock::now() < late) {
-      context_.restart();
-      context_.run_one_for(std::chrono::milliseconds(1));
-    }
+    // A stream that is full, and whose client gives no window for the answer, keeps the end from
+    // being read. That the client has gone altogether shows when it is written to.
+    runUntil(ended, std::chrono::milliseconds(20));
+    wire_->broken = true;
+    runUntil(ended, std::chrono::seconds(20));
     demand(ended, "the connection ends with its client");
     poll();
   }
 
  private:
+  void runUntil(const bool& ended, std::chrono::milliseconds most) {
+    const auto late = std::chrono::steady_clock::now() + most;
+    while (!ended && std::chrono::steady_clock::now() < late) {
+      context_.restart();
+      context_.run_one_for(std::chrono::milliseconds(1));
+    }
+  }
   void poll() {
     context_.restart();
     context_.poll();
@@ -184,6 +191,8 @@ std::vector<std::string> seeds() {
       room +
           std::string("\0\x0c\x80\3\0\6\0\0\0\4\0\0\0\1\0\x10\x80\3\0\7\0\0\0\x08\0\0\0\0\0\0\0\0",
                       32),  // PING, GOAWAY
+      // More than a window for a stream whose answers get none.
+      opened + std::string("\5\0\0\1\6\7\0\0\3\3\0\x7a\0", 13),
       std::string("\0\0", 2) + syn(1, "data") + std::string("\3\1\0\0\5x\7\0\xff\xff", 10),
   };
 }
