@@ -129,6 +129,8 @@ absl::Status LayerKeeper::load() {
     }
   }
   collect_ = true;
+  // The collector may wait already.
+  wake_.notify_all();
   return absl::OkStatus();
 }
 
