@@ -2,6 +2,7 @@
 
 #include <array>
 #include <chrono>
+#include <limits>
 #include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
@@ -134,6 +135,13 @@ Task<void> Transport::finish() {
 
 namespace {
 
+// Asio's own transfer_all() passes on 64 KiB at a time, however much there is.
+struct AllAtOnce {
+  size_t operator()(const error_code& error, size_t) const {
+    return error ? 0 : std::numeric_limits<size_t>::max();
+  }
+};
+
 class SocketBytes final : public ByteConnection {
  public:
   explicit SocketBytes(Transport transport) : transport_(std::move(transport)) {}
@@ -148,7 +156,7 @@ class SocketBytes final : public ByteConnection {
   }
 
   Task<absl::Status> write(std::span<const asio::const_buffer> parts) override {
-    auto [error, count] = co_await asio::async_write(transport_, parts, kAwait);
+    auto [error, count] = co_await asio::async_write(transport_, parts, AllAtOnce(), kAwait);
     if (error) co_return socketStatus(error, "write to the client");
     co_return absl::OkStatus();
   }
