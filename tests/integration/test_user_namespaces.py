@@ -58,6 +58,15 @@ def owner(path):
     return info.st_uid, info.st_gid
 
 
+def mount_mappable(target, source):
+    """Something mounted: a tmpfs, which kernels map from 6.3 on, or else the folder `source`."""
+    from test_mounts import MS_BIND, mount
+    if tuple(int(part) for part in os.uname().release.split(".")[:2]) >= (6, 3):
+        mount("none", str(target), "tmpfs")
+    else:
+        mount(str(source), str(target), flags=MS_BIND)
+
+
 def main_process(bed, container):
     """The container's first process on the host."""
     inner = shell(bed, container, "readlink /proc/self/ns/pid")
@@ -140,11 +149,11 @@ def test_volumes_belong_to_the_same_ids_on_both_sides(bed, userns_pod, tmp_path)
     assert owner(tmp_path / "mine") == (7, 8)
 
 
-def test_files_read_only_volumes_and_what_is_mounted_below(bed, userns_pod, tmp_path):
-    from test_mounts import mount
+def test_files_read_only_volumes_and_what_is_mounted_below(bed, userns_pod, tmp_path,
+                                                           tmp_path_factory):
     (tmp_path / "file").write_text("one file")
     (tmp_path / "folder").mkdir()
-    mount("none", str(tmp_path / "folder"), "tmpfs")
+    mount_mappable(tmp_path / "folder", tmp_path_factory.mktemp("mounted"))
     try:
         (tmp_path / "folder" / "below").write_text("below")
         container = run(bed, userns_pod, mounts=[
@@ -167,10 +176,10 @@ def test_volumes_without_mappings_are_nobodys(bed, userns_pod, tmp_path):
     assert bed.exec(container, "touch", "/mnt/v/new").exit_code != 0
 
 
-def test_a_volume_is_not_busy_once_its_container_has_ended(bed, userns_pod, tmp_path):
+def test_a_volume_is_not_busy_once_its_container_has_ended(bed, userns_pod, tmp_path,
+                                                           tmp_path_factory):
     """The kubelet unmounts volumes before it removes containers."""
-    from test_mounts import mount
-    mount("none", str(tmp_path), "tmpfs")
+    mount_mappable(tmp_path, tmp_path_factory.mktemp("mounted"))
     container = run(bed, userns_pod, mounts=[volume(tmp_path)])
     users = [line for line in host.read("/proc/self/mountinfo").splitlines()
              if container in line and "/mounts/" in line]
@@ -179,7 +188,8 @@ def test_a_volume_is_not_busy_once_its_container_has_ended(bed, userns_pod, tmp_
     assert host.libc.umount2(str(tmp_path).encode(), 0) == 0
 
 
-def test_propagation_into_mapped_volumes_leaves_the_hosts_mounts_alone(bed, userns_pod, tmp_path):
+def test_propagation_into_mapped_volumes_leaves_the_hosts_mounts_alone(bed, userns_pod, tmp_path,
+                                                                       tmp_path_factory):
     from test_mounts import MS_BIND, MS_SHARED, mount
     path = str(tmp_path)
     mount(path, path, flags=MS_BIND)
@@ -187,13 +197,13 @@ def test_propagation_into_mapped_volumes_leaves_the_hosts_mounts_alone(bed, user
     try:
         for name in ("early", "late"):
             (tmp_path / name).mkdir()
-        mount("none", path + "/early", "tmpfs")
+        mount_mappable(path + "/early", tmp_path_factory.mktemp("mounted"))
         (tmp_path / "early" / "file").write_text("")
         container = run(bed, userns_pod, mounts=[
             volume(tmp_path, propagation="PROPAGATION_HOST_TO_CONTAINER")])
         assert os.path.exists(path + "/early/file"), "the host has lost a mount"
         assert out(bed, container, "ls", "/mnt/v/early") == "file\n"
-        mount("none", path + "/late", "tmpfs")
+        mount_mappable(path + "/late", tmp_path_factory.mktemp("mounted"))
         (tmp_path / "late" / "file").write_text("")
         assert out(bed, container, "ls", "/mnt/v/late") == "file\n"
     finally:
