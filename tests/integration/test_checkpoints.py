@@ -12,13 +12,19 @@ from checkpoints import (COUNTER, checkpoint, count, create_from, left_of_checkp
 pytestmark = [pytest.mark.berth, pytest.mark.host]
 
 
+# As a kubelet asks for it. Restored processes have the numbers that they had: in a PID namespace of
+# several containers another one's may have taken them.
+OWN_PROCESSES = {"security_context": {"namespace_options": {"pid": "CONTAINER"}}}
+
+
 @pytest.fixture(autouse=True)
 def criu():
     needs_criu()
 
 
 def run_counter(bed, pod, pod_name, name="c"):
-    container = bed.run(pod, name, command=["sh", "-c", "echo mine > /tmp/mine; " + COUNTER])
+    container = bed.run(pod, name, command=["sh", "-c", "echo mine > /tmp/mine; " + COUNTER],
+                        linux=OWN_PROCESSES)
     wait_count(bed, pod_name, 5, name)
     return container
 
@@ -36,7 +42,7 @@ def test_a_container_goes_on_where_it_was(bed, pod, name, tmp_path):
     bed.remove_pod(pod)
 
     other = bed.run_pod(name + "-restored")
-    restored = create_from(bed, other, "c", location)
+    restored = create_from(bed, other, "c", location, linux=OWN_PROCESSES)
     bed.cri.StartContainer({"container_id": restored})
     wait_count(bed, name + "-restored", written[-1])
     first = int(bed.log_lines(name + "-restored", "c")[0][3])
@@ -57,7 +63,8 @@ def test_a_pod_goes_on_where_it_was(bed, pod, name, tmp_path):
     bed.remove_pod(pod)
     answer = bed.cri.RestorePod({
         "checkpoint_path": str(tmp_path), "config": bed.pod_config(name + "-restored"),
-        "container_configs": [bed.container_config(each) for each in ("one", "two")]}, timeout=120)
+        "container_configs": [
+            bed.container_config(each, linux=OWN_PROCESSES) for each in ("one", "two")]}, timeout=120)
     for each in answer.restored_containers:
         bed.cri.StartContainer({"container_id": each.container_id})
         wait_count(bed, name + "-restored", 5, each.name)
@@ -70,7 +77,7 @@ def test_it_survives_the_daemon_between_create_and_start(own_bed, tmp_path):
     bed = own_bed()
     location = str(tmp_path / "archive.tar")
     checkpoint(bed, run_counter(bed, bed.run_pod("a"), "a"), location)
-    restored = create_from(bed, bed.run_pod("b"), "c", location)
+    restored = create_from(bed, bed.run_pod("b"), "c", location, linux=OWN_PROCESSES)
     os.unlink(location)
     bed.kill_engine()
     bed.start_engine()
