@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <iostream>
+#include <net/if.h>
 #include <unistd.h>
 
 #include <absl/strings/str_cat.h>
@@ -127,7 +128,8 @@ absl::Status Workspace::removeMounts() const {
 absl::Status Workspace::removeBridges() const {
   support::StatusCollector problems;
   for (const std::string& bridge : bridges_) {
-    if (!support::pathExists(absl::StrCat("/sys/class/net/", bridge))) continue;
+    // Not from sysfs, which may show another network namespace's devices.
+    if (::if_nametoindex(bridge.c_str()) == 0) continue;
     problems.add(runProgram({"ip", "link", "delete", bridge}).status());
   }
   return problems.status();

@@ -36,6 +36,11 @@ class MappedMounts : public ::testing::Test {
         support::replaceFile(source_ + "/file", "x", 0644, support::Durability::kVisible).ok());
     ASSERT_EQ(::chown((source_ + "/file").c_str(), 5, 6), 0);
   }
+  // What a test has mounted itself.
+  void TearDown() override {
+    for (const char* const name : {"/inner", "/late", ""})
+      EXPECT_TRUE(support::unmount(source_ + name, support::UnmountMode::kLazy).ok()) << name;
+  }
   MappedMount mount(const std::string& source, int number = 0) const {
     return {.source = source,
             .target = directory_ / ("mounts/" + std::to_string(number)),
