@@ -21,6 +21,7 @@
 #include "cdi/registry.hpp"
 #include "common/host_facts.hpp"
 #include "cri-runtime-v1.pb.h"
+#include "engine/checkpoint/log_copy.hpp"
 #include "engine/container_origin.hpp"
 #include "engine/exec.hpp"
 #include "engine/filesystems.hpp"
@@ -248,8 +249,10 @@ class Engine {
                            const std::function<absl::Status()>& work);
   absl::Status pause(plugins::Operation& op, Container& container);
   absl::Status resume(Container& container);
-  // Fills the empty folder `tree` with all that there is to keep of a paused container.
-  absl::Status capture(plugins::Operation& op, const Container& container, const std::string& tree);
+  // Fills the empty folder `tree` with all that there is to keep of a paused container, but its
+  // log, which is to be copied once the container goes on.
+  absl::StatusOr<checkpoint::LogCopy> capture(plugins::Operation& op, const Container& container,
+                                              const std::string& tree);
   absl::Status describe(const Container& container, const std::string& tree) const;
   absl::Status captureChanges(plugins::Operation& op, const Container& container,
                               const std::string& tree) const;
