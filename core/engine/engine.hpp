@@ -107,8 +107,8 @@ class Engine {
   // UNAVAILABLE when nothing listens there.
   absl::StatusOr<support::Fd> connectPort(const std::string& podId, uint16_t port,
                                           Deadline deadline);
-  // Runs it on a thread of its own; not after finish().
-  void runLater(std::function<void()> work) { workers_.post(std::move(work)); }
+  // See Workers::postSurely; not after finish().
+  void runLater(std::function<void()> work) { workers_.postSurely(std::move(work)); }
   absl::Status reopenContainerLog(const std::string& id, Deadline deadline);
   absl::Status updateContainerResources(const runtime::v1::UpdateContainerResourcesRequest& request,
                                         Deadline deadline);

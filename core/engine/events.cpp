@@ -153,7 +153,7 @@ void Engine::handlePodLost(const plugins::Event& event) {
                      {{"pod", event.pod}, {"error", kept.ToString()}});
   }
   // Asking the runtime blocks: other pods' events go on meanwhile.
-  workers_.post([this, lost = *pod, message = event.message] {
+  workers_.postSurely([this, lost = *pod, message = event.message] {
     plugins::Operation op(strCat("collect the exits of ", lost->id()),
                           Deadline::clock::now() + kAskTime);
     for (const auto& container : containersOf(lost->id())) {

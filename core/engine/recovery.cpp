@@ -43,12 +43,12 @@ absl::Status Engine::recover() {
     if (container->state() != v1::CONTAINER_CREATED) detachMappedMounts(*container);
     // So did a checkpoint, which has left it paused.
     if (container->peek([](const records::ContainerRecord& r) { return r.paused(); })) {
-      workers_.post([this, container] { resume(*container).IgnoreError(); });
+      workers_.postSurely([this, container] { resume(*container).IgnoreError(); });
     }
     // Creation was cut off: the client never got the id.
     if (!container->peek([](const records::ContainerRecord& r) { return r.creating(); })) continue;
     containerNames_.erase(nameOf(container->record()));
-    workers_.post([this, container] {
+    workers_.postSurely([this, container] {
       plugins::Operation op(strCat("undo CreateContainer ", container->id()),
                             Deadline::clock::now() + kAskTime);
       auto turn = Turn::take(op, *container);
@@ -124,7 +124,7 @@ void Engine::recoverPod(const std::shared_ptr<Pod>& pod) {
   const bool rebooted = record.boot_id() != bootId_;
   if (record.restoring()) {
     podNames_.erase(nameOf(record));
-    workers_.post([this, pod] { discardPod(pod); });
+    workers_.postSurely([this, pod] { discardPod(pod); });
     if (rebooted || pod->runtime() == nullptr) return;
   }
   if (record.state() == records::POD_READY && !rebooted && pod->runtime() != nullptr) {
@@ -147,12 +147,12 @@ void Engine::recoverPod(const std::shared_ptr<Pod>& pod) {
   if (record.state() == records::POD_CREATING) {
     // The client never got the id: nothing of it is to stay, and its name is free at once.
     podNames_.erase(nameOf(record));
-    workers_.post([this, pod] { discardPod(pod); });
+    workers_.postSurely([this, pod] { discardPod(pod); });
     return;
   }
   // What it took (addresses, mounts, namespaces) is given back now; the record stays for the
   // kubelet.
-  workers_.post([this, pod] {
+  workers_.postSurely([this, pod] {
     plugins::Operation op(strCat("finish stopping pod sandbox ", pod->id()),
                           Deadline::clock::now() + kAskTime);
     auto turn = Turn::take(op, *pod);
