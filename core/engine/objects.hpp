@@ -146,6 +146,19 @@ class Pod final : public Recorded<records::PodRecord>, public std::enable_shared
     return peek([](const records::PodRecord& r) { return r.state(); });
   }
 
+  // While one lives the pod is being stopped or removed: nothing new is to begin in it.
+  class Ending {
+   public:
+    explicit Ending(Pod& pod) : pod_(pod) { ++pod_.endings_; }
+    ~Ending() { --pod_.endings_; }
+    Ending(const Ending&) = delete;
+    Ending& operator=(const Ending&) = delete;
+
+   private:
+    Pod& pod_;
+  };
+  bool ending() const { return endings_ > 0; }
+
   // What readings of its usage leave for the next ones.
   CpuRate cpuRate;
   metrics::LoadAverage load;
