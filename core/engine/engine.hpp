@@ -350,6 +350,8 @@ class Engine {
   void handle(const plugins::Event& event);
   void handleExit(const plugins::Event& event);
   void handlePodLost(const plugins::Event& event);
+  // Of the deletions that the last daemon has not told (departed.cpp).
+  absl::Status tellOfDeparted();
 
   // Recovery (recovery.cpp).
   absl::Status loadRecords();

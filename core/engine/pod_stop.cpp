@@ -124,7 +124,7 @@ absl::Status Engine::removePod(plugins::Operation& op, const std::shared_ptr<Pod
   BERTH_RETURN_IF_ERROR(failures.status());
   op.setStage("remove the pod's files");
   BERTH_RETURN_IF_ERROR(support::removeTree(podDirectory(pod->id())));
-  BERTH_RETURN_IF_ERROR(pod->erase());
+  BERTH_RETURN_IF_ERROR(pod->retire());
   forget(*pod);
   lifeEvents_.removed(*pod);
   return absl::OkStatus();

@@ -37,6 +37,7 @@ absl::Status Engine::recover() {
   // What had happened, but was not told, when the last daemon died.
   for (const auto& pod : pods()) lifeEvents_.onStep(*pod);
   for (const auto& container : containers()) lifeEvents_.onStep(*container);
+  BERTH_RETURN_IF_ERROR(tellOfDeparted());
   for (const auto& pod : pods()) recoverPod(pod);
   for (const auto& container : containers()) {
     // The daemon ended in the middle of its start, which goes on without it.
@@ -71,6 +72,7 @@ absl::Status Engine::loadRecords() {
       BERTH_RETURN_IF_ERROR(store_.setAside(kPodKind, entry.id, "it does not parse"));
       continue;
     }
+    if (record.deleted()) continue;
     auto runtime = registry_.runtime(record.runtime());
     const std::string name = nameOf(record);
     seLinuxLevels_.claim(record.selinux_level());
@@ -83,6 +85,7 @@ absl::Status Engine::loadRecords() {
   for (const store::Entry& entry : entries) {
     records::ContainerRecord record;
     const bool parsed = record.ParseFromString(entry.value) && record.id() == entry.id;
+    if (parsed && record.deleted()) continue;
     auto pod = pods_.find(record.pod_id());
     if (!parsed || pod == pods_.end()) {
       common::logError("a container's record is damaged or has no pod; it is set aside",
