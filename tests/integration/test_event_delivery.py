@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-import grpc
 import host
 from berth_testbed import wait_until
 from listener import Listener, records
@@ -25,9 +24,10 @@ pytestmark = pytest.mark.berth
 
 
 class Suspended:
-    """`crictl events`, stopped once it has subscribed; what it has read by its end."""
+    """`crictl events`, stopped once it has subscribed; what it has said by its end in `text`."""
 
     def __init__(self, bed, path):
+        self.text = ""
         before = mark(bed)
         self._path = path
         with open(path, "w", encoding="utf-8") as output:
@@ -38,19 +38,19 @@ class Suspended:
         os.kill(self._process.pid, signal.SIGSTOP)
 
     def go_on(self):
-        """Lets it read what it was sent, and end with its stream."""
+        """Lets it read what it was sent, and end with its stream; returns the steps it was told."""
         os.kill(self._process.pid, signal.SIGCONT)
         self._process.wait(30)
         with open(self._path, encoding="utf-8") as output:
-            text = output.read()
+            self.text = output.read()
         steps = []
         decoder = json.JSONDecoder()
-        at = text.find("{")
+        at = self.text.find("{")
         while at >= 0:
-            event, end = decoder.raw_decode(text, at)
+            event, end = decoder.raw_decode(self.text, at)
             word = event["containerEventType"].removeprefix("CONTAINER_").removesuffix("_EVENT")
             steps.append((word.lower(), event["containerId"]))
-            at = text.find("{", end)
+            at = self.text.find("{", end)
         return steps
 
     def close(self):
@@ -163,10 +163,9 @@ def test_a_client_that_does_not_read_loses_nothing_by_the_daemons_end(own_bed, s
     after.leave()
 
 
-def test_one_that_is_too_far_behind_is_cut_off_and_may_come_back(own_bed):
+def test_one_that_is_too_far_behind_is_cut_off_and_may_come_back(own_bed, suspended):
     bed = own_bed()
-    silent = bed.cri.GetContainerEvents(timeout=600)
-    silent.initial_metadata()
+    slow = suspended(bed)
     pod = bed.run_pod("a", annotations={"filler": LARGE["filler"][:8192]})
 
     def create_and_remove(number):
@@ -174,12 +173,10 @@ def test_one_that_is_too_far_behind_is_cut_off_and_may_come_back(own_bed):
         bed.cri.RemoveContainer({"container_id": container})
 
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(create_and_remove, range(600)))
-    with pytest.raises(grpc.RpcError) as ended:
-        for _ in silent:
-            pass
-    assert ended.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
-    assert "list pods and containers, and subscribe again" in ended.value.details()
+        list(pool.map(create_and_remove, range(700)))
+    read = slow.go_on()
+    assert "list pods and containers, and subscribe again" in slow.text
+    assert len(read) == len(set(read)) < 400
     again = Listener(bed)
     assert [each.id for each in bed.cri.ListPodSandbox().items] == [pod]
     bed.cri.StopPodSandbox({"pod_sandbox_id": pod})
