@@ -34,7 +34,11 @@ class Suspended:
             self._process = subprocess.Popen(
                 bed.crictl_command("events", "-o", "json"), stdin=subprocess.DEVNULL,
                 stdout=output, stderr=subprocess.STDOUT)
-        wait_until(lambda: mark(bed) != before, what="the subscription")
+        try:
+            wait_until(lambda: mark(bed) != before, what="the subscription")
+        except TimeoutError:
+            self.close()
+            raise
         os.kill(self._process.pid, signal.SIGSTOP)
 
     def go_on(self):
