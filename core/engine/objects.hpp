@@ -82,12 +82,19 @@ class Recorded {
     if (stepped && observer_ != nullptr) tell(*observer_);
     return kept;
   }
+  // The object is gone. As long as that is to be told its record stays, marked, until erase().
+  absl::Status retire() {
+    std::lock_guard lock(mutex_);
+    if (observer_ == nullptr || !observer_->listening() || announced_ == LifeStep::kNone)
+      return eraseLocked();
+    if (!record_.has_told()) record_.set_told(static_cast<int32_t>(announced_.load()));
+    record_.set_deleted(true);
+    return store_.put(kind_, id_, record_.SerializeAsString());
+  }
   // Nothing of what changes afterwards is kept.
   absl::Status erase() {
     std::lock_guard lock(mutex_);
-    absl::Status status = store_.erase(kind_, id_);
-    erased_ = erased_ || status.ok();
-    return status;
+    return eraseLocked();
   }
 
   // Before the object is shared. The observer goes on from what the record says has been told.
@@ -124,6 +131,11 @@ class Recorded {
 
  private:
   virtual void tell(LifeObserver& observer) = 0;
+  absl::Status eraseLocked() {
+    absl::Status status = store_.erase(kind_, id_);
+    erased_ = erased_ || status.ok();
+    return status;
+  }
 
   const std::string_view kind_;
   const std::string id_;
@@ -146,6 +158,19 @@ class Pod final : public Recorded<records::PodRecord>, public std::enable_shared
     return peek([](const records::PodRecord& r) { return r.state(); });
   }
 
+  // While one lives the pod is being stopped or removed: nothing new is to begin in it.
+  class Ending {
+   public:
+    explicit Ending(Pod& pod) : pod_(pod) { ++pod_.endings_; }
+    ~Ending() { --pod_.endings_; }
+    Ending(const Ending&) = delete;
+    Ending& operator=(const Ending&) = delete;
+
+   private:
+    Pod& pod_;
+  };
+  bool ending() const { return endings_ > 0; }
+
   // What readings of its usage leave for the next ones.
   CpuRate cpuRate;
   metrics::LoadAverage load;
@@ -154,6 +179,7 @@ class Pod final : public Recorded<records::PodRecord>, public std::enable_shared
   void tell(LifeObserver& observer) override { observer.onStep(*this); }
 
   plugins::Runtime* const runtime_;
+  std::atomic<int> endings_ = 0;
 };
 
 class Container final : public Recorded<records::ContainerRecord>,

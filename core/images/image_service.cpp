@@ -7,6 +7,7 @@
 #include <absl/strings/str_join.h>
 
 #include "berth/support/status.hpp"
+#include "berth/support/threads.hpp"
 #include "images/artifact.hpp"
 #include "images/catalog.hpp"
 #include "images/digest.hpp"
@@ -69,7 +70,13 @@ class Service : public ImageService {
         }
       }
       if (!joined.valid()) {
-        Pulled result = pullAlone(op, reference, credentials, snapshotter);
+        Pulled result;
+        // Who has joined must get a result in any case.
+        const absl::Status thrown = support::returnThrown([&] {
+          result = pullAlone(op, reference, credentials, snapshotter);
+          return absl::OkStatus();
+        });
+        if (!thrown.ok()) result = thrown;
         {
           std::lock_guard lock(pullsMutex_);
           pulls_.erase(key);

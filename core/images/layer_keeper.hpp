@@ -9,41 +9,43 @@
 #include <set>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <absl/status/status.h>
+#include <absl/status/statusor.h>
 
 #include "images/fetch.hpp"
 #include "plugins/registry.hpp"
 
 namespace berth::images {
 
-// Bounds how many threads do something at once.
+// Bounds how many threads do something at once. Thread-safe.
 class Slots {
  public:
   explicit Slots(unsigned count) : free_(count == 0 ? 1 : count) {}
+  Slots(const Slots&) = delete;
+  Slots& operator=(const Slots&) = delete;
+
   class Slot {
    public:
-    explicit Slot(Slots& slots) : slots_(slots) {
-      std::unique_lock lock(slots_.mutex_);
-      slots_.freed_.wait(lock, [this] { return slots_.free_ > 0; });
-      --slots_.free_;
-    }
+    Slot(Slot&& other) noexcept : slots_(std::exchange(other.slots_, nullptr)) {}
+    Slot& operator=(Slot&&) = delete;
     ~Slot() {
-      {
-        std::lock_guard lock(slots_.mutex_);
-        ++slots_.free_;
-      }
-      slots_.freed_.notify_one();
+      if (slots_ != nullptr) slots_->give();
     }
-    Slot(const Slot&) = delete;
-    Slot& operator=(const Slot&) = delete;
 
    private:
-    Slots& slots_;
+    friend class Slots;
+    explicit Slot(Slots& slots) : slots_(&slots) {}
+    Slots* slots_;
   };
+  // Waits for one; the operation's cancellation and deadline end that.
+  absl::StatusOr<Slot> take(const plugins::Operation& op);
 
  private:
+  void give();
+
   std::mutex mutex_;
   std::condition_variable freed_;
   unsigned free_;

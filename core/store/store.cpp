@@ -7,6 +7,7 @@
 #include "berth/support/clock.hpp"
 #include "berth/support/status.hpp"
 #include "berth/support/steps.hpp"
+#include "berth/support/threads.hpp"
 
 namespace berth::store {
 
@@ -109,7 +110,7 @@ absl::Status Store::initialise(const std::string& path) {
   BERTH_RETURN_IF_ERROR(
       prepare("SELECT kind, id, reason FROM damaged ORDER BY time, id", &damaged_));
   BERTH_RETURN_IF_ERROR(openCheckpointer());
-  thread_ = std::thread([this] { checkpointLoop(); });
+  BERTH_ASSIGN_OR_RETURN(thread_, support::startThread([this] { checkpointLoop(); }));
   return absl::OkStatus();
 }
 

@@ -1,18 +1,15 @@
 #include "pod_end.hpp"
 
-#include <algorithm>
-#include <atomic>
 #include <cerrno>
-#include <functional>
 #include <poll.h>
 #include <set>
 #include <signal.h>
 #include <sys/syscall.h>
-#include <thread>
 #include <unistd.h>
 
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
+#include "berth/support/threads.hpp"
 #include "cgroup_processes.hpp"
 #include "runtime_cli.hpp"
 
@@ -50,26 +47,6 @@ absl::Status awaitEnd(const EndContext& context, Pod& pod, Container& container,
                                        strCat("wait for container ", container.record.id)));
   }
   return killCgroup(context.layout, container.record.cgroup, limits);
-}
-
-// Runs `work` for each container, several at once, and joins the failures.
-absl::Status inParallel(
-    const Containers& containers,
-    const std::function<absl::Status(const std::shared_ptr<Container>&)>& work) {
-  std::vector<absl::Status> results(containers.size());
-  std::atomic<size_t> next{0};
-  const auto run = [&] {
-    for (size_t i = next++; i < containers.size(); i = next++) results[i] = work(containers[i]);
-  };
-  std::vector<std::thread> threads;
-  for (size_t i = 1; i < std::min(containers.size(), kRemovalsAtOnce); ++i) {
-    threads.emplace_back(run);
-  }
-  run();
-  for (std::thread& thread : threads) thread.join();
-  StatusCollector failures;
-  for (const absl::Status& result : results) failures.add(result);
-  return failures.status();
 }
 
 // PID 1 of a shared PID namespace ends with its monitor; this is for the case that it could not.
@@ -188,8 +165,9 @@ absl::Status removePod(const EndContext& context, Pod& pod, const CallLimits& li
   StatusCollector failures;
   failures.add(killPod(context, pod, limits));
   const std::set<std::string> parents = cgroupParents(pod);
-  failures.add(inParallel(pod.containers(), [&](const std::shared_ptr<Container>& container) {
-    return removeContainer(context, pod, container, limits);
+  const Containers containers = pod.containers();
+  failures.add(support::inParallel(containers.size(), kRemovalsAtOnce, [&](size_t i) {
+    return removeContainer(context, pod, containers[i], limits);
   }));
   pod.closeInterfaces();
   if (failures.ok()) failures.add(shutMonitorDown(pod, limits));
