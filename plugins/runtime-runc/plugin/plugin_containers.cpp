@@ -182,7 +182,7 @@ Status RuntimePlugin::endWithoutMonitor(const Op& op, std::string_view pod,
   const std::shared_ptr<Pod> found = pods_.find(pod);
   const auto target = found == nullptr ? nullptr : found->find(container);
   if (target == nullptr) return {};
-  return killContainer(endContext(), *found, *target, limitsOf(op));
+  return killContainer(endContext(&op), *found, *target, limitsOf(op));
 }
 
 Status RuntimePlugin::containerWait(const Op& op, std::string_view pod, std::string_view container,
@@ -218,7 +218,7 @@ Status RuntimePlugin::containerRemove(const Op& op, std::string_view pod,
   const auto target = found->find(container);
   if (target == nullptr) return {};
   op.stage("remove the container");
-  return removeContainer(endContext(), *found, target, limitsOf(op));
+  return removeContainer(endContext(&op), *found, target, limitsOf(op));
 }
 
 Status RuntimePlugin::containerUpdate(const Op& op, std::string_view pod,

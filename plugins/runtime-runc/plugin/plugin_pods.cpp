@@ -5,6 +5,7 @@
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
 #include "berth/support/steps.hpp"
+#include "process_end.hpp"
 #include "runtime_plugin.hpp"
 
 namespace berth::runc {
@@ -176,14 +177,14 @@ Status RuntimePlugin::podStop(const Op& op, std::string_view pod) {
   const std::shared_ptr<Pod> found = findOrLoadPod(pod);
   if (found == nullptr) return {};
   op.stage("end the pod's processes");
-  return killPod(endContext(), *found, limitsOf(op));
+  return killPod(endContext(&op), *found, limitsOf(op));
 }
 
 Status RuntimePlugin::podRemove(const Op& op, std::string_view pod) {
   const std::shared_ptr<Pod> found = findOrLoadPod(pod);
   if (found == nullptr) return {};
   op.stage("remove the pod");
-  const absl::Status status = removePod(endContext(), *found, limitsOf(op));
+  const absl::Status status = removePod(endContext(&op), *found, limitsOf(op));
   if (status.ok()) pods_.erase(pod);
   return status;
 }
@@ -215,7 +216,7 @@ absl::Status RuntimePlugin::recoverPod(const Op& op, std::string_view id,
     // The pod stays in the table so that podRemove can give back what is left of it.
     support::StatusCollector failures;
     failures.add(absl::NotFoundError("its monitor has died"));
-    failures.add(killPod(endContext(), *pod, limitsOf(op)));
+    failures.add(killPod(endContext(&op), *pod, limitsOf(op)));
     if (const auto exits = readExitRecords(pod->record().runDir()); exits.ok()) {
       for (const protocol::ContainerStatus& status : *exits) {
         if (const auto container = pod->find(status.containerId)) pod->update(*container, status);

@@ -14,6 +14,7 @@
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
 #include "cgroup_processes.hpp"
+#include "process_end.hpp"
 #include "runtime_cli.hpp"
 
 namespace berth::runc {
@@ -73,7 +74,8 @@ absl::Status inParallel(
 }
 
 // PID 1 of a shared PID namespace ends with its monitor; this is for the case that it could not.
-absl::Status killInit(const PodRecord& record, const CallLimits& limits) {
+absl::Status killInit(const EndContext& context, const PodRecord& record,
+                      const CallLimits& limits) {
   if (record.initPid <= 0 || record.initStart == 0) return absl::OkStatus();
   const support::Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, record.initPid, 0)));
   if (!pidfd || processStart(record.initPid) != record.initStart) return absl::OkStatus();
@@ -82,7 +84,15 @@ absl::Status killInit(const PodRecord& record, const CallLimits& limits) {
   if (::syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0) != 0 && errno != ESRCH) {
     return support::errnoStatus(errno, doing);
   }
-  return waitReadable(pidfd.get(), limits, doing);
+  context.stage("wait for the pod's init to end");
+  BERTH_ASSIGN_OR_RETURN(const KilledEnd end,
+                         awaitKilled(record.initPid, pidfd.get(), limits, doing));
+  if (end == KilledEnd::kUnreaped) {
+    context.host.warn(
+        "the init of a pod has ended, but the machine's PID 1 does not reap what it has adopted",
+        {{"pod", record.id}, {"process", strCat(record.initPid)}});
+  }
+  return absl::OkStatus();
 }
 
 // A pod whose host died between its making and its saving has a monitor nobody is connected to, or
@@ -193,7 +203,7 @@ absl::Status removePod(const EndContext& context, Pod& pod, const CallLimits& li
   }));
   pod.closeInterfaces();
   if (failures.ok()) failures.add(shutMonitorDown(pod, limits));
-  if (!monitorAlive(record.runDir())) failures.add(killInit(record, limits));
+  if (!monitorAlive(record.runDir())) failures.add(killInit(context, record, limits));
   failures.add(cleanUpMonitor(record.runDir(), record.netPin));
   for (const std::string& parent : parents) failures.add(context.ownedCgroups.release(parent));
   if (failures.ok()) failures.add(removeFiles(context, record));

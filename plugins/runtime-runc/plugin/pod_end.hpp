@@ -13,9 +13,15 @@ namespace berth::runc {
 
 // What ending needs to know beyond the pod.
 struct EndContext {
+  const Host& host;
   const CgroupLayout& layout;
   OwnedCgroups& ownedCgroups;
   std::string podLinks;
+  const Op* op = nullptr;  // of the call that it is done for; none when nobody waits
+
+  void stage(std::string_view name) const {
+    if (op != nullptr) op->stage(name);
+  }
 };
 
 // Kills every process of every container at once and waits for the exits. Idempotent.

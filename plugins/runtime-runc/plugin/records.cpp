@@ -1,8 +1,5 @@
 #include "records.hpp"
 
-#include <cstdlib>
-
-#include <absl/strings/str_split.h>
 #include <boost/json/array.hpp>
 #include <boost/json/serialize.hpp>
 
@@ -134,18 +131,6 @@ absl::Status checkId(std::string_view what, std::string_view id) {
   if (safe) return absl::OkStatus();
   return absl::InvalidArgumentError(
       strCat(what, " id \"", id, "\": must be 1 to ", kLongest, " letters, digits, \"_.-\""));
-}
-
-uint64_t processStart(int32_t pid) {
-  const auto text = support::readFile(strCat("/proc/", pid, "/stat"));
-  if (!text.ok()) return 0;
-  // The second field is the name in parentheses and may hold anything, blanks included.
-  const size_t end = text->rfind(')');
-  if (end == std::string::npos) return 0;
-  const std::vector<std::string> fields =
-      absl::StrSplit(text->substr(end + 1), ' ', absl::SkipEmpty());
-  constexpr size_t kStartTime = 22 - 3;
-  return fields.size() > kStartTime ? std::strtoull(fields[kStartTime].c_str(), nullptr, 10) : 0;
 }
 
 }  // namespace berth::runc

@@ -55,7 +55,4 @@ absl::Status forget(const PodRecord& pod, const std::string& container);
 // INVALID_ARGUMENT for an id that cannot be a file's name; `what` is "pod", "container".
 absl::Status checkId(std::string_view what, std::string_view id);
 
-// When a process was started (proc(5), field 22 of stat); 0 when there is none.
-uint64_t processStart(int32_t pid);
-
 }  // namespace berth::runc

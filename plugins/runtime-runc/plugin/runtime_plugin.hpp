@@ -118,7 +118,9 @@ class RuntimePlugin final : public Runtime, private PodListener {
   void watchLosses();
   void settleLoss(const std::string& pod);
 
-  EndContext endContext() { return {*layout_, *ownedCgroups_, options_.podLinks()}; }
+  EndContext endContext(const Op* op = nullptr) {
+    return {host(), *layout_, *ownedCgroups_, options_.podLinks(), op};
+  }
 
   Options options_;
   RuntimeFeatures features_;

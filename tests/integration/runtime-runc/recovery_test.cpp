@@ -1,12 +1,17 @@
 // Deaths: of the host, of a monitor, of both.
+#include <chrono>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <gmock/gmock.h>
 
 #include "berth/support/files.hpp"
+#include "berth/support/process.hpp"
 #include "fixture.hpp"
 
 namespace berth::test {
@@ -102,6 +107,67 @@ TEST_F(Recovery, ADeadMonitorIsALostPod) {
   const Result removed = plugin().podRemove(pod.id);
   EXPECT_TRUE(removed.ok()) << PrintToString(removed);
   EXPECT_EQ(plugin().events().count(BERTH_EVENT_POD_LOST, pod.id), 1);
+}
+
+// The machine's PID 1 may reap nothing (or late): what a dead monitor leaves comes to this process,
+// which does not reap either until the end.
+class NobodyReaps : public Recovery {
+ protected:
+  void SetUp() override {
+    ASSERT_EQ(::prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+    Recovery::SetUp();
+  }
+  void TearDown() override {
+    ASSERT_EQ(::prctl(PR_SET_CHILD_SUBREAPER, 0), 0);
+    holder_ = {};
+    while (::waitpid(-1, nullptr, 0) > 0) {
+    }
+    Recovery::TearDown();
+  }
+  void expectSoonRemoved(const Pod& pod) {
+    const auto begin = std::chrono::steady_clock::now();
+    const Result stopped = plugin().podStop(pod.id);
+    EXPECT_TRUE(stopped.ok()) << PrintToString(stopped);
+    const Result removed = plugin().podRemove(pod.id);
+    EXPECT_TRUE(removed.ok()) << PrintToString(removed);
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(5));
+  }
+
+  support::Process holder_;
+};
+
+// The init's last act is to wait for the container's first process, whose parent was the monitor.
+TEST_F(NobodyReaps, TheInitOfAPodIsNotWaitedForForEver) {
+  Pod pod = newPod();
+  pod.namespaces |= BERTH_NAMESPACE_PID;
+  ASSERT_TRUE(create(pod).ok());
+  run(pod, newContainer(pod, {"sleep", "1000"}));
+  ASSERT_NO_FATAL_FAILURE(killMonitor(pod));
+  expectSoonRemoved(pod);
+}
+
+// The same of a container's own namespace: somebody has entered it and does not reap.
+TEST_F(NobodyReaps, TheFirstProcessOfAContainerIsNotWaitedForForEver) {
+  Pod pod = newPod();
+  ASSERT_TRUE(create(pod).ok());
+  const Status running = run(pod, newContainer(pod, {"sleep", "1000"}));
+  const auto space =
+      support::openFile("/proc/" + std::to_string(running.pid) + "/ns/pid", O_RDONLY | O_CLOEXEC);
+  ASSERT_TRUE(space.ok()) << space.status();
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  const support::Fd reader(ends[0]);
+  support::Fd writer(ends[1]);
+  auto holder =
+      support::spawn({.argv = {"/bin/sh", "-c", "(echo; exec sleep 1000) & exec sleep 1000"},
+                      .standardOutput = writer.get(),
+                      .namespaces = {space->get()}});
+  ASSERT_TRUE(holder.ok()) << holder.status();
+  holder_ = *std::move(holder);
+  char entered = 0;
+  ASSERT_EQ(::read(reader.get(), &entered, 1), 1);
+  ASSERT_NO_FATAL_FAILURE(killMonitor(pod));
+  expectSoonRemoved(pod);
 }
 
 TEST_F(Recovery, ExitsOutliveTheirMonitor) {

@@ -11,6 +11,7 @@
 #include "container_update.hpp"
 #include "options.hpp"
 #include "pod_resources.hpp"
+#include "process_end.hpp"
 #include "records.hpp"
 
 namespace berth::runc {
