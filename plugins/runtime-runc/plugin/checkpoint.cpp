@@ -107,8 +107,9 @@ Status RuntimePlugin::restore(const Op& op, const berth_restore_spec& spec,
                                             .arguments = commonArguments(spec.image, spec.work)};
   if (options_.noPivot) request.arguments.emplace_back("--no-pivot");
   addSecurityLabels(target->container->record.bundle, request.arguments);
-  const absl::Status restored = startContainer(
-      *target, [&] { return target->client->restoreContainer(request, limitsOf(op)); });
+  const absl::Status restored = startContainer(op, *target, [&](MonitorClient& monitor) {
+    return monitor.restoreContainer(request, limitsOf(op));
+  });
   status = toAbi(target->pod->status(*target->container), view(spec.container));
   return support::annotate(explained(restored, strCat(view(spec.work), "/restore.log")),
                            strCat("restore container ", view(spec.container)));

@@ -1,5 +1,7 @@
 #include "records.hpp"
 
+#include <algorithm>
+
 #include <boost/json/array.hpp>
 #include <boost/json/serialize.hpp>
 
@@ -38,6 +40,13 @@ absl::StatusOr<ContainerRecord> loadContainerRecord(const std::string& path) {
   return ContainerRecord{.id = stringMember(document, "id"),
                          .bundle = stringMember(document, "bundle"),
                          .cgroup = stringMember(document, "cgroup")};
+}
+
+// Empty when the pod has no parent for it.
+std::string usualCgroup(const PodRecord& pod, const std::string& container) {
+  const auto path =
+      containerCgroup(defaultCgroupsPath(pod.cgroupParent, container, pod.driver), pod.driver);
+  return path.ok() && !pod.cgroupParent.empty() ? *path : std::string();
 }
 
 }  // namespace
@@ -106,16 +115,29 @@ absl::Status save(const PodRecord& pod, const ContainerRecord& record) {
   return support::replaceFile(fileOf(pod, record.id), text, 0600, support::Durability::kVisible);
 }
 
-std::vector<ContainerRecord> loadContainerRecords(const PodRecord& pod) {
-  std::vector<ContainerRecord> records;
+LoadedContainers loadContainerRecords(const PodRecord& pod) {
+  LoadedContainers loaded;
   const auto names = support::listDirectory(pod.containersDir());
-  if (!names.ok()) return records;
-  for (const std::string& name : *names) {
-    if (!name.ends_with(kSuffix)) continue;
-    auto record = loadContainerRecord(strCat(pod.containersDir(), "/", name));
-    if (record.ok() && !record->id.empty()) records.push_back(*std::move(record));
+  if (!names.ok()) {
+    if (!absl::IsNotFound(names.status())) loaded.damages.push_back(names.status());
+    return loaded;
   }
-  return records;
+  for (const std::string& name : *names) {
+    const std::string id = name.substr(0, name.size() - std::min(name.size(), kSuffix.size()));
+    if (!name.ends_with(kSuffix) || !checkId("container", id).ok()) continue;
+    const std::string path = strCat(pod.containersDir(), "/", name);
+    auto record = loadContainerRecord(path);
+    if (record.ok() && record->id != id) {
+      record = absl::DataLossError(strCat(path, " is the record of another container"));
+    }
+    if (record.ok()) {
+      loaded.records.push_back(*std::move(record));
+    } else {
+      loaded.damages.push_back(record.status());
+      loaded.records.push_back({.id = id, .bundle = {}, .cgroup = usualCgroup(pod, id)});
+    }
+  }
+  return loaded;
 }
 
 absl::Status forget(const PodRecord& pod, const std::string& container) {

@@ -1,9 +1,12 @@
 // Deaths: of the host, of a monitor, of both.
 #include <chrono>
+#include <cstdio>
 #include <fcntl.h>
+#include <future>
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -100,13 +103,99 @@ TEST_F(Recovery, ADeadMonitorIsALostPod) {
   ASSERT_TRUE(plugin().events().await(BERTH_EVENT_POD_LOST, pod.id).has_value());
   EXPECT_TRUE(endsSoon(first));
   Status status;
-  EXPECT_EQ(plugin().containerWait(pod.id, container.id, &status).code, BERTH_ABORTED);
+  EXPECT_EQ(plugin().containerWait(pod.id, container.id, &status).code, BERTH_NOT_FOUND);
   EXPECT_EQ(plugin().containerStart(pod.id, container.id).code, BERTH_UNAVAILABLE);
   const Result stopped = plugin().podStop(pod.id);
   EXPECT_TRUE(stopped.ok()) << PrintToString(stopped);
   const Result removed = plugin().podRemove(pod.id);
   EXPECT_TRUE(removed.ok()) << PrintToString(removed);
   EXPECT_EQ(plugin().events().count(BERTH_EVENT_POD_LOST, pod.id), 1);
+}
+
+// A runtime that went on alone would make a container after its pod was declared lost.
+TEST_F(Recovery, AKilledMonitorTakesItsRuntimeAlong) {
+  const std::string fifo = root_ + "/started";
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  const support::Fd started(::open(fifo.c_str(), O_RDWR | O_CLOEXEC));
+  const std::string runtime = root_ + "/runtime";
+  ASSERT_TRUE(support::replaceFile(runtime,
+                                   "#!/bin/sh\ncase \" $* \" in *\" run \"*)\n  echo $$ >" + fifo +
+                                       "\n  exec sleep 1000;;\nesac\nexec /usr/sbin/runc \"$@\"\n",
+                                   0755, support::Durability::kVisible)
+                  .ok());
+  setRuntime(runtime);
+  restart();
+  Pod pod = newPod();
+  ASSERT_TRUE(create(pod).ok());
+  const Container container = newContainer(pod, {"true"});
+  ASSERT_TRUE(create(pod, container).ok());
+  auto starting =
+      std::async(std::launch::async, [&] { return plugin().containerStart(pod.id, container.id); });
+  pollfd polled{.fd = started.get(), .events = POLLIN};
+  ASSERT_EQ(::poll(&polled, 1, 30000), 1);
+  char text[16] = {};
+  ASSERT_GT(::read(started.get(), text, sizeof text - 1), 0);
+  const support::Fd running = openProcess(std::atoi(text));
+  ASSERT_TRUE(running);
+  ASSERT_NO_FATAL_FAILURE(killMonitor(pod));
+  EXPECT_TRUE(endsSoon(running));
+  EXPECT_EQ(starting.get().code, BERTH_UNAVAILABLE);
+  const Result removed = plugin().podRemove(pod.id);
+  EXPECT_TRUE(removed.ok()) << PrintToString(removed);
+}
+
+TEST_F(Recovery, DamagedFilesAreNamedAndWhatTheyAreAboutIsEnded) {
+  Pod pod = newPod();
+  ASSERT_TRUE(create(pod).ok());
+  const Container running = newContainer(pod, {"sleep", "1000"});
+  const support::Fd first = openProcess(run(pod, running).pid);
+  const Container ended = newContainer(pod, {"sh", "-c", "exit 5"});
+  run(pod, ended);
+  EXPECT_EQ(waitFor(pod, ended).exitCode, 5);
+  stopPlugin();
+  ASSERT_NO_FATAL_FAILURE(killMonitor(pod));
+  const std::string record = pod.directory + "/containers/" + running.id + ".json";
+  const std::string exit = pod.directory + "/monitor/exits/" + ended.id;
+  for (const std::string& file : {record, exit}) {
+    ASSERT_TRUE(support::pathExists(file)) << file;
+    ASSERT_TRUE(support::replaceFile(file, "{\"ver", 0600, support::Durability::kVisible).ok());
+  }
+  restart();
+  std::map<std::string, Status> found;
+  EXPECT_EQ(plugin().podRecover(pod.id, pod.directory, pod.state, &found).code, BERTH_NOT_FOUND);
+  EXPECT_TRUE(found.empty());
+  EXPECT_TRUE(endsSoon(first));
+  for (const std::string& file : {record, exit}) {
+    EXPECT_THAT(PluginInstance::log(), ::testing::HasSubstr(file));
+  }
+  const Result removed = plugin().podRemove(pod.id);
+  EXPECT_TRUE(removed.ok()) << PrintToString(removed);
+}
+
+// A folder that was put in another's place.
+TEST_F(Recovery, TheMonitorOfAnotherPodIsLeftAlone) {
+  Pod pod = newPod();
+  Pod other = newPod();
+  ASSERT_TRUE(create(pod).ok());
+  ASSERT_TRUE(create(other).ok());
+  const Container container = newContainer(other, {"sleep", "1000"});
+  const support::Fd first = openProcess(run(other, container).pid);
+  stopPlugin();
+  const std::string folder = pod.directory + "/monitor";
+  ASSERT_EQ(::rename(folder.c_str(), (folder + ".own").c_str()), 0);
+  ASSERT_EQ(::symlink((other.directory + "/monitor").c_str(), folder.c_str()), 0);
+  restart();
+  const Result refused = plugin().podRecover(pod.id, pod.directory, pod.state);
+  EXPECT_EQ(refused.code, BERTH_FAILED_PRECONDITION);
+  EXPECT_THAT(refused.message, ::testing::HasSubstr(other.id));
+  pollfd polled{.fd = first.get(), .events = POLLIN};
+  EXPECT_EQ(::poll(&polled, 1, 0), 0);
+  ASSERT_EQ(::unlink(folder.c_str()), 0);
+  ASSERT_EQ(::rename((folder + ".own").c_str(), folder.c_str()), 0);
+  for (const Pod* each : {&pod, &other}) {
+    const Result removed = plugin().podRemove(each->id);
+    EXPECT_TRUE(removed.ok()) << PrintToString(removed);
+  }
 }
 
 // The machine's PID 1 may reap nothing (or late): what a dead monitor leaves comes to this process,
