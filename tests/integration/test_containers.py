@@ -5,27 +5,12 @@ import os
 import pytest
 
 import grpc
-from asking import NEEDS_CGROUP_V2
+from asking import CRUN, out, refused
 from berth_testbed import wait_until
 from image_set import BUSYBOX, TESTS
 
 SLEEP = ["sleep", "1000"]
 MEBIBYTE = 1 << 20
-
-
-def refused(call, request, *codes):
-    """Makes the call, which must fail; gives the message. The code matters for Berth."""
-    with pytest.raises(grpc.RpcError) as caught:
-        call(request)
-    if codes and os.environ.get("BERTH_TEST_ENGINE", "berth") == "berth":
-        assert caught.value.code() in codes, caught.value.details()
-    return caught.value.details()
-
-
-def out(bed, container, *command):
-    answer = bed.exec(container, *command)
-    assert answer.exit_code == 0, answer.stderr
-    return answer.stdout.decode()
 
 
 def test_states_times_and_reasons(bed, pod):
@@ -336,7 +321,7 @@ def test_stats(bed, pod):
     assert [entry.attributes.id for entry in listed] == [container]
 
 
-@pytest.mark.parametrize("runtime", ["runc", pytest.param("crun", marks=NEEDS_CGROUP_V2)])
+@pytest.mark.parametrize("runtime", ["runc", CRUN])
 def test_either_oci_runtime(own_bed, name, runtime):
     bed = own_bed(runtime=runtime)
     pod = bed.run_pod(name)

@@ -7,6 +7,8 @@ import pytest
 from berth_testbed import wait_until
 from image_set import BUSYBOX
 
+pytestmark = pytest.mark.host  # the whole of it with each runtime and cgroup version
+
 
 @pytest.fixture
 def crictl(bed, crictl_binary):

@@ -13,8 +13,9 @@ import grpc
 import pytest
 
 import host
+from asking import out
 from berth_testbed import wait_until
-from test_containers import MEBIBYTE, SLEEP, cgroup_value, out, refused
+from test_containers import MEBIBYTE, SLEEP, cgroup_value
 
 V2 = os.path.exists(host.CGROUP_ROOT + "/cgroup.controllers")
 APPARMOR = host.read("/sys/module/apparmor/parameters/enabled").strip() == "Y"

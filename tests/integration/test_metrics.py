@@ -140,7 +140,9 @@ def test_cpu_time_rises_while_a_container_is_busy(bed, pod):
 
 @pytest.mark.host
 def test_memory_that_is_taken_shows(bed, pod):
-    script = "read go; x=$(head -c 30000000 /dev/zero | tr '\\0' x); echo taken; exec sleep 1000"
+    # dd waits with its block nearly full.
+    script = ("read go; (head -c 29999000 /dev/zero; exec sleep 1000) | "
+              "dd bs=30000000 count=1 iflag=fullblock of=/dev/null")
     container = bed.run(pod, "c", command=["sh", "-c", "mkfifo /go; (%s) < /go" % script], linux={
         "resources": {"memory_limit_in_bytes": 256 * MEBIBYTE}})
     before = Metrics(bed).value(container, "memory_rss")

@@ -6,7 +6,7 @@ import pytest
 
 import grpc
 import host
-from asking import NEEDS_CGROUP_V2, create_refused, out, refused, shell
+from asking import CRUN, create_refused, out, refused, shell
 from berth_testbed import wait_until
 from image_set import TESTS
 
@@ -28,7 +28,7 @@ def volume(source, target="/mnt/v", **more):
             "gidMappings": GROUPS, **more}
 
 
-@pytest.fixture(params=["runc", pytest.param("crun", marks=NEEDS_CGROUP_V2)], scope="module")
+@pytest.fixture(params=["runc", CRUN], scope="module")
 def mapped(request):
     """An engine, with either OCI runtime."""
     import berth_testbed

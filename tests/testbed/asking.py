@@ -6,8 +6,11 @@ import os
 import grpc
 import pytest
 
-NEEDS_CGROUP_V2 = pytest.mark.skipif(not os.path.exists("/sys/fs/cgroup/cgroup.controllers"),
-                                     reason="this Debian's crun needs cgroup v2")
+# The other OCI runtime, for tests of both: it is run where it can be.
+CRUN = pytest.param("crun", marks=[
+    pytest.mark.host,
+    pytest.mark.skipif(not os.path.exists("/sys/fs/cgroup/cgroup.controllers"),
+                       reason="this Debian's crun needs cgroup v2")])
 
 
 def out(bed, container, *command):

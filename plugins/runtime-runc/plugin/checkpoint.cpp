@@ -47,6 +47,33 @@ void addSecurityLabels(const std::string& bundle, std::vector<std::string>& argu
   }
 }
 
+// CRIU puts processes back into the cgroup that they were dumped from. Only on v1 do the runtimes
+// tell it another one; on v2 it hears of it by its configuration file, which the annotation names
+// (runc-restore(8); criu(8), "CONFIGURATION FILES"). What an administrator has put there stays.
+absl::Status tellCgroup(const ContainerRecord& container, const std::string& work) {
+  constexpr char kAnnotation[] = "org.criu.config";
+  constexpr char kDefaultFile[] = "/etc/criu/runc.conf";
+  const std::string bundleFile = container.bundle + "/config.json";
+  BERTH_ASSIGN_OR_RETURN(const std::string text, support::readFile(bundleFile));
+  BERTH_ASSIGN_OR_RETURN(boost::json::object bundle, support::parseJsonObject(text, bundleFile));
+  boost::json::object& annotations = support::objectAt(bundle, "annotations");
+  const std::string ours = work + "/criu.conf";
+  const std::string given = support::stringMember(annotations, kAnnotation, kDefaultFile);
+  // A restore that failed is repeated with the same bundle.
+  if (given != ours) {
+    auto configuration = support::readFile(given);
+    if (absl::IsNotFound(configuration.status()) && given == kDefaultFile) configuration = "";
+    BERTH_RETURN_IF_ERROR(configuration.status());
+    BERTH_RETURN_IF_ERROR(
+        support::replaceFile(ours, strCat(*configuration, "\ncgroup-root=", container.cgroup, "\n"),
+                             0600, support::Durability::kVisible));
+    annotations[kAnnotation] = ours;
+    BERTH_RETURN_IF_ERROR(support::replaceFile(bundleFile, boost::json::serialize(bundle), 0600,
+                                               support::Durability::kVisible));
+  }
+  return absl::OkStatus();
+}
+
 // The runtime's own message says no more than that CRIU failed, and where it has written why.
 absl::Status explained(const absl::Status& status, const std::string& log) {
   if (status.ok()) return status;
@@ -97,21 +124,24 @@ Status RuntimePlugin::restore(const Op& op, const berth_restore_spec& spec,
   if (!target.ok()) return target.status();
   if (!checkpoints_.ok()) return checkpoints_;
   op.stage("restore the container's processes");
+  const std::string doing = strCat("restore container ", view(spec.container));
   const std::string image = copy(spec.image);
   if (!support::pathExists(strCat(image, "/inventory.img"))) {
     return Status(BERTH_INVALID_ARGUMENT,
-                  strCat("restore container ", view(spec.container), ": ", image,
-                         " is no image of CRIU: it has no inventory.img"));
+                  strCat(doing, ": ", image, " is no image of CRIU: it has no inventory.img"));
   }
   protocol::RestoreContainerRequest request{.containerId = target->container->record.id,
                                             .arguments = commonArguments(spec.image, spec.work)};
   if (options_.noPivot) request.arguments.emplace_back("--no-pivot");
   addSecurityLabels(target->container->record.bundle, request.arguments);
+  if (layout_->mode() == CgroupMode::kUnified) {
+    const absl::Status told = tellCgroup(target->container->record, copy(spec.work));
+    if (!told.ok()) return support::annotate(told, doing);
+  }
   const absl::Status restored = startContainer(
       *target, [&] { return target->client->restoreContainer(request, limitsOf(op)); });
   status = toAbi(target->pod->status(*target->container), view(spec.container));
-  return support::annotate(explained(restored, strCat(view(spec.work), "/restore.log")),
-                           strCat("restore container ", view(spec.container)));
+  return support::annotate(explained(restored, strCat(view(spec.work), "/restore.log")), doing);
 }
 
 }  // namespace berth::runc
