@@ -6,8 +6,8 @@
 
 #include <sqlite3.h>
 
-#include "berth/support/files.hpp"
 #include "berth/support/durable.hpp"
+#include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
 #include "store/store.hpp"
 
@@ -36,9 +36,25 @@ absl::Status Store::openCheckpointer() {
                    nullptr) != SQLITE_OK) {
     return failed();
   }
-  int persistent = 1;
-  sqlite3_file_control(checkpointer_, "main", SQLITE_FCNTL_PERSIST_WAL, &persistent);
+  holdFiles(checkpointer_);
   return absl::OkStatus();
+}
+
+// So that a full disk neither keeps the next start from opening the log, nor a checkpoint from
+// writing the few pages that a change adds to the database.
+void Store::holdFiles(sqlite3* connection) {
+  int persistent = 1;
+  sqlite3_file_control(connection, "main", SQLITE_FCNTL_PERSIST_WAL, &persistent);
+  int chunk = 1 << 20;
+  sqlite3_file_control(connection, "main", SQLITE_FCNTL_CHUNK_SIZE, &chunk);
+}
+
+// Room beyond the log's end, which is the log's alone, unlike that of the reserve once it is given
+// back: on a disk that stays full, changes go on in it from one checkpoint to the next.
+void Store::holdLogRoom() const {
+  if (!log_) return;
+  // A file system that cannot do it, or is full, has done without before.
+  (void)::fallocate(log_.get(), FALLOC_FL_KEEP_SIZE, 0, kLogBytes);
 }
 
 absl::Status Store::openLog() {
@@ -49,6 +65,7 @@ absl::Status Store::openLog() {
   }
   BERTH_RETURN_IF_ERROR(log.status());
   log_ = *std::move(log);
+  holdLogRoom();
   // From here on it is the content alone that is synced.
   const std::string directory = path_.substr(0, path_.rfind('/') + 1);
   BERTH_ASSIGN_OR_RETURN(

@@ -17,7 +17,6 @@ namespace {
 // Of the tables and of what their values are. A higher one is a newer program's, which this one
 // would misread. Fields that are added to a record do not count: they are kept unread.
 constexpr int kFormat = 1;
-constexpr int kLogLimit = 1 << 20;  // what is left of the log's file once it is empty
 constexpr std::chrono::milliseconds kBusyLimit{5000};
 
 constexpr const char* kSchema =
@@ -107,11 +106,8 @@ absl::Status Store::initialise() {
   // The checkpoint is what syncs: the thread does it, never a writer.
   BERTH_RETURN_IF_ERROR(execute("PRAGMA wal_autocheckpoint=0"));
   BERTH_RETURN_IF_ERROR(execute("PRAGMA cache_size=-512"));
-  BERTH_RETURN_IF_ERROR(execute(strCat("PRAGMA journal_size_limit=", kLogLimit).c_str()));
-  // The files of the log stay between runs, so that a full disk does not keep the next from
-  // opening.
-  int persistent = 1;
-  sqlite3_file_control(database_, "main", SQLITE_FCNTL_PERSIST_WAL, &persistent);
+  BERTH_RETURN_IF_ERROR(execute(strCat("PRAGMA journal_size_limit=", kLogBytes).c_str()));
+  holdFiles(database_);
   BERTH_RETURN_IF_ERROR(execute(kSchema));
   BERTH_RETURN_IF_ERROR(checkPages());
   BERTH_RETURN_IF_ERROR(prepare("REPLACE INTO records VALUES(?1, ?2, ?3)", &put_));
@@ -183,6 +179,8 @@ Store::~Store() {
   }
   sqlite3_close(checkpointer_);
   sqlite3_close(database_);
+  // SQLite has emptied the log.
+  holdLogRoom();
 }
 
 absl::Status Store::failure(std::string_view doing) const {

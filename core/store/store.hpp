@@ -77,6 +77,7 @@ class Store {
 
  private:
   static constexpr size_t kChangesPerCheckpoint = 2000;
+  static constexpr int kLogBytes = 4 << 20;  // what the log's file keeps once it is empty
 
   explicit Store(const std::string& path) : path_(path), reserve_(path + ".reserve") {}
   // The same, trying again with the reserve's room where there is no other.
@@ -98,6 +99,8 @@ class Store {
   void makeRoomLocked();
   absl::Status openCheckpointer();
   absl::Status openLog();
+  static void holdFiles(sqlite3* connection);
+  void holdLogRoom() const;
   // Syncs the log and moves it into the database.
   absl::Status checkpoint();
   void checkpointLoop();

@@ -28,7 +28,8 @@ class SnapshotStore {
   SnapshotStore(const Layout& layout, Registry& registry, Options options)
       : layout_(layout), registry_(registry), options_(std::move(options)) {}
 
-  // Tries mounts. FAILED_PRECONDITION when overlays do not work here at all.
+  // Tries mounts. FAILED_PRECONDITION when overlays do not work here at all. On a full disk, where
+  // nothing can be tried, the answers of the last time count.
   absl::Status probe();
   const Abilities& abilities() const { return abilities_; }
 
@@ -56,6 +57,7 @@ class SnapshotStore {
   // FAILED_PRECONDITION for one of a newer plugin.
   absl::Status checkOwn(const std::string& key) const;
   absl::Status clearVolatileMark(const SnapshotRecord& record) const;
+  absl::StatusOr<Abilities> tryAll(const std::string& directory) const;
   absl::Status tryMount(const std::string& directory, MountApi api, bool mapped,
                         bool volatileUpper) const;
 
