@@ -61,11 +61,14 @@ class Recorded {
     return read(record_);
   }
   // Changes the record, keeps it durably, wakes who waits in awaitChange, and tells the observer.
-  // Not to be called while the engine's maps are locked.
+  // Not to be called while the engine's maps are locked. Who reads the record meanwhile does not
+  // wait for the disk.
   template <class Change>
   absl::Status change(Change apply) {
     bool stepped = false;
-    const absl::Status kept = [&] {
+    std::string value;
+    uint64_t version = 0;
+    {
       std::lock_guard lock(mutex_);
       apply(record_);
       if (const auto step = lifeStep(record_)) {
@@ -76,25 +79,35 @@ class Recorded {
         }
         stepped = *step > announced_;
       }
+      value = record_.SerializeAsString();
+      version = ++version_;
       changed_.notify_all();
-      return erased_ ? absl::OkStatus() : store_.put(kind_, id_, record_.SerializeAsString());
-    }();
+    }
+    const absl::Status kept = keep(version, value);
     if (stepped && observer_ != nullptr) tell(*observer_);
     return kept;
   }
   // The object is gone. As long as that is to be told its record stays, marked, until erase().
   absl::Status retire() {
-    std::lock_guard lock(mutex_);
     if (observer_ == nullptr || !observer_->listening() || announced_ == LifeStep::kNone)
-      return eraseLocked();
-    if (!record_.has_told()) record_.set_told(static_cast<int32_t>(announced_.load()));
-    record_.set_deleted(true);
-    return store_.put(kind_, id_, record_.SerializeAsString());
+      return erase();
+    std::string value;
+    uint64_t version = 0;
+    {
+      std::lock_guard lock(mutex_);
+      if (!record_.has_told()) record_.set_told(static_cast<int32_t>(announced_.load()));
+      record_.set_deleted(true);
+      value = record_.SerializeAsString();
+      version = ++version_;
+    }
+    return keep(version, value);
   }
   // Nothing of what changes afterwards is kept.
   absl::Status erase() {
-    std::lock_guard lock(mutex_);
-    return eraseLocked();
+    std::lock_guard lock(keeping_);
+    absl::Status status = store_.erase(kind_, id_);
+    erased_ = erased_ || status.ok();
+    return status;
   }
 
   // Before the object is shared. The observer goes on from what the record says has been told.
@@ -131,9 +144,12 @@ class Recorded {
 
  private:
   virtual void tell(LifeObserver& observer) = 0;
-  absl::Status eraseLocked() {
-    absl::Status status = store_.erase(kind_, id_);
-    erased_ = erased_ || status.ok();
+  // Changes come here in any order; each value holds those before it.
+  absl::Status keep(uint64_t version, const std::string& value) {
+    std::lock_guard lock(keeping_);
+    if (erased_ || kept_ >= version) return absl::OkStatus();
+    absl::Status status = store_.put(kind_, id_, value);
+    if (status.ok()) kept_ = version;
     return status;
   }
 
@@ -143,6 +159,9 @@ class Recorded {
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   Record record_;
+  uint64_t version_ = 0;
+  std::mutex keeping_;  // held over the disk, after mutex_ where both are
+  uint64_t kept_ = 0;
   bool erased_ = false;
   LifeObserver* observer_ = nullptr;
   std::atomic<LifeStep> announced_ = LifeStep::kNone;

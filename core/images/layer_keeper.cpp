@@ -124,9 +124,11 @@ void Slots::give() {
   freed_.notify_one();
 }
 
-LayerKeeper::LayerKeeper(plugins::Registry& registry, LayerLimits limits)
+LayerKeeper::LayerKeeper(plugins::Registry& registry, LayerLimits limits,
+                         std::function<absl::Status()> settle)
     : registry_(registry),
       limits_(limits),
+      settle_(std::move(settle)),
       downloads_(limits.downloads),
       unpacks_(limits.unpacks == 0 ? std::max(1u, std::thread::hardware_concurrency())
                                    : limits.unpacks),
@@ -183,7 +185,9 @@ void LayerKeeper::release(const std::vector<plugins::Layer>& layers) {
     std::lock_guard lock(mutex_);
     const auto drop = [this](const std::string& name) {
       auto found = claims_.find(name);
-      if (found != claims_.end() && --found->second == 0) claims_.erase(found);
+      if (found == claims_.end() || --found->second != 0) return;
+      claims_.erase(found);
+      unsettled_.insert(name);
     };
     for (const plugins::Layer& layer : layers) {
       drop(layer.chainId);
@@ -294,7 +298,10 @@ void LayerKeeper::collect() {
         if (!claims_.contains(key)) unclaimed.emplace_back(snapshotter, key);
       }
     }
+    unsettled_.clear();
+    if (unclaimed.empty()) return;
   }
+  if (!settle_().ok()) return;
   plugins::Operation op("free layers that nothing uses");
   for (const auto& [name, key] : unclaimed) {
     auto snapshotter = registry_.snapshotter(name);
@@ -308,6 +315,7 @@ void LayerKeeper::collect() {
       auto& layers = present_[name];
       auto found = layers.find(key);
       if (found == layers.end() || claims_.contains(key) || underWay_.contains(flight)) continue;
+      if (unsettled_.contains(key)) continue;  // claimed and released again: the next round's
       layer = found->second;
       layers.erase(found);
       underWay_[flight] = promise.get_future().share();

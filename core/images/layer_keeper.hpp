@@ -2,6 +2,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <functional>
 #include <future>
 #include <map>
 #include <memory>
@@ -66,7 +67,11 @@ struct WantedLayer {
 // Thread-safe.
 class LayerKeeper {
  public:
-  LayerKeeper(plugins::Registry& registry, LayerLimits limits);
+  // `settle` returns once what the releases before it stand for survives a power cut: a removed
+  // image must not come back without its layers. It is called before layers are removed, without a
+  // lock, and when it fails they stay.
+  LayerKeeper(plugins::Registry& registry, LayerLimits limits,
+              std::function<absl::Status()> settle);
   ~LayerKeeper();
 
   // Asks every snapshotter what it has. Once, at start.
@@ -95,6 +100,7 @@ class LayerKeeper {
 
   plugins::Registry& registry_;
   const LayerLimits limits_;
+  const std::function<absl::Status()> settle_;
   Slots downloads_;
   Slots unpacks_;
 
@@ -103,6 +109,7 @@ class LayerKeeper {
   std::map<std::string, std::map<std::string, plugins::Layer>> present_;
   std::map<std::string, std::shared_future<absl::Status>> underWay_;  // "snapshotter key"
   std::map<std::string, unsigned> claims_;                            // chain ID and diff ID
+  std::set<std::string> unsettled_;  // names that lost their last claim since the last settle_()
   std::condition_variable wake_;
   bool collect_ = false;
   bool stopping_ = false;

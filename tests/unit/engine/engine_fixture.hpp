@@ -15,7 +15,7 @@
 
 namespace berth::engine {
 
-class EngineTest : public images::ImageServiceTest {
+class EngineTest : public images::testing::ImageServiceTest {
  protected:
   static constexpr const char* kPod = "pod";
   static constexpr const char* kContainer = "container";
@@ -38,6 +38,7 @@ class EngineTest : public images::ImageServiceTest {
   }
   void TearDown() override {
     if (engine_ != nullptr) engine_->finish();
+    ImageServiceTest::TearDown();
   }
 
   static records::PodRecord podRecord() {

@@ -4,8 +4,11 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <memory>
+#include <string>
 #include <sys/stat.h>
 #include <thread>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -15,25 +18,33 @@
 #include "images/digest.hpp"
 #include "images/image_service.hpp"
 
-namespace berth::images {
+namespace berth::images::testing {
+
+namespace fs = std::filesystem;
+using plugins::Kind;
+using plugins::testing::TestHost;
+using support::strCat;
 
 class ImageServiceTest : public ::testing::Test {
  protected:
-  plugins::testing::TestHost host_;
+  TestHost host_;
   plugins::Registry registry_{{TEST_PLUGIN_DIR}, host_.services()};
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<ImageService> images_;
   plugins::Operation op_{"test"};
+  std::vector<std::string> reports_;
 
   void SetUp() override {
-    std::filesystem::create_directory(blobs());
-    const absl::Status loaded = registry_.load(
-        {{plugins::Kind::kSnapshotter, "snap", "snapshotter", {}},
-         {plugins::Kind::kImageSource, "files", "source", {{"directory", blobs()}}}});
+    fs::create_directory(blobs());
+    const absl::Status loaded =
+        registry_.load({{Kind::kSnapshotter, "snap", "snapshotter", {}},
+                        {Kind::kSnapshotter, "second", "snapshotter", {}},
+                        {Kind::kImageSource, "files", "source", {{"directory", blobs()}}}});
     ASSERT_TRUE(loaded.ok()) << loaded;
     ASSERT_TRUE(registry_.start().ok());
     open();
   }
+  void TearDown() override { EXPECT_THAT(reports_, ::testing::ElementsAre()); }
   void open(unsigned downloads = 6) {
     images_.reset();
     store_.reset();
@@ -47,8 +58,8 @@ class ImageServiceTest : public ::testing::Test {
     options.platform = "linux/amd64";
     options.maxLayerBytes = 1u << 20;
     options.concurrentDownloads = downloads;
-    auto images = ImageService::open(options, registry_, *store_, [](std::string_view line) {
-      ADD_FAILURE() << "reported: " << line;
+    auto images = ImageService::open(options, registry_, *store_, [this](std::string_view line) {
+      reports_.emplace_back(line);
     });
     ASSERT_TRUE(images.ok()) << images.status();
     images_ = *std::move(images);
@@ -63,17 +74,16 @@ class ImageServiceTest : public ::testing::Test {
     return sha256(bytes);
   }
   static std::string descriptor(const std::string& digest, size_t size) {
-    return support::strCat(R"({"mediaType": "x", "digest": ")", digest, R"(", "size": )", size,
-                           "}");
+    return strCat(R"({"mediaType": "x", "digest": ")", digest, R"(", "size": )", size, "}");
   }
   static std::string config(const std::vector<std::string>& tars) {
     std::string diffIds;
     for (const std::string& tar : tars) {
-      diffIds += support::strCat(diffIds.empty() ? "" : ",", "\"", sha256(tar), "\"");
+      diffIds += strCat(diffIds.empty() ? "" : ",", "\"", sha256(tar), "\"");
     }
-    return support::strCat(R"({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers",
+    return strCat(R"({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers",
                      "diff_ids": [)",
-                           diffIds, "]}}");
+                  diffIds, "]}}");
   }
   // Publishes an image whose config names `tars` and whose layers are `compressed`.
   std::string publish(const std::string& name, const std::vector<std::string>& tars,
@@ -81,11 +91,11 @@ class ImageServiceTest : public ::testing::Test {
     const std::string text = config(tars);
     std::string layers;
     for (const std::string& layer : compressed) {
-      layers += support::strCat(layers.empty() ? "" : ",", descriptor(blob(layer), layer.size()));
+      layers += strCat(layers.empty() ? "" : ",", descriptor(blob(layer), layer.size()));
     }
     const std::string manifest =
-        support::strCat(R"({"schemaVersion": 2, "config": )", descriptor(blob(text), text.size()),
-                        R"(, "layers": [)", layers, "]}");
+        strCat(R"({"schemaVersion": 2, "config": )", descriptor(blob(text), text.size()),
+               R"(, "layers": [)", layers, "]}");
     write("a.example_" + name, blob(manifest));
     return sha256(text);
   }
@@ -94,13 +104,12 @@ class ImageServiceTest : public ::testing::Test {
                               const std::vector<std::string>& layers) const {
     std::string descriptors;
     for (const std::string& layer : layers)
-      descriptors +=
-          support::strCat(descriptors.empty() ? "" : ",", R"({"mediaType": ")", layerType,
-                          R"(", "digest": ")", blob(layer), R"(", "size": )", layer.size(), "}");
+      descriptors += strCat(descriptors.empty() ? "" : ",", R"({"mediaType": ")", layerType,
+                            R"(", "digest": ")", blob(layer), R"(", "size": )", layer.size(), "}");
     const std::string manifest =
-        support::strCat(R"({"schemaVersion": 2, "artifactType": "application/vnd.test",
+        strCat(R"({"schemaVersion": 2, "artifactType": "application/vnd.test",
                    "config": {"mediaType": "application/vnd.oci.empty.v1+json", "digest": ")",
-                        blob("{}"), R"(", "size": 2}, "layers": [)", descriptors, "]}");
+               blob("{}"), R"(", "size": 2}, "layers": [)", descriptors, "]}");
     write("a.example_" + name, blob(manifest));
     return sha256(manifest);
   }
@@ -116,11 +125,14 @@ class ImageServiceTest : public ::testing::Test {
   std::vector<std::string> layers() const {
     std::vector<std::string> names;
     for (const auto& entry :
-         std::filesystem::directory_iterator(host_.directory() / "root/plugins/snapshotter-snap")) {
+         fs::directory_iterator(host_.directory() / "root/plugins/snapshotter-snap")) {
       names.push_back(entry.path().filename());
     }
     std::sort(names.begin(), names.end());
     return names;
+  }
+  void loseLayer(const std::string& tar) const {
+    fs::remove(host_.directory() / "root/plugins/snapshotter-snap/" + sha256(tar));
   }
   size_t count(const std::string& message) const {
     const auto log = host_.log();
@@ -149,8 +161,8 @@ class ImageServiceTest : public ::testing::Test {
     while (count(message) < wanted) std::this_thread::yield();
   }
 
-  const std::string one_ = testing::noise(300000, 1);
-  const std::string two_ = testing::noise(2000, 2);
+  const std::string one_ = noise(300000, 1);
+  const std::string two_ = noise(2000, 2);
 };
 
-}  // namespace berth::images
+}  // namespace berth::images::testing

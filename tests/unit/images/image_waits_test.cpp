@@ -9,7 +9,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-class ImageWaitsTest : public ImageServiceTest {
+class ImageWaitsTest : public testing::ImageServiceTest {
  protected:
   using Pulled = absl::StatusOr<std::shared_ptr<const Image>>;
 

@@ -40,6 +40,16 @@ class Records : public ::testing::Test {
   PodRecord pod_;
 };
 
+TEST_F(Records, ThePodOf01IsRead) {
+  const auto pod = loadPodRecord(FIXTURES "/0.1");
+  ASSERT_TRUE(pod.ok()) << pod.status();
+  EXPECT_EQ(pod->netPin, "/run/netns/berth-" + pod->id);
+  EXPECT_EQ(pod->runtimeBinary, "/usr/sbin/runc");
+  EXPECT_EQ(pod->driver, CgroupDriver::kCgroupfs);
+  EXPECT_GT(pod->initPid, 0);
+  EXPECT_GT(pod->initStart, 0u);
+}
+
 TEST_F(Records, PodsComeBackAsTheyWere) {
   ASSERT_TRUE(save(pod_).ok());
   const auto back = loadPodRecord(pod_.directory);

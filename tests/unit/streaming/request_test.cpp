@@ -6,6 +6,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "berth/support/status.hpp"
+
 namespace berth::streaming {
 namespace {
 
