@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import pty
+import select
 import signal
 import struct
 import subprocess
@@ -108,14 +109,24 @@ def test_a_suspended_client_of_a_terminal_loses_nothing(bed, pod, crictl_binary)
             read_until(terminal, b"@@@")
         # That nothing is read for so long is what is tested.
         time.sleep(35)
-        for terminal in terminals:
-            count, end = 3, b""
-            while b"\nall of it\r\n" not in end:
-                part = os.read(terminal, 65536)
-                count += part.count(b"@")
-                end = end[-20:] + part
-            # Those that came along with the first three were not counted.
-            assert size - 4096 <= count <= size
+        # Those that came along with the first three were not counted.
+        for count in count_at_signs(terminals, b"\nall of it\r\n", seconds=120):
+            assert size - 4096 <= count + 3 <= size
+
+
+def count_at_signs(terminals, last, seconds):
+    """How many each gives until its `last` words. They are read side by side: a WebSocket's client
+    takes its connection for dead when it could not read for a minute."""
+    counts, ends = dict.fromkeys(terminals, 0), dict.fromkeys(terminals, b"")
+    deadline = time.monotonic() + seconds
+    while pending := [one for one in terminals if last not in ends[one]]:
+        ready = select.select(pending, [], [], max(0, deadline - time.monotonic()))[0]
+        assert ready, "no more came: %s" % ends
+        for terminal in ready:
+            part = os.read(terminal, 65536)
+            counts[terminal] += part.count(b"@")
+            ends[terminal] = ends[terminal][-len(last):] + part
+    return counts.values()
 
 
 def test_attach_to_a_terminal(bed, pod, transport):
