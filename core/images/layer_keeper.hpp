@@ -74,7 +74,8 @@ class LayerKeeper {
               std::function<absl::Status()> settle);
   ~LayerKeeper();
 
-  // Asks every snapshotter what it has. Once, at start.
+  // Asks every snapshotter what it has, and begins to collect. Once, at start. RESOURCE_EXHAUSTED
+  // when there is no thread to be had.
   absl::Status load();
   bool has(const std::string& snapshotter, const plugins::Layer& layer) const;
 

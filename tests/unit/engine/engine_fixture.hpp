@@ -87,7 +87,11 @@ class EngineTest : public images::testing::ImageServiceTest {
   }
   // For what the engine does on threads of its own, without another sign.
   static void await(const std::function<bool()>& holds) {
-    while (!holds()) std::this_thread::yield();
+    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    while (!holds()) {
+      ASSERT_LT(std::chrono::steady_clock::now(), limit) << "it does not come to hold";
+      std::this_thread::yield();
+    }
   }
   runtime::v1::ContainerStatus status() const {
     auto found = engine_->containerStatus(kContainer);

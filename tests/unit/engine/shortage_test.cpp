@@ -70,6 +70,26 @@ TEST_F(ShortageTest, ExecSyncStartsNothingThatItCouldNotWaitFor) {
   EXPECT_EQ(count("exec started"), 0u);
 }
 
+TEST_F(ShortageTest, NothingIsStartedThatCouldNotBeCancelled) {
+  startEngine();
+  recover();
+  await([&] { return status().state() == v1::CONTAINER_RUNNING; });
+  for (rlim_t few = 0; few < 2; ++few) {
+    const FewDescriptors shortage(few);
+    EXPECT_EQ(engine_->exec(kContainer, {.command = {"sleep"}}, Deadline::max()).status().code(),
+              absl::StatusCode::kResourceExhausted)
+        << few;
+  }
+  std::unique_ptr<plugins::Operation> op;
+  {
+    const FewDescriptors shortage(0);
+    op = std::make_unique<plugins::Operation>("exec");
+  }
+  EXPECT_EQ(engine_->execSync(execRequest(), *op).status().code(),
+            absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(count("exec started"), 0u);
+}
+
 TEST_F(ShortageTest, ThePodOfADeadMonitorIsLookedAfter) {
   startEngine();
   recover();
