@@ -5,34 +5,49 @@
 #include <deque>
 #include <functional>
 #include <mutex>
+#include <thread>
+
+#include <absl/status/status.h>
 
 namespace berth::common {
 
 // Runs each piece of work at once on a thread of its own; threads are kept for a while and used
 // again. There is no upper bound: what is posted comes from callers that wait for it, whose number
-// is bounded already.
+// is bounded already. What work throws is logged, and its thread goes on. Thread-safe.
 class Workers {
  public:
-  Workers() = default;
+  using Work = std::function<void()>;
+
+  Workers();
   ~Workers() { finish(); }
   Workers(const Workers&) = delete;
   Workers& operator=(const Workers&) = delete;
 
-  // std::system_error, and nothing is done, when there is no thread to be had.
-  void post(std::function<void()> work);
+  // RESOURCE_EXHAUSTED, and nothing is done, when there is no thread to be had.
+  [[nodiscard]] absl::Status post(Work work);
+  // For work that must be done and that nobody waits for: when there is no thread to be had, it
+  // waits for one of those that are there. One is kept for this alone, so `work` must end by
+  // itself, without waiting for other work.
+  void postSurely(Work work);
   // Waits for all work and ends the threads; nothing may be posted afterwards. Idempotent.
   void finish();
 
  private:
+  absl::Status give(Work& work);
   void threadMain();
+  void reserveMain();
+  void runNext(std::unique_lock<std::mutex>& lock, std::deque<Work>& queue);
 
   std::mutex mutex_;
   std::condition_variable wake_;
+  std::condition_variable wakeReserve_;
   std::condition_variable done_;
-  std::deque<std::function<void()>> queue_;
+  std::deque<Work> queue_;
+  std::deque<Work> waiting_;  // for any thread that is free, the reserve's at the latest
   size_t idle_ = 0;
   size_t threads_ = 0;
   bool stopping_ = false;
+  std::thread reserve_;
 };
 
 }  // namespace berth::common

@@ -1,5 +1,7 @@
 #include "cri/call_watch.hpp"
 
+#include "berth/support/threads.hpp"
+
 namespace berth::cri {
 
 namespace {
@@ -23,7 +25,11 @@ CallWatch::Guard::Guard(CallWatch& watch, const grpc::ServerContext& context,
   {
     std::lock_guard lock(watch_.mutex_);
     watch_.calls_.push_back({&context, &operation});
-    if (!watch_.thread_.joinable()) watch_.thread_ = std::thread([&watch] { watch.run(); });
+    if (!watch_.thread_.joinable()) {
+      // Without one the call goes on unwatched, until a later one can start it.
+      if (auto thread = support::startThread([&watch] { watch.run(); }); thread.ok())
+        watch_.thread_ = *std::move(thread);
+    }
   }
   watch_.wake_.notify_all();
 }

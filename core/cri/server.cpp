@@ -6,12 +6,12 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <thread>
 #include <unistd.h>
 
 #include "berth/support/fd.hpp"
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
+#include "berth/support/threads.hpp"
 
 namespace berth::cri {
 
@@ -98,13 +98,15 @@ absl::StatusOr<std::unique_ptr<Server>> Server::start(const ServerSettings& sett
 void Server::stop(const std::function<void()>& cutOff) {
   if (server_ == nullptr) return;
   std::promise<void> ended;
-  std::thread cutter([&, done = ended.get_future()] {
-    if (done.wait_for(kGrace) != std::future_status::ready && cutOff) cutOff();
+  auto cutter = support::startThread([&] {
+    if (ended.get_future().wait_for(kGrace) != std::future_status::ready && cutOff) cutOff();
   });
+  // Without a thread nobody would end them in time.
+  if (!cutter.ok() && cutOff) cutOff();
   server_->Shutdown(std::chrono::system_clock::now() + kGrace);
   server_->Wait();
   ended.set_value();
-  cutter.join();
+  if (cutter.ok()) cutter->join();
   server_.reset();
 }
 

@@ -17,6 +17,7 @@
 #include "common/log.hpp"
 #include "engine/checkpoint/archive.hpp"
 #include "engine/checkpoint/changes.hpp"
+#include "engine/checkpoint/log_copy.hpp"
 #include "engine/checkpoint/names.hpp"
 #include "engine/engine.hpp"
 #include "engine/message_json.hpp"
@@ -122,22 +123,6 @@ absl::Status write(const std::string& tree, std::string_view name, const std::st
                               support::Durability::kVisible);
 }
 
-absl::Status copyFile(const std::string& from, const std::string& to) {
-  const auto source = support::openFile(from, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-  if (absl::IsNotFound(source.status())) return absl::OkStatus();
-  BERTH_RETURN_IF_ERROR(source.status());
-  BERTH_ASSIGN_OR_RETURN(const Fd target, support::openFile(to, O_WRONLY | O_CREAT | O_EXCL, 0600));
-  std::string buffer(1u << 20, '\0');
-  for (;;) {
-    const ssize_t count = ::read(source->get(), buffer.data(), buffer.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return support::errnoStatus(errno, strCat("read ", from));
-    if (count == 0) return absl::OkStatus();
-    BERTH_RETURN_IF_ERROR(
-        support::writeAll(target.get(), {buffer.data(), static_cast<size_t>(count)}));
-  }
-}
-
 // What other engines look for in the annotations when they restore.
 void addAnnotations(const records::ContainerRecord& record, json::object& spec) {
   json::object labels;
@@ -232,8 +217,14 @@ absl::Status Engine::checkpointToFile(plugins::Operation& op,
   const WorkFolder work(strCat(checkpointsDirectory(), "/dump-", support::randomId()));
   const std::string tree = strCat(work.path(), "/tree");
   BERTH_RETURN_IF_ERROR(support::makeDirectories(tree, 0700));
+  checkpoint::LogCopy log;
+  BERTH_RETURN_IF_ERROR(whilePaused(op, {container}, [&]() -> absl::Status {
+    BERTH_ASSIGN_OR_RETURN(log, capture(op, *container, tree));
+    return absl::OkStatus();
+  }));
+  op.setStage("copy the container's log");
   BERTH_RETURN_IF_ERROR(
-      whilePaused(op, {container}, [&] { return capture(op, *container, tree); }));
+      log.writeTo(strCat(tree, "/", checkpoint::kLog), [&op] { return op.check(); }));
   op.setStage("write the archive");
   OutputFile output(location, strCat(work.path(), "/output"));
   BERTH_ASSIGN_OR_RETURN(const Fd file, output.open());
@@ -285,8 +276,9 @@ absl::Status Engine::resume(Container& container) {
   return support::annotate(status, strCat("resume container ", container.id()));
 }
 
-absl::Status Engine::capture(plugins::Operation& op, const Container& container,
-                             const std::string& tree) {
+absl::StatusOr<checkpoint::LogCopy> Engine::capture(plugins::Operation& op,
+                                                    const Container& container,
+                                                    const std::string& tree) {
   const std::string image = strCat(tree, "/", checkpoint::kImageFolder);
   BERTH_RETURN_IF_ERROR(support::makeDirectories(image, 0700));
   BERTH_RETURN_IF_ERROR(describe(container, tree));
@@ -295,7 +287,9 @@ absl::Status Engine::capture(plugins::Operation& op, const Container& container,
   BERTH_RETURN_IF_ERROR(runtime->checkpointContainer(
       op,
       {.pod = container.pod().id(), .container = container.id(), .image = image, .work = tree}));
-  return captureChanges(op, container, tree);
+  BERTH_RETURN_IF_ERROR(captureChanges(op, container, tree));
+  return checkpoint::LogCopy::look(
+      container.peek([](const records::ContainerRecord& r) { return r.log_path(); }));
 }
 
 absl::Status Engine::describe(const Container& container, const std::string& tree) const {
@@ -332,16 +326,14 @@ absl::Status Engine::describe(const Container& container, const std::string& tre
   BERTH_RETURN_IF_ERROR(write(tree, checkpoint::kBindMounts, json::serialize(bindMounts(spec))));
   BERTH_RETURN_IF_ERROR(
       write(tree, checkpoint::kStatusDump, json::serialize(toJson(statusOf(container)))));
-  BERTH_RETURN_IF_ERROR(write(tree, checkpoint::kStatus,
-                              json::serialize(json::object{{"CreatedAt", record.created_at()},
-                                                           {"StartedAt", record.started_at()},
-                                                           {"FinishedAt", 0},
-                                                           {"ExitCode", 0},
-                                                           {"Pid", record.pid()},
-                                                           {"Reason", ""},
-                                                           {"Message", ""}})));
-  if (record.log_path().empty()) return absl::OkStatus();
-  return copyFile(record.log_path(), strCat(tree, "/", checkpoint::kLog));
+  return write(tree, checkpoint::kStatus,
+               json::serialize(json::object{{"CreatedAt", record.created_at()},
+                                            {"StartedAt", record.started_at()},
+                                            {"FinishedAt", 0},
+                                            {"ExitCode", 0},
+                                            {"Pid", record.pid()},
+                                            {"Reason", ""},
+                                            {"Message", ""}}));
 }
 
 absl::Status Engine::captureChanges(plugins::Operation& op, const Container& container,

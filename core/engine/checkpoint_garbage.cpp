@@ -55,7 +55,7 @@ void Engine::collectCheckpointGarbage() {
   if (!names.ok()) return;  // there has never been one
   for (const std::string& name : *names) {
     if (name.starts_with(kRestore) && containers_.contains(name.substr(kRestore.size()))) continue;
-    workers_.post([this, directory, name] {
+    workers_.postSurely([this, directory, name] {
       const absl::Status removed = removeGarbage(registry_, directory, name);
       if (removed.ok()) return;
       common::logWarning("removing what is left of a checkpoint failed; the next start tries again",

@@ -109,18 +109,27 @@ absl::Status Engine::capturePod(plugins::Operation& op, const Pod& pod,
                                 const Containers& containers, const std::string& folder) {
   BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(pod));
   checkpoint::PodFolder description{.format = runtime->checkpointFormat()};
+  std::vector<checkpoint::LogCopy> logs;
   const auto captureAll = [&]() -> absl::Status {
     for (size_t i = 0; i < containers.size(); ++i) {
       const std::string place = strCat("container-", i);
+      auto log = capture(op, *containers[i], strCat(folder, "/", place));
       BERTH_RETURN_IF_ERROR(
-          support::annotate(capture(op, *containers[i], strCat(folder, "/", place)),
-                            strCat("container ", containers[i]->id())));
+          support::annotate(log.status(), strCat("container ", containers[i]->id())));
+      logs.push_back(*std::move(log));
       description.containers[containers[i]->peek(
           [](const records::ContainerRecord& r) { return r.config().metadata().name(); })] = place;
     }
     return absl::OkStatus();
   };
   BERTH_RETURN_IF_ERROR(whilePaused(op, containers, captureAll));
+  op.setStage("copy the containers' logs");
+  for (size_t i = 0; i < logs.size(); ++i) {
+    BERTH_RETURN_IF_ERROR(
+        support::annotate(logs[i].writeTo(strCat(folder, "/container-", i, "/", checkpoint::kLog),
+                                          [&op] { return op.check(); }),
+                          strCat("container ", containers[i]->id())));
+  }
   op.setStage("write the pod's description");
   BERTH_RETURN_IF_ERROR(support::replaceFile(strCat(folder, "/", checkpoint::kPodDump),
                                              boost::json::serialize(toJson(pod.record().config())),

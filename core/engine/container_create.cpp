@@ -89,9 +89,9 @@ absl::StatusOr<std::string> Engine::createContainer(plugins::Operation& op,
       return existing->second;
     }
   }
-  // A stop of the pod waits for this, and so finds the container.
+  // A stop of the pod cancels this and waits for its end, and so finds the container or nothing.
   BERTH_ASSIGN_OR_RETURN(Turn turn, Turn::take(op, *pod));
-  if (pod->state() != records::POD_READY) {
+  if (pod->state() != records::POD_READY || pod->ending()) {
     return absl::FailedPreconditionError(strCat("create container ",
                                                 request.config().metadata().name(),
                                                 ": pod sandbox ", pod->id(), " is not ready"));

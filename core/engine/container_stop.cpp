@@ -111,7 +111,7 @@ absl::Status Engine::removeContainer(const std::string& id, Deadline deadline) {
 absl::Status Engine::removeContainer(plugins::Operation& op,
                                      const std::shared_ptr<Container>& container) {
   BERTH_RETURN_IF_ERROR(releaseContainer(op, *container));
-  BERTH_RETURN_IF_ERROR(container->erase());
+  BERTH_RETURN_IF_ERROR(container->retire());
   forget(*container);
   lifeEvents_.removed(*container);
   images_.collectGarbage();

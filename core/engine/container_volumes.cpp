@@ -229,7 +229,7 @@ void Engine::collectVolumeGarbage() {
   for (const std::string& name : *names) {
     if (containers_.contains(name) || support::pathExists(containerDirectory(name))) continue;
     common::logWarning("volumes of an unknown container are removed", {{"container", name}});
-    workers_.post([path = strCat(directory, "/", name)] {
+    workers_.postSurely([path = strCat(directory, "/", name)] {
       if (absl::Status removed = support::removeTree(path); !removed.ok()) {
         common::logWarning("removing volumes failed; the next start tries again",
                            {{"path", path}, {"error", removed.ToString()}});

@@ -21,6 +21,7 @@
 #include "cdi/registry.hpp"
 #include "common/host_facts.hpp"
 #include "cri-runtime-v1.pb.h"
+#include "engine/checkpoint/log_copy.hpp"
 #include "engine/container_origin.hpp"
 #include "engine/exec.hpp"
 #include "engine/filesystems.hpp"
@@ -106,8 +107,8 @@ class Engine {
   // UNAVAILABLE when nothing listens there.
   absl::StatusOr<support::Fd> connectPort(const std::string& podId, uint16_t port,
                                           Deadline deadline);
-  // Runs it on a thread of its own; not after finish().
-  void runLater(std::function<void()> work) { workers_.post(std::move(work)); }
+  // See Workers::postSurely; not after finish().
+  void runLater(std::function<void()> work) { workers_.postSurely(std::move(work)); }
   absl::Status reopenContainerLog(const std::string& id, Deadline deadline);
   absl::Status updateContainerResources(const runtime::v1::UpdateContainerResourcesRequest& request,
                                         Deadline deadline);
@@ -248,8 +249,10 @@ class Engine {
                            const std::function<absl::Status()>& work);
   absl::Status pause(plugins::Operation& op, Container& container);
   absl::Status resume(Container& container);
-  // Fills the empty folder `tree` with all that there is to keep of a paused container.
-  absl::Status capture(plugins::Operation& op, const Container& container, const std::string& tree);
+  // Fills the empty folder `tree` with all that there is to keep of a paused container, but its
+  // log, which is to be copied once the container goes on.
+  absl::StatusOr<checkpoint::LogCopy> capture(plugins::Operation& op, const Container& container,
+                                              const std::string& tree);
   absl::Status describe(const Container& container, const std::string& tree) const;
   absl::Status captureChanges(plugins::Operation& op, const Container& container,
                               const std::string& tree) const;
@@ -347,6 +350,8 @@ class Engine {
   void handle(const plugins::Event& event);
   void handleExit(const plugins::Event& event);
   void handlePodLost(const plugins::Event& event);
+  // Of the deletions that the last daemon has not told (departed.cpp).
+  absl::Status tellOfDeparted();
 
   // Recovery (recovery.cpp).
   absl::Status loadRecords();

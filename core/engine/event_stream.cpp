@@ -1,6 +1,7 @@
 #include "engine/event_stream.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "berth/support/status.hpp"
 
@@ -8,128 +9,187 @@ namespace berth::engine {
 
 using support::strCat;
 
+struct EventStream::Subscription::Place {
+  uint64_t next = 0;  // the number of the first event that its reader has not got
+  bool vacant = false;
+  bool cutOff = false;
+  Clock::time_point cutOffAt;
+  std::function<void()> abandon;  // empty once it was called
+  std::condition_variable wake;
+};
+
 EventStream::Subscription::~Subscription() {
-  std::deque<SharedEvent> released;  // let go of outside the lock: that may call back
   {
     std::lock_guard lock(stream_.mutex_);
-    std::erase(stream_.subscribers_, this);
-    released.swap(waiting_);
+    if (!stream_.closed_) std::erase(stream_.places_, place_);
+    place_->abandon = nullptr;
     stream_.update();
   }
+  stream_.settle();
 }
 
 absl::StatusOr<SharedEvent> EventStream::Subscription::next(std::chrono::milliseconds patience) {
+  {
+    std::lock_guard lock(stream_.mutex_);
+    if (handedOut_ && !place_->cutOff) ++place_->next;
+    handedOut_ = false;
+    stream_.update();
+  }
+  stream_.settle();
   std::unique_lock lock(stream_.mutex_);
-  wake_.wait_for(lock, patience,
-                 [this] { return !waiting_.empty() || cutOff_ || stream_.closed_; });
-  if (cutOff_) {
+  place_->wake.wait_for(lock, patience, [this] {
+    return place_->cutOff || place_->next < stream_.end() || stream_.closed_;
+  });
+  if (place_->cutOff) {
     return absl::ResourceExhaustedError(
         strCat("more than ", kMostWaiting,
                " events waited to be read; list pods and containers, and subscribe again"));
   }
-  if (!waiting_.empty()) {
-    SharedEvent event = std::move(waiting_.front());
-    waiting_.pop_front();
-    return event;
+  if (place_->next < stream_.end()) {
+    handedOut_ = true;
+    return stream_.log_[place_->next - stream_.first_].message;
   }
   if (stream_.closed_) return absl::UnavailableError("the daemon is ending; subscribe again");
   return SharedEvent();
 }
 
-void EventStream::expectReturn() {
+void EventStream::expectReturn(Places places) {
   std::lock_guard lock(mutex_);
-  keepUntil_ = Clock::now() + kReturnTime;
+  for (size_t i = 0; i < std::min(places.reading + places.cutOff, kMostSubscribers); ++i) {
+    auto place = std::make_shared<Place>();
+    place->next = end();
+    place->vacant = true;
+    place->cutOff = i >= places.reading;
+    places_.push_back(std::move(place));
+  }
+  returnUntil_ = Clock::now() + times_.returning;
   update();
 }
 
 EventStream::Clock::time_point EventStream::returnDeadline() const {
   std::lock_guard lock(mutex_);
-  return keepUntil_ == Clock::time_point::min() ? Clock::time_point::max() : keepUntil_;
+  return vacantPlace() == nullptr ? Clock::time_point::max() : returnUntil_;
 }
 
-void EventStream::forgetKept() {
-  std::deque<Kept> released;  // let go of after the lock
+void EventStream::giveUpReturns() {
+  {
+    std::lock_guard lock(mutex_);
+    if (Clock::now() < returnUntil_) return;
+    std::erase_if(places_, [](const auto& place) { return place->vacant; });
+    update();
+  }
+  settle();
+}
+
+EventStream::Places EventStream::places() const {
   std::lock_guard lock(mutex_);
-  if (Clock::now() < keepUntil_) return;
-  keepUntil_ = Clock::time_point::min();
-  released.swap(kept_);
-  update();
+  Places places;
+  for (const auto& place : places_) ++(place->cutOff ? places.cutOff : places.reading);
+  return places;
 }
 
-bool EventStream::hasSubscribers() const {
-  std::lock_guard lock(mutex_);
-  return !subscribers_.empty();
+// Under the lock, as all below. Those that were cut off come last: their readers were slow.
+std::shared_ptr<EventStream::Place> EventStream::vacantPlace() const {
+  std::shared_ptr<Place> last;
+  for (const auto& place : places_) {
+    if (!place->vacant) continue;
+    if (!place->cutOff) return place;
+    if (last == nullptr) last = place;
+  }
+  return last;
 }
 
-// Under the lock.
+bool EventStream::isLate(const Place& place, Clock::time_point now) const {
+  return place.next < end() && log_[place.next - first_].published + times_.late <= now;
+}
+
+// Finds out which events count as told, and lets go of those that all have got.
 void EventStream::update() {
-  // Once closed it stays as it was: what happens until the end is for those who come back.
-  if (!closed_) listening_ = !subscribers_.empty() || keepUntil_ != Clock::time_point::min();
+  const auto now = Clock::now();
+  uint64_t furthest = 0;
+  uint64_t slowest = end();
+  uint64_t waited = end();
+  bool read = false;
+  for (const auto& place : places_) {
+    if (place->cutOff) continue;
+    read = true;
+    furthest = std::max(furthest, place->next);
+    slowest = std::min(slowest, place->next);
+    if (!isLate(*place, now)) waited = std::min(waited, place->next);
+  }
+  // With no reader nobody is to hear of it. One who is ahead of all others may be late as well.
+  const uint64_t told = read ? std::min(furthest, waited) : end();
+  for (; told_ < told; ++told_) due_.push_back(std::move(log_[told_ - first_].told));
+  for (; first_ < std::min(slowest, told_); ++first_) log_.pop_front();
+  // Once closed it stays as it was: what happens until the end is for the next daemon to tell.
+  if (!closed_) listening_ = !places_.empty();
 }
 
 absl::StatusOr<std::unique_ptr<EventStream::Subscription>> EventStream::subscribe(
     std::function<void()> abandon) {
   std::lock_guard lock(mutex_);
   if (closed_) return absl::UnavailableError("the daemon is ending; subscribe again");
-  if (subscribers_.size() >= kMostSubscribers) {
+  const auto taken = std::count_if(places_.begin(), places_.end(),
+                                   [](const auto& place) { return !place->vacant; });
+  if (static_cast<size_t>(taken) >= kMostSubscribers) {
     return absl::ResourceExhaustedError(
         strCat("there are ", kMostSubscribers, " subscribers to events already"));
   }
-  std::unique_ptr<Subscription> subscription(new Subscription(*this, std::move(abandon)));
-  if (Clock::now() < keepUntil_) {
-    for (Kept& event : kept_) {
-      subscription->waiting_.push_back(event.untold ? std::move(event.untold) : event.message);
-    }
-    if (!firstIsBack_) keepUntil_ = std::min(keepUntil_, Clock::now() + kJoinTime);
+  std::shared_ptr<Place> place = Clock::now() < returnUntil_ ? vacantPlace() : nullptr;
+  if (place != nullptr) {
+    place->vacant = false;
+    place->cutOffAt = Clock::now();
+    if (!firstIsBack_) returnUntil_ = std::min(returnUntil_, Clock::now() + times_.joining);
     firstIsBack_ = true;
+  } else {
+    place = std::make_shared<Place>();
+    place->next = end();
+    places_.push_back(place);
   }
-  subscribers_.push_back(subscription.get());
+  place->abandon = std::move(abandon);
   update();
-  return subscription;
+  return std::unique_ptr<Subscription>(new Subscription(*this, std::move(place)));
 }
 
-std::vector<SharedEvent> EventStream::publish(LifeEvent event, std::function<void()> told) {
-  std::vector<SharedEvent> released;
+void EventStream::publish(LifeEvent event, std::function<void()> told) {
   std::lock_guard lock(mutex_);
-  if (closed_) return released;
-  const auto message = std::make_shared<const LifeEvent>(std::move(event));
-  const SharedEvent shared(message.get(),
-                           [message, told = std::move(told)](const LifeEvent*) { told(); });
-  released.push_back(shared);
-  if (Clock::now() < keepUntil_) {
-    kept_.push_back({message, subscribers_.empty() ? shared : nullptr});
-    if (kept_.size() > kMostWaiting) {
-      released.push_back(std::move(kept_.front().untold));
-      kept_.pop_front();
-    }
+  if (closed_) return;
+  const auto now = Clock::now();
+  log_.push_back({std::make_shared<const LifeEvent>(std::move(event)), std::move(told), now});
+  for (const auto& place : places_) {
+    if (place->cutOff || end() - place->next > kMostWaiting) cutOff(*place, now);
+    place->wake.notify_one();
   }
-  for (Subscription* subscriber : subscribers_) {
-    if (subscriber->waiting_.size() >= kMostWaiting || subscriber->cutOff_) {
-      cutOff(*subscriber, released);
-    } else {
-      subscriber->waiting_.push_back(shared);
-    }
-    subscriber->wake_.notify_one();
-  }
-  return released;
+  update();
 }
 
-void EventStream::cutOff(Subscription& subscriber, std::vector<SharedEvent>& released) {
-  if (!subscriber.cutOff_) {
-    subscriber.cutOff_ = true;
-    subscriber.cutOffAt_ = Clock::now();
-    for (SharedEvent& event : subscriber.waiting_) released.push_back(std::move(event));
-    subscriber.waiting_.clear();
-  } else if (!subscriber.abandoned_ && Clock::now() - subscriber.cutOffAt_ > kStuckTime) {
-    subscriber.abandoned_ = true;
-    subscriber.abandon_();
+void EventStream::cutOff(Place& place, Clock::time_point now) {
+  if (!place.cutOff) {
+    place.cutOff = true;
+    place.cutOffAt = now;
+  } else if (place.abandon && now - place.cutOffAt > times_.stuck) {
+    std::exchange(place.abandon, nullptr)();
   }
+}
+
+void EventStream::settle() {
+  std::unique_lock lock(mutex_);
+  if (settling_) return;  // whoever does it goes on until nothing is due
+  settling_ = true;
+  while (!due_.empty()) {
+    const std::function<void()> told = std::move(due_.front());
+    due_.pop_front();
+    lock.unlock();
+    told();
+    lock.lock();
+  }
+  settling_ = false;
 }
 
 void EventStream::close() {
   std::lock_guard lock(mutex_);
   closed_ = true;
-  for (Subscription* subscriber : subscribers_) subscriber->wake_.notify_all();
+  for (const auto& place : places_) place->wake.notify_all();
 }
 
 }  // namespace berth::engine

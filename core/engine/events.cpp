@@ -45,7 +45,8 @@ void Engine::eventLoop() {
   }
 }
 
-// Until there is an event, or the engine stops; what is kept for listeners goes in time.
+// Until there is an event, or the engine stops; what is kept for listeners that do not come back
+// goes in time.
 void Engine::waitForEvents(std::unique_lock<std::mutex>& lock) {
   while (!stopping_ && events_.empty()) {
     // wait_until with time_point::max overflows in libstdc++'s clock conversion.
@@ -53,7 +54,7 @@ void Engine::waitForEvents(std::unique_lock<std::mutex>& lock) {
         std::min(lifeEvents_.returnDeadline(), EventStream::Clock::now() + kLongWait);
     if (eventsWake_.wait_until(lock, until) == std::cv_status::no_timeout) continue;
     lock.unlock();
-    lifeEvents_.forgetKept();
+    lifeEvents_.giveUpReturns();
     lock.lock();
   }
 }
@@ -153,7 +154,7 @@ void Engine::handlePodLost(const plugins::Event& event) {
                      {{"pod", event.pod}, {"error", kept.ToString()}});
   }
   // Asking the runtime blocks: other pods' events go on meanwhile.
-  workers_.post([this, lost = *pod, message = event.message] {
+  workers_.postSurely([this, lost = *pod, message = event.message] {
     plugins::Operation op(strCat("collect the exits of ", lost->id()),
                           Deadline::clock::now() + kAskTime);
     for (const auto& container : containersOf(lost->id())) {

@@ -33,27 +33,56 @@ absl::StatusOr<Pipe> makePipe() {
   return Pipe{Fd(ends[0]), Fd(ends[1])};
 }
 
-// Reads both outputs of a command until they end, or until the command has ended and what it wrote
-// is read: a process that it left behind may hold them open for ever.
+// Reads both outputs of a command, on a thread of its own, until the command has ended and what it
+// wrote is read: a process that it left behind may hold them open for ever.
 class OutputReader {
  public:
-  OutputReader(Fd output, Fd error, size_t limit)
-      : streams_{Stream{std::move(output), {}}, Stream{std::move(error), {}}},
-        ended_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-        limit_(limit) {
+  explicit OutputReader(size_t limit) : limit_(limit) {}
+  ~OutputReader() { finish(); }
+  OutputReader(const OutputReader&) = delete;
+  OutputReader& operator=(const OutputReader&) = delete;
+
+  // RESOURCE_EXHAUSTED when there are no more descriptors or threads. The ends to write to are
+  // borrowed, until finish().
+  absl::Status start(Workers& workers) {
+    ended_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (!ended_) return support::errnoStatus(errno, "make an eventfd");
     for (Stream& stream : streams_) {
-      ::fcntl(stream.fd.get(), F_SETFL, O_NONBLOCK);
+      BERTH_ASSIGN_OR_RETURN(stream.pipe, makePipe());
+      ::fcntl(stream.pipe.read.get(), F_SETFL, O_NONBLOCK);
     }
+    BERTH_RETURN_IF_ERROR(workers.post([this] {
+      readAll();
+      done_.set_value();
+    }));
+    reading_ = done_.get_future();
+    return absl::OkStatus();
+  }
+  int outputEnd() const { return streams_[0].pipe.write.get(); }
+  int errorEnd() const { return streams_[1].pipe.write.get(); }
+
+  // The command has ended, or was never started. Returns when what it wrote is read.
+  void finish() {
+    if (!reading_.valid()) return;
+    ::eventfd_write(ended_.get(), 1);
+    reading_.get();
   }
 
-  // The command has ended; may be called from another thread.
-  void commandEnded() { ::eventfd_write(ended_.get(), 1); }
+  // After finish().
+  std::string& output() { return streams_[0].text; }
+  std::string& error() { return streams_[1].text; }
+
+ private:
+  struct Stream {
+    Pipe pipe;
+    std::string text;
+  };
 
   void readAll() {
     bool ended = false;
     while (!ended) {
-      std::array<pollfd, 3> waits{pollfd{streams_[0].fd.get(), POLLIN, 0},
-                                  pollfd{streams_[1].fd.get(), POLLIN, 0},
+      std::array<pollfd, 3> waits{pollfd{streams_[0].pipe.read.get(), POLLIN, 0},
+                                  pollfd{streams_[1].pipe.read.get(), POLLIN, 0},
                                   pollfd{ended_.get(), POLLIN, 0}};
       if (::poll(waits.data(), waits.size(), -1) < 0) continue;
       for (size_t i = 0; i < streams_.size(); ++i) {
@@ -64,36 +93,29 @@ class OutputReader {
     for (Stream& stream : streams_) {
       // What is there now: those that the command left behind may write on.
       int present = 0;
-      if (stream.fd && ::ioctl(stream.fd.get(), FIONREAD, &present) == 0) {
+      Fd& fd = stream.pipe.read;
+      if (fd && ::ioctl(fd.get(), FIONREAD, &present) == 0) {
         readSome(stream, static_cast<size_t>(present));
       }
-      stream.fd.reset();
+      fd.reset();
     }
   }
-
-  std::string& output() { return streams_[0].text; }
-  std::string& error() { return streams_[1].text; }
-
- private:
-  struct Stream {
-    Fd fd;
-    std::string text;
-  };
 
   // Reads no more than `most` bytes; what goes past the limit is read and dropped, so that the
   // command never hangs on a full pipe.
   void readSome(Stream& stream, size_t most) {
     std::array<char, 16384> buffer;
-    while (stream.fd && most > 0) {
-      const ssize_t count = ::read(stream.fd.get(), buffer.data(), std::min(most, buffer.size()));
+    Fd& fd = stream.pipe.read;
+    while (fd && most > 0) {
+      const ssize_t count = ::read(fd.get(), buffer.data(), std::min(most, buffer.size()));
       if (count > 0) {
         const size_t room = limit_ - std::min(limit_, stream.text.size());
         stream.text.append(buffer.data(), std::min(room, static_cast<size_t>(count)));
         most -= static_cast<size_t>(count);
       } else if (count == 0) {
-        stream.fd.reset();
+        fd.reset();
       } else if (errno != EINTR) {
-        if (errno != EAGAIN) stream.fd.reset();
+        if (errno != EAGAIN) fd.reset();
         return;
       }
     }
@@ -102,6 +124,8 @@ class OutputReader {
   std::array<Stream, 2> streams_;
   Fd ended_;
   const size_t limit_;
+  std::promise<void> done_;
+  std::future<void> reading_;  // valid while it reads
 };
 
 }  // namespace
@@ -118,26 +142,18 @@ absl::StatusOr<v1::ExecSyncResponse> Engine::execSync(const v1::ExecSyncRequest&
                                                       plugins::Operation& op) {
   BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<Container> container,
                          findRunning(request.container_id(), "exec in"));
-  BERTH_ASSIGN_OR_RETURN(Pipe output, makePipe());
-  BERTH_ASSIGN_OR_RETURN(Pipe error, makePipe());
+  const size_t limit = preferences()->execSyncOutputBytes;
+  // It reads before the command is started: for one that runs there must be nothing left to fail.
+  OutputReader reader(limit);
+  BERTH_RETURN_IF_ERROR(support::annotate(reader.start(workers_),
+                                          strCat("exec in container ", request.container_id())));
   ExecOptions options;
   options.command.assign(request.cmd().begin(), request.cmd().end());
-  options.streams = {-1, output.write.get(), error.write.get()};
+  options.streams = {-1, reader.outputEnd(), reader.errorEnd()};
   BERTH_ASSIGN_OR_RETURN(const ExecProcess process, startExec(op, *container, options));
-  output.write.reset();
-  error.write.reset();
-
   op.setStage("wait for the command to end");
-  const size_t limit = preferences()->execSyncOutputBytes;
-  OutputReader reader(std::move(output.read), std::move(error.read), limit);
-  std::promise<void> read;
-  workers_.post([&] {
-    reader.readAll();
-    read.set_value();
-  });
-  auto exitCode = process.wait(op);
-  reader.commandEnded();
-  read.get_future().wait();
+  const auto exitCode = process.wait(op);
+  reader.finish();
   if (!exitCode.ok()) return exitCode.status();
   fitOutputs(reader.output(), reader.error(), limit);
   v1::ExecSyncResponse response;

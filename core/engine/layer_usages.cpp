@@ -22,12 +22,11 @@ std::optional<LayerUsages::Reading> LayerUsages::get(const std::string& containe
   Entry& entry = entries_[container];
   const bool settled = content == Content::kFinal && entry.final;
   if (finished_ || entry.queued || settled || Clock::now() < entry.due) return entry.reading;
+  // Without a thread the next one who asks tries again.
+  if (!running_ && !workers_.post([this] { run(); }).ok()) return entry.reading;
+  running_ = true;
   entry.queued = true;
   queue_.emplace_back(container, content);
-  if (!running_) {
-    workers_.post([this] { run(); });
-    running_ = true;
-  }
   return entry.reading;
 }
 

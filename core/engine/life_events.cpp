@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <absl/strings/numbers.h>
+
 #include "berth/support/clock.hpp"
 #include "berth/support/status.hpp"
 #include "common/log.hpp"
@@ -9,12 +11,28 @@
 namespace berth::engine {
 
 namespace v1 = runtime::v1;
+using support::strCat;
 
 namespace {
 
-// A mark in the store: somebody listens. Whoever did when the daemon ended is expected back.
+// How many listen, as "2 0": those who read, and those who were cut off. Whoever did when the
+// daemon ended is expected back.
 constexpr std::string_view kMarkKind = "events";
 constexpr std::string_view kMarkId = "listeners";
+
+std::string markOf(const EventStream::Places& places) {
+  return strCat(places.reading, " ", places.cutOff);
+}
+
+EventStream::Places placesOf(const std::string& mark) {
+  EventStream::Places places;
+  const size_t space = mark.find(' ');
+  if (space != std::string::npos && absl::SimpleAtoi(mark.substr(0, space), &places.reading) &&
+      absl::SimpleAtoi(mark.substr(space + 1), &places.cutOff)) {
+    return places;
+  }
+  return {.reading = 1};  // an older daemon's mark says only that somebody listened
+}
 
 v1::ContainerEventType typeOf(LifeStep step) {
   switch (step) {
@@ -38,14 +56,23 @@ void keepTold(Object& object, LifeStep step) {
                      {{"id", object.id()}, {"error", kept.ToString()}});
 }
 
+// Of an object that is gone.
+template <class Object>
+void eraseRecord(Object& object) {
+  const absl::Status erased = object.erase();
+  if (erased.ok()) return;
+  common::logWarning("the record of what was removed stays; the next start erases it",
+                     {{"id", object.id()}, {"error", erased.ToString()}});
+}
+
 }  // namespace
 
 absl::Status LifeEvents::start() {
   auto mark = store_.get(kMarkKind, kMarkId);
   if (absl::IsNotFound(mark.status())) return absl::OkStatus();
   BERTH_RETURN_IF_ERROR(mark.status());
-  listenersKnown_ = true;
-  stream_.expectReturn();
+  known_ = placesOf(*mark);
+  stream_.expectReturn(known_);
   return absl::OkStatus();
 }
 
@@ -67,38 +94,45 @@ void LifeEvents::removed(Container& container) {
 
 template <class Object>
 void LifeEvents::announce(Object& object, const Pod& pod) {
-  Released released;  // let go of after the lock
-  std::lock_guard lock(mutex_);
-  const LifeStep from = object.announced();
-  struct Now {
-    LifeStep step;
-    bool begins;
-    bool started;
-  };
-  const Now now = object.peek([&](const auto& r) {
-    return Now{lifeStep(r).value_or(from), mayBegin(r), wentThrough(r, LifeStep::kStarted)};
-  });
-  if (now.step <= from || (from == LifeStep::kNone && !now.begins)) return;
-  object.setAnnounced(now.step);
-  if (!listening()) return;
-  LifeEvent event = makeEvent(object.id(), pod);
-  for (LifeStep step : {LifeStep::kCreated, LifeStep::kStarted, LifeStep::kStopped}) {
-    if (step <= from || step > now.step) continue;
-    if (step == LifeStep::kStarted && !now.started) continue;
-    publish(
-        event, typeOf(step), [kept = object.shared_from_this(), step] { keepTold(*kept, step); },
-        released);
+  {
+    std::lock_guard lock(mutex_);
+    const LifeStep from = object.announced();
+    struct Now {
+      LifeStep step;
+      bool begins;
+      bool started;
+    };
+    const Now now = object.peek([&](const auto& r) {
+      return Now{lifeStep(r).value_or(from), mayBegin(r), wentThrough(r, LifeStep::kStarted)};
+    });
+    if (now.step <= from || (from == LifeStep::kNone && !now.begins)) return;
+    object.setAnnounced(now.step);
+    if (!listening()) return;
+    LifeEvent event = makeEvent(object.id(), pod);
+    for (LifeStep step : {LifeStep::kCreated, LifeStep::kStarted, LifeStep::kStopped}) {
+      if (step <= from || step > now.step) continue;
+      if (step == LifeStep::kStarted && !now.started) continue;
+      publish(event, typeOf(step),
+              [kept = object.shared_from_this(), step] { keepTold(*kept, step); });
+    }
   }
+  settle();
 }
 
 template <class Object>
 void LifeEvents::announceRemoval(Object& object, const Pod& pod) {
-  Released released;  // let go of after the lock
-  std::lock_guard lock(mutex_);
-  if (object.announced() == LifeStep::kNone || !listening()) return;
-  LifeEvent event = makeEvent(object.id(), pod);
-  publish(
-      event, v1::CONTAINER_DELETED_EVENT, [] {}, released);
+  bool toBeTold = false;
+  {
+    std::lock_guard lock(mutex_);
+    toBeTold = object.announced() != LifeStep::kNone && listening();
+    if (toBeTold) {
+      LifeEvent event = makeEvent(object.id(), pod);
+      publish(event, v1::CONTAINER_DELETED_EVENT,
+              [gone = object.shared_from_this()] { eraseRecord(*gone); });
+    }
+  }
+  if (!toBeTold) eraseRecord(object);
+  settle();
 }
 
 LifeEvent LifeEvents::makeEvent(const std::string& id, const Pod& pod) {
@@ -108,15 +142,14 @@ LifeEvent LifeEvents::makeEvent(const std::string& id, const Pod& pod) {
   return event;
 }
 
-void LifeEvents::publish(LifeEvent& event, v1::ContainerEventType type, std::function<void()> told,
-                         Released& released) {
+void LifeEvents::publish(LifeEvent& event, v1::ContainerEventType type,
+                         std::function<void()> told) {
   // The kubelet drops an event that is older than what it knows of the pod, so the time is that of
   // the statuses in it, and no two events have the same.
   lastTime_ = std::max(lastTime_ + 1, support::nowNanoseconds());
   event.set_container_event_type(type);
   event.set_created_at(lastTime_);
-  for (SharedEvent& one : stream_.publish(event, std::move(told)))
-    released.push_back(std::move(one));
+  stream_.publish(event, std::move(told));
 }
 
 LifeEvents::Listener::~Listener() {
@@ -132,22 +165,28 @@ absl::StatusOr<std::unique_ptr<LifeEvents::Listener>> LifeEvents::subscribe(
   return listener;
 }
 
-void LifeEvents::forgetKept() {
-  stream_.forgetKept();
+void LifeEvents::giveUpReturns() {
+  stream_.giveUpReturns();
   noteListeners();
+}
+
+// That somebody was cut off is kept first: what it lost counts as told.
+void LifeEvents::settle() {
+  noteListeners();
+  stream_.settle();
 }
 
 void LifeEvents::noteListeners() {
   std::lock_guard lock(listenersMutex_);
-  const bool listening = stream_.listening();
-  if (closed_ || listening == listenersKnown_) return;
-  absl::Status kept =
-      listening ? store_.put(kMarkKind, kMarkId, "") : store_.erase(kMarkKind, kMarkId);
+  const EventStream::Places places = stream_.places();
+  if (closed_ || places == known_) return;
+  absl::Status kept = places == EventStream::Places()
+                          ? store_.erase(kMarkKind, kMarkId)
+                          : store_.put(kMarkKind, kMarkId, markOf(places));
   if (kept.ok()) {
-    listenersKnown_ = listening;
+    known_ = places;
   } else {
-    common::logWarning("whether somebody listens to events could not be recorded",
-                       {{"error", kept.ToString()}});
+    common::logWarning("who listens to events could not be recorded", {{"error", kept.ToString()}});
   }
 }
 

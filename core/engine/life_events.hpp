@@ -13,14 +13,16 @@ namespace berth::engine {
 
 // Compares how far each object is in its life with what has been told of it, and publishes the
 // steps between: so each step is told once and in order, however many threads report the same
-// change. How far the telling came is kept with the object's record: what was not delivered when
-// the daemon died is told to those who come back. All functions are thread-safe; none may be called
-// while an object or the engine's maps are locked.
+// change. How far the telling came is kept with the object's record, which outlives the object
+// until its deletion has been told: what was not told when the daemon ended is told by the next
+// one. All functions are thread-safe; none may be called while an object or the engine's maps are
+// locked.
 class LifeEvents final : public LifeObserver {
  public:
   // `fill` adds the statuses of the pod and its containers, as they are at that moment.
   using Fill = std::function<void(const Pod& pod, LifeEvent& event)>;
-  LifeEvents(store::Store& store, Fill fill) : store_(store), fill_(std::move(fill)) {}
+  LifeEvents(store::Store& store, Fill fill, EventStream::Times times = {})
+      : store_(store), fill_(std::move(fill)), stream_(times) {}
 
   // When clients were listening when the daemon ended, events are kept for them from here on.
   absl::Status start();
@@ -29,7 +31,7 @@ class LifeEvents final : public LifeObserver {
   // Publishes the steps that the object has made. Idempotent.
   void onStep(Pod& pod) override;
   void onStep(Container& container) override;
-  // The object is gone, from lists too.
+  // The object is gone, from lists too, and retired. Its record is erased once that is told.
   void removed(Pod& pod);
   void removed(Container& container);
 
@@ -54,19 +56,19 @@ class LifeEvents final : public LifeObserver {
   absl::StatusOr<std::unique_ptr<Listener>> subscribe(std::function<void()> abandon);
   // See EventStream.
   EventStream::Clock::time_point returnDeadline() const { return stream_.returnDeadline(); }
-  void forgetKept();
+  void giveUpReturns();
   void close();
 
  private:
-  using Released = std::vector<SharedEvent>;
   template <class Object>
   void announce(Object& object, const Pod& pod);
   template <class Object>
   void announceRemoval(Object& object, const Pod& pod);
   LifeEvent makeEvent(const std::string& id, const Pod& pod);
-  void publish(LifeEvent& event, runtime::v1::ContainerEventType type, std::function<void()> told,
-               Released& released);
-  // Keeps durably whether somebody listens.
+  void publish(LifeEvent& event, runtime::v1::ContainerEventType type, std::function<void()> told);
+  // After events were published or listeners came or went; without the lock.
+  void settle();
+  // Keeps durably how many listen.
   void noteListeners();
 
   store::Store& store_;
@@ -75,7 +77,7 @@ class LifeEvents final : public LifeObserver {
   std::mutex mutex_;      // held from looking at an object to publishing what it says
   int64_t lastTime_ = 0;  // CLOCK_REALTIME, nanoseconds
   std::mutex listenersMutex_;
-  bool listenersKnown_ = false;  // what the store says
+  EventStream::Places known_;  // what the store says
   bool closed_ = false;
 };
 

@@ -9,11 +9,10 @@
 #include <poll.h>
 #include <sched.h>
 #include <sys/socket.h>
-#include <system_error>
-#include <thread>
 
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
+#include "berth/support/threads.hpp"
 
 namespace berth::engine {
 
@@ -89,22 +88,17 @@ absl::StatusOr<Fd> connectLoopbackIn(const std::string& path, uint16_t port,
     return absl::FailedPreconditionError(
         strCat("its network namespace cannot be opened: ", name.status().message()));
   }
-  absl::StatusOr<Fd> result = absl::UnknownError("");
+  Fd connected;
   // A thread that has entered a namespace is used for nothing else.
-  const auto enter = [&] {
+  BERTH_RETURN_IF_ERROR(support::onOwnThread([&]() -> absl::Status {
     if (::setns(name->get(), CLONE_NEWNET) != 0) {
-      result = absl::FailedPreconditionError(
+      return absl::FailedPreconditionError(
           strCat("its network namespace ", path, " cannot be entered: ", std::strerror(errno)));
-      return;
     }
-    result = connectLoopback(port, deadline);
-  };
-  try {
-    std::thread(enter).join();
-  } catch (const std::system_error& error) {
-    return absl::ResourceExhaustedError(strCat("start a thread: ", error.what()));
-  }
-  return result;
+    BERTH_ASSIGN_OR_RETURN(connected, connectLoopback(port, deadline));
+    return absl::OkStatus();
+  }));
+  return connected;
 }
 
 }  // namespace berth::engine

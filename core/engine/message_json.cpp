@@ -4,6 +4,8 @@
 #include <boost/json/serialize.hpp>
 #include <google/protobuf/descriptor.h>
 
+#include "engine/spec/text.hpp"
+
 namespace berth::engine {
 
 namespace {
@@ -46,7 +48,9 @@ boost::json::value valueOf(const Place& place) {
     case FieldDescriptor::CPPTYPE_ENUM:
       return place.get(&R::GetEnumValue, &R::GetRepeatedEnumValue);
     case FieldDescriptor::CPPTYPE_STRING:
-      return boost::json::value(place.get(&R::GetString, &R::GetRepeatedString));
+      // Bytes too: what is made from this stands in messages' strings, which must be UTF-8.
+      return boost::json::value(
+          spec::replaceNonUtf8(place.get(&R::GetString, &R::GetRepeatedString)));
     case FieldDescriptor::CPPTYPE_MESSAGE:
       break;
   }

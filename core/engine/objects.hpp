@@ -61,11 +61,14 @@ class Recorded {
     return read(record_);
   }
   // Changes the record, keeps it durably, wakes who waits in awaitChange, and tells the observer.
-  // Not to be called while the engine's maps are locked.
+  // Not to be called while the engine's maps are locked. Who reads the record meanwhile does not
+  // wait for the disk.
   template <class Change>
   absl::Status change(Change apply) {
     bool stepped = false;
-    const absl::Status kept = [&] {
+    std::string value;
+    uint64_t version = 0;
+    {
       std::lock_guard lock(mutex_);
       apply(record_);
       if (const auto step = lifeStep(record_)) {
@@ -76,15 +79,32 @@ class Recorded {
         }
         stepped = *step > announced_;
       }
+      value = record_.SerializeAsString();
+      version = ++version_;
       changed_.notify_all();
-      return erased_ ? absl::OkStatus() : store_.put(kind_, id_, record_.SerializeAsString());
-    }();
+    }
+    const absl::Status kept = keep(version, value);
     if (stepped && observer_ != nullptr) tell(*observer_);
     return kept;
   }
+  // The object is gone. As long as that is to be told its record stays, marked, until erase().
+  absl::Status retire() {
+    if (observer_ == nullptr || !observer_->listening() || announced_ == LifeStep::kNone)
+      return erase();
+    std::string value;
+    uint64_t version = 0;
+    {
+      std::lock_guard lock(mutex_);
+      if (!record_.has_told()) record_.set_told(static_cast<int32_t>(announced_.load()));
+      record_.set_deleted(true);
+      value = record_.SerializeAsString();
+      version = ++version_;
+    }
+    return keep(version, value);
+  }
   // Nothing of what changes afterwards is kept.
   absl::Status erase() {
-    std::lock_guard lock(mutex_);
+    std::lock_guard lock(keeping_);
     absl::Status status = store_.erase(kind_, id_);
     erased_ = erased_ || status.ok();
     return status;
@@ -124,6 +144,14 @@ class Recorded {
 
  private:
   virtual void tell(LifeObserver& observer) = 0;
+  // Changes come here in any order; each value holds those before it.
+  absl::Status keep(uint64_t version, const std::string& value) {
+    std::lock_guard lock(keeping_);
+    if (erased_ || kept_ >= version) return absl::OkStatus();
+    absl::Status status = store_.put(kind_, id_, value);
+    if (status.ok()) kept_ = version;
+    return status;
+  }
 
   const std::string_view kind_;
   const std::string id_;
@@ -131,6 +159,9 @@ class Recorded {
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   Record record_;
+  uint64_t version_ = 0;
+  std::mutex keeping_;  // held over the disk, after mutex_ where both are
+  uint64_t kept_ = 0;
   bool erased_ = false;
   LifeObserver* observer_ = nullptr;
   std::atomic<LifeStep> announced_ = LifeStep::kNone;
@@ -146,6 +177,19 @@ class Pod final : public Recorded<records::PodRecord>, public std::enable_shared
     return peek([](const records::PodRecord& r) { return r.state(); });
   }
 
+  // While one lives the pod is being stopped or removed: nothing new is to begin in it.
+  class Ending {
+   public:
+    explicit Ending(Pod& pod) : pod_(pod) { ++pod_.endings_; }
+    ~Ending() { --pod_.endings_; }
+    Ending(const Ending&) = delete;
+    Ending& operator=(const Ending&) = delete;
+
+   private:
+    Pod& pod_;
+  };
+  bool ending() const { return endings_ > 0; }
+
   // What readings of its usage leave for the next ones.
   CpuRate cpuRate;
   metrics::LoadAverage load;
@@ -154,6 +198,7 @@ class Pod final : public Recorded<records::PodRecord>, public std::enable_shared
   void tell(LifeObserver& observer) override { observer.onStep(*this); }
 
   plugins::Runtime* const runtime_;
+  std::atomic<int> endings_ = 0;
 };
 
 class Container final : public Recorded<records::ContainerRecord>,

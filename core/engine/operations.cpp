@@ -1,8 +1,7 @@
 #include "engine/operations.hpp"
 
-#include <system_error>
-
 #include "berth/support/status.hpp"
+#include "berth/support/threads.hpp"
 #include "common/log.hpp"
 
 namespace berth::engine {
@@ -48,9 +47,16 @@ Deadline withGrace(Deadline deadline) {
   return deadline > Deadline::max() - kGrace ? Deadline::max() : deadline + kGrace;
 }
 
-void Operations::begin(const std::string& key, const std::shared_ptr<Flight>& flight, Work work) {
-  workers_.post([this, key, flight, work = std::move(work)]() mutable {
-    absl::StatusOr<std::string> result = work(flight->operation);
+absl::Status Operations::begin(const std::string& key, const std::shared_ptr<Flight>& flight,
+                               Work work) {
+  return workers_.post([this, key, flight, work = std::move(work)]() mutable {
+    absl::StatusOr<std::string> result;
+    // Who waits for the result must get one in any case.
+    const absl::Status thrown = support::returnThrown([&] {
+      result = work(flight->operation);
+      return absl::OkStatus();
+    });
+    if (!thrown.ok()) result = support::annotate(thrown, flight->operation.name());
     work = nullptr;
     logEnd(flight->operation, result.status());
     {
@@ -80,11 +86,9 @@ absl::StatusOr<std::string> Operations::join(const std::string& key, const std::
     std::shared_ptr<Flight>& slot = flights_[key];
     if (slot == nullptr) {
       slot = std::make_shared<Flight>(name, end);
-      try {
-        begin(key, slot, std::move(work));
-      } catch (const std::system_error& error) {
+      if (absl::Status begun = begin(key, slot, std::move(work)); !begun.ok()) {
         flights_.erase(key);
-        return absl::ResourceExhaustedError(strCat(name, ": start a thread: ", error.what()));
+        return support::annotate(begun, name);
       }
     }
     flight = slot;

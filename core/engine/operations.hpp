@@ -54,8 +54,8 @@ class Operations {
     std::shared_future<absl::StatusOr<std::string>> result = promise.get_future().share();
   };
 
-  // With the mutex held. Throws what Workers::post does.
-  void begin(const std::string& key, const std::shared_ptr<Flight>& flight, Work work);
+  // With the mutex held. What `work` throws is its result.
+  absl::Status begin(const std::string& key, const std::shared_ptr<Flight>& flight, Work work);
 
   Workers& workers_;
   std::mutex mutex_;

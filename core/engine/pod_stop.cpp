@@ -17,6 +17,12 @@ namespace {
 constexpr std::chrono::seconds kUndoTime{60};
 constexpr std::chrono::seconds kRetryPause{10};
 
+// The creation of a container holds its pod's turn, and waits for what may take long: images of
+// slow registries. It is of no use to who ends the pod.
+void cancelCreations(Operations& operations, const Pod& pod) {
+  operations.cancel(strCat("container ", pod.id(), "/"));
+}
+
 }  // namespace
 
 absl::Status Engine::stopPodSandbox(const std::string& id, Deadline deadline) {
@@ -26,6 +32,8 @@ absl::Status Engine::stopPodSandbox(const std::string& id, Deadline deadline) {
   return operations_
       .run(strCat("stop ", (*pod)->id()), strCat("StopPodSandbox ", (*pod)->id()), deadline,
            [this, pod = *pod](plugins::Operation& op) -> absl::StatusOr<std::string> {
+             const Pod::Ending ending(*pod);
+             cancelCreations(operations_, *pod);
              BERTH_ASSIGN_OR_RETURN(Turn turn, Turn::take(op, *pod));
              BERTH_RETURN_IF_ERROR(stopPod(op, *pod));
              return pod->id();
@@ -96,6 +104,8 @@ absl::Status Engine::removePodSandbox(const std::string& id, Deadline deadline) 
   return operations_
       .run(strCat("remove ", (*pod)->id()), strCat("RemovePodSandbox ", (*pod)->id()), deadline,
            [this, pod = *pod](plugins::Operation& op) -> absl::StatusOr<std::string> {
+             const Pod::Ending ending(*pod);
+             cancelCreations(operations_, *pod);
              BERTH_ASSIGN_OR_RETURN(Turn turn, Turn::take(op, *pod));
              BERTH_RETURN_IF_ERROR(removePod(op, pod));
              return pod->id();
@@ -114,7 +124,7 @@ absl::Status Engine::removePod(plugins::Operation& op, const std::shared_ptr<Pod
   BERTH_RETURN_IF_ERROR(failures.status());
   op.setStage("remove the pod's files");
   BERTH_RETURN_IF_ERROR(support::removeTree(podDirectory(pod->id())));
-  BERTH_RETURN_IF_ERROR(pod->erase());
+  BERTH_RETURN_IF_ERROR(pod->retire());
   forget(*pod);
   lifeEvents_.removed(*pod);
   return absl::OkStatus();

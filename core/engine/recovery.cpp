@@ -37,18 +37,19 @@ absl::Status Engine::recover() {
   // What had happened, but was not told, when the last daemon died.
   for (const auto& pod : pods()) lifeEvents_.onStep(*pod);
   for (const auto& container : containers()) lifeEvents_.onStep(*container);
+  BERTH_RETURN_IF_ERROR(tellOfDeparted());
   for (const auto& pod : pods()) recoverPod(pod);
   for (const auto& container : containers()) {
     // The daemon ended in the middle of its start, which goes on without it.
     if (container->state() != v1::CONTAINER_CREATED) detachMappedMounts(*container);
     // So did a checkpoint, which has left it paused.
     if (container->peek([](const records::ContainerRecord& r) { return r.paused(); })) {
-      workers_.post([this, container] { resume(*container).IgnoreError(); });
+      workers_.postSurely([this, container] { resume(*container).IgnoreError(); });
     }
     // Creation was cut off: the client never got the id.
     if (!container->peek([](const records::ContainerRecord& r) { return r.creating(); })) continue;
     containerNames_.erase(nameOf(container->record()));
-    workers_.post([this, container] {
+    workers_.postSurely([this, container] {
       plugins::Operation op(strCat("undo CreateContainer ", container->id()),
                             Deadline::clock::now() + kAskTime);
       auto turn = Turn::take(op, *container);
@@ -71,6 +72,7 @@ absl::Status Engine::loadRecords() {
       BERTH_RETURN_IF_ERROR(store_.setAside(kPodKind, entry.id, "it does not parse"));
       continue;
     }
+    if (record.deleted()) continue;
     auto runtime = registry_.runtime(record.runtime());
     const std::string name = nameOf(record);
     seLinuxLevels_.claim(record.selinux_level());
@@ -83,6 +85,7 @@ absl::Status Engine::loadRecords() {
   for (const store::Entry& entry : entries) {
     records::ContainerRecord record;
     const bool parsed = record.ParseFromString(entry.value) && record.id() == entry.id;
+    if (parsed && record.deleted()) continue;
     auto pod = pods_.find(record.pod_id());
     if (!parsed || pod == pods_.end()) {
       common::logError("a container's record is damaged or has no pod; it is set aside",
@@ -124,7 +127,7 @@ void Engine::recoverPod(const std::shared_ptr<Pod>& pod) {
   const bool rebooted = record.boot_id() != bootId_;
   if (record.restoring()) {
     podNames_.erase(nameOf(record));
-    workers_.post([this, pod] { discardPod(pod); });
+    workers_.postSurely([this, pod] { discardPod(pod); });
     if (rebooted || pod->runtime() == nullptr) return;
   }
   if (record.state() == records::POD_READY && !rebooted && pod->runtime() != nullptr) {
@@ -147,12 +150,12 @@ void Engine::recoverPod(const std::shared_ptr<Pod>& pod) {
   if (record.state() == records::POD_CREATING) {
     // The client never got the id: nothing of it is to stay, and its name is free at once.
     podNames_.erase(nameOf(record));
-    workers_.post([this, pod] { discardPod(pod); });
+    workers_.postSurely([this, pod] { discardPod(pod); });
     return;
   }
   // What it took (addresses, mounts, namespaces) is given back now; the record stays for the
   // kubelet.
-  workers_.post([this, pod] {
+  workers_.postSurely([this, pod] {
     plugins::Operation op(strCat("finish stopping pod sandbox ", pod->id()),
                           Deadline::clock::now() + kAskTime);
     auto turn = Turn::take(op, *pod);

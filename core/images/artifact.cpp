@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <array>
-#include <thread>
 
 #include "berth/support/json.hpp"
 #include "berth/support/status.hpp"
+#include "berth/support/threads.hpp"
 #include "images/decompress.hpp"
 #include "images/digest.hpp"
 #include "images/piece_queue.hpp"
@@ -52,10 +52,13 @@ absl::StatusOr<std::string> diffId(const plugins::Operation& op, const Origin& o
                                    const plugins::Descriptor& layer, uint64_t maxBytes) {
   if (layer.mediaType.ends_with("tar")) return layer.digest;
   PieceQueue queue;
-  std::thread fetcher([&] {
-    queue.close(fetchBlob(op, origin, layer,
-                          [&queue](std::string_view bytes) { return queue.write(bytes); }));
-  });
+  BERTH_ASSIGN_OR_RETURN(std::thread fetcher, support::startThread([&] {
+                           queue.close(support::returnThrown([&] {
+                             return fetchBlob(op, origin, layer, [&queue](std::string_view bytes) {
+                               return queue.write(bytes);
+                             });
+                           }));
+                         }));
   auto digest = hashPlain(queue, maxBytes);
   queue.abandon();
   fetcher.join();

@@ -42,7 +42,7 @@ absl::Status Catalog::load(const std::function<void(std::string_view)>& report) 
     if (!entry.record.ParseFromString(one.value) || entry.record.id() != one.id) {
       status = absl::DataLossError("it does not parse");
     } else {
-      auto image = imageOf(entry.record);
+      auto image = images::imageOf(entry.record);
       if (image.ok()) {
         entry.image = *image;
       } else {
@@ -52,8 +52,12 @@ absl::Status Catalog::load(const std::function<void(std::string_view)>& report) 
     if (!status.ok()) {
       report(strCat("the record of image ", one.id,
                     " is damaged and set aside: ", support::fromAbsl(status.message())));
-      BERTH_RETURN_IF_ERROR(
-          store_.setAside(kImageKind, one.id, support::fromAbsl(status.message())));
+      // On a full disk it stays where it is, and the next start tries again.
+      if (const absl::Status aside =
+              store_.setAside(kImageKind, one.id, support::fromAbsl(status.message()));
+          !aside.ok()) {
+        report(support::fromAbsl(aside.message()));
+      }
       continue;
     }
     indexLocked(entry);
@@ -71,14 +75,21 @@ void Catalog::unindexLocked(const Entry& entry) {
   std::erase_if(byName_, [&](const auto& name) { return name.second == entry.record.id(); });
 }
 
-absl::StatusOr<std::shared_ptr<const Image>> Catalog::add(records::ImageRecord record) {
+void Catalog::hide(const std::string& id) {
+  std::unique_lock lock(mutex_);
+  if (auto found = entries_.find(id); found != entries_.end()) found->second.hidden = true;
+}
+
+absl::StatusOr<Catalog::Addition> Catalog::add(records::ImageRecord record) {
   std::lock_guard writing(writing_);
-  // What changes is worked out on copies, kept durably, and only then made visible.
-  std::vector<Entry> changed;
+  // What changes is worked out on copies, kept, and only then made visible.
+  Addition changed;
   Entry entry{std::move(record), nullptr};
+  std::optional<Entry> before;
   {
     std::shared_lock lock(mutex_);
     if (auto old = entries_.find(entry.record.id()); old != entries_.end()) {
+      before = old->second;
       for (const std::string& tag : old->second.record.tags()) {
         addUnique(*entry.record.mutable_tags(), tag);
       }
@@ -87,27 +98,72 @@ absl::StatusOr<std::shared_ptr<const Image>> Catalog::add(records::ImageRecord r
       }
       entry.record.set_pinned(entry.record.pinned() || old->second.record.pinned());
     }
+    std::map<std::string, Changed> losers;
     for (const std::string& tag : entry.record.tags()) {
       auto owner = byName_.find(tag);
       if (owner == byName_.end() || owner->second == entry.record.id()) continue;
-      Entry loser = entries_.at(owner->second);
-      removeValue(*loser.record.mutable_tags(), tag);
-      changed.push_back(std::move(loser));
+      const Entry& old = entries_.at(owner->second);
+      Changed& loser = losers.try_emplace(owner->second, Changed{old, old}).first->second;
+      removeValue(*loser.now.record.mutable_tags(), tag);
+    }
+    for (auto& [id, loser] : losers) changed.push_back(std::move(loser));
+  }
+  changed.push_back({std::move(entry), std::move(before)});
+  std::vector<store::Change> kept;
+  for (Changed& one : changed) {
+    BERTH_ASSIGN_OR_RETURN(one.now.image, images::imageOf(one.now.record));
+    kept.push_back(
+        {std::string(kImageKind), one.now.record.id(), one.now.record.SerializeAsString()});
+  }
+  BERTH_RETURN_IF_ERROR(store_.apply(kept));
+  std::unique_lock lock(mutex_);
+  for (const Changed& one : changed) replaceLocked(one.now);
+  return changed;
+}
+
+const std::shared_ptr<const Image>& Catalog::imageOf(const Addition& addition) {
+  return addition.back().now.image;
+}
+
+bool Catalog::takeBack(const Addition& addition) {
+  std::lock_guard writing(writing_);
+  std::vector<const Changed*> unchanged;
+  std::vector<store::Change> kept;
+  {
+    std::shared_lock lock(mutex_);
+    for (const Changed& one : addition) {
+      auto found = entries_.find(one.now.record.id());
+      if (found == entries_.end() || found->second.image != one.now.image) continue;
+      unchanged.push_back(&one);
+      kept.push_back(
+          {std::string(kImageKind), one.now.record.id(),
+           one.before ? std::optional(one.before->record.SerializeAsString()) : std::nullopt});
     }
   }
-  changed.push_back(std::move(entry));
-  for (Entry& one : changed) {
-    BERTH_ASSIGN_OR_RETURN(one.image, imageOf(one.record));
-    BERTH_RETURN_IF_ERROR(store_.put(kImageKind, one.record.id(), one.record.SerializeAsString()));
-  }
-  BERTH_RETURN_IF_ERROR(store_.sync());
+  // Memory stays with what is kept.
+  if (!store_.apply(kept).ok()) return false;
   std::unique_lock lock(mutex_);
-  for (Entry& one : changed) {
-    unindexLocked(one);
-    indexLocked(one);
-    entries_[one.record.id()] = one;
+  bool gone = false;
+  for (const Changed* one : unchanged) {
+    unindexLocked(one->now);
+    if (!one->before) entries_.erase(one->now.record.id());
+    gone = gone || (one == &addition.back() && !one->before);
   }
-  return changed.back().image;
+  for (const Changed* one : unchanged) {
+    if (one->before) replaceLocked(*one->before);
+  }
+  return gone;
+}
+
+void Catalog::replaceLocked(const Entry& entry) {
+  unindexLocked(entry);
+  indexLocked(entry);
+  entries_[entry.record.id()] = entry;
+}
+
+bool Catalog::knows(const std::string& id) const {
+  std::shared_lock lock(mutex_);
+  return entries_.contains(id);
 }
 
 const Catalog::Entry* Catalog::findLocked(std::string_view reference) const {
@@ -135,21 +191,31 @@ const Catalog::Entry* Catalog::findLocked(std::string_view reference) const {
 absl::StatusOr<std::shared_ptr<const Image>> Catalog::find(std::string_view reference) const {
   std::shared_lock lock(mutex_);
   const Entry* entry = findLocked(reference);
-  if (entry != nullptr) return entry->image;
+  if (entry != nullptr && !entry->hidden) return entry->image;
   return absl::NotFoundError(strCat("image ", reference, " is not on this node"));
 }
 
 std::vector<std::shared_ptr<const Image>> Catalog::list() const {
+  return listOf(false);
+}
+
+std::vector<std::shared_ptr<const Image>> Catalog::hidden() const {
+  return listOf(true);
+}
+
+std::vector<std::shared_ptr<const Image>> Catalog::listOf(bool hidden) const {
   std::shared_lock lock(mutex_);
   std::vector<std::shared_ptr<const Image>> images;
-  for (const auto& [id, entry] : entries_) images.push_back(entry.image);
+  for (const auto& [id, entry] : entries_) {
+    if (entry.hidden == hidden) images.push_back(entry.image);
+  }
   return images;
 }
 
 absl::StatusOr<records::ImageRecord> Catalog::record(const std::string& id) const {
   std::shared_lock lock(mutex_);
   auto found = entries_.find(id);
-  if (found != entries_.end()) return found->second.record;
+  if (found != entries_.end() && !found->second.hidden) return found->second.record;
   return absl::NotFoundError(strCat("image ", id, " is not on this node"));
 }
 

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <shared_mutex>
 #include <string>
 #include <string_view>
@@ -23,37 +24,62 @@ inline constexpr std::string_view kImageKind = "image";
 
 // The images in memory, each with its durable record. Thread-safe; find and list never wait for
 // the disk.
+//
+// An image that lacks layers is hidden: it is neither found nor listed, so that who needs it pulls
+// it. Its record stays, and with it the names and what there is of it, until a pull adds it again
+// or it is removed.
 class Catalog {
  public:
   explicit Catalog(store::Store& store) : store_(store) {}
 
   absl::Status load(const std::function<void(std::string_view)>& report);
+  void hide(const std::string& id);
 
+  struct Changed;
+  // What an addition has changed, for takeBack().
+  using Addition = std::vector<Changed>;
   // Adds the names of `record` to the image, or the image itself; a tag moves away from the image
-  // that had it. Durable when it returns.
-  absl::StatusOr<std::shared_ptr<const Image>> add(records::ImageRecord record);
+  // that had it. All of that or nothing. It survives the process when this returns, and a power cut
+  // once the store has been synced.
+  absl::StatusOr<Addition> add(records::ImageRecord record);
+  static const std::shared_ptr<const Image>& imageOf(const Addition& addition);
+  // Undoes an addition that cannot be made durable, as far as nobody has changed the same images
+  // since. Whether the image is gone with that.
+  bool takeBack(const Addition& addition);
+  // Whether it is here, hidden or not.
+  bool knows(const std::string& id) const;
+
   absl::StatusOr<std::shared_ptr<const Image>> find(std::string_view reference) const;
   std::vector<std::shared_ptr<const Image>> list() const;
+  std::vector<std::shared_ptr<const Image>> hidden() const;
   absl::StatusOr<records::ImageRecord> record(const std::string& id) const;
 
-  // Takes the image that any of its names means, with all of them (CRI, RemoveImage). The image
-  // that went, or null.
+  // Takes the image that any of its names means, hidden or not, with all of them (CRI,
+  // RemoveImage). The image that went, or null.
   absl::StatusOr<std::shared_ptr<const Image>> remove(std::string_view reference);
 
  private:
   struct Entry {
     records::ImageRecord record;
     std::shared_ptr<const Image> image;
+    bool hidden = false;
   };
   const Entry* findLocked(std::string_view reference) const;
+  std::vector<std::shared_ptr<const Image>> listOf(bool hidden) const;
   void indexLocked(const Entry& entry);
   void unindexLocked(const Entry& entry);
+  void replaceLocked(const Entry& entry);
 
   store::Store& store_;
   std::mutex writing_;  // one change at a time; the maps' own lock is never held over the disk
   mutable std::shared_mutex mutex_;
   std::map<std::string, Entry> entries_;       // by id
   std::map<std::string, std::string> byName_;  // tags and digest references → id
+};
+
+struct Catalog::Changed {
+  Entry now;
+  std::optional<Entry> before;
 };
 
 }  // namespace berth::images

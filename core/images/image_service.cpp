@@ -1,5 +1,6 @@
 #include "images/image_service.hpp"
 
+#include <algorithm>
 #include <future>
 #include <map>
 #include <mutex>
@@ -7,6 +8,7 @@
 #include <absl/strings/str_join.h>
 
 #include "berth/support/status.hpp"
+#include "berth/support/threads.hpp"
 #include "images/artifact.hpp"
 #include "images/catalog.hpp"
 #include "images/digest.hpp"
@@ -36,14 +38,23 @@ class Service : public ImageService {
       : options_(std::move(options)),
         platform_(std::move(platform)),
         registry_(registry),
+        store_(store),
         catalog_(store),
-        layers_(registry, {options_.concurrentDownloads, options_.concurrentUnpacks,
-                           options_.maxLayerBytes}) {}
+        layers_(registry,
+                {options_.concurrentDownloads, options_.concurrentUnpacks, options_.maxLayerBytes},
+                [&store] { return store.sync(); }) {}
 
   absl::Status load(const std::function<void(std::string_view)>& report) {
     BERTH_RETURN_IF_ERROR(catalog_.load(report));
     for (const auto& image : catalog_.list()) layers_.claim(image->layers);
-    return layers_.load();
+    BERTH_RETURN_IF_ERROR(layers_.load());
+    for (const auto& image : catalog_.list()) {
+      if (isWhole(*image)) continue;
+      catalog_.hide(image->id);
+      report(strCat("image ", image->id, " lacks layers; it is not listed until it is pulled again",
+                    image->repoTags.empty() ? "" : strCat(": ", image->repoTags.front())));
+    }
+    return absl::OkStatus();
   }
 
   // Pulls of the same reference with the same rights share one; whoever began it may give up, and
@@ -69,7 +80,13 @@ class Service : public ImageService {
         }
       }
       if (!joined.valid()) {
-        Pulled result = pullAlone(op, reference, credentials, snapshotter);
+        Pulled result;
+        // Who has joined must get a result in any case.
+        const absl::Status thrown = support::returnThrown([&] {
+          result = pullAlone(op, reference, credentials, snapshotter);
+          return absl::OkStatus();
+        });
+        if (!thrown.ok()) result = thrown;
         {
           std::lock_guard lock(pullsMutex_);
           pulls_.erase(key);
@@ -121,6 +138,12 @@ class Service : public ImageService {
     std::lock_guard lock(changing_);
     BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<const Image> gone, catalog_.remove(reference));
     if (gone != nullptr) layers_.release(gone->layers);
+    // Who removes images wants room. What nobody sees, nobody could ask to remove, and no pull has
+    // completed it since the start.
+    for (const auto& incomplete : catalog_.hidden()) {
+      BERTH_ASSIGN_OR_RETURN(const auto dropped, catalog_.remove(incomplete->id));
+      if (dropped != nullptr) layers_.release(dropped->layers);
+    }
     return absl::OkStatus();
   }
 
@@ -187,12 +210,32 @@ class Service : public ImageService {
     BERTH_RETURN_IF_ERROR(
         support::annotate(layers_.obtain(op, snapshotter, wantedLayers(*image, record), origin),
                           strCat("pull ", reference.full())));
-    // obtain has claimed the layers for this image; an image that was there already has its own.
-    std::lock_guard lock(changing_);
-    const bool known = catalog_.record(image->id).ok();
+    return keep(*image, std::move(record));
+  }
+
+  // obtain() has claimed the layers for this image; an image that was there already has its own.
+  Pulled keep(const Image& image, records::ImageRecord record) {
+    std::unique_lock lock(changing_);
+    const bool known = catalog_.knows(image.id);
     auto added = catalog_.add(std::move(record));
-    if (!added.ok() || known) layers_.release(image->layers);
-    return added;
+    if (!added.ok() || known) layers_.release(image.layers);
+    BERTH_RETURN_IF_ERROR(added.status());
+    // Behind all that a node's pulls write this takes its time: nobody waits with it.
+    lock.unlock();
+    const absl::Status synced = store_.sync();
+    if (synced.ok()) return Catalog::imageOf(*added);
+    lock.lock();
+    if (catalog_.takeBack(*added)) layers_.release(image.layers);
+    return support::annotate(synced, strCat("keep image ", image.id));
+  }
+
+  // Whether some snapshotter has all its layers.
+  bool isWhole(const Image& image) const {
+    for (const auto& [name, snapshotter] : registry_.snapshotters()) {
+      const auto there = [&](const plugins::Layer& layer) { return layers_.has(name, layer); };
+      if (std::all_of(image.layers.begin(), image.layers.end(), there)) return true;
+    }
+    return false;
   }
 
   // Asks the sources in order; those that do not know the reference let the next one try.
@@ -267,6 +310,7 @@ class Service : public ImageService {
   const Options options_;
   const Platform platform_;
   plugins::Registry& registry_;
+  store::Store& store_;
   Catalog catalog_;
   LayerKeeper layers_;
   std::mutex pullsMutex_;

@@ -46,8 +46,10 @@ struct Options {
 // Thread-safe. Calls that pull, unpack or remove block; find and list answer from memory.
 class ImageService {
  public:
-  // Loads the records; one that is damaged is set aside and reported through `report`. `registry`
-  // (started) and `store` must outlive the service.
+  // Loads the records; one that is damaged is set aside and reported through `report`. An image of
+  // which no snapshotter has all layers is reported too, and not there until it is pulled again,
+  // for which only the missing ones are fetched. `registry` (started) and `store` must outlive the
+  // service.
   static absl::StatusOr<std::unique_ptr<ImageService>> open(
       Options options, plugins::Registry& registry, store::Store& store,
       const std::function<void(std::string_view message)>& report);

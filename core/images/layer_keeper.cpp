@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "berth/support/status.hpp"
+#include "berth/support/threads.hpp"
 #include "images/decompress.hpp"
 #include "images/digest.hpp"
 #include "images/piece_queue.hpp"
@@ -13,6 +14,9 @@ namespace berth::images {
 using support::strCat;
 
 namespace {
+
+// How often one who waits looks whether it is still wanted.
+constexpr std::chrono::milliseconds kLook{100};
 
 // The stream a layer is unpacked from: fetched on a thread of its own from the first read on,
 // decompressed and hashed on the reader's. Its end is only given once both digests are right, so a
@@ -61,11 +65,19 @@ class LayerStream {
  private:
   void begin() {
     decompressor_ = Decompressor::create([this] { return queue_.next(); });
-    fetcher_ = std::thread([this] {
-      Slots::Slot slot(downloads_);
-      queue_.close(fetchBlob(op_, origin_, wanted_.descriptor,
-                             [this](std::string_view bytes) { return queue_.write(bytes); }));
-    });
+    auto fetcher = support::startThread(
+        [this] { queue_.close(support::returnThrown([&] { return fetch(); })); });
+    if (fetcher.ok()) {
+      fetcher_ = *std::move(fetcher);
+    } else {
+      queue_.close(fetcher.status());
+    }
+  }
+
+  absl::Status fetch() {
+    BERTH_ASSIGN_OR_RETURN(const Slots::Slot slot, downloads_.take(op_));
+    return fetchBlob(op_, origin_, wanted_.descriptor,
+                     [this](std::string_view bytes) { return queue_.write(bytes); });
   }
 
   absl::Status checkEnd() {
@@ -96,9 +108,27 @@ class LayerStream {
 
 }  // namespace
 
-LayerKeeper::LayerKeeper(plugins::Registry& registry, LayerLimits limits)
+absl::StatusOr<Slots::Slot> Slots::take(const plugins::Operation& op) {
+  std::unique_lock lock(mutex_);
+  while (!freed_.wait_for(lock, kLook, [this] { return free_ > 0; }))
+    BERTH_RETURN_IF_ERROR(op.check());
+  --free_;
+  return Slot(*this);
+}
+
+void Slots::give() {
+  {
+    std::lock_guard lock(mutex_);
+    ++free_;
+  }
+  freed_.notify_one();
+}
+
+LayerKeeper::LayerKeeper(plugins::Registry& registry, LayerLimits limits,
+                         std::function<absl::Status()> settle)
     : registry_(registry),
       limits_(limits),
+      settle_(std::move(settle)),
       downloads_(limits.downloads),
       unpacks_(limits.unpacks == 0 ? std::max(1u, std::thread::hardware_concurrency())
                                    : limits.unpacks),
@@ -155,7 +185,9 @@ void LayerKeeper::release(const std::vector<plugins::Layer>& layers) {
     std::lock_guard lock(mutex_);
     const auto drop = [this](const std::string& name) {
       auto found = claims_.find(name);
-      if (found != claims_.end() && --found->second == 0) claims_.erase(found);
+      if (found == claims_.end() || --found->second != 0) return;
+      claims_.erase(found);
+      unsettled_.insert(name);
     };
     for (const plugins::Layer& layer : layers) {
       drop(layer.chainId);
@@ -174,24 +206,15 @@ absl::Status LayerKeeper::obtain(const plugins::Operation& op, const std::string
   claim(claimed);
   const size_t width =
       snapshotter->independentLayers() ? std::min<size_t>(layers.size(), limits_.downloads) : 1;
-  std::atomic<size_t> next{0};
-  std::mutex failuresMutex;
-  support::StatusCollector failures;
-  const auto work = [&] {
-    for (size_t i = next++; i < layers.size(); i = next++) {
-      absl::Status status = obtainOne(op, *snapshotter, layers[i], origin);
-      if (status.ok()) continue;
-      std::lock_guard lock(failuresMutex);
-      failures.add(status);
-      next = layers.size();  // the others need not begin
-    }
-  };
-  std::vector<std::thread> helpers;
-  for (size_t i = 1; i < width; ++i) helpers.emplace_back(work);
-  work();
-  for (std::thread& helper : helpers) helper.join();
-  if (!failures.ok()) release(claimed);
-  return failures.status();
+  std::atomic<bool> failed = false;
+  const absl::Status status = support::inParallel(layers.size(), width, [&](size_t i) {
+    if (failed) return absl::OkStatus();  // the others need not begin
+    absl::Status obtained = obtainOne(op, *snapshotter, layers[i], origin);
+    if (!obtained.ok()) failed = true;
+    return obtained;
+  });
+  if (!status.ok()) release(claimed);
+  return status;
 }
 
 absl::Status LayerKeeper::obtainOne(const plugins::Operation& op, plugins::Snapshotter& snapshotter,
@@ -213,11 +236,12 @@ absl::Status LayerKeeper::obtainOne(const plugins::Operation& op, plugins::Snaps
     }
     if (joined.valid()) {
       // Its owner may be cancelled or lack the right to the blob: then it is this call's turn.
-      joined.wait();
+      while (joined.wait_for(kLook) != std::future_status::ready) BERTH_RETURN_IF_ERROR(op.check());
       BERTH_RETURN_IF_ERROR(op.check());
       continue;
     }
-    absl::Status status = unpack(op, snapshotter, wanted, origin);
+    const absl::Status status =
+        support::returnThrown([&] { return unpack(op, snapshotter, wanted, origin); });
     {
       std::lock_guard lock(mutex_);
       if (status.ok()) present_[snapshotter.name()][key] = wanted.layer;
@@ -230,7 +254,7 @@ absl::Status LayerKeeper::obtainOne(const plugins::Operation& op, plugins::Snaps
 
 absl::Status LayerKeeper::unpack(const plugins::Operation& op, plugins::Snapshotter& snapshotter,
                                  const WantedLayer& wanted, const Origin& origin) {
-  Slots::Slot slot(unpacks_);
+  BERTH_ASSIGN_OR_RETURN(const Slots::Slot slot, unpacks_.take(op));
   LayerStream stream(op, wanted, origin, limits_.maxBytes, downloads_);
   auto usage = snapshotter.applyLayer(op, wanted.layer, [&] { return stream.next(); });
   if (!usage.ok()) {
@@ -274,7 +298,10 @@ void LayerKeeper::collect() {
         if (!claims_.contains(key)) unclaimed.emplace_back(snapshotter, key);
       }
     }
+    unsettled_.clear();
+    if (unclaimed.empty()) return;
   }
+  if (!settle_().ok()) return;
   plugins::Operation op("free layers that nothing uses");
   for (const auto& [name, key] : unclaimed) {
     auto snapshotter = registry_.snapshotter(name);
@@ -288,6 +315,7 @@ void LayerKeeper::collect() {
       auto& layers = present_[name];
       auto found = layers.find(key);
       if (found == layers.end() || claims_.contains(key) || underWay_.contains(flight)) continue;
+      if (unsettled_.contains(key)) continue;  // claimed and released again: the next round's
       layer = found->second;
       layers.erase(found);
       underWay_[flight] = promise.get_future().share();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <functional>
 #include <future>
 #include <map>
 #include <memory>
@@ -9,41 +10,43 @@
 #include <set>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <absl/status/status.h>
+#include <absl/status/statusor.h>
 
 #include "images/fetch.hpp"
 #include "plugins/registry.hpp"
 
 namespace berth::images {
 
-// Bounds how many threads do something at once.
+// Bounds how many threads do something at once. Thread-safe.
 class Slots {
  public:
   explicit Slots(unsigned count) : free_(count == 0 ? 1 : count) {}
+  Slots(const Slots&) = delete;
+  Slots& operator=(const Slots&) = delete;
+
   class Slot {
    public:
-    explicit Slot(Slots& slots) : slots_(slots) {
-      std::unique_lock lock(slots_.mutex_);
-      slots_.freed_.wait(lock, [this] { return slots_.free_ > 0; });
-      --slots_.free_;
-    }
+    Slot(Slot&& other) noexcept : slots_(std::exchange(other.slots_, nullptr)) {}
+    Slot& operator=(Slot&&) = delete;
     ~Slot() {
-      {
-        std::lock_guard lock(slots_.mutex_);
-        ++slots_.free_;
-      }
-      slots_.freed_.notify_one();
+      if (slots_ != nullptr) slots_->give();
     }
-    Slot(const Slot&) = delete;
-    Slot& operator=(const Slot&) = delete;
 
    private:
-    Slots& slots_;
+    friend class Slots;
+    explicit Slot(Slots& slots) : slots_(&slots) {}
+    Slots* slots_;
   };
+  // Waits for one; the operation's cancellation and deadline end that.
+  absl::StatusOr<Slot> take(const plugins::Operation& op);
 
  private:
+  void give();
+
   std::mutex mutex_;
   std::condition_variable freed_;
   unsigned free_;
@@ -64,7 +67,11 @@ struct WantedLayer {
 // Thread-safe.
 class LayerKeeper {
  public:
-  LayerKeeper(plugins::Registry& registry, LayerLimits limits);
+  // `settle` returns once what the releases before it stand for survives a power cut: a removed
+  // image must not come back without its layers. It is called before layers are removed, without a
+  // lock, and when it fails they stay.
+  LayerKeeper(plugins::Registry& registry, LayerLimits limits,
+              std::function<absl::Status()> settle);
   ~LayerKeeper();
 
   // Asks every snapshotter what it has. Once, at start.
@@ -93,6 +100,7 @@ class LayerKeeper {
 
   plugins::Registry& registry_;
   const LayerLimits limits_;
+  const std::function<absl::Status()> settle_;
   Slots downloads_;
   Slots unpacks_;
 
@@ -101,6 +109,7 @@ class LayerKeeper {
   std::map<std::string, std::map<std::string, plugins::Layer>> present_;
   std::map<std::string, std::shared_future<absl::Status>> underWay_;  // "snapshotter key"
   std::map<std::string, unsigned> claims_;                            // chain ID and diff ID
+  std::set<std::string> unsettled_;  // names that lost their last claim since the last settle_()
   std::condition_variable wake_;
   bool collect_ = false;
   bool stopping_ = false;

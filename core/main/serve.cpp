@@ -13,6 +13,7 @@
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
 #include "common/log.hpp"
+#include "common/open_files.hpp"
 #include "cri/streaming_backend.hpp"
 #include "engine/volumes/mapped_mounts.hpp"
 #include "main/credentials.hpp"
@@ -174,6 +175,7 @@ int serve(const ConfigOptions& options) {
   const sigset_t signals = awaitedSignals();
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
+  common::raiseOpenFiles();
   // Few arenas: threads come and go, and each arena keeps what it once had (mallopt(3)).
   ::mallopt(M_ARENA_MAX, 2);
   const config::Paths paths = pathsOf(options);

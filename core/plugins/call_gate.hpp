@@ -7,7 +7,10 @@
 #include <string>
 #include <string_view>
 
+#include <absl/status/statusor.h>
+
 #include "berth/plugin.h"
+#include "plugins/operation.hpp"
 
 namespace berth::plugins {
 
@@ -23,22 +26,24 @@ class CallGate {
   class Pass {
    public:
     Pass() = default;
-    explicit Pass(std::shared_ptr<std::mutex> mutex) : mutex_(std::move(mutex)), lock_(*mutex_) {}
+    Pass(std::shared_ptr<std::timed_mutex> mutex, std::unique_lock<std::timed_mutex> lock)
+        : mutex_(std::move(mutex)), lock_(std::move(lock)) {}
 
    private:
-    std::shared_ptr<std::mutex> mutex_;  // outlives lock_: declared first
-    std::unique_lock<std::mutex> lock_;
+    std::shared_ptr<std::timed_mutex> mutex_;  // outlives lock_: declared first
+    std::unique_lock<std::timed_mutex> lock_;
   };
 
-  // Blocks until a call about `object` may be made.
-  Pass enter(std::string_view object);
+  // Blocks until a call about `object` may be made, with an operation no longer than that lasts:
+  // CANCELLED or DEADLINE_EXCEEDED.
+  absl::StatusOr<Pass> enter(std::string_view object, const Operation* op = nullptr);
 
  private:
-  std::shared_ptr<std::mutex> mutexFor(std::string_view object);
+  std::shared_ptr<std::timed_mutex> mutexFor(std::string_view object);
 
   const berth_threading threading_;
   std::mutex mutex_;
-  std::map<std::string, std::weak_ptr<std::mutex>, std::less<>> objects_;
+  std::map<std::string, std::weak_ptr<std::timed_mutex>, std::less<>> objects_;
 };
 
 }  // namespace berth::plugins

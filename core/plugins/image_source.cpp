@@ -95,7 +95,7 @@ absl::StatusOr<Resolved> ImageSource::resolve(const Operation& op, const ImageRe
                                               uint64_t limit) {
   AbiRequest abi(request);
   ResolveBuilder builder;
-  BERTH_RETURN_IF_ERROR(instance_.call(request.reference, [&](berth_error* error) {
+  BERTH_RETURN_IF_ERROR(instance_.call(op, request.reference, [&](berth_error* error) {
     return table_.resolve(instance_.handle(), op.op(), &abi.abi, limit, builder.get(), error);
   }));
   if (!builder.result().has_value()) {
@@ -120,7 +120,7 @@ absl::Status ImageSource::fetch(const Operation& op, const ImageRequest& request
                                    .annotations = annotations.data(),
                                    .annotation_count = annotations.size()};
   ForwardingSink sink(out);
-  absl::Status status = instance_.call(request.reference, [&](berth_error* error) {
+  absl::Status status = instance_.call(op, request.reference, [&](berth_error* error) {
     return table_.fetch(instance_.handle(), op.op(), &abi.abi, &wanted, offset, sink.get(), error);
   });
   if (!status.ok() && !sink.failure().ok()) return sink.failure();

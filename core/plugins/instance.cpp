@@ -126,7 +126,14 @@ bool Instance::extension(std::string_view id, uint32_t revision, void* table, si
 
 absl::Status Instance::call(std::string_view object,
                             const std::function<berth_code(berth_error*)>& body) const {
-  CallGate::Pass pass = gate_.enter(object);
+  BERTH_ASSIGN_OR_RETURN(const CallGate::Pass pass, gate_.enter(object));
+  return callBeside(body);
+}
+
+absl::Status Instance::call(const Operation& op, std::string_view object,
+                            const std::function<berth_code(berth_error*)>& body) const {
+  auto pass = gate_.enter(object, &op);
+  if (!pass.ok()) return support::annotate(pass.status(), support::strCat("plugin ", name()));
   return callBeside(body);
 }
 

@@ -53,6 +53,9 @@ class Instance {
   // code. The message names the plugin instance; codes out of range become INTERNAL.
   absl::Status call(std::string_view object,
                     const std::function<berth_code(berth_error*)>& body) const;
+  // The same on behalf of an operation, whose end ends the wait for other calls as well.
+  absl::Status call(const Operation& op, std::string_view object,
+                    const std::function<berth_code(berth_error*)>& body) const;
 
  private:
   Instance(std::shared_ptr<const Library> library, Kind kind, std::string name,

@@ -91,7 +91,7 @@ Network::Network(Instance& instance) : instance_(instance) {
 absl::StatusOr<NetworkResult> Network::attach(const Operation& op, const NetworkRequest& request) {
   AbiRequest abi(request);
   ResultBuilder builder;
-  BERTH_RETURN_IF_ERROR(instance_.call(request.pod, [&](berth_error* error) {
+  BERTH_RETURN_IF_ERROR(instance_.call(op, request.pod, [&](berth_error* error) {
     return table_.attach(instance_.handle(), op.op(), &abi.abi, builder.get(), error);
   }));
   return std::move(builder.result());
@@ -100,7 +100,7 @@ absl::StatusOr<NetworkResult> Network::attach(const Operation& op, const Network
 absl::Status Network::detach(const Operation& op, const NetworkRequest& request,
                              std::string_view state) {
   AbiRequest abi(request);
-  return instance_.call(request.pod, [&](berth_error* error) {
+  return instance_.call(op, request.pod, [&](berth_error* error) {
     return table_.detach(instance_.handle(), op.op(), &abi.abi, bytes(state), error);
   });
 }
@@ -108,14 +108,15 @@ absl::Status Network::detach(const Operation& op, const NetworkRequest& request,
 absl::Status Network::check(const Operation& op, const NetworkRequest& request,
                             std::string_view state) {
   AbiRequest abi(request);
-  return instance_.call(request.pod, [&](berth_error* error) {
+  return instance_.call(op, request.pod, [&](berth_error* error) {
     return table_.check(instance_.handle(), op.op(), &abi.abi, bytes(state), error);
   });
 }
 
 absl::Status Network::status(const Operation& op) {
-  return instance_.call(
-      {}, [&](berth_error* error) { return table_.status(instance_.handle(), op.op(), error); });
+  return instance_.call(op, {}, [&](berth_error* error) {
+    return table_.status(instance_.handle(), op.op(), error);
+  });
 }
 
 absl::Status Network::collectGarbage(const Operation& op, const std::vector<Attachment>& wanted) {
@@ -123,13 +124,13 @@ absl::Status Network::collectGarbage(const Operation& op, const std::vector<Atta
   for (const Attachment& one : wanted) {
     attachments.push_back({sizeof(berth_attachment), str(one.pod), bytes(one.state)});
   }
-  return instance_.call({}, [&](berth_error* error) {
+  return instance_.call(op, {}, [&](berth_error* error) {
     return table_.gc(instance_.handle(), op.op(), attachments.data(), attachments.size(), error);
   });
 }
 
 absl::Status Network::setPodCidr(const Operation& op, const std::string& cidr) {
-  return instance_.call({}, [&](berth_error* error) {
+  return instance_.call(op, {}, [&](berth_error* error) {
     return table_.set_pod_cidr(instance_.handle(), op.op(), str(cidr), error);
   });
 }

@@ -142,26 +142,26 @@ absl::StatusOr<CreatedPod> Runtime::createPod(const Operation& op, const PodSpec
                               .resources = str(spec.resources),
                               .overhead = str(spec.overhead)};
   PodBuilder builder;
-  BERTH_RETURN_IF_ERROR(instance_.call(spec.id, [&](berth_error* error) {
+  BERTH_RETURN_IF_ERROR(instance_.call(op, spec.id, [&](berth_error* error) {
     return table_.pod_create(instance_.handle(), op.op(), &abi, builder.get(), error);
   }));
   return std::move(builder.pod());
 }
 
 absl::Status Runtime::startPod(const Operation& op, const std::string& pod) {
-  return instance_.call(pod, [&](berth_error* error) {
+  return instance_.call(op, pod, [&](berth_error* error) {
     return table_.pod_start(instance_.handle(), op.op(), str(pod), error);
   });
 }
 
 absl::Status Runtime::stopPod(const Operation& op, const std::string& pod) {
-  return instance_.call(pod, [&](berth_error* error) {
+  return instance_.call(op, pod, [&](berth_error* error) {
     return table_.pod_stop(instance_.handle(), op.op(), str(pod), error);
   });
 }
 
 absl::Status Runtime::removePod(const Operation& op, const std::string& pod) {
-  return instance_.call(pod, [&](berth_error* error) {
+  return instance_.call(op, pod, [&](berth_error* error) {
     return table_.pod_remove(instance_.handle(), op.op(), str(pod), error);
   });
 }
@@ -171,7 +171,7 @@ absl::StatusOr<std::vector<ContainerStatus>> Runtime::recoverPod(const Operation
                                                                  const std::string& directory,
                                                                  std::string_view state) {
   StatusCollector collector;
-  BERTH_RETURN_IF_ERROR(instance_.call(pod, [&](berth_error* error) {
+  BERTH_RETURN_IF_ERROR(instance_.call(op, pod, [&](berth_error* error) {
     return table_.pod_recover(instance_.handle(), op.op(), str(pod), str(directory), bytes(state),
                               collector.get(), error);
   }));
@@ -189,7 +189,7 @@ absl::Status Runtime::createContainer(const Operation& op, const ContainerSpec& 
                                     .rootfs = str(spec.rootfs),
                                     .spec = str(spec.spec),
                                     .log_path = str(spec.logPath)};
-  return instance_.call(spec.pod, [&](berth_error* error) {
+  return instance_.call(op, spec.pod, [&](berth_error* error) {
     return table_.container_create(instance_.handle(), op.op(), &abi, error);
   });
 }
@@ -197,7 +197,7 @@ absl::Status Runtime::createContainer(const Operation& op, const ContainerSpec& 
 absl::StatusOr<ContainerStatus> Runtime::startContainer(const Operation& op, const std::string& pod,
                                                         const std::string& id) {
   berth_container_status status = emptyStatus();
-  BERTH_RETURN_IF_ERROR(instance_.call(pod, [&](berth_error* error) {
+  BERTH_RETURN_IF_ERROR(instance_.call(op, pod, [&](berth_error* error) {
     return table_.container_start(instance_.handle(), op.op(), str(pod), str(id), &status, error);
   }));
   status.id = str(id);
@@ -206,7 +206,7 @@ absl::StatusOr<ContainerStatus> Runtime::startContainer(const Operation& op, con
 
 absl::Status Runtime::killContainer(const Operation& op, const std::string& pod,
                                     const std::string& id, int signal, KillScope scope) {
-  return instance_.call(pod, [&](berth_error* error) {
+  return instance_.call(op, pod, [&](berth_error* error) {
     return table_.container_kill(instance_.handle(), op.op(), str(pod), str(id), signal,
                                  scope == KillScope::kAllProcesses ? 1 : 0, error);
   });
@@ -224,14 +224,14 @@ absl::StatusOr<ContainerStatus> Runtime::waitContainer(const Operation& op, cons
 
 absl::Status Runtime::removeContainer(const Operation& op, const std::string& pod,
                                       const std::string& id) {
-  return instance_.call(pod, [&](berth_error* error) {
+  return instance_.call(op, pod, [&](berth_error* error) {
     return table_.container_remove(instance_.handle(), op.op(), str(pod), str(id), error);
   });
 }
 
 absl::Status Runtime::updateContainer(const Operation& op, const std::string& pod,
                                       const std::string& id, const std::string& resources) {
-  return instance_.call(pod, [&](berth_error* error) {
+  return instance_.call(op, pod, [&](berth_error* error) {
     return table_.container_update(instance_.handle(), op.op(), str(pod), str(id), str(resources),
                                    error);
   });
@@ -250,7 +250,7 @@ absl::StatusOr<std::vector<Stats>> Runtime::containerStats(const Operation& op,
                                                            uint32_t wanted) {
   const std::vector<berth_str> names = strings(ids);
   StatsCollector collector(wanted);
-  BERTH_RETURN_IF_ERROR(instance_.call(pod, [&](berth_error* error) {
+  BERTH_RETURN_IF_ERROR(instance_.call(op, pod, [&](berth_error* error) {
     return table_.container_stats(instance_.handle(), op.op(), str(pod), names.data(), names.size(),
                                   collector.get(), error);
   }));
@@ -260,7 +260,7 @@ absl::StatusOr<std::vector<Stats>> Runtime::containerStats(const Operation& op,
 absl::StatusOr<std::vector<Stats>> Runtime::podStats(const Operation& op, const std::string& pod,
                                                      uint32_t wanted) {
   StatsCollector collector(wanted);
-  BERTH_RETURN_IF_ERROR(instance_.call(pod, [&](berth_error* error) {
+  BERTH_RETURN_IF_ERROR(instance_.call(op, pod, [&](berth_error* error) {
     return table_.pod_stats(instance_.handle(), op.op(), str(pod), collector.get(), error);
   }));
   return std::move(collector.stats());
@@ -278,7 +278,7 @@ absl::Status Runtime::startExec(const Operation& op, const ExecSpec& spec) {
                                .stderr_fd = spec.stderrFd,
                                .rows = spec.rows,
                                .columns = spec.columns};
-  return instance_.call(spec.pod, [&](berth_error* error) {
+  return instance_.call(op, spec.pod, [&](berth_error* error) {
     return table_.exec_start(instance_.handle(), op.op(), &abi, error);
   });
 }
@@ -296,7 +296,7 @@ absl::StatusOr<int32_t> Runtime::waitExec(const Operation& op, const std::string
 absl::Status Runtime::resize(const Operation& op, const std::string& pod,
                              const std::string& container, const std::string& exec, uint32_t rows,
                              uint32_t columns) {
-  return instance_.call(pod, [&](berth_error* error) {
+  return instance_.call(op, pod, [&](berth_error* error) {
     return table_.resize(instance_.handle(), op.op(), str(pod), str(container), str(exec), rows,
                          columns, error);
   });
@@ -305,7 +305,7 @@ absl::Status Runtime::resize(const Operation& op, const std::string& pod,
 absl::Status Runtime::attach(const Operation& op, const std::string& pod,
                              const std::string& container, int stdinFd, int stdoutFd,
                              int stderrFd) {
-  return instance_.call(pod, [&](berth_error* error) {
+  return instance_.call(op, pod, [&](berth_error* error) {
     return table_.attach(instance_.handle(), op.op(), str(pod), str(container), stdinFd, stdoutFd,
                          stderrFd, error);
   });

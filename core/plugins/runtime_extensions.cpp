@@ -29,7 +29,7 @@ absl::Status Runtime::updatePodResources(const Operation& op, const std::string&
     return absl::UnimplementedError(
         strCat("the runtime \"", name(), "\" cannot change the resources of a pod"));
   }
-  return instance_.call(pod, [&](berth_error* error) {
+  return instance_.call(op, pod, [&](berth_error* error) {
     return podResources_.update(instance_.handle(), op.op(), str(pod), str(resources),
                                 str(overhead), error);
   });
@@ -40,7 +40,7 @@ absl::Status Runtime::pauseContainer(const Operation& op, const std::string& pod
   if (pause_.pause == nullptr) {
     return absl::UnimplementedError(strCat("the runtime \"", name(), "\" cannot pause containers"));
   }
-  return instance_.call(pod, [&](berth_error* error) {
+  return instance_.call(op, pod, [&](berth_error* error) {
     return pause_.pause(instance_.handle(), op.op(), str(pod), str(id), error);
   });
 }
@@ -51,7 +51,7 @@ absl::Status Runtime::resumeContainer(const Operation& op, const std::string& po
     return absl::UnimplementedError(
         strCat("the runtime \"", name(), "\" cannot resume containers"));
   }
-  return instance_.call(pod, [&](berth_error* error) {
+  return instance_.call(op, pod, [&](berth_error* error) {
     return pause_.resume(instance_.handle(), op.op(), str(pod), str(id), error);
   });
 }
@@ -67,7 +67,7 @@ absl::Status Runtime::offersCheckpoints() const {
 
 absl::Status Runtime::checkCheckpoints(const Operation& op) {
   BERTH_RETURN_IF_ERROR(offersCheckpoints());
-  return instance_.call({}, [&](berth_error* error) {
+  return instance_.call(op, {}, [&](berth_error* error) {
     return checkpoint_.check(instance_.handle(), op.op(), error);
   });
 }
@@ -111,7 +111,7 @@ absl::StatusOr<support::Fd> Runtime::connectPort(const Operation& op, const std:
         strCat("the runtime \"", name(), "\" does not connect to ports of pods"));
   }
   int32_t socket = -1;
-  BERTH_RETURN_IF_ERROR(instance_.call(pod, [&](berth_error* error) {
+  BERTH_RETURN_IF_ERROR(instance_.call(op, pod, [&](berth_error* error) {
     return portForward_.connect(instance_.handle(), op.op(), str(pod), port, &socket, error);
   }));
   if (socket < 0) {

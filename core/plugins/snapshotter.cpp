@@ -89,7 +89,7 @@ absl::StatusOr<Usage> Snapshotter::applyLayer(const Operation& op, const Layer& 
   const berth_layer abi = abiLayer(layer);
   berth_usage usage = emptyUsage();
   TarStream stream(tar);
-  absl::Status status = instance_.call(layer.chainId, [&](berth_error* error) {
+  absl::Status status = instance_.call(op, layer.chainId, [&](berth_error* error) {
     return table_.layer_apply(instance_.handle(), op.op(), &abi, stream.get(), &usage, error);
   });
   if (!status.ok()) return stream.failure().ok() ? status : stream.failure();
@@ -99,7 +99,7 @@ absl::StatusOr<Usage> Snapshotter::applyLayer(const Operation& op, const Layer& 
 absl::StatusOr<Usage> Snapshotter::layerUsage(const Operation& op, const Layer& layer) {
   const berth_layer abi = abiLayer(layer);
   berth_usage usage = emptyUsage();
-  BERTH_RETURN_IF_ERROR(instance_.call(layer.chainId, [&](berth_error* error) {
+  BERTH_RETURN_IF_ERROR(instance_.call(op, layer.chainId, [&](berth_error* error) {
     return table_.layer_usage(instance_.handle(), op.op(), &abi, &usage, error);
   }));
   return fromAbi(usage);
@@ -107,14 +107,14 @@ absl::StatusOr<Usage> Snapshotter::layerUsage(const Operation& op, const Layer& 
 
 absl::Status Snapshotter::removeLayer(const Operation& op, const Layer& layer) {
   const berth_layer abi = abiLayer(layer);
-  return instance_.call(layer.chainId, [&](berth_error* error) {
+  return instance_.call(op, layer.chainId, [&](berth_error* error) {
     return table_.layer_remove(instance_.handle(), op.op(), &abi, error);
   });
 }
 
 absl::StatusOr<std::vector<std::string>> Snapshotter::listLayers(const Operation& op) {
   NameCollector names;
-  BERTH_RETURN_IF_ERROR(instance_.call({}, [&](berth_error* error) {
+  BERTH_RETURN_IF_ERROR(instance_.call(op, {}, [&](berth_error* error) {
     return table_.layer_list(instance_.handle(), op.op(), names.get(), error);
   }));
   return std::move(names.names());
@@ -134,35 +134,35 @@ absl::Status Snapshotter::prepare(const Operation& op, const SnapshotSpec& spec)
                                    .gid_mappings = spec.gidMappings.data(),
                                    .gid_mapping_count = spec.gidMappings.size(),
                                    .selinux_label = str(spec.selinuxLabel)};
-  return instance_.call(spec.key, [&](berth_error* error) {
+  return instance_.call(op, spec.key, [&](berth_error* error) {
     return table_.snapshot_prepare(instance_.handle(), op.op(), &abi, error);
   });
 }
 
 absl::Status Snapshotter::mount(const Operation& op, const std::string& key,
                                 const std::string& target) {
-  return instance_.call(key, [&](berth_error* error) {
+  return instance_.call(op, key, [&](berth_error* error) {
     return table_.snapshot_mount(instance_.handle(), op.op(), str(key), str(target), error);
   });
 }
 
 absl::Status Snapshotter::unmount(const Operation& op, const std::string& key,
                                   const std::string& target) {
-  return instance_.call(key, [&](berth_error* error) {
+  return instance_.call(op, key, [&](berth_error* error) {
     return table_.snapshot_unmount(instance_.handle(), op.op(), str(key), str(target), error);
   });
 }
 
 absl::StatusOr<Usage> Snapshotter::usage(const Operation& op, const std::string& key) {
   berth_usage usage = emptyUsage();
-  BERTH_RETURN_IF_ERROR(instance_.call(key, [&](berth_error* error) {
+  BERTH_RETURN_IF_ERROR(instance_.call(op, key, [&](berth_error* error) {
     return table_.snapshot_usage(instance_.handle(), op.op(), str(key), &usage, error);
   }));
   return fromAbi(usage);
 }
 
 absl::Status Snapshotter::remove(const Operation& op, const std::string& key) {
-  return instance_.call(key, [&](berth_error* error) {
+  return instance_.call(op, key, [&](berth_error* error) {
     return table_.snapshot_remove(instance_.handle(), op.op(), str(key), error);
   });
 }
@@ -174,7 +174,7 @@ absl::Status Snapshotter::diff(const Operation& op, const std::string& key, uint
         "the snapshotter \"", name(), "\" does not tell what a container has changed"));
   }
   PieceSink sink(take);
-  const absl::Status status = instance_.call(key, [&](berth_error* error) {
+  const absl::Status status = instance_.call(op, key, [&](berth_error* error) {
     return diff_.diff(instance_.handle(), op.op(), str(key), layers, sink.get(), error);
   });
   return sink.failure().ok() ? status : sink.failure();
@@ -182,7 +182,7 @@ absl::Status Snapshotter::diff(const Operation& op, const std::string& key, uint
 
 absl::StatusOr<std::vector<std::string>> Snapshotter::list(const Operation& op) {
   NameCollector names;
-  BERTH_RETURN_IF_ERROR(instance_.call({}, [&](berth_error* error) {
+  BERTH_RETURN_IF_ERROR(instance_.call(op, {}, [&](berth_error* error) {
     return table_.snapshot_list(instance_.handle(), op.op(), names.get(), error);
   }));
   return std::move(names.names());
@@ -191,7 +191,7 @@ absl::StatusOr<std::vector<std::string>> Snapshotter::list(const Operation& op) 
 absl::StatusOr<Snapshotter::Filesystem> Snapshotter::filesystem(const Operation& op) {
   TextSink path;
   berth_usage usage = emptyUsage();
-  BERTH_RETURN_IF_ERROR(instance_.call({}, [&](berth_error* error) {
+  BERTH_RETURN_IF_ERROR(instance_.call(op, {}, [&](berth_error* error) {
     return table_.filesystem(instance_.handle(), op.op(), path.get(), &usage, error);
   }));
   return Filesystem{path.text(), fromAbi(usage)};

@@ -7,6 +7,7 @@
 #include "berth/support/clock.hpp"
 #include "berth/support/status.hpp"
 #include "berth/support/steps.hpp"
+#include "berth/support/threads.hpp"
 
 namespace berth::store {
 
@@ -14,7 +15,9 @@ using support::strCat;
 
 namespace {
 
-constexpr size_t kChangesPerCheckpoint = 2000;
+// Of the tables and of what their values are. A higher one is a newer program's, which this one
+// would misread. Fields that are added to a record do not count: they are kept unread.
+constexpr int kFormat = 1;
 constexpr std::chrono::milliseconds kBusyLimit{5000};
 
 constexpr const char* kSchema =
@@ -65,36 +68,47 @@ class Use {
 
 absl::StatusOr<std::unique_ptr<Store>> Store::open(const std::string& path, std::string& setAside) {
   setAside.clear();
-  std::unique_ptr<Store> store(new Store());
-  absl::Status status = store->initialise(path);
-  if (status.code() == absl::StatusCode::kDataLoss) {
-    store.reset(new Store());
-    setAside = strCat(path, ".damaged-", support::nowNanoseconds());
-    for (const char* suffix : {"", "-wal", "-shm"}) {
-      const std::string from = strCat(path, suffix);
-      const std::string to = strCat(setAside, suffix);
-      if (support::steps::rename(from.c_str(), to.c_str()) != 0 && errno != ENOENT) {
-        return support::errnoStatus(errno, strCat("set the damaged database aside as ", to));
-      }
+  absl::StatusOr<std::unique_ptr<Store>> store = openWith(path);
+  if (!absl::IsDataLoss(store.status())) return store;
+  const std::string aside = strCat(path, ".damaged-", support::nowNanoseconds());
+  for (const char* suffix : {"", "-wal", "-shm"}) {
+    const std::string from = strCat(path, suffix);
+    const std::string to = strCat(aside, suffix);
+    if (support::steps::rename(from.c_str(), to.c_str()) != 0 && errno != ENOENT) {
+      return support::errnoStatus(errno, strCat("set the damaged database aside as ", to));
     }
-    status = store->initialise(path);
+  }
+  setAside = aside;
+  return openWith(path);
+}
+
+absl::StatusOr<std::unique_ptr<Store>> Store::openWith(const std::string& path) {
+  std::unique_ptr<Store> store(new Store(path));
+  absl::Status status = store->initialise();
+  // SQLite has several words for a full disk while it opens its files.
+  const bool settled = status.ok() || absl::IsDataLoss(status) || absl::IsUnavailable(status);
+  if (!settled && !Reserve::hasRoom(path) && store->reserve_.release()) {
+    store.reset(new Store(path));
+    status = store->initialise();
   }
   if (!status.ok()) return status;
   return store;
 }
 
-absl::Status Store::initialise(const std::string& path) {
-  path_ = path;
+absl::Status Store::initialise() {
   const int result =
-      sqlite3_open_v2(path.c_str(), &database_,
+      sqlite3_open_v2(path_.c_str(), &database_,
                       SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
-  if (result != SQLITE_OK) return failure(strCat("open the database ", path));
+  if (result != SQLITE_OK) return failure(strCat("open the database ", path_));
   sqlite3_busy_timeout(database_, static_cast<int>(kBusyLimit.count()));
+  BERTH_RETURN_IF_ERROR(checkFormat());
   BERTH_RETURN_IF_ERROR(execute("PRAGMA journal_mode=WAL"));
   BERTH_RETURN_IF_ERROR(execute("PRAGMA synchronous=NORMAL"));
   // The checkpoint is what syncs: the thread does it, never a writer.
   BERTH_RETURN_IF_ERROR(execute("PRAGMA wal_autocheckpoint=0"));
   BERTH_RETURN_IF_ERROR(execute("PRAGMA cache_size=-512"));
+  BERTH_RETURN_IF_ERROR(execute(strCat("PRAGMA journal_size_limit=", kLogBytes).c_str()));
+  holdFiles(database_);
   BERTH_RETURN_IF_ERROR(execute(kSchema));
   BERTH_RETURN_IF_ERROR(checkPages());
   BERTH_RETURN_IF_ERROR(prepare("REPLACE INTO records VALUES(?1, ?2, ?3)", &put_));
@@ -109,8 +123,32 @@ absl::Status Store::initialise(const std::string& path) {
   BERTH_RETURN_IF_ERROR(
       prepare("SELECT kind, id, reason FROM damaged ORDER BY time, id", &damaged_));
   BERTH_RETURN_IF_ERROR(openCheckpointer());
-  thread_ = std::thread([this] { checkpointLoop(); });
+  BERTH_RETURN_IF_ERROR(openLog());
+  released_ = !reserve_.make();
+  BERTH_ASSIGN_OR_RETURN(thread_, support::startThread([this] { checkpointLoop(); }));
   return absl::OkStatus();
+}
+
+// Before anything is written, so that a newer database stays what it is.
+absl::Status Store::checkFormat() {
+  sqlite3_stmt* statement = nullptr;
+  BERTH_RETURN_IF_ERROR(prepare("PRAGMA user_version", &statement));
+  const int result = sqlite3_step(statement);
+  const int format = result == SQLITE_ROW ? sqlite3_column_int(statement, 0) : 0;
+  const absl::Status read =
+      result == SQLITE_ROW ? absl::OkStatus() : failure(strCat("read the database ", path_));
+  sqlite3_finalize(statement);
+  BERTH_RETURN_IF_ERROR(read);
+  if (format > kFormat) {
+    return absl::FailedPreconditionError(
+        strCat("the database ", path_, " has the format ", format, " of a newer berthd; this one ",
+               "knows those up to ", kFormat, ": run the newer one, or move the database away"));
+  }
+  if (format == kFormat) return absl::OkStatus();
+  // A new database, or one from before formats were numbered, which is the first. That a full disk
+  // does not take the number now is no reason not to start.
+  const absl::Status numbered = execute(strCat("PRAGMA user_version=", kFormat).c_str());
+  return absl::IsResourceExhausted(numbered) ? absl::OkStatus() : numbered;
 }
 
 absl::Status Store::checkPages() {
@@ -128,25 +166,6 @@ absl::Status Store::checkPages() {
   return status;
 }
 
-absl::Status Store::openCheckpointer() {
-  const auto failed = [&] {
-    return absl::InternalError(
-        strCat("open the database ", path_, " for checkpoints: ",
-               checkpointer_ == nullptr ? "out of memory" : sqlite3_errmsg(checkpointer_)));
-  };
-  if (sqlite3_open_v2(path_.c_str(), &checkpointer_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
-                      nullptr) != SQLITE_OK) {
-    return failed();
-  }
-  // A connection that has read nothing does not know yet that there is a log: a checkpoint of its
-  // would do nothing, and say so to no one.
-  if (sqlite3_exec(checkpointer_, "SELECT count(*) FROM sqlite_schema", nullptr, nullptr,
-                   nullptr) != SQLITE_OK) {
-    return failed();
-  }
-  return absl::OkStatus();
-}
-
 Store::~Store() {
   if (thread_.joinable()) {
     {
@@ -161,12 +180,17 @@ Store::~Store() {
   }
   sqlite3_close(checkpointer_);
   sqlite3_close(database_);
+  // SQLite has emptied the log.
+  holdLogRoom();
 }
 
 absl::Status Store::failure(std::string_view doing) const {
   const int code = database_ == nullptr ? SQLITE_NOMEM : sqlite3_errcode(database_);
   const std::string message =
       strCat(doing, ": ", database_ == nullptr ? "out of memory" : sqlite3_errmsg(database_));
+  if (database_ != nullptr && sqlite3_extended_errcode(database_) == SQLITE_IOERR_SHMSIZE) {
+    return absl::ResourceExhaustedError(message);  // the log's index does not fit on the disk
+  }
   switch (code) {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
@@ -201,29 +225,87 @@ absl::Status Store::prepare(const char* sql, sqlite3_stmt** statement) {
   return absl::OkStatus();
 }
 
-absl::Status Store::put(std::string_view kind, std::string_view id, std::string_view value) {
+absl::Status Store::write(size_t count, const std::function<absl::Status()>& change) {
   {
     std::lock_guard lock(mutex_);
-    Use use(put_);
-    bindText(put_, 1, kind);
-    bindText(put_, 2, id);
-    bindBlob(put_, 3, value);
-    if (sqlite3_step(put_) != SQLITE_DONE) return failure(strCat("write the ", kind, " ", id));
-    tell("put record", kind);
+    absl::Status status = change();
+    if (absl::IsResourceExhausted(status)) {
+      makeRoomLocked();
+      status = change();
+    }
+    BERTH_RETURN_IF_ERROR(status);
   }
   std::lock_guard lock(threadMutex_);
-  if (++changes_ == kChangesPerCheckpoint) wake_.notify_all();
+  changes_ += count;
+  if (changes_ >= kChangesPerCheckpoint) wake_.notify_all();
   return absl::OkStatus();
 }
 
-absl::Status Store::erase(std::string_view kind, std::string_view id) {
-  std::lock_guard lock(mutex_);
+// The reserve lets the log grow, and once the log is in the database it begins anew in the room it
+// has.
+void Store::makeRoomLocked() {
+  if (reserve_.release()) {
+    std::lock_guard lock(threadMutex_);
+    released_ = true;
+    wake_.notify_all();
+  }
+  checkpoint().IgnoreError();
+}
+
+absl::Status Store::putLocked(std::string_view kind, std::string_view id, std::string_view value) {
+  Use use(put_);
+  bindText(put_, 1, kind);
+  bindText(put_, 2, id);
+  bindBlob(put_, 3, value);
+  if (sqlite3_step(put_) == SQLITE_DONE) return absl::OkStatus();
+  return failure(strCat("write the ", kind, " ", id));
+}
+
+absl::Status Store::eraseLocked(std::string_view kind, std::string_view id) {
   Use use(erase_);
   bindText(erase_, 1, kind);
   bindText(erase_, 2, id);
-  if (sqlite3_step(erase_) != SQLITE_DONE) return failure(strCat("erase the ", kind, " ", id));
-  if (sqlite3_changes(database_) != 0) tell("erase record", kind);
-  return absl::OkStatus();
+  if (sqlite3_step(erase_) == SQLITE_DONE) return absl::OkStatus();
+  return failure(strCat("erase the ", kind, " ", id));
+}
+
+absl::Status Store::transactLocked(const std::function<absl::Status()>& changes) {
+  BERTH_RETURN_IF_ERROR(execute("BEGIN IMMEDIATE"));
+  absl::Status status = changes();
+  if (status.ok()) status = execute("COMMIT");
+  // After some failures SQLite has done so itself, and says that there is nothing to roll back.
+  if (!status.ok()) execute("ROLLBACK").IgnoreError();
+  return status;
+}
+
+absl::Status Store::put(std::string_view kind, std::string_view id, std::string_view value) {
+  return write(1, [&] {
+    absl::Status status = putLocked(kind, id, value);
+    if (status.ok()) tell("put record", kind);
+    return status;
+  });
+}
+
+absl::Status Store::erase(std::string_view kind, std::string_view id) {
+  return write(1, [&] {
+    absl::Status status = eraseLocked(kind, id);
+    if (status.ok() && sqlite3_changes(database_) != 0) tell("erase record", kind);
+    return status;
+  });
+}
+
+absl::Status Store::apply(const std::vector<Change>& changes) {
+  return write(changes.size(), [&] {
+    absl::Status status = transactLocked([&] {
+      for (const Change& one : changes) {
+        BERTH_RETURN_IF_ERROR(one.value ? putLocked(one.kind, one.id, *one.value)
+                                        : eraseLocked(one.kind, one.id));
+      }
+      return absl::OkStatus();
+    });
+    if (status.ok() && !changes.empty()) tell("put record", changes.front().kind);
+    return status;
+  });
 }
 
 absl::StatusOr<std::string> Store::get(std::string_view kind, std::string_view id) {
@@ -255,19 +337,23 @@ absl::StatusOr<std::vector<Entry>> Store::list(std::string_view kind) {
 }
 
 absl::Status Store::setAside(std::string_view kind, std::string_view id, std::string_view reason) {
-  {
-    std::lock_guard lock(mutex_);
-    Use use(setAside_);
-    bindText(setAside_, 1, kind);
-    bindText(setAside_, 2, id);
-    bindText(setAside_, 3, reason);
-    sqlite3_bind_int64(setAside_, 4, support::nowNanoseconds());
-    if (sqlite3_step(setAside_) != SQLITE_DONE) {
-      return failure(strCat("set the ", kind, " ", id, " aside"));
-    }
-    tell("set record aside", kind);
-  }
-  return erase(kind, id);
+  return write(1, [&] {
+    absl::Status status = transactLocked([&] {
+      {
+        Use use(setAside_);
+        bindText(setAside_, 1, kind);
+        bindText(setAside_, 2, id);
+        bindText(setAside_, 3, reason);
+        sqlite3_bind_int64(setAside_, 4, support::nowNanoseconds());
+        if (sqlite3_step(setAside_) != SQLITE_DONE) {
+          return failure(strCat("set the ", kind, " ", id, " aside"));
+        }
+      }
+      return eraseLocked(kind, id);
+    });
+    if (status.ok()) tell("set record aside", kind);
+    return status;
+  });
 }
 
 absl::StatusOr<std::vector<Damaged>> Store::damaged() {
@@ -280,44 +366,6 @@ absl::StatusOr<std::vector<Damaged>> Store::damaged() {
   }
   if (result != SQLITE_DONE) return failure("list the damaged records");
   return entries;
-}
-
-absl::Status Store::sync() {
-  return checkpoint();
-}
-
-absl::Status Store::checkpoint() {
-  // A passive checkpoint syncs the log before it copies pages (SQLite documentation, "PRAGMA
-  // synchronous", NORMAL), so everything committed before it is durable after it.
-  std::lock_guard lock(checkpointMutex_);
-  const auto limit = std::chrono::steady_clock::now() + kBusyLimit;
-  for (;;) {
-    const int result = sqlite3_wal_checkpoint_v2(checkpointer_, nullptr, SQLITE_CHECKPOINT_PASSIVE,
-                                                 nullptr, nullptr);
-    if (result == SQLITE_OK) {
-      support::durableStep("sync records");
-      return absl::OkStatus();
-    }
-    const std::string message =
-        strCat("sync the database ", path_, ": ", sqlite3_errmsg(checkpointer_));
-    if (result != SQLITE_BUSY) return absl::InternalError(message);
-    // It met a writer in the middle of its commit; a passive checkpoint has no busy handler.
-    if (std::chrono::steady_clock::now() > limit) return absl::UnavailableError(message);
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-}
-
-void Store::checkpointLoop() {
-  std::unique_lock lock(threadMutex_);
-  for (;;) {
-    wake_.wait(lock, [this] { return stopping_ || changes_ >= kChangesPerCheckpoint; });
-    if (stopping_) return;
-    changes_ = 0;
-    lock.unlock();
-    // A failure leaves the log as it is: the next one, or the next start, sees to it.
-    checkpoint().IgnoreError();
-    lock.lock();
-  }
 }
 
 }  // namespace berth::store

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -11,6 +13,9 @@
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
+
+#include "berth/support/fd.hpp"
+#include "store/reserve.hpp"
 
 struct sqlite3;
 struct sqlite3_stmt;
@@ -20,6 +25,13 @@ namespace berth::store {
 struct Entry {
   std::string id;
   std::string value;
+};
+
+// What is to become of a record.
+struct Change {
+  std::string kind;
+  std::string id;
+  std::optional<std::string> value;  // none: it is erased
 };
 
 struct Damaged {
@@ -33,10 +45,14 @@ struct Damaged {
 // cut once the log has been synced, which a thread of the store does without holding up writers.
 // That suffices, because what pods' records describe does not survive a power cut either; what
 // must (image content) syncs its own files and calls sync(). Thread-safe; calls block on the disk.
+//
+// A full disk is RESOURCE_EXHAUSTED, and meets changes later than others: "<path>.reserve" holds
+// room for those that are needed to free some.
 class Store {
  public:
   // Opens or makes the database at `path`. One that is damaged beyond opening is renamed to
-  // "<path>.damaged-<time>" and reported in `setAside`, and an empty one takes its place.
+  // "<path>.damaged-<time>" and reported in `setAside`, and an empty one takes its place. One of a
+  // newer format than this program's is left as it is: FAILED_PRECONDITION.
   static absl::StatusOr<std::unique_ptr<Store>> open(const std::string& path,
                                                      std::string& setAside);
   ~Store();
@@ -46,6 +62,8 @@ class Store {
   absl::Status put(std::string_view kind, std::string_view id, std::string_view value);
   // A missing record is success.
   absl::Status erase(std::string_view kind, std::string_view id);
+  // All of them or, on failure, none.
+  absl::Status apply(const std::vector<Change>& changes);
   // NOT_FOUND when it is missing.
   absl::StatusOr<std::string> get(std::string_view kind, std::string_view id);
   // In the order of ids.
@@ -53,24 +71,42 @@ class Store {
   // Moves a record that cannot be read out of the way, keeping its bytes for people.
   absl::Status setAside(std::string_view kind, std::string_view id, std::string_view reason);
   absl::StatusOr<std::vector<Damaged>> damaged();
-  // Returns once everything put so far survives a power cut.
+  // Returns once everything put and erased so far survives a power cut. Nobody else waits for it:
+  // changes go on meanwhile.
   absl::Status sync();
 
  private:
-  Store() = default;
-  absl::Status initialise(const std::string& path);
+  static constexpr size_t kChangesPerCheckpoint = 2000;
+  static constexpr int kLogBytes = 4 << 20;  // what the log's file keeps once it is empty
+
+  explicit Store(const std::string& path) : path_(path), reserve_(path + ".reserve") {}
+  // The same, trying again with the reserve's room where there is no other.
+  static absl::StatusOr<std::unique_ptr<Store>> openWith(const std::string& path);
+  absl::Status initialise();
+  absl::Status checkFormat();
   absl::Status execute(const char* sql);
   absl::Status prepare(const char* sql, sqlite3_stmt** statement);
   absl::Status failure(std::string_view doing) const;
   // DATA_LOSS when the database opens but cannot be read throughout: better seen before records
   // are relied on than in the middle of a recovery. A few milliseconds for a node's records.
   absl::Status checkPages();
+  // Makes a change of `count` records, once more with the reserve's room when the disk is full.
+  absl::Status write(size_t count, const std::function<absl::Status()>& change);
+  // With the mutex held.
+  absl::Status putLocked(std::string_view kind, std::string_view id, std::string_view value);
+  absl::Status eraseLocked(std::string_view kind, std::string_view id);
+  absl::Status transactLocked(const std::function<absl::Status()>& changes);
+  void makeRoomLocked();
   absl::Status openCheckpointer();
+  absl::Status openLog();
+  static void holdFiles(sqlite3* connection);
+  void holdLogRoom() const;
   // Syncs the log and moves it into the database.
   absl::Status checkpoint();
   void checkpointLoop();
 
-  std::string path_;
+  const std::string path_;
+  const Reserve reserve_;
   std::mutex mutex_;
   sqlite3* database_ = nullptr;
   sqlite3_stmt* put_ = nullptr;
@@ -79,6 +115,11 @@ class Store {
   sqlite3_stmt* list_ = nullptr;
   sqlite3_stmt* setAside_ = nullptr;
   sqlite3_stmt* damaged_ = nullptr;
+
+  // The log's file, for sync(): SQLite offers no sync without a checkpoint, and the first change
+  // after each complete checkpoint syncs the log's header before it goes on (SQLite documentation,
+  // "PRAGMA synchronous", NORMAL), while all others wait behind it.
+  support::Fd log_;
 
   // Checkpoints have a connection of their own, so that no writer waits for them, and go one at a
   // time: SQLite refuses a second one (SQLITE_BUSY) without waiting.
@@ -89,6 +130,7 @@ class Store {
   std::mutex threadMutex_;
   std::condition_variable wake_;
   size_t changes_ = 0;
+  bool released_ = false;  // the reserve: to be made again
   bool stopping_ = false;
   std::thread thread_;
 };

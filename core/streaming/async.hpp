@@ -9,7 +9,6 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <system_error>
 #include <type_traits>
 #include <utility>
 
@@ -20,7 +19,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include "berth/support/status.hpp"
+#include "berth/support/threads.hpp"
 #include "common/workers.hpp"
 #include "streaming/stream.hpp"
 
@@ -131,19 +130,19 @@ Task<std::invoke_result_t<Work>> runBlocking(common::Workers& workers,
     bool ready = false;
   };
   auto state = std::make_shared<State>(executor);
-  try {
-    workers.post([state, executor, work]() mutable {
+  const absl::Status posted = workers.post([state, executor, work]() mutable {
+    const absl::Status thrown = support::returnThrown([&] {
       state->result.emplace(work());
-      // The last reference to the timer goes on the strand.
-      boost::asio::post(executor, [state = std::move(state)] {
-        state->ready = true;
-        state->done.notify();
-      });
+      return absl::OkStatus();
     });
-  } catch (const std::system_error& error) {
-    // Not on to the caller: others of the session use what its frame holds.
-    co_return absl::ResourceExhaustedError(support::strCat("start a thread: ", error.what()));
-  }
+    if (!thrown.ok()) state->result.emplace(thrown);
+    // The last reference to the timer goes on the strand.
+    boost::asio::post(executor, [state = std::move(state)] {
+      state->ready = true;
+      state->done.notify();
+    });
+  });
+  if (!posted.ok()) co_return posted;
   co_await state->done.until([&state] { return state->ready; });
   co_return std::move(*state->result);
 }

@@ -47,12 +47,14 @@ class PortForwardSession {
     tasks_.spawn(acceptStreams());
     co_await session_.until(
         [this] { return session_.interrupted() || (!noMoreStreams_.ok() && forwarding_ == 0); });
+    // Clients end it by closing the connection.
+    const bool byClient = absl::IsOutOfRange(noMoreStreams_) &&
+                          (session_.why().ok() || absl::IsUnavailable(session_.why()));
     pairs_.clear();
     for (AsyncFd* socket : sockets_) socket->close();
     co_await session_.connection().shutdown();
     co_await tasks_.join();
-    // Clients end it by closing the connection.
-    if (absl::IsOutOfRange(noMoreStreams_)) co_return absl::OkStatus();
+    if (byClient) co_return absl::OkStatus();
     co_return session_.why();
   }
 

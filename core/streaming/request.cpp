@@ -31,6 +31,9 @@ constexpr std::string_view kStreamVersion = "X-Stream-Protocol-Version";
 constexpr std::string_view kAcceptedVersions = "X-Accepted-Stream-Protocol-Versions";
 constexpr std::string_view kSpdy = "SPDY/3.1";
 constexpr std::string_view kAllUpgrades = "SPDY/3.1, websocket";
+constexpr std::string_view kWebSocketVersion = "13";
+// Base64 of 16 bytes.
+constexpr size_t kWebSocketKeySize = 24;
 
 // A version of a protocol within a carrier, by the name that client and server agree on.
 struct Version {
@@ -191,11 +194,28 @@ Refusal noUpgrade() {
           {{"Upgrade", std::string(kAllUpgrades)}}};
 }
 
-std::variant<Upgrade, Refusal> chooseWebSocket(const HttpRequest& request, Upgrade upgrade,
-                                               std::string_view query) {
+// RFC 6455, 4.2.1. Whoever is refused only when the handshake is answered has lost its token.
+std::optional<Refusal> checkHandshake(const HttpRequest& request) {
   if (!boost::beast::websocket::is_upgrade(request)) {
     return badRequest("this is no WebSocket handshake: it takes GET and HTTP/1.1 (RFC 6455, 4.1)");
   }
+  const std::string_view version = text(request[http::field::sec_websocket_version]);
+  if (version != kWebSocketVersion) {
+    return Refusal{
+        http::status::upgrade_required,
+        strCat("WebSocket is spoken here in version ", kWebSocketVersion, ", not in version \"",
+               version, "\""),
+        {{"Upgrade", "websocket"}, {"Sec-WebSocket-Version", std::string(kWebSocketVersion)}}};
+  }
+  if (request[http::field::sec_websocket_key].size() != kWebSocketKeySize) {
+    return badRequest("the header Sec-WebSocket-Key is missing or has not 16 bytes in base64");
+  }
+  return std::nullopt;
+}
+
+std::variant<Upgrade, Refusal> chooseWebSocket(const HttpRequest& request, Upgrade upgrade,
+                                               std::string_view query) {
+  if (std::optional<Refusal> refusal = checkHandshake(request)) return *std::move(refusal);
   upgrade.carrier = Carrier::kWebSocket;
   auto* ports = std::get_if<v1::PortForwardRequest>(&upgrade.request);
   auto chosen = chooseVersion(request, std::move(upgrade), "Sec-WebSocket-Protocol",
@@ -239,7 +259,8 @@ std::variant<Upgrade, Refusal> readRequest(const HttpRequest& request, Tokens& t
                    "this URL is not known, was used before or has expired: ask for a new one",
                    {}};
   }
-  if (!lists(request, "Connection", "upgrade")) return noUpgrade();
+  // An HTTP/1.0 request cannot ask for an upgrade (RFC 9110, 7.8).
+  if (request.version() < 11 || !lists(request, "Connection", "upgrade")) return noUpgrade();
   Upgrade upgrade{.request = *std::move(waiting), .token = std::string(target->token)};
   if (lists(request, "Upgrade", "websocket")) {
     return chooseWebSocket(request, std::move(upgrade), target->query);

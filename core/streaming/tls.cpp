@@ -88,14 +88,16 @@ absl::StatusOr<std::unique_ptr<TlsContexts>> TlsContexts::load(TlsFiles files) {
 TlsContexts::Context TlsContexts::current() {
   std::lock_guard lock(mutex_);
   const Marks marks = marksOf(files_);
-  if (marks == seen_) return context_;
-  seen_ = marks;
+  if (marks == used_) return context_;
   absl::StatusOr<Context> fresh = read(files_);
   if (fresh.ok()) {
     context_ = *std::move(fresh);
+    used_ = marks;
     common::logInfo("the streaming server's certificate was read again",
                     {{"certificate", files_.certificate}});
-  } else {
+  } else if (marks != refused_) {
+    // Tried again for the next connection all the same: descriptors may have been missing.
+    refused_ = marks;
     common::logWarning(
         "the streaming server keeps its certificate: the changed files cannot be used",
         {{"error", support::fromAbsl(fresh.status().message())}});

@@ -38,7 +38,7 @@ class TlsContexts {
   using Marks = std::array<Mark, 3>;
 
   TlsContexts(TlsFiles files, Context context, Marks seen)
-      : files_(std::move(files)), context_(std::move(context)), seen_(seen) {}
+      : files_(std::move(files)), context_(std::move(context)), used_(seen), refused_(seen) {}
 
   static Marks marksOf(const TlsFiles& files);
   static absl::StatusOr<Context> read(const TlsFiles& files);
@@ -46,7 +46,8 @@ class TlsContexts {
   const TlsFiles files_;
   std::mutex mutex_;
   Context context_;
-  Marks seen_;
+  Marks used_;
+  Marks refused_;  // the last that were; until then none
 };
 
 }  // namespace berth::streaming

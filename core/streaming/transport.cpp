@@ -86,13 +86,18 @@ Task<absl::Status> Transport::handshake() {
 }
 
 void Transport::cancel() {
+  peer_->isCut = true;
+  cancelReads();
+}
+
+void Transport::cancelReads() {
   peer_->cancelled = true;
   error_code ignored;
   peer_->tcp.cancel(ignored);
 }
 
 void Transport::abort() {
-  peer_->cancelled = true;
+  peer_->cancelled = peer_->isCut = true;
   error_code ignored;
   peer_->tcp.close(ignored);
 }
@@ -119,8 +124,8 @@ std::unique_ptr<Ticker> Transport::watchStall(std::function<void()> stalled) con
 Task<void> Transport::finish() {
   if (!peer_->tcp.is_open()) co_return;
   const std::unique_ptr<Ticker> watch = watchStall([handle = *this]() mutable { handle.abort(); });
-  // After a cancellation a TLS record may be half written: only the socket can still be closed.
-  if (peer_->tls && !peer_->cancelled) co_await peer_->tls->async_shutdown(kAwait);
+  // Within a record only the socket can still be closed. Else the client learns that it has all.
+  if (peer_->tls && !peer_->isCut) co_await peer_->tls->async_shutdown(kAwait);
   error_code error;
   peer_->tcp.shutdown(tcp::socket::shutdown_send, error);
   // Closing a socket that holds unread bytes would reset the connection, and with it what the
@@ -156,15 +161,24 @@ class SocketBytes final : public ByteConnection {
   }
 
   Task<absl::Status> write(std::span<const asio::const_buffer> parts) override {
+    writes_ = true;
     auto [error, count] = co_await asio::async_write(transport_, parts, AllAtOnce(), kAwait);
+    writes_ = error.failed();
     if (error) co_return socketStatus(error, "write to the client");
     co_return absl::OkStatus();
   }
 
-  void close() override { transport_.cancel(); }
+  void close() override {
+    if (writes_) {
+      transport_.cancel();
+    } else {
+      transport_.cancelReads();
+    }
+  }
 
  private:
   Transport transport_;
+  bool writes_ = false;  // or has failed to
 };
 
 }  // namespace

@@ -69,6 +69,8 @@ class Transport {
 
   // Ends what is under way, and all that follows, with an error. The client notices nothing yet.
   void cancel();
+  // The same while nothing is being written: the connection can still be ended in an orderly way.
+  void cancelReads();
   // Closes the connection at once; what the client has not received may be lost.
   void abort();
   // Closes the connection after the client has received everything, or takes nothing more of it.
@@ -88,6 +90,7 @@ class Transport {
     std::unique_ptr<boost::beast::ssl_stream<boost::asio::ip::tcp::socket&>> tls;
     std::string name;
     bool cancelled = false;
+    bool isCut = false;  // perhaps: within a TLS record
   };
 
   template <class Handler>

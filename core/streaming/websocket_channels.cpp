@@ -31,12 +31,21 @@ enum class Direction { kFromClient, kToClient, kBoth };
 class Sender {
  public:
   Sender(std::shared_ptr<WebSocket> socket, bool base64)
-      : socket_(std::move(socket)), base64_(base64) {}
+      : socket_(std::move(socket)), base64_(base64), changed_(socket_->executor()) {}
 
   WebSocket& socket() { return *socket_; }
   bool base64() const { return base64_; }
 
+  // Waits until the client is greeted.
   Task<absl::Status> send(uint8_t channel, asio::const_buffer bytes) {
+    co_await changed_.until([this] { return greeted_; });
+    co_return co_await sendNow(channel, bytes);
+  }
+  void allowAll() {
+    greeted_ = true;
+    changed_.notify();
+  }
+  Task<absl::Status> sendNow(uint8_t channel, asio::const_buffer bytes) {
     if (!base64_) {
       const std::array<asio::const_buffer, 2> parts = {asio::buffer(&channel, 1), bytes};
       co_return co_await socket_->write(WebSocket::Message::kBinary, parts);
@@ -60,6 +69,8 @@ class Sender {
 
   const std::shared_ptr<WebSocket> socket_;
   const bool base64_;
+  bool greeted_ = false;
+  Signal changed_;
 };
 
 class Channel final : public Stream {
@@ -163,11 +174,13 @@ class Channels final : public StreamConnection {
 
   Task<absl::Status> run() override {
     absl::Status status = co_await greetClient();
+    // Whether it worked or not: nobody may wait for it for ever.
+    sender_.allowAll();
     if (status.ok()) status = co_await carry();
     const bool byClient = absl::IsOutOfRange(status);
     endReads(byClient ? absl::OkStatus() : status);
     if (absl::IsInvalidArgument(status)) {
-      co_await socket_->close(WebSocket::CloseCode::kProtocolError);
+      co_await socket_->close(complaint_);
     }
     co_return byClient ? absl::OkStatus() : status;
   }
@@ -182,7 +195,7 @@ class Channels final : public StreamConnection {
   Task<absl::Status> greetClient() {
     for (const auto& [channel, message] : greetings_) {
       const absl::Status sent =
-          co_await sender_.send(static_cast<uint8_t>(channel), asio::buffer(message));
+          co_await sender_.sendNow(static_cast<uint8_t>(channel), asio::buffer(message));
       if (!sent.ok()) co_return sent;
     }
     co_return absl::OkStatus();
@@ -210,7 +223,10 @@ class Channels final : public StreamConnection {
       co_await current_->push(bytes);
     } else if (current_ != nullptr) {
       absl::StatusOr<std::string> plain = decoder_.feed(bytes, last);
-      if (!plain.ok()) co_return plain.status();
+      if (!plain.ok()) {
+        complaint_ = WebSocket::CloseCode::kInvalidPayload;
+        co_return plain.status();
+      }
       co_await current_->push(*plain);
     }
     co_return last ? end() : absl::OkStatus();
@@ -260,6 +276,8 @@ class Channels final : public StreamConnection {
   std::vector<std::shared_ptr<Channel>> channels_;
   std::vector<std::pair<size_t, std::string>> greetings_;
   size_t accepted_ = 0;
+  // What the client hears when it does not keep to the protocol.
+  WebSocket::CloseCode complaint_ = WebSocket::CloseCode::kProtocolError;
 
   // The message that is being read.
   bool inMessage_ = false;

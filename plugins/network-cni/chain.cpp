@@ -77,7 +77,8 @@ absl::StatusOr<std::string> Chain::run(std::string_view command, const Attachmen
                               .containerId = record.pod,
                               .namespacePath = namespacePath,
                               .interface = record.interface,
-                              .args = record.args};
+                              .args = record.args,
+                              .lock = lock_};
   return invoker_.run(plugin.type, parameters, requestConfig(record, plugin, prevResult), limits);
 }
 

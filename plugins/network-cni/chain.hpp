@@ -29,7 +29,9 @@ struct ValidAttachment {
 // Runs plugins one after the other; stages of `op` name the plugin and the verb. Any thread.
 class Chain {
  public:
-  Chain(const Invoker& invoker, const Op& op) : invoker_(invoker), op_(op) {}
+  // `lock`: that of the attachment's record, which the plugins inherit; borrowed.
+  Chain(const Invoker& invoker, const Op& op, int lock = -1)
+      : invoker_(invoker), op_(op), lock_(lock) {}
 
   // The last plugin's result. Stops at the first failure and takes nothing back.
   absl::StatusOr<boost::json::object> add(const AttachmentRecord& record) const;
@@ -56,6 +58,7 @@ class Chain {
 
   const Invoker& invoker_;
   const Op& op_;
+  const int lock_;
 };
 
 // The path if a namespace is still there, else empty: a path may outlive what was mounted on it.

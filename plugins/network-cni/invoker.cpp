@@ -13,6 +13,7 @@ namespace {
 
 using support::strCat;
 
+constexpr int kFirstFree = 3;  // after the standard streams
 constexpr size_t kLargestOutput = 4u << 20;
 
 // Variables of ours that would make a plugin speak to our service manager, or that are set anew.
@@ -77,6 +78,7 @@ absl::StatusOr<std::string> Invoker::run(const std::string& type, const Paramete
   command.argv = {program};
   command.environment = environment(parameters);
   command.newSession = true;
+  if (parameters.lock >= 0) command.descriptors = {{parameters.lock, kFirstFree}};
   support::RunLimits bounded = limits;
   bounded.outputBytes = kLargestOutput;
   const std::string doing = strCat("CNI plugin ", type, " ", parameters.command);

@@ -14,13 +14,15 @@
 
 namespace berth::cni {
 
-// The parameters that reach a plugin through its environment. Empty ones are passed empty.
+// The parameters that reach a plugin through its environment (empty ones are passed empty), and
+// what else it gets.
 struct Parameters {
   std::string_view command;  // "ADD"
   std::string_view containerId;
   std::string_view namespacePath;
   std::string_view interface;
   std::string_view args;
+  int lock = -1;  // inherited, also by what the plugin starts; -1: none
 };
 
 // Any thread. A plugin runs in a session of its own, so that it is killed with all it has started.

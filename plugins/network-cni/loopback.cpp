@@ -1,7 +1,6 @@
 #include "loopback.hpp"
 
 #include <cerrno>
-#include <exception>
 #include <fcntl.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
@@ -12,6 +11,7 @@
 #include "berth/support/fd.hpp"
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
+#include "berth/support/threads.hpp"
 
 namespace berth::cni {
 namespace {
@@ -66,13 +66,15 @@ absl::Status enterAndSetUp(const std::string& path) {
 }  // namespace
 
 LoopbackSetup::LoopbackSetup(std::string namespacePath) : path_(std::move(namespacePath)) {
-  thread_ = std::thread([this] {
-    try {
-      status_ = support::annotate(enterAndSetUp(path_), strCat("bring up loopback in ", path_));
-    } catch (const std::exception& exception) {
-      status_ = absl::InternalError(exception.what());
-    }
-  });
+  const auto setUp = [this] {
+    return support::annotate(enterAndSetUp(path_), strCat("bring up loopback in ", path_));
+  };
+  auto thread = support::startThread([this, setUp] { status_ = support::returnThrown(setUp); });
+  if (thread.ok()) {
+    thread_ = *std::move(thread);
+  } else {
+    status_ = thread.status();
+  }
 }
 
 LoopbackSetup::~LoopbackSetup() {

@@ -18,7 +18,8 @@ class LoopbackSetup {
   LoopbackSetup& operator=(const LoopbackSetup&) = delete;
   ~LoopbackSetup();
 
-  // NOT_FOUND when there is no such namespace. Once.
+  // NOT_FOUND when there is no such namespace, RESOURCE_EXHAUSTED when there is no thread to be
+  // had. Once.
   absl::Status wait();
 
  private:

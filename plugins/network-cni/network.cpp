@@ -6,6 +6,7 @@
 #include "berth/support/status.hpp"
 #include "limits.hpp"
 #include "loopback.hpp"
+#include "plugins_at_work.hpp"
 #include "pod_cidr.hpp"
 #include "result.hpp"
 
@@ -15,6 +16,13 @@ using support::fromAbsl;
 using support::strCat;
 
 namespace {
+
+// An ADD takes some seconds at most; one that takes longer is not waited for by its undoing.
+constexpr auto kPatience = std::chrono::seconds(10);
+
+std::chrono::steady_clock::time_point patienceFromNow() {
+  return std::chrono::steady_clock::now() + kPatience;
+}
 
 absl::Status allInstalled(const Invoker& invoker, const NetworkConfig& network) {
   for (const PluginConfig& plugin : network.plugins)
@@ -111,32 +119,38 @@ absl::Status CniNetwork::attachOne(const Op& op, const NetworkRequest& request,
   // ADD must not be run twice without DEL in between (CNI spec, section 2).
   const auto before = known(request.pod, {});
   if (before.ok()) {
-    BERTH_RETURN_IF_ERROR(support::annotate(
-        Chain(parts_->invoker, op).remove(*before, limitsOf(op)), "undo an earlier attachment"));
+    BERTH_RETURN_IF_ERROR(
+        support::annotate(runDel(op, *before, patienceFromNow()), "undo an earlier attachment"));
     BERTH_RETURN_IF_ERROR(parts_->records.remove(before->pod, before->interface));
   }
 
   AttachmentRecord record = newRecord(request, parts_->options.interface, *network);
   LoopbackSetup loopback(record.namespacePath);
-  const absl::Status begun = parts_->records.begin(record);
+  const auto lock = begin(record);
   const absl::Status up = loopback.wait();
-  if (!begun.ok() || !up.ok()) {
+  if (!lock.ok() || !up.ok()) {
     support::StatusCollector failures;
-    failures.add(begun);
+    failures.add(lock.status());
     failures.add(up);
     failures.add(parts_->records.remove(record.pod, record.interface));
     return failures.status();
   }
-  return connect(op, record, out);
+  return connect(op, record, lock->get(), out);
 }
 
-absl::Status CniNetwork::connect(const Op& op, AttachmentRecord& record, NetworkResult& out) {
-  auto result = Chain(parts_->invoker, op).add(record);
-  if (!result.ok()) return rollBack(op, record, result.status());
+absl::StatusOr<support::Fd> CniNetwork::begin(const AttachmentRecord& record) const {
+  BERTH_RETURN_IF_ERROR(parts_->records.begin(record));
+  return lockRecord(parts_->records.recordFile(record.pod, record.interface));
+}
+
+absl::Status CniNetwork::connect(const Op& op, AttachmentRecord& record, int lock,
+                                 NetworkResult& out) {
+  auto result = Chain(parts_->invoker, op, lock).add(record);
+  if (!result.ok()) return rollBack(op, record, lock, result.status());
   record.result = *std::move(result);
   out.addresses = addressesOf(*record.result, record.interface);
   if (out.addresses.empty())
-    return rollBack(op, record,
+    return rollBack(op, record, lock,
                     absl::FailedPreconditionError(strCat(
                         "network ", record.network.name, " gave ", record.interface, " of pod ",
                         record.pod, " no address: configure IPAM in ", record.network.source)));
@@ -150,9 +164,9 @@ absl::Status CniNetwork::connect(const Op& op, AttachmentRecord& record, Network
   return absl::OkStatus();
 }
 
-absl::Status CniNetwork::rollBack(const Op& op, const AttachmentRecord& record,
+absl::Status CniNetwork::rollBack(const Op& op, const AttachmentRecord& record, int lock,
                                   const absl::Status& failure) {
-  absl::Status undone = Chain(parts_->invoker, op).remove(record, limitsOfUndo(op));
+  absl::Status undone = Chain(parts_->invoker, op, lock).remove(record, limitsOfUndo(op));
   if (undone.ok()) undone = parts_->records.remove(record.pod, record.interface);
   if (undone.ok()) return failure;
   // The record stays, so that detach or gc can finish.
@@ -160,6 +174,18 @@ absl::Status CniNetwork::rollBack(const Op& op, const AttachmentRecord& record,
                                              "; giving back what was taken failed too, detach "
                                              "again: ",
                                              undone.message()));
+}
+
+absl::Status CniNetwork::runDel(const Op& op, const AttachmentRecord& record,
+                                std::chrono::steady_clock::time_point patience) const {
+  support::Fd lock;
+  // An ADD that was not cut off has left its result. What its plugins left running on purpose is
+  // let be.
+  if (!record.result) {
+    BERTH_ASSIGN_OR_RETURN(
+        lock, awaitPlugins(op, parts_->records.recordFile(record.pod, record.interface), patience));
+  }
+  return Chain(parts_->invoker, op, lock.get()).remove(record, limitsOf(op));
 }
 
 // From the host's state, else from the plugin's own record. NOT_FOUND: neither exists. DATA_LOSS:
@@ -192,7 +218,7 @@ absl::Status CniNetwork::detachOne(const Op& op, const NetworkRequest& request,
     record = newRecord(request, parts_->options.interface, **network);
   }
   record->namespacePath = std::string(request.namespacePath);
-  const absl::Status removed = Chain(parts_->invoker, op).remove(*record, limitsOf(op));
+  const absl::Status removed = runDel(op, *record, patienceFromNow());
   if (!removed.ok()) {
     // A record is on disk before the first plugin runs: this pod was never attached, or has been
     // detached. That the plugins are missing or broken must not keep it from being stopped.
@@ -232,14 +258,17 @@ absl::Status CniNetwork::collect(const Op& op, const std::vector<Attachment>& wa
   }
   BERTH_ASSIGN_OR_RETURN(const auto names, parts_->records.list());
   support::StatusCollector failures;
+  // All of them were cut off at the same moment.
+  const auto patience = patienceFromNow();
   for (const Records::Name& name : names)
-    if (!pods.contains(name.pod)) failures.add(removeStale(op, name));
+    if (!pods.contains(name.pod)) failures.add(removeStale(op, name, patience));
   const auto network = parts_->networks.network();
   if (network.ok()) failures.add(Chain(parts_->invoker, op).gc(**network, valid));
   return failures.status();
 }
 
-absl::Status CniNetwork::removeStale(const Op& op, const Records::Name& name) {
+absl::Status CniNetwork::removeStale(const Op& op, const Records::Name& name,
+                                     std::chrono::steady_clock::time_point patience) {
   auto record = parts_->records.load(name.pod, name.interface);
   if (!record.ok()) {
     const auto network = parts_->networks.network();
@@ -248,9 +277,8 @@ absl::Status CniNetwork::removeStale(const Op& op, const Records::Name& name) {
     request.pod = name.pod;
     record = newRecord(request, name.interface, **network);
   }
-  BERTH_RETURN_IF_ERROR(
-      support::annotate(Chain(parts_->invoker, op).remove(*record, limitsOf(op)),
-                        strCat("release the stale attachment of pod ", name.pod)));
+  BERTH_RETURN_IF_ERROR(support::annotate(
+      runDel(op, *record, patience), strCat("release the stale attachment of pod ", name.pod)));
   return parts_->records.remove(name.pod, name.interface);
 }
 

@@ -1,11 +1,13 @@
 // The plugin: networks by CNI plugins.
 #pragma once
 
+#include <chrono>
 #include <memory>
 
 #include <absl/status/status.h>
 
 #include "berth/network.hpp"
+#include "berth/support/fd.hpp"
 #include "chain.hpp"
 #include "gate.hpp"
 #include "invoker.hpp"
@@ -45,12 +47,20 @@ class CniNetwork : public Network {
   };
 
   absl::Status attachOne(const Op& op, const NetworkRequest& request, NetworkResult& out);
-  absl::Status connect(const Op& op, AttachmentRecord& record, NetworkResult& out);
-  absl::Status rollBack(const Op& op, const AttachmentRecord& record, const absl::Status& failure);
+  // Writes the record and takes its lock.
+  absl::StatusOr<support::Fd> begin(const AttachmentRecord& record) const;
+  absl::Status connect(const Op& op, AttachmentRecord& record, int lock, NetworkResult& out);
+  absl::Status rollBack(const Op& op, const AttachmentRecord& record, int lock,
+                        const absl::Status& failure);
+  // DEL for all plugins, after those that a killed daemon has left at work; until `patience` they
+  // are let be.
+  absl::Status runDel(const Op& op, const AttachmentRecord& record,
+                      std::chrono::steady_clock::time_point patience) const;
   absl::Status detachOne(const Op& op, const NetworkRequest& request, std::string_view state);
   absl::Status checkOne(const Op& op, const NetworkRequest& request, std::string_view state);
   absl::Status collect(const Op& op, const std::vector<Attachment>& wanted);
-  absl::Status removeStale(const Op& op, const Records::Name& name);
+  absl::Status removeStale(const Op& op, const Records::Name& name,
+                           std::chrono::steady_clock::time_point patience);
   absl::StatusOr<AttachmentRecord> known(std::string_view pod, std::string_view state) const;
   void onFilesChanged();
 

@@ -23,6 +23,10 @@ std::string Records::path(std::string_view pod, std::string_view interface,
   return strCat(directory_, "/", pod, std::string_view(&kSeparator, 1), interface, ending);
 }
 
+std::string Records::recordFile(std::string_view pod, std::string_view interface) const {
+  return path(pod, interface, kRecord);
+}
+
 absl::Status Records::prepare() const {
   BERTH_RETURN_IF_ERROR(
       support::annotate(support::makeDirectories(directory_, 0700), "option cache_dir"));
@@ -32,8 +36,8 @@ absl::Status Records::prepare() const {
 absl::Status Records::begin(const AttachmentRecord& record) const {
   // A result of an earlier attachment of the same pod would be taken for this one's.
   BERTH_RETURN_IF_ERROR(support::removePath(path(record.pod, record.interface, kResult)));
-  return support::replaceFile(path(record.pod, record.interface, kRecord), record.encode(),
-                              kPrivate, support::Durability::kDurable);
+  return support::replaceFile(recordFile(record.pod, record.interface), record.encode(), kPrivate,
+                              support::Durability::kDurable);
 }
 
 absl::Status Records::complete(const AttachmentRecord& record) const {
@@ -45,12 +49,12 @@ absl::Status Records::complete(const AttachmentRecord& record) const {
 
 absl::Status Records::remove(std::string_view pod, std::string_view interface) const {
   BERTH_RETURN_IF_ERROR(support::removePath(path(pod, interface, kResult)));
-  return support::removePath(path(pod, interface, kRecord));
+  return support::removePath(recordFile(pod, interface));
 }
 
 absl::StatusOr<AttachmentRecord> Records::load(std::string_view pod,
                                                std::string_view interface) const {
-  const std::string file = path(pod, interface, kRecord);
+  const std::string file = recordFile(pod, interface);
   const auto text = support::readFile(file);
   if (absl::IsNotFound(text.status())) return text.status();
   auto record = text.ok() ? AttachmentRecord::decode(*text, file)

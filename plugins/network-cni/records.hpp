@@ -35,6 +35,9 @@ class Records {
   // read.
   absl::StatusOr<AttachmentRecord> load(std::string_view pod, std::string_view interface) const;
 
+  // The file that begin() writes, for the lock on it (plugins_at_work.hpp).
+  std::string recordFile(std::string_view pod, std::string_view interface) const;
+
   struct Name {
     std::string pod;
     std::string interface;

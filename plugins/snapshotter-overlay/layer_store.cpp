@@ -39,6 +39,7 @@ untar::PieceSource sourceOf(Stream& tar, const Op& op, uint64_t& done) {
 }  // namespace
 
 absl::StatusOr<DiskUsage> LayerStore::apply(const std::string& diffId, Stream& tar, const Op& op) {
+  BERTH_RETURN_IF_ERROR(checkOwn(diffId));
   op.stage(strCat("wait for layer ", diffId));
   BERTH_ASSIGN_OR_RETURN(const KeyLocks::Guard guard, locks_.lock(diffId, op));
   if (const auto known = registry_.layer(diffId)) return known->usage;
@@ -100,7 +101,14 @@ absl::Status LayerStore::publish(const std::string& diffId, const std::string& s
   return absl::OkStatus();
 }
 
+absl::Status LayerStore::checkOwn(const std::string& diffId) const {
+  const auto found = newer_.find(diffId);
+  return found == newer_.end() ? absl::OkStatus()
+                               : annotate(found->second, strCat("layer ", diffId));
+}
+
 absl::Status LayerStore::remove(const std::string& diffId, const Op& op) {
+  BERTH_RETURN_IF_ERROR(checkOwn(diffId));
   std::string discarded;
   {
     BERTH_ASSIGN_OR_RETURN(const KeyLocks::Guard guard, locks_.lock(diffId, op));
@@ -132,6 +140,11 @@ absl::StatusOr<std::vector<std::string>> LayerStore::load() {
     }
     const std::string reason = layer.ok() ? strCat("the record is about ", layer->diffId)
                                           : std::string(layer.status().message());
+    if (absl::IsFailedPrecondition(layer.status())) {
+      newer_[diffId] = layer.status();
+      warnings.push_back(strCat("layer ", diffId, " is left alone: ", reason));
+      continue;
+    }
     if (registry_.isUsed(diffId)) {
       warnings.push_back(
           strCat("layer ", diffId, " is damaged but in use, it stays until then: ", reason));

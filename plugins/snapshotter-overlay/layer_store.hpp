@@ -1,6 +1,7 @@
 // Layers on disk: unpacking, removing, finding them again.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -25,18 +26,22 @@ class LayerStore {
 
   // At start: puts what is on disk into the registry. Layers with a damaged record are taken away,
   // because what else is damaged is unknown; those that a snapshot uses stay on disk for it, but
-  // are not offered. Returns what there is to tell about that.
+  // are not offered. Those of a newer plugin are neither offered nor touched. Returns what there is
+  // to tell about that.
   absl::StatusOr<std::vector<std::string>> load();
 
  private:
   absl::StatusOr<LayerRecord> unpack(const std::string& diffId, const std::string& staging,
                                      Stream& tar, const Op& op);
+  // FAILED_PRECONDITION for one of a newer plugin.
+  absl::Status checkOwn(const std::string& diffId) const;
   absl::Status publish(const std::string& diffId, const std::string& staging);
 
   const Layout& layout_;
   Registry& registry_;
   GroupSync& sync_;
   const Durability durability_;
+  std::map<std::string, absl::Status> newer_;  // of newer plugins; never changes after load()
   KeyLocks locks_;
 };
 

@@ -6,6 +6,7 @@
 //   staging/                    what is being made or removed; emptied at start
 //   empty/                      stands in for a layer where there is none
 //   mnt/                        where mounts are put together in a namespace of their own
+//   abilities.json              what the kernel could do when it was last tried (probe.cpp)
 #pragma once
 
 #include <string>

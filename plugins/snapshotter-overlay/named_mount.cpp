@@ -7,11 +7,11 @@
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <thread>
 #include <unistd.h>
 
 #include "berth/support/mounts.hpp"
 #include "berth/support/status.hpp"
+#include "berth/support/threads.hpp"
 #include "overlay_mount.hpp"
 
 namespace berth::overlay {
@@ -95,9 +95,12 @@ absl::StatusOr<Fd> mountHere(const OverlayPlan& plan) {
 }  // namespace
 
 absl::StatusOr<Fd> makeOverlayByNames(const OverlayPlan& plan) {
-  absl::StatusOr<Fd> mount = absl::InternalError("the mounting thread did not run");
+  Fd mount;
   // A namespace cannot be left for the old one without a descriptor of it, so a thread is spent.
-  std::thread([&] { mount = mountHere(plan); }).join();
+  BERTH_RETURN_IF_ERROR(support::onOwnThread([&]() -> absl::Status {
+    BERTH_ASSIGN_OR_RETURN(mount, mountHere(plan));
+    return absl::OkStatus();
+  }));
   return mount;
 }
 

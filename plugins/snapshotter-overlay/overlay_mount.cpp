@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <absl/strings/str_split.h>
+#include <absl/strings/strip.h>
 
 #include "berth/support/files.hpp"
 #include "berth/support/mounts.hpp"
@@ -136,6 +137,24 @@ std::string unescape(std::string_view text) {
   return result;
 }
 
+// Calls `visit(target, options of the file system)`, both escaped, for each overlay with the
+// source.
+template <class Visit>
+absl::Status forEachMount(const std::string& source, const Visit& visit) {
+  BERTH_ASSIGN_OR_RETURN(const std::string table, support::readFile("/proc/thread-self/mountinfo"));
+  for (const absl::string_view line : absl::StrSplit(table, '\n', absl::SkipEmpty())) {
+    // "… <target> <options> [fields] - <type> <source> <options>" (proc(5)).
+    const std::vector<absl::string_view> halves = absl::StrSplit(line, absl::MaxSplits(" - ", 1));
+    if (halves.size() != 2) continue;
+    const std::vector<absl::string_view> mount = absl::StrSplit(halves[0], ' ');
+    const std::vector<absl::string_view> system = absl::StrSplit(halves[1], ' ');
+    constexpr size_t kTarget = 4;
+    if (mount.size() <= kTarget || system.size() < 3 || system[0] != "overlay") continue;
+    if (unescape(support::fromAbsl(system[1])) == source) visit(mount[kTarget], system[2]);
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<Fd> cloneDirectory(const std::string& path, int userNamespace) {
@@ -149,20 +168,26 @@ absl::StatusOr<Fd> makeOverlay(const OverlayPlan& plan, MountApi api) {
 }
 
 absl::StatusOr<std::vector<std::string>> mountsOf(const std::string& source) {
-  BERTH_ASSIGN_OR_RETURN(const std::string table, support::readFile("/proc/thread-self/mountinfo"));
   std::vector<std::string> targets;
-  for (const absl::string_view line : absl::StrSplit(table, '\n', absl::SkipEmpty())) {
-    // "… <target> <options> [fields] - <type> <source> <options>" (proc(5)).
-    const std::vector<absl::string_view> halves = absl::StrSplit(line, absl::MaxSplits(" - ", 1));
-    if (halves.size() != 2) continue;
-    const std::vector<absl::string_view> mount = absl::StrSplit(halves[0], ' ');
-    const std::vector<absl::string_view> system = absl::StrSplit(halves[1], ' ');
-    constexpr size_t kTarget = 4;
-    if (mount.size() <= kTarget || system.size() < 2 || system[0] != "overlay") continue;
-    if (unescape(support::fromAbsl(system[1])) == source)
-      targets.push_back(unescape(support::fromAbsl(mount[kTarget])));
-  }
+  BERTH_RETURN_IF_ERROR(forEachMount(source, [&](absl::string_view target, absl::string_view) {
+    targets.push_back(unescape(support::fromAbsl(target)));
+  }));
   return targets;
+}
+
+absl::StatusOr<std::vector<std::string>> lowersOf(const std::string& source) {
+  std::vector<std::string> lowers;
+  BERTH_RETURN_IF_ERROR(forEachMount(source, [&](absl::string_view, absl::string_view options) {
+    for (absl::string_view option : absl::StrSplit(options, ',')) {
+      if (absl::ConsumePrefix(&option, "lowerdir+=")) {
+        lowers.push_back(unescape(support::fromAbsl(option)));
+      } else if (absl::ConsumePrefix(&option, "lowerdir=")) {
+        for (const absl::string_view one : absl::StrSplit(option, ':'))
+          lowers.push_back(unescape(support::fromAbsl(one)));
+      }
+    }
+  }));
+  return lowers;
 }
 
 }  // namespace berth::overlay

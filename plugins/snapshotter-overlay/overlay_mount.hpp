@@ -39,4 +39,8 @@ absl::StatusOr<support::Fd> makeOverlayByNames(const OverlayPlan& plan);
 // Where overlays with this source are mounted in this mount namespace, lowest first.
 absl::StatusOr<std::vector<std::string>> mountsOf(const std::string& source);
 
+// The layers of the mounted overlays with this source, as the mount table has them: paths for those
+// that were mounted by their descriptors, and names that tell nothing for others.
+absl::StatusOr<std::vector<std::string>> lowersOf(const std::string& source);
+
 }  // namespace berth::overlay

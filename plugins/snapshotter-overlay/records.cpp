@@ -79,8 +79,11 @@ absl::StatusOr<json::object> readRecord(const std::string& path) {
   absl::StatusOr<json::object> record = support::parseJsonObject(text, path);
   if (!record.ok()) return damaged(path, support::fromAbsl(record.status().message()));
   const int64_t version = support::intMember(*record, "version");
-  if (version != kVersion)
-    return damaged(path, strCat("format version ", version, " is not ", kVersion));
+  if (version > kVersion)
+    return absl::FailedPreconditionError(
+        strCat(path, " has the format ", version, " of a newer plugin; this one knows those up to ",
+               kVersion, ": use the newer one, or remove it by hand"));
+  if (version < 1) return damaged(path, "it has no format version");
   return record;
 }
 

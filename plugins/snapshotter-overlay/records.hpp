@@ -36,7 +36,8 @@ bool sameSnapshot(const SnapshotRecord& one, const SnapshotRecord& other);
 std::string encode(const LayerRecord& record);
 std::string encode(const SnapshotRecord& record);
 
-// DATA_LOSS when the file is not such a record, NOT_FOUND when it is missing.
+// DATA_LOSS when the file is not such a record, NOT_FOUND when it is missing, FAILED_PRECONDITION
+// when a newer plugin wrote it: what it describes is then to be left alone.
 absl::StatusOr<LayerRecord> readLayerRecord(const std::string& directory);
 absl::StatusOr<SnapshotRecord> readSnapshotRecord(const std::string& directory);
 

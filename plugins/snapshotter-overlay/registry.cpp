@@ -33,26 +33,34 @@ std::optional<LayerRecord> Registry::layer(const std::string& diffId) const {
 }
 
 // Snapshots are few and name their layers themselves: a count could only go wrong.
-const SnapshotRecord* Registry::userOf(const std::string& diffId) const {
-  for (const auto& [key, snapshot] : snapshots_) {
-    const std::vector<std::string>& layers = snapshot.record.layers;
-    if (std::find(layers.begin(), layers.end(), diffId) != layers.end()) return &snapshot.record;
-  }
-  return nullptr;
+std::optional<std::string> Registry::userOf(const std::string& diffId) const {
+  const auto names = [&diffId](const std::vector<std::string>& layers) {
+    return std::find(layers.begin(), layers.end(), diffId) != layers.end();
+  };
+  for (const auto& [key, snapshot] : snapshots_)
+    if (names(snapshot.record.layers)) return key;
+  for (const auto& [key, layers] : pins_)
+    if (!layers || names(*layers)) return key;
+  return std::nullopt;
+}
+
+void Registry::pin(const std::string& key, std::optional<std::vector<std::string>> layers) {
+  const std::lock_guard lock(mutex_);
+  pins_.insert_or_assign(key, std::move(layers));
 }
 
 bool Registry::isUsed(const std::string& diffId) const {
   const std::lock_guard lock(mutex_);
-  return userOf(diffId) != nullptr;
+  return userOf(diffId).has_value();
 }
 
 absl::StatusOr<std::optional<LayerRecord>> Registry::takeLayer(const std::string& diffId) {
   const std::lock_guard lock(mutex_);
   const auto found = layers_.find(diffId);
   if (found == layers_.end()) return std::optional<LayerRecord>();
-  if (const SnapshotRecord* user = userOf(diffId))
+  if (const auto user = userOf(diffId))
     return absl::FailedPreconditionError(
-        strCat("remove layer ", diffId, ": snapshot ", user->key, " uses it; remove that first"));
+        strCat("remove layer ", diffId, ": snapshot ", *user, " uses it; remove that first"));
   subtract(found->second.usage);
   std::optional<LayerRecord> taken = std::move(found->second);
   layers_.erase(found);
@@ -95,6 +103,7 @@ std::optional<SnapshotRecord> Registry::snapshot(const std::string& key) const {
 
 void Registry::removeSnapshot(const std::string& key) {
   const std::lock_guard lock(mutex_);
+  pins_.erase(key);
   const auto found = snapshots_.find(key);
   if (found == snapshots_.end()) return;
   subtract(found->second.usage);

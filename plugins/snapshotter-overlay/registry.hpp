@@ -29,6 +29,9 @@ class Registry {
   // At start: a snapshot on disk counts even if a layer is missing. Its usage is
   // not known until it is measured.
   void restoreSnapshot(const SnapshotRecord& snapshot);
+  // At start: a snapshot that is there and cannot be used. It keeps the layers that it may lie on,
+  // all when they are not known, until it is removed.
+  void pin(const std::string& key, std::optional<std::vector<std::string>> layers);
   std::optional<SnapshotRecord> snapshot(const std::string& key) const;
   void removeSnapshot(const std::string& key);
   std::vector<std::string> snapshotNames() const;
@@ -39,7 +42,8 @@ class Registry {
   DiskUsage total() const;
 
  private:
-  const SnapshotRecord* userOf(const std::string& diffId) const;
+  // The key of one.
+  std::optional<std::string> userOf(const std::string& diffId) const;
   struct Snapshot {
     SnapshotRecord record;
     DiskUsage usage;
@@ -50,6 +54,7 @@ class Registry {
   mutable std::mutex mutex_;
   std::map<std::string, LayerRecord> layers_;
   std::map<std::string, Snapshot> snapshots_;
+  std::map<std::string, std::optional<std::vector<std::string>>> pins_;
   DiskUsage total_;
 };
 

@@ -45,12 +45,30 @@ absl::StatusOr<Fd> userNamespaceFor(const SnapshotRecord& record) {
   return support::makeUserNamespace(record.uidMappings, record.gidMappings);
 }
 
+// The layers that a mounted snapshot lies on; none when the mount table does not tell of all.
+absl::StatusOr<std::optional<std::vector<std::string>>> mountedLayers(const Layout& layout,
+                                                                      const std::string& key) {
+  const std::string own = layout.snapshot(key);
+  BERTH_ASSIGN_OR_RETURN(const std::vector<std::string> lowers, lowersOf(own));
+  const std::string prefix = layout.layers() + "/";
+  constexpr std::string_view kSuffix = "/fs";
+  std::vector<std::string> layers;
+  for (const std::string& path : lowers) {
+    if (path == layout.empty() || path == own + "/upper") continue;
+    if (!path.starts_with(prefix) || !path.ends_with(kSuffix)) return std::nullopt;
+    layers.push_back(
+        digestOf(path.substr(prefix.size(), path.size() - prefix.size() - kSuffix.size())));
+  }
+  return layers;
+}
+
 }  // namespace
 
 absl::Status SnapshotStore::prepare(const SnapshotRecord& record, const Op& op) {
   BERTH_RETURN_IF_ERROR(checkKey(record.key));
   for (const std::string& layer : record.layers) BERTH_RETURN_IF_ERROR(checkDigest(layer));
   BERTH_RETURN_IF_ERROR(checkMappings(record));
+  BERTH_RETURN_IF_ERROR(checkOwn(record.key));
   const std::string path = layout_.snapshot(record.key);
   if (path.size() > kMaximumSource)
     return absl::InvalidArgumentError(strCat("the path of snapshot ", record.key, " is ",
@@ -132,6 +150,7 @@ absl::Status SnapshotStore::clearVolatileMark(const SnapshotRecord& record) cons
 }
 
 absl::Status SnapshotStore::mount(const std::string& key, const std::string& target, const Op& op) {
+  BERTH_RETURN_IF_ERROR(checkOwn(key));
   BERTH_ASSIGN_OR_RETURN(const KeyLocks::Guard guard, locks_.lock(key, op));
   const auto record = registry_.snapshot(key);
   if (!record) return absl::NotFoundError(strCat("mount snapshot ", key, ": it is not prepared"));
@@ -215,6 +234,7 @@ absl::Status SnapshotStore::diff(const std::string& key, size_t layers, untar::P
 
 absl::Status SnapshotStore::remove(const std::string& key, const Op& op) {
   BERTH_RETURN_IF_ERROR(checkKey(key));
+  BERTH_RETURN_IF_ERROR(checkOwn(key));
   std::string discarded;
   {
     BERTH_ASSIGN_OR_RETURN(const KeyLocks::Guard guard, locks_.lock(key, op));
@@ -236,24 +256,43 @@ absl::StatusOr<std::vector<std::string>> SnapshotStore::load() {
   BERTH_ASSIGN_OR_RETURN(const std::vector<std::string> names,
                          support::listDirectory(layout_.snapshots()));
   for (const std::string& name : names) {
-    const std::string directory = layout_.snapshot(name);
-    const absl::StatusOr<SnapshotRecord> record = readSnapshotRecord(directory);
+    absl::StatusOr<SnapshotRecord> record = readSnapshotRecord(layout_.snapshot(name));
     if (record.ok() && record->key == name) {
       registry_.restoreSnapshot(*record);
       continue;
     }
-    const std::string reason = record.ok() ? strCat("the record is about ", record->key)
-                                           : std::string(record.status().message());
-    BERTH_ASSIGN_OR_RETURN(const std::vector<std::string> targets, mountsOf(directory));
-    if (!targets.empty()) {
-      warnings.push_back(
-          strCat("snapshot ", name, " is damaged but mounted, it stays until it is not: ", reason));
-      continue;
-    }
-    BERTH_RETURN_IF_ERROR(layout_.discard(directory).status());
-    warnings.push_back(strCat("snapshot ", name, " was damaged and is removed: ", reason));
+    if (record.ok()) record = absl::DataLossError(strCat("the record is about ", record->key));
+    BERTH_ASSIGN_OR_RETURN(std::string warning, loadUnreadable(name, record.status()));
+    warnings.push_back(std::move(warning));
   }
   return warnings;
+}
+
+absl::StatusOr<std::string> SnapshotStore::loadUnreadable(const std::string& key,
+                                                          const absl::Status& reason) {
+  const std::string text(support::fromAbsl(reason.message()));
+  if (absl::IsFailedPrecondition(reason)) {
+    newer_[key] = reason;
+    // Which layers it lies on is written in a way that is not known here.
+    registry_.pin(key, std::nullopt);
+    return strCat("snapshot ", key, " is left alone, and no layer is removed: ", text);
+  }
+  const std::string directory = layout_.snapshot(key);
+  BERTH_ASSIGN_OR_RETURN(const std::vector<std::string> targets, mountsOf(directory));
+  if (!targets.empty()) {
+    BERTH_ASSIGN_OR_RETURN(std::optional<std::vector<std::string>> layers,
+                           mountedLayers(layout_, key));
+    registry_.pin(key, std::move(layers));
+    return strCat("snapshot ", key, " is damaged but mounted, it stays until it is not: ", text);
+  }
+  BERTH_RETURN_IF_ERROR(layout_.discard(directory).status());
+  return strCat("snapshot ", key, " was damaged and is removed: ", text);
+}
+
+absl::Status SnapshotStore::checkOwn(const std::string& key) const {
+  const auto found = newer_.find(key);
+  return found == newer_.end() ? absl::OkStatus()
+                               : annotate(found->second, strCat("snapshot ", key));
 }
 
 }  // namespace berth::overlay

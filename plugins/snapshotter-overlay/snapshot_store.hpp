@@ -1,7 +1,7 @@
 // Snapshots: preparing, mounting, measuring and removing them.
 #pragma once
 
-#include <atomic>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -28,7 +28,8 @@ class SnapshotStore {
   SnapshotStore(const Layout& layout, Registry& registry, Options options)
       : layout_(layout), registry_(registry), options_(std::move(options)) {}
 
-  // Tries mounts. FAILED_PRECONDITION when overlays do not work here at all.
+  // Tries mounts. FAILED_PRECONDITION when overlays do not work here at all. On a full disk, where
+  // nothing can be tried, the answers of the last time count.
   absl::Status probe();
   const Abilities& abilities() const { return abilities_; }
 
@@ -43,14 +44,20 @@ class SnapshotStore {
   absl::Status remove(const std::string& key, const Op& op);
 
   // At start, before the layers: takes snapshots with a damaged record away unless they are
-  // mounted. Returns what there is to tell.
+  // mounted; those, and those of a newer plugin, keep the layers they may lie on. Returns what
+  // there is to tell.
   absl::StatusOr<std::vector<std::string>> load();
 
  private:
   absl::Status build(const SnapshotRecord& record, const std::vector<LayerRecord>& layers,
                      const std::string& staging) const;
   OverlayPlan planFor(const SnapshotRecord& record) const;
+  // One that cannot be read.
+  absl::StatusOr<std::string> loadUnreadable(const std::string& key, const absl::Status& reason);
+  // FAILED_PRECONDITION for one of a newer plugin.
+  absl::Status checkOwn(const std::string& key) const;
   absl::Status clearVolatileMark(const SnapshotRecord& record) const;
+  absl::StatusOr<Abilities> tryAll(const std::string& directory) const;
   absl::Status tryMount(const std::string& directory, MountApi api, bool mapped,
                         bool volatileUpper) const;
 
@@ -58,6 +65,7 @@ class SnapshotStore {
   Registry& registry_;
   const Options options_;
   Abilities abilities_;
+  std::map<std::string, absl::Status> newer_;  // of newer plugins; never changes after load()
   KeyLocks locks_;
 };
 

@@ -50,7 +50,7 @@ def enter():
     os.makedirs("/run/netns", exist_ok=True)
     _mount("netns", "/run/netns", "tmpfs", 0)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    os.environ[host.MARK + "_NETWORK"] = os.readlink("/proc/self/ns/net")
+    os.environ[host.NETWORK_VARIABLE] = os.readlink("/proc/self/ns/net")
 
 
 def _end_with(child):

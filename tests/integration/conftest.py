@@ -108,3 +108,10 @@ def crictl_binary():
             pytest.skip("SKIPPED, crictl was NOT tested: " + made.stderr)
         os.environ["BERTH_CRICTL"] = os.path.join(folder, "crictl")
     return os.environ["BERTH_CRICTL"]
+
+
+@pytest.fixture(params=["spdy", "websocket"])
+def transport(request, crictl_binary):
+    """What crictl carries streams with."""
+    assert crictl_binary
+    return request.param

@@ -1,10 +1,7 @@
 """GetContainerEvents: every step in the lives of pods and containers, once and in order."""
 
-import contextlib
 import os
 import select
-import sqlite3
-import threading
 import time
 
 import pytest
@@ -12,57 +9,12 @@ import pytest
 import grpc
 import host
 from berth_testbed import wait_until
+from listener import Listener, expected
 
 SLEEP = ["sleep", "1000"]
 UNTIL_TOLD = "while [ ! -e /tmp/end ]; do sleep 0.02; done; exit 7"
 
 pytestmark = pytest.mark.berth
-
-
-class Listener:
-    """A subscriber; what it hears is in `events`, how its stream ended in `end`."""
-
-    def __init__(self, bed):
-        self.types = bed.cri.messages.ContainerEventType
-        self.events = []
-        self.end = None
-        self._stream = bed.cri.GetContainerEvents(timeout=300)
-        # The daemon sends them when it has subscribed: nothing is missed from here on.
-        self._stream.initial_metadata()
-        self._thread = threading.Thread(target=self._listen, daemon=True)
-        self._thread.start()
-
-    def _listen(self):
-        try:
-            for event in self._stream:
-                self.events.append(event)
-        except grpc.RpcError as error:
-            self.end = error
-
-    def leave(self):
-        self._stream.cancel()
-        self._thread.join()
-
-    def wait_end(self):
-        self._thread.join(30)
-        assert not self._thread.is_alive(), "the stream has not ended"
-        return self.end
-
-    def of(self, *ids):
-        """("created", id) … of these pods and containers."""
-        word = {self.types.Value("CONTAINER_%s_EVENT" % name.upper()): name
-                for name in ("created", "started", "stopped", "deleted")}
-        return [(word[event.container_event_type], event.container_id)
-                for event in list(self.events) if event.container_id in ids]
-
-    def event(self, word, identity):
-        return next(event for event in self.events if event.container_id == identity and
-                    event.container_event_type == self.types.Value(
-                        "CONTAINER_%s_EVENT" % word.upper()))
-
-    def wait_for(self, word, identity):
-        wait_until(lambda: (word, identity) in self.of(identity),
-                   what="the event %s of %s" % (word, identity))
 
 
 @pytest.fixture
@@ -200,7 +152,7 @@ def test_who_was_not_there_is_not_told_old_news(own_bed):
     pod = bed.run_pod("a")
     container = bed.run(pod, "c", command=["sh", "-c", UNTIL_TOLD])
     pid = info_pid(bed, container)
-    wait_until(lambda: not listeners_expected(bed), what="the listener's end")
+    wait_until(lambda: not expected(bed), what="the listener's end")
     bed.kill_engine()
     end(pid)
     bed.start_engine()
@@ -210,13 +162,6 @@ def test_who_was_not_there_is_not_told_old_news(own_bed):
     late.wait_for("deleted", pod)
     assert ("stopped", container) not in late.of(container)
     late.leave()
-
-
-def listeners_expected(bed):
-    """Whether the daemon's records say that somebody listens."""
-    path = "file:%s?mode=ro" % os.path.join(bed.engine.root, "berth.db")
-    with contextlib.closing(sqlite3.connect(path, uri=True)) as database:
-        return database.execute("SELECT count(*) FROM records WHERE kind = 'events'").fetchone()[0]
 
 
 def threads(bed):

@@ -13,8 +13,11 @@ pytestmark = pytest.mark.berth
 
 
 def run(*command, minutes=5):
+    # As a reader of the README runs it: in a network of its own, not in that of these tests, where
+    # devices of their engines stand.
     made = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, check=False, timeout=minutes * 60)
+                          stderr=subprocess.STDOUT, text=True, check=False, timeout=minutes * 60,
+                          env=host.environment_outside())
     assert made.returncode == 0, made.stdout
     return made.stdout
 

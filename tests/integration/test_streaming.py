@@ -1,72 +1,22 @@
-"""Exec, attach and port-forward as people use them: crictl, over both of its transports."""
+"""Exec and attach as people use them: crictl, over both of its transports."""
 
 import contextlib
 import fcntl
-import json
 import os
 import pty
-import re
+import select
 import signal
-import socket
 import struct
 import subprocess
-import sys
 import termios
 import time
 
-import pytest
-
 import host
 from berth_testbed import wait_until
+from crictl_at_work import read_until, run, started
 
 SLEEP = ["sleep", "1000"]
 MEBIBYTE = 1 << 20
-ECHO_SERVER = """
-import socket, sys
-server = socket.socket(socket.%s)
-server.bind((sys.argv[1], 0))
-server.listen()
-print(server.getsockname()[1], flush=True)
-while True:
-    client, _ = server.accept()
-    while data := client.recv(65536):
-        client.sendall(data)
-    client.close()
-"""
-
-
-@pytest.fixture(params=["spdy", "websocket"])
-def transport(request, crictl_binary):
-    assert crictl_binary
-    return request.param
-
-
-def run(bed, *arguments, **more):
-    return subprocess.run(bed.crictl_command(*arguments), capture_output=True, timeout=60,
-                          check=False, **more)
-
-
-@contextlib.contextmanager
-def started(bed, *arguments, **more):
-    """crictl at work; killed in the end when it still runs."""
-    process = subprocess.Popen(bed.crictl_command(*arguments), **more)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            if pipe:
-                pipe.close()
-
-
-def read_until(descriptor, text):
-    got = b""
-    while text not in got:
-        part = os.read(descriptor, 4096)
-        assert part, "the end came after " + repr(got)
-        got += part
-    return got
 
 
 def test_exec_has_three_streams_and_a_code(bed, pod, transport):
@@ -159,14 +109,24 @@ def test_a_suspended_client_of_a_terminal_loses_nothing(bed, pod, crictl_binary)
             read_until(terminal, b"@@@")
         # That nothing is read for so long is what is tested.
         time.sleep(35)
-        for terminal in terminals:
-            count, end = 3, b""
-            while b"\nall of it\r\n" not in end:
-                part = os.read(terminal, 65536)
-                count += part.count(b"@")
-                end = end[-20:] + part
-            # Those that came along with the first three were not counted.
-            assert size - 4096 <= count <= size
+        # Those that came along with the first three were not counted.
+        for count in count_at_signs(terminals, b"\nall of it\r\n", seconds=120):
+            assert size - 4096 <= count + 3 <= size
+
+
+def count_at_signs(terminals, last, seconds):
+    """How many each gives until its `last` words. They are read side by side: a WebSocket's client
+    takes its connection for dead when it could not read for a minute."""
+    counts, ends = dict.fromkeys(terminals, 0), dict.fromkeys(terminals, b"")
+    deadline = time.monotonic() + seconds
+    while pending := [one for one in terminals if last not in ends[one]]:
+        ready = select.select(pending, [], [], max(0, deadline - time.monotonic()))[0]
+        assert ready, "no more came: %s" % ends
+        for terminal in ready:
+            part = os.read(terminal, 65536)
+            counts[terminal] += part.count(b"@")
+            ends[terminal] = ends[terminal][-len(last):] + part
+    return counts.values()
 
 
 def test_attach_to_a_terminal(bed, pod, transport):
@@ -210,67 +170,3 @@ def test_several_that_attach_see_the_same(bed, pod, transport):
         for client in clients[1:]:
             read_until(client.stdout.fileno(), b"for the rest\n")
     assert bed.status(container).state == bed.cri.messages.CONTAINER_RUNNING
-
-
-def network_of(bed, pod):
-    """The path of the pod's own network namespace, if it has one."""
-    answer = bed.cri.PodSandboxStatus({"pod_sandbox_id": pod, "verbose": True})
-    namespaces = json.loads(answer.info["info"])["runtimeSpec"]["linux"]["namespaces"]
-    return next((each["path"] for each in namespaces if each["type"] == "network"), None)
-
-
-@contextlib.contextmanager
-def echo_server(bed, pod, address):
-    """A server on the pod's loopback; gives its port."""
-    family = "AF_INET6" if ":" in address else "AF_INET"
-    command = [sys.executable, "-c", ECHO_SERVER % family, address]
-    path = network_of(bed, pod)
-    if path:
-        command = ["nsenter", "--net=" + path, *command]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE)
-    try:
-        yield int(process.stdout.readline())
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-
-
-@contextlib.contextmanager
-def forwarded(bed, pod, port, transport):
-    """Gives the local port that crictl forwards."""
-    with started(bed, "port-forward", "-r", transport, pod, "0:%d" % port,
-                 stdout=subprocess.PIPE) as process:
-        text = read_until(process.stdout.fileno(), b"-> %d" % port).decode()
-        yield int(re.search(r"127\.0\.0\.1:(\d+) ->", text)[1])
-
-
-def converse(port, data):
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
-        client.sendall(data)
-        got = b""
-        while len(got) < len(data):
-            part = client.recv(65536)
-            assert part, "the connection ended after %d bytes" % len(got)
-            got += part
-        return got
-
-
-@pytest.mark.parametrize("network,address", [
-    ("cni", "127.0.0.1"), ("cni", "::1"), ("host", "127.0.0.1")])
-def test_port_forward(bed, name, transport, network, address):
-    linux = {"security_context": {"namespace_options": {"network": 2}}} if network == "host" else {}
-    pod = bed.run_pod(name, linux=linux)
-    data = os.urandom(200000)
-    with echo_server(bed, pod, address) as port, forwarded(bed, pod, port, transport) as local:
-        for _ in range(3):
-            assert converse(local, data) == data
-
-
-def test_port_forward_to_nothing(bed, pod, transport):
-    with echo_server(bed, pod, "127.0.0.1") as port:
-        pass  # now nobody listens there
-    with forwarded(bed, pod, port, transport) as local, \
-            socket.create_connection(("127.0.0.1", local), timeout=30) as client:
-        with contextlib.suppress(ConnectionResetError):
-            assert client.recv(1) == b""

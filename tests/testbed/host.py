@@ -13,6 +13,7 @@ CLONE_NEWIPC = 0x08000000
 CLONE_NEWNET = 0x40000000
 MNT_DETACH = 2
 MARK = "BERTH_TESTBED"
+NETWORK_VARIABLE = MARK + "_NETWORK"
 CGROUP_ROOT = "/sys/fs/cgroup"
 
 libc = ctypes.CDLL("libc.so.6", use_errno=True)
@@ -27,8 +28,7 @@ def enter_private_namespaces():
     """
     # A polite end unwinds, and so takes test beds down, as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    variable = MARK + "_NETWORK"
-    if os.environ.get(variable) == os.readlink("/proc/self/ns/net"):
+    if os.environ.get(NETWORK_VARIABLE) == os.readlink("/proc/self/ns/net"):
         return
     if libc.unshare(CLONE_NEWNET | CLONE_NEWIPC) != 0:
         number = ctypes.get_errno()
@@ -36,7 +36,12 @@ def enter_private_namespaces():
                       + os.strerror(number))
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     # Children inherit the variable and stay in the namespaces.
-    os.environ[variable] = os.readlink("/proc/self/ns/net")
+    os.environ[NETWORK_VARIABLE] = os.readlink("/proc/self/ns/net")
+
+
+def environment_outside():
+    """For a program that is to make private namespaces of its own even so."""
+    return {name: value for name, value in os.environ.items() if name != NETWORK_VARIABLE}
 
 
 def read(path):

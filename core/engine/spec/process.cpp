@@ -60,7 +60,7 @@ absl::StatusOr<std::vector<std::string>> processArguments(
 
 absl::StatusOr<std::vector<std::string>> processEnvironment(
     const runtime::v1::ContainerConfig& config, const common::ImageConfig& image,
-    const Defaults& defaults, const std::string& hostname) {
+    const Defaults& defaults, const std::string& hostname, Warnings& warnings) {
   Environment environment;
   environment.set(kPath);
   if (config.tty()) environment.set(kTerm);
@@ -74,7 +74,14 @@ absl::StatusOr<std::vector<std::string>> processEnvironment(
     if (variable.key().empty() || variable.key().find('=') != std::string::npos)
       return absl::InvalidArgumentError(support::strCat(
           "envs: \"", variable.key(), "\" is not the name of an environment variable"));
-    environment.set(support::strCat(variable.key(), "=", variable.value()));
+    // The value is bytes, but a specification is JSON, and what reads it takes nothing else: crun
+    // refuses the whole of it, runc puts U+FFFD in place. Other engines let runc do that.
+    const std::string value = replaceNonUtf8(variable.value());
+    if (value != variable.value())
+      warnings.push_back(support::strCat("the value of the environment variable ", variable.key(),
+                                         " is not UTF-8; the container gets U+FFFD for each byte"
+                                         " that is not"));
+    environment.set(support::strCat(variable.key(), "=", value));
   }
   std::vector<std::string> variables = environment.take();
   for (const std::string& variable : variables)

@@ -19,10 +19,11 @@ absl::StatusOr<std::vector<std::string>> processArguments(
     const runtime::v1::ContainerConfig& config, const common::ImageConfig& image);
 
 // "KEY=value", each key once: PATH, TERM for a terminal, HOSTNAME, the configuration's, the
-// image's, the request's; later ones override.
+// image's, the request's; later ones override. What is no UTF-8 in a value becomes U+FFFD, with a
+// warning.
 absl::StatusOr<std::vector<std::string>> processEnvironment(
     const runtime::v1::ContainerConfig& config, const common::ImageConfig& image,
-    const Defaults& defaults, const std::string& hostname);
+    const Defaults& defaults, const std::string& hostname, Warnings& warnings);
 
 // The request's, else the image's, else "/". INVALID_ARGUMENT for a relative one.
 absl::StatusOr<std::string> processDirectory(const runtime::v1::ContainerConfig& config,

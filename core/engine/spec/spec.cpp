@@ -101,8 +101,9 @@ class Builder {
     out_.user = criUser(user);
     BERTH_ASSIGN_OR_RETURN(const auto arguments, processArguments(in_.config, in_.image));
     BERTH_ASSIGN_OR_RETURN(const std::string hostname, podHostname(in_.pod, in_.host));
-    BERTH_ASSIGN_OR_RETURN(const auto environment,
-                           processEnvironment(in_.config, in_.image, in_.defaults, hostname));
+    BERTH_ASSIGN_OR_RETURN(
+        const auto environment,
+        processEnvironment(in_.config, in_.image, in_.defaults, hostname, out_.warnings));
     BERTH_ASSIGN_OR_RETURN(const std::string directory, processDirectory(in_.config, in_.image));
     BERTH_ASSIGN_OR_RETURN(const std::string appArmor,
                            appArmorFor(security_, in_.defaults, in_.host, out_.warnings));

@@ -1,5 +1,7 @@
 #include "engine/spec/text.hpp"
 
+#include <algorithm>
+
 #include "berth/support/status.hpp"
 #include "common/text.hpp"
 
@@ -36,6 +38,17 @@ absl::Status checkText(std::string_view text, std::string_view what) {
     rest.remove_prefix(length);
   }
   return absl::OkStatus();
+}
+
+std::string replaceNonUtf8(std::string_view text) {
+  std::string replaced;
+  replaced.reserve(text.size());
+  while (!text.empty()) {
+    const size_t length = sequenceLength(text);
+    replaced += length == 0 ? "\xEF\xBF\xBD" : text.substr(0, length);
+    text.remove_prefix(std::max<size_t>(length, 1));
+  }
+  return replaced;
 }
 
 std::string cleanPath(std::string_view path) {

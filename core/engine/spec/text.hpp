@@ -18,6 +18,10 @@ namespace berth::spec {
 // system call takes, or bytes that are not UTF-8, which JSON cannot hold.
 absl::Status checkText(std::string_view text, std::string_view what);
 
+// The text with U+FFFD in place of each byte that is not UTF-8, so that it can stand in JSON and in
+// messages.
+std::string replaceNonUtf8(std::string_view text);
+
 // The path without "//", "." and "..", as if nothing were a link; "/a/b" for "/a/./c/../b/". A
 // relative path stays relative.
 std::string cleanPath(std::string_view path);

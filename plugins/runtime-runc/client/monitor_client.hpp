@@ -49,8 +49,10 @@ bool monitorHolds(const std::string& runDir);
 // is not. NOT_FOUND when the container has not exited (or was deleted). Any thread.
 absl::StatusOr<protocol::ContainerStatus> readExitRecord(const std::string& runDir,
                                                          const std::string& containerId);
-// All exit records of a run folder; unreadable ones are skipped.
-absl::StatusOr<std::vector<protocol::ContainerStatus>> readExitRecords(const std::string& runDir);
+// All exit records of a run folder. Unreadable ones are left out; `damages` gets what is wrong with
+// each, which names its file.
+absl::StatusOr<std::vector<protocol::ContainerStatus>> readExitRecords(
+    const std::string& runDir, std::vector<absl::Status>* damages = nullptr);
 
 struct MonitorEvent {
   enum class Kind {

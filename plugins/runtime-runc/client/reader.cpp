@@ -2,27 +2,30 @@
 
 #include <cerrno>
 #include <sys/epoll.h>
-#include <thread>
 
 #include "berth/support/status.hpp"
+#include "berth/support/threads.hpp"
 
 namespace berth::runc {
 
 absl::StatusOr<Reader*> Reader::instance() {
-  struct Started {
-    Reader* reader = new Reader;  // never destroyed: its thread ends with the process
-    absl::Status status = reader->start();
-  };
-  static const Started started;
-  BERTH_RETURN_IF_ERROR(started.status);
-  return started.reader;
+  static std::mutex mutex;
+  static Reader* started = nullptr;  // never destroyed: its thread ends with the process
+  const std::lock_guard lock(mutex);
+  if (started == nullptr) {
+    std::unique_ptr<Reader> reader(new Reader);
+    BERTH_RETURN_IF_ERROR(reader->start());  // the next call tries again
+    started = reader.release();
+  }
+  return started;
 }
 
 absl::Status Reader::start() {
   epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
   if (!epoll_)
     return support::errnoStatus(errno, "make the epoll instance of the monitors' reader");
-  std::thread([this] { run(); }).detach();
+  BERTH_ASSIGN_OR_RETURN(std::thread thread, support::startThread([this] { run(); }));
+  thread.detach();
   return absl::OkStatus();
 }
 

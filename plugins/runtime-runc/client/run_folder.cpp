@@ -97,7 +97,8 @@ absl::StatusOr<protocol::ContainerStatus> readExitRecord(const std::string& runD
   return status;
 }
 
-absl::StatusOr<std::vector<protocol::ContainerStatus>> readExitRecords(const std::string& runDir) {
+absl::StatusOr<std::vector<protocol::ContainerStatus>> readExitRecords(
+    const std::string& runDir, std::vector<absl::Status>* damages) {
   BERTH_ASSIGN_OR_RETURN(const std::vector<std::string> names,
                          support::listDirectory(absl::StrCat(runDir, "/", protocol::kExitsFolder)));
   std::vector<protocol::ContainerStatus> records;
@@ -105,6 +106,8 @@ absl::StatusOr<std::vector<protocol::ContainerStatus>> readExitRecords(const std
     if (name.front() == '.') continue;  // one that was being written
     if (auto record = readExitRecord(runDir, name); record.ok()) {
       records.push_back(*std::move(record));
+    } else if (damages != nullptr) {
+      damages->push_back(record.status());
     }
   }
   return records;

@@ -48,13 +48,15 @@ void OomWatch::start(const Cgroup& cgroup) {
     loop_.add(counter_.get(), EPOLLPRI, *this);
     parent_.reset(
         open(concat({cgroup.directory, "/../memory.events"}).c_str(), O_RDONLY | O_CLOEXEC));
-    if (parent_) parentBefore_ = oomKillsIn(readOpen(parent_.get(), kMaxCounterFile));
+    // It is heard of as well: a rise there that is none here is another child's.
+    if (parent_) loop_.add(parent_.get(), EPOLLPRI, *this);
   }
   check();
 }
 
 void OomWatch::stop() {
   loop_.disarm(*this);
+  if (parent_ && counter_) loop_.remove(parent_.get(), *this);
   if (event_) {
     loop_.remove(event_.get(), *this);
   } else if (counter_) {
@@ -75,14 +77,21 @@ void OomWatch::checkAtExit(int signal) {
 
 void OomWatch::check() {
   if (!counter_) return;
+  // Before this cgroup's own: a kill in here between the two is in its own count then.
+  const std::string parents = parent_ ? readOpen(parent_.get(), kMaxCounterFile) : std::string();
   const std::string content = readOpen(counter_.get(), kMaxCounterFile);
   const uint64_t count = oomKillsIn(content);
   if (count > known_) {
     known_ = count;
     listener_.onOomKills(count);
   }
-  // The cgroup was removed: it would be reported as ready for ever.
-  if (content.empty()) stop();
+  // A cgroup that was removed would be reported as ready for ever.
+  if (content.empty()) return stop();
+  parentBefore_ = oomKillsIn(parents);
+  if (parent_ && parents.empty()) {
+    loop_.remove(parent_.get(), *this);
+    parent_.reset();
+  }
 }
 
 void OomWatch::onReady(uint32_t) {

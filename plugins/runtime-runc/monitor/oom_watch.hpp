@@ -29,7 +29,7 @@ class OomWatch final : Watcher, Timer {
   void check();
   // The same when the container's init has died of this signal (0: of none). systemd removes an
   // empty scope at once: where the counter is gone by now, the parent's tells, which counts the
-  // kills of all its children.
+  // kills of all its children, by what it has risen since both were last read.
   void checkAtExit(int signal);
 
  private:
@@ -40,9 +40,9 @@ class OomWatch final : Watcher, Timer {
   OomListener& listener_;
   protocol::CgroupKind kind_ = protocol::CgroupKind::kNone;
   Fd counter_;
-  Fd event_;   // v1 only
-  Fd parent_;  // v2 only: the parent's counter
-  uint64_t parentBefore_ = 0;
+  Fd event_;                   // v1 only
+  Fd parent_;                  // v2 only: the parent's counter
+  uint64_t parentBefore_ = 0;  // when the cgroup's own was last read
   uint64_t known_ = 0;
   int rechecks_ = 0;
 };

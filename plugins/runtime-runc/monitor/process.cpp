@@ -5,7 +5,8 @@
 #include <csignal>
 #include <dirent.h>
 #include <fcntl.h>
-#include <spawn.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "berth/support/durable.hpp"
@@ -87,6 +88,41 @@ int nullDevice() {
   return fd;
 }
 
+namespace {
+
+// For a child that shares the monitor's memory until it executes: system calls alone.
+struct Start {
+  char* const* arguments;
+  int descriptors[3];
+  pid_t monitor;
+  int error = 0;
+};
+
+[[noreturn]] void execute(Start& start) {
+  // Ignored ones stay so over execve().
+  for (int number = 1; number < NSIG; ++number) signal(number, SIG_DFL);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  // A runtime that went on after the monitor's death would make a container that nobody watches.
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() == start.monitor && setsid() >= 0 && dup2(start.descriptors[0], 0) >= 0 &&
+      dup2(start.descriptors[1], 1) >= 0 && dup2(start.descriptors[2], 2) >= 0) {
+    execve(start.arguments[0], start.arguments, environ);
+  }
+  start.error = errno;
+  _exit(127);
+}
+
+// Not part of its caller: what that keeps in registers is nothing the child may touch.
+[[gnu::noinline]] pid_t startChild(Start& start) {
+  const pid_t pid = vfork();
+  if (pid == 0) execute(start);
+  return pid;
+}
+
+}  // namespace
+
 Status spawn(const std::vector<std::string>& argv, const Stdio& stdio, pid_t& pid) {
   std::vector<char*> arguments;
   arguments.reserve(argv.size() + 1);
@@ -95,30 +131,15 @@ Status spawn(const std::vector<std::string>& argv, const Stdio& stdio, pid_t& pi
   }
   arguments.push_back(nullptr);
 
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  const int fds[3] = {stdio.in, stdio.out, stdio.err};
-  for (int target = 0; target < 3; ++target) {
-    posix_spawn_file_actions_adddup2(&actions, fds[target] >= 0 ? fds[target] : nullDevice(),
-                                     target);
-  }
-  posix_spawnattr_t attributes;
-  posix_spawnattr_init(&attributes);
-  sigset_t none;
-  sigemptyset(&none);
-  sigset_t all;
-  sigfillset(&all);
-  posix_spawnattr_setsigmask(&attributes, &none);
-  posix_spawnattr_setsigdefault(&attributes, &all);
-  posix_spawnattr_setflags(&attributes,
-                           POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
-
-  const int error =
-      posix_spawnp(&pid, argv.front().c_str(), &actions, &attributes, arguments.data(), environ);
-  posix_spawnattr_destroy(&attributes);
-  posix_spawn_file_actions_destroy(&actions);
-  if (error != 0) {
-    return errnoFailure(error, {"start the OCI runtime ", argv.front()});
+  const auto orNull = [](int fd) { return fd >= 0 ? fd : nullDevice(); };
+  Start start{.arguments = arguments.data(),
+              .descriptors = {orNull(stdio.in), orNull(stdio.out), orNull(stdio.err)},
+              .monitor = getpid()};
+  pid = startChild(start);
+  if (pid < 0) start.error = errno;
+  if (start.error != 0) {
+    if (pid > 0) waitpid(pid, nullptr, 0);
+    return errnoFailure(start.error, {"start the OCI runtime ", argv.front()});
   }
   support::durableStep("start process", "OCI runtime");
   return {};

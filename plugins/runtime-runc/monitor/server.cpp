@@ -13,6 +13,11 @@ namespace berth::runc::monitor {
 namespace {
 
 constexpr size_t kMaxOutbox = 1u << 20;
+constexpr int64_t kShortagePauseNs = 100'000'000;
+
+bool isShortage(int error) {
+  return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
 
 // Only the user that the monitor runs as (root) may speak to it; the mode of the socket and of its
 // folder say the same.
@@ -44,15 +49,26 @@ Status Server::open(int runDir) {
 void Server::close() {
   if (!listener_) return;
   support::steps::unlinkat(runDir_, kSocketName, 0);
+  loop_.disarm(*this);
   loop_.remove(listener_.get(), *this);
   listener_.reset();
 }
 
 void Server::onReady(uint32_t) {
   Fd socket(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  if (!socket && isShortage(errno)) {
+    // The client stays in the queue, and would be told of again and again.
+    loop_.remove(listener_.get(), *this);
+    loop_.arm(*this, kShortagePauseNs);
+    return;
+  }
   if (!socket || !mayConnect(socket.get())) return;
   auto connection = std::make_unique<Connection>(*this, ++lastId_, std::move(socket));
   if (connection->watch()) connections_.push_back(std::move(connection));
+}
+
+void Server::onTimer() {
+  if (!loop_.add(listener_.get(), EPOLLIN, *this)) loop_.arm(*this, kShortagePauseNs);
 }
 
 Connection* Server::find(uint64_t id) const {

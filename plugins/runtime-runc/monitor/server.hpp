@@ -27,7 +27,7 @@ class RequestHandler {
   ~RequestHandler() = default;
 };
 
-class Server final : Watcher {
+class Server final : Watcher, Timer {
  public:
   Server(Loop& loop, RequestHandler& handler) : loop_(loop), handler_(handler) {}
   ~Server();
@@ -44,12 +44,13 @@ class Server final : Watcher {
   friend class Connection;
 
   void onReady(uint32_t events) override;
+  void onTimer() override;
   void hangUp(Connection& connection);
 
   Loop& loop_;
   RequestHandler& handler_;
   int runDir_ = -1;
-  Fd listener_;
+  Fd listener_;  // not watched while the timer is armed
   uint64_t lastId_ = 0;
   std::vector<std::unique_ptr<Connection>> connections_;
 };

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <poll.h>
+#include <set>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <thread>
@@ -16,6 +17,7 @@
 #include "berth/support/status.hpp"
 #include "berth/support/steps.hpp"
 #include "cgroup_tree.hpp"
+#include "process_end.hpp"
 
 namespace berth::runc {
 
@@ -94,8 +96,13 @@ absl::Status killCgroup(const CgroupLayout& layout, const std::string& path,
   const std::string unified = layout.unifiedDirectory(path);
   BERTH_RETURN_IF_ERROR(thawCgroup(layout, path));
   // Processes may fork while they are being listed: repeated until a list is empty.
+  std::set<pid_t> unreaped;
   for (;;) {
-    const auto processes = openProcesses(directories);
+    auto processes = openProcesses(directories);
+    // Kernels differ in whether these stay listed.
+    std::erase_if(processes, [&](const auto& process) {
+      return unreaped.contains(process.first) && isUnreapedInit(process.first);
+    });
     if (processes.empty()) return absl::OkStatus();
     if (!unified.empty()) {
       BERTH_RETURN_IF_ERROR(writeIfPresent(unified + "/cgroup.kill", "1"));
@@ -107,8 +114,16 @@ absl::Status killCgroup(const CgroupLayout& layout, const std::string& path,
       }
     }
     for (const auto& [pid, pidfd] : processes) {
-      BERTH_RETURN_IF_ERROR(waitReadable(
-          pidfd.get(), limits, strCat("wait for killed process ", pid, " of cgroup ", path)));
+      // One that has left the cgroup has given back all it had, reaped or not.
+      const auto hasLeft = [&, pid = pid] {
+        const std::vector<pid_t> still = processesOf(directories);
+        return !std::binary_search(still.begin(), still.end(), pid);
+      };
+      BERTH_ASSIGN_OR_RETURN(
+          const KilledEnd end,
+          awaitKilled(pid, pidfd.get(), limits,
+                      strCat("wait for killed process ", pid, " of cgroup ", path), hasLeft));
+      if (end == KilledEnd::kUnreaped) unreaped.insert(pid);
     }
   }
 }

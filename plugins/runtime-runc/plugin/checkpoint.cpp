@@ -112,8 +112,9 @@ Status RuntimePlugin::restore(const Op& op, const berth_restore_spec& spec,
     const absl::Status told = tellCriuItsCgroup(target->container->record, copy(spec.work));
     if (!told.ok()) return support::annotate(told, doing);
   }
-  const absl::Status restored = startContainer(
-      *target, [&] { return target->client->restoreContainer(request, limitsOf(op)); });
+  const absl::Status restored = startContainer(op, *target, [&](MonitorClient& monitor) {
+    return monitor.restoreContainer(request, limitsOf(op));
+  });
   status = toAbi(target->pod->status(*target->container), view(spec.container));
   return support::annotate(explained(restored, strCat(view(spec.work), "/restore.log")), doing);
 }

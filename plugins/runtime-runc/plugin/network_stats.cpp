@@ -7,10 +7,10 @@
 #include <linux/rtnetlink.h>
 #include <sched.h>
 #include <sys/socket.h>
-#include <thread>
 
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
+#include "berth/support/threads.hpp"
 
 namespace berth::runc {
 
@@ -62,15 +62,14 @@ void parseLink(const nlmsghdr* header, std::vector<InterfaceStats>& out) {
 absl::StatusOr<NetworkStats> NetworkStats::open(const std::string& path) {
   BERTH_ASSIGN_OR_RETURN(const Fd name, support::openFile(path, O_RDONLY));
   Fd socket;
-  int error = 0;
   // A thread's namespace is its own and ends with it; the socket stays where it was made.
-  std::thread([&] {
+  BERTH_RETURN_IF_ERROR(support::onOwnThread([&]() -> absl::Status {
     if (::setns(name.get(), CLONE_NEWNET) == 0) {
       socket.reset(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE));
     }
-    if (!socket) error = errno;
-  }).join();
-  if (!socket) return errnoStatus(error, strCat("open a netlink socket in namespace ", path));
+    if (socket) return absl::OkStatus();
+    return errnoStatus(errno, strCat("open a netlink socket in namespace ", path));
+  }));
   return NetworkStats(std::move(socket), path);
 }
 

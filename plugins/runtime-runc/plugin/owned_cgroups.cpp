@@ -1,5 +1,6 @@
 #include "owned_cgroups.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <unistd.h>
 #include <vector>
@@ -26,21 +27,30 @@ OwnedCgroups::OwnedCgroups(const CgroupLayout& layout, std::string file)
   }
 }
 
-absl::Status OwnedCgroups::claim(const std::string& path) {
-  const std::vector<std::string> missing = missingDirectories(layout_, path);
-  if (missing.empty()) return absl::OkStatus();
+absl::Status OwnedCgroups::claim(const std::string& pod, const std::string& path) {
   const std::lock_guard lock(mutex_);
+  claims_[pod].insert(path);
+  const std::vector<std::string> missing = missingDirectories(layout_, path);
   const size_t before = directories_.size();
   directories_.insert(missing.begin(), missing.end());
   return directories_.size() == before ? absl::OkStatus() : saveLocked();
 }
 
-absl::Status OwnedCgroups::release(const std::string& path) {
+absl::Status OwnedCgroups::release(const std::string& pod, std::set<std::string> paths) {
   const std::lock_guard lock(mutex_);
-  if (directories_.empty()) return absl::OkStatus();
-  support::StatusCollector failures;
+  if (auto claimed = claims_.extract(pod)) paths.merge(claimed.mapped());
   const size_t before = directories_.size();
+  support::StatusCollector failures;
+  for (const std::string& path : paths) failures.add(releaseLocked(path));
+  if (directories_.size() != before) failures.add(saveLocked());
+  return failures.status();
+}
+
+absl::Status OwnedCgroups::releaseLocked(const std::string& path) {
+  support::StatusCollector failures;
   for (std::string at = path; !at.empty(); at.resize(at.rfind('/'))) {
+    // Nor those above.
+    if (directories_.empty() || isClaimedLocked(at)) break;
     for (const std::string& directory : layout_.directories(at)) {
       if (directories_.count(directory) == 0) continue;
       if (support::steps::rmdir(directory.c_str()) == 0 || errno == ENOENT) {
@@ -50,8 +60,17 @@ absl::Status OwnedCgroups::release(const std::string& path) {
       }
     }
   }
-  if (directories_.size() != before) failures.add(saveLocked());
   return failures.status();
+}
+
+// Whether a pod is about to make a container there or below.
+bool OwnedCgroups::isClaimedLocked(const std::string& path) const {
+  const std::string below = path + "/";
+  return std::any_of(claims_.begin(), claims_.end(), [&](const auto& claimed) {
+    return std::any_of(claimed.second.begin(), claimed.second.end(), [&](const std::string& one) {
+      return one == path || one.starts_with(below);
+    });
+  });
 }
 
 absl::Status OwnedCgroups::saveLocked() {

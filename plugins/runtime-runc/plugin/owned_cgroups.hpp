@@ -2,6 +2,7 @@
 // makes them, and nobody else would remove them.
 #pragma once
 
+#include <map>
 #include <mutex>
 #include <set>
 #include <string>
@@ -17,18 +18,25 @@ class OwnedCgroups {
  public:
   OwnedCgroups(const CgroupLayout& layout, std::string file);
 
-  // To be called before the first container of a pod is made under cgroup `path`.
-  absl::Status claim(const std::string& path);
-  // Removes those at and above `path` that are ours and that nobody uses any more.
-  absl::Status release(const std::string& path);
+  // To be called before a container of a pod is made under cgroup `path`, which stays from here on
+  // until the pod releases it.
+  absl::Status claim(const std::string& pod, const std::string& path);
+  // Removes those that are ours and that nobody uses any more: at and above `paths` and what the
+  // pod has claimed.
+  absl::Status release(const std::string& pod, std::set<std::string> paths);
 
  private:
+  absl::Status releaseLocked(const std::string& path);
+  bool isClaimedLocked(const std::string& path) const;
   absl::Status saveLocked();
 
   const CgroupLayout& layout_;
   const std::string file_;
   std::mutex mutex_;
   std::set<std::string> directories_;
+  // By pod, of this process: a pod that claimed before it started has made its container since, or
+  // claims again.
+  std::map<std::string, std::set<std::string>> claims_;
 };
 
 }  // namespace berth::runc

@@ -93,7 +93,7 @@ absl::Status RuntimePlugin::createContainer(const Op& op, const berth_container_
     BERTH_RETURN_IF_ERROR(save(podRecord, record));
     if (podRecord.driver == CgroupDriver::kCgroupfs) {
       BERTH_RETURN_IF_ERROR(
-          ownedCgroups_->claim(record.cgroup.substr(0, record.cgroup.rfind('/'))));
+          ownedCgroups_->claim(podRecord.id, record.cgroup.substr(0, record.cgroup.rfind('/'))));
     }
     BERTH_RETURN_IF_ERROR(support::replaceFile(
         record.bundle + "/config.json",
@@ -102,15 +102,13 @@ absl::Status RuntimePlugin::createContainer(const Op& op, const berth_container_
     op.stage("register the container with the pod's monitor");
     return client->createContainer(request, limitsOf(op));
   };
-  const absl::Status made = make();
-  if (made.ok()) {
-    pod.add(record);
-    return made;
-  }
-  if (known != nullptr) return made;
+  absl::Status made = make();
+  const bool registered = made.ok();
+  if (registered) made = pod.add(record).status();
+  if (made.ok() || known != nullptr) return made;
   support::StatusCollector failures;
   failures.add(made);
-  if (isCutOff(made)) {
+  if (registered || isCutOff(made)) {
     failures.add(client->deleteContainer(record.id, limitsFor(kUndoTime)));
   }
   failures.add(support::removePath(record.bundle + "/config.json"));
@@ -123,14 +121,14 @@ Status RuntimePlugin::containerStart(const Op& op, std::string_view pod, std::st
   const auto target = requireContainer(pod, container);
   if (!target.ok()) return target.status();
   op.stage("start the container");
-  const absl::Status started = startContainer(*target, [&] {
-    return target->client->startContainer(std::string(container), limitsOf(op));
+  const absl::Status started = startContainer(op, *target, [&](MonitorClient& monitor) {
+    return monitor.startContainer(std::string(container), limitsOf(op));
   });
   status = toAbi(target->pod->status(*target->container), container);
   return support::annotate(started, strCat("start container ", container));
 }
 
-absl::Status RuntimePlugin::startContainer(const Target& target, const Begin& begin) {
+absl::Status RuntimePlugin::startContainer(const Op& op, const Target& target, const Begin& begin) {
   Container& container = *target.container;
   const std::string& id = container.record.id;
   protocol::ContainerStatus status = target.pod->status(container);
@@ -140,7 +138,12 @@ absl::Status RuntimePlugin::startContainer(const Target& target, const Begin& be
     status.state = protocol::ContainerState::kStarting;
     target.pod->update(container, status);
   }
-  const auto reply = begin();
+  auto reply = begin(*target.client);
+  if (absl::IsUnavailable(reply.status())) target.pod->giveUp(*target.client);
+  if (absl::IsUnavailable(reply.status()) && reach(*target.pod, limitsOf(op)).ok()) {
+    // The connection broke meanwhile, not the monitor.
+    if (const auto again = target.pod->client(); again.ok()) reply = begin(**again);
+  }
   if (reply.ok()) {
     status.state = protocol::ContainerState::kRunning;
     status.pid = reply->pid;
@@ -148,7 +151,9 @@ absl::Status RuntimePlugin::startContainer(const Target& target, const Begin& be
     target.pod->update(container, status);
     return absl::OkStatus();
   }
-  if (isCutOff(reply.status())) abortStart(*target.client, id);
+  if (isCutOff(reply.status())) {
+    if (const auto client = target.pod->client(); client.ok()) abortStart(**client, id);
+  }
   // An exit that has been told in the meantime stays.
   status.state = protocol::ContainerState::kStartFailed;
   status.error = std::string(support::fromAbsl(reply.status().message()));
@@ -158,34 +163,26 @@ absl::Status RuntimePlugin::startContainer(const Target& target, const Begin& be
 
 Status RuntimePlugin::containerKill(const Op& op, std::string_view pod, std::string_view container,
                                     int signal, KillScope scope) {
-  const auto target = requireContainer(pod, container);
-  if (absl::IsNotFound(target.status())) return {};
-  if (absl::IsUnavailable(target.status())) return endWithoutMonitor(op, pod, container);
-  if (!target.ok()) return target.status();
-  if (hasEnded(target->pod->status(*target->container)) && scope == KillScope::kFirstProcess) {
-    return {};
-  }
-  if (signal == SIGKILL) {
-    const absl::Status thawed = thawCgroup(*layout_, target->container->record.cgroup);
-    if (!thawed.ok()) return thawed;
-  }
-  const absl::Status status = target->client->killContainer(
-      target->container->record.id, signal,
-      scope == KillScope::kAllProcesses ? protocol::KillScope::kAll : protocol::KillScope::kProcess,
-      limitsOf(op));
-  if (absl::IsNotFound(status)) return {};
-  if (absl::IsUnavailable(status)) return endWithoutMonitor(op, pod, container);
-  return support::annotate(status, strCat("kill container ", container));
-}
-
-// A pod without its monitor is ended, whatever signal this was to be: its exit is told with the
-// pod's loss.
-Status RuntimePlugin::endWithoutMonitor(const Op& op, std::string_view pod,
-                                        std::string_view container) {
-  const std::shared_ptr<Pod> found = pods_.find(pod);
+  const auto found = pods_.find(pod);
   const auto target = found == nullptr ? nullptr : found->find(container);
   if (target == nullptr) return {};
-  return killContainer(endContext(), *found, *target, limitsOf(op));
+  if (hasEnded(found->status(*target)) && scope == KillScope::kFirstProcess) return {};
+  if (signal == SIGKILL) {
+    const absl::Status thawed = thawCgroup(*layout_, target->record.cgroup);
+    if (!thawed.ok()) return thawed;
+  }
+  const CallLimits limits = limitsOf(op);
+  const absl::Status status = callMonitor(*found, limits, [&](MonitorClient& client) {
+    return client.killContainer(target->record.id, signal,
+                                scope == KillScope::kAllProcesses ? protocol::KillScope::kAll
+                                                                  : protocol::KillScope::kProcess,
+                                limits);
+  });
+  if (absl::IsNotFound(status)) return {};
+  // A pod without its monitor is ended, whatever signal this was to be: its exit is told with the
+  // pod's loss.
+  if (absl::IsUnavailable(status)) return killContainer(endContext(&op), *found, *target, limits);
+  return support::annotate(status, strCat("kill container ", container));
 }
 
 Status RuntimePlugin::containerWait(const Op& op, std::string_view pod, std::string_view container,
@@ -204,7 +201,7 @@ Status RuntimePlugin::containerWait(const Op& op, std::string_view pod, std::str
     // The monitor died. It may still have written the exit down.
     const auto exit = readExitRecord((*found)->record().runDir(), target->record.id);
     if (!exit.ok()) {
-      return Status(BERTH_ABORTED,
+      return Status(BERTH_NOT_FOUND,
                     strCat("wait for container ", container,
                            ": removed, or its pod's monitor died before its exit was known"));
     }
@@ -216,12 +213,14 @@ Status RuntimePlugin::containerWait(const Op& op, std::string_view pod, std::str
 
 Status RuntimePlugin::containerRemove(const Op& op, std::string_view pod,
                                       std::string_view container) {
-  const std::shared_ptr<Pod> found = findOrLoadPod(pod);
+  const auto loaded = findOrLoadPod(pod);
+  if (!loaded.ok()) return loaded.status();
+  const std::shared_ptr<Pod>& found = *loaded;
   if (found == nullptr) return {};
   const auto target = found->find(container);
   if (target == nullptr) return {};
   op.stage("remove the container");
-  return removeContainer(endContext(), *found, target, limitsOf(op));
+  return removeContainer(endContext(&op), *found, target, limitsOf(op));
 }
 
 Status RuntimePlugin::containerUpdate(const Op& op, std::string_view pod,
@@ -262,7 +261,8 @@ absl::Status RuntimePlugin::tellSystemd(const Target& target, const ResourceChan
   const std::string& cgroup = target.container->record.cgroup;
   BERTH_ASSIGN_OR_RETURN(const PodLimits limits,
                          parsePodLimits(boost::json::serialize(change.forRuntime)));
-  return setUnitLimits(cgroup.substr(cgroup.rfind('/') + 1), limits, layout_->mode());
+  BERTH_ASSIGN_OR_RETURN(const UnitLimits unit, unitLimits(limits, layout_->mode()));
+  return setUnitProperties(cgroup.substr(cgroup.rfind('/') + 1), unit.properties);
 }
 
 Status RuntimePlugin::containerReopenLog(const Op& op, std::string_view pod,

@@ -5,6 +5,7 @@
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
 #include "berth/support/steps.hpp"
+#include "process_end.hpp"
 #include "runtime_plugin.hpp"
 
 namespace berth::runc {
@@ -173,17 +174,21 @@ Status RuntimePlugin::podStart(const Op& /*op*/, std::string_view pod) {
 }
 
 Status RuntimePlugin::podStop(const Op& op, std::string_view pod) {
-  const std::shared_ptr<Pod> found = findOrLoadPod(pod);
+  const auto loaded = findOrLoadPod(pod);
+  if (!loaded.ok()) return loaded.status();
+  const std::shared_ptr<Pod>& found = *loaded;
   if (found == nullptr) return {};
   op.stage("end the pod's processes");
-  return killPod(endContext(), *found, limitsOf(op));
+  return killPod(endContext(&op), *found, limitsOf(op));
 }
 
 Status RuntimePlugin::podRemove(const Op& op, std::string_view pod) {
-  const std::shared_ptr<Pod> found = findOrLoadPod(pod);
+  const auto loaded = findOrLoadPod(pod);
+  if (!loaded.ok()) return loaded.status();
+  const std::shared_ptr<Pod>& found = *loaded;
   if (found == nullptr) return {};
   op.stage("remove the pod");
-  const absl::Status status = removePod(endContext(), *found, limitsOf(op));
+  const absl::Status status = removePod(endContext(&op), *found, limitsOf(op));
   if (status.ok()) pods_.erase(pod);
   return status;
 }
@@ -197,30 +202,28 @@ absl::Status RuntimePlugin::recoverPod(const Op& op, std::string_view id,
                                        std::string_view directory, std::string_view state,
                                        StatusSink& out) {
   std::shared_ptr<Pod> pod = pods_.find(id);
-  if (pod == nullptr) {
+  const bool isNew = pod == nullptr;
+  if (isNew) {
     // The file is at least as new as what the host kept, but the host's copy outlives it.
     auto record = loadPodRecord(std::string(directory));
     if (!record.ok() && !state.empty()) record = parsePodRecord(state);
     if (!record.ok()) return record.status();
     pod = newPod(*std::move(record));
+    BERTH_RETURN_IF_ERROR(loadContainers(*pod));
     if (!pods_.insert(pod)) return absl::AbortedError("it is being recovered by another call");
-    op.stage("connect to the pod's monitor");
-    const absl::Status connected = pod->connect(limitsOf(op));
-    if (!connected.ok() && !absl::IsNotFound(connected)) {
-      pods_.erase(id);
-      return connected;
-    }
   }
-  if (!pod->client().ok()) {
+  op.stage("connect to the pod's monitor");
+  if (const absl::Status reached = reach(*pod, limitsOf(op)); !reached.ok()) {
+    if (isNew) pods_.erase(id);
+    return reached;
+  }
+  if (pod->isDead()) {
     // The pod stays in the table so that podRemove can give back what is left of it.
     support::StatusCollector failures;
     failures.add(absl::NotFoundError("its monitor has died"));
-    failures.add(killPod(endContext(), *pod, limitsOf(op)));
-    if (const auto exits = readExitRecords(pod->record().runDir()); exits.ok()) {
-      for (const protocol::ContainerStatus& status : *exits) {
-        if (const auto container = pod->find(status.containerId)) pod->update(*container, status);
-        out.add(toAbi(status, status.containerId));
-      }
+    failures.add(killPod(endContext(&op), *pod, limitsOf(op)));
+    for (const protocol::ContainerStatus& status : keptExits(*pod)) {
+      out.add(toAbi(status, status.containerId));
     }
     return failures.status();
   }
@@ -228,8 +231,8 @@ absl::Status RuntimePlugin::recoverPod(const Op& op, std::string_view id,
     // A start that was at work when the host died goes on in the monitor.
     if (pod->status(*container).state == protocol::ContainerState::kStarting) {
       BERTH_ASSIGN_OR_RETURN(const auto client, pod->client());
-      (void)startContainer({pod, container, client}, [&] {
-        return client->startContainer(container->record.id, limitsOf(op));
+      (void)startContainer(op, {pod, container, client}, [&](MonitorClient& monitor) {
+        return monitor.startContainer(container->record.id, limitsOf(op));
       });
     }
     out.add(toAbi(pod->status(*container), container->record.id));

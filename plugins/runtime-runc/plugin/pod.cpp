@@ -1,9 +1,13 @@
 #include "pod.hpp"
 
+#include <cerrno>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include <utility>
 
 #include "berth/support/status.hpp"
+#include "call_limits.hpp"
 
 namespace berth::runc {
 
@@ -47,27 +51,67 @@ void Pod::setRecord(PodRecord record) {
 }
 
 absl::Status Pod::connect(const CallLimits& limits) {
-  for (ContainerRecord& record : loadContainerRecords(this->record())) add(std::move(record));
+  uint64_t connection = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    connection = ++attempts_;
+  }
   BERTH_ASSIGN_OR_RETURN(
       std::shared_ptr<MonitorClient> client,
       MonitorClient::connect(
-          record().runDir(), [this](const MonitorEvent& event) { handle(event); }, limits));
+          record().runDir(),
+          [this, connection](const MonitorEvent& event) { handle(event, connection); }, limits));
+  const protocol::PodFacts& facts = client->facts();
+  if (facts.podId != id_) {
+    return absl::FailedPreconditionError(strCat("the monitor in ", record().runDir(),
+                                                " is that of pod ", facts.podId, ", not of ", id_,
+                                                ": move the folder away and remove the pod"));
+  }
+  const auto monitor = std::make_shared<const support::Fd>(
+      static_cast<int>(::syscall(SYS_pidfd_open, facts.monitorPid, 0)));
   BERTH_ASSIGN_OR_RETURN(const MonitorClient::Listing listing, client->subscribe(limits));
   const std::lock_guard lock(mutex_);
   for (const protocol::ContainerStatus& status : listing.containers) {
     const auto found = containers_.find(status.containerId);
     if (found != containers_.end()) updateLocked(*found->second, status);
   }
-  if (lost_) return absl::NotFoundError(strCat("the monitor of pod ", id_, " has just ended"));
-  client_ = std::move(client);
+  if (broken_ >= connection)
+    return absl::NotFoundError(strCat("the monitor of pod ", id_, " has just ended"));
+  connected_ = connection;
+  monitor_ = monitor;
+  // The one that broke goes after the lock: its end waits for its handler.
+  client_.swap(client);
   return absl::OkStatus();
 }
 
 absl::StatusOr<std::shared_ptr<MonitorClient>> Pod::client() const {
   const std::lock_guard lock(mutex_);
-  if (client_ != nullptr && !lost_) return client_;
+  if (client_ != nullptr && broken_ < connected_ && !dead_) return client_;
   return absl::UnavailableError(
-      strCat("the monitor of pod ", id_, " is gone; stop and remove the pod"));
+      dead_ ? strCat("the monitor of pod ", id_, " is gone; stop and remove the pod")
+            : strCat("the monitor of pod ", id_, " is not connected at this moment"));
+}
+
+bool Pod::isDead() const {
+  const std::lock_guard lock(mutex_);
+  return dead_;
+}
+
+void Pod::declareDead() {
+  const std::lock_guard lock(mutex_);
+  dead_ = true;
+  // Whoever waits for an exit will not hear of one.
+  for (const auto& [id, container] : containers_) signalEnded(*container);
+}
+
+absl::Status Pod::awaitMonitorEnd(const CallLimits& limits) const {
+  std::shared_ptr<const support::Fd> monitor;
+  {
+    const std::lock_guard lock(mutex_);
+    monitor = monitor_;
+  }
+  if (monitor == nullptr || !*monitor) return absl::OkStatus();
+  return waitReadable(monitor->get(), limits, strCat("wait for the end of the monitor of ", id_));
 }
 
 void Pod::disconnect() {
@@ -86,14 +130,19 @@ void Pod::expectEnd() {
   endExpected_ = true;
 }
 
-std::shared_ptr<Container> Pod::add(ContainerRecord record) {
+absl::StatusOr<std::shared_ptr<Container>> Pod::add(ContainerRecord record) {
   const std::lock_guard lock(mutex_);
-  std::shared_ptr<Container>& slot = containers_[record.id];
-  if (slot != nullptr) return slot;
-  slot = std::make_shared<Container>(layout_, record);
-  slot->ended.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  slot->status.containerId = record.id;
-  return slot;
+  const auto known = containers_.find(record.id);
+  if (known != containers_.end()) return known->second;
+  const std::string id = record.id;
+  auto container = std::make_shared<Container>(layout_, std::move(record));
+  container->ended.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!container->ended)
+    return support::errnoStatus(errno, strCat("make an eventfd for container ", id));
+  container->status.containerId = id;
+  if (dead_) signalEnded(*container);
+  containers_.emplace(id, container);
+  return container;
 }
 
 void Pod::remove(const std::string& container) {
@@ -142,7 +191,7 @@ void Pod::updateLocked(Container& container, const protocol::ContainerStatus& st
   signalEnded(container);
 }
 
-void Pod::handle(const MonitorEvent& event) {
+void Pod::handle(const MonitorEvent& event, uint64_t connection) {
   using Kind = MonitorEvent::Kind;
   if (event.kind == Kind::kContainerExited) {
     if (const auto container = find(event.status.containerId)) update(*container, event.status);
@@ -150,16 +199,28 @@ void Pod::handle(const MonitorEvent& event) {
   } else if (event.kind == Kind::kOomKilled) {
     listener_.onContainerOom(id_, event.status);
   } else {
-    bool expected = false;
-    {
-      const std::lock_guard lock(mutex_);
-      lost_ = true;
-      expected = endExpected_;
-      // Whoever waits for an exit will not hear of one.
-      for (const auto& [id, container] : containers_) signalEnded(*container);
-    }
-    if (!expected) listener_.onMonitorLost(id_);
+    noteBreak(connection);
   }
+}
+
+void Pod::noteBreak(uint64_t connection) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (broken_ >= connection) return;
+    broken_ = connection;
+    // One that is still being made is known to its maker.
+    if (connection != connected_ || endExpected_) return;
+  }
+  listener_.onMonitorLost(id_);
+}
+
+void Pod::giveUp(const MonitorClient& client) {
+  uint64_t connection = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    if (client_.get() == &client) connection = connected_;
+  }
+  noteBreak(connection);
 }
 
 absl::StatusOr<std::vector<InterfaceStats>> Pod::interfaces() {

@@ -26,7 +26,7 @@ class PodListener {
  public:
   virtual void onContainerExited(const std::string& pod, const protocol::ContainerStatus&) = 0;
   virtual void onContainerOom(const std::string& pod, const protocol::ContainerStatus&) = 0;
-  // The monitor is gone without having been told to go.
+  // The connection to the monitor broke though it was not told to go: it has died or not.
   virtual void onMonitorLost(const std::string& pod) = 0;
 
  protected:
@@ -40,7 +40,7 @@ struct Container {
 
   const ContainerRecord record;
   CgroupStats stats;
-  // An eventfd that stays readable once the container has ended or the pod is lost: any number of
+  // An eventfd that stays readable once the container has ended or the pod is dead: any number of
   // threads can wait for it together with their call's cancellation.
   support::Fd ended;
   protocol::ContainerStatus status;  // guarded by the pod
@@ -61,17 +61,26 @@ class Pod {
   PodRecord record() const;
   void setRecord(PodRecord record);
 
-  // Connects to the monitor, learns of its containers and of their events from here on. NOT_FOUND
-  // when the monitor is dead.
+  // Connects to the monitor (anew, when a connection broke), learns of its containers and of their
+  // events from here on. NOT_FOUND when the monitor is dead.
   absl::Status connect(const CallLimits& limits);
-  // UNAVAILABLE when the monitor is gone. Let go of it before the pod.
+  // UNAVAILABLE when there is no connection. Let go of it before the pod.
   absl::StatusOr<std::shared_ptr<MonitorClient>> client() const;
+  // What a call over `client` found before anything was heard of it: that its connection is broken.
+  void giveUp(const MonitorClient& client);
+  // That the monitor is known to be gone; nothing brings it back.
+  bool isDead() const;
+  void declareDead();
+  // Waits until the monitor that was connected to last has ended as a process. OK at once when it
+  // never was one.
+  absl::Status awaitMonitorEnd(const CallLimits& limits) const;
   // Hangs up. Containers go on.
   void disconnect();
   // From here on the end of the connection is no loss.
   void expectEnd();
 
-  std::shared_ptr<Container> add(ContainerRecord record);
+  // The one there is when it is known. RESOURCE_EXHAUSTED without a descriptor for it.
+  absl::StatusOr<std::shared_ptr<Container>> add(ContainerRecord record);
   void remove(const std::string& container);
   std::shared_ptr<Container> find(std::string_view container) const;
   std::vector<std::shared_ptr<Container>> containers() const;
@@ -91,7 +100,8 @@ class Pod {
   const std::string& ownCgroup() const { return ownCgroup_; }
 
  private:
-  void handle(const MonitorEvent& event);
+  void handle(const MonitorEvent& event, uint64_t connection);
+  void noteBreak(uint64_t connection);
   void updateLocked(Container& container, const protocol::ContainerStatus& status);
 
   const std::string id_;
@@ -103,7 +113,12 @@ class Pod {
   mutable std::mutex mutex_;
   PodRecord record_;
   bool endExpected_ = false;
-  bool lost_ = false;
+  bool dead_ = false;
+  // Connections are numbered: what is heard of the end of an earlier one says nothing.
+  uint64_t attempts_ = 0;
+  uint64_t connected_ = 0;                      // 0: none
+  uint64_t broken_ = 0;                         // the latest that broke
+  std::shared_ptr<const support::Fd> monitor_;  // a pidfd
   std::map<std::string, std::shared_ptr<Container>, std::less<>> containers_;
   std::shared_ptr<MonitorClient> client_;
 

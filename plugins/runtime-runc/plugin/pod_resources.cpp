@@ -165,9 +165,16 @@ absl::Status setPodResources(const CgroupLayout& layout, const PodRecord& pod,
         strCat("its cgroup parent \"", pod.cgroupParent,
                "\" is not its own: limits there would bind others"));
   }
-  const PodLimits limits = addOverhead(sum, more);
+  PodLimits limits = addOverhead(sum, more);
+  if (!limits.unified.empty() && layout.mode() != CgroupMode::kUnified) {
+    return absl::FailedPreconditionError(
+        strCat("unified member \"", limits.unified.begin()->first,
+               "\": this host does not have its controllers on cgroup v2"));
+  }
   if (pod.driver == CgroupDriver::kSystemd) {
-    return setUnitLimits(path.substr(path.rfind('/') + 1), limits, layout.mode());
+    BERTH_ASSIGN_OR_RETURN(UnitLimits unit, unitLimits(limits, layout.mode()));
+    BERTH_RETURN_IF_ERROR(setUnitProperties(path.substr(path.rfind('/') + 1), unit.properties));
+    limits = std::move(unit.rest);
   }
   for (const CgroupWrite& write : planWrites(layout, path, limits)) {
     const absl::Status written = support::writeControlFile(write.path, write.text);

@@ -1,8 +1,7 @@
 #include "records.hpp"
 
-#include <cstdlib>
+#include <algorithm>
 
-#include <absl/strings/str_split.h>
 #include <boost/json/array.hpp>
 #include <boost/json/serialize.hpp>
 
@@ -41,6 +40,13 @@ absl::StatusOr<ContainerRecord> loadContainerRecord(const std::string& path) {
   return ContainerRecord{.id = stringMember(document, "id"),
                          .bundle = stringMember(document, "bundle"),
                          .cgroup = stringMember(document, "cgroup")};
+}
+
+// Empty when the pod has no parent for it.
+std::string usualCgroup(const PodRecord& pod, const std::string& container) {
+  const auto path =
+      containerCgroup(defaultCgroupsPath(pod.cgroupParent, container, pod.driver), pod.driver);
+  return path.ok() && !pod.cgroupParent.empty() ? *path : std::string();
 }
 
 }  // namespace
@@ -109,16 +115,29 @@ absl::Status save(const PodRecord& pod, const ContainerRecord& record) {
   return support::replaceFile(fileOf(pod, record.id), text, 0600, support::Durability::kVisible);
 }
 
-std::vector<ContainerRecord> loadContainerRecords(const PodRecord& pod) {
-  std::vector<ContainerRecord> records;
+LoadedContainers loadContainerRecords(const PodRecord& pod) {
+  LoadedContainers loaded;
   const auto names = support::listDirectory(pod.containersDir());
-  if (!names.ok()) return records;
-  for (const std::string& name : *names) {
-    if (!name.ends_with(kSuffix)) continue;
-    auto record = loadContainerRecord(strCat(pod.containersDir(), "/", name));
-    if (record.ok() && !record->id.empty()) records.push_back(*std::move(record));
+  if (!names.ok()) {
+    if (!absl::IsNotFound(names.status())) loaded.damages.push_back(names.status());
+    return loaded;
   }
-  return records;
+  for (const std::string& name : *names) {
+    const std::string id = name.substr(0, name.size() - std::min(name.size(), kSuffix.size()));
+    if (!name.ends_with(kSuffix) || !checkId("container", id).ok()) continue;
+    const std::string path = strCat(pod.containersDir(), "/", name);
+    auto record = loadContainerRecord(path);
+    if (record.ok() && record->id != id) {
+      record = absl::DataLossError(strCat(path, " is the record of another container"));
+    }
+    if (record.ok()) {
+      loaded.records.push_back(*std::move(record));
+    } else {
+      loaded.damages.push_back(record.status());
+      loaded.records.push_back({.id = id, .bundle = {}, .cgroup = usualCgroup(pod, id)});
+    }
+  }
+  return loaded;
 }
 
 absl::Status forget(const PodRecord& pod, const std::string& container) {
@@ -134,18 +153,6 @@ absl::Status checkId(std::string_view what, std::string_view id) {
   if (safe) return absl::OkStatus();
   return absl::InvalidArgumentError(
       strCat(what, " id \"", id, "\": must be 1 to ", kLongest, " letters, digits, \"_.-\""));
-}
-
-uint64_t processStart(int32_t pid) {
-  const auto text = support::readFile(strCat("/proc/", pid, "/stat"));
-  if (!text.ok()) return 0;
-  // The second field is the name in parentheses and may hold anything, blanks included.
-  const size_t end = text->rfind(')');
-  if (end == std::string::npos) return 0;
-  const std::vector<std::string> fields =
-      absl::StrSplit(text->substr(end + 1), ' ', absl::SkipEmpty());
-  constexpr size_t kStartTime = 22 - 3;
-  return fields.size() > kStartTime ? std::strtoull(fields[kStartTime].c_str(), nullptr, 10) : 0;
 }
 
 }  // namespace berth::runc

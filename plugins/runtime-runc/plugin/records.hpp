@@ -48,14 +48,16 @@ absl::Status save(const PodRecord& record);
 absl::StatusOr<PodRecord> loadPodRecord(const std::string& directory);
 
 absl::Status save(const PodRecord& pod, const ContainerRecord& record);
-// All of a pod; those that cannot be read are skipped.
-std::vector<ContainerRecord> loadContainerRecords(const PodRecord& pod);
+struct LoadedContainers {
+  // All of a pod. One whose file cannot be read is here by its name, with the cgroup that it has
+  // unless the host chose another, and without a bundle: what it ran can be ended.
+  std::vector<ContainerRecord> records;
+  std::vector<absl::Status> damages;  // each names its file
+};
+LoadedContainers loadContainerRecords(const PodRecord& pod);
 absl::Status forget(const PodRecord& pod, const std::string& container);
 
 // INVALID_ARGUMENT for an id that cannot be a file's name; `what` is "pod", "container".
 absl::Status checkId(std::string_view what, std::string_view id);
-
-// When a process was started (proc(5), field 22 of stat); 0 when there is none.
-uint64_t processStart(int32_t pid);
 
 }  // namespace berth::runc

@@ -1,13 +1,11 @@
 #include "runtime_plugin.hpp"
 
 #include <array>
-#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <climits>
 
-#include "berth/support/clock.hpp"
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
 #include "extensions.hpp"
@@ -17,9 +15,6 @@ namespace berth::runc {
 using support::strCat;
 
 namespace {
-
-// For clean-up that no call of the host waits for.
-constexpr auto kSettleTime = std::chrono::seconds(30);
 
 // What a container that never ran is reported with.
 constexpr int32_t kStartFailedCode = 128;
@@ -36,23 +31,11 @@ berth_container_state stateOf(const protocol::ContainerStatus& status) {
                                                             : BERTH_CONTAINER_CREATED;
 }
 
+}  // namespace
+
 uint32_t flagsOf(const protocol::ContainerStatus& status) {
   return status.oomKills > 0 ? BERTH_EVENT_OOM_KILLED : 0;
 }
-
-berth_event eventOf(berth_event_kind kind, const std::string& pod,
-                    const protocol::ContainerStatus& status) {
-  berth_event event{};
-  event.kind = kind;
-  event.flags = flagsOf(status);
-  event.pod = str(pod);
-  event.container = str(status.containerId);
-  event.timestamp = status.finishedAt;
-  event.exit_code = status.exitCode;
-  return event;
-}
-
-}  // namespace
 
 berth_container_status toAbi(const protocol::ContainerStatus& status, std::string_view id) {
   berth_container_status result{};
@@ -94,26 +77,15 @@ Status RuntimePlugin::start() {
     BERTH_RETURN_IF_ERROR(support::removeTemporaries(options_.root));
     checkpoints_ = probeCheckpoints(features_, options_.checkpointCache());
     ownedCgroups_ = std::make_unique<OwnedCgroups>(*layout_, options_.ownedCgroups());
-    stopping_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    if (!stopping_) return support::errnoStatus(errno, "make an eventfd");
-    return absl::OkStatus();
+    return losses_.start();
   };
   const absl::Status status = begin();
   if (!status.ok()) return support::annotate(status, "start runtime-runc");
-  lossWatcher_ = std::thread([this] { watchLosses(); });
   return {};
 }
 
 void RuntimePlugin::stop() {
-  if (lossWatcher_.joinable()) {
-    {
-      const std::lock_guard lock(lossMutex_);
-      lossEnd_ = true;
-    }
-    lossAdded_.notify_all();
-    (void)::eventfd_write(stopping_.get(), 1);
-    lossWatcher_.join();
-  }
+  losses_.stop();
   // Hangs up; the monitors and their containers go on.
   pods_.takeAll();
 }
@@ -154,7 +126,19 @@ std::shared_ptr<Pod> RuntimePlugin::newPod(PodRecord record) {
   return std::make_shared<Pod>(std::move(record), *layout_, listener);
 }
 
-std::shared_ptr<Pod> RuntimePlugin::findOrLoadPod(std::string_view id) {
+absl::Status RuntimePlugin::loadContainers(Pod& pod) {
+  LoadedContainers loaded = loadContainerRecords(pod.record());
+  for (const absl::Status& damage : loaded.damages) {
+    host().error("the record of a container cannot be read; it can only be removed",
+                 {{"pod", pod.id()}, {"error", support::fromAbsl(damage.message())}});
+  }
+  for (ContainerRecord& record : loaded.records) {
+    BERTH_RETURN_IF_ERROR(pod.add(std::move(record)).status());
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<Pod>> RuntimePlugin::findOrLoadPod(std::string_view id) {
   if (auto found = pods_.find(id)) return found;
   if (!checkId("pod", id).ok()) return nullptr;
   std::array<char, PATH_MAX> target{};
@@ -173,69 +157,8 @@ std::shared_ptr<Pod> RuntimePlugin::findOrLoadPod(std::string_view id) {
                        .runtimeArgs = options_.args};
   }
   auto pod = newPod(*record);
-  for (ContainerRecord& container : loadContainerRecords(*record)) pod->add(std::move(container));
+  BERTH_RETURN_IF_ERROR(loadContainers(*pod));
   return pods_.insert(pod) ? pod : pods_.find(id);
-}
-
-void RuntimePlugin::onContainerExited(const std::string& pod,
-                                      const protocol::ContainerStatus& status) {
-  host().emit(eventOf(BERTH_EVENT_CONTAINER_EXITED, pod, status));
-}
-
-void RuntimePlugin::onContainerOom(const std::string& pod,
-                                   const protocol::ContainerStatus& status) {
-  berth_event event = eventOf(BERTH_EVENT_CONTAINER_OOM, pod, status);
-  if (event.timestamp == 0) event.timestamp = support::nowNanoseconds();
-  host().emit(event);
-}
-
-void RuntimePlugin::onMonitorLost(const std::string& pod) {
-  {
-    const std::lock_guard lock(lossMutex_);
-    losses_.push_back(pod);
-  }
-  lossAdded_.notify_one();
-}
-
-void RuntimePlugin::watchLosses() {
-  std::unique_lock lock(lossMutex_);
-  for (;;) {
-    lossAdded_.wait(lock, [this] { return lossEnd_ || !losses_.empty(); });
-    if (lossEnd_) return;
-    const std::string pod = std::move(losses_.front());
-    losses_.pop_front();
-    lock.unlock();
-    settleLoss(pod);
-    lock.lock();
-  }
-}
-
-// Without a monitor nobody would hear of an exit or write a log: what still runs is ended.
-void RuntimePlugin::settleLoss(const std::string& id) {
-  const std::shared_ptr<Pod> pod = pods_.find(id);
-  if (pod == nullptr) return;
-  host().error("the monitor of a pod has died; ending what it ran", {{"pod", id}});
-  CallLimits limits = limitsFor(kSettleTime);
-  limits.cancelFd = stopping_.get();
-  const absl::Status killed = killPod(endContext(), *pod, limits);
-  if (!killed.ok()) {
-    host().error("could not end every process of a pod without a monitor",
-                 {{"pod", id}, {"error", support::fromAbsl(killed.message())}});
-  }
-  // An exit that the monitor wrote down may not have been told any more. Repeats do no harm.
-  if (const auto exits = readExitRecords(pod->record().runDir()); exits.ok()) {
-    for (const protocol::ContainerStatus& status : *exits) {
-      if (const auto container = pod->find(status.containerId)) pod->update(*container, status);
-      onContainerExited(id, status);
-    }
-  }
-  constexpr std::string_view kMessage = "the pod's monitor has died; its containers were killed";
-  berth_event event{};
-  event.kind = BERTH_EVENT_POD_LOST;
-  event.pod = str(id);
-  event.timestamp = support::nowNanoseconds();
-  event.message = str(kMessage);
-  host().emit(event);
 }
 
 }  // namespace berth::runc

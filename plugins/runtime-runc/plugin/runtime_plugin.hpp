@@ -2,26 +2,25 @@
 // pod in the hands of a berth-monitor, which outlives this process.
 #pragma once
 
-#include <condition_variable>
-#include <deque>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "berth/extensions.h"
 #include "berth/runtime.hpp"
 #include "container_update.hpp"
 #include "features.hpp"
+#include "loss_settler.hpp"
 #include "options.hpp"
 #include "pod_end.hpp"
 #include "pod_table.hpp"
 
 namespace berth::runc {
 
+// Flags of an event or a status.
+uint32_t flagsOf(const protocol::ContainerStatus& status);
 // `id` is borrowed for as long as the result is used.
 berth_container_status toAbi(const protocol::ContainerStatus& status, std::string_view id);
 
@@ -95,8 +94,10 @@ class RuntimePlugin final : public Runtime, private PodListener {
   absl::StatusOr<std::shared_ptr<Pod>> requirePod(std::string_view pod) const;
   absl::StatusOr<Target> requireContainer(std::string_view pod, std::string_view container) const;
   // From the links on disk when it is not in the table; nullptr when nobody knows it.
-  std::shared_ptr<Pod> findOrLoadPod(std::string_view pod);
+  absl::StatusOr<std::shared_ptr<Pod>> findOrLoadPod(std::string_view pod);
   std::shared_ptr<Pod> newPod(PodRecord record);
+  // What the pod's directory tells of its containers, for one that nobody made here.
+  absl::Status loadContainers(Pod& pod);
   PodRecord newRecord(const PodSpec& spec) const;
   std::string netPinOf(std::string_view pod) const;
 
@@ -104,21 +105,24 @@ class RuntimePlugin final : public Runtime, private PodListener {
   absl::Status recoverPod(const Op& op, std::string_view pod, std::string_view directory,
                           std::string_view state, StatusSink& out);
   absl::Status createContainer(const Op& op, const berth_container_spec& spec, Pod& pod);
-  // By `begin`, a call of the monitor's client: a start or what takes its place.
-  using Begin = std::function<absl::StatusOr<protocol::StartContainerReply>()>;
-  absl::Status startContainer(const Target& target, const Begin& begin);
+  // A call of the monitor's client: a start or what takes its place. Repeating it joins it.
+  using Begin = std::function<absl::StatusOr<protocol::StartContainerReply>(MonitorClient&)>;
+  absl::Status startContainer(const Op& op, const Target& target, const Begin& begin);
   absl::Status checkpoint(const Op& op, const Target& target, const berth_checkpoint_spec& spec);
   absl::Status updateContainer(const Op& op, const Target& target, std::string_view resources);
-  Status endWithoutMonitor(const Op& op, std::string_view pod, std::string_view container);
   absl::Status tellSystemd(const Target& target, const ResourceChange& change) const;
 
   void onContainerExited(const std::string& pod, const protocol::ContainerStatus& status) override;
   void onContainerOom(const std::string& pod, const protocol::ContainerStatus& status) override;
   void onMonitorLost(const std::string& pod) override;
-  void watchLosses();
   void settleLoss(const std::string& pod);
+  void tellExits(const Pod& pod);
+  void endLostPod(Pod& pod, CallLimits limits);
+  std::vector<protocol::ContainerStatus> keptExits(Pod& pod);
 
-  EndContext endContext() { return {*layout_, *ownedCgroups_, options_.podLinks()}; }
+  EndContext endContext(const Op* op = nullptr) {
+    return {host(), *layout_, *ownedCgroups_, options_.podLinks(), op};
+  }
 
   Options options_;
   RuntimeFeatures features_;
@@ -127,12 +131,7 @@ class RuntimePlugin final : public Runtime, private PodListener {
   std::unique_ptr<OwnedCgroups> ownedCgroups_;
   PodTable pods_;
 
-  std::thread lossWatcher_;
-  support::Fd stopping_;  // an eventfd: cuts the watcher's work off
-  std::mutex lossMutex_;
-  std::condition_variable lossAdded_;
-  bool lossEnd_ = false;
-  std::deque<std::string> losses_;
+  LossSettler losses_{[this](const std::string& pod) { settleLoss(pod); }};
 };
 
 }  // namespace berth::runc

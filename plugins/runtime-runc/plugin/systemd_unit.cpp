@@ -2,8 +2,7 @@
 
 #include <memory>
 #include <systemd/sd-bus.h>
-#include <utility>
-#include <vector>
+#include <variant>
 
 #include "berth/support/status.hpp"
 
@@ -12,38 +11,6 @@ namespace berth::runc {
 using support::strCat;
 
 namespace {
-
-using Property = std::pair<const char*, uint64_t>;
-
-constexpr uint64_t kNoLimit = UINT64_MAX;
-constexpr int64_t kSecond = 1000000;  // microseconds
-
-uint64_t limitOf(int64_t limit) {
-  return limit < 0 ? kNoLimit : static_cast<uint64_t>(limit);
-}
-
-std::vector<Property> propertiesOf(const PodLimits& limits, CgroupMode mode) {
-  const bool unified = mode == CgroupMode::kUnified;
-  std::vector<Property> properties;
-  if (limits.memory) {
-    properties.emplace_back(unified ? "MemoryMax" : "MemoryLimit", limitOf(*limits.memory));
-  }
-  if (limits.shares && unified)
-    properties.emplace_back("CPUWeight", limitOf(cpuWeight(*limits.shares)));
-  if (limits.shares && !unified) properties.emplace_back("CPUShares", limitOf(*limits.shares));
-  if (limits.quota) {
-    const int64_t period = limits.period.value_or(kDefaultCpuPeriod);
-    const bool bound = *limits.quota > 0 && period > 0;
-    properties.emplace_back(
-        "CPUQuotaPerSecUSec",
-        bound ? static_cast<uint64_t>(*limits.quota * kSecond / period) : kNoLimit);
-    if (bound) properties.emplace_back("CPUQuotaPeriodUSec", static_cast<uint64_t>(period));
-  }
-  if (limits.pids) {
-    properties.emplace_back("TasksMax", *limits.pids <= 0 ? kNoLimit : limitOf(*limits.pids));
-  }
-  return properties;
-}
 
 // A function, because sd_bus_message_unref() returns its argument.
 void release(sd_bus_message* message) {
@@ -59,20 +26,36 @@ struct Release {
 template <class T>
 using Owner = std::unique_ptr<T, Release<T>>;
 
+int append(sd_bus_message* message, const UnitProperty& property) {
+  int result = ::sd_bus_message_open_container(message, 'r', "sv");
+  if (result >= 0) result = ::sd_bus_message_append(message, "s", property.name.c_str());
+  if (const auto* number = std::get_if<uint64_t>(&property.value)) {
+    if (result >= 0) result = ::sd_bus_message_append(message, "v", "t", *number);
+  } else {
+    const auto& bits = std::get<std::vector<uint8_t>>(property.value);
+    if (result >= 0) result = ::sd_bus_message_open_container(message, 'v', "ay");
+    if (result >= 0) {
+      result = ::sd_bus_message_append_array(message, 'y', bits.data(), bits.size());
+    }
+    if (result >= 0) result = ::sd_bus_message_close_container(message);
+  }
+  return result < 0 ? result : ::sd_bus_message_close_container(message);
+}
+
 int append(sd_bus_message* message, const std::string& unit,
-           const std::vector<Property>& properties) {
+           const std::vector<UnitProperty>& properties) {
   int result = ::sd_bus_message_append(message, "sb", unit.c_str(), /*runtime=*/1);
   if (result >= 0) result = ::sd_bus_message_open_container(message, 'a', "(sv)");
-  for (const auto& [name, value] : properties) {
-    if (result >= 0) result = ::sd_bus_message_append(message, "(sv)", name, "t", value);
+  for (const UnitProperty& property : properties) {
+    if (result >= 0) result = append(message, property);
   }
   return result < 0 ? result : ::sd_bus_message_close_container(message);
 }
 
 }  // namespace
 
-absl::Status setUnitLimits(const std::string& unit, const PodLimits& limits, CgroupMode mode) {
-  const std::vector<Property> properties = propertiesOf(limits, mode);
+absl::Status setUnitProperties(const std::string& unit,
+                               const std::vector<UnitProperty>& properties) {
   if (properties.empty()) return absl::OkStatus();
   sd_bus* opened = nullptr;
   int result = ::sd_bus_open_system(&opened);

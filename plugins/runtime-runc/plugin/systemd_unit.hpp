@@ -2,14 +2,16 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include <absl/status/status.h>
 
-#include "pod_resources.hpp"
+#include "unit_properties.hpp"
 
 namespace berth::runc {
 
 // Until the next boot. UNAVAILABLE when systemd cannot be reached. Blocks; any thread.
-absl::Status setUnitLimits(const std::string& unit, const PodLimits& limits, CgroupMode mode);
+absl::Status setUnitProperties(const std::string& unit,
+                               const std::vector<UnitProperty>& properties);
 
 }  // namespace berth::runc

@@ -69,6 +69,9 @@ BERTH_IN_CHILD int childMain(void* argument) {
   if (plan->directory != nullptr && ::syscall(SYS_chdir, plan->directory) != 0)
     giveUp(plan, ChildStage::kDirectory, -1);
   arrangeDescriptors(plan);
+  // Last: descriptors above it were still to be moved.
+  if (plan->openFiles != nullptr)
+    ::syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, plan->openFiles, nullptr);
   const uint64_t none = 0;
   ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, nullptr, kSignalSetBytes);
   ::syscall(SYS_execve, plan->program, plan->arguments, plan->environment);

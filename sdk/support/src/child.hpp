@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 namespace berth::support {
@@ -35,6 +36,8 @@ struct ChildPlan {
   const int* namespaces;
   size_t namespaceCount;
   bool newSession;
+  // For RLIMIT_NOFILE; null leaves it.
+  const struct rlimit64* openFiles;
   ChildReport* report;
 };
 

@@ -1,10 +1,13 @@
 #include "berth/support/process.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <fcntl.h>
+#include <mutex>
+#include <poll.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -15,6 +18,7 @@
 #include <absl/strings/str_split.h>
 
 #include "berth/support/durable.hpp"
+#include "berth/support/open_files.hpp"
 #include "berth/support/status.hpp"
 #include "child.hpp"
 
@@ -26,6 +30,8 @@ extern "C" int __clone(int (*function)(void*), void* stack, int flags, void* arg
 namespace berth::support {
 namespace {
 
+// A killed process is gone within milliseconds, or nobody knows when.
+constexpr int kKillPatience = 500;  // milliseconds
 constexpr size_t kStackBytes = 65536;
 constexpr std::string_view kDefaultPath =
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -157,11 +163,44 @@ absl::StatusOr<int> reap(int pidfd, pid_t pid) {
   return info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
 }
 
+// Children that do not end though they were killed: one sits in a system call that cannot be cut
+// off, another is being traced. They are reaped when the next process is started.
+class Unreaped {
+ public:
+  static Unreaped& instance() {
+    static Unreaped& one = *new Unreaped;  // no destructor while threads may still start processes
+    return one;
+  }
+  void add(Fd pidfd) {
+    const std::lock_guard lock(mutex_);
+    pidfds_.push_back(std::move(pidfd));
+    any_ = true;
+  }
+  void sweep() {
+    if (!any_) return;
+    const std::lock_guard lock(mutex_);
+    std::erase_if(pidfds_, [](const Fd& pidfd) { return reapNow(pidfd.get()); });
+    any_ = !pidfds_.empty();
+  }
+  // False while it has not ended.
+  static bool reapNow(int pidfd) {
+    siginfo_t info = {};
+    const int result = ::waitid(P_PIDFD, static_cast<id_t>(pidfd), &info, WEXITED | WNOHANG);
+    return result != 0 ? errno != EINTR : info.si_pid != 0;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<Fd> pidfds_;
+  std::atomic<bool> any_ = false;
+};
+
 }  // namespace
 
 absl::StatusOr<Process> spawn(const Command& command) {
   BERTH_RETURN_IF_ERROR(checkCommand(command));
   BERTH_ASSIGN_OR_RETURN(const std::string program, findProgram(command.argv[0]));
+  Unreaped::instance().sweep();
 
   Fd null;
   if (std::min({command.standardInput, command.standardOutput, command.standardError}) < 0) {
@@ -181,6 +220,10 @@ absl::StatusOr<Process> spawn(const Command& command) {
   const std::vector<char*> arguments = pointersTo(command.argv);
   const std::vector<char*> environment =
       command.environment ? pointersTo(*command.environment) : std::vector<char*>();
+  struct rlimit64 openFiles = {};
+  const uint64_t softLimit = childOpenFiles();
+  const bool limited = softLimit != 0 && ::getrlimit64(RLIMIT_NOFILE, &openFiles) == 0;
+  openFiles.rlim_cur = std::min<uint64_t>(softLimit, openFiles.rlim_max);
   ChildReport report;
   ChildPlan plan{.program = program.c_str(),
                  .arguments = arguments.data(),
@@ -192,6 +235,7 @@ absl::StatusOr<Process> spawn(const Command& command) {
                  .namespaces = command.namespaces.data(),
                  .namespaceCount = command.namespaces.size(),
                  .newSession = command.newSession,
+                 .openFiles = limited ? &openFiles : nullptr,
                  .report = &report};
   BERTH_ASSIGN_OR_RETURN(Stack stack, Stack::create());
 
@@ -231,7 +275,9 @@ Process::~Process() {
 void Process::killAndReap() {
   if (!pidfd_) return;
   (void)sendSignal(pidfd_.get(), SIGKILL);
-  (void)reap(pidfd_.get(), pid_);
+  pollfd ended{.fd = pidfd_.get(), .events = POLLIN, .revents = 0};
+  (void)::poll(&ended, 1, kKillPatience);
+  if (!Unreaped::reapNow(pidfd_.get())) Unreaped::instance().add(std::move(pidfd_));
   pidfd_.reset();
 }
 

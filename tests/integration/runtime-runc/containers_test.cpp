@@ -85,6 +85,8 @@ TEST_F(Containers, SignalsReachTheFirstProcess) {
   ASSERT_TRUE(plugin().containerKill(pod_.id, container.id, SIGTERM).ok());
   EXPECT_EQ(waitFor(pod_, container).exitCode, 42);
   EXPECT_TRUE(plugin().containerKill(pod_.id, container.id, SIGTERM).ok());
+  // Told on another thread than that of who waits for the end.
+  EXPECT_TRUE(plugin().events().await(BERTH_EVENT_CONTAINER_EXITED, container.id));
   EXPECT_EQ(plugin().events().count(BERTH_EVENT_CONTAINER_EXITED, container.id), 1);
 }
 

@@ -13,6 +13,9 @@ namespace {
 
 constexpr auto kEventTime = std::chrono::seconds(30);
 
+std::mutex logMutex;
+std::string logged;
+
 void logLine(void* /*context*/, berth_log_level level, berth_str message, const berth_pair* fields,
              size_t count) {
   std::string line = "[plugin " + std::to_string(level) + "] " + copy(message);
@@ -20,6 +23,8 @@ void logLine(void* /*context*/, berth_log_level level, berth_str message, const 
     line += " " + copy(fields[i].key) + "=" + copy(fields[i].value);
   }
   std::fprintf(stderr, "%s\n", line.c_str());
+  const std::lock_guard lock(logMutex);
+  logged += line + "\n";
 }
 
 Stats copyStats(const berth_stats& given) {
@@ -108,6 +113,11 @@ TestOp::TestOp(std::chrono::milliseconds time) : cancel_(::eventfd(0, EFD_CLOEXE
 
 void TestOp::cancel() {
   (void)::eventfd_write(cancel_.get(), 1);
+}
+
+std::string PluginInstance::log() {
+  const std::lock_guard lock(logMutex);
+  return logged;
 }
 
 PluginInstance::PluginInstance(const std::string& library, const std::string& options) {

@@ -92,6 +92,8 @@ class PluginInstance {
 
   const Result& started() const { return started_; }
   Events& events() { return events_; }
+  // What all instances have logged; thread-safe.
+  static std::string log();
   const berth_plugin& description() const { return *plugin_; }
   template <class Table>
   const Table* extension(std::string_view id) {

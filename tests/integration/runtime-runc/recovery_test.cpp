@@ -1,12 +1,20 @@
 // Deaths: of the host, of a monitor, of both.
+#include <chrono>
+#include <cstdio>
+#include <fcntl.h>
+#include <future>
 #include <poll.h>
 #include <signal.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <gmock/gmock.h>
 
 #include "berth/support/files.hpp"
+#include "berth/support/process.hpp"
 #include "fixture.hpp"
 
 namespace berth::test {
@@ -95,13 +103,160 @@ TEST_F(Recovery, ADeadMonitorIsALostPod) {
   ASSERT_TRUE(plugin().events().await(BERTH_EVENT_POD_LOST, pod.id).has_value());
   EXPECT_TRUE(endsSoon(first));
   Status status;
-  EXPECT_EQ(plugin().containerWait(pod.id, container.id, &status).code, BERTH_ABORTED);
+  EXPECT_EQ(plugin().containerWait(pod.id, container.id, &status).code, BERTH_NOT_FOUND);
   EXPECT_EQ(plugin().containerStart(pod.id, container.id).code, BERTH_UNAVAILABLE);
   const Result stopped = plugin().podStop(pod.id);
   EXPECT_TRUE(stopped.ok()) << PrintToString(stopped);
   const Result removed = plugin().podRemove(pod.id);
   EXPECT_TRUE(removed.ok()) << PrintToString(removed);
   EXPECT_EQ(plugin().events().count(BERTH_EVENT_POD_LOST, pod.id), 1);
+}
+
+// A runtime that went on alone would make a container after its pod was declared lost.
+TEST_F(Recovery, AKilledMonitorTakesItsRuntimeAlong) {
+  const std::string fifo = root_ + "/started";
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  const support::Fd started(::open(fifo.c_str(), O_RDWR | O_CLOEXEC));
+  const std::string runtime = root_ + "/runtime";
+  ASSERT_TRUE(support::replaceFile(runtime,
+                                   "#!/bin/sh\ncase \" $* \" in *\" run \"*)\n  echo $$ >" + fifo +
+                                       "\n  exec sleep 1000;;\nesac\nexec /usr/sbin/runc \"$@\"\n",
+                                   0755, support::Durability::kVisible)
+                  .ok());
+  setRuntime(runtime);
+  restart();
+  Pod pod = newPod();
+  ASSERT_TRUE(create(pod).ok());
+  const Container container = newContainer(pod, {"true"});
+  ASSERT_TRUE(create(pod, container).ok());
+  auto starting =
+      std::async(std::launch::async, [&] { return plugin().containerStart(pod.id, container.id); });
+  pollfd polled{.fd = started.get(), .events = POLLIN};
+  ASSERT_EQ(::poll(&polled, 1, 30000), 1);
+  char text[16] = {};
+  ASSERT_GT(::read(started.get(), text, sizeof text - 1), 0);
+  const support::Fd running = openProcess(std::atoi(text));
+  ASSERT_TRUE(running);
+  ASSERT_NO_FATAL_FAILURE(killMonitor(pod));
+  EXPECT_TRUE(endsSoon(running));
+  EXPECT_EQ(starting.get().code, BERTH_UNAVAILABLE);
+  const Result removed = plugin().podRemove(pod.id);
+  EXPECT_TRUE(removed.ok()) << PrintToString(removed);
+}
+
+TEST_F(Recovery, DamagedFilesAreNamedAndWhatTheyAreAboutIsEnded) {
+  Pod pod = newPod();
+  ASSERT_TRUE(create(pod).ok());
+  const Container running = newContainer(pod, {"sleep", "1000"});
+  const support::Fd first = openProcess(run(pod, running).pid);
+  const Container ended = newContainer(pod, {"sh", "-c", "exit 5"});
+  run(pod, ended);
+  EXPECT_EQ(waitFor(pod, ended).exitCode, 5);
+  stopPlugin();
+  ASSERT_NO_FATAL_FAILURE(killMonitor(pod));
+  const std::string record = pod.directory + "/containers/" + running.id + ".json";
+  const std::string exit = pod.directory + "/monitor/exits/" + ended.id;
+  for (const std::string& file : {record, exit}) {
+    ASSERT_TRUE(support::pathExists(file)) << file;
+    ASSERT_TRUE(support::replaceFile(file, "{\"ver", 0600, support::Durability::kVisible).ok());
+  }
+  restart();
+  std::map<std::string, Status> found;
+  EXPECT_EQ(plugin().podRecover(pod.id, pod.directory, pod.state, &found).code, BERTH_NOT_FOUND);
+  EXPECT_TRUE(found.empty());
+  EXPECT_TRUE(endsSoon(first));
+  for (const std::string& file : {record, exit}) {
+    EXPECT_THAT(PluginInstance::log(), ::testing::HasSubstr(file));
+  }
+  const Result removed = plugin().podRemove(pod.id);
+  EXPECT_TRUE(removed.ok()) << PrintToString(removed);
+}
+
+// A folder that was put in another's place.
+TEST_F(Recovery, TheMonitorOfAnotherPodIsLeftAlone) {
+  Pod pod = newPod();
+  Pod other = newPod();
+  ASSERT_TRUE(create(pod).ok());
+  ASSERT_TRUE(create(other).ok());
+  const Container container = newContainer(other, {"sleep", "1000"});
+  const support::Fd first = openProcess(run(other, container).pid);
+  stopPlugin();
+  const std::string folder = pod.directory + "/monitor";
+  ASSERT_EQ(::rename(folder.c_str(), (folder + ".own").c_str()), 0);
+  ASSERT_EQ(::symlink((other.directory + "/monitor").c_str(), folder.c_str()), 0);
+  restart();
+  const Result refused = plugin().podRecover(pod.id, pod.directory, pod.state);
+  EXPECT_EQ(refused.code, BERTH_FAILED_PRECONDITION);
+  EXPECT_THAT(refused.message, ::testing::HasSubstr(other.id));
+  pollfd polled{.fd = first.get(), .events = POLLIN};
+  EXPECT_EQ(::poll(&polled, 1, 0), 0);
+  ASSERT_EQ(::unlink(folder.c_str()), 0);
+  ASSERT_EQ(::rename((folder + ".own").c_str(), folder.c_str()), 0);
+  for (const Pod* each : {&pod, &other}) {
+    const Result removed = plugin().podRemove(each->id);
+    EXPECT_TRUE(removed.ok()) << PrintToString(removed);
+  }
+}
+
+// The machine's PID 1 may reap nothing (or late): what a dead monitor leaves comes to this process,
+// which does not reap either until the end.
+class NobodyReaps : public Recovery {
+ protected:
+  void SetUp() override {
+    ASSERT_EQ(::prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+    Recovery::SetUp();
+  }
+  void TearDown() override {
+    ASSERT_EQ(::prctl(PR_SET_CHILD_SUBREAPER, 0), 0);
+    holder_ = {};
+    while (::waitpid(-1, nullptr, 0) > 0) {
+    }
+    Recovery::TearDown();
+  }
+  void expectSoonRemoved(const Pod& pod) {
+    const auto begin = std::chrono::steady_clock::now();
+    const Result stopped = plugin().podStop(pod.id);
+    EXPECT_TRUE(stopped.ok()) << PrintToString(stopped);
+    const Result removed = plugin().podRemove(pod.id);
+    EXPECT_TRUE(removed.ok()) << PrintToString(removed);
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(5));
+  }
+
+  support::Process holder_;
+};
+
+// The init's last act is to wait for the container's first process, whose parent was the monitor.
+TEST_F(NobodyReaps, TheInitOfAPodIsNotWaitedForForEver) {
+  Pod pod = newPod();
+  pod.namespaces |= BERTH_NAMESPACE_PID;
+  ASSERT_TRUE(create(pod).ok());
+  run(pod, newContainer(pod, {"sleep", "1000"}));
+  ASSERT_NO_FATAL_FAILURE(killMonitor(pod));
+  expectSoonRemoved(pod);
+}
+
+// The same of a container's own namespace: somebody has entered it and does not reap.
+TEST_F(NobodyReaps, TheFirstProcessOfAContainerIsNotWaitedForForEver) {
+  Pod pod = newPod();
+  ASSERT_TRUE(create(pod).ok());
+  const Status running = run(pod, newContainer(pod, {"sleep", "1000"}));
+  const auto space =
+      support::openFile("/proc/" + std::to_string(running.pid) + "/ns/pid", O_RDONLY | O_CLOEXEC);
+  ASSERT_TRUE(space.ok()) << space.status();
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  const support::Fd reader(ends[0]);
+  support::Fd writer(ends[1]);
+  auto holder =
+      support::spawn({.argv = {"/bin/sh", "-c", "(echo; exec sleep 1000) & exec sleep 1000"},
+                      .standardOutput = writer.get(),
+                      .namespaces = {space->get()}});
+  ASSERT_TRUE(holder.ok()) << holder.status();
+  holder_ = *std::move(holder);
+  char entered = 0;
+  ASSERT_EQ(::read(reader.get(), &entered, 1), 1);
+  ASSERT_NO_FATAL_FAILURE(killMonitor(pod));
+  expectSoonRemoved(pod);
 }
 
 TEST_F(Recovery, ExitsOutliveTheirMonitor) {

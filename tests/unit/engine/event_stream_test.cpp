@@ -17,18 +17,24 @@ using Subscription = std::unique_ptr<EventStream::Subscription>;
 constexpr milliseconds kSoon{5000};
 constexpr milliseconds kNow{0};
 
+// One who is slow is late at once in some tests, and never in the others.
+constexpr EventStream::Times kTimes{.late = std::chrono::hours(1)};
+
 class EventStreamTest : public ::testing::Test {
  protected:
-  EventStream stream_;
+  EventStream stream_{kTimes};
   std::vector<std::string> told_;
 
-  void publish(const std::string& id) {
+  void publish(const std::string& id) { publish(stream_, id); }
+  void publish(EventStream& stream, const std::string& id) {
     LifeEvent event;
     event.set_container_id(id);
-    const auto released = stream_.publish(std::move(event), [this, id] { told_.push_back(id); });
+    stream.publish(std::move(event), [this, id] { told_.push_back(id); });
+    stream.settle();
   }
-  Subscription subscribe() {
-    auto subscription = stream_.subscribe([] {});
+  Subscription subscribe() { return subscribe(stream_); }
+  static Subscription subscribe(EventStream& stream) {
+    auto subscription = stream.subscribe([] {});
     EXPECT_TRUE(subscription.ok()) << subscription.status();
     return *std::move(subscription);
   }
@@ -73,16 +79,51 @@ TEST_F(EventStreamTest, NothingIsMadeWhenNobodyListens) {
   EXPECT_FALSE(stream_.listening());
 }
 
-TEST_F(EventStreamTest, AnEventIsToldWhenTheLastHasLetGoOfIt) {
+TEST_F(EventStreamTest, AnEventIsToldWhenAllHaveGotIt) {
   const Subscription a = subscribe();
   Subscription b = subscribe();
   publish("1");
+  publish("2");
+  ASSERT_TRUE(a->next(kNow).ok());
+  EXPECT_THAT(drain(*b), ElementsAre("1", "2"));
+  EXPECT_THAT(told_, IsEmpty()) << "it is still being delivered to one";
+  ASSERT_TRUE(a->next(kNow).ok());
+  EXPECT_THAT(told_, ElementsAre("1"));
+  EXPECT_TRUE(a->next(kNow).ok());
+  EXPECT_THAT(told_, ElementsAre("1", "2"));
+}
+
+TEST_F(EventStreamTest, OneWhoLeavesIsNotWaitedFor) {
+  const Subscription a = subscribe();
+  Subscription b = subscribe();
+  publish("1");
+  EXPECT_THAT(drain(*a), ElementsAre("1"));
   EXPECT_THAT(told_, IsEmpty());
-  auto taken = a->next(kNow);
+  b.reset();
+  EXPECT_THAT(told_, ElementsAre("1"));
+}
+
+TEST_F(EventStreamTest, OneWhoIsLateIsNotWaitedForWhenAnotherHasIt) {
+  EventStream stream({.late = EventStream::Clock::duration::zero()});
+  const Subscription slow = subscribe(stream);
+  const Subscription fast = subscribe(stream);
+  publish(stream, "1");
+  ASSERT_TRUE(slow->next(kNow).ok());
+  EXPECT_THAT(told_, IsEmpty()) << "nobody has it yet";
+  EXPECT_THAT(drain(*fast), ElementsAre("1"));
+  EXPECT_THAT(told_, ElementsAre("1"));
+  publish(stream, "2");
+  EXPECT_THAT(drain(*slow), ElementsAre("2")) << "it loses nothing as long as it is there";
+}
+
+TEST_F(EventStreamTest, OneWhoIsLateIsWaitedForWhenItIsTheOnlyOne) {
+  EventStream stream({.late = EventStream::Clock::duration::zero()});
+  const Subscription slow = subscribe(stream);
+  publish(stream, "1");
+  ASSERT_TRUE(slow->next(kNow).ok());
+  publish(stream, "2");
   EXPECT_THAT(told_, IsEmpty());
-  taken = SharedEvent();
-  EXPECT_THAT(told_, IsEmpty());
-  b.reset();  // never took it, and is gone
+  ASSERT_TRUE(slow->next(kNow).ok());
   EXPECT_THAT(told_, ElementsAre("1"));
 }
 
@@ -97,10 +138,22 @@ TEST_F(EventStreamTest, OneThatDoesNotReadIsCutOffAndTheOthersGoOn) {
   EXPECT_EQ(event.status().code(), absl::StatusCode::kResourceExhausted);
   EXPECT_THAT(std::string(support::fromAbsl(event.status().message())),
               ::testing::HasSubstr("list pods and containers, and subscribe again"));
-  // What waited for it takes no memory any more.
+  // It is not waited for any more, and what waited for it takes no memory.
   EXPECT_EQ(told_.size(), EventStream::kMostWaiting + 1);
+  EXPECT_EQ(stream_.places(), (EventStream::Places{.reading = 1, .cutOff = 1}));
   publish("after");
   EXPECT_THAT(drain(*fast), ElementsAre("after"));
+}
+
+TEST_F(EventStreamTest, OneThatStaysCutOffIsAbandonedOnce) {
+  EventStream stream({.stuck = EventStream::Clock::duration::zero()});
+  int abandoned = 0;
+  const auto stuck = stream.subscribe([&] { ++abandoned; });
+  for (size_t i = 0; i < EventStream::kMostWaiting + 1; ++i) publish(stream, "");
+  EXPECT_EQ(abandoned, 0);
+  publish(stream, "");
+  publish(stream, "");
+  EXPECT_EQ(abandoned, 1);
 }
 
 TEST_F(EventStreamTest, ThereIsABoundOnSubscribers) {
@@ -130,26 +183,84 @@ TEST_F(EventStreamTest, ClosingEndsAWait) {
   EXPECT_EQ(waiter.get().status().code(), absl::StatusCode::kUnavailable);
 }
 
-TEST_F(EventStreamTest, ThoseWhoComeBackGetWhatTheyWereNotThereToHear) {
-  stream_.expectReturn();
+TEST_F(EventStreamTest, WhatIsNotReadAtTheEndIsNotTold) {
+  Subscription slow = subscribe();
+  publish("1");
+  publish("2");
+  ASSERT_TRUE(slow->next(kNow).ok());
+  stream_.close();
+  slow.reset();  // its delivery was cut off
+  EXPECT_THAT(told_, IsEmpty());
+  EXPECT_TRUE(stream_.listening());
+}
+
+TEST_F(EventStreamTest, WhoComesBackGetsWhatItWasNotThereToHear) {
+  stream_.expectReturn({.reading = 2});
   EXPECT_TRUE(stream_.listening());
   publish("1");
   publish("2");
-  EXPECT_THAT(told_, IsEmpty());
   const Subscription first = subscribe();
   EXPECT_THAT(drain(*first), ElementsAre("1", "2"));
-  EXPECT_THAT(told_, ElementsAre("1", "2"));
+  EXPECT_THAT(told_, IsEmpty()) << "another one is on its way";
   publish("3");
   EXPECT_THAT(drain(*first), ElementsAre("3"));
-  // A little later, for the second one that was there before.
   const Subscription second = subscribe();
   EXPECT_THAT(drain(*second), ElementsAre("1", "2", "3"));
+  EXPECT_THAT(told_, ElementsAre("1", "2", "3"));
 }
 
-TEST_F(EventStreamTest, WhatIsKeptIsBounded) {
-  stream_.expectReturn();
+TEST_F(EventStreamTest, AsManyComeBackAsThereWere) {
+  stream_.expectReturn({.reading = 1});
+  publish("1");
+  Subscription one = subscribe();
+  EXPECT_EQ(stream_.returnDeadline(), EventStream::Clock::time_point::max());
+  EXPECT_THAT(drain(*one), ElementsAre("1"));
+  one.reset();
+  publish("2");
+  // The same client again: it has listed meanwhile.
+  EXPECT_THAT(drain(*subscribe()), IsEmpty());
+}
+
+TEST_F(EventStreamTest, WhoDoesNotComeBackInTimeIsGivenUp) {
+  EventStream stream({.returning = EventStream::Clock::duration::zero()});
+  stream.expectReturn({.reading = 1});
+  publish(stream, "1");
+  EXPECT_THAT(told_, IsEmpty());
+  EXPECT_THAT(drain(*subscribe(stream)), IsEmpty());
+  stream.giveUpReturns();
+  EXPECT_THAT(told_, ElementsAre("1"));
+  EXPECT_FALSE(stream.listening());
+}
+
+TEST_F(EventStreamTest, AfterTheFirstTheOthersHaveLittleTime) {
+  EventStream stream({.joining = EventStream::Clock::duration::zero()});
+  stream.expectReturn({.reading = 2});
+  publish(stream, "1");
+  stream.giveUpReturns();
+  const Subscription first = subscribe(stream);
+  EXPECT_THAT(drain(*first), ElementsAre("1"));
+  stream.giveUpReturns();
+  EXPECT_THAT(told_, ElementsAre("1"));
+  EXPECT_EQ(stream.places(), EventStream::Places{.reading = 1});
+}
+
+TEST_F(EventStreamTest, WhoComesBackTooLateForAllOfItHearsThat) {
+  stream_.expectReturn({.reading = 1});
   for (size_t i = 0; i < EventStream::kMostWaiting + 3; ++i) publish(std::to_string(i));
-  EXPECT_EQ(drain(*subscribe()).size(), EventStream::kMostWaiting);
+  EXPECT_EQ(subscribe()->next(kNow).status().code(), absl::StatusCode::kResourceExhausted);
+  // It lists, and goes on.
+  const Subscription again = subscribe();
+  publish("after");
+  EXPECT_THAT(drain(*again), ElementsAre("after"));
+}
+
+TEST_F(EventStreamTest, WhoWasCutOffBeforeTheEndHearsThatAfterIt) {
+  stream_.expectReturn({.reading = 1, .cutOff = 1});
+  publish("1");
+  const Subscription fast = subscribe();
+  EXPECT_THAT(drain(*fast), ElementsAre("1"));
+  EXPECT_EQ(subscribe()->next(kNow).status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(stream_.places(), EventStream::Places{.reading = 1});
 }
 
 TEST_F(EventStreamTest, WithoutAnyoneToReturnNothingIsKept) {

@@ -1,5 +1,6 @@
 #include "engine/life_events.hpp"
 
+#include <filesystem>
 #include <thread>
 
 #include <gmock/gmock.h>
@@ -40,10 +41,13 @@ std::vector<std::string> drain(LifeEvents::Listener& listener) {
 // A daemon's life: what it knows of one pod and one container, on the store that outlives it.
 class Daemon {
  public:
-  explicit Daemon(store::Store& store)
-      : events(store, [](const Pod& of, LifeEvent& event) {
-          event.mutable_pod_sandbox_status()->set_id(of.id());
-        }) {
+  explicit Daemon(store::Store& store, EventStream::Times times = {.late = std::chrono::hours(1)})
+      : events(
+            store,
+            [](const Pod& of, LifeEvent& event) {
+              event.mutable_pod_sandbox_status()->set_id(of.id());
+            },
+            times) {
     EXPECT_TRUE(events.start().ok());
     records::PodRecord podRecord;
     if (auto kept = store.get(kPodKind, "pod"); kept.ok()) podRecord.ParseFromString(*kept);
@@ -61,6 +65,9 @@ class Daemon {
     container->observe(events);
     events.onStep(*pod);
     events.onStep(*container);
+    const auto deleted = [](const auto& r) { return r.deleted(); };
+    if (container->peek(deleted)) events.removed(*container);
+    if (pod->peek(deleted)) events.removed(*pod);
   }
 
   void setPod(records::PodState state) {
@@ -74,6 +81,14 @@ class Daemon {
                     })
                     .ok());
   }
+  void removeContainer() {
+    EXPECT_TRUE(container->retire().ok());
+    events.removed(*container);
+  }
+  void removePod() {
+    EXPECT_TRUE(pod->retire().ok());
+    events.removed(*pod);
+  }
   std::unique_ptr<LifeEvents::Listener> listen() {
     auto listener = events.subscribe([] {});
     EXPECT_TRUE(listener.ok()) << listener.status();
@@ -83,6 +98,27 @@ class Daemon {
   LifeEvents events;
   std::shared_ptr<Pod> pod;
   std::shared_ptr<Container> container;
+};
+
+// What a store is when the daemon is killed: a copy of its files at that moment.
+class Crash {
+ public:
+  explicit Crash(std::string path) : path_(std::move(path)) {}
+  std::unique_ptr<store::Store> now() const {
+    const std::string copy = path_ + ".after";
+    for (const char* suffix : {"", "-wal"}) {
+      if (std::filesystem::exists(path_ + suffix))
+        std::filesystem::copy_file(path_ + suffix, copy + suffix);
+    }
+    std::string setAside;
+    auto opened = store::Store::open(copy, setAside);
+    EXPECT_TRUE(opened.ok()) << opened.status();
+    EXPECT_TRUE(setAside.empty());
+    return *std::move(opened);
+  }
+
+ private:
+  const std::string path_;
 };
 
 class LifeEventsTest : public ::testing::Test {
@@ -105,10 +141,10 @@ TEST_F(LifeEventsTest, AWholeLifeIsTold) {
   daemon.setContainer(v1::CONTAINER_CREATED);
   daemon.setContainer(v1::CONTAINER_RUNNING);
   daemon.setContainer(v1::CONTAINER_EXITED);
-  daemon.events.removed(*daemon.container);
+  daemon.removeContainer();
   daemon.setPod(records::POD_STOPPING);
   daemon.setPod(records::POD_STOPPED);
-  daemon.events.removed(*daemon.pod);
+  daemon.removePod();
   EXPECT_THAT(drain(*listener),
               ElementsAre("pod created", "pod started", "container created", "container started",
                           "container stopped", "container deleted", "pod stopped", "pod deleted"));
@@ -151,9 +187,10 @@ TEST_F(LifeEventsTest, WhatNeverCameUpIsNotTold) {
   daemon.setPod(records::POD_CREATING);
   daemon.setPod(records::POD_STOPPING);
   daemon.setPod(records::POD_STOPPED);
-  daemon.events.removed(*daemon.pod);
-  daemon.events.removed(*daemon.container);
+  daemon.removePod();
+  daemon.removeContainer();
   EXPECT_THAT(drain(*listener), IsEmpty());
+  EXPECT_TRUE(absl::IsNotFound(store_->get(kPodKind, "pod").status()));
 }
 
 TEST_F(LifeEventsTest, APodThatIsLostHasStopped) {
@@ -209,25 +246,98 @@ TEST_F(LifeEventsTest, AListenerThatWasThereHearsWhatHappenedMeanwhile) {
   EXPECT_THAT(drain(*next.listen()), ElementsAre("container stopped"));
 }
 
-TEST_F(LifeEventsTest, WhatWasNotDeliveredBeforeTheEndIsToldAfterIt) {
-  std::unique_ptr<LifeEvents::Listener> listener;
-  auto daemon = std::make_unique<Daemon>(*store_);
-  listener = daemon->listen();
-  daemon->setPod(records::POD_READY);
-  daemon->setContainer(v1::CONTAINER_RUNNING);
-  EXPECT_EQ(drain(*listener).size(), 4u);
-  daemon->setContainer(v1::CONTAINER_EXITED);
-  // Recorded, but the client had not got it: a copy of the store is what a crash leaves.
-  const std::string podRecord = *store_->get(kPodKind, "pod");
-  const std::string record = *store_->get(kContainerKind, "container");
-  daemon->events.close();
-  listener.reset();
-  daemon.reset();
-  ASSERT_TRUE(store_->put(kPodKind, "pod", podRecord).ok());
-  ASSERT_TRUE(store_->put(kContainerKind, "container", record).ok());
-
+TEST_F(LifeEventsTest, WhatWasNotReadBeforeAnOrderlyEndIsToldAfterIt) {
+  {
+    Daemon daemon(*store_);
+    auto listener = daemon.listen();
+    daemon.setPod(records::POD_READY);
+    daemon.setContainer(v1::CONTAINER_RUNNING);
+    EXPECT_EQ(drain(*listener).size(), 4u);
+    daemon.setContainer(v1::CONTAINER_EXITED);
+    ASSERT_TRUE(listener->next(kNow).ok());  // its delivery blocks
+    daemon.events.close();
+    listener.reset();
+  }
   Daemon next(*store_);
   EXPECT_THAT(drain(*next.listen()), ElementsAre("container stopped"));
+}
+
+TEST_F(LifeEventsTest, ACrashRepeatsNothingBecauseOfOneThatDoesNotRead) {
+  Crash crash(directory_ / "berth.db");
+  Daemon daemon(*store_, {.late = std::chrono::seconds(0)});
+  const auto suspended = daemon.listen();
+  const auto listener = daemon.listen();
+  daemon.setPod(records::POD_READY);
+  ASSERT_TRUE(suspended->next(kNow).ok());
+  EXPECT_THAT(drain(*listener), ElementsAre("pod created", "pod started"));
+  daemon.setContainer(v1::CONTAINER_CREATED);  // recorded, but delivered to nobody
+
+  const auto after = crash.now();
+  Daemon next(*after);
+  EXPECT_THAT(drain(*next.listen()), ElementsAre("container created"));
+  EXPECT_THAT(drain(*next.listen()), ElementsAre("container created"));
+  EXPECT_THAT(drain(*next.listen()), IsEmpty());
+}
+
+TEST_F(LifeEventsTest, ADeletionThatWasNotDeliveredIsToldAfterACrash) {
+  Crash crash(directory_ / "berth.db");
+  Daemon daemon(*store_);
+  const auto listener = daemon.listen();
+  daemon.setPod(records::POD_READY);
+  daemon.setContainer(v1::CONTAINER_EXITED);
+  EXPECT_EQ(drain(*listener).size(), 5u);
+  daemon.removeContainer();
+  daemon.removePod();
+
+  const auto after = crash.now();
+  {
+    Daemon next(*after);
+    const auto again = next.listen();
+    EXPECT_THAT(drain(*again), ElementsAre("container deleted", "pod deleted"));
+  }
+  EXPECT_TRUE(absl::IsNotFound(after->get(kPodKind, "pod").status())) << "then it goes";
+  EXPECT_TRUE(absl::IsNotFound(after->get(kContainerKind, "container").status()));
+}
+
+TEST_F(LifeEventsTest, WhatIsRemovedAfterTheLastEventIsToldByTheNextDaemon) {
+  {
+    Daemon daemon(*store_);
+    const auto listener = daemon.listen();
+    daemon.setPod(records::POD_READY);
+    daemon.setContainer(v1::CONTAINER_EXITED);
+    EXPECT_EQ(drain(*listener).size(), 5u);
+    daemon.events.close();
+    daemon.removeContainer();
+    EXPECT_THAT(drain(*listener), IsEmpty());
+  }
+  Daemon next(*store_);
+  EXPECT_THAT(drain(*next.listen()), ElementsAre("container deleted"));
+}
+
+TEST_F(LifeEventsTest, ARecordStaysNoLongerThanItsDeletionIsToBeTold) {
+  Daemon daemon(*store_);
+  auto listener = daemon.listen();
+  daemon.setPod(records::POD_READY);
+  daemon.removePod();
+  EXPECT_TRUE(store_->get(kPodKind, "pod").ok());
+  listener.reset();
+  EXPECT_TRUE(absl::IsNotFound(store_->get(kPodKind, "pod").status()));
+  daemon.removeContainer();  // nobody listens
+  EXPECT_TRUE(absl::IsNotFound(store_->get(kContainerKind, "container").status()));
+}
+
+TEST_F(LifeEventsTest, WhoWasCutOffHearsOfItAfterACrashToo) {
+  Crash crash(directory_ / "berth.db");
+  Daemon daemon(*store_);
+  const auto suspended = daemon.listen();
+  for (size_t i = 0; i <= EventStream::kMostWaiting; ++i) {
+    daemon.container->setAnnounced(LifeStep::kNone);
+    daemon.setContainer(v1::CONTAINER_CREATED);
+  }
+  const auto after = crash.now();
+  Daemon next(*after);
+  EXPECT_EQ(next.listen()->next(kNow).status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(drain(*next.listen()), IsEmpty());
 }
 
 TEST_F(LifeEventsTest, AListenerThatLeftIsNotExpectedBack) {

@@ -38,6 +38,12 @@ TEST(MessageJsonTest, FieldsHaveTheirNamesAndTypes) {
   })"));
 }
 
+TEST(MessageJsonTest, WhatIsNoTextIsReplaced) {
+  v1::KeyValue env;
+  env.set_value("a\xff\xc3\xa4");
+  EXPECT_EQ(toJson(env), boost::json::parse("{\"value\": \"a\xef\xbf\xbd\xc3\xa4\"}"));
+}
+
 TEST(MessageJsonTest, NothingSetIsAnEmptyObject) {
   EXPECT_TRUE(toJson(v1::PodSandboxConfig()).empty());
 }

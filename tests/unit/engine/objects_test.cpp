@@ -5,6 +5,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sqlite3.h>
 
 #include "../support/temporary_directory.hpp"
 #include "berth/support/status.hpp"
@@ -45,6 +46,46 @@ TEST_F(ObjectsTest, ChangesAreKeptDurably) {
   ASSERT_TRUE(stored.ParseFromString(*store_->get(kPodKind, "pod-1")));
   EXPECT_EQ(stored.state(), records::POD_READY);
   ASSERT_TRUE(pod_->erase().ok());
+  EXPECT_EQ(store_->get(kPodKind, "pod-1").status().code(), absl::StatusCode::kNotFound);
+}
+
+// Lists and statuses are answered from memory, however long the disk takes.
+TEST_F(ObjectsTest, ReadingDoesNotWaitForTheDisk) {
+  sqlite3* other = nullptr;
+  ASSERT_EQ(sqlite3_open((directory_ / "berth.db").c_str(), &other), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(other, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr), SQLITE_OK);
+  auto changing = std::async(std::launch::async, [this] { return makeReady(); });
+  while (pod_->state() != records::POD_READY) std::this_thread::yield();
+  EXPECT_EQ(changing.wait_for(std::chrono::seconds(0)), std::future_status::timeout)
+      << "the change is kept only when the other writer has ended";
+  EXPECT_EQ(sqlite3_exec(other, "ROLLBACK", nullptr, nullptr, nullptr), SQLITE_OK);
+  EXPECT_TRUE(changing.get().ok());
+  sqlite3_close(other);
+}
+
+TEST_F(ObjectsTest, TheLastOfManyChangesAtOnceIsWhatIsKept) {
+  constexpr int kThreads = 4;
+  constexpr int kChanges = 200;
+  std::vector<std::thread> threads;
+  for (int thread = 0; thread < kThreads; ++thread) {
+    threads.emplace_back([this] {
+      for (int i = 0; i < kChanges; ++i) {
+        const absl::Status kept = pod_->change(
+            [](records::PodRecord& record) { record.set_created_at(record.created_at() + 1); });
+        EXPECT_TRUE(kept.ok()) << kept;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  records::PodRecord stored;
+  ASSERT_TRUE(stored.ParseFromString(*store_->get(kPodKind, "pod-1")));
+  EXPECT_EQ(stored.created_at(), kThreads * kChanges);
+}
+
+TEST_F(ObjectsTest, NothingIsKeptAfterTheRecordIsErased) {
+  ASSERT_TRUE(makeReady().ok());
+  ASSERT_TRUE(pod_->erase().ok());
+  ASSERT_TRUE(pod_->change([](records::PodRecord& record) { record.set_lost(true); }).ok());
   EXPECT_EQ(store_->get(kPodKind, "pod-1").status().code(), absl::StatusCode::kNotFound);
 }
 

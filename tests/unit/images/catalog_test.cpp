@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sqlite3.h>
 
 #include "../support/temporary_directory.hpp"
 #include "berth/support/status.hpp"
@@ -10,6 +11,7 @@
 namespace berth::images {
 namespace {
 
+using support::strCat;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
@@ -37,15 +39,25 @@ class CatalogTest : public ::testing::Test {
     ASSERT_TRUE(status.ok()) << status;
   }
   static std::string id(char digit) { return "sha256:" + std::string(64, digit); }
-  void add(char digit, const std::vector<std::string>& tags,
-           const std::vector<std::string>& digests = {}) {
+  static records::ImageRecord record(char digit, const std::vector<std::string>& tags,
+                                     const std::vector<std::string>& digests = {}) {
     records::ImageRecord record;
     record.set_id(id(digit));
     record.set_config(std::string(kConfig));
     for (const std::string& tag : tags) record.add_tags(tag);
     for (const std::string& digest : digests) record.add_digests(digest);
-    const auto added = catalog_->add(record);
+    return record;
+  }
+  void add(char digit, const std::vector<std::string>& tags,
+           const std::vector<std::string>& digests = {}) {
+    const auto added = catalog_->add(record(digit, tags, digests));
     ASSERT_TRUE(added.ok()) << added.status();
+  }
+  void execute(const char* sql) {
+    sqlite3* other = nullptr;
+    ASSERT_EQ(sqlite3_open((directory_ / "berth.db").c_str(), &other), SQLITE_OK);
+    EXPECT_EQ(sqlite3_exec(other, sql, nullptr, nullptr, nullptr), SQLITE_OK);
+    sqlite3_close(other);
   }
   std::string found(const std::string& reference) const {
     const auto image = catalog_->find(reference);
@@ -88,6 +100,60 @@ TEST_F(CatalogTest, ATagMovesToTheNewerImage) {
   load();
   EXPECT_EQ(found("a.example/app:1"), id('b'));
   EXPECT_EQ(found("a.example/app:old"), id('a'));
+}
+
+// A crash or a full disk between the two records would take the tag off the node.
+TEST_F(CatalogTest, ATagMovesInOneStepOrNotAtAll) {
+  add('a', {"a.example/app:1"});
+  for (const char digit : {'a', 'b'}) {
+    execute(strCat("CREATE TRIGGER refuse BEFORE INSERT ON records WHEN NEW.id = '", id(digit),
+                   "' BEGIN SELECT RAISE(ABORT, 'refused'); END")
+                .c_str());
+    EXPECT_FALSE(catalog_->add(record('b', {"a.example/app:1"})).ok());
+    EXPECT_EQ(found("a.example/app:1"), id('a'));
+    EXPECT_EQ(found(id('b')), "none");
+    load();
+    EXPECT_EQ(found("a.example/app:1"), id('a'));
+    EXPECT_EQ(found(id('b')), "none");
+    execute("DROP TRIGGER refuse");
+  }
+}
+
+TEST_F(CatalogTest, AnAdditionThatIsTakenBackLeavesWhatWasThere) {
+  add('a', {"a.example/app:1"});
+  const auto added = catalog_->add(record('b', {"a.example/app:1"}));
+  ASSERT_TRUE(added.ok()) << added.status();
+  EXPECT_EQ(found("a.example/app:1"), id('b'));
+  EXPECT_TRUE(catalog_->takeBack(*added)) << "the image is gone";
+  for (int i = 0; i < 2; ++i, load()) {
+    EXPECT_EQ(found("a.example/app:1"), id('a'));
+    EXPECT_EQ(found(id('b')), "none");
+  }
+}
+
+TEST_F(CatalogTest, WhatOthersHaveChangedSinceIsNotTakenBack) {
+  const auto added = catalog_->add(record('b', {"a.example/app:1"}));
+  ASSERT_TRUE(added.ok()) << added.status();
+  add('b', {"a.example/app:2"});
+  EXPECT_FALSE(catalog_->takeBack(*added));
+  EXPECT_EQ(found("a.example/app:1"), id('b'));
+}
+
+TEST_F(CatalogTest, AHiddenImageKeepsItsNamesUntilItIsAddedAgain) {
+  add('a', {"a.example/app:1", "a.example/app:2"});
+  catalog_->hide(id('a'));
+  EXPECT_EQ(found("a.example/app:1"), "none");
+  EXPECT_EQ(found(id('a')), "none");
+  EXPECT_TRUE(catalog_->list().empty());
+  EXPECT_EQ(catalog_->hidden().size(), 1u);
+  EXPECT_FALSE(catalog_->record(id('a')).ok());
+  EXPECT_TRUE(catalog_->knows(id('a')));
+  add('a', {"a.example/app:1"});
+  EXPECT_EQ(found("a.example/app:2"), id('a'));
+  EXPECT_TRUE(catalog_->hidden().empty());
+  catalog_->hide(id('a'));
+  ASSERT_TRUE(catalog_->remove("a.example/app:2").ok());
+  EXPECT_FALSE(catalog_->knows(id('a')));
 }
 
 TEST_F(CatalogTest, TheSameImageGathersItsNames) {

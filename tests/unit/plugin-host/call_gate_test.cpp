@@ -133,9 +133,23 @@ TEST_F(CallGateTest, InstancesOfOneSerializedPluginRunTogether) {
 TEST(CallGate, AnObjectsTurnIsFreeAgainAfterItsPass) {
   CallGate gate(BERTH_THREADING_PER_OBJECT);
   for (int i = 0; i < 3; ++i) {
-    CallGate::Pass a = gate.enter("a");
-    CallGate::Pass b = gate.enter("b");
+    const auto a = gate.enter("a");
+    const auto b = gate.enter("b");
   }
+}
+
+// What hangs in the plugin must not keep another call longer than that may last.
+TEST(CallGate, AnOperationsEndEndsTheWait) {
+  CallGate gate(BERTH_THREADING_SERIALIZED);
+  const auto hanging = gate.enter("a");
+  ASSERT_TRUE(hanging.ok());
+  const Operation late("late", Operation::Clock::now() + std::chrono::milliseconds(100));
+  const absl::Status refused = gate.enter("b", &late).status();
+  EXPECT_TRUE(absl::IsDeadlineExceeded(refused)) << refused;
+  Operation cancelled("cancelled");
+  std::thread canceller([&] { cancelled.cancel(); });
+  EXPECT_TRUE(absl::IsCancelled(gate.enter("b", &cancelled).status()));
+  canceller.join();
 }
 
 }  // namespace

@@ -172,6 +172,24 @@ TEST_F(OomCounter, ACgroupThatVanishedIsJudgedByItsParent) {
   EXPECT_TRUE(exitedBy(0, 5).empty());
 }
 
+TEST_F(OomCounter, AnOomKillOfASiblingIsNotThisOnes) {
+  const auto killedAfter = [&](int parentKills) {
+    told_.clear();
+    writeEvents("", 4);
+    writeEvents("/child", 0);
+    OomWatch watch(loop_, *this);
+    watch.start(cgroup());
+    writeEvents("", 5);
+    watch.check();  // as when the parent's counter is told to have risen
+    writeEvents("", parentKills);
+    std::filesystem::resize_file(directory_ + "/child/memory.events", 0);
+    watch.checkAtExit(SIGKILL);
+    return told_;
+  };
+  EXPECT_TRUE(killedAfter(5).empty());
+  EXPECT_EQ(killedAfter(6), std::vector<uint64_t>{1});
+}
+
 TEST_F(OomCounter, NoCgroupNoWatch) {
   OomWatch watch(loop_, *this);
   watch.start({protocol::CgroupKind::kV2, directory_ + "/none"});

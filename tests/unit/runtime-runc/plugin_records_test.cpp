@@ -11,6 +11,7 @@
 #include "container_update.hpp"
 #include "options.hpp"
 #include "pod_resources.hpp"
+#include "process_end.hpp"
 #include "records.hpp"
 
 namespace berth::runc {
@@ -39,6 +40,16 @@ class Records : public ::testing::Test {
   PodRecord pod_;
 };
 
+TEST_F(Records, ThePodOf01IsRead) {
+  const auto pod = loadPodRecord(FIXTURES "/0.1");
+  ASSERT_TRUE(pod.ok()) << pod.status();
+  EXPECT_EQ(pod->netPin, "/run/netns/berth-" + pod->id);
+  EXPECT_EQ(pod->runtimeBinary, "/usr/sbin/runc");
+  EXPECT_EQ(pod->driver, CgroupDriver::kCgroupfs);
+  EXPECT_GT(pod->initPid, 0);
+  EXPECT_GT(pod->initStart, 0u);
+}
+
 TEST_F(Records, PodsComeBackAsTheyWere) {
   ASSERT_TRUE(save(pod_).ok());
   const auto back = loadPodRecord(pod_.directory);
@@ -65,14 +76,33 @@ TEST_F(Records, DamagedContainerRecordsDoNotHideTheOthers) {
   ASSERT_TRUE(support::replaceFile(pod_.containersDir() + "/c1.json", "{\"ver", 0600,
                                    support::Durability::kVisible)
                   .ok());
-  const auto records = loadContainerRecords(pod_);
-  ASSERT_EQ(records.size(), 1u);
-  EXPECT_EQ(records[0].id, "c2");
-  EXPECT_EQ(records[0].bundle, "/b2");
-  EXPECT_EQ(records[0].cgroup, "/p/c2");
+  const LoadedContainers loaded = loadContainerRecords(pod_);
+  ASSERT_EQ(loaded.records.size(), 2u);
+  EXPECT_EQ(loaded.records[1].id, "c2");
+  EXPECT_EQ(loaded.records[1].bundle, "/b2");
+  EXPECT_EQ(loaded.records[1].cgroup, "/p/c2");
+  // It is named, and where it runs is known all the same.
+  ASSERT_EQ(loaded.damages.size(), 1u);
+  EXPECT_THAT(std::string(loaded.damages[0].message()), HasSubstr("containers/c1.json"));
+  EXPECT_EQ(loaded.records[0].id, "c1");
+  EXPECT_EQ(loaded.records[0].bundle, "");
+  EXPECT_EQ(loaded.records[0].cgroup, "/a.slice/berth-c1.scope");
   EXPECT_TRUE(forget(pod_, "c2").ok());
   EXPECT_TRUE(forget(pod_, "c2").ok());
-  EXPECT_TRUE(loadContainerRecords(pod_).empty());
+  EXPECT_TRUE(forget(pod_, "c1").ok());
+  EXPECT_TRUE(loadContainerRecords(pod_).records.empty());
+}
+
+TEST_F(Records, AContainersRecordIsOfItsName) {
+  ASSERT_TRUE(support::makeDirectories(pod_.containersDir()).ok());
+  ASSERT_TRUE(save(pod_, {.id = "c1", .bundle = "/b1", .cgroup = "/p/c1"}).ok());
+  ASSERT_EQ(::rename((pod_.containersDir() + "/c1.json").c_str(),
+                     (pod_.containersDir() + "/c9.json").c_str()),
+            0);
+  const LoadedContainers loaded = loadContainerRecords(pod_);
+  ASSERT_EQ(loaded.records.size(), 1u);
+  EXPECT_EQ(loaded.records[0].id, "c9");
+  EXPECT_EQ(loaded.damages.size(), 1u);
 }
 
 TEST(CheckId, RefusesWhatIsNoFileName) {

@@ -60,9 +60,11 @@ Texts environment(const char* request, Texts image = {}, Texts configured = {}) 
   config.environment = std::move(image);
   Defaults defaults;
   defaults.environment = std::move(configured);
+  Warnings warnings;
   const auto result =
-      processEnvironment(test::parse<ContainerConfig>(request), config, defaults, "host");
+      processEnvironment(test::parse<ContainerConfig>(request), config, defaults, "host", warnings);
   EXPECT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(warnings, ::testing::IsEmpty());
   return result.value_or(Texts{});
 }
 
@@ -86,11 +88,23 @@ TEST(Environment, NonsenseIsRefused) {
   const std::pair<const char*, const char*> cases[] = {
       {"envs { value: 'x' }", "envs: \"\" is not the name"},
       {"envs { key: 'A=B' value: 'x' }", "envs: \"A=B\" is not the name"},
-      {"envs { key: 'A' value: '\\000' }", "environment variable A contains a zero byte"},
-      {"envs { key: 'A' value: '\\377' }", "environment variable A is not UTF-8"}};
+      {"envs { key: 'A' value: '\\000' }", "environment variable A contains a zero byte"}};
+  Warnings warnings;
   for (const auto& [request, message] : cases)
-    EXPECT_THAT(processEnvironment(test::parse<ContainerConfig>(request), {}, {}, "host"),
+    EXPECT_THAT(processEnvironment(test::parse<ContainerConfig>(request), {}, {}, "host", warnings),
                 invalid(message));
+}
+
+TEST(Environment, BytesThatAreNoTextAreReplaced) {
+  Warnings warnings;
+  const auto variables = processEnvironment(
+      test::parse<ContainerConfig>("envs { key: 'A' value: '\\377x\\303\\244\\303' } "
+                                   "envs { key: 'B' value: '\\303\\244' }"),
+      {}, {}, "host", warnings);
+  ASSERT_TRUE(variables.ok()) << variables.status();
+  EXPECT_THAT(*variables,
+              ::testing::IsSupersetOf({"A=\xEF\xBF\xBDx\xC3\xA4\xEF\xBF\xBD", "B=\xC3\xA4"}));
+  EXPECT_THAT(warnings, ElementsAre(::testing::HasSubstr("environment variable A is not UTF-8")));
 }
 
 TEST(Directory, IsTheRequestsOrTheImages) {

@@ -118,15 +118,6 @@ TEST_F(StoreTest, EverythingIsThereAfterAnAbruptEnd) {
   EXPECT_EQ(*open(copy)->get("pod", "a"), "kept");
 }
 
-// After sync() the log has been moved into the database itself.
-TEST_F(StoreTest, AfterSyncTheDatabaseAloneHasEverything) {
-  ASSERT_TRUE(store_->put("image", "a", "durable").ok());
-  ASSERT_TRUE(store_->sync().ok());
-  const std::string copy = directory_ / "copy.db";
-  std::filesystem::copy_file(path_, copy);
-  EXPECT_EQ(*open(copy)->get("image", "a"), "durable");
-}
-
 // Enough changes for several checkpoints of the store's own thread, while others sync.
 TEST_F(StoreTest, ManyWritersReadersAndSyncsAtOnce) {
   constexpr int kWriters = 4;

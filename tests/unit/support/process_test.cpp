@@ -4,7 +4,9 @@
 #include <cerrno>
 #include <csignal>
 #include <fcntl.h>
+#include <future>
 #include <sched.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <thread>
@@ -14,7 +16,11 @@
 #include <gtest/gtest.h>
 
 #include "berth/support/files.hpp"
+#include "berth/support/open_files.hpp"
 #include "temporary_directory.hpp"
+
+// As a host that has raised its own has it.
+uint64_t berth_child_open_files = 0;
 
 namespace berth::support {
 namespace {
@@ -224,6 +230,53 @@ TEST_F(ProcessTest, ReleaseGivesTheChildUp) {
   EXPECT_EQ(::waitpid(pid, &status, WNOHANG), 0);
   ::kill(pid, SIGKILL);
   EXPECT_EQ(::waitpid(pid, &status, 0), pid);
+}
+
+TEST_F(ProcessTest, ChildrenGetTheLimitOfOpenFilesFromBefore) {
+  const Command command{.argv = {"/bin/sh", "-c", "ulimit -Sn; ulimit -Hn"}};
+  const std::string inherited = outputOf(command);
+  berth_child_open_files = 77;
+  const std::string lowered = outputOf(command);
+  berth_child_open_files = 0;
+  EXPECT_NE(inherited.substr(0, 3), "77\n");
+  EXPECT_EQ(lowered, "77\n" + inherited.substr(inherited.find('\n') + 1));
+}
+
+// A killed child that is traced stays unreaped as long as its tracer likes.
+TEST_F(ProcessTest, OneThatDoesNotEndIsNotWaitedForForEver) {
+  auto process = spawn({.argv = {"sleep", "1000"}});
+  ASSERT_TRUE(process.ok()) << process.status();
+  const pid_t pid = process->pid();
+  std::array<int, 2> ends = {-1, -1};
+  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+  const Fd reader(ends[0]);
+  Fd writer(ends[1]);
+  const pid_t tracer = ::fork();
+  ASSERT_GE(tracer, 0);
+  if (tracer == 0) {
+    const char seized = ::ptrace(PTRACE_SEIZE, pid, nullptr, nullptr) == 0 ? 'y' : 'n';
+    (void)!::write(ends[1], &seized, 1);
+    for (;;) ::pause();
+  }
+  char seized = 0;
+  EXPECT_EQ(::read(reader.get(), &seized, 1), 1);
+  const auto endTracer = [&] {
+    ::kill(tracer, SIGKILL);
+    return ::waitpid(tracer, nullptr, 0);
+  };
+  if (seized != 'y') {
+    endTracer();
+    GTEST_SKIP() << "may not trace another process";
+  }
+  auto gone = std::async(std::launch::async, [&] { *process = Process(); });
+  EXPECT_EQ(gone.wait_for(std::chrono::seconds(5)), std::future_status::ready);
+  EXPECT_EQ(endTracer(), tracer);
+  gone.get();
+  // The next one takes it along, as soon as it can be had.
+  siginfo_t info = {};
+  (void)::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOWAIT);
+  EXPECT_EQ(*spawn({.argv = {"true"}})->wait(), 0);
+  EXPECT_EQ(::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT), -1);
 }
 
 TEST_F(ProcessTest, JoinsNamespaces) {

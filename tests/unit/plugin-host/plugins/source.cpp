@@ -1,12 +1,17 @@
 // An image source that serves files of a directory: what a reference names stands in the file
 // called as the reference with '_' for '/', blobs in files called as their digests. A blob of
 // which there is a file "<digest>.broken" breaks off half way, once for each of the file's bytes.
+// One of which there is a FIFO "<digest>.gate" comes once somebody has opened and closed that.
 #include <algorithm>
+#include <array>
+#include <fcntl.h>
 #include <filesystem>
 #include <fstream>
 #include <mutex>
+#include <poll.h>
 #include <sstream>
 #include <string>
+#include <unistd.h>
 
 #include "berth/image_source.hpp"
 
@@ -49,11 +54,12 @@ class TestSource : public berth::ImageSource {
     if (out.document.size() > limit) return Status(BERTH_RESOURCE_EXHAUSTED, "too large");
     return {};
   }
-  Status fetch(const Op&, const berth::ImageRequest&, const berth::Descriptor& descriptor,
+  Status fetch(const Op& op, const berth::ImageRequest&, const berth::Descriptor& descriptor,
                uint64_t offset, berth::Sink& out) override {
     const std::string name(descriptor.digest);
     if (!fs::exists(directory_ + "/" + name)) return Status(BERTH_NOT_FOUND, "no blob " + name);
     host().info("fetch", {{"blob", name}, {"offset", std::to_string(offset)}});
+    if (!waitAtGate(op, name)) return Status(BERTH_CANCELLED, "cancelled at the gate");
     std::string bytes = read(name).substr(offset);
     const bool breaks = breakOff(name);
     if (breaks) bytes.resize(bytes.size() / 2);
@@ -68,6 +74,15 @@ class TestSource : public berth::ImageSource {
     std::ostringstream text;
     text << file.rdbuf();
     return text.str();
+  }
+  bool waitAtGate(const Op& op, const std::string& name) const {
+    const int gate = ::open((directory_ + "/" + name + ".gate").c_str(), O_RDONLY | O_NONBLOCK);
+    if (gate < 0) return true;
+    host().info("at the gate", {{"blob", name}});
+    std::array<pollfd, 2> waits{pollfd{gate, POLLIN, 0}, pollfd{op.cancelFd(), POLLIN, 0}};
+    ::poll(waits.data(), waits.size(), -1);
+    ::close(gate);
+    return waits[1].revents == 0;
   }
   bool breakOff(const std::string& name) {
     std::lock_guard lock(mutex_);

@@ -33,7 +33,8 @@ struct Command {
 };
 
 // A running child; owns its pidfd until it has been waited for. If it is destroyed while the child
-// lives, the child is killed (SIGKILL) and reaped.
+// lives, the child is killed (SIGKILL) and reaped. One that does not end within half a second is
+// not waited for: it is reaped when a later process is started.
 class Process {
  public:
   Process() = default;
@@ -77,7 +78,7 @@ struct RunLimits {
 };
 
 // Runs to the end with `input` on stdin and both outputs captured. DEADLINE_EXCEEDED or CANCELLED
-// once the child has been killed and reaped; with newSession its whole process group is killed. A
+// once the child has been killed; with newSession its whole process group is killed. A
 // non-zero exit is no error here. Ends with the child: output that descendants which outlive it
 // still write is not waited for. The descriptors of `command` for the standard streams are not
 // used.

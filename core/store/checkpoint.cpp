@@ -1,0 +1,128 @@
+// What makes the store's changes survive a power cut.
+#include <cerrno>
+#include <chrono>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <sqlite3.h>
+
+#include "berth/support/durable.hpp"
+#include "berth/support/files.hpp"
+#include "berth/support/status.hpp"
+#include "store/store.hpp"
+
+namespace berth::store {
+
+using support::strCat;
+
+namespace {
+constexpr std::chrono::milliseconds kBusyLimit{5000};
+constexpr std::chrono::seconds kReserveRetry{10};
+}  // namespace
+
+absl::Status Store::openCheckpointer() {
+  const auto failed = [&] {
+    return absl::InternalError(
+        strCat("open the database ", path_, " for checkpoints: ",
+               checkpointer_ == nullptr ? "out of memory" : sqlite3_errmsg(checkpointer_)));
+  };
+  if (sqlite3_open_v2(path_.c_str(), &checkpointer_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
+                      nullptr) != SQLITE_OK) {
+    return failed();
+  }
+  // A connection that has read nothing does not know yet that there is a log: a checkpoint of its
+  // would do nothing, and say so to no one.
+  if (sqlite3_exec(checkpointer_, "SELECT count(*) FROM sqlite_schema", nullptr, nullptr,
+                   nullptr) != SQLITE_OK) {
+    return failed();
+  }
+  holdFiles(checkpointer_);
+  return absl::OkStatus();
+}
+
+// So that a full disk neither keeps the next start from opening the log, nor a checkpoint from
+// writing the few pages that a change adds to the database.
+void Store::holdFiles(sqlite3* connection) {
+  int persistent = 1;
+  sqlite3_file_control(connection, "main", SQLITE_FCNTL_PERSIST_WAL, &persistent);
+  int chunk = 1 << 20;
+  sqlite3_file_control(connection, "main", SQLITE_FCNTL_CHUNK_SIZE, &chunk);
+}
+
+// Room beyond the log's end, which is the log's alone, unlike that of the reserve once it is given
+// back: on a disk that stays full, changes go on in it from one checkpoint to the next.
+void Store::holdLogRoom() const {
+  if (!log_) return;
+  // A file system that cannot do it, or is full, has done without before.
+  (void)::fallocate(log_.get(), FALLOC_FL_KEEP_SIZE, 0, kLogBytes);
+}
+
+absl::Status Store::openLog() {
+  auto log = support::openFile(strCat(path_, "-wal"), O_RDWR);
+  if (absl::IsNotFound(log.status())) {
+    return absl::FailedPreconditionError(
+        strCat("the file system of ", path_, " cannot hold a write-ahead log of SQLite"));
+  }
+  BERTH_RETURN_IF_ERROR(log.status());
+  log_ = *std::move(log);
+  holdLogRoom();
+  // From here on it is the content alone that is synced.
+  const std::string directory = path_.substr(0, path_.rfind('/') + 1);
+  BERTH_ASSIGN_OR_RETURN(
+      const support::Fd parent,
+      support::openFile(directory.empty() ? "." : directory, O_RDONLY | O_DIRECTORY));
+  if (::fsync(parent.get()) == 0) return absl::OkStatus();
+  return support::errnoStatus(errno, strCat("sync the directory of ", path_));
+}
+
+// All that was committed is in the log, or has been synced with the database before the log began
+// anew.
+absl::Status Store::sync() {
+  if (::fdatasync(log_.get()) != 0) {
+    return support::errnoStatus(errno, strCat("sync the log of the database ", path_));
+  }
+  support::durableStep("sync records");
+  return absl::OkStatus();
+}
+
+absl::Status Store::checkpoint() {
+  // A passive checkpoint syncs the log before it copies pages (SQLite documentation, "PRAGMA
+  // synchronous", NORMAL), so everything committed before it is durable after it.
+  std::lock_guard lock(checkpointMutex_);
+  const auto limit = std::chrono::steady_clock::now() + kBusyLimit;
+  for (;;) {
+    const int result = sqlite3_wal_checkpoint_v2(checkpointer_, nullptr, SQLITE_CHECKPOINT_PASSIVE,
+                                                 nullptr, nullptr);
+    if (result == SQLITE_OK) return absl::OkStatus();
+    const std::string message =
+        strCat("sync the database ", path_, ": ", sqlite3_errmsg(checkpointer_));
+    if (result != SQLITE_BUSY) return absl::InternalError(message);
+    // It met a writer in the middle of its commit; a passive checkpoint has no busy handler.
+    if (std::chrono::steady_clock::now() > limit) return absl::UnavailableError(message);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+}
+
+void Store::checkpointLoop() {
+  const auto due = [this] { return stopping_ || released_ || changes_ >= kChangesPerCheckpoint; };
+  bool reserved = true;
+  std::unique_lock lock(threadMutex_);
+  for (;;) {
+    if (reserved) {
+      wake_.wait(lock, due);
+    } else {
+      wake_.wait_for(lock, kReserveRetry, due);
+    }
+    if (stopping_) return;
+    released_ = false;
+    const bool enough = changes_ >= kChangesPerCheckpoint;
+    if (enough) changes_ = 0;
+    lock.unlock();
+    reserved = reserve_.make();
+    // A failure leaves the log as it is: the next one, or the next start, sees to it.
+    if (enough) checkpoint().IgnoreError();
+    lock.lock();
+  }
+}
+
+}  // namespace berth::store

@@ -1,0 +1,116 @@
+// What monitors tell on their own, and what happens when one is not heard of any more.
+#include "berth/support/clock.hpp"
+#include "berth/support/status.hpp"
+#include "runtime_plugin.hpp"
+
+namespace berth::runc {
+
+using support::fromAbsl;
+
+namespace {
+
+// For clean-up that no call of the host waits for.
+constexpr auto kSettleTime = std::chrono::seconds(30);
+// Between two attempts to reach a monitor that lives.
+constexpr auto kPause = std::chrono::seconds(1);
+
+berth_event eventOf(berth_event_kind kind, const std::string& pod,
+                    const protocol::ContainerStatus& status) {
+  berth_event event{};
+  event.kind = kind;
+  event.flags = flagsOf(status);
+  event.pod = str(pod);
+  event.container = str(status.containerId);
+  event.timestamp = status.finishedAt;
+  event.exit_code = status.exitCode;
+  return event;
+}
+
+}  // namespace
+
+void RuntimePlugin::onContainerExited(const std::string& pod,
+                                      const protocol::ContainerStatus& status) {
+  host().emit(eventOf(BERTH_EVENT_CONTAINER_EXITED, pod, status));
+}
+
+void RuntimePlugin::onContainerOom(const std::string& pod,
+                                   const protocol::ContainerStatus& status) {
+  berth_event event = eventOf(BERTH_EVENT_CONTAINER_OOM, pod, status);
+  if (event.timestamp == 0) event.timestamp = support::nowNanoseconds();
+  host().emit(event);
+}
+
+void RuntimePlugin::onMonitorLost(const std::string& pod) {
+  losses_.post(pod);
+}
+
+// A connection can break while the monitor and the containers go on.
+void RuntimePlugin::settleLoss(const std::string& id) {
+  const std::shared_ptr<Pod> pod = pods_.find(id);
+  if (pod == nullptr) return;
+  CallLimits limits;
+  limits.cancelFd = losses_.cutOff();
+  for (;;) {
+    limits.deadline = std::chrono::steady_clock::now() + kSettleTime;
+    const absl::Status reached = reach(*pod, limits);
+    // Removed meanwhile: nobody waits for its end to be told.
+    if (absl::IsCancelled(reached) || pods_.find(id) != pod) return;
+    if (reached.ok()) break;
+    host().warn("the monitor of a pod lives, but cannot be reached; it is tried again",
+                {{"pod", id}, {"error", fromAbsl(reached.message())}});
+    limits.deadline = std::chrono::steady_clock::now() + kPause;
+    if (waitReadable(limits.cancelFd, limits, "").ok()) return;
+  }
+  if (pod->client().ok()) {
+    host().warn("the connection to the monitor of a pod broke and was made anew", {{"pod", id}});
+    tellExits(*pod);
+  } else {
+    endLostPod(*pod, limits);
+  }
+}
+
+// An exit of the time between may not have been told. Repeats do no harm.
+void RuntimePlugin::tellExits(const Pod& pod) {
+  for (const auto& container : pod.containers()) {
+    const protocol::ContainerStatus status = pod.status(*container);
+    if (status.state == protocol::ContainerState::kExited) onContainerExited(pod.id(), status);
+  }
+}
+
+// Without a monitor nobody would hear of an exit or write a log: what still runs is ended.
+void RuntimePlugin::endLostPod(Pod& pod, CallLimits limits) {
+  const std::string& id = pod.id();
+  host().error("the monitor of a pod has died; ending what it ran", {{"pod", id}});
+  limits.deadline = std::chrono::steady_clock::now() + kSettleTime;
+  const absl::Status killed = killPod(endContext(), pod, limits);
+  if (!killed.ok()) {
+    host().error("could not end every process of a pod without a monitor",
+                 {{"pod", id}, {"error", fromAbsl(killed.message())}});
+  }
+  for (const protocol::ContainerStatus& status : keptExits(pod)) onContainerExited(id, status);
+  constexpr std::string_view kMessage = "the pod's monitor has died; its containers were killed";
+  berth_event event{};
+  event.kind = BERTH_EVENT_POD_LOST;
+  event.pod = str(id);
+  event.timestamp = support::nowNanoseconds();
+  event.message = str(kMessage);
+  host().emit(event);
+}
+
+// What the monitor wrote down before it died.
+std::vector<protocol::ContainerStatus> RuntimePlugin::keptExits(Pod& pod) {
+  std::vector<absl::Status> damages;
+  auto exits = readExitRecords(pod.record().runDir(), &damages);
+  if (!exits.ok() && !absl::IsNotFound(exits.status())) damages.push_back(exits.status());
+  for (const absl::Status& damage : damages) {
+    host().error("the exit of a container cannot be read; it counts as killed",
+                 {{"pod", pod.id()}, {"error", fromAbsl(damage.message())}});
+  }
+  if (!exits.ok()) return {};
+  for (const protocol::ContainerStatus& status : *exits) {
+    if (const auto container = pod.find(status.containerId)) pod.update(*container, status);
+  }
+  return *std::move(exits);
+}
+
+}  // namespace berth::runc

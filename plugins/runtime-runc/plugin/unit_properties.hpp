@@ -1,0 +1,34 @@
+// Limits as systemd's properties (systemd.resource-control(5), org.freedesktop.systemd1(5)).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include <absl/status/statusor.h>
+
+#include "pod_resources.hpp"
+
+namespace berth::runc {
+
+inline constexpr uint64_t kNoUnitLimit = UINT64_MAX;
+
+// A number ("t") or a set of CPUs or memory nodes ("ay": one bit each, the lowest first).
+struct UnitProperty {
+  std::string name;
+  std::variant<uint64_t, std::vector<uint8_t>> value;
+  bool operator==(const UnitProperty&) const = default;
+};
+
+struct UnitLimits {
+  std::vector<UnitProperty> properties;
+  // What systemd has no property for, and therefore leaves alone: to be written to the unit's
+  // control files.
+  PodLimits rest;
+};
+
+// INVALID_ARGUMENT for a set of CPUs or memory nodes that is none ("0-3,7" is one).
+absl::StatusOr<UnitLimits> unitLimits(const PodLimits& limits, CgroupMode mode);
+
+}  // namespace berth::runc

@@ -1,0 +1,55 @@
+// What is kept beside layers and snapshots: the formats of earlier versions, and of later ones.
+#include "records.hpp"
+
+#include <filesystem>
+#include <fstream>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "../support/temporary_directory.hpp"
+
+namespace berth::overlay {
+namespace {
+
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+constexpr const char* kFixtures = FIXTURES "/0.1";
+
+TEST(Records, TheLayerOf01) {
+  const auto layer = readLayerRecord(kFixtures);
+  ASSERT_TRUE(layer.ok()) << layer.status();
+  EXPECT_THAT(layer->diffId, StartsWith("sha256:"));
+  EXPECT_GT(layer->usage.bytes, 0u);
+  EXPECT_GT(layer->usage.inodes, 0u);
+}
+
+TEST(Records, TheSnapshotOf01) {
+  const auto snapshot = readSnapshotRecord(kFixtures);
+  ASSERT_TRUE(snapshot.ok()) << snapshot.status();
+  EXPECT_FALSE(snapshot->key.empty());
+  EXPECT_THAT(snapshot->layers, Contains(readLayerRecord(kFixtures)->diffId));
+  EXPECT_FALSE(snapshot->readOnly);
+}
+
+TEST(Records, WhatANewerPluginWroteIsNotTakenForDamage) {
+  const berth::testing::TemporaryDirectory directory;
+  const auto write = [&](const std::string& text) {
+    std::ofstream(directory / "layer.json") << text;
+    return readLayerRecord(directory.path()).status();
+  };
+  const absl::Status newer = write(R"({"version": 2, "of": "another kind"})");
+  EXPECT_EQ(newer.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(newer.ToString(), HasSubstr("format 2"));
+  for (const char* damaged : {"", "{}", R"({"version": 0})", R"({"version": 1})", "{\"version\""}) {
+    EXPECT_EQ(write(damaged).code(), absl::StatusCode::kDataLoss) << damaged;
+  }
+  // What is added to a format is kept apart from what breaks it.
+  EXPECT_TRUE(
+      write(R"({"version": 1, "diffId": "sha256:a", "bytes": 1, "inodes": 1, "new": true})").ok());
+}
+
+}  // namespace
+}  // namespace berth::overlay

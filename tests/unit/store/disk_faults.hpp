@@ -1,0 +1,59 @@
+// The disk as the store meets it: which files are synced, and failures to order. Defines system
+// calls of the whole program, SQLite's included: for one source file of a test program.
+#pragma once
+
+#include <atomic>
+#include <cerrno>
+#include <filesystem>
+#include <string>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace berth::store::testing {
+
+struct DiskFaults {
+  std::atomic<int> logSyncs{0};        // of the write-ahead log, failed ones included
+  std::atomic<bool> failSyncs{false};  // EIO
+  std::atomic<int> fullWrites{0};      // that many writes to the log meet a full disk
+};
+inline DiskFaults disk;
+
+inline bool isLog(int fd) {
+  std::error_code error;
+  const auto path =
+      std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd), error).string();
+  return path.ends_with("-wal");
+}
+
+inline int sync(int fd, long number) {
+  if (isLog(fd)) {
+    ++disk.logSyncs;
+    if (disk.failSyncs) {
+      errno = EIO;
+      return -1;
+    }
+  }
+  return static_cast<int>(::syscall(number, fd));
+}
+
+inline ssize_t write(int fd, const void* data, size_t size, off_t position) {
+  if (disk.fullWrites > 0 && isLog(fd)) {
+    --disk.fullWrites;
+    errno = ENOSPC;
+    return -1;
+  }
+  return ::syscall(SYS_pwrite64, fd, data, size, position);
+}
+
+}  // namespace berth::store::testing
+
+extern "C" __attribute__((visibility("default"))) int fdatasync(int fd) {
+  return berth::store::testing::sync(fd, SYS_fdatasync);
+}
+extern "C" __attribute__((visibility("default"))) int fsync(int fd) {
+  return berth::store::testing::sync(fd, SYS_fsync);
+}
+extern "C" __attribute__((visibility("default"))) ssize_t pwrite64(int fd, const void* data,
+                                                                   size_t size, off64_t position) {
+  return berth::store::testing::write(fd, data, size, position);
+}

@@ -1,0 +1,195 @@
+// What reaches the disk and when, and what happens when the disk is full.
+#include <filesystem>
+#include <mutex>
+#include <sys/stat.h>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sqlite3.h>
+
+#include "../support/temporary_directory.hpp"
+#include "berth/support/durable.hpp"
+#include "berth/support/status.hpp"
+#include "disk_faults.hpp"
+#include "store/store.hpp"
+
+namespace {
+std::mutex stepsMutex;
+std::vector<std::string> steps;
+}  // namespace
+
+extern "C" void berth_durable_step(const char* primitive, const char* subject) {
+  const std::lock_guard lock(stepsMutex);
+  steps.push_back(std::string(primitive) + " " + subject);
+}
+
+namespace berth::store {
+namespace {
+
+using berth::testing::TemporaryDirectory;
+using ::testing::Contains;
+using testing::disk;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class StoreDiskTest : public ::testing::Test {
+ protected:
+  TemporaryDirectory directory_;
+  const std::string path_ = directory_ / "berth.db";
+  std::unique_ptr<Store> store_ = open();
+
+  void SetUp() override { disk.logSyncs = 0; }
+  void TearDown() override {
+    disk.failSyncs = false;
+    disk.fullWrites = 0;
+  }
+  std::unique_ptr<Store> open() {
+    std::string setAside;
+    auto store = Store::open(path_, setAside);
+    EXPECT_TRUE(store.ok()) << store.status();
+    EXPECT_EQ(setAside, "");
+    return store.ok() ? *std::move(store) : nullptr;
+  }
+  void execute(const char* sql) {
+    sqlite3* other = nullptr;
+    ASSERT_EQ(sqlite3_open(path_.c_str(), &other), SQLITE_OK);
+    EXPECT_EQ(sqlite3_exec(other, sql, nullptr, nullptr, nullptr), SQLITE_OK)
+        << sqlite3_errmsg(other);
+    sqlite3_close(other);
+  }
+  std::string reserve() const { return path_ + ".reserve"; }
+};
+
+// A sync that empties the log would make the next change of anyone sync its header.
+TEST_F(StoreDiskTest, OnlySyncSyncs) {
+  constexpr int kRounds = 50;
+  for (int i = 0; i < kRounds; ++i) {
+    ASSERT_TRUE(store_->put("pod", "a", support::strCat(i)).ok());
+    ASSERT_EQ(disk.logSyncs, i) << "a change waits for no sync";
+    ASSERT_TRUE(store_->sync().ok());
+    ASSERT_EQ(disk.logSyncs, i + 1) << "the log is what is synced";
+  }
+}
+
+TEST_F(StoreDiskTest, ASyncThatFailsIsAnError) {
+  ASSERT_TRUE(store_->put("image", "a", "x").ok());
+  disk.failSyncs = true;
+  EXPECT_THAT(store_->sync().ToString(), HasSubstr(path_));
+  disk.failSyncs = false;
+  EXPECT_TRUE(store_->sync().ok());
+}
+
+// Erasing counts as well: the log of a node that only removes does not grow for ever.
+TEST_F(StoreDiskTest, ManyErasuresAreCheckpointed) {
+  disk.logSyncs = 0;
+  for (int i = 0; i < 2001; ++i) ASSERT_TRUE(store_->erase("pod", support::strCat(i)).ok());
+  // The thread's checkpoint, which begins with a sync of the log.
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (disk.logSyncs == 0) {
+    ASSERT_LT(std::chrono::steady_clock::now(), limit) << "nothing is ever synced";
+    ASSERT_TRUE(store_->put("pod", "other", "x").ok());
+  }
+}
+
+TEST_F(StoreDiskTest, ChangesAreAppliedTogetherOrNotAtAll) {
+  ASSERT_TRUE(store_->put("image", "old", "tagged").ok());
+  ASSERT_TRUE(store_->put("image", "gone", "x").ok());
+  execute(
+      "CREATE TRIGGER refuse BEFORE INSERT ON records WHEN NEW.id = 'new' "
+      "BEGIN SELECT RAISE(ABORT, 'refused'); END");
+  const std::vector<Change> changes = {
+      {"image", "old", "untagged"}, {"image", "gone", std::nullopt}, {"image", "new", "tagged"}};
+  EXPECT_THAT(store_->apply(changes).ToString(), HasSubstr("refused"));
+  EXPECT_EQ(*store_->get("image", "old"), "tagged");
+  EXPECT_EQ(*store_->get("image", "gone"), "x");
+  execute("DROP TRIGGER refuse");
+  ASSERT_TRUE(store_->apply(changes).ok());
+  store_.reset();
+  store_ = open();
+  EXPECT_EQ(*store_->get("image", "old"), "untagged");
+  EXPECT_EQ(*store_->get("image", "new"), "tagged");
+  EXPECT_EQ(store_->list("image")->size(), 2u);
+}
+
+TEST_F(StoreDiskTest, OnAFullDiskTheReserveMakesRoomForAChange) {
+  ASSERT_TRUE(store_->put("image", "a", "x").ok());
+  ASSERT_GE(std::filesystem::file_size(reserve()), 1u << 20);
+  for (const bool erase : {false, true}) {
+    {
+      const std::lock_guard lock(stepsMutex);
+      steps.clear();
+    }
+    disk.fullWrites = 1;
+    const absl::Status status = erase ? store_->erase("image", "a") : store_->put("pod", "p", "y");
+    EXPECT_TRUE(status.ok()) << status;
+    const std::lock_guard lock(stepsMutex);
+    EXPECT_THAT(steps, Contains("unlink " + reserve()));
+  }
+  EXPECT_EQ(store_->get("image", "a").status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(*store_->get("pod", "p"), "y");
+  // There is room again.
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while (!std::filesystem::exists(reserve())) {
+    ASSERT_LT(std::chrono::steady_clock::now(), limit) << "the reserve stays away";
+    std::this_thread::yield();
+  }
+}
+
+TEST_F(StoreDiskTest, ADiskThatStaysFullIsResourceExhausted) {
+  ASSERT_TRUE(store_->put("pod", "a", "x").ok());
+  disk.fullWrites = 1000;
+  EXPECT_EQ(store_->put("pod", "b", "y").code(), absl::StatusCode::kResourceExhausted);
+  disk.fullWrites = 0;
+  EXPECT_EQ(*store_->get("pod", "a"), "x");
+  EXPECT_TRUE(store_->put("pod", "b", "y").ok());
+}
+
+TEST_F(StoreDiskTest, TheLogsFilesStayForTheNextStart) {
+  ASSERT_TRUE(store_->put("pod", "a", "x").ok());
+  store_.reset();
+  for (const char* suffix : {"-wal", "-shm"}) {
+    EXPECT_TRUE(std::filesystem::exists(path_ + suffix)) << suffix;
+  }
+  struct stat log = {};
+  ASSERT_EQ(::stat((path_ + "-wal").c_str(), &log), 0);
+  EXPECT_EQ(log.st_size, 0) << "there is nothing left to recover";
+  EXPECT_GE(log.st_blocks * 512, 4 << 20) << "its room is held";
+  EXPECT_EQ(*open()->get("pod", "a"), "x");
+}
+
+TEST_F(StoreDiskTest, ANewerFormatIsRefusedAndLeftAlone) {
+  ASSERT_TRUE(store_->put("pod", "a", "kept").ok());
+  store_.reset();
+  execute("PRAGMA user_version=2");
+  std::string setAside;
+  const auto refused = Store::open(path_, setAside);
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(refused.status().ToString(), ::testing::AllOf(HasSubstr(path_), HasSubstr("2")));
+  EXPECT_EQ(setAside, "");
+  execute("PRAGMA user_version=1");
+  EXPECT_EQ(*open()->get("pod", "a"), "kept");
+}
+
+TEST_F(StoreDiskTest, TheFormatIsKeptInTheDatabase) {
+  store_.reset();
+  const auto version = [this] {
+    sqlite3* other = nullptr;
+    sqlite3_stmt* statement = nullptr;
+    EXPECT_EQ(sqlite3_open(path_.c_str(), &other), SQLITE_OK);
+    EXPECT_EQ(sqlite3_prepare_v2(other, "PRAGMA user_version", -1, &statement, nullptr), SQLITE_OK);
+    EXPECT_EQ(sqlite3_step(statement), SQLITE_ROW);
+    const int found = sqlite3_column_int(statement, 0);
+    sqlite3_finalize(statement);
+    sqlite3_close(other);
+    return found;
+  };
+  EXPECT_EQ(version(), 1);
+  // As before formats were numbered.
+  execute("PRAGMA user_version=0");
+  open();
+  EXPECT_EQ(version(), 1);
+}
+
+}  // namespace
+}  // namespace berth::store
