@@ -59,8 +59,10 @@ def owner(path):
 
 
 def mount_mappable(target, source):
-    """Something mounted: a tmpfs, which kernels map from 6.3 on, or else the folder `source`."""
+    """Something mounted that all may read: a tmpfs, which kernels map from 6.3 on, or else the
+    folder `source`."""
     from test_mounts import MS_BIND, mount
+    os.chmod(source, 0o755)
     if tuple(int(part) for part in os.uname().release.split(".")[:2]) >= (6, 3):
         mount("none", str(target), "tmpfs")
     else:
@@ -167,6 +169,23 @@ def test_files_read_only_volumes_and_what_is_mounted_below(bed, userns_pod, tmp_
         host.unmount_all(str(tmp_path))
 
 
+def test_what_cannot_be_mapped_below_a_volume_is_nobodys(bed, userns_pod, tmp_path):
+    """Hidden it must not be, nor be what keeps the container from its volume."""
+    from test_mounts import mount
+    os.chmod(tmp_path, 0o755)
+    (tmp_path / "folder").mkdir()
+    mount("none", str(tmp_path / "folder"), "ramfs")
+    try:
+        (tmp_path / "folder" / "below").write_text("below")
+        (tmp_path / "mapped").write_text("")
+        container = run(bed, userns_pod, mounts=[volume(tmp_path)])
+        assert shell(bed, container, "cd /mnt/v; stat -c %u mapped folder/below").split() == \
+            ["0", "65534"]
+        assert out(bed, container, "cat", "/mnt/v/folder/below") == "below"
+    finally:
+        host.unmount_all(str(tmp_path))
+
+
 def test_volumes_without_mappings_are_nobodys(bed, userns_pod, tmp_path):
     (tmp_path / "file").write_text("readable")
     os.chmod(tmp_path, 0o755)
@@ -202,10 +221,11 @@ def test_propagation_into_mapped_volumes_leaves_the_hosts_mounts_alone(bed, user
         container = run(bed, userns_pod, mounts=[
             volume(tmp_path, propagation="PROPAGATION_HOST_TO_CONTAINER")])
         assert os.path.exists(path + "/early/file"), "the host has lost a mount"
-        assert out(bed, container, "ls", "/mnt/v/early") == "file\n"
+        assert out(bed, container, "stat", "-c", "%u", "/mnt/v/early/file") == "0\n"
         mount_mappable(path + "/late", tmp_path_factory.mktemp("mounted"))
         (tmp_path / "late" / "file").write_text("")
-        assert out(bed, container, "ls", "/mnt/v/late") == "file\n"
+        # A mount comes as it is on the host.
+        assert out(bed, container, "stat", "-c", "%u", "/mnt/v/late/file") == "65534\n"
     finally:
         host.unmount_all(path)
 
@@ -251,11 +271,13 @@ def test_a_shared_pid_namespace(bed, name):
 
 def test_on_the_hosts_network(bed, name):
     assert bed.cri.Status({}).features.user_namespaces_host_network
+    mounted = host.mounts("/sys")
     pod = bed.run_pod(name, linux=security(network="NODE"))
     container = bed.run(pod, "c", command=SLEEP, linux=security(network="NODE"))
     assert shell(bed, container, "readlink /proc/self/ns/net") == os.readlink("/proc/self/ns/net")
     assert out(bed, container, "cat", "/proc/self/uid_map").split() == ["0", "200000", "65536"]
     assert "lo" in shell(bed, container, "ls /sys/class/net")
+    assert host.mounts("/sys") == mounted, "the container's mounts are the host's too"
 
 
 def test_sysctls_of_the_pod(bed, name):

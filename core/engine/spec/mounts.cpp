@@ -26,9 +26,9 @@ bj::object sysMount(const MountInput& input) {
   // A sysfs shows its mounter's network namespace, so that a user namespace that does not own it
   // may not mount one; the host's is bound instead.
   if (input.network == NetworkNamespace::kHost && input.userNamespace == UserNamespace::kPod)
-    return systemMount(
-        "/sys", "bind", "/sys",
-        {"rbind", "nosuid", "noexec", "nodev", input.features.recursiveReadOnly ? "rro" : "ro"});
+    return systemMount("/sys", "bind", "/sys",
+                       {"rbind", "rprivate", "nosuid", "noexec", "nodev",
+                        input.features.recursiveReadOnly ? "rro" : "ro"});
   return systemMount(
       "/sys", "sysfs", "sysfs",
       {"nosuid", "noexec", "nodev", input.privilege == Privilege::kPrivileged ? "rw" : "ro"});

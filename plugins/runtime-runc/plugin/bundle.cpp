@@ -8,6 +8,7 @@
 
 #include "berth/support/json.hpp"
 #include "berth/support/status.hpp"
+#include "user_namespace_binds.hpp"
 
 namespace berth::runc {
 
@@ -32,9 +33,10 @@ bool forbidSubgroup(json::object& document, CgroupDriver driver) {
 
 }  // namespace
 
-absl::StatusOr<BundleFacts> readBundle(const PodRecord& pod, std::string_view container,
-                                       std::string_view spec) {
-  BERTH_ASSIGN_OR_RETURN(json::object document, support::parseJsonObject(spec, "the OCI spec"));
+absl::StatusOr<BundleFacts> readBundle(const BundleRequest& request) {
+  const PodRecord& pod = request.pod;
+  BERTH_ASSIGN_OR_RETURN(json::object document,
+                         support::parseJsonObject(request.spec, "the OCI spec"));
   BundleFacts facts;
   const json::object* process = support::objectMember(document, "process");
   if (process == nullptr) return absl::InvalidArgumentError("the OCI spec has no \"process\"");
@@ -47,14 +49,16 @@ absl::StatusOr<BundleFacts> readBundle(const PodRecord& pod, std::string_view co
   const std::string given = support::stringMember(parts, "cgroupsPath");
   std::string path = given;
   if (path.empty()) {
-    path = defaultCgroupsPath(pod.cgroupParent, container, pod.driver);
+    path = defaultCgroupsPath(pod.cgroupParent, request.container, pod.driver);
   } else if (pod.driver == CgroupDriver::kCgroupfs && path.front() != '/') {
     path = strCat("/", path);
   }
   BERTH_ASSIGN_OR_RETURN(facts.cgroup, containerCgroup(path, pod.driver));
   parts["cgroupsPath"] = path;
-  const bool changed = forbidSubgroup(document, pod.driver);
-  if (changed || path != given) facts.corrected = json::serialize(document);
+  const bool subgroup = forbidSubgroup(document, pod.driver);
+  BERTH_ASSIGN_OR_RETURN(const bool binds,
+                         adaptBinds(document, std::string(request.directory), request.runtime));
+  if (subgroup || binds || path != given) facts.corrected = json::serialize(document);
   return facts;
 }
 

@@ -6,6 +6,7 @@
 
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
+#include "mountinfo.hpp"
 
 namespace berth::runc {
 
@@ -17,38 +18,6 @@ constexpr std::string_view kSliceSuffix = ".slice";
 
 std::vector<std::string> split(std::string_view text, char separator) {
   return absl::StrSplit(support::toAbsl(text), separator);
-}
-
-// mountinfo writes blank, tab, newline and backslash as three octal digits.
-std::string unescape(std::string_view text) {
-  std::string result;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const auto digit = [&](size_t at) { return text[at] >= '0' && text[at] <= '7'; };
-    if (text[i] == '\\' && i + 3 < text.size() && digit(i + 1) && digit(i + 2) && digit(i + 3)) {
-      result +=
-          static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + text[i + 3] - '0');
-      i += 3;
-    } else {
-      result += text[i];
-    }
-  }
-  return result;
-}
-
-struct Mount {
-  std::string point;
-  std::string type;
-  std::string options;  // of the file system
-};
-
-// Fields: id, parent, device, root, mount point, options, optional fields, "-", type, source, file
-// system options.
-bool parseMount(std::string_view line, Mount& mount) {
-  const std::vector<std::string> fields = split(line, ' ');
-  const auto dash = std::find(fields.begin(), fields.end(), "-");
-  if (fields.size() < 10 || fields.end() - dash < 4) return false;
-  mount = {.point = unescape(fields[4]), .type = dash[1], .options = dash[3]};
-  return true;
 }
 
 bool isController(const std::string& option) {
@@ -85,9 +54,7 @@ std::string_view baseName(std::string_view path) {
 absl::StatusOr<CgroupLayout> CgroupLayout::parse(std::string_view mountinfo) {
   CgroupLayout layout;
   bool controllersOnV1 = false;
-  for (const std::string& line : split(mountinfo, '\n')) {
-    Mount mount;
-    if (!parseMount(line, mount)) continue;
+  for (const MountEntry& mount : parseMountinfo(mountinfo)) {
     if (mount.type == "cgroup2") {
       if (!layout.unified_.empty()) continue;
       layout.unified_ = mount.point;

@@ -106,6 +106,7 @@ void parseVersion(std::string_view text, RuntimeFeatures& features) {
   features.seccomp = true;
   // crun took "rro" up before it could say so; runc says it from its first `features` on.
   features.recursiveReadOnly = features.name == "crun" && version >= Version{1, 4};
+  features.recursiveUserBinds = features.name != "crun" || version >= Version{1, 9};
   features.apparmor = text.find("+APPARMOR") != std::string_view::npos;
   features.selinux = text.find("+SELINUX") != std::string_view::npos;
   features.checkpoints = features.name != "crun" || text.find("+CRIU") != std::string_view::npos;

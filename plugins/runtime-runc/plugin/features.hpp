@@ -18,6 +18,7 @@ struct RuntimeFeatures {
   bool userNamespaces = false;
   bool recursiveReadOnly = false;  // the mount option "rro"
   bool idmappedMounts = false;
+  bool recursiveUserBinds = true;  // "rbind" takes along what is below, in user namespaces too
   bool seccomp = false;
   bool apparmor = false;
   bool selinux = false;

@@ -63,8 +63,11 @@ absl::Status RuntimePlugin::createContainer(const Op& op, const berth_container_
   BERTH_RETURN_IF_ERROR(checkId("container", view(spec.id)));
   BERTH_ASSIGN_OR_RETURN(const auto client, pod.client());
   const PodRecord podRecord = pod.record();
-  BERTH_ASSIGN_OR_RETURN(const BundleFacts facts,
-                         readBundle(podRecord, view(spec.id), view(spec.spec)));
+  BERTH_ASSIGN_OR_RETURN(const BundleFacts facts, readBundle({.pod = podRecord,
+                                                              .runtime = features_,
+                                                              .container = view(spec.id),
+                                                              .directory = view(spec.directory),
+                                                              .spec = view(spec.spec)}));
   if (facts.terminal != ((spec.flags & BERTH_CONTAINER_TERMINAL) != 0)) {
     return absl::InvalidArgumentError(
         "process.terminal of the OCI spec and the container's terminal flag differ");

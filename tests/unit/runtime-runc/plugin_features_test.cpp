@@ -20,6 +20,7 @@ TEST(ParseVersion, ReadsRunc) {
   EXPECT_EQ(features.version, "1.1.5+ds1");
   EXPECT_EQ(features.ociVersion, "1.0.2-dev");
   EXPECT_FALSE(features.recursiveReadOnly);
+  EXPECT_TRUE(features.recursiveUserBinds);
 }
 
 TEST(ParseVersion, KnowsWhatCrunDoesNotSay) {
@@ -32,9 +33,13 @@ TEST(ParseVersion, KnowsWhatCrunDoesNotSay) {
   EXPECT_TRUE(features.userNamespaces);
   EXPECT_TRUE(features.apparmor);
   EXPECT_TRUE(features.selinux);
+  EXPECT_FALSE(features.recursiveUserBinds);
   RuntimeFeatures older;
   parseVersion("crun version 1.3\n", older);
   EXPECT_FALSE(older.recursiveReadOnly);
+  RuntimeFeatures newer;
+  parseVersion("crun version 1.14.1\n", newer);
+  EXPECT_TRUE(newer.recursiveUserBinds);
 }
 
 TEST(ParseVersion, KnowsWhetherThereAreCheckpoints) {

@@ -121,8 +121,17 @@ PodRecord cgroupfsPod() {
   return {.id = "pod", .directory = "/d", .cgroupParent = "/kubepods/podx"};
 }
 
+absl::StatusOr<BundleFacts> read(const PodRecord& pod, std::string_view spec,
+                                 const RuntimeFeatures& runtime = {}) {
+  return readBundle({.pod = pod,
+                     .runtime = runtime,
+                     .container = "c1",
+                     .directory = "/run/c1/bundle",
+                     .spec = spec});
+}
+
 TEST(ReadBundle, TakesTheSpecAsItIs) {
-  const auto facts = readBundle(cgroupfsPod(), "c1", R"({
+  const auto facts = read(cgroupfsPod(), R"({
     "process": {"terminal": true, "consoleSize": {"height": 24, "width": 100000}},
     "linux": {"cgroupsPath": "/kubepods/podx/c1"}})");
   ASSERT_TRUE(facts.ok()) << facts.status();
@@ -134,12 +143,11 @@ TEST(ReadBundle, TakesTheSpecAsItIs) {
 }
 
 TEST(ReadBundle, MakesTheCgroupDefinite) {
-  const auto missing = readBundle(cgroupfsPod(), "c1", R"({"process": {}})");
+  const auto missing = read(cgroupfsPod(), R"({"process": {}})");
   ASSERT_TRUE(missing.ok()) << missing.status();
   EXPECT_EQ(missing->cgroup, "/kubepods/podx/c1");
   EXPECT_THAT(missing->corrected, HasSubstr(R"("cgroupsPath":"/kubepods/podx/c1")"));
-  const auto relative =
-      readBundle(cgroupfsPod(), "c1", R"({"process": {}, "linux": {"cgroupsPath": "x/y"}})");
+  const auto relative = read(cgroupfsPod(), R"({"process": {}, "linux": {"cgroupsPath": "x/y"}})");
   ASSERT_TRUE(relative.ok());
   EXPECT_EQ(relative->cgroup, "/x/y");
   EXPECT_THAT(relative->corrected, HasSubstr(R"("cgroupsPath":"/x/y")"));
@@ -149,25 +157,33 @@ TEST(ReadBundle, ProcessesLieInTheScopeItself) {
   PodRecord pod = cgroupfsPod();
   pod.cgroupParent = "kubepods.slice";
   pod.driver = CgroupDriver::kSystemd;
-  const auto facts = readBundle(
-      pod, "c1", R"({"process": {}, "linux": {"cgroupsPath": "kubepods.slice:berth:c1"}})");
+  const auto facts =
+      read(pod, R"({"process": {}, "linux": {"cgroupsPath": "kubepods.slice:berth:c1"}})");
   ASSERT_TRUE(facts.ok()) << facts.status();
   EXPECT_EQ(facts->cgroup, "/kubepods.slice/berth-c1.scope");
   EXPECT_THAT(facts->corrected, HasSubstr(R"("run.oci.systemd.subgroup":"")"));
   // Whoever asks for one gets it.
-  const auto asked = readBundle(pod, "c1", R"({"process": {},
+  const auto asked = read(pod, R"({"process": {},
     "annotations": {"run.oci.systemd.subgroup": "own"},
     "linux": {"cgroupsPath": "kubepods.slice:berth:c1"}})");
   ASSERT_TRUE(asked.ok()) << asked.status();
   EXPECT_EQ(asked->corrected, "");
 }
 
+TEST(ReadBundle, TellsCrunOfBindsInUserNamespaces) {
+  const char* const spec = R"({"process": {}, "linux": {"cgroupsPath": "/c1",
+    "namespaces": [{"type": "user", "path": "/x"}]},
+    "mounts": [{"destination": "/d", "source": "/proc", "options": ["rbind"]}]})";
+  EXPECT_EQ(read(cgroupfsPod(), spec)->corrected, "");
+  RuntimeFeatures crun;
+  parseVersion("crun version 1.9\n", crun);
+  EXPECT_THAT(read(cgroupfsPod(), spec, crun)->corrected, HasSubstr(R"(["rbind","rslave"])"));
+}
+
 TEST(ReadBundle, NamesWhatIsWrong) {
-  EXPECT_TRUE(absl::IsInvalidArgument(readBundle(cgroupfsPod(), "c1", "[]").status()));
-  EXPECT_THAT(std::string(readBundle(cgroupfsPod(), "c1", "{}").status().message()),
-              HasSubstr("process"));
-  const auto up =
-      readBundle(cgroupfsPod(), "c1", R"({"process": {}, "linux": {"cgroupsPath": "/a/../.."}})");
+  EXPECT_TRUE(absl::IsInvalidArgument(read(cgroupfsPod(), "[]").status()));
+  EXPECT_THAT(std::string(read(cgroupfsPod(), "{}").status().message()), HasSubstr("process"));
+  const auto up = read(cgroupfsPod(), R"({"process": {}, "linux": {"cgroupsPath": "/a/../.."}})");
   EXPECT_THAT(std::string(up.status().message()), HasSubstr("cgroupsPath"));
 }
 
