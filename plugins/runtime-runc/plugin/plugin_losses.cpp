@@ -55,18 +55,17 @@ void RuntimePlugin::settleLoss(const std::string& id) {
     const absl::Status reached = reach(*pod, limits);
     // Removed meanwhile: nobody waits for its end to be told.
     if (absl::IsCancelled(reached) || pods_.find(id) != pod) return;
-    if (reached.ok()) break;
+    // Connected or dead; neither when the new connection has broken again already.
+    if (reached.ok() && pod->isDead()) return endLostPod(*pod, limits);
+    if (reached.ok() && pod->client().ok()) break;
+    if (reached.ok()) continue;
     host().warn("the monitor of a pod lives, but cannot be reached; it is tried again",
                 {{"pod", id}, {"error", fromAbsl(reached.message())}});
     limits.deadline = std::chrono::steady_clock::now() + kPause;
     if (waitReadable(limits.cancelFd, limits, "").ok()) return;
   }
-  if (pod->client().ok()) {
-    host().warn("the connection to the monitor of a pod broke and was made anew", {{"pod", id}});
-    tellExits(*pod);
-  } else {
-    endLostPod(*pod, limits);
-  }
+  host().warn("the connection to the monitor of a pod broke and was made anew", {{"pod", id}});
+  tellExits(*pod);
 }
 
 // An exit of the time between may not have been told. Repeats do no harm.

@@ -69,6 +69,9 @@ absl::Status Pod::connect(const CallLimits& limits) {
   }
   const auto monitor = std::make_shared<const support::Fd>(
       static_cast<int>(::syscall(SYS_pidfd_open, facts.monitorPid, 0)));
+  // It is what proves the monitor's end later on. ESRCH: it has ended already.
+  if (!*monitor && errno != ESRCH)
+    return support::errnoStatus(errno, strCat("open process ", facts.monitorPid, ", a monitor"));
   BERTH_ASSIGN_OR_RETURN(const MonitorClient::Listing listing, client->subscribe(limits));
   const std::lock_guard lock(mutex_);
   for (const protocol::ContainerStatus& status : listing.containers) {

@@ -122,7 +122,9 @@ absl::Status reach(Pod& pod, const CallLimits& limits) {
   constexpr int kPause = 5;  // milliseconds
   if (pod.client().ok() || pod.isDead()) return absl::OkStatus();
   const std::string runDir = pod.record().runDir();
-  while (!pod.client().ok() && monitorHolds(runDir)) {
+  while (!pod.client().ok()) {
+    BERTH_ASSIGN_OR_RETURN(const bool held, monitorHolds(runDir));
+    if (!held) break;
     const absl::Status status = monitorAlive(runDir) ? pod.connect(limits) : absl::OkStatus();
     // UNAVAILABLE: it ended while it was being asked.
     if (!status.ok() && !absl::IsNotFound(status) && !absl::IsUnavailable(status)) return status;

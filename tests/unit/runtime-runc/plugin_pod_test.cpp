@@ -6,6 +6,7 @@
 #include "cgroup_fixture.hpp"
 #include "owned_cgroups.hpp"
 #include "pod.hpp"
+#include "pod_end.hpp"
 
 namespace berth::runc {
 namespace {
@@ -36,6 +37,25 @@ TEST_F(PodTest, AContainerNeedsADescriptor) {
   EXPECT_TRUE(absl::IsResourceExhausted(refused.status())) << refused.status();
   EXPECT_EQ(pod.find("c"), nullptr);
   EXPECT_TRUE(pod.add({.id = "c", .bundle = "/b", .cgroup = "/p/c"}).ok());
+}
+
+// Dead is only what is proven to be: what cannot be looked at may live.
+TEST_F(PodTest, AShortageOfDescriptorsIsNoDeath) {
+  const CgroupLayout layout = unified();
+  Pod pod({.id = "pod", .directory = root_}, layout, listener_);
+  ASSERT_TRUE(support::makeDirectories(root_ + "/monitor").ok());
+  rlimit limit{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);
+  rlimit none = limit;
+  none.rlim_cur = 0;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  const absl::Status unknown = reach(pod, limitsFor(std::chrono::seconds(10)));
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
+  EXPECT_TRUE(absl::IsResourceExhausted(unknown)) << unknown;
+  EXPECT_FALSE(pod.isDead());
+  const absl::Status known = reach(pod, limitsFor(std::chrono::seconds(10)));
+  EXPECT_TRUE(known.ok()) << known;
+  EXPECT_TRUE(pod.isDead());
 }
 
 using Owned = CgroupFixture;
