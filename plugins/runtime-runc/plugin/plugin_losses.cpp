@@ -58,9 +58,10 @@ void RuntimePlugin::settleLoss(const std::string& id) {
     // Connected or dead; neither when the new connection has broken again already.
     if (reached.ok() && pod->isDead()) return endLostPod(*pod, limits);
     if (reached.ok() && pod->client().ok()) break;
-    if (reached.ok()) continue;
     host().warn("the monitor of a pod lives, but cannot be reached; it is tried again",
-                {{"pod", id}, {"error", fromAbsl(reached.message())}});
+                {{"pod", id},
+                 {"error", reached.ok() ? "the connection broke again at once"
+                                        : fromAbsl(reached.message())}});
     limits.deadline = std::chrono::steady_clock::now() + kPause;
     if (waitReadable(limits.cancelFd, limits, "").ok()) return;
   }
