@@ -16,7 +16,7 @@ using Clock = std::chrono::steady_clock;
 
 namespace {
 
-// Between two looks at a monitor that is about to serve or to end.
+// Between two looks at a monitor that is about to serve or to end, or at who connects to it.
 constexpr auto kLookAgain = std::chrono::milliseconds(5);
 // A connection that breaks as soon as it is made is not made anew more often than this.
 constexpr auto kShortestLife = std::chrono::milliseconds(100);
@@ -33,9 +33,7 @@ absl::StatusOr<std::shared_ptr<MonitorClient>> MonitorLink::reach(const CallLimi
   if (auto client = current()) return client;
   const std::string doing = strCat("connect to the monitor of pod ", pod_);
   std::unique_lock turn(connecting_, std::defer_lock);
-  while (!turn.try_lock_for(kLookAgain)) {
-    BERTH_RETURN_IF_ERROR(pauseFor(std::chrono::milliseconds(0), limits, doing));
-  }
+  while (!turn.try_lock()) BERTH_RETURN_IF_ERROR(pauseFor(kLookAgain, limits, doing));
   // A monitor whose connection broke, or that a host of before has left, serves its folder, or is
   // about to, or to end. It holds the folder from its first step on, and nothing tells which.
   for (;;) {

@@ -82,7 +82,7 @@ class MonitorLink {
   MonitorListener& listener_;
 
   // Whose turn it is to connect. Taken before mutex_.
-  std::timed_mutex connecting_;
+  std::mutex connecting_;
   // For memory accesses alone.
   mutable std::mutex mutex_;
   bool ending_ = false;
