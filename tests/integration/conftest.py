@@ -33,6 +33,7 @@ numbers = itertools.count(1)
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "berth: a promise of Berth that its peers do not make")
+    config.addinivalue_line("markers", "churn: takes long; run apart from the others")
     config.addinivalue_line("markers", "host: depends on the kind of host; run in tests/vm too")
 
 
