@@ -3,9 +3,9 @@
 #include <unistd.h>
 
 #include "berth/support/files.hpp"
+#include "berth/support/process_stat.hpp"
 #include "berth/support/status.hpp"
 #include "berth/support/steps.hpp"
-#include "process_end.hpp"
 #include "runtime_plugin.hpp"
 
 namespace berth::runc {
@@ -134,7 +134,7 @@ absl::Status RuntimePlugin::makePod(const Op& op, const PodSpec& spec, Pod& pod,
   BERTH_ASSIGN_OR_RETURN(const protocol::PodFacts facts,
                          startMonitor(options_.monitor, startRequest(spec, record), limitsOf(op)));
   record.initPid = facts.initPid;
-  record.initStart = facts.initPid > 0 ? processStart(facts.initPid) : 0;
+  record.initStart = facts.initPid > 0 ? support::processStart(facts.initPid) : 0;
   BERTH_RETURN_IF_ERROR(save(record));
   pod.setRecord(record);
   op.stage("connect to the pod's monitor");

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "berth/support/files.hpp"
+#include "berth/support/process_stat.hpp"
 #include "berth/support/status.hpp"
 #include "berth/support/threads.hpp"
 #include "cgroup_processes.hpp"
@@ -58,7 +59,7 @@ absl::Status killInit(const EndContext& context, const PodRecord& record,
                       const CallLimits& limits) {
   if (record.initPid <= 0 || record.initStart == 0) return absl::OkStatus();
   const support::Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, record.initPid, 0)));
-  if (!pidfd || processStart(record.initPid) != record.initStart) return absl::OkStatus();
+  if (!pidfd || support::processStart(record.initPid) != record.initStart) return absl::OkStatus();
   const std::string doing =
       strCat("kill process ", record.initPid, ", the init of pod ", record.id);
   if (::syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0) != 0 && errno != ESRCH) {

@@ -4,11 +4,9 @@
 #include <chrono>
 #include <cstdlib>
 #include <string>
-#include <vector>
-
-#include <absl/strings/str_split.h>
 
 #include "berth/support/files.hpp"
+#include "berth/support/process_stat.hpp"
 #include "berth/support/status.hpp"
 
 namespace berth::runc {
@@ -20,25 +18,9 @@ namespace {
 // A parent that reaps does so within this; nothing else tells of the states looked for.
 constexpr auto kAskEvery = std::chrono::milliseconds(100);
 
-// Numbers of fields as proc(5) counts them.
+// Of /proc/PID/stat, and the kernel's PF_EXITING in it.
 constexpr size_t kFlags = 9;
-constexpr size_t kStartTime = 22;
-// The kernel's PF_EXITING.
 constexpr uint64_t kExiting = 0x4;
-
-// A field of /proc/<pid>/stat from the third on; 0 when there is no such process.
-uint64_t statField(pid_t pid, size_t number) {
-  constexpr size_t kFirst = 3;
-  const auto text = support::readFile(strCat("/proc/", pid, "/stat"));
-  if (!text.ok()) return 0;
-  // The second field is the name in parentheses and may hold anything, blanks included.
-  const size_t end = text->rfind(')');
-  if (end == std::string::npos) return 0;
-  const std::vector<std::string> fields =
-      absl::StrSplit(text->substr(end + 1), ' ', absl::SkipEmpty());
-  const size_t index = number - kFirst;
-  return fields.size() > index ? std::strtoull(fields[index].c_str(), nullptr, 10) : 0;
-}
 
 // Its number in the innermost PID namespace that it is in; 0 when there is no such process.
 int innermostNumber(pid_t pid) {
@@ -54,12 +36,8 @@ int innermostNumber(pid_t pid) {
 
 }  // namespace
 
-uint64_t processStart(pid_t pid) {
-  return statField(pid, kStartTime);
-}
-
 bool isUnreapedInit(pid_t pid) {
-  return (statField(pid, kFlags) & kExiting) != 0 && innermostNumber(pid) == 1;
+  return (support::processStat(pid, kFlags) & kExiting) != 0 && innermostNumber(pid) == 1;
 }
 
 absl::StatusOr<KilledEnd> awaitKilled(pid_t pid, int pidfd, const CallLimits& limits,

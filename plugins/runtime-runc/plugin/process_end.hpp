@@ -12,9 +12,6 @@
 
 namespace berth::runc {
 
-// When a process was started (proc(5), field 22 of stat); 0 when there is none.
-uint64_t processStart(pid_t pid);
-
 // Whether the first process of a PID namespace has ended but for its name: it runs nothing any
 // more and waits for the others of its namespace to be reaped (pid_namespaces(7)). Those whose
 // parents are outside of it are reaped by those parents, after a monitor's death by the machine's

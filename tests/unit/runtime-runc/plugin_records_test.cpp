@@ -11,7 +11,6 @@
 #include "container_update.hpp"
 #include "options.hpp"
 #include "pod_resources.hpp"
-#include "process_end.hpp"
 #include "records.hpp"
 
 namespace berth::runc {
@@ -110,11 +109,6 @@ TEST(CheckId, RefusesWhatIsNoFileName) {
   for (const char* id : {"", ".", "..", "a/b", "-flag", "a b", "a\n"}) {
     EXPECT_TRUE(absl::IsInvalidArgument(checkId("pod", id))) << id;
   }
-}
-
-TEST(ProcessStart, TellsLivingProcesses) {
-  EXPECT_GT(processStart(::getpid()), 0u);
-  EXPECT_EQ(processStart(-5), 0u);
 }
 
 PodRecord cgroupfsPod() {

@@ -1,0 +1,17 @@
+// What the kernel tells of a process by its number.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace berth::support {
+
+// A field of /proc/PID/stat as proc(5) counts them, from the third on; 0 when there is no such
+// process. Thread-safe; reads a file of /proc.
+uint64_t processStat(int64_t pid, size_t field);
+
+// When the process was started, in the kernel's ticks since its boot, which tells it from a later
+// one of the same number; 0 when there is none.
+uint64_t processStart(int64_t pid);
+
+}  // namespace berth::support
