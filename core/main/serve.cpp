@@ -163,6 +163,7 @@ absl::Status run(const config::Paths& paths, const config::Config& config) {
   Reloader reloader(paths, config, *engine);
   if (status.ok()) status = serveUntilSignal(config, reloader, *engine, *images);
   engine->finish();
+  images->finish();
   registry.stop();
   current = nullptr;
   return status;
