@@ -221,9 +221,22 @@ absl::Status Engine::updatePodCidr(const std::string& cidr, Deadline deadline) {
   return network->setPodCidr(op, cidr);
 }
 
-absl::Status Engine::savePluginState(const std::string& object, std::string_view state) {
-  BERTH_ASSIGN_OR_RETURN(std::shared_ptr<Pod> pod, findPod(object));
-  return pod->change([&](records::PodRecord& r) { r.set_runtime_state(std::string(state)); });
+absl::Status Engine::savePluginState(std::string_view kind, std::string_view instance,
+                                     const std::string& podId, std::string_view state) {
+  const bool isRuntime = kind == plugins::kindName(plugins::Kind::kRuntime);
+  const bool isNetwork = kind == plugins::kindName(plugins::Kind::kNetwork);
+  const auto belongs = [&](const records::PodRecord& r) {
+    return (isRuntime && r.runtime() == instance) ||
+           (isNetwork && r.network().wanted() && r.network().network() == instance);
+  };
+  const auto pod = findPod(podId);
+  if (!pod.ok() || (*pod)->id() != podId || !(*pod)->peek(belongs)) {
+    return absl::NotFoundError(
+        strCat("the ", kind, " \"", instance, "\" has no pod ", podId, " to keep a state with"));
+  }
+  return (*pod)->change([&](records::PodRecord& r) {
+    (isRuntime ? *r.mutable_runtime_state() : *r.mutable_network()->mutable_state()) = state;
+  });
 }
 
 }  // namespace berth::engine

@@ -164,8 +164,9 @@ class Engine {
 
   // From plugins; never blocks.
   void deliver(plugins::Event event);
-  // Keeps a plugin's opaque state with a pod's record.
-  absl::Status savePluginState(const std::string& object, std::string_view state);
+  // Keeps a plugin's opaque state with a pod's record (plugin.h, save_state).
+  absl::Status savePluginState(std::string_view kind, std::string_view instance,
+                               const std::string& podId, std::string_view state);
 
  private:
   using Containers = std::vector<std::shared_ptr<Container>>;

@@ -213,7 +213,8 @@ absl::Status Engine::createIsolation(plugins::Operation& op, Pod& pod) {
   BERTH_ASSIGN_OR_RETURN(const plugins::CreatedPod created, pod.runtime()->createPod(op, spec));
   return pod.change([&](records::PodRecord& r) {
     for (const auto& [bit, path] : created.namespaces) (*r.mutable_namespaces())[bit] = path;
-    r.set_runtime_state(created.state);
+    // What it has saved by itself stays unless it says something else.
+    if (!created.state.empty()) r.set_runtime_state(created.state);
   });
 }
 
@@ -232,7 +233,7 @@ absl::Status Engine::attachNetwork(plugins::Operation& op, Pod& pod) {
     r.mutable_network()->mutable_addresses()->Assign(result.addresses.begin(),
                                                      result.addresses.end());
     r.mutable_network()->set_result(result.result);
-    r.mutable_network()->set_state(result.state);
+    if (!result.state.empty()) r.mutable_network()->set_state(result.state);
   });
 }
 

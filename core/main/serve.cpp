@@ -77,11 +77,11 @@ plugins::HostServices hostServices(const config::Config& config,
   services.event = [&engine](std::string_view, plugins::Event event) {
     if (engine::Engine* target = engine.load()) target->deliver(std::move(event));
   };
-  services.saveState = [&engine](std::string_view, std::string_view object,
-                                 std::string_view state) -> absl::Status {
+  services.saveState = [&engine](std::string_view kind, std::string_view instance,
+                                 std::string_view object, std::string_view state) -> absl::Status {
     engine::Engine* target = engine.load();
     if (target == nullptr) return absl::UnavailableError("the daemon is starting or ending");
-    return target->savePluginState(std::string(object), state);
+    return target->savePluginState(kind, instance, std::string(object), state);
   };
   services.credentials = [](std::string_view registry,
                             const std::function<void(const berth_credentials&)>& found) {
