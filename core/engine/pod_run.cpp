@@ -221,6 +221,8 @@ absl::Status Engine::createIsolation(plugins::Operation& op, Pod& pod) {
 absl::Status Engine::attachNetwork(plugins::Operation& op, Pod& pod) {
   const records::PodRecord record = pod.record();
   if (!record.namespaces().contains(BERTH_NAMESPACE_NETWORK)) return absl::OkStatus();
+  op.setStage("wait for the network's garbage to be collected");
+  BERTH_RETURN_IF_ERROR(recovery_.awaitNetwork(op));
   op.setStage("attach the network");
   BERTH_ASSIGN_OR_RETURN(plugins::Network * network, registry_.network(settings_.network));
   BERTH_ASSIGN_OR_RETURN(const plugins::NetworkRequest request, networkRequest(record));
