@@ -6,7 +6,6 @@
 
 #include "berth/support/open_files.hpp"
 
-// Not declared weak any more by its definition, as the linker sees it.
 uint64_t berth_child_open_files = 0;
 
 namespace berth::common {

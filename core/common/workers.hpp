@@ -26,8 +26,8 @@ class Workers {
   // RESOURCE_EXHAUSTED, and nothing is done, when there is no thread to be had.
   [[nodiscard]] absl::Status post(Work work);
   // For work that must be done and that nobody waits for: when there is no thread to be had, it
-  // waits for one of those that are there. One is kept for this alone, so `work` must end by
-  // itself, without waiting for other work.
+  // waits for one of those that are there. One is kept for this alone, and what waits there
+  // holds up the rest: `work` must have an end of its own, such as a deadline.
   void postSurely(Work work);
   // Waits for all work and ends the threads; nothing may be posted afterwards. Idempotent.
   void finish();

@@ -84,7 +84,9 @@ void EventStream::giveUpReturns() {
 EventStream::Places EventStream::places() const {
   std::lock_guard lock(mutex_);
   Places places;
-  for (const auto& place : places_) ++(place->cutOff ? places.cutOff : places.reading);
+  for (const auto& place : places_) {
+    ++(place->cutOff || place->next < told_ ? places.cutOff : places.reading);
+  }
   return places;
 }
 
@@ -180,6 +182,7 @@ void EventStream::settle() {
     const std::function<void()> told = std::move(due_.front());
     due_.pop_front();
     lock.unlock();
+    if (beforeTold_) beforeTold_();
     told();
     lock.lock();
   }

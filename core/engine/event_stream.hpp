@@ -48,7 +48,9 @@ class EventStream {
   // How many places there are, vacant ones too.
   struct Places {
     size_t reading = 0;
-    size_t cutOff = 0;  // … and their readers have not heard of it yet
+    // Their readers have lost events and have not heard of it yet, or would lose some if the daemon
+    // ended now: what counts as told is not told again.
+    size_t cutOff = 0;
     bool operator==(const Places&) const = default;
   };
 
@@ -75,7 +77,10 @@ class EventStream {
   };
 
   EventStream() : EventStream(Times()) {}
-  explicit EventStream(Times times) : times_(times) {}
+  // `beforeTold` is called, without a lock, before each event's `told`: what it finds in places()
+  // says of whoever has lost the event that he was cut off.
+  explicit EventStream(Times times, std::function<void()> beforeTold = {})
+      : times_(times), beforeTold_(std::move(beforeTold)) {}
   EventStream(const EventStream&) = delete;
   EventStream& operator=(const EventStream&) = delete;
 
@@ -119,6 +124,7 @@ class EventStream {
   std::shared_ptr<Place> vacantPlace() const;
 
   const Times times_;
+  const std::function<void()> beforeTold_;
   mutable std::mutex mutex_;
   std::deque<Entry> log_;
   uint64_t first_ = 0;  // the number of the log's first event

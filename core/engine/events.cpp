@@ -56,7 +56,9 @@ void Engine::waitForEvents(std::unique_lock<std::mutex>& lock) {
 absl::StatusOr<std::unique_ptr<LifeEvents::Listener>> Engine::subscribe(
     std::function<void()> abandon) {
   auto listener = lifeEvents_.subscribe(std::move(abandon));
-  // What is kept for those who come back goes earlier from now on.
+  // What is kept for those who come back goes earlier from now on. Under the lock, or the loop
+  // could have looked at the time already and not be waiting yet.
+  const std::lock_guard lock(eventsMutex_);
   eventsWake_.notify_all();
   return listener;
 }

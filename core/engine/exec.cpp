@@ -31,6 +31,7 @@ absl::Status ExecProcess::resize(const plugins::Operation& op, WindowSize size) 
 
 absl::StatusOr<ExecProcess> Engine::startExec(plugins::Operation& op, const Container& container,
                                               const ExecOptions& options) {
+  BERTH_RETURN_IF_ERROR(op.cancellable());
   BERTH_ASSIGN_OR_RETURN(
       const boost::json::object process,
       support::parseJsonObject(
@@ -62,28 +63,30 @@ absl::StatusOr<std::unique_ptr<RunningExec>> Engine::exec(const std::string& id,
                                                           Deadline startBy) {
   BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<Container> container, findRunning(id, "exec in"));
   plugins::Operation op(strCat("exec in container ", container->id()), startBy);
+  auto waiting = std::make_unique<plugins::Operation>(op.name());
+  waiting->setStage("wait for the command to end");
+  BERTH_RETURN_IF_ERROR(waiting->cancellable());
   BERTH_ASSIGN_OR_RETURN(ExecProcess process, startExec(op, *container, options));
-  return std::make_unique<RunningExec>(*this, std::move(process));
+  return std::make_unique<RunningExec>(*this, std::move(process), std::move(waiting));
 }
 
 // Shared with the thread that reaps an exec whose client is gone.
 struct RunningExec::State {
-  explicit State(ExecProcess running)
-      : process(std::move(running)), op(strCat("exec in container ", process.container())) {
-    op.setStage("wait for the command to end");
-  }
+  State(ExecProcess running, std::unique_ptr<plugins::Operation> waiting)
+      : process(std::move(running)), op(std::move(waiting)) {}
   const ExecProcess process;
-  plugins::Operation op;
+  const std::unique_ptr<plugins::Operation> op;
   std::atomic<bool> waitedFor = false;
 };
 
-RunningExec::RunningExec(Engine& engine, ExecProcess process)
-    : engine_(engine), state_(std::make_shared<State>(std::move(process))) {}
+RunningExec::RunningExec(Engine& engine, ExecProcess process,
+                         std::unique_ptr<plugins::Operation> waiting)
+    : engine_(engine), state_(std::make_shared<State>(std::move(process), std::move(waiting))) {}
 
 RunningExec::~RunningExec() {
-  state_->op.cancel();
+  state_->op->cancel();
   if (state_->waitedFor.exchange(true)) return;
-  engine_.runLater([state = state_] { state->process.wait(state->op).status().IgnoreError(); });
+  engine_.runLater([state = state_] { state->process.wait(*state->op).status().IgnoreError(); });
 }
 
 absl::StatusOr<int> RunningExec::wait() {
@@ -92,11 +95,11 @@ absl::StatusOr<int> RunningExec::wait() {
         strCat("exec in container ", state_->process.container(), ": it was waited for before"));
   }
   const std::shared_ptr<State> state = state_;
-  return state->process.wait(state->op);
+  return state->process.wait(*state->op);
 }
 
 void RunningExec::cancel() {
-  state_->op.cancel();
+  state_->op->cancel();
 }
 
 absl::Status RunningExec::resize(WindowSize size) {

@@ -65,7 +65,9 @@ class Engine;
 // engine's finish(). Thread-safe.
 class RunningExec {
  public:
-  RunningExec(Engine& engine, ExecProcess process);
+  // `waiting` is what the process is waited for with; it was made before the process, so that there
+  // is nothing left to fail.
+  RunningExec(Engine& engine, ExecProcess process, std::unique_ptr<plugins::Operation> waiting);
   // Kills it when it still runs; does not block.
   ~RunningExec();
   RunningExec(const RunningExec&) = delete;

@@ -9,6 +9,7 @@
 
 #include "berth/support/fd.hpp"
 #include "berth/support/status.hpp"
+#include "berth/support/threads.hpp"
 #include "engine/engine.hpp"
 
 namespace berth::engine {
@@ -38,7 +39,7 @@ absl::StatusOr<Pipe> makePipe() {
 class OutputReader {
  public:
   explicit OutputReader(size_t limit) : limit_(limit) {}
-  ~OutputReader() { finish(); }
+  ~OutputReader() { finish().IgnoreError(); }
   OutputReader(const OutputReader&) = delete;
   OutputReader& operator=(const OutputReader&) = delete;
 
@@ -52,8 +53,11 @@ class OutputReader {
       ::fcntl(stream.pipe.read.get(), F_SETFL, O_NONBLOCK);
     }
     BERTH_RETURN_IF_ERROR(workers.post([this] {
-      readAll();
-      done_.set_value();
+      // Who waits must hear of the end in any case.
+      done_.set_value(support::returnThrown([this] {
+        readAll();
+        return absl::OkStatus();
+      }));
     }));
     reading_ = done_.get_future();
     return absl::OkStatus();
@@ -61,11 +65,12 @@ class OutputReader {
   int outputEnd() const { return streams_[0].pipe.write.get(); }
   int errorEnd() const { return streams_[1].pipe.write.get(); }
 
-  // The command has ended, or was never started. Returns when what it wrote is read.
-  void finish() {
-    if (!reading_.valid()) return;
+  // The command has ended, or was never started. Returns when what it wrote is read;
+  // RESOURCE_EXHAUSTED when there was no memory for it.
+  absl::Status finish() {
+    if (!reading_.valid()) return absl::OkStatus();
     ::eventfd_write(ended_.get(), 1);
-    reading_.get();
+    return reading_.get();
   }
 
   // After finish().
@@ -124,8 +129,8 @@ class OutputReader {
   std::array<Stream, 2> streams_;
   Fd ended_;
   const size_t limit_;
-  std::promise<void> done_;
-  std::future<void> reading_;  // valid while it reads
+  std::promise<absl::Status> done_;
+  std::future<absl::Status> reading_;  // valid while it reads
 };
 
 }  // namespace
@@ -153,8 +158,9 @@ absl::StatusOr<v1::ExecSyncResponse> Engine::execSync(const v1::ExecSyncRequest&
   BERTH_ASSIGN_OR_RETURN(const ExecProcess process, startExec(op, *container, options));
   op.setStage("wait for the command to end");
   const auto exitCode = process.wait(op);
-  reader.finish();
+  const absl::Status read = reader.finish();
   if (!exitCode.ok()) return exitCode.status();
+  BERTH_RETURN_IF_ERROR(support::annotate(read, "read the output of the command"));
   fitOutputs(reader.output(), reader.error(), limit);
   v1::ExecSyncResponse response;
   response.set_stdout(std::move(reader.output()));

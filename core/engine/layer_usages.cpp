@@ -2,8 +2,11 @@
 
 #include <algorithm>
 
+#include <absl/cleanup/cleanup.h>
+
 #include "berth/support/clock.hpp"
 #include "berth/support/status.hpp"
+#include "berth/support/threads.hpp"
 
 namespace berth::engine {
 
@@ -45,6 +48,8 @@ void LayerUsages::finish() {
 
 void LayerUsages::run() {
   std::unique_lock lock(mutex_);
+  // However this ends: the next one who asks begins anew.
+  const absl::Cleanup stopped = [this] { running_ = false; };
   while (!queue_.empty()) {
     const auto [container, content] = queue_.front();
     queue_.pop_front();
@@ -54,12 +59,16 @@ void LayerUsages::run() {
                                                     begun + kLimit);
     measured_ = container;
     lock.unlock();
-    const absl::StatusOr<plugins::Usage> usage = measure_(*current_, container);
+    absl::StatusOr<plugins::Usage> usage;
+    const absl::Status thrown = support::returnThrown([&] {
+      usage = measure_(*current_, container);
+      return absl::OkStatus();
+    });
+    if (!thrown.ok()) usage = thrown;
     lock.lock();
     current_.reset();
     keep(container, content, usage, Clock::now() - begun);
   }
-  running_ = false;
 }
 
 void LayerUsages::keep(const std::string& container, Content content,

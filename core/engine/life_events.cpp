@@ -20,6 +20,8 @@ namespace {
 constexpr std::string_view kMarkKind = "events";
 constexpr std::string_view kMarkId = "listeners";
 
+constexpr std::chrono::seconds kRetry{1};
+
 std::string markOf(const EventStream::Places& places) {
   return strCat(places.reading, " ", places.cutOff);
 }
@@ -172,7 +174,6 @@ void LifeEvents::giveUpReturns() {
   noteListeners();
 }
 
-// That somebody was cut off is kept first: what it lost counts as told.
 void LifeEvents::settle() {
   noteListeners();
   stream_.settle();
@@ -181,13 +182,16 @@ void LifeEvents::settle() {
 void LifeEvents::noteListeners() {
   std::lock_guard lock(listenersMutex_);
   const EventStream::Places places = stream_.places();
-  if (closed_ || places == known_) return;
+  const auto now = EventStream::Clock::now();
+  if (closed_ || places == known_ || now < retryAt_) return;
   absl::Status kept = places == EventStream::Places()
                           ? store_.erase(kMarkKind, kMarkId)
                           : store_.put(kMarkKind, kMarkId, markOf(places));
   if (kept.ok()) {
     known_ = places;
   } else {
+    // A full disk, as a rule: it must not be tried anew with each step of each pod.
+    retryAt_ = now + kRetry;
     common::logWarning("who listens to events could not be recorded", {{"error", kept.ToString()}});
   }
 }

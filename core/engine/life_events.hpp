@@ -22,7 +22,7 @@ class LifeEvents final : public LifeObserver {
   // `fill` adds the statuses of the pod and its containers, as they are at that moment.
   using Fill = std::function<void(const Pod& pod, LifeEvent& event)>;
   LifeEvents(store::Store& store, Fill fill, EventStream::Times times = {})
-      : store_(store), fill_(std::move(fill)), stream_(times) {}
+      : store_(store), fill_(std::move(fill)), stream_(times, [this] { noteListeners(); }) {}
 
   // When clients were listening when the daemon ended, events are kept for them from here on.
   absl::Status start();
@@ -68,7 +68,7 @@ class LifeEvents final : public LifeObserver {
   void publish(LifeEvent& event, runtime::v1::ContainerEventType type, std::function<void()> told);
   // After events were published or listeners came or went; without the lock.
   void settle();
-  // Keeps durably how many listen.
+  // Keeps durably how many listen. Before an event counts as told: who was cut off has lost it.
   void noteListeners();
 
   store::Store& store_;
@@ -77,7 +77,8 @@ class LifeEvents final : public LifeObserver {
   std::mutex mutex_;      // held from looking at an object to publishing what it says
   int64_t lastTime_ = 0;  // CLOCK_REALTIME, nanoseconds
   std::mutex listenersMutex_;
-  EventStream::Places known_;  // what the store says
+  EventStream::Places known_;               // what the store says
+  EventStream::Clock::time_point retryAt_;  // when it could not be said
   bool closed_ = false;
 };
 

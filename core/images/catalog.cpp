@@ -131,9 +131,14 @@ bool Catalog::takeBack(const Addition& addition) {
   std::vector<store::Change> kept;
   {
     std::shared_lock lock(mutex_);
-    for (const Changed& one : addition) {
+    const auto isChanged = [this](const Changed& one) {
       auto found = entries_.find(one.now.record.id());
-      if (found == entries_.end() || found->second.image != one.now.image) continue;
+      return found == entries_.end() || found->second.image != one.now.image;
+    };
+    // It may have lost the tags that it took from others to a third one.
+    if (isChanged(addition.back())) return false;
+    for (const Changed& one : addition) {
+      if (isChanged(one)) continue;
       unchanged.push_back(&one);
       kept.push_back(
           {std::string(kImageKind), one.now.record.id(),

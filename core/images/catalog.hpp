@@ -43,8 +43,8 @@ class Catalog {
   // once the store has been synced.
   absl::StatusOr<Addition> add(records::ImageRecord record);
   static const std::shared_ptr<const Image>& imageOf(const Addition& addition);
-  // Undoes an addition that cannot be made durable, as far as nobody has changed the same images
-  // since. Whether the image is gone with that.
+  // Undoes an addition that cannot be made durable, unless its image has changed since, and for the
+  // images that lost a tag to it as far as they have not. Whether the image is gone with that.
   bool takeBack(const Addition& addition);
   // Whether it is here, hidden or not.
   bool knows(const std::string& id) const;

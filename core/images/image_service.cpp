@@ -136,11 +136,16 @@ class Service : public ImageService {
   absl::Status remove(const plugins::Operation& /*op*/, std::string_view reference) override {
     if (reference.empty()) return absl::InvalidArgumentError("the image reference is empty");
     std::lock_guard lock(changing_);
+    // Where not one is whole, the snapshotters' disk was not mounted at the start, as likely as
+    // not.
+    const bool lost = catalog_.list().empty();
     BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<const Image> gone, catalog_.remove(reference));
     if (gone != nullptr) layers_.release(gone->layers);
+    if (lost) return absl::OkStatus();
     // Who removes images wants room. What nobody sees, nobody could ask to remove, and no pull has
     // completed it since the start.
     for (const auto& incomplete : catalog_.hidden()) {
+      if (incomplete->pinned) continue;
       BERTH_ASSIGN_OR_RETURN(const auto dropped, catalog_.remove(incomplete->id));
       if (dropped != nullptr) layers_.release(dropped->layers);
     }

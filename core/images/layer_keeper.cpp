@@ -131,8 +131,7 @@ LayerKeeper::LayerKeeper(plugins::Registry& registry, LayerLimits limits,
       settle_(std::move(settle)),
       downloads_(limits.downloads),
       unpacks_(limits.unpacks == 0 ? std::max(1u, std::thread::hardware_concurrency())
-                                   : limits.unpacks),
-      collector_([this] { collectorLoop(); }) {}
+                                   : limits.unpacks) {}
 
 void LayerKeeper::finish() {
   {
@@ -159,6 +158,7 @@ absl::Status LayerKeeper::load() {
       present_[name][key] = plugins::Layer{key, "", key};
     }
   }
+  BERTH_ASSIGN_OR_RETURN(collector_, support::startThread([this] { collectorLoop(); }));
   collect_ = true;
   // The collector may wait already.
   wake_.notify_all();

@@ -77,7 +77,8 @@ class LayerKeeper {
   // Ends the collector, cancelling what it is at; afterwards it calls no plugin. Idempotent.
   void finish();
 
-  // Asks every snapshotter what it has. Once, at start.
+  // Asks every snapshotter what it has, and begins to collect. Once, at start. RESOURCE_EXHAUSTED
+  // when there is no thread to be had.
   absl::Status load();
   bool has(const std::string& snapshotter, const plugins::Layer& layer) const;
 

@@ -12,6 +12,7 @@
 
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
+#include "berth/support/threads.hpp"
 #include "common/log.hpp"
 #include "common/open_files.hpp"
 #include "cri/streaming_backend.hpp"
@@ -182,7 +183,8 @@ int serve(const ConfigOptions& options) {
   const config::Paths paths = pathsOf(options);
   auto loaded = config::load(paths);
   if (!loaded.ok()) return fail(loaded.status());
-  const absl::Status status = run(paths, *loaded);
+  // What is made at start throws when there is no memory or no thread for it.
+  const absl::Status status = support::returnThrown([&] { return run(paths, *loaded); });
   if (status.ok()) return 0;
   common::logError("cannot serve", {{"error", std::string(status.message())}});
   return fail(status);

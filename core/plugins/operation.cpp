@@ -63,6 +63,12 @@ void Operation::cancel() {
   ::eventfd_write(cancelFd_.get(), 1);
 }
 
+absl::Status Operation::cancellable() const {
+  if (cancelFd_) return absl::OkStatus();
+  return absl::ResourceExhaustedError(
+      support::strCat(name_, ": no descriptor was to be had to cancel it by"));
+}
+
 bool Operation::cancelled() const {
   std::lock_guard lock(mutex_);
   return cancelled_ || Clock::now() >= deadline_;

@@ -34,6 +34,9 @@ class Operation {
   void cancel();
   bool cancelled() const;  // or past the deadline
   int cancelFd() const { return cancelFd_.get(); }
+  // RESOURCE_EXHAUSTED when no descriptor was to be had to wake plugins by: they would notice
+  // cancel() only between two waits. For what is to run until it is cancelled that is not enough.
+  absl::Status cancellable() const;
   // CANCELLED or DEADLINE_EXCEEDED naming the stage, or OK.
   absl::Status check() const;
 

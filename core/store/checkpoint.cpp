@@ -16,7 +16,6 @@ namespace berth::store {
 using support::strCat;
 
 namespace {
-constexpr std::chrono::milliseconds kBusyLimit{5000};
 constexpr std::chrono::seconds kReserveRetry{10};
 }  // namespace
 

@@ -18,7 +18,6 @@ namespace {
 // Of the tables and of what their values are. A higher one is a newer program's, which this one
 // would misread. Fields that are added to a record do not count: they are kept unread.
 constexpr int kFormat = 1;
-constexpr std::chrono::milliseconds kBusyLimit{5000};
 
 constexpr const char* kSchema =
     "CREATE TABLE IF NOT EXISTS records("
@@ -198,7 +197,7 @@ absl::Status Store::failure(std::string_view doing) const {
     case SQLITE_FULL:
       return absl::ResourceExhaustedError(message);
     case SQLITE_NOMEM:
-      return absl::ResourceExhaustedError(message);
+      return absl::UnavailableError(message);  // no room on the disk would help
     case SQLITE_BUSY:
       return absl::UnavailableError(strCat(message, "; does another berthd run?"));
     case SQLITE_CANTOPEN:

@@ -1,6 +1,7 @@
 // Durable records in one SQLite database.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <memory>
@@ -77,6 +78,7 @@ class Store {
 
  private:
   static constexpr size_t kChangesPerCheckpoint = 2000;
+  static constexpr std::chrono::milliseconds kBusyLimit{5000};
   static constexpr int kLogBytes = 4 << 20;  // what the log's file keeps once it is empty
 
   explicit Store(const std::string& path) : path_(path), reserve_(path + ".reserve") {}

@@ -8,7 +8,6 @@
 
 #include <absl/strings/match.h>
 #include <boost/beast/http/rfc7230.hpp>
-#include <boost/beast/websocket/rfc6455.hpp>
 
 #include "berth/support/status.hpp"
 
@@ -196,8 +195,8 @@ Refusal noUpgrade() {
 
 // RFC 6455, 4.2.1. Whoever is refused only when the handshake is answered has lost its token.
 std::optional<Refusal> checkHandshake(const HttpRequest& request) {
-  if (!boost::beast::websocket::is_upgrade(request)) {
-    return badRequest("this is no WebSocket handshake: it takes GET and HTTP/1.1 (RFC 6455, 4.1)");
+  if (request.method() != http::verb::get || request.count(http::field::host) == 0) {
+    return badRequest("this is no WebSocket handshake: it takes GET and a header Host");
   }
   const std::string_view version = text(request[http::field::sec_websocket_version]);
   if (version != kWebSocketVersion) {

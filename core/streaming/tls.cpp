@@ -16,6 +16,8 @@ using support::strCat;
 
 namespace {
 
+constexpr std::chrono::seconds kRetry{1};
+
 absl::Status check(const error_code& error, std::string_view doing, const std::string& file) {
   if (!error) return absl::OkStatus();
   return absl::InvalidArgumentError(strCat(doing, " ", file, ": ", error.message()));
@@ -89,18 +91,25 @@ TlsContexts::Context TlsContexts::current() {
   std::lock_guard lock(mutex_);
   const Marks marks = marksOf(files_);
   if (marks == used_) return context_;
+  const auto now = std::chrono::steady_clock::now();
+  // Tried again all the same: descriptors may have been missing.
+  if (marks == refused_ && now < retryAt_) return context_;
   absl::StatusOr<Context> fresh = read(files_);
   if (fresh.ok()) {
     context_ = *std::move(fresh);
     used_ = marks;
     common::logInfo("the streaming server's certificate was read again",
                     {{"certificate", files_.certificate}});
-  } else if (marks != refused_) {
-    // Tried again for the next connection all the same: descriptors may have been missing.
+  } else {
+    const std::string reason(fresh.status().message());
+    if (marks != refused_ || reason != reason_) {
+      common::logWarning(
+          "the streaming server keeps its certificate: the changed files cannot be used",
+          {{"error", reason}});
+    }
     refused_ = marks;
-    common::logWarning(
-        "the streaming server keeps its certificate: the changed files cannot be used",
-        {{"error", support::fromAbsl(fresh.status().message())}});
+    reason_ = reason;
+    retryAt_ = now + kRetry;
   }
   return context_;
 }

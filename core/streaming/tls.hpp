@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -28,8 +29,9 @@ class TlsContexts {
   // INVALID_ARGUMENT or the file's error when the files are missing or do not belong together.
   static absl::StatusOr<std::unique_ptr<TlsContexts>> load(TlsFiles files);
 
-  // For the next connection. Reads files again that have changed; while the new ones cannot be used
-  // the last that could be stay, and the reason is logged once for each change.
+  // For the next connection. Reads files again that have changed. While the new ones cannot be used
+  // the last that could be stay: they are read once a second at most, for whoever connects has
+  // shown nothing yet, and each other reason is logged.
   Context current();
 
  private:
@@ -48,6 +50,8 @@ class TlsContexts {
   Context context_;
   Marks used_;
   Marks refused_;  // the last that were; until then none
+  std::string reason_;
+  std::chrono::steady_clock::time_point retryAt_;
 };
 
 }  // namespace berth::streaming

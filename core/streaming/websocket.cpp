@@ -61,7 +61,10 @@ asio::any_io_executor WebSocket::executor() const {
   return impl_->transport.get_executor();
 }
 
-Task<absl::Status> WebSocket::accept(const HttpRequest& request, std::string subprotocol) {
+Task<absl::Status> WebSocket::accept(HttpRequest request, std::string subprotocol) {
+  // Beast looks at the first line of each alone, where what was found may stand in another.
+  request.set(http::field::connection, "Upgrade");
+  request.set(http::field::upgrade, "websocket");
   impl_->stream.set_option(
       websocket::stream_base::decorator([&subprotocol](websocket::response_type& response) {
         if (!subprotocol.empty()) response.set(http::field::sec_websocket_protocol, subprotocol);

@@ -36,7 +36,7 @@ class WebSocket {
   boost::asio::any_io_executor executor() const;
 
   // Answers the client's request. Empty: no subprotocol.
-  Task<absl::Status> accept(const HttpRequest& request, std::string subprotocol);
+  Task<absl::Status> accept(HttpRequest request, std::string subprotocol);
 
   // OUT_OF_RANGE when the client has closed the WebSocket; RESOURCE_EXHAUSTED after a message of
   // more than 32 MiB, which the client was told (1009). One at a time.

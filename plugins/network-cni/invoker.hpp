@@ -34,7 +34,7 @@ class Invoker {
   absl::StatusOr<std::string> find(const std::string& type) const;
 
   // What the plugin printed. Errors as pluginError() says; DEADLINE_EXCEEDED and CANCELLED once it
-  // has been killed.
+  // has been killed; one that has not died of that half a second later is left to itself.
   absl::StatusOr<std::string> run(const std::string& type, const Parameters& parameters,
                                   const boost::json::object& config,
                                   const support::RunLimits& limits) const;

@@ -1,5 +1,6 @@
 #include "plugins_at_work.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -38,17 +39,20 @@ std::vector<pid_t> allProcesses() {
   return pids;
 }
 
-bool hasOpen(pid_t pid, const struct stat& file) {
+// Whether the process has the descriptor of the lock, and not another one of the same file, as who
+// reads it has. proc(5), /proc/pid/fdinfo: "lock: 1: FLOCK  ADVISORY  WRITE 4711 …".
+bool holdsLock(pid_t pid, const struct stat& file) {
   const std::string folder = strCat("/proc/", pid, "/fd");
   const auto names = support::listDirectory(folder);
   if (!names.ok()) return false;  // it has ended
-  for (const std::string& name : *names) {
+  return std::any_of(names->begin(), names->end(), [&](const std::string& name) {
     struct stat info = {};
-    if (::stat(strCat(folder, "/", name).c_str(), &info) == 0 && info.st_dev == file.st_dev &&
-        info.st_ino == file.st_ino)
-      return true;
-  }
-  return false;
+    if (::stat(strCat(folder, "/", name).c_str(), &info) != 0 || info.st_dev != file.st_dev ||
+        info.st_ino != file.st_ino)
+      return false;
+    const auto about = support::readFile(strCat("/proc/", pid, "/fdinfo/", name));
+    return about.ok() && about->find("FLOCK") != std::string::npos;
+  });
 }
 
 // Kills each process of which `is` says so; it is asked while the number cannot become another's.
@@ -65,12 +69,13 @@ void killHolders(const support::Fd& file) {
   if (::fstat(file.get(), &info) != 0) return;
   std::set<pid_t> sessions;
   killEach([&](pid_t pid) {
-    if (!hasOpen(pid, info)) return false;
+    if (!holdsLock(pid, info)) return false;
     sessions.insert(::getsid(pid));
     return true;
   });
-  // What a plugin has started may have closed the descriptor.
-  sessions.erase(::getsid(0));
+  // What a plugin has started may have closed the descriptor. Each plugin gets a session of its own
+  // (invoker.cpp); 0 stands for all whose leader is outside of our PID namespace.
+  std::erase_if(sessions, [](pid_t session) { return session <= 0 || session == ::getsid(0); });
   killEach([&](pid_t pid) { return sessions.contains(::getsid(pid)); });
 }
 

@@ -18,8 +18,8 @@ namespace berth::cni {
 absl::StatusOr<support::Fd> lockRecord(const std::string& file);
 
 // Takes the lock of a record once no plugin is at work for it any more. At `patience` those that
-// still are get killed, and what is in sessions of theirs. Without a record none is at work, and
-// the result is empty. CANCELLED or DEADLINE_EXCEEDED as the call says. Blocks; any thread.
+// still hold it get killed, and what is in sessions of theirs. Without a record none is at work,
+// and the result is empty. CANCELLED or DEADLINE_EXCEEDED as the call says. Blocks; any thread.
 absl::StatusOr<support::Fd> awaitPlugins(const Op& op, const std::string& file,
                                          std::chrono::steady_clock::time_point patience);
 

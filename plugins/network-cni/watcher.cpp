@@ -4,7 +4,6 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
-#include <exception>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
@@ -13,6 +12,7 @@
 
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
+#include "berth/support/threads.hpp"
 
 namespace berth::cni {
 namespace {
@@ -53,13 +53,14 @@ absl::Status Watcher::start() {
   inotify_ = support::Fd(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
   if (!inotify_) return errnoStatus(errno, "make an inotify instance");
   watchAll();
-  thread_ = std::thread([this] {
-    try {
-      run();
-    } catch (const std::exception&) {
-      // Out of memory. Changes are still noticed, when the network is next used or asked for.
-    }
-  });
+  BERTH_ASSIGN_OR_RETURN(thread_, support::startThread([this] {
+                           // Out of memory. Changes are still noticed, when the network is next
+                           // used or asked for.
+                           support::returnThrown([this] {
+                             run();
+                             return absl::OkStatus();
+                           }).IgnoreError();
+                         }));
   return absl::OkStatus();
 }
 

@@ -30,7 +30,8 @@ class Watcher {
   Watcher& operator=(const Watcher&) = delete;
   ~Watcher() { stop(); }
 
-  // RESOURCE_EXHAUSTED or another error of inotify(7): nothing is watched then.
+  // RESOURCE_EXHAUSTED, also when there is no thread to be had, or another error of inotify(7):
+  // nothing is watched then.
   absl::Status start();
   void stop();  // joins the thread; idempotent
 

@@ -81,13 +81,25 @@ absl::StatusOr<LayerRecord> LayerStore::unpack(const std::string& diffId,
   return layer;
 }
 
+// What stands in the layer's place is no whole one, or it would be known. Containers may run on it
+// all the same.
+absl::Status LayerStore::makeRoom(const std::string& diffId) const {
+  const std::string target = layout_.layer(diffId);
+  if (registry_.isUsed(diffId)) {
+    const std::string aside = layout_.replacedLayer(diffId);
+    if (support::steps::rename(target.c_str(), aside.c_str()) != 0 && errno != ENOENT)
+      return errnoStatus(errno, strCat("rename ", target, " to ", aside));
+    return absl::OkStatus();
+  }
+  BERTH_ASSIGN_OR_RETURN(const std::string discarded, layout_.discard(target));
+  return discarded.empty() ? absl::OkStatus() : support::removeTree(discarded);
+}
+
 // Durable first, then visible.
 absl::Status LayerStore::publish(const std::string& diffId, const std::string& staging) {
   if (durability_ == Durability::kSynced) BERTH_RETURN_IF_ERROR(sync_.sync());
   const std::string target = layout_.layer(diffId);
-  // What may stand there is no whole layer, or it would be known.
-  BERTH_ASSIGN_OR_RETURN(const std::string discarded, layout_.discard(target));
-  if (!discarded.empty()) BERTH_RETURN_IF_ERROR(support::removeTree(discarded));
+  BERTH_RETURN_IF_ERROR(makeRoom(diffId));
   if (support::steps::rename(staging.c_str(), target.c_str()) != 0)
     return errnoStatus(errno, strCat("rename ", staging, " to ", target));
   if (durability_ == Durability::kVisible) return absl::OkStatus();
@@ -101,10 +113,9 @@ absl::Status LayerStore::publish(const std::string& diffId, const std::string& s
   return absl::OkStatus();
 }
 
-absl::Status LayerStore::checkOwn(const std::string& diffId) const {
-  const auto found = newer_.find(diffId);
-  return found == newer_.end() ? absl::OkStatus()
-                               : annotate(found->second, strCat("layer ", diffId));
+absl::Status LayerStore::checkOwn(const std::string& diffId) {
+  (void)leftAlone_.dropGone();
+  return annotate(leftAlone_.check(diffId), "layer");
 }
 
 absl::Status LayerStore::remove(const std::string& diffId, const Op& op) {
@@ -132,28 +143,37 @@ absl::StatusOr<std::vector<std::string>> LayerStore::load() {
                          support::listDirectory(layout_.layers()));
   for (const std::string& name : names) {
     const std::string directory = strCat(layout_.layers(), "/", name);
-    const std::string diffId = digestOf(name);
+    if (isReplaced(name)) {
+      if (!registry_.isUsed(digestOf(name)))
+        BERTH_RETURN_IF_ERROR(layout_.discard(directory).status());
+      continue;
+    }
     absl::StatusOr<LayerRecord> layer = readLayerRecord(directory);
-    if (layer.ok() && layer->diffId == diffId) {
+    if (layer.ok() && layer->diffId == digestOf(name)) {
       registry_.addLayer(*std::move(layer));
       continue;
     }
-    const std::string reason = layer.ok() ? strCat("the record is about ", layer->diffId)
-                                          : std::string(layer.status().message());
-    if (absl::IsFailedPrecondition(layer.status())) {
-      newer_[diffId] = layer.status();
-      warnings.push_back(strCat("layer ", diffId, " is left alone: ", reason));
-      continue;
-    }
-    if (registry_.isUsed(diffId)) {
-      warnings.push_back(
-          strCat("layer ", diffId, " is damaged but in use, it stays until then: ", reason));
-      continue;
-    }
-    BERTH_RETURN_IF_ERROR(layout_.discard(directory).status());
-    warnings.push_back(strCat("layer ", diffId, " was damaged and is removed: ", reason));
+    if (layer.ok()) layer = absl::DataLossError(strCat("the record is about ", layer->diffId));
+    BERTH_ASSIGN_OR_RETURN(std::string warning, loadUnreadable(name, layer.status()));
+    warnings.push_back(std::move(warning));
   }
   return warnings;
+}
+
+absl::StatusOr<std::string> LayerStore::loadUnreadable(const std::string& name,
+                                                       const absl::Status& reason) {
+  if (absl::IsResourceExhausted(reason)) return reason;
+  const std::string directory = strCat(layout_.layers(), "/", name);
+  const std::string diffId = digestOf(name);
+  const std::string text(support::fromAbsl(reason.message()));
+  if (!isDamage(reason)) {
+    leftAlone_.add(diffId, directory, reason);
+    return strCat("layer ", diffId, " is left alone: ", text);
+  }
+  if (registry_.isUsed(diffId))
+    return strCat("layer ", diffId, " is damaged but in use, it stays until then: ", text);
+  BERTH_RETURN_IF_ERROR(layout_.discard(directory).status());
+  return strCat("layer ", diffId, " was damaged and is removed: ", text);
 }
 
 }  // namespace berth::overlay

@@ -1,7 +1,6 @@
 // Layers on disk: unpacking, removing, finding them again.
 #pragma once
 
-#include <map>
 #include <string>
 #include <vector>
 
@@ -10,6 +9,7 @@
 #include "group_sync.hpp"
 #include "key_locks.hpp"
 #include "layout.hpp"
+#include "left_alone.hpp"
 #include "options.hpp"
 #include "registry.hpp"
 
@@ -26,22 +26,26 @@ class LayerStore {
 
   // At start: puts what is on disk into the registry. Layers with a damaged record are taken away,
   // because what else is damaged is unknown; those that a snapshot uses stay on disk for it, but
-  // are not offered. Those of a newer plugin are neither offered nor touched. Returns what there is
-  // to tell about that.
+  // are not offered. Those of a newer plugin, or with a record that cannot be read, are neither
+  // offered nor touched. Returns what there is to tell about that. RESOURCE_EXHAUSTED when there
+  // is a shortage, in which nothing can be said of what is there.
   absl::StatusOr<std::vector<std::string>> load();
 
  private:
   absl::StatusOr<LayerRecord> unpack(const std::string& diffId, const std::string& staging,
                                      Stream& tar, const Op& op);
-  // FAILED_PRECONDITION for one of a newer plugin.
-  absl::Status checkOwn(const std::string& diffId) const;
+  // What to tell about one without a record to go by.
+  absl::StatusOr<std::string> loadUnreadable(const std::string& name, const absl::Status& reason);
+  // FAILED_PRECONDITION for one that is left alone.
+  absl::Status checkOwn(const std::string& diffId);
+  absl::Status makeRoom(const std::string& diffId) const;
   absl::Status publish(const std::string& diffId, const std::string& staging);
 
   const Layout& layout_;
   Registry& registry_;
   GroupSync& sync_;
   const Durability durability_;
-  std::map<std::string, absl::Status> newer_;  // of newer plugins; never changes after load()
+  LeftAlone leftAlone_;
   KeyLocks locks_;
 };
 

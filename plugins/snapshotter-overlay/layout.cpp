@@ -19,6 +19,8 @@ using support::strCat;
 
 namespace {
 
+constexpr std::string_view kReplaced = "~";
+
 bool all(std::string_view text, bool (*fits)(char)) {
   return std::all_of(text.begin(), text.end(), fits);
 }
@@ -64,8 +66,16 @@ std::string Layout::layer(std::string_view digest) const {
   return strCat(root_, "/layers/", name);
 }
 
+std::string Layout::replacedLayer(std::string_view digest) const {
+  return strCat(layer(digest), kReplaced, support::randomId());
+}
+
+bool isReplaced(std::string_view directoryName) {
+  return directoryName.find(kReplaced) != std::string_view::npos;
+}
+
 std::string digestOf(std::string_view directoryName) {
-  std::string digest(directoryName);
+  std::string digest(directoryName.substr(0, directoryName.find(kReplaced)));
   const size_t dash = digest.find('-');
   if (dash != std::string::npos) digest[dash] = ':';
   return digest;

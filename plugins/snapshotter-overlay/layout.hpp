@@ -2,6 +2,8 @@
 //
 //   lock                        held by the one instance that uses the root
 //   layers/sha256-<hex>/fs      a whole layer, and layer.json beside it
+//   layers/sha256-<hex>~<id>    a damaged one whose place another has taken, while a snapshot names
+//                               it: it may be mounted
 //   snapshots/<key>/upper,work  a snapshot, and snapshot.json beside them
 //   staging/                    what is being made or removed; emptied at start
 //   empty/                      stands in for a layer where there is none
@@ -31,6 +33,8 @@ class Layout {
   const std::string& root() const { return root_; }
   std::string layers() const { return root_ + "/layers"; }
   std::string layer(std::string_view digest) const;
+  // A fresh path for a damaged layer whose place another is to take.
+  std::string replacedLayer(std::string_view digest) const;
   std::string snapshots() const { return root_ + "/snapshots"; }
   std::string snapshot(std::string_view key) const;
   std::string staging() const { return root_ + "/staging"; }
@@ -52,7 +56,8 @@ class Layout {
   std::string root_;
 };
 
-// The digest of a layer's directory: "sha256-ab…" is "sha256:ab…".
+// The digest of a layer's directory: "sha256-ab…" is "sha256:ab…", and so is "sha256-ab…~…".
 std::string digestOf(std::string_view directoryName);
+bool isReplaced(std::string_view directoryName);
 
 }  // namespace berth::overlay

@@ -8,6 +8,7 @@
 #include "berth/snapshotter.hpp"
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
+#include "berth/support/threads.hpp"
 #include "group_sync.hpp"
 #include "layer_store.hpp"
 #include "layout.hpp"
@@ -46,9 +47,15 @@ class OverlaySnapshotter final : public Snapshotter {
   }
 
   Status start() override {
-    const absl::Status status = open();
-    if (status.ok()) cleaner_ = std::thread([this] { clean(); });
-    return status;
+    if (const absl::Status status = open(); !status.ok()) return status;
+    absl::StatusOr<std::thread> cleaner = support::startThread([this] { clean(); });
+    if (cleaner.ok()) {
+      cleaner_ = *std::move(cleaner);
+    } else if (!leftovers_.empty()) {
+      host().warn("what a crash left behind stays until the next start",
+                  {{"error", support::fromAbsl(cleaner.status().message())}});
+    }
+    return {};
   }
 
   void stop() override { endCleaning(); }
@@ -86,6 +93,7 @@ class OverlaySnapshotter final : public Snapshotter {
   Status layerRemove(const Op& op, const berth_layer& layer) override {
     const std::string diffId = copy(layer.diff_id);
     if (const absl::Status status = checkDigest(diffId); !status.ok()) return status;
+    snapshots_->forgetGone();
     return layers_->remove(diffId, op);
   }
 

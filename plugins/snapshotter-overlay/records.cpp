@@ -75,8 +75,12 @@ absl::StatusOr<IdRanges> decodeMappings(const json::object& record, std::string_
 }
 
 absl::StatusOr<json::object> readRecord(const std::string& path) {
-  BERTH_ASSIGN_OR_RETURN(const std::string text, support::readFile(path));
-  absl::StatusOr<json::object> record = support::parseJsonObject(text, path);
+  const absl::StatusOr<std::string> text = support::readFile(path);
+  // ENOTDIR and EISDIR: what stands there is something else.
+  if (absl::IsFailedPrecondition(text.status()))
+    return damaged(path, support::fromAbsl(text.status().message()));
+  BERTH_RETURN_IF_ERROR(text.status());
+  absl::StatusOr<json::object> record = support::parseJsonObject(*text, path);
   if (!record.ok()) return damaged(path, support::fromAbsl(record.status().message()));
   const int64_t version = support::intMember(*record, "version");
   if (version > kVersion)
@@ -93,6 +97,10 @@ bool sameSnapshot(const SnapshotRecord& one, const SnapshotRecord& other) {
   return one.key == other.key && one.layers == other.layers && one.readOnly == other.readOnly &&
          one.selinuxLabel == other.selinuxLabel && one.uidMappings == other.uidMappings &&
          one.gidMappings == other.gidMappings;
+}
+
+bool isDamage(const absl::Status& status) {
+  return absl::IsDataLoss(status) || absl::IsNotFound(status);
 }
 
 std::string layerRecordPath(const std::string& directory) {

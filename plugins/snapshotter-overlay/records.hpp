@@ -37,9 +37,13 @@ std::string encode(const LayerRecord& record);
 std::string encode(const SnapshotRecord& record);
 
 // DATA_LOSS when the file is not such a record, NOT_FOUND when it is missing, FAILED_PRECONDITION
-// when a newer plugin wrote it: what it describes is then to be left alone.
+// when a newer plugin wrote it, other codes when it could not be read.
 absl::StatusOr<LayerRecord> readLayerRecord(const std::string& directory);
 absl::StatusOr<SnapshotRecord> readSnapshotRecord(const std::string& directory);
+
+// Whether such an error says that there is no whole record. What others are about is to be left
+// alone: it may be as good as ever.
+bool isDamage(const absl::Status& status);
 
 std::string layerRecordPath(const std::string& directory);
 std::string snapshotRecordPath(const std::string& directory);

@@ -49,6 +49,11 @@ void Registry::pin(const std::string& key, std::optional<std::vector<std::string
   pins_.insert_or_assign(key, std::move(layers));
 }
 
+void Registry::unpin(const std::string& key) {
+  const std::lock_guard lock(mutex_);
+  pins_.erase(key);
+}
+
 bool Registry::isUsed(const std::string& diffId) const {
   const std::lock_guard lock(mutex_);
   return userOf(diffId).has_value();
@@ -103,7 +108,6 @@ std::optional<SnapshotRecord> Registry::snapshot(const std::string& key) const {
 
 void Registry::removeSnapshot(const std::string& key) {
   const std::lock_guard lock(mutex_);
-  pins_.erase(key);
   const auto found = snapshots_.find(key);
   if (found == snapshots_.end()) return;
   subtract(found->second.usage);

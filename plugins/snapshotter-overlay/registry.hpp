@@ -30,8 +30,9 @@ class Registry {
   // not known until it is measured.
   void restoreSnapshot(const SnapshotRecord& snapshot);
   // At start: a snapshot that is there and cannot be used. It keeps the layers that it may lie on,
-  // all when they are not known, until it is removed.
+  // all when they are not known, until unpin().
   void pin(const std::string& key, std::optional<std::vector<std::string>> layers);
+  void unpin(const std::string& key);
   std::optional<SnapshotRecord> snapshot(const std::string& key) const;
   void removeSnapshot(const std::string& key);
   std::vector<std::string> snapshotNames() const;

@@ -234,7 +234,6 @@ absl::Status SnapshotStore::diff(const std::string& key, size_t layers, untar::P
 
 absl::Status SnapshotStore::remove(const std::string& key, const Op& op) {
   BERTH_RETURN_IF_ERROR(checkKey(key));
-  BERTH_RETURN_IF_ERROR(checkOwn(key));
   std::string discarded;
   {
     BERTH_ASSIGN_OR_RETURN(const KeyLocks::Guard guard, locks_.lock(key, op));
@@ -245,6 +244,7 @@ absl::Status SnapshotStore::remove(const std::string& key, const Op& op) {
                                                   targets.back(), "; unmount it first"));
     BERTH_ASSIGN_OR_RETURN(discarded, layout_.discard(path));
     registry_.removeSnapshot(key);
+    forgetGone();
   }
   if (discarded.empty()) return absl::OkStatus();
   op.stage(strCat("delete the files of snapshot ", key));
@@ -270,18 +270,20 @@ absl::StatusOr<std::vector<std::string>> SnapshotStore::load() {
 
 absl::StatusOr<std::string> SnapshotStore::loadUnreadable(const std::string& key,
                                                           const absl::Status& reason) {
+  if (absl::IsResourceExhausted(reason)) return reason;
   const std::string text(support::fromAbsl(reason.message()));
-  if (absl::IsFailedPrecondition(reason)) {
-    newer_[key] = reason;
-    // Which layers it lies on is written in a way that is not known here.
+  const std::string directory = layout_.snapshot(key);
+  if (!isDamage(reason)) {
+    leftAlone_.add(key, directory, reason);
+    // Which layers it lies on is written where, or in a way that, it cannot be read.
     registry_.pin(key, std::nullopt);
     return strCat("snapshot ", key, " is left alone, and no layer is removed: ", text);
   }
-  const std::string directory = layout_.snapshot(key);
   BERTH_ASSIGN_OR_RETURN(const std::vector<std::string> targets, mountsOf(directory));
   if (!targets.empty()) {
     BERTH_ASSIGN_OR_RETURN(std::optional<std::vector<std::string>> layers,
                            mountedLayers(layout_, key));
+    leftAlone_.add(key, directory, reason);
     registry_.pin(key, std::move(layers));
     return strCat("snapshot ", key, " is damaged but mounted, it stays until it is not: ", text);
   }
@@ -289,10 +291,13 @@ absl::StatusOr<std::string> SnapshotStore::loadUnreadable(const std::string& key
   return strCat("snapshot ", key, " was damaged and is removed: ", text);
 }
 
-absl::Status SnapshotStore::checkOwn(const std::string& key) const {
-  const auto found = newer_.find(key);
-  return found == newer_.end() ? absl::OkStatus()
-                               : annotate(found->second, strCat("snapshot ", key));
+void SnapshotStore::forgetGone() {
+  for (const std::string& key : leftAlone_.dropGone()) registry_.unpin(key);
+}
+
+absl::Status SnapshotStore::checkOwn(const std::string& key) {
+  forgetGone();
+  return annotate(leftAlone_.check(key), "snapshot");
 }
 
 }  // namespace berth::overlay

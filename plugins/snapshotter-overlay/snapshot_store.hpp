@@ -1,7 +1,6 @@
 // Snapshots: preparing, mounting, measuring and removing them.
 #pragma once
 
-#include <map>
 #include <string>
 #include <vector>
 
@@ -9,6 +8,7 @@
 #include "berth/untar/tar_writer.hpp"
 #include "key_locks.hpp"
 #include "layout.hpp"
+#include "left_alone.hpp"
 #include "options.hpp"
 #include "overlay_mount.hpp"
 #include "registry.hpp"
@@ -44,9 +44,12 @@ class SnapshotStore {
   absl::Status remove(const std::string& key, const Op& op);
 
   // At start, before the layers: takes snapshots with a damaged record away unless they are
-  // mounted; those, and those of a newer plugin, keep the layers they may lie on. Returns what
-  // there is to tell.
+  // mounted; those, those of a newer plugin and those whose record cannot be read are left alone
+  // but for remove(), and keep the layers they may lie on. Returns what there is to tell.
+  // RESOURCE_EXHAUSTED when there is a shortage, in which nothing can be said of what is there.
   absl::StatusOr<std::vector<std::string>> load();
+  // Notices that some which were left alone have been removed by hand: their layers are free.
+  void forgetGone();
 
  private:
   absl::Status build(const SnapshotRecord& record, const std::vector<LayerRecord>& layers,
@@ -54,8 +57,8 @@ class SnapshotStore {
   OverlayPlan planFor(const SnapshotRecord& record) const;
   // One that cannot be read.
   absl::StatusOr<std::string> loadUnreadable(const std::string& key, const absl::Status& reason);
-  // FAILED_PRECONDITION for one of a newer plugin.
-  absl::Status checkOwn(const std::string& key) const;
+  // FAILED_PRECONDITION for one that is left alone.
+  absl::Status checkOwn(const std::string& key);
   absl::Status clearVolatileMark(const SnapshotRecord& record) const;
   absl::StatusOr<Abilities> tryAll(const std::string& directory) const;
   absl::Status tryMount(const std::string& directory, MountApi api, bool mapped,
@@ -65,7 +68,7 @@ class SnapshotStore {
   Registry& registry_;
   const Options options_;
   Abilities abilities_;
-  std::map<std::string, absl::Status> newer_;  // of newer plugins; never changes after load()
+  LeftAlone leftAlone_;
   KeyLocks locks_;
 };
 

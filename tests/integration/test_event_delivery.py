@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+import grpc
 import host
 from berth_testbed import wait_until
 from listener import Listener, records
@@ -136,12 +137,19 @@ def test_a_crash_repeats_nothing_because_another_client_is_suspended(own_bed, su
     bed.kill_engine()
     listener.wait_end()
     bed.start_engine()
-    back = [Listener(bed), Listener(bed)]
+    back, slow = Listener(bed), Listener(bed)
     bed.cri.StopPodSandbox({"pod_sandbox_id": pod})
-    for one in back:
-        one.wait_for("stopped", pod)
-        assert one.of(pod, *containers) == [("stopped", pod)]
+    back.wait_for("stopped", pod)
+    assert back.of(pod, *containers) == [("stopped", pod)]
+    # What was not waited for is lost, and who has lost it is told so.
+    assert slow.wait_end().code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert slow.events == []
+    again = Listener(bed)
+    bed.cri.RemovePodSandbox({"pod_sandbox_id": pod})
+    for one in (back, again):
+        one.wait_for("deleted", pod)
         one.leave()
+    assert again.of(pod, *containers) == [("deleted", pod)]
 
 
 @pytest.mark.parametrize("ending", ["orderly", "killed"])

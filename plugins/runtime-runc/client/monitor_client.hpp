@@ -42,8 +42,9 @@ absl::Status cleanUpMonitor(const std::string& runDir, const std::string& netPin
 // Whether a monitor serves the run folder at this moment. Any thread.
 bool monitorAlive(const std::string& runDir);
 
-// Whether a monitor serves the run folder, or one is about to start or end there. Any thread.
-bool monitorHolds(const std::string& runDir);
+// Whether a monitor serves the run folder, or one is about to start or end there. An error says
+// neither: a shortage proves no death. Any thread.
+absl::StatusOr<bool> monitorHolds(const std::string& runDir);
 
 // The exit record that the monitor wrote before it told anyone; it is there even when the monitor
 // is not. NOT_FOUND when the container has not exited (or was deleted). Any thread.

@@ -76,10 +76,14 @@ absl::Status cleanUpMonitor(const std::string& runDir, const std::string& netPin
   return collector.status();
 }
 
-bool monitorHolds(const std::string& runDir) {
+absl::StatusOr<bool> monitorHolds(const std::string& runDir) {
   const absl::StatusOr<support::Fd> directory =
       support::openFile(runDir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  return directory.ok() && flock(directory->get(), LOCK_EX | LOCK_NB) != 0;
+  if (absl::IsNotFound(directory.status())) return false;
+  BERTH_RETURN_IF_ERROR(directory.status());
+  if (flock(directory->get(), LOCK_EX | LOCK_NB) == 0) return false;
+  if (errno == EWOULDBLOCK) return true;
+  return support::errnoStatus(errno, absl::StrCat("look whether a monitor holds ", runDir));
 }
 
 bool monitorAlive(const std::string& runDir) {

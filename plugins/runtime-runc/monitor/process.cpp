@@ -84,7 +84,9 @@ bool descendsFromSelf(pid_t pid) {
 }
 
 int nullDevice() {
-  static const int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+  static int fd = -1;
+  // Where no descriptor was to be had, one may be the next time.
+  if (fd < 0) fd = open("/dev/null", O_RDWR | O_CLOEXEC);
   return fd;
 }
 

@@ -156,7 +156,8 @@ Status StartOperation::runStart() {
 
 void StartOperation::finish() {
   console_.reset();
-  started_.at = realtimeNs();
+  // A short process may have ended while the OCI runtime was still at work.
+  started_.at = earlyExit_.pid != 0 ? earlyExit_.at : realtimeNs();
   if (started_.terminal) {
     setTerminalSize(started_.terminal.get(), spec_.consoleWidth, spec_.consoleHeight);
   }

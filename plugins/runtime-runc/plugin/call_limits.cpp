@@ -32,6 +32,16 @@ int pollTimeout(const CallLimits& limits) {
   return static_cast<int>(std::clamp<int64_t>(left.count(), 0, INT_MAX));
 }
 
+absl::Status pauseFor(std::chrono::milliseconds pause, const CallLimits& limits,
+                      std::string_view doing) {
+  CallLimits until = limits;
+  until.deadline = std::min(limits.deadline, Clock::now() + pause);
+  // No descriptor at all: it only ends at a limit.
+  const absl::Status ended = waitReadable(-1, until, doing);
+  return until.deadline < limits.deadline && absl::IsDeadlineExceeded(ended) ? absl::OkStatus()
+                                                                             : ended;
+}
+
 absl::Status waitReadable(int fd, const CallLimits& limits, std::string_view doing) {
   for (;;) {
     pollfd polled[2] = {{.fd = fd, .events = POLLIN}, {.fd = limits.cancelFd, .events = POLLIN}};

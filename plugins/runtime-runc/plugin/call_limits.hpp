@@ -19,6 +19,11 @@ CallLimits limitsFor(std::chrono::milliseconds duration);
 // What is left, for poll(2): -1 is for ever.
 int pollTimeout(const CallLimits& limits);
 
+// OK when `pause` is over. CANCELLED or DEADLINE_EXCEEDED ("<doing>: …") at the limits, also when
+// there is no pause.
+absl::Status pauseFor(std::chrono::milliseconds pause, const CallLimits& limits,
+                      std::string_view doing);
+
 // Waits until `fd` is readable. CANCELLED or DEADLINE_EXCEEDED ("<doing>: …") at the limits.
 absl::Status waitReadable(int fd, const CallLimits& limits, std::string_view doing);
 

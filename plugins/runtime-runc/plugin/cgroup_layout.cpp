@@ -156,6 +156,10 @@ absl::StatusOr<std::string> podCgroup(std::string_view parent, CgroupDriver driv
   return expandSlice(baseName(parent));
 }
 
+std::string parentCgroup(const std::string& path) {
+  return path.substr(0, path.rfind('/'));
+}
+
 std::string defaultCgroupsPath(std::string_view parent, std::string_view container,
                                CgroupDriver driver) {
   if (driver == CgroupDriver::kSystemd) return strCat(baseName(parent), ":berth:", container);

@@ -58,6 +58,9 @@ absl::StatusOr<std::string> containerCgroup(std::string_view cgroupsPath, Cgroup
 // The cgroup that a pod's cgroup parent names. Empty when the parent is empty or the root.
 absl::StatusOr<std::string> podCgroup(std::string_view parent, CgroupDriver driver);
 
+// The cgroup that one lies in.
+std::string parentCgroup(const std::string& path);
+
 // linux.cgroupsPath for a container whose spec has none.
 std::string defaultCgroupsPath(std::string_view parent, std::string_view container,
                                CgroupDriver driver);

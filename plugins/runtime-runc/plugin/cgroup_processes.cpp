@@ -26,14 +26,17 @@ using support::strCat;
 
 namespace {
 
-std::vector<pid_t> processesOf(const std::vector<std::string>& directories) {
+absl::StatusOr<std::vector<pid_t>> processesOf(const std::vector<std::string>& directories) {
   std::vector<pid_t> pids;
   for (const std::string& root : directories) {
     std::vector<std::string> tree;
-    listCgroupTree(root, tree);
+    BERTH_RETURN_IF_ERROR(listCgroupTree(root, tree));
     for (const std::string& directory : tree) {
       const auto text = support::readFile(directory + "/cgroup.procs");
-      if (!text.ok()) continue;
+      // Removed meanwhile, or threaded: those processes are listed above it (kernel's cgroup-v2,
+      // "Threads").
+      if (absl::IsNotFound(text.status()) || absl::IsUnimplemented(text.status())) continue;
+      BERTH_RETURN_IF_ERROR(text.status());
       for (const absl::string_view line : absl::StrSplit(*text, '\n', absl::SkipEmpty())) {
         const int pid = std::atoi(std::string(line).c_str());
         // 0 stands for a process of another PID namespace, which cannot be reached from here.
@@ -53,14 +56,17 @@ bool hasEnded(int pidfd) {
 
 // Opened before the cgroup was read again: a descriptor in both lists cannot be of a process that
 // got a freed number in between.
-std::vector<std::pair<pid_t, Fd>> openProcesses(const std::vector<std::string>& directories) {
+absl::StatusOr<std::vector<std::pair<pid_t, Fd>>> openProcesses(
+    const std::vector<std::string>& directories) {
   std::vector<std::pair<pid_t, Fd>> opened;
-  for (const pid_t pid : processesOf(directories)) {
+  BERTH_ASSIGN_OR_RETURN(const std::vector<pid_t> pids, processesOf(directories));
+  for (const pid_t pid : pids) {
     Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+    if (!pidfd && errno != ESRCH) return support::errnoStatus(errno, strCat("open process ", pid));
     if (pidfd) opened.emplace_back(pid, std::move(pidfd));
   }
   if (opened.empty()) return opened;
-  const std::vector<pid_t> still = processesOf(directories);
+  BERTH_ASSIGN_OR_RETURN(const std::vector<pid_t> still, processesOf(directories));
   std::erase_if(opened, [&](const auto& process) {
     // A process that nobody has reaped yet may still be listed.
     return !std::binary_search(still.begin(), still.end(), process.first) ||
@@ -98,7 +104,7 @@ absl::Status killCgroup(const CgroupLayout& layout, const std::string& path,
   // Processes may fork while they are being listed: repeated until a list is empty.
   std::set<pid_t> unreaped;
   for (;;) {
-    auto processes = openProcesses(directories);
+    BERTH_ASSIGN_OR_RETURN(auto processes, openProcesses(directories));
     // Kernels differ in whether these stay listed.
     std::erase_if(processes, [&](const auto& process) {
       return unreaped.contains(process.first) && isUnreapedInit(process.first);
@@ -116,8 +122,8 @@ absl::Status killCgroup(const CgroupLayout& layout, const std::string& path,
     for (const auto& [pid, pidfd] : processes) {
       // One that has left the cgroup has given back all it had, reaped or not.
       const auto hasLeft = [&, pid = pid] {
-        const std::vector<pid_t> still = processesOf(directories);
-        return !std::binary_search(still.begin(), still.end(), pid);
+        const auto still = processesOf(directories);
+        return still.ok() && !std::binary_search(still->begin(), still->end(), pid);
       };
       BERTH_ASSIGN_OR_RETURN(
           const KilledEnd end,
@@ -128,8 +134,10 @@ absl::Status killCgroup(const CgroupLayout& layout, const std::string& path,
   }
 }
 
-std::vector<pid_t> processesOfCgroup(const CgroupLayout& layout, const std::string& path) {
-  return path.empty() ? std::vector<pid_t>() : processesOf(layout.directories(path));
+absl::StatusOr<std::vector<pid_t>> processesOfCgroup(const CgroupLayout& layout,
+                                                     const std::string& path) {
+  if (path.empty()) return std::vector<pid_t>();
+  return processesOf(layout.directories(path));
 }
 
 absl::Status thawCgroup(const CgroupLayout& layout, const std::string& path) {
@@ -153,7 +161,7 @@ absl::Status removeCgroup(const CgroupLayout& layout, const std::string& path) {
   support::StatusCollector failures;
   for (const std::string& root : layout.directories(path)) {
     std::vector<std::string> tree;
-    listCgroupTree(root, tree);
+    failures.add(listCgroupTree(root, tree));
     for (const std::string& directory : tree) failures.add(removeDirectory(directory));
   }
   return failures.status();

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <absl/status/status.h>
+#include <absl/status/statusor.h>
 
 #include "call_limits.hpp"
 #include "cgroup_layout.hpp"
@@ -15,7 +16,8 @@ namespace berth::runc {
 
 // Kills (SIGKILL) every process of cgroup `path` and of those below it in any hierarchy, and waits
 // for their ends; frozen ones are thawed first. A cgroup that does not exist is success.
-// DEADLINE_EXCEEDED or CANCELLED with the process that would not end. Blocks; any thread.
+// DEADLINE_EXCEEDED or CANCELLED with the process that would not end; what cannot be looked at is
+// an error. Blocks; any thread.
 absl::Status killCgroup(const CgroupLayout& layout, const std::string& path,
                         const CallLimits& limits);
 
@@ -25,7 +27,8 @@ absl::Status thawCgroup(const CgroupLayout& layout, const std::string& path);
 bool isFrozen(const CgroupLayout& layout, const std::string& path);
 
 // The processes of cgroup `path` and of those below it in any hierarchy, sorted.
-std::vector<pid_t> processesOfCgroup(const CgroupLayout& layout, const std::string& path);
+absl::StatusOr<std::vector<pid_t>> processesOfCgroup(const CgroupLayout& layout,
+                                                     const std::string& path);
 
 // Removes cgroup `path` and those below it from every hierarchy. Its processes must have ended; the
 // kernel may take some milliseconds to notice, which is waited for. Missing is success.

@@ -1,5 +1,6 @@
 #include "cgroup_tree.hpp"
 
+#include <cerrno>
 #include <dirent.h>
 #include <memory>
 #include <sys/stat.h>
@@ -12,14 +13,22 @@ namespace berth::runc {
 
 using support::strCat;
 
-void listCgroupTree(const std::string& directory, std::vector<std::string>& out) {
+absl::Status listCgroupTree(const std::string& directory, std::vector<std::string>& out) {
   const std::unique_ptr<DIR, int (*)(DIR*)> opened(::opendir(directory.c_str()), &::closedir);
-  if (opened == nullptr) return;
+  if (opened == nullptr && errno == ENOENT) return absl::OkStatus();
+  const auto failed = [&] { return support::errnoStatus(errno, strCat("list ", directory)); };
+  if (opened == nullptr) return failed();
+  errno = 0;
   while (const dirent* entry = ::readdir(opened.get())) {
-    if (entry->d_type != DT_DIR || entry->d_name[0] == '.') continue;
-    listCgroupTree(strCat(directory, "/", entry->d_name), out);
+    if (entry->d_type == DT_DIR && entry->d_name[0] != '.') {
+      BERTH_RETURN_IF_ERROR(listCgroupTree(strCat(directory, "/", entry->d_name), out));
+    }
+    errno = 0;
   }
+  // It may have been removed meanwhile.
+  if (errno != 0 && errno != ENOENT) return failed();
   out.push_back(directory);
+  return absl::OkStatus();
 }
 
 bool mayHaveChildren(const std::string& directory) {
@@ -33,7 +42,8 @@ void forEachNumber(const std::string& directory, const char* name,
                    const std::function<bool(pid_t)>& take) {
   std::vector<std::string> tree;
   if (mayHaveChildren(directory)) {
-    listCgroupTree(directory, tree);
+    // What cannot be listed now is counted the next time.
+    listCgroupTree(directory, tree).IgnoreError();
   } else {
     tree.push_back(directory);
   }

@@ -6,11 +6,13 @@
 #include <sys/types.h>
 #include <vector>
 
+#include <absl/status/status.h>
+
 namespace berth::runc {
 
 // Appends the cgroup's directory and those below it, children before their parents. Nothing when it
-// does not exist.
-void listCgroupTree(const std::string& directory, std::vector<std::string>& out);
+// does not exist; an error says that it cannot be looked at.
+absl::Status listCgroupTree(const std::string& directory, std::vector<std::string>& out);
 
 // Whether cgroups may lie below it: costs one look, where listing costs many.
 bool mayHaveChildren(const std::string& directory);

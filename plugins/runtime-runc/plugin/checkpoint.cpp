@@ -60,14 +60,14 @@ absl::Status explained(const absl::Status& status, const std::string& log) {
 }  // namespace
 
 Status RuntimePlugin::checkpoint(const Op& op, const berth_checkpoint_spec& spec) {
-  const auto target = requireContainer(view(spec.pod), view(spec.container));
+  const auto target = requireMonitor(op, view(spec.pod), view(spec.container));
   if (!target.ok()) return target.status();
   op.stage("write the container's processes to files");
   return support::annotate(checkpoint(op, *target, spec),
                            strCat("checkpoint container ", view(spec.container)));
 }
 
-absl::Status RuntimePlugin::checkpoint(const Op& op, const Target& target,
+absl::Status RuntimePlugin::checkpoint(const Op& op, const Connected& target,
                                        const berth_checkpoint_spec& spec) {
   BERTH_RETURN_IF_ERROR(checkpoints_);
   const Container& container = *target.container;

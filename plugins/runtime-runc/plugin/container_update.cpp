@@ -62,13 +62,17 @@ std::string scoreOf(const Fd& process) {
 
 // Opened before the cgroup is read again: a number that has become somebody else's in between is
 // not in both.
-std::vector<Fd> openProcesses(const CgroupLayout& layout, const std::string& cgroup) {
+absl::StatusOr<std::vector<Fd>> openProcesses(const CgroupLayout& layout,
+                                              const std::string& cgroup) {
   std::vector<std::pair<pid_t, Fd>> opened;
-  for (const pid_t pid : processesOfCgroup(layout, cgroup)) {
-    Fd directory(::open(strCat("/proc/", pid).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-    if (directory) opened.emplace_back(pid, std::move(directory));
+  BERTH_ASSIGN_OR_RETURN(const std::vector<pid_t> pids, processesOfCgroup(layout, cgroup));
+  for (const pid_t pid : pids) {
+    auto directory = support::openFile(strCat("/proc/", pid), O_PATH | O_DIRECTORY);
+    if (absl::IsNotFound(directory.status())) continue;
+    BERTH_RETURN_IF_ERROR(directory.status());
+    opened.emplace_back(pid, *std::move(directory));
   }
-  const std::vector<pid_t> still = processesOfCgroup(layout, cgroup);
+  BERTH_ASSIGN_OR_RETURN(const std::vector<pid_t> still, processesOfCgroup(layout, cgroup));
   std::vector<Fd> processes;
   for (auto& [pid, directory] : opened) {
     if (std::binary_search(still.begin(), still.end(), pid))
@@ -128,7 +132,8 @@ absl::Status changeOomScores(const CgroupLayout& layout, const std::string& cgro
                              int64_t score) {
   const auto before = support::readFile(strCat("/proc/", first, "/oom_score_adj"));
   if (!before.ok()) return absl::OkStatus();  // it has ended
-  for (const Fd& process : openProcesses(layout, cgroup)) {
+  BERTH_ASSIGN_OR_RETURN(const std::vector<Fd> processes, openProcesses(layout, cgroup));
+  for (const Fd& process : processes) {
     if (scoreOf(process) != *before) continue;
     const absl::Status written = support::writeControlFile(
         strCat("/proc/self/fd/", process.get(), "/oom_score_adj"), strCat(score));

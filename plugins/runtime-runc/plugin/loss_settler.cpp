@@ -1,45 +1,50 @@
 #include "loss_settler.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <sys/eventfd.h>
-#include <system_error>
 
 #include "berth/support/status.hpp"
+#include "berth/support/threads.hpp"
 
 namespace berth::runc {
 
 namespace {
+
 // A node does not lose more pods than this at once and have all of them hang.
 constexpr size_t kMostThreads = 128;
+
+constexpr std::chrono::seconds kFirstPause{1};
+constexpr std::chrono::seconds kLongestPause{30};
+
+std::chrono::seconds pauseAfter(unsigned attempts) {
+  constexpr unsigned kMostDoublings = 5;
+  return std::min(kFirstPause * (1u << std::min(attempts - 1, kMostDoublings)), kLongestPause);
+}
+
 }  // namespace
 
 absl::Status LossSettler::start() {
   stopping_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!stopping_) return support::errnoStatus(errno, "make an eventfd");
   const std::lock_guard lock(mutex_);
-  try {
-    addThreadLocked();
-  } catch (const std::system_error& error) {
-    return absl::ResourceExhaustedError(
-        support::strCat("start a thread for lost monitors: ", error.what()));
-  }
-  return absl::OkStatus();
+  return support::annotate(addThreadLocked(), "start a thread for lost monitors");
 }
 
 void LossSettler::post(const std::string& pod) {
   {
     const std::lock_guard lock(mutex_);
     if (end_) return;
-    losses_.push_back(pod);
-    if (losses_.size() > idle_ && threads_.size() < kMostThreads) {
-      try {
-        addThreadLocked();
-      } catch (const std::system_error&) {
-        // The next thread that has settled another loss takes it.
-      }
+    const auto known = findLocked(pod);
+    if (known != losses_.end()) {
+      known->due = {};
+    } else {
+      losses_.push_back({.pod = pod});
     }
+    // Without another thread the next that has settled something takes it.
+    if (losses_.size() > idle_ && threads_.size() < kMostThreads) addThreadLocked().IgnoreError();
   }
-  added_.notify_one();
+  changed_.notify_one();
 }
 
 void LossSettler::stop() {
@@ -50,29 +55,61 @@ void LossSettler::stop() {
     threads.swap(threads_);
   }
   if (stopping_) (void)::eventfd_write(stopping_.get(), 1);
-  added_.notify_all();
+  changed_.notify_all();
   for (std::thread& thread : threads) thread.join();
 }
 
-void LossSettler::addThreadLocked() {
-  threads_.emplace_back([this] { run(); });
+absl::Status LossSettler::addThreadLocked() {
+  BERTH_ASSIGN_OR_RETURN(std::thread thread, support::startThread([this] { run(); }));
+  threads_.push_back(std::move(thread));
   // From here on, so that the next loss does not count on it as well.
   ++idle_;
+  return absl::OkStatus();
+}
+
+LossSettler::Losses::iterator LossSettler::findLocked(const std::string& pod) {
+  return std::find_if(losses_.begin(), losses_.end(),
+                      [&](const Loss& loss) { return loss.pod == pod; });
+}
+
+LossSettler::Losses::iterator LossSettler::earliestLocked() {
+  return std::min_element(losses_.begin(), losses_.end(),
+                          [](const Loss& a, const Loss& b) { return a.due < b.due; });
 }
 
 void LossSettler::run() {
   std::unique_lock lock(mutex_);
-  for (;;) {
-    added_.wait(lock, [this] { return end_ || !losses_.empty(); });
-    if (end_) return;
-    const std::string pod = std::move(losses_.front());
-    losses_.pop_front();
-    --idle_;
-    lock.unlock();
-    settle_(pod);
-    lock.lock();
-    ++idle_;
+  while (!end_) {
+    const auto next = earliestLocked();
+    if (next == losses_.end()) {
+      changed_.wait(lock);
+    } else if (const auto due = next->due; due > Clock::now()) {
+      changed_.wait_until(lock, due);
+    } else {
+      Losses taken;
+      taken.splice(taken.begin(), losses_, next);
+      --idle_;
+      lock.unlock();
+      const bool isSettled = settle(taken.front());
+      lock.lock();
+      ++idle_;
+      if (!isSettled && findLocked(taken.front().pod) == losses_.end())
+        losses_.splice(losses_.end(), taken);
+    }
   }
+}
+
+// True when there is nothing more to do about it.
+bool LossSettler::settle(Loss& loss) {
+  const absl::Status status = settle_(loss.pod);
+  if (status.ok()) return true;
+  if (const std::string text = status.ToString(); loss.said != text) {
+    host_.warn("a lost connection to a pod's monitor is not settled; it is tried again",
+               {{"pod", loss.pod}, {"error", text}});
+    loss.said = text;
+  }
+  loss.due = Clock::now() + pauseAfter(++loss.attempts);
+  return false;
 }
 
 }  // namespace berth::runc

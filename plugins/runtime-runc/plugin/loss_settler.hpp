@@ -1,9 +1,10 @@
 // Threads that look after pods whose monitor's connection has broken.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
-#include <deque>
 #include <functional>
+#include <list>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -11,24 +12,27 @@
 
 #include <absl/status/status.h>
 
+#include "berth/plugin.hpp"
 #include "berth/support/fd.hpp"
 
 namespace berth::runc {
 
 // Settles each loss on a thread of its own: one that takes long does not keep the others waiting.
+// One that cannot be settled yet is tried again, after pauses that grow and that hold no thread.
 // Threads stay for later losses; where no more are to be had, those that there are take turns.
 class LossSettler {
  public:
-  using Settle = std::function<void(const std::string& pod)>;
+  // Blocks. What is not OK is logged, once for each message, and tried again.
+  using Settle = std::function<absl::Status(const std::string& pod)>;
 
-  explicit LossSettler(Settle settle) : settle_(std::move(settle)) {}
+  LossSettler(Settle settle, const Host& host) : settle_(std::move(settle)), host_(host) {}
   ~LossSettler() { stop(); }
   LossSettler(const LossSettler&) = delete;
   LossSettler& operator=(const LossSettler&) = delete;
 
   // RESOURCE_EXHAUSTED without even one thread.
   absl::Status start();
-  // Never blocks. Any thread.
+  // Never blocks. Any thread. What waits for its next attempt is tried at once.
   void post(const std::string& pod);
   // Waits for those at work, which cutOff() tells to end. Idempotent.
   void stop();
@@ -36,14 +40,28 @@ class LossSettler {
   int cutOff() const { return stopping_.get(); }
 
  private:
-  void addThreadLocked();
+  using Clock = std::chrono::steady_clock;
+  struct Loss {
+    std::string pod;
+    Clock::time_point due{};
+    unsigned attempts = 0;
+    std::string said{};  // the last message
+  };
+
+  using Losses = std::list<Loss>;
+
+  absl::Status addThreadLocked();
+  Losses::iterator findLocked(const std::string& pod);
+  Losses::iterator earliestLocked();
   void run();
+  bool settle(Loss& loss);
 
   const Settle settle_;
+  const Host& host_;
   support::Fd stopping_;
   std::mutex mutex_;
-  std::condition_variable added_;
-  std::deque<std::string> losses_;
+  std::condition_variable changed_;
+  Losses losses_;
   std::vector<std::thread> threads_;
   size_t idle_ = 0;
   bool end_ = false;

@@ -16,15 +16,17 @@
 
 namespace berth::runc {
 
-OwnedCgroups::OwnedCgroups(const CgroupLayout& layout, std::string file)
-    : layout_(layout), file_(std::move(file)) {
+absl::Status OwnedCgroups::load() {
   const auto text = support::readFile(file_);
-  if (!text.ok()) return;
+  if (absl::IsNotFound(text.status())) return absl::OkStatus();
+  BERTH_RETURN_IF_ERROR(text.status());
   const auto document = support::parseJsonObject(*text, file_);
-  if (!document.ok()) return;
+  if (!document.ok()) return absl::DataLossError(document.status().message());
+  const std::lock_guard lock(mutex_);
   for (std::string& directory : support::stringsMember(*document, "directories")) {
     directories_.insert(std::move(directory));
   }
+  return absl::OkStatus();
 }
 
 absl::Status OwnedCgroups::claim(const std::string& pod, const std::string& path) {

@@ -16,7 +16,11 @@ namespace berth::runc {
 // Kept in a file, so that they are known after a restart. Thread-safe.
 class OwnedCgroups {
  public:
-  OwnedCgroups(const CgroupLayout& layout, std::string file);
+  OwnedCgroups(const CgroupLayout& layout, std::string file)
+      : layout_(layout), file_(std::move(file)) {}
+
+  // Reads the file, once, before anything else. DATA_LOSS when it is damaged: none are known then.
+  absl::Status load();
 
   // To be called before a container of a pod is made under cgroup `path`, which stays from here on
   // until the pod releases it.
@@ -34,8 +38,8 @@ class OwnedCgroups {
   const std::string file_;
   std::mutex mutex_;
   std::set<std::string> directories_;
-  // By pod, of this process: a pod that claimed before it started has made its container since, or
-  // claims again.
+  // By pod, of this process: what a pod of before has a container in is claimed again when that is
+  // loaded.
   std::map<std::string, std::set<std::string>> claims_;
 };
 

@@ -19,11 +19,8 @@ using support::strCat;
 
 namespace {
 
-constexpr auto kUndoTime = std::chrono::seconds(10);
-
-bool isCutOff(const absl::Status& status) {
-  return absl::IsCancelled(status) || absl::IsDeadlineExceeded(status);
-}
+// What a call that was cut off may take for undoing beyond its own time. The rest is done later.
+constexpr auto kUndoTime = std::chrono::seconds(3);
 
 protocol::StdinMode stdinMode(uint32_t flags) {
   if ((flags & BERTH_CONTAINER_STDIN) == 0) return protocol::StdinMode::kNone;
@@ -39,14 +36,18 @@ void setCgroup(const CgroupLayout& layout, const std::string& path,
   request.cgroupKind = unified ? protocol::CgroupKind::kV2 : protocol::CgroupKind::kV1;
 }
 
-// A start that was cut off must not leave a container behind that runs.
-void abortStart(MonitorClient& client, const std::string& id) {
-  const CallLimits limits = limitsFor(kUndoTime);
-  (void)client.killContainer(id, SIGKILL, protocol::KillScope::kAll, limits);
-  // Joins the start that is being given up, so that nothing happens after this.
-  if (client.startContainer(id, limits).ok()) {
-    (void)client.killContainer(id, SIGKILL, protocol::KillScope::kAll, limits);
-  }
+absl::Status abortStart(MonitorClient& client, const std::string& id, const CallLimits& limits) {
+  const auto kill = [&] {
+    return client.killContainer(id, SIGKILL, protocol::KillScope::kAll, limits);
+  };
+  const absl::Status killed = kill();
+  if (absl::IsUnavailable(killed) || absl::IsNotFound(killed)) return killed;
+  // Joins the start that is being given up, or forestalls one that is still on its way, so that
+  // nothing happens after this.
+  const absl::Status joined = client.startContainer(id, limits).status();
+  if (joined.ok()) return kill();
+  const bool isUnknown = absl::IsUnavailable(joined) || absl::IsDeadlineExceeded(joined);
+  return isUnknown ? joined : absl::OkStatus();
 }
 
 }  // namespace
@@ -61,7 +62,6 @@ Status RuntimePlugin::containerCreate(const Op& op, const berth_container_spec& 
 absl::Status RuntimePlugin::createContainer(const Op& op, const berth_container_spec& spec,
                                             Pod& pod) {
   BERTH_RETURN_IF_ERROR(checkId("container", view(spec.id)));
-  BERTH_ASSIGN_OR_RETURN(const auto client, pod.client());
   const PodRecord podRecord = pod.record();
   BERTH_ASSIGN_OR_RETURN(const BundleFacts facts, readBundle({.pod = podRecord,
                                                               .runtime = features_,
@@ -89,18 +89,21 @@ absl::Status RuntimePlugin::createContainer(const Op& op, const berth_container_
   setCgroup(*layout_, facts.cgroup, request);
   if (options_.noPivot) request.createArgs.push_back("--no-pivot");
 
+  bool unclear = false;
   const auto make = [&]() -> absl::Status {
     BERTH_RETURN_IF_ERROR(save(podRecord, record));
     if (podRecord.driver == CgroupDriver::kCgroupfs) {
-      BERTH_RETURN_IF_ERROR(
-          ownedCgroups_->claim(podRecord.id, record.cgroup.substr(0, record.cgroup.rfind('/'))));
+      BERTH_RETURN_IF_ERROR(ownedCgroups_->claim(podRecord.id, parentCgroup(record.cgroup)));
     }
     BERTH_RETURN_IF_ERROR(support::replaceFile(
         record.bundle + "/config.json",
         facts.corrected.empty() ? view(spec.spec) : std::string_view(facts.corrected), 0600,
         support::Durability::kVisible));
     op.stage("register the container with the pod's monitor");
-    return client->createContainer(request, limitsOf(op));
+    const CallLimits limits = limitsOf(op);
+    return pod.monitor().call(
+        limits, [&](MonitorClient& client) { return client.createContainer(request, limits); },
+        &unclear);
   };
   absl::Status made = make();
   const bool registered = made.ok();
@@ -108,11 +111,20 @@ absl::Status RuntimePlugin::createContainer(const Op& op, const berth_container_
   if (made.ok() || known != nullptr) return made;
   support::StatusCollector failures;
   failures.add(made);
-  if (registered || isCutOff(made)) {
-    failures.add(client->deleteContainer(record.id, limitsFor(kUndoTime)));
+  absl::Status undone;
+  if ((registered || unclear) && !pod.isDead()) {
+    const CallLimits limits = limitsFor(kUndoTime);
+    undone = pod.monitor().call(
+        limits, [&](MonitorClient& client) { return client.deleteContainer(record.id, limits); });
   }
   failures.add(support::removePath(record.bundle + "/config.json"));
-  failures.add(forget(podRecord, record.id));
+  // What is still there stays on record, for the pod's removal at the latest.
+  if (undone.ok() || pod.isDead()) {
+    failures.add(forget(podRecord, record.id));
+  } else {
+    failures.add(support::annotate(undone, "undo"));
+    failures.add(pod.add(record).status());
+  }
   return failures.status();
 }
 
@@ -130,7 +142,6 @@ Status RuntimePlugin::containerStart(const Op& op, std::string_view pod, std::st
 
 absl::Status RuntimePlugin::startContainer(const Op& op, const Target& target, const Begin& begin) {
   Container& container = *target.container;
-  const std::string& id = container.record.id;
   protocol::ContainerStatus status = target.pod->status(container);
   if (hasEnded(status))
     return absl::FailedPreconditionError("it has been started before and ended");
@@ -138,27 +149,50 @@ absl::Status RuntimePlugin::startContainer(const Op& op, const Target& target, c
     status.state = protocol::ContainerState::kStarting;
     target.pod->update(container, status);
   }
-  auto reply = begin(*target.client);
-  if (absl::IsUnavailable(reply.status())) target.pod->giveUp(*target.client);
-  if (absl::IsUnavailable(reply.status()) && reach(*target.pod, limitsOf(op)).ok()) {
-    // The connection broke meanwhile, not the monitor.
-    if (const auto again = target.pod->client(); again.ok()) reply = begin(**again);
-  }
-  if (reply.ok()) {
+  Pod& pod = *target.pod;
+  absl::StatusOr<protocol::StartContainerReply> reply;
+  bool unclear = false;
+  const absl::Status begun = pod.monitor().call(
+      limitsOf(op),
+      [&](MonitorClient& monitor) {
+        reply = begin(monitor);
+        return reply.status();
+      },
+      &unclear);
+  if (begun.ok()) {
     status.state = protocol::ContainerState::kRunning;
     status.pid = reply->pid;
     status.startedAt = reply->startedAt;
-    target.pod->update(container, status);
+    pod.update(container, status);
     return absl::OkStatus();
   }
-  if (isCutOff(reply.status())) {
-    if (const auto client = target.pod->client(); client.ok()) abortStart(**client, id);
-  }
-  // An exit that has been told in the meantime stays.
+  // A connection that was made anew may have told what came of a start over an earlier one.
+  const protocol::ContainerStatus told = pod.status(container);
+  if (told.state == protocol::ContainerState::kExited) return absl::OkStatus();
+  if (told.state == protocol::ContainerState::kStartFailed)
+    return absl::Status(begun.code(), told.error);
   status.state = protocol::ContainerState::kStartFailed;
-  status.error = std::string(support::fromAbsl(reply.status().message()));
-  target.pod->update(container, status);
-  return reply.status();
+  status.error = std::string(support::fromAbsl(begun.message()));
+  // It must not run after it counts as failed.
+  if (unclear && !pod.isDead()) {
+    pod.giveUpStart(container);
+    if (!endGivenUpStart(pod, container, limitsFor(kUndoTime)).ok()) losses_.post(pod.id());
+  }
+  pod.update(container, status);
+  return begun;
+}
+
+absl::Status RuntimePlugin::endGivenUpStart(Pod& pod, Container& container,
+                                            const CallLimits& limits) {
+  const absl::Status status = pod.monitor().call(limits, [&](MonitorClient& client) {
+    return abortStart(client, container.record.id, limits);
+  });
+  if (!status.ok() && !absl::IsNotFound(status) && !pod.isDead()) {
+    return support::annotate(status,
+                             strCat("end the given up start of container ", container.record.id));
+  }
+  pod.settleStart(container);
+  return absl::OkStatus();
 }
 
 Status RuntimePlugin::containerKill(const Op& op, std::string_view pod, std::string_view container,
@@ -172,7 +206,9 @@ Status RuntimePlugin::containerKill(const Op& op, std::string_view pod, std::str
     if (!thawed.ok()) return thawed;
   }
   const CallLimits limits = limitsOf(op);
-  const absl::Status status = callMonitor(*found, limits, [&](MonitorClient& client) {
+  // A connection that breaks may have passed the signal on: a program may see it twice, rather than
+  // not at all.
+  const absl::Status status = found->monitor().call(limits, [&](MonitorClient& client) {
     return client.killContainer(target->record.id, signal,
                                 scope == KillScope::kAllProcesses ? protocol::KillScope::kAll
                                                                   : protocol::KillScope::kProcess,
@@ -267,7 +303,7 @@ absl::Status RuntimePlugin::tellSystemd(const Target& target, const ResourceChan
 
 Status RuntimePlugin::containerReopenLog(const Op& op, std::string_view pod,
                                          std::string_view container) {
-  const auto target = requireContainer(pod, container);
+  const auto target = requireMonitor(op, pod, container);
   if (!target.ok()) return target.status();
   return support::annotate(
       target->client->reopenLog(target->container->record.id, {}, limitsOf(op)),

@@ -69,7 +69,7 @@ absl::Status giveUp(MonitorClient& client, const std::string& container, const s
 }  // namespace
 
 Status RuntimePlugin::execStart(const Op& op, const berth_exec_spec& spec) {
-  const auto target = requireContainer(view(spec.pod), view(spec.container));
+  const auto target = requireMonitor(op, view(spec.pod), view(spec.container));
   if (!target.ok()) return target.status();
   const auto options = execOptions(spec);
   if (!options.ok()) return options.status();
@@ -82,7 +82,7 @@ Status RuntimePlugin::execStart(const Op& op, const berth_exec_spec& spec) {
 
 Status RuntimePlugin::execWait(const Op& op, std::string_view pod, std::string_view container,
                                std::string_view exec, int32_t& exitCode) {
-  const auto target = requireContainer(pod, container);
+  const auto target = requireMonitor(op, pod, container);
   if (!target.ok()) return target.status();
   op.stage("wait for the process");
   const std::string containerId(container);
@@ -99,7 +99,7 @@ Status RuntimePlugin::execWait(const Op& op, std::string_view pod, std::string_v
 
 Status RuntimePlugin::resize(const Op& op, std::string_view pod, std::string_view container,
                              std::string_view exec, uint32_t rows, uint32_t columns) {
-  const auto target = requireContainer(pod, container);
+  const auto target = requireMonitor(op, pod, container);
   if (!target.ok()) return target.status();
   return support::annotate(
       target->client->resize(std::string(container), std::string(exec), consoleSide(columns),
@@ -109,7 +109,7 @@ Status RuntimePlugin::resize(const Op& op, std::string_view pod, std::string_vie
 
 Status RuntimePlugin::attach(const Op& op, std::string_view pod, std::string_view container,
                              int stdinFd, int stdoutFd, int stderrFd) {
-  const auto target = requireContainer(pod, container);
+  const auto target = requireMonitor(op, pod, container);
   if (!target.ok()) return target.status();
   return support::annotate(
       target->client->attach(std::string(container), {stdinFd, stdoutFd, stderrFd}, limitsOf(op)),

@@ -11,8 +11,6 @@ namespace {
 
 // For clean-up that no call of the host waits for.
 constexpr auto kSettleTime = std::chrono::seconds(30);
-// Between two attempts to reach a monitor that lives.
-constexpr auto kPause = std::chrono::seconds(1);
 
 berth_event eventOf(berth_event_kind kind, const std::string& pod,
                     const protocol::ContainerStatus& status) {
@@ -45,28 +43,26 @@ void RuntimePlugin::onMonitorLost(const std::string& pod) {
 }
 
 // A connection can break while the monitor and the containers go on.
-void RuntimePlugin::settleLoss(const std::string& id) {
+absl::Status RuntimePlugin::settleLoss(const std::string& id) {
   const std::shared_ptr<Pod> pod = pods_.find(id);
-  if (pod == nullptr) return;
-  CallLimits limits;
+  // Whoever removes it finds out, and nobody waits for its end to be told.
+  if (pod == nullptr || pod->monitor().isEnding()) return absl::OkStatus();
+  CallLimits limits = limitsFor(kSettleTime);
   limits.cancelFd = losses_.cutOff();
-  for (;;) {
-    limits.deadline = std::chrono::steady_clock::now() + kSettleTime;
-    const absl::Status reached = reach(*pod, limits);
-    // Removed meanwhile: nobody waits for its end to be told.
-    if (absl::IsCancelled(reached) || pods_.find(id) != pod) return;
-    if (reached.ok()) break;
-    host().warn("the monitor of a pod lives, but cannot be reached; it is tried again",
-                {{"pod", id}, {"error", fromAbsl(reached.message())}});
-    limits.deadline = std::chrono::steady_clock::now() + kPause;
-    if (waitReadable(limits.cancelFd, limits, "").ok()) return;
-  }
-  if (pod->client().ok()) {
-    host().warn("the connection to the monitor of a pod broke and was made anew", {{"pod", id}});
-    tellExits(*pod);
-  } else {
+  const absl::Status reached = pod->monitor().reach(limits).status();
+  if (absl::IsCancelled(reached) || pods_.find(id) != pod) return absl::OkStatus();
+  if (pod->isDead()) {
     endLostPod(*pod, limits);
+    return absl::OkStatus();
   }
+  BERTH_RETURN_IF_ERROR(reached);
+  host().warn("the connection to the monitor of a pod broke and was made anew", {{"pod", id}});
+  tellExits(*pod);
+  support::StatusCollector failures;
+  for (const auto& container : pod->startsGivenUp()) {
+    failures.add(endGivenUpStart(*pod, *container, limits));
+  }
+  return failures.status();
 }
 
 // An exit of the time between may not have been told. Repeats do no harm.

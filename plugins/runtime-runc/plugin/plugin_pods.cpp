@@ -138,7 +138,7 @@ absl::Status RuntimePlugin::makePod(const Op& op, const PodSpec& spec, Pod& pod,
   BERTH_RETURN_IF_ERROR(save(record));
   pod.setRecord(record);
   op.stage("connect to the pod's monitor");
-  BERTH_RETURN_IF_ERROR(pod.connect(limitsOf(op)));
+  BERTH_RETURN_IF_ERROR(pod.monitor().reach(limitsOf(op)).status());
   tellNamespaces(facts, out);
   out.setState(serialize(record));
   return absl::OkStatus();
@@ -205,18 +205,20 @@ absl::Status RuntimePlugin::recoverPod(const Op& op, std::string_view id,
   const bool isNew = pod == nullptr;
   if (isNew) {
     // The file is at least as new as what the host kept, but the host's copy outlives it.
-    auto record = loadPodRecord(std::string(directory));
-    if (!record.ok() && !state.empty()) record = parsePodRecord(state);
-    if (!record.ok()) return record.status();
+    auto record = loadPodRecord(std::string(id), std::string(directory));
+    const bool isLost = absl::IsNotFound(record.status()) || isDamage(record.status());
+    if (isLost && !state.empty()) {
+      host().warn("the record of a pod is lost; what the host has kept of it is used instead",
+                  {{"pod", id}, {"error", support::fromAbsl(record.status().message())}});
+      record = parsePodRecord(std::string(id), state);
+    }
+    BERTH_RETURN_IF_ERROR(record.status());
     pod = newPod(*std::move(record));
     BERTH_RETURN_IF_ERROR(loadContainers(*pod));
     if (!pods_.insert(pod)) return absl::AbortedError("it is being recovered by another call");
   }
   op.stage("connect to the pod's monitor");
-  if (const absl::Status reached = reach(*pod, limitsOf(op)); !reached.ok()) {
-    if (isNew) pods_.erase(id);
-    return reached;
-  }
+  const absl::Status reached = pod->monitor().reach(limitsOf(op)).status();
   if (pod->isDead()) {
     // The pod stays in the table so that podRemove can give back what is left of it.
     support::StatusCollector failures;
@@ -227,11 +229,14 @@ absl::Status RuntimePlugin::recoverPod(const Op& op, std::string_view id,
     }
     return failures.status();
   }
+  if (!reached.ok()) {
+    if (isNew) pods_.erase(id);
+    return reached;
+  }
   for (const auto& container : pod->containers()) {
     // A start that was at work when the host died goes on in the monitor.
     if (pod->status(*container).state == protocol::ContainerState::kStarting) {
-      BERTH_ASSIGN_OR_RETURN(const auto client, pod->client());
-      (void)startContainer(op, {pod, container, client}, [&](MonitorClient& monitor) {
+      (void)startContainer(op, {pod, container}, [&](MonitorClient& monitor) {
         return monitor.startContainer(container->record.id, limitsOf(op));
       });
     }

@@ -2,12 +2,9 @@
 
 #include <cerrno>
 #include <sys/eventfd.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 #include <utility>
 
 #include "berth/support/status.hpp"
-#include "call_limits.hpp"
 
 namespace berth::runc {
 
@@ -29,15 +26,15 @@ bool hasEnded(const protocol::ContainerStatus& status) {
 }
 
 Pod::Pod(PodRecord record, const CgroupLayout& layout, PodListener& listener)
-    : id_(record.id), layout_(layout), listener_(listener), record_(std::move(record)) {
+    : id_(record.id),
+      layout_(layout),
+      listener_(listener),
+      record_(std::move(record)),
+      link_(id_, record_.runDir(), *this) {
   const auto parent = podCgroup(record_.cgroupParent, record_.driver);
   if (!record_.ownCgroup || !parent.ok() || parent->empty()) return;
   ownCgroup_ = *parent;
   ownStats_.emplace(layout, ownCgroup_);
-}
-
-Pod::~Pod() {
-  disconnect();
 }
 
 PodRecord Pod::record() const {
@@ -50,86 +47,6 @@ void Pod::setRecord(PodRecord record) {
   record_ = std::move(record);
 }
 
-absl::Status Pod::connect(const CallLimits& limits) {
-  uint64_t connection = 0;
-  {
-    const std::lock_guard lock(mutex_);
-    connection = ++attempts_;
-  }
-  BERTH_ASSIGN_OR_RETURN(
-      std::shared_ptr<MonitorClient> client,
-      MonitorClient::connect(
-          record().runDir(),
-          [this, connection](const MonitorEvent& event) { handle(event, connection); }, limits));
-  const protocol::PodFacts& facts = client->facts();
-  if (facts.podId != id_) {
-    return absl::FailedPreconditionError(strCat("the monitor in ", record().runDir(),
-                                                " is that of pod ", facts.podId, ", not of ", id_,
-                                                ": move the folder away and remove the pod"));
-  }
-  const auto monitor = std::make_shared<const support::Fd>(
-      static_cast<int>(::syscall(SYS_pidfd_open, facts.monitorPid, 0)));
-  BERTH_ASSIGN_OR_RETURN(const MonitorClient::Listing listing, client->subscribe(limits));
-  const std::lock_guard lock(mutex_);
-  for (const protocol::ContainerStatus& status : listing.containers) {
-    const auto found = containers_.find(status.containerId);
-    if (found != containers_.end()) updateLocked(*found->second, status);
-  }
-  if (broken_ >= connection)
-    return absl::NotFoundError(strCat("the monitor of pod ", id_, " has just ended"));
-  connected_ = connection;
-  monitor_ = monitor;
-  // The one that broke goes after the lock: its end waits for its handler.
-  client_.swap(client);
-  return absl::OkStatus();
-}
-
-absl::StatusOr<std::shared_ptr<MonitorClient>> Pod::client() const {
-  const std::lock_guard lock(mutex_);
-  if (client_ != nullptr && broken_ < connected_ && !dead_) return client_;
-  return absl::UnavailableError(
-      dead_ ? strCat("the monitor of pod ", id_, " is gone; stop and remove the pod")
-            : strCat("the monitor of pod ", id_, " is not connected at this moment"));
-}
-
-bool Pod::isDead() const {
-  const std::lock_guard lock(mutex_);
-  return dead_;
-}
-
-void Pod::declareDead() {
-  const std::lock_guard lock(mutex_);
-  dead_ = true;
-  // Whoever waits for an exit will not hear of one.
-  for (const auto& [id, container] : containers_) signalEnded(*container);
-}
-
-absl::Status Pod::awaitMonitorEnd(const CallLimits& limits) const {
-  std::shared_ptr<const support::Fd> monitor;
-  {
-    const std::lock_guard lock(mutex_);
-    monitor = monitor_;
-  }
-  if (monitor == nullptr || !*monitor) return absl::OkStatus();
-  return waitReadable(monitor->get(), limits, strCat("wait for the end of the monitor of ", id_));
-}
-
-void Pod::disconnect() {
-  std::shared_ptr<MonitorClient> client;
-  {
-    const std::lock_guard lock(mutex_);
-    endExpected_ = true;
-    client = std::exchange(client_, nullptr);
-  }
-  // Its end waits for a handler, which takes the lock.
-  client.reset();
-}
-
-void Pod::expectEnd() {
-  const std::lock_guard lock(mutex_);
-  endExpected_ = true;
-}
-
 absl::StatusOr<std::shared_ptr<Container>> Pod::add(ContainerRecord record) {
   const std::lock_guard lock(mutex_);
   const auto known = containers_.find(record.id);
@@ -140,7 +57,8 @@ absl::StatusOr<std::shared_ptr<Container>> Pod::add(ContainerRecord record) {
   if (!container->ended)
     return support::errnoStatus(errno, strCat("make an eventfd for container ", id));
   container->status.containerId = id;
-  if (dead_) signalEnded(*container);
+  // Before it is declared dead, or after.
+  if (isDead()) signalEnded(*container);
   containers_.emplace(id, container);
   return container;
 }
@@ -191,36 +109,44 @@ void Pod::updateLocked(Container& container, const protocol::ContainerStatus& st
   signalEnded(container);
 }
 
-void Pod::handle(const MonitorEvent& event, uint64_t connection) {
-  using Kind = MonitorEvent::Kind;
-  if (event.kind == Kind::kContainerExited) {
-    if (const auto container = find(event.status.containerId)) update(*container, event.status);
-    listener_.onContainerExited(id_, event.status);
-  } else if (event.kind == Kind::kOomKilled) {
+void Pod::giveUpStart(Container& container) {
+  const std::lock_guard lock(mutex_);
+  container.startGivenUp = true;
+}
+
+std::vector<std::shared_ptr<Container>> Pod::startsGivenUp() const {
+  auto result = containers();
+  const std::lock_guard lock(mutex_);
+  std::erase_if(result, [](const auto& container) { return !container->startGivenUp; });
+  return result;
+}
+
+void Pod::settleStart(Container& container) {
+  const std::lock_guard lock(mutex_);
+  container.startGivenUp = false;
+}
+
+void Pod::onListing(const MonitorClient::Listing& listing) {
+  const std::lock_guard lock(mutex_);
+  for (const protocol::ContainerStatus& status : listing.containers) {
+    const auto found = containers_.find(status.containerId);
+    if (found != containers_.end()) updateLocked(*found->second, status);
+  }
+}
+
+void Pod::onEvent(const MonitorEvent& event) {
+  if (event.kind == MonitorEvent::Kind::kOomKilled) {
     listener_.onContainerOom(id_, event.status);
-  } else {
-    noteBreak(connection);
+    return;
   }
+  if (const auto container = find(event.status.containerId)) update(*container, event.status);
+  listener_.onContainerExited(id_, event.status);
 }
 
-void Pod::noteBreak(uint64_t connection) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (broken_ >= connection) return;
-    broken_ = connection;
-    // One that is still being made is known to its maker.
-    if (connection != connected_ || endExpected_) return;
-  }
-  listener_.onMonitorLost(id_);
-}
-
-void Pod::giveUp(const MonitorClient& client) {
-  uint64_t connection = 0;
-  {
-    const std::lock_guard lock(mutex_);
-    if (client_.get() == &client) connection = connected_;
-  }
-  noteBreak(connection);
+// Whoever waits for an exit will not hear of one.
+void Pod::onDead() {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [id, container] : containers_) signalEnded(*container);
 }
 
 absl::StatusOr<std::vector<InterfaceStats>> Pod::interfaces() {

@@ -15,7 +15,7 @@
 
 #include "berth/support/fd.hpp"
 #include "cgroup_stats.hpp"
-#include "monitor_client.hpp"
+#include "monitor_link.hpp"
 #include "network_stats.hpp"
 #include "records.hpp"
 
@@ -26,7 +26,7 @@ class PodListener {
  public:
   virtual void onContainerExited(const std::string& pod, const protocol::ContainerStatus&) = 0;
   virtual void onContainerOom(const std::string& pod, const protocol::ContainerStatus&) = 0;
-  // The connection to the monitor broke though it was not told to go: it has died or not.
+  // The connection to the monitor broke though nobody ended it: the monitor has died or not.
   virtual void onMonitorLost(const std::string& pod) = 0;
 
  protected:
@@ -43,17 +43,17 @@ struct Container {
   // An eventfd that stays readable once the container has ended or the pod is dead: any number of
   // threads can wait for it together with their call's cancellation.
   support::Fd ended;
-  protocol::ContainerStatus status;  // guarded by the pod
+  protocol::ContainerStatus status;  // these two are guarded by the pod
+  bool startGivenUp = false;
 };
 
 // Has the container come to its end, or failed to start?
 bool hasEnded(const protocol::ContainerStatus& status);
 
 // Thread-safe. The lock is held for memory accesses alone, never over a call.
-class Pod {
+class Pod final : private MonitorListener {
  public:
   Pod(PodRecord record, const CgroupLayout& layout, PodListener& listener);
-  ~Pod();
   Pod(const Pod&) = delete;
   Pod& operator=(const Pod&) = delete;
 
@@ -61,23 +61,8 @@ class Pod {
   PodRecord record() const;
   void setRecord(PodRecord record);
 
-  // Connects to the monitor (anew, when a connection broke), learns of its containers and of their
-  // events from here on. NOT_FOUND when the monitor is dead.
-  absl::Status connect(const CallLimits& limits);
-  // UNAVAILABLE when there is no connection. Let go of it before the pod.
-  absl::StatusOr<std::shared_ptr<MonitorClient>> client() const;
-  // What a call over `client` found before anything was heard of it: that its connection is broken.
-  void giveUp(const MonitorClient& client);
-  // That the monitor is known to be gone; nothing brings it back.
-  bool isDead() const;
-  void declareDead();
-  // Waits until the monitor that was connected to last has ended as a process. OK at once when it
-  // never was one.
-  absl::Status awaitMonitorEnd(const CallLimits& limits) const;
-  // Hangs up. Containers go on.
-  void disconnect();
-  // From here on the end of the connection is no loss.
-  void expectEnd();
+  MonitorLink& monitor() { return link_; }
+  bool isDead() const { return link_.isDead(); }
 
   // The one there is when it is known. RESOURCE_EXHAUSTED without a descriptor for it.
   absl::StatusOr<std::shared_ptr<Container>> add(ContainerRecord record);
@@ -90,6 +75,12 @@ class Pod {
   // Takes over what a reply said, unless an event has told of the end already.
   void update(Container& container, const protocol::ContainerStatus& status);
 
+  // A start whose outcome nobody knows counts as failed; what may have come of it is still to be
+  // ended.
+  void giveUpStart(Container& container);
+  std::vector<std::shared_ptr<Container>> startsGivenUp() const;
+  void settleStart(Container& container);
+
   // Counters of the pod's interfaces. Empty on the host's network.
   absl::StatusOr<std::vector<InterfaceStats>> interfaces();
   // Lets go of the pod's network namespace.
@@ -100,8 +91,10 @@ class Pod {
   const std::string& ownCgroup() const { return ownCgroup_; }
 
  private:
-  void handle(const MonitorEvent& event, uint64_t connection);
-  void noteBreak(uint64_t connection);
+  void onListing(const MonitorClient::Listing& listing) override;
+  void onEvent(const MonitorEvent& event) override;
+  void onBroken() override { listener_.onMonitorLost(id_); }
+  void onDead() override;
   void updateLocked(Container& container, const protocol::ContainerStatus& status);
 
   const std::string id_;
@@ -112,18 +105,13 @@ class Pod {
 
   mutable std::mutex mutex_;
   PodRecord record_;
-  bool endExpected_ = false;
-  bool dead_ = false;
-  // Connections are numbered: what is heard of the end of an earlier one says nothing.
-  uint64_t attempts_ = 0;
-  uint64_t connected_ = 0;                      // 0: none
-  uint64_t broken_ = 0;                         // the latest that broke
-  std::shared_ptr<const support::Fd> monitor_;  // a pidfd
   std::map<std::string, std::shared_ptr<Container>, std::less<>> containers_;
-  std::shared_ptr<MonitorClient> client_;
 
   std::mutex networkMutex_;
   std::optional<NetworkStats> network_;
+
+  // Goes first: until then it tells the rest.
+  MonitorLink link_;
 };
 
 }  // namespace berth::runc

@@ -1,7 +1,6 @@
 #include "pod_end.hpp"
 
 #include <cerrno>
-#include <poll.h>
 #include <set>
 #include <signal.h>
 #include <sys/syscall.h>
@@ -33,9 +32,10 @@ absl::Status askToKill(const EndContext& context, Pod& pod, Container& container
   // The kill of a frozen process takes effect only when it is thawed.
   BERTH_RETURN_IF_ERROR(thawCgroup(context.layout, container.record.cgroup));
   if (pod.status(container).state == protocol::ContainerState::kCreated) return absl::OkStatus();
-  const absl::Status status = callMonitor(pod, limits, [&](MonitorClient& client) {
+  const absl::Status status = pod.monitor().call(limits, [&](MonitorClient& client) {
     return client.killContainer(container.record.id, SIGKILL, protocol::KillScope::kAll, limits);
   });
+  // Where the monitor is dead, only the cgroup is left to ask.
   return absl::IsNotFound(status) || absl::IsUnavailable(status) ? absl::OkStatus() : status;
 }
 
@@ -44,8 +44,8 @@ absl::Status awaitEnd(const EndContext& context, Pod& pod, Container& container,
                       const CallLimits& limits) {
   StatusCollector failures;
   const auto state = pod.status(container).state;
-  if (pod.client().ok() && (state == protocol::ContainerState::kStarting ||
-                            state == protocol::ContainerState::kRunning)) {
+  // A dead monitor's containers count as ended.
+  if (state == protocol::ContainerState::kStarting || state == protocol::ContainerState::kRunning) {
     failures.add(waitReadable(container.ended.get(), limits,
                               strCat("wait for container ", container.record.id)));
   }
@@ -76,25 +76,29 @@ absl::Status killInit(const EndContext& context, const PodRecord& record,
   return absl::OkStatus();
 }
 
-absl::Status shutMonitorDown(Pod& pod, const CallLimits& limits) {
-  const auto client = pod.client();
-  if (!client.ok()) return absl::OkStatus();
-  const int32_t pid = (*client)->facts().monitorPid;
-  const support::Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-  pod.expectEnd();
-  const absl::Status status = (*client)->shutdown(limits);
-  if (absl::IsUnavailable(status)) return absl::OkStatus();
-  BERTH_RETURN_IF_ERROR(status);
-  // It hangs up a moment before it ends, and holds its run folder until then.
-  if (!pidfd) return absl::OkStatus();
-  return waitReadable(pidfd.get(), limits, strCat("wait for the end of monitor ", pid));
+// Containers that only the monitor knows, because their creation could not be undone or their
+// record is lost, are the pod's as well.
+absl::Status adoptUnknown(Pod& pod, const CallLimits& limits) {
+  MonitorClient::Listing listing;
+  const absl::Status asked = pod.monitor().call(limits, [&](MonitorClient& client) -> absl::Status {
+    BERTH_ASSIGN_OR_RETURN(listing, client.list(limits));
+    return absl::OkStatus();
+  });
+  if (!asked.ok() && !pod.isDead()) return asked;
+  for (const protocol::ContainerStatus& status : listing.containers) {
+    if (pod.find(status.containerId) != nullptr) continue;
+    BERTH_ASSIGN_OR_RETURN(const auto container,
+                           pod.add(recordByName(pod.record(), status.containerId)));
+    pod.update(*container, status);
+  }
+  return absl::OkStatus();
 }
 
 // The cgroups that the pod's containers lie in.
 std::set<std::string> cgroupParents(const Pod& pod) {
   std::set<std::string> parents;
   for (const ContainerRecord& container : pod.containerRecords()) {
-    parents.insert(container.cgroup.substr(0, container.cgroup.rfind('/')));
+    parents.insert(parentCgroup(container.cgroup));
   }
   const PodRecord record = pod.record();
   if (const auto parent = podCgroup(record.cgroupParent, record.driver); parent.ok()) {
@@ -115,56 +119,14 @@ absl::Status removeFiles(const EndContext& context, const PodRecord& record) {
 
 }  // namespace
 
-// A connection that broke, or a host that died between a pod's making and its saving, leaves a
-// monitor nobody is connected to, or one that is still about to start: it holds its folder from its
-// first step on, and soon serves or ends. Nothing tells which, so it is asked again; only such a
-// break leads here.
-absl::Status reach(Pod& pod, const CallLimits& limits) {
-  constexpr int kPause = 5;  // milliseconds
-  if (pod.client().ok() || pod.isDead()) return absl::OkStatus();
-  const std::string runDir = pod.record().runDir();
-  while (!pod.client().ok() && monitorHolds(runDir)) {
-    const absl::Status status = monitorAlive(runDir) ? pod.connect(limits) : absl::OkStatus();
-    // UNAVAILABLE: it ended while it was being asked.
-    if (!status.ok() && !absl::IsNotFound(status) && !absl::IsUnavailable(status)) return status;
-    if (pod.client().ok()) break;
-    if (std::chrono::steady_clock::now() >= limits.deadline) {
-      return absl::DeadlineExceededError(
-          strCat("the monitor in ", runDir, " neither serves nor ends"));
-    }
-    pollfd cancelled{limits.cancelFd, POLLIN, 0};
-    if (::poll(&cancelled, 1, kPause) > 0) return absl::CancelledError("cancelled");
-  }
-  if (pod.client().ok()) return absl::OkStatus();
-  // What it started to make containers with dies with it, and not a moment before.
-  BERTH_RETURN_IF_ERROR(pod.awaitMonitorEnd(limits));
-  pod.declareDead();
-  return absl::OkStatus();
-}
-
-absl::Status callMonitor(Pod& pod, const CallLimits& limits,
-                         const std::function<absl::Status(MonitorClient&)>& call) {
-  for (;;) {
-    BERTH_RETURN_IF_ERROR(reach(pod, limits));
-    const auto client = pod.client();
-    if (!client.ok() && pod.isDead()) return client.status();
-    if (!client.ok()) continue;  // it broke again at once
-    const absl::Status status = call(**client);
-    if (!absl::IsUnavailable(status)) return status;
-    pod.giveUp(**client);
-  }
-}
-
 absl::Status killContainer(const EndContext& context, Pod& pod, Container& container,
                            const CallLimits& limits) {
-  BERTH_RETURN_IF_ERROR(reach(pod, limits));
   BERTH_RETURN_IF_ERROR(askToKill(context, pod, container, limits));
   return awaitEnd(context, pod, container, limits);
 }
 
 absl::Status killPod(const EndContext& context, Pod& pod, const CallLimits& limits) {
   StatusCollector failures;
-  failures.add(reach(pod, limits));
   const Containers containers = pod.containers();
   for (const auto& container : containers) {
     failures.add(askToKill(context, pod, *container, limits));
@@ -182,9 +144,9 @@ absl::Status removeContainer(const EndContext& context, Pod& pod,
   const std::string& id = container->record.id;
   StatusCollector failures;
   failures.add(killContainer(context, pod, *container, limits));
-  absl::Status deleted = callMonitor(
-      pod, limits, [&](MonitorClient& client) { return client.deleteContainer(id, limits); });
-  if (absl::IsUnavailable(deleted) && pod.isDead()) deleted = deleteFromRuntime(record, id, limits);
+  absl::Status deleted = pod.monitor().call(
+      limits, [&](MonitorClient& client) { return client.deleteContainer(id, limits); });
+  if (pod.isDead()) deleted = deleteFromRuntime(record, id, limits);
   failures.add(deleted);
   if (failures.ok()) failures.add(removeCgroup(context.layout, container->record.cgroup));
   if (const std::string& bundle = container->record.bundle; !bundle.empty()) {
@@ -198,6 +160,7 @@ absl::Status removeContainer(const EndContext& context, Pod& pod,
 absl::Status removePod(const EndContext& context, Pod& pod, const CallLimits& limits) {
   const PodRecord record = pod.record();
   StatusCollector failures;
+  failures.add(adoptUnknown(pod, limits));
   failures.add(killPod(context, pod, limits));
   const std::set<std::string> parents = cgroupParents(pod);
   const Containers containers = pod.containers();
@@ -205,12 +168,15 @@ absl::Status removePod(const EndContext& context, Pod& pod, const CallLimits& li
     return removeContainer(context, pod, containers[i], limits);
   }));
   pod.closeInterfaces();
-  if (failures.ok()) failures.add(shutMonitorDown(pod, limits));
-  if (!monitorAlive(record.runDir())) failures.add(killInit(context, record, limits));
-  failures.add(cleanUpMonitor(record.runDir(), record.netPin));
+  if (failures.ok()) failures.add(pod.monitor().shutDown(limits));
+  // Nothing of what only a monitor may touch is taken from one that lives.
+  if (failures.ok() || pod.isDead()) {
+    failures.add(killInit(context, record, limits));
+    failures.add(cleanUpMonitor(record.runDir(), record.netPin));
+  }
   failures.add(context.ownedCgroups.release(record.id, parents));
   if (failures.ok()) failures.add(removeFiles(context, record));
-  if (failures.ok()) pod.disconnect();
+  if (failures.ok()) pod.monitor().hangUp();
   return support::annotate(failures.status(), strCat("remove pod ", pod.id()));
 }
 

@@ -2,8 +2,6 @@
 // it is dead, without.
 #pragma once
 
-#include <functional>
-
 #include <absl/status/status.h>
 
 #include "call_limits.hpp"
@@ -25,15 +23,6 @@ struct EndContext {
     if (op != nullptr) op->stage(name);
   }
 };
-
-// Makes sure whether the pod's monitor lives: when it does it is connected to, else the pod is dead
-// (Pod::isDead). Another status than OK says that it lives, or may, and cannot be reached.
-absl::Status reach(Pod& pod, const CallLimits& limits);
-
-// Makes a call to the monitor, over another connection when the one there is turns out to be
-// broken. UNAVAILABLE: the pod is dead.
-absl::Status callMonitor(Pod& pod, const CallLimits& limits,
-                         const std::function<absl::Status(MonitorClient&)>& call);
 
 // Kills every process of every container at once and waits for the exits. Idempotent.
 absl::Status killPod(const EndContext& context, Pod& pod, const CallLimits& limits);

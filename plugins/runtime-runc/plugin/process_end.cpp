@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <string>
+#include <unistd.h>
 
 #include "berth/support/files.hpp"
 #include "berth/support/process_stat.hpp"
@@ -20,6 +21,7 @@ constexpr auto kAskEvery = std::chrono::milliseconds(100);
 
 // Of /proc/PID/stat, and the kernel's PF_EXITING in it.
 constexpr size_t kFlags = 9;
+constexpr size_t kThreads = 20;
 constexpr uint64_t kExiting = 0x4;
 
 // Its number in the innermost PID namespace that it is in; 0 when there is no such process.
@@ -34,10 +36,19 @@ int innermostNumber(pid_t pid) {
   return std::atoi(numbers.c_str() + numbers.find_last_of("\t ") + 1);
 }
 
+bool hasNamespaces(pid_t pid) {
+  char text[64];
+  return ::readlink(strCat("/proc/", pid, "/ns/mnt").c_str(), text, sizeof text) > 0;
+}
+
 }  // namespace
 
+// The flag is the first thread's, and comes first of all: memory, files and namespaces are given
+// back afterwards, in this order, and other threads may run on (the kernel's do_exit()).
 bool isUnreapedInit(pid_t pid) {
-  return (support::processStat(pid, kFlags) & kExiting) != 0 && innermostNumber(pid) == 1;
+  return (support::processStat(pid, kFlags) & kExiting) != 0 &&
+         support::processStat(pid, kThreads) == 1 && innermostNumber(pid) == 1 &&
+         !hasNamespaces(pid);
 }
 
 absl::StatusOr<KilledEnd> awaitKilled(pid_t pid, int pidfd, const CallLimits& limits,

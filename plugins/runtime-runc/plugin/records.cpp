@@ -33,11 +33,21 @@ std::string fileOf(const PodRecord& pod, const std::string& container) {
   return strCat(pod.containersDir(), "/", container, kSuffix);
 }
 
-absl::StatusOr<ContainerRecord> loadContainerRecord(const std::string& path) {
+// What was read and makes no sense, unlike what could not be read.
+absl::StatusOr<json::object> parseRecord(std::string_view text, std::string_view what) {
+  auto document = support::parseJsonObject(text, what);
+  if (!document.ok()) return absl::DataLossError(document.status().message());
+  BERTH_RETURN_IF_ERROR(checkVersion(*document, what));
+  return document;
+}
+
+absl::StatusOr<ContainerRecord> loadContainerRecord(const std::string& id,
+                                                    const std::string& path) {
   BERTH_ASSIGN_OR_RETURN(const std::string text, support::readFile(path));
-  BERTH_ASSIGN_OR_RETURN(const json::object document, support::parseJsonObject(text, path));
-  BERTH_RETURN_IF_ERROR(checkVersion(document, path));
-  return ContainerRecord{.id = stringMember(document, "id"),
+  BERTH_ASSIGN_OR_RETURN(const json::object document, parseRecord(text, path));
+  if (stringMember(document, "id") != id)
+    return absl::DataLossError(strCat(path, " is the record of another container"));
+  return ContainerRecord{.id = id,
                          .bundle = stringMember(document, "bundle"),
                          .cgroup = stringMember(document, "cgroup")};
 }
@@ -68,10 +78,9 @@ std::string serialize(const PodRecord& record) {
   });
 }
 
-absl::StatusOr<PodRecord> parsePodRecord(std::string_view text) {
+absl::StatusOr<PodRecord> parsePodRecord(const std::string& id, std::string_view text) {
   constexpr std::string_view kWhat = "the saved state of the pod";
-  BERTH_ASSIGN_OR_RETURN(const json::object document, support::parseJsonObject(text, kWhat));
-  BERTH_RETURN_IF_ERROR(checkVersion(document, kWhat));
+  BERTH_ASSIGN_OR_RETURN(const json::object document, parseRecord(text, kWhat));
   PodRecord record;
   record.id = stringMember(document, "id");
   record.directory = stringMember(document, "directory");
@@ -90,9 +99,11 @@ absl::StatusOr<PodRecord> parsePodRecord(std::string_view text) {
                                     {"runtimeBinary", &record.runtimeBinary},
                                     {"runtimeRoot", &record.runtimeRoot}}) {
     if (value->empty()) {
-      return absl::InvalidArgumentError(strCat(kWhat, " lacks its member \"", name, "\""));
+      return absl::DataLossError(strCat(kWhat, " lacks its member \"", name, "\""));
     }
   }
+  if (record.id != id)
+    return absl::DataLossError(strCat(kWhat, " ", id, " is that of another, ", record.id));
   return record;
 }
 
@@ -101,10 +112,16 @@ absl::Status save(const PodRecord& record) {
                               support::Durability::kVisible);
 }
 
-absl::StatusOr<PodRecord> loadPodRecord(const std::string& directory) {
-  const PodRecord place{.directory = directory};
-  BERTH_ASSIGN_OR_RETURN(const std::string text, support::readFile(place.file()));
-  return parsePodRecord(text);
+absl::StatusOr<PodRecord> loadPodRecord(const std::string& id, const std::string& directory) {
+  const std::string file = PodRecord{.directory = directory}.file();
+  BERTH_ASSIGN_OR_RETURN(const std::string text, support::readFile(file));
+  auto record = parsePodRecord(id, text);
+  if (!record.ok()) return support::annotate(record.status(), file);
+  return record;
+}
+
+bool isDamage(const absl::Status& status) {
+  return absl::IsDataLoss(status);
 }
 
 absl::Status save(const PodRecord& pod, const ContainerRecord& record) {
@@ -115,27 +132,25 @@ absl::Status save(const PodRecord& pod, const ContainerRecord& record) {
   return support::replaceFile(fileOf(pod, record.id), text, 0600, support::Durability::kVisible);
 }
 
-LoadedContainers loadContainerRecords(const PodRecord& pod) {
+ContainerRecord recordByName(const PodRecord& pod, const std::string& container) {
+  return {.id = container, .bundle = {}, .cgroup = usualCgroup(pod, container)};
+}
+
+absl::StatusOr<LoadedContainers> loadContainerRecords(const PodRecord& pod) {
   LoadedContainers loaded;
   const auto names = support::listDirectory(pod.containersDir());
-  if (!names.ok()) {
-    if (!absl::IsNotFound(names.status())) loaded.damages.push_back(names.status());
-    return loaded;
-  }
+  if (absl::IsNotFound(names.status())) return loaded;
+  BERTH_RETURN_IF_ERROR(names.status());
   for (const std::string& name : *names) {
     const std::string id = name.substr(0, name.size() - std::min(name.size(), kSuffix.size()));
     if (!name.ends_with(kSuffix) || !checkId("container", id).ok()) continue;
-    const std::string path = strCat(pod.containersDir(), "/", name);
-    auto record = loadContainerRecord(path);
-    if (record.ok() && record->id != id) {
-      record = absl::DataLossError(strCat(path, " is the record of another container"));
-    }
-    if (record.ok()) {
-      loaded.records.push_back(*std::move(record));
-    } else {
+    auto record = loadContainerRecord(id, strCat(pod.containersDir(), "/", name));
+    if (isDamage(record.status())) {
       loaded.damages.push_back(record.status());
-      loaded.records.push_back({.id = id, .bundle = {}, .cgroup = usualCgroup(pod, id)});
+      record = recordByName(pod, id);
     }
+    BERTH_RETURN_IF_ERROR(record.status());
+    loaded.records.push_back(*std::move(record));
   }
   return loaded;
 }

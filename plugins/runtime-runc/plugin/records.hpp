@@ -40,21 +40,26 @@ struct ContainerRecord {
 
 // One line of JSON with a version; also the state the host keeps.
 std::string serialize(const PodRecord& record);
-// INVALID_ARGUMENT for what is no record, FAILED_PRECONDITION for one of a later version.
-absl::StatusOr<PodRecord> parsePodRecord(std::string_view text);
+// DATA_LOSS for what is no record of that pod, FAILED_PRECONDITION for one of a later version.
+absl::StatusOr<PodRecord> parsePodRecord(const std::string& id, std::string_view text);
 
 absl::Status save(const PodRecord& record);
-// NOT_FOUND when there is none in the directory.
-absl::StatusOr<PodRecord> loadPodRecord(const std::string& directory);
+// NOT_FOUND when there is none in the directory, DATA_LOSS when it is that of another pod or (as in
+// parsePodRecord) damaged.
+absl::StatusOr<PodRecord> loadPodRecord(const std::string& id, const std::string& directory);
+// Whether such a status says that a record was read and cannot be used.
+bool isDamage(const absl::Status& status);
 
 absl::Status save(const PodRecord& pod, const ContainerRecord& record);
+// What is known of a container without its record: the cgroup that it has unless the host chose
+// another, and no bundle. What it ran can be ended.
+ContainerRecord recordByName(const PodRecord& pod, const std::string& container);
 struct LoadedContainers {
-  // All of a pod. One whose file cannot be read is here by its name, with the cgroup that it has
-  // unless the host chose another, and without a bundle: what it ran can be ended.
-  std::vector<ContainerRecord> records;
-  std::vector<absl::Status> damages;  // each names its file
+  std::vector<ContainerRecord> records;  // those that are damaged by their names
+  std::vector<absl::Status> damages;     // each names its file
 };
-LoadedContainers loadContainerRecords(const PodRecord& pod);
+// All of a pod. An error says that they cannot be read at this moment, which is no damage.
+absl::StatusOr<LoadedContainers> loadContainerRecords(const PodRecord& pod);
 absl::Status forget(const PodRecord& pod, const std::string& container);
 
 // INVALID_ARGUMENT for an id that cannot be a file's name; `what` is "pod", "container".

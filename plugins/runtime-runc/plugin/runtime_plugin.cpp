@@ -1,6 +1,7 @@
 #include "runtime_plugin.hpp"
 
 #include <array>
+#include <cerrno>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -78,6 +79,13 @@ Status RuntimePlugin::start() {
     BERTH_RETURN_IF_ERROR(support::removeTemporaries(options_.root));
     checkpoints_ = probeCheckpoints(features_, options_.checkpointCache());
     ownedCgroups_ = std::make_unique<OwnedCgroups>(*layout_, options_.ownedCgroups());
+    const absl::Status loaded = ownedCgroups_->load();
+    if (isDamage(loaded)) {
+      host().error("which cgroups were made for pods of before is lost; those may stay",
+                   {{"error", support::fromAbsl(loaded.message())}});
+    } else {
+      BERTH_RETURN_IF_ERROR(loaded);
+    }
     return losses_.start();
   };
   const absl::Status status = begin();
@@ -114,8 +122,18 @@ absl::StatusOr<RuntimePlugin::Target> RuntimePlugin::requireContainer(
   if (target.container == nullptr) {
     return absl::NotFoundError(strCat("pod ", pod, " has no container ", container));
   }
-  BERTH_ASSIGN_OR_RETURN(target.client, target.pod->client());
+  if (target.container->record.bundle.empty()) {
+    return absl::FailedPreconditionError(
+        strCat("the record of container ", container, " is damaged: remove it"));
+  }
   return target;
+}
+
+absl::StatusOr<RuntimePlugin::Connected> RuntimePlugin::requireMonitor(
+    const Op& op, std::string_view pod, std::string_view container) const {
+  BERTH_ASSIGN_OR_RETURN(Target target, requireContainer(pod, container));
+  BERTH_ASSIGN_OR_RETURN(auto client, target.pod->monitor().reach(limitsOf(op)));
+  return Connected{std::move(target), std::move(client)};
 }
 
 std::string RuntimePlugin::netPinOf(std::string_view pod) const {
@@ -128,38 +146,50 @@ std::shared_ptr<Pod> RuntimePlugin::newPod(PodRecord record) {
 }
 
 absl::Status RuntimePlugin::loadContainers(Pod& pod) {
-  LoadedContainers loaded = loadContainerRecords(pod.record());
+  const PodRecord record = pod.record();
+  BERTH_ASSIGN_OR_RETURN(LoadedContainers loaded, loadContainerRecords(record));
   for (const absl::Status& damage : loaded.damages) {
-    host().error("the record of a container cannot be read; it can only be removed",
+    host().error("the record of a container is damaged; it can only be removed",
                  {{"pod", pod.id()}, {"error", support::fromAbsl(damage.message())}});
   }
-  for (ContainerRecord& record : loaded.records) {
-    BERTH_RETURN_IF_ERROR(pod.add(std::move(record)).status());
+  for (ContainerRecord& container : loaded.records) {
+    // One that has not been started has no cgroup yet.
+    if (record.driver == CgroupDriver::kCgroupfs) {
+      BERTH_RETURN_IF_ERROR(ownedCgroups_->claim(record.id, parentCgroup(container.cgroup)));
+    }
+    BERTH_RETURN_IF_ERROR(pod.add(std::move(container)).status());
   }
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::shared_ptr<Pod>> RuntimePlugin::findOrLoadPod(std::string_view id) {
-  if (auto found = pods_.find(id)) return found;
-  if (!checkId("pod", id).ok()) return nullptr;
+absl::StatusOr<std::shared_ptr<Pod>> RuntimePlugin::findOrLoadPod(std::string_view pod) {
+  if (auto found = pods_.find(pod)) return found;
+  if (!checkId("pod", pod).ok()) return nullptr;
+  const std::string id(pod);
   std::array<char, PATH_MAX> target{};
   const std::string link = strCat(options_.podLinks(), "/", id);
   const ssize_t length = ::readlink(link.c_str(), target.data(), target.size());
-  if (length <= 0) return nullptr;
+  if (length < 0 && errno == ENOENT) return nullptr;
+  if (length < 0) return support::errnoStatus(errno, strCat("read link ", link));
   const std::string directory(target.data(), static_cast<size_t>(length));
-  auto record = loadPodRecord(directory);
-  if (!record.ok()) {
-    // The link comes first of all, so nothing but these can have been made.
-    record = PodRecord{.id = std::string(id),
+  auto record = loadPodRecord(id, directory);
+  if (isDamage(record.status())) {
+    host().error("the record of a pod is damaged; what it alone tells of cannot be ended",
+                 {{"pod", id}, {"error", support::fromAbsl(record.status().message())}});
+  }
+  // The link comes first of all: without a record there is nothing but these.
+  if (absl::IsNotFound(record.status()) || isDamage(record.status())) {
+    record = PodRecord{.id = id,
                        .directory = directory,
                        .netPin = netPinOf(id),
                        .runtimeBinary = options_.path,
                        .runtimeRoot = options_.runtimeRoot(),
                        .runtimeArgs = options_.args};
   }
-  auto pod = newPod(*record);
-  BERTH_RETURN_IF_ERROR(loadContainers(*pod));
-  return pods_.insert(pod) ? pod : pods_.find(id);
+  BERTH_RETURN_IF_ERROR(record.status());
+  auto made = newPod(*std::move(record));
+  BERTH_RETURN_IF_ERROR(loadContainers(*made));
+  return pods_.insert(made) ? made : pods_.find(id);
 }
 
 }  // namespace berth::runc

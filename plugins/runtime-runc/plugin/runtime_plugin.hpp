@@ -82,17 +82,23 @@ class RuntimePlugin final : public Runtime, private PodListener {
                             std::string_view overhead);
 
  private:
-  // A pod, one of its containers and its monitor, as most calls need them. The monitor's client is
-  // let go of first.
+  // A pod and one of its containers, as most calls need them.
   struct Target {
     std::shared_ptr<Pod> pod;
     std::shared_ptr<Container> container;
+  };
+  // And its monitor, whose client is let go of first.
+  struct Connected : Target {
     std::shared_ptr<MonitorClient> client;
   };
 
   // NOT_FOUND when it was neither created nor recovered.
   absl::StatusOr<std::shared_ptr<Pod>> requirePod(std::string_view pod) const;
+  // Likewise; FAILED_PRECONDITION when it can only be removed.
   absl::StatusOr<Target> requireContainer(std::string_view pod, std::string_view container) const;
+  // In addition what MonitorLink::reach() says.
+  absl::StatusOr<Connected> requireMonitor(const Op& op, std::string_view pod,
+                                           std::string_view container) const;
   // From the links on disk when it is not in the table; nullptr when nobody knows it.
   absl::StatusOr<std::shared_ptr<Pod>> findOrLoadPod(std::string_view pod);
   std::shared_ptr<Pod> newPod(PodRecord record);
@@ -108,14 +114,15 @@ class RuntimePlugin final : public Runtime, private PodListener {
   // A call of the monitor's client: a start or what takes its place. Repeating it joins it.
   using Begin = std::function<absl::StatusOr<protocol::StartContainerReply>(MonitorClient&)>;
   absl::Status startContainer(const Op& op, const Target& target, const Begin& begin);
-  absl::Status checkpoint(const Op& op, const Target& target, const berth_checkpoint_spec& spec);
+  absl::Status endGivenUpStart(Pod& pod, Container& container, const CallLimits& limits);
+  absl::Status checkpoint(const Op& op, const Connected& target, const berth_checkpoint_spec& spec);
   absl::Status updateContainer(const Op& op, const Target& target, std::string_view resources);
   absl::Status tellSystemd(const Target& target, const ResourceChange& change) const;
 
   void onContainerExited(const std::string& pod, const protocol::ContainerStatus& status) override;
   void onContainerOom(const std::string& pod, const protocol::ContainerStatus& status) override;
   void onMonitorLost(const std::string& pod) override;
-  void settleLoss(const std::string& pod);
+  absl::Status settleLoss(const std::string& pod);
   void tellExits(const Pod& pod);
   void endLostPod(Pod& pod, CallLimits limits);
   std::vector<protocol::ContainerStatus> keptExits(Pod& pod);
@@ -131,7 +138,7 @@ class RuntimePlugin final : public Runtime, private PodListener {
   std::unique_ptr<OwnedCgroups> ownedCgroups_;
   PodTable pods_;
 
-  LossSettler losses_{[this](const std::string& pod) { settleLoss(pod); }};
+  LossSettler losses_{[this](const std::string& pod) { return settleLoss(pod); }, host()};
 };
 
 }  // namespace berth::runc

@@ -57,10 +57,13 @@ class Properties {
     return absl::OkStatus();
   }
   void addQuota(int64_t quota, int64_t period) {
-    const bool bound = quota > 0 && period > 0;
+    const bool bound = quota > 0 && period > 0 && quota <= INT64_MAX / kSecond;
     add("CPUQuotaPerSecUSec",
         bound ? static_cast<uint64_t>(quota * kSecond / period) : kNoUnitLimit);
-    if (bound) add("CPUQuotaPeriodUSec", static_cast<uint64_t>(period));
+    if (bound) addPeriod(period);
+  }
+  void addPeriod(int64_t period) {
+    if (period > 0) add("CPUQuotaPeriodUSec", static_cast<uint64_t>(period));
   }
   std::vector<UnitProperty> take() { return std::move(all_); }
 
@@ -120,7 +123,11 @@ absl::StatusOr<UnitLimits> unitLimits(const PodLimits& limits, CgroupMode mode) 
   if (limits.memory) properties.add(unified ? "MemoryMax" : "MemoryLimit", limitOf(*limits.memory));
   if (limits.shares && unified) properties.add("CPUWeight", limitOf(cpuWeight(*limits.shares)));
   if (limits.shares && !unified) properties.add("CPUShares", limitOf(*limits.shares));
-  if (limits.quota) properties.addQuota(*limits.quota, limits.period.value_or(kDefaultCpuPeriod));
+  if (limits.quota) {
+    properties.addQuota(*limits.quota, limits.period.value_or(kDefaultCpuPeriod));
+  } else if (limits.period) {
+    properties.addPeriod(*limits.period);
+  }
   if (limits.pids) {
     properties.add("TasksMax", *limits.pids <= 0 ? kNoUnitLimit : limitOf(*limits.pids));
   }

@@ -164,7 +164,7 @@ absl::StatusOr<int> reap(int pidfd, pid_t pid) {
 }
 
 // Children that do not end though they were killed: one sits in a system call that cannot be cut
-// off, another is being traced. They are reaped when the next process is started.
+// off, another is being traced. They are reaped when the next process is started or killed.
 class Unreaped {
  public:
   static Unreaped& instance() {
@@ -274,6 +274,7 @@ Process::~Process() {
 
 void Process::killAndReap() {
   if (!pidfd_) return;
+  Unreaped::instance().sweep();
   (void)sendSignal(pidfd_.get(), SIGKILL);
   pollfd ended{.fd = pidfd_.get(), .events = POLLIN, .revents = 0};
   (void)::poll(&ended, 1, kKillPatience);

@@ -37,8 +37,14 @@ absl::StatusOr<Process> startHolder(int readEnd, int writeEnd) {
   arguments.exit_signal = SIGCHLD;
   const long pid = ::syscall(SYS_clone3, &arguments, sizeof arguments);
   if (pid == 0) holdNamespace(readEnd, writeEnd);
-  if (pid < 0)
-    return errnoStatus(errno, "make a user namespace (see user.max_user_namespaces, sysctl)");
+  if (pid < 0) {
+    const int error = errno;
+    const absl::Status status =
+        errnoStatus(error, "make a user namespace (see user.max_user_namespaces, sysctl)");
+    // A limit of the host's, often 0, and no shortage that passes (user_namespaces(7)).
+    return error == ENOSPC || error == EUSERS ? absl::FailedPreconditionError(status.message())
+                                              : status;
+  }
   return Process(static_cast<pid_t>(pid), Fd(pidfd));
 }
 

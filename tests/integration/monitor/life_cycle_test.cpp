@@ -1,6 +1,7 @@
 // Start, exit, kill, delete.
 #include <csignal>
 #include <filesystem>
+#include <fstream>
 #include <sys/stat.h>
 #include <thread>
 
@@ -37,6 +38,24 @@ TEST_F(LifeCycle, ExitCodeLogAndRecord) {
   EXPECT_OK(client_->deleteContainer("one", soon()));
   EXPECT_OK(client_->deleteContainer("one", soon()));
   EXPECT_TRUE(absl::IsNotFound(readExitRecord(runDir(), "one").status()));
+}
+
+TEST_F(LifeCycle, AProcessThatEndsBeforeTheRuntimeHasBegunBeforeItsEnd) {
+  const std::string slow = directory_ + "/slow-runtime";
+  std::ofstream(slow) << "#!/bin/sh\n"
+                      << runtime_
+                      << " \"$@\"; result=$?\n"
+                         "case \" $* \" in *\" run \"*) sleep 0.3 ;; esac\n"
+                         "exit $result\n";
+  ASSERT_EQ(::chmod(slow.c_str(), 0755), 0);
+  protocol::StartRequest request = podRequest();
+  request.runtimePath = slow;
+  startPod(request);
+  shell("one", "exit 7");
+  const MonitorEvent exit = awaitExit("one");
+  EXPECT_EQ(exit.status.exitCode, 7);
+  EXPECT_GT(exit.status.startedAt, 0);
+  EXPECT_LE(exit.status.startedAt, exit.status.finishedAt);
 }
 
 TEST_F(LifeCycle, TheMonitorBelongsToInit) {

@@ -10,6 +10,8 @@
 
 #include <gmock/gmock.h>
 
+#include "../../unit/no_more_threads.hpp"
+#include "berth/support/process.hpp"
 #include "berth/support/status.hpp"
 #include "network_fixture.hpp"
 
@@ -58,6 +60,15 @@ class OrphanTest : public NetworkTest {
     return readable(seconds(30)) && ::read(begun_.get(), text, sizeof text) == 0;
   }
 
+  // Tells when its call waits for an orphan.
+  static std::unique_ptr<TestOp> opThatTells(std::promise<void>& waits) {
+    auto op = std::make_unique<TestOp>();
+    op->onStage = [&waits](const std::string& stage) {
+      if (stage == "wait for CNI plugins of an earlier daemon") waits.set_value();
+    };
+    return op;
+  }
+
  private:
   bool readable(seconds time) {
     pollfd polled{.fd = begun_.get(), .events = POLLIN, .revents = 0};
@@ -72,8 +83,10 @@ TEST_F(OrphanTest, DetachWaitsForAnAddThatIsStillAtWork) {
   const Pod pod = newPod("pod-a");
   ASSERT_NO_FATAL_FAILURE(attachAndBeKilled(pod));
   start();
-  auto detached = std::async(std::launch::async, [&] { return plugin().detach(pod); });
-  EXPECT_EQ(detached.wait_for(seconds(1)), std::future_status::timeout);
+  std::promise<void> waits;
+  const auto op = opThatTells(waits);
+  auto detached = std::async(std::launch::async, [&] { return plugin().detach(pod, {}, *op); });
+  ASSERT_EQ(waits.get_future().wait_for(seconds(30)), std::future_status::ready);
   goOn();
   EXPECT_TRUE(pluginEnds());
   const Outcome outcome = detached.get();
@@ -86,8 +99,10 @@ TEST_F(OrphanTest, CollectionAndTheNextAttachmentWaitLikewise) {
   const Pod pod = newPod("pod-a");
   ASSERT_NO_FATAL_FAILURE(attachAndBeKilled(pod));
   start();
-  auto collected = std::async(std::launch::async, [&] { return plugin().gc({}); });
-  EXPECT_EQ(collected.wait_for(seconds(1)), std::future_status::timeout);
+  std::promise<void> waits;
+  const auto op = opThatTells(waits);
+  auto collected = std::async(std::launch::async, [&] { return plugin().gc({}, *op); });
+  ASSERT_EQ(waits.get_future().wait_for(seconds(30)), std::future_status::ready);
   goOn();
   EXPECT_TRUE(pluginEnds());
   const Outcome outcome = collected.get();
@@ -115,6 +130,29 @@ TEST_F(OrphanTest, OneThatHangsIsKilled) {
   EXPECT_TRUE(pluginEnds());
   EXPECT_THAT(reservations(), IsEmpty());
   EXPECT_THAT(records(), IsEmpty());
+}
+
+// An operator's pager, a backup.
+TEST_F(OrphanTest, WhoOnlyReadsTheRecordIsNotKilled) {
+  const Pod pod = newPod("pod-a");
+  ASSERT_NO_FATAL_FAILURE(attachAndBeKilled(pod));
+  start();
+  ASSERT_EQ(records().size(), 1u);
+  const support::Fd record(::open(path("cache/" + records()[0]).c_str(), O_RDONLY | O_CLOEXEC));
+  ASSERT_TRUE(record);
+  auto reader = support::spawn(
+      {.argv = {"sleep", "1000"}, .standardInput = record.get(), .newSession = true});
+  ASSERT_TRUE(reader.ok()) << reader.status();
+  const Outcome outcome = plugin().detach(pod);
+  EXPECT_TRUE(outcome.ok()) << outcome.message;
+  EXPECT_TRUE(pluginEnds());
+  pollfd ended{.fd = reader->pidfd(), .events = POLLIN, .revents = 0};
+  EXPECT_EQ(::poll(&ended, 1, 0), 0) << "it was killed";
+}
+
+TEST_F(OrphanTest, WithoutAThreadOnlyTheEventIsMissing) {
+  const testing_support::NoMoreThreads shortage;
+  EXPECT_THAT(start().log(), HasSubstr("CNI configuration is not watched"));
 }
 
 TEST_F(OrphanTest, TheCallsEndComesFirst) {

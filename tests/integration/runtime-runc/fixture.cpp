@@ -236,7 +236,7 @@ std::string RuntimeTest::specOf(const Pod& pod, const Container& container) cons
                      {"resources", json::parse(container.resources)}}}});
 }
 
-Result RuntimeTest::create(const Pod& pod, const Container& container) {
+Result RuntimeTest::create(const Pod& pod, const Container& container, const TestOp& op) {
   EXPECT_TRUE(support::makeDirectories(container.directory).ok());
   EXPECT_TRUE(
       support::makeDirectories(container.logPath.substr(0, container.logPath.rfind('/'))).ok());
@@ -251,7 +251,7 @@ Result RuntimeTest::create(const Pod& pod, const Container& container) {
   spec.rootfs = str(container.rootfs);
   spec.spec = str(document);
   spec.log_path = str(container.logPath);
-  return plugin().containerCreate(spec);
+  return plugin().containerCreate(spec, op);
 }
 
 Status RuntimeTest::run(const Pod& pod, const Container& container) {

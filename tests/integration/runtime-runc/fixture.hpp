@@ -44,7 +44,7 @@ class RuntimeTest : public ::testing::Test {
   Pod newPod();
   Result create(Pod& pod, const TestOp& op = TestOp());
   Container newContainer(const Pod& pod, std::vector<std::string> args);
-  Result create(const Pod& pod, const Container& container);
+  Result create(const Pod& pod, const Container& container, const TestOp& op = TestOp());
   // Creates and starts; both must work.
   Status run(const Pod& pod, const Container& container);
   Status waitFor(const Pod& pod, const Container& container);

@@ -223,16 +223,14 @@ Result PluginInstance::podRecover(const std::string& pod, const std::string& dir
   return result;
 }
 
-Result PluginInstance::containerCreate(const berth_container_spec& spec) {
-  const TestOp op;
+Result PluginInstance::containerCreate(const berth_container_spec& spec, const TestOp& op) {
   return call([&](const berth_runtime& runtime, void* self, berth_error* error) {
     return runtime.container_create(self, op.get(), &spec, error);
   });
 }
 
-Result PluginInstance::containerStart(const std::string& pod, const std::string& id,
-                                      Status* status) {
-  const TestOp op;
+Result PluginInstance::containerStart(const std::string& pod, const std::string& id, Status* status,
+                                      const TestOp& op) {
   berth_container_status given{};
   given.size = sizeof given;
   const Result result = call([&](const berth_runtime& runtime, void* self, berth_error* error) {

@@ -109,8 +109,9 @@ class PluginInstance {
   Result podRemove(const std::string& pod, const TestOp& op = TestOp());
   Result podRecover(const std::string& pod, const std::string& directory, const std::string& state,
                     std::map<std::string, Status>* found = nullptr);
-  Result containerCreate(const berth_container_spec& spec);
-  Result containerStart(const std::string& pod, const std::string& id, Status* status = nullptr);
+  Result containerCreate(const berth_container_spec& spec, const TestOp& op = TestOp());
+  Result containerStart(const std::string& pod, const std::string& id, Status* status = nullptr,
+                        const TestOp& op = TestOp());
   Result containerKill(const std::string& pod, const std::string& id, int signal);
   Result containerWait(const std::string& pod, const std::string& id, Status* status,
                        const TestOp& op = TestOp());

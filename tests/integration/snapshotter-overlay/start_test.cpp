@@ -1,11 +1,15 @@
 // Starting on what an earlier run left, and on options that make no sense.
+#include <cstdio>
 #include <fstream>
+#include <sched.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "../../unit/no_more_threads.hpp"
 #include "berth/support/files.hpp"
 #include "berth/support/mounts.hpp"
 #include "plugin_under_test.hpp"
@@ -108,8 +112,7 @@ TEST(Start, RecordsOfANewerPluginAreLeftAlone) {
     EXPECT_THAT(plugin.warnings(), ElementsAre(HasSubstr("snapshot s"), HasSubstr(diffIdOf(2))));
     const std::vector<Status> refused = {
         plugin.apply(diffIdOf(2), archive()), plugin.removeLayer(diffIdOf(2)),
-        plugin.prepare({.key = "s", .layers = {}}), plugin.mount("s", scratch.path()),
-        plugin.removeSnapshot("s")};
+        plugin.prepare({.key = "s", .layers = {}}), plugin.mount("s", scratch.path())};
     for (const Status& status : refused) {
       EXPECT_EQ(status.code(), BERTH_FAILED_PRECONDITION);
       EXPECT_THAT(status.message(), HasSubstr("the format 2 of a newer plugin"));
@@ -124,6 +127,117 @@ TEST(Start, RecordsOfANewerPluginAreLeftAlone) {
   EXPECT_THAT(plugin.snapshots(), ElementsAre("s"));
   EXPECT_THAT(plugin.warnings(), IsEmpty());
   EXPECT_EQ(*support::readFile(layer + "/fs/f"), "content");
+}
+
+// What the plugin tells people to do must help without another start.
+TEST(Start, WhatIsLeftAloneCanBeRemoved) {
+  const Scratch scratch;
+  const std::string root = scratch / "root";
+  const std::string layer = root + "/layers/sha256-" + diffIdOf(2).substr(7);
+  const std::vector<std::string> keys = {"by-call", "by-hand"};
+  {
+    PluginUnderTest plugin(root);
+    for (uint64_t i = 1; i <= 2; ++i) ASSERT_TRUE(plugin.apply(diffIdOf(i), archive()).ok());
+    for (const std::string& key : keys)
+      ASSERT_TRUE(plugin.prepare({.key = key, .layers = {diffIdOf(1)}}).ok());
+  }
+  replaceIn(layer + "/layer.json", "\"version\":1", "\"version\":2");
+  for (const std::string& key : keys)
+    replaceIn(root + "/snapshots/" + key + "/snapshot.json", "\"version\":1", "\"version\":2");
+  PluginUnderTest plugin(root);
+  ASSERT_TRUE(plugin.started.ok()) << plugin.started.message();
+  EXPECT_EQ(plugin.removeLayer(diffIdOf(1)).code(), BERTH_FAILED_PRECONDITION);
+  const Status removed = plugin.removeSnapshot("by-call");
+  EXPECT_TRUE(removed.ok()) << "removing takes no knowledge of a record: " << removed.message();
+  EXPECT_EQ(plugin.removeLayer(diffIdOf(1)).code(), BERTH_FAILED_PRECONDITION);
+  ASSERT_TRUE(support::removeTree(root + "/snapshots/by-hand").ok());
+  EXPECT_TRUE(plugin.removeLayer(diffIdOf(1)).ok());
+  ASSERT_TRUE(support::removeTree(layer).ok());
+  EXPECT_TRUE(plugin.apply(diffIdOf(2), archive()).ok());
+  for (const std::string& key : keys)
+    EXPECT_TRUE(plugin.prepare({.key = key, .layers = {diffIdOf(2)}}).ok()) << key;
+}
+
+// An error of the disk's says nothing of what could not be read.
+TEST(Start, WhatCannotBeReadIsNotDeleted) {
+  const Scratch scratch;
+  const std::string root = scratch / "root";
+  const std::string layer = root + "/layers/sha256-" + diffIdOf(1).substr(7);
+  const std::string snapshot = root + "/snapshots/s";
+  {
+    PluginUnderTest plugin(root);
+    ASSERT_TRUE(plugin.apply(diffIdOf(1), archive()).ok());
+    ASSERT_TRUE(plugin.prepare({.key = "s", .layers = {}}).ok());
+  }
+  // Links to themselves: an error like any other.
+  for (const std::string& file : {layer + "/layer.json", snapshot + "/snapshot.json"}) {
+    ASSERT_EQ(::rename(file.c_str(), (file + ".good").c_str()), 0);
+    ASSERT_EQ(::symlink(file.c_str(), file.c_str()), 0);
+  }
+  {
+    PluginUnderTest plugin(root);
+    ASSERT_TRUE(plugin.started.ok()) << plugin.started.message();
+    EXPECT_THAT(plugin.layers(), IsEmpty());
+    EXPECT_THAT(plugin.snapshots(), IsEmpty());
+    EXPECT_THAT(plugin.warnings(), ElementsAre(HasSubstr("snapshot s is left alone"),
+                                               HasSubstr(diffIdOf(1) + " is left alone")));
+    EXPECT_EQ(plugin.apply(diffIdOf(1), archive()).code(), BERTH_FAILED_PRECONDITION);
+  }
+  for (const std::string& file : {layer + "/layer.json", snapshot + "/snapshot.json"})
+    ASSERT_EQ(::rename((file + ".good").c_str(), file.c_str()), 0);
+  PluginUnderTest plugin(root);
+  EXPECT_THAT(plugin.layers(), ElementsAre(diffIdOf(1)));
+  EXPECT_THAT(plugin.snapshots(), ElementsAre("s"));
+}
+
+TEST(Start, AStrayFilePinsNothing) {
+  const Scratch scratch;
+  const std::string root = scratch / "root";
+  {
+    PluginUnderTest plugin(root);
+    ASSERT_TRUE(plugin.apply(diffIdOf(1), archive()).ok());
+  }
+  std::ofstream(root + "/snapshots/list") << "s";
+  std::ofstream(root + "/layers/list") << "s";
+  PluginUnderTest plugin(root);
+  ASSERT_TRUE(plugin.started.ok()) << plugin.started.message();
+  EXPECT_TRUE(plugin.removeLayer(diffIdOf(1)).ok());
+}
+
+// Without its record a layer is not offered, so it is pulled again, under those who run on it.
+TEST(Start, UnpackingADamagedLayerAgainLeavesMountsAlone) {
+  const Scratch scratch;
+  const std::string root = scratch / "root";
+  const std::string target = scratch / "target";
+  const std::string layers = root + "/layers";
+  const std::string record = layers + "/sha256-" + diffIdOf(1).substr(7) + "/layer.json";
+  ASSERT_EQ(::mkdir(target.c_str(), 0755), 0);
+  {
+    PluginUnderTest plugin(root);
+    ASSERT_TRUE(plugin.apply(diffIdOf(1), archive()).ok());
+    ASSERT_TRUE(plugin.prepare({.key = "s", .layers = {diffIdOf(1)}}).ok());
+    ASSERT_TRUE(plugin.mount("s", target).ok());
+  }
+  ASSERT_EQ(::truncate(record.c_str(), 0), 0);
+  {
+    PluginUnderTest plugin(root);
+    EXPECT_THAT(plugin.layers(), IsEmpty());
+    ASSERT_TRUE(plugin.apply(diffIdOf(1), archive()).ok());
+    EXPECT_EQ(support::readFile(target + "/f").value_or(""), "content");
+  }
+  {
+    PluginUnderTest plugin(root);
+    EXPECT_THAT(plugin.warnings(), IsEmpty());
+    EXPECT_THAT(plugin.layers(), ElementsAre(diffIdOf(1)));
+    EXPECT_EQ(support::readFile(target + "/f").value_or(""), "content");
+    ASSERT_TRUE(plugin.unmount("s", target).ok());
+    ASSERT_TRUE(plugin.mount("s", target).ok());
+    EXPECT_EQ(support::readFile(target + "/f").value_or(""), "content") << "of the new one";
+    ASSERT_TRUE(plugin.unmount("s", target).ok());
+    ASSERT_TRUE(plugin.removeSnapshot("s").ok());
+  }
+  PluginUnderTest plugin(root);
+  EXPECT_EQ(support::listDirectory(layers)->size(), 1u) << "the old one has gone with its user";
 }
 
 TEST(Start, ADamagedSnapshotThatIsMountedKeepsItsLayers) {
@@ -145,6 +259,10 @@ TEST(Start, ADamagedSnapshotThatIsMountedKeepsItsLayers) {
     for (uint64_t i = 1; i <= 2; ++i) {
       EXPECT_EQ(plugin.removeLayer(diffIdOf(i)).code(), BERTH_FAILED_PRECONDITION) << api;
     }
+    EXPECT_EQ(plugin.prepare({.key = "s", .layers = {diffIdOf(3)}}).code(),
+              BERTH_FAILED_PRECONDITION);
+    EXPECT_EQ(plugin.removeLayer(diffIdOf(1)).code(), BERTH_FAILED_PRECONDITION)
+        << "a failed call frees nothing";
     // Mounts by names do not tell which layers they have.
     EXPECT_EQ(plugin.removeLayer(diffIdOf(3)).code(),
               api == "names" ? BERTH_FAILED_PRECONDITION : BERTH_OK);
@@ -163,6 +281,38 @@ TEST(Start, LeftoversAreDeletedInTheBackground) {
   // The thread that deletes ends by itself; a process of one thread has none.
   while (support::listDirectory("/proc/self/task")->size() > 1) ::usleep(1000);
   EXPECT_THAT(*support::listDirectory(scratch / "root/staging"), IsEmpty());
+}
+
+// Deleting them is not worth failing for.
+TEST(Start, WithoutAThreadLeftoversStay) {
+  const Scratch scratch;
+  ASSERT_TRUE(support::makeDirectories(scratch / "root/staging/left").ok());
+  const testing_support::NoMoreThreads shortage;
+  PluginUnderTest plugin(scratch / "root");
+  ASSERT_TRUE(plugin.started.ok()) << plugin.started.message();
+  EXPECT_THAT(plugin.warnings(), ElementsAre(HasSubstr("stays until the next start")));
+}
+
+// As hardened hosts have it. Limits are those of a user namespace (namespaces(7)).
+TEST(Start, AHostMayHaveNoUserNamespaces) {
+  const Scratch scratch;
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    const bool own = ::unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0 &&
+                     support::writeControlFile("/proc/self/setgroups", "deny").ok() &&
+                     support::writeControlFile("/proc/self/uid_map", "0 0 1").ok() &&
+                     support::writeControlFile("/proc/self/gid_map", "0 0 1").ok();
+    if (!own) ::_exit(2);
+    if (!support::writeControlFile("/proc/sys/user/max_user_namespaces", "0").ok()) ::_exit(3);
+    const PluginUnderTest plugin(scratch / "root");
+    if (!plugin.started.ok()) std::fprintf(stderr, "%s\n", plugin.started.message().c_str());
+    ::_exit(plugin.started.ok() ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 TEST(Start, OneInstanceForARoot) {

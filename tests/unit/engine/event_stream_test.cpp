@@ -270,5 +270,22 @@ TEST_F(EventStreamTest, WithoutAnyoneToReturnNothingIsKept) {
   EXPECT_EQ(stream_.returnDeadline(), EventStream::Clock::time_point::max());
 }
 
+// Whoever settles: who has lost an event is known before it counts as told.
+TEST_F(EventStreamTest, WhatWasLostIsKnownBeforeItCountsAsTold) {
+  EventStream* made = nullptr;
+  std::vector<EventStream::Places> before;
+  EventStream stream(EventStream::Times{.late = std::chrono::seconds(0)},
+                     [&] { before.push_back(made->places()); });
+  made = &stream;
+  const auto suspended = *stream.subscribe(nullptr);
+  const auto reader = *stream.subscribe(nullptr);
+  size_t told = 0;
+  stream.publish(LifeEvent(), [&] { EXPECT_EQ(before.size(), ++told); });
+  ASSERT_TRUE(reader->next(std::chrono::milliseconds(0)).ok());
+  ASSERT_TRUE(reader->next(std::chrono::milliseconds(0)).ok());  // and settles, by itself
+  EXPECT_EQ(told, 1u);
+  EXPECT_THAT(before, ::testing::ElementsAre(EventStream::Places{.reading = 1, .cutOff = 1}));
+}
+
 }  // namespace
 }  // namespace berth::engine

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <new>
 #include <thread>
 
 #include <gtest/gtest.h>
@@ -116,6 +117,22 @@ TEST_F(LayerUsagesTest, AFailureIsNoReading) {
   workers_.finish();
   EXPECT_EQ(measured_, 1u);
   EXPECT_EQ(usages_.get("a", Content::kChanging), std::nullopt);
+}
+
+TEST_F(LayerUsagesTest, WhatMeasuringThrowsEndsNothing) {
+  std::atomic<bool> thrown = false;
+  LayerUsages usages(
+      workers_,
+      [&](const plugins::Operation&, const std::string&) -> absl::StatusOr<plugins::Usage> {
+        if (!thrown.exchange(true)) throw std::bad_alloc();
+        return plugins::Usage{1, 1};
+      },
+      std::chrono::seconds(0));
+  for (int i = 0; i < 6000 && !usages.get("a", Content::kChanging); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  EXPECT_TRUE(usages.get("a", Content::kChanging).has_value());
+  usages.finish();
+  workers_.finish();
 }
 
 // Readings that are old at once.

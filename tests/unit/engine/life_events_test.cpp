@@ -274,9 +274,26 @@ TEST_F(LifeEventsTest, ACrashRepeatsNothingBecauseOfOneThatDoesNotRead) {
 
   const auto after = crash.now();
   Daemon next(*after);
-  EXPECT_THAT(drain(*next.listen()), ElementsAre("container created"));
-  EXPECT_THAT(drain(*next.listen()), ElementsAre("container created"));
+  const auto first = next.listen();
+  EXPECT_THAT(drain(*first), ElementsAre("container created"));
+  // Somebody has lost events, and is told so.
+  const auto second = next.listen();
+  EXPECT_TRUE(absl::IsResourceExhausted(second->next(kNow).status()));
   EXPECT_THAT(drain(*next.listen()), IsEmpty());
+}
+
+TEST_F(LifeEventsTest, WhoHasReadAllAgainIsCutOffNoMore) {
+  Daemon daemon(*store_, {.late = std::chrono::seconds(0)});
+  const auto slow = daemon.listen();
+  const auto fast = daemon.listen();
+  daemon.setPod(records::POD_READY);
+  EXPECT_EQ(drain(*fast).size(), 2u);
+  daemon.setContainer(v1::CONTAINER_CREATED);
+  EXPECT_EQ(*store_->get("events", "listeners"), "1 1");
+  EXPECT_EQ(drain(*slow).size(), 3u);
+  EXPECT_EQ(drain(*fast).size(), 1u);
+  daemon.setContainer(v1::CONTAINER_RUNNING);
+  EXPECT_EQ(*store_->get("events", "listeners"), "2 0");
 }
 
 TEST_F(LifeEventsTest, ADeletionThatWasNotDeliveredIsToldAfterACrash) {

@@ -139,6 +139,18 @@ TEST_F(CatalogTest, WhatOthersHaveChangedSinceIsNotTakenBack) {
   EXPECT_EQ(found("a.example/app:1"), id('b'));
 }
 
+TEST_F(CatalogTest, ATagThatAThirdImageHasTakenIsNotGivenBack) {
+  add('a', {"a.example/app:1"});
+  const auto added = catalog_->add(record('b', {"a.example/app:1"}));
+  ASSERT_TRUE(added.ok()) << added.status();
+  add('c', {"a.example/app:1"});
+  EXPECT_FALSE(catalog_->takeBack(*added));
+  for (int i = 0; i < 2; ++i, load()) {
+    EXPECT_EQ(found("a.example/app:1"), id('c'));
+    EXPECT_TRUE((*catalog_->find(id('a')))->repoTags.empty());
+  }
+}
+
 TEST_F(CatalogTest, AHiddenImageKeepsItsNamesUntilItIsAddedAgain) {
   add('a', {"a.example/app:1", "a.example/app:2"});
   catalog_->hide(id('a'));

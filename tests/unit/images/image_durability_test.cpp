@@ -56,6 +56,21 @@ TEST_F(ImageDurabilityTest, WhatIsLeftOfAnIncompleteImageGoesWhenImagesAreRemove
   EXPECT_TRUE(images_->list().empty());
 }
 
+// A disk that was not mounted: the next start may find them whole.
+TEST_F(ImageDurabilityTest, IncompleteImagesStayWhenThereAreNoOthers) {
+  publish("app:1", {one_}, {testing::gzip(one_)});
+  publish("other:1", {two_}, {testing::gzip(two_)});
+  ASSERT_TRUE(pull("app:1").ok());
+  ASSERT_TRUE(pull("other:1").ok());
+  loseLayer(one_);
+  loseLayer(two_);
+  open();
+  reports_.clear();
+  EXPECT_TRUE(images_->list().empty());
+  ASSERT_TRUE(images_->remove(op_, "a.example/other:1").ok());
+  EXPECT_EQ(store_->list("image")->size(), 1u) << "the one that was named is gone";
+}
+
 // Otherwise a power cut could bring an image back whose layers are gone.
 TEST_F(ImageDurabilityTest, LayersGoOnlyOnceTheRemovalIsDurable) {
   publish("app:1", {one_}, {testing::gzip(one_)});

@@ -1,5 +1,6 @@
 // What the plugin writes down, reads from a spec and plans to write to cgroups.
 #include <cstdlib>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <gmock/gmock.h>
@@ -40,7 +41,8 @@ class Records : public ::testing::Test {
 };
 
 TEST_F(Records, ThePodOf01IsRead) {
-  const auto pod = loadPodRecord(FIXTURES "/0.1");
+  const auto pod = loadPodRecord("0e9b1b9d7440f341b29cff5461798c940b1000b62647c6cbeda81efbd85a17c9",
+                                 FIXTURES "/0.1");
   ASSERT_TRUE(pod.ok()) << pod.status();
   EXPECT_EQ(pod->netPin, "/run/netns/berth-" + pod->id);
   EXPECT_EQ(pod->runtimeBinary, "/usr/sbin/runc");
@@ -51,21 +53,47 @@ TEST_F(Records, ThePodOf01IsRead) {
 
 TEST_F(Records, PodsComeBackAsTheyWere) {
   ASSERT_TRUE(save(pod_).ok());
-  const auto back = loadPodRecord(pod_.directory);
+  const auto back = loadPodRecord("pod", pod_.directory);
   ASSERT_TRUE(back.ok()) << back.status();
   EXPECT_EQ(serialize(*back), serialize(pod_));
   EXPECT_EQ(back->runtimeArgs, pod_.runtimeArgs);
   EXPECT_EQ(back->driver, CgroupDriver::kSystemd);
   EXPECT_EQ(back->initStart, 345u);
-  EXPECT_TRUE(absl::IsNotFound(loadPodRecord("/nowhere").status()));
+  EXPECT_TRUE(absl::IsNotFound(loadPodRecord("pod", "/nowhere").status()));
 }
 
 TEST_F(Records, OtherVersionsAndGarbageAreRefused) {
-  EXPECT_TRUE(absl::IsInvalidArgument(parsePodRecord("{").status()));
-  EXPECT_TRUE(absl::IsFailedPrecondition(parsePodRecord(R"({"version": 2})").status()));
-  const auto incomplete = parsePodRecord(R"({"version": 1, "id": "x"})");
-  EXPECT_TRUE(absl::IsInvalidArgument(incomplete.status()));
+  EXPECT_TRUE(isDamage(parsePodRecord("x", "{").status()));
+  // A later version is no damage: whoever wrote it can read it.
+  EXPECT_TRUE(absl::IsFailedPrecondition(parsePodRecord("x", R"({"version": 2})").status()));
+  const auto incomplete = parsePodRecord("x", R"({"version": 1, "id": "x"})");
+  EXPECT_TRUE(isDamage(incomplete.status()));
   EXPECT_THAT(std::string(incomplete.status().message()), HasSubstr("directory"));
+}
+
+// A folder that was put in another's place.
+TEST_F(Records, APodsRecordIsOfItsName) {
+  ASSERT_TRUE(save(pod_).ok());
+  const absl::Status other = loadPodRecord("other", pod_.directory).status();
+  EXPECT_TRUE(isDamage(other)) << other;
+  EXPECT_THAT(std::string(other.message()), HasSubstr("pod.json"));
+}
+
+// A shortage tells nothing of what there is.
+TEST_F(Records, WhatCannotBeReadIsNoDamage) {
+  ASSERT_TRUE(support::makeDirectories(pod_.containersDir()).ok());
+  ASSERT_TRUE(save(pod_).ok());
+  ASSERT_TRUE(save(pod_, {.id = "c1", .bundle = "/b1", .cgroup = "/p/c1"}).ok());
+  rlimit limit{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);
+  rlimit none = limit;
+  none.rlim_cur = 0;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  const auto containers = loadContainerRecords(pod_);
+  const auto pod = loadPodRecord("pod", pod_.directory);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
+  EXPECT_TRUE(absl::IsResourceExhausted(containers.status())) << containers.status();
+  EXPECT_TRUE(absl::IsResourceExhausted(pod.status())) << pod.status();
 }
 
 TEST_F(Records, DamagedContainerRecordsDoNotHideTheOthers) {
@@ -75,7 +103,7 @@ TEST_F(Records, DamagedContainerRecordsDoNotHideTheOthers) {
   ASSERT_TRUE(support::replaceFile(pod_.containersDir() + "/c1.json", "{\"ver", 0600,
                                    support::Durability::kVisible)
                   .ok());
-  const LoadedContainers loaded = loadContainerRecords(pod_);
+  const LoadedContainers loaded = *loadContainerRecords(pod_);
   ASSERT_EQ(loaded.records.size(), 2u);
   EXPECT_EQ(loaded.records[1].id, "c2");
   EXPECT_EQ(loaded.records[1].bundle, "/b2");
@@ -89,7 +117,7 @@ TEST_F(Records, DamagedContainerRecordsDoNotHideTheOthers) {
   EXPECT_TRUE(forget(pod_, "c2").ok());
   EXPECT_TRUE(forget(pod_, "c2").ok());
   EXPECT_TRUE(forget(pod_, "c1").ok());
-  EXPECT_TRUE(loadContainerRecords(pod_).records.empty());
+  EXPECT_TRUE(loadContainerRecords(pod_)->records.empty());
 }
 
 TEST_F(Records, AContainersRecordIsOfItsName) {
@@ -98,7 +126,7 @@ TEST_F(Records, AContainersRecordIsOfItsName) {
   ASSERT_EQ(::rename((pod_.containersDir() + "/c1.json").c_str(),
                      (pod_.containersDir() + "/c9.json").c_str()),
             0);
-  const LoadedContainers loaded = loadContainerRecords(pod_);
+  const LoadedContainers loaded = *loadContainerRecords(pod_);
   ASSERT_EQ(loaded.records.size(), 1u);
   EXPECT_EQ(loaded.records[0].id, "c9");
   EXPECT_EQ(loaded.damages.size(), 1u);

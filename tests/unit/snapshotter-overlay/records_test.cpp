@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <sys/resource.h>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -49,6 +50,27 @@ TEST(Records, WhatANewerPluginWroteIsNotTakenForDamage) {
   // What is added to a format is kept apart from what breaks it.
   EXPECT_TRUE(
       write(R"({"version": 1, "diffId": "sha256:a", "bytes": 1, "inodes": 1, "new": true})").ok());
+}
+
+TEST(Records, OnlyWhatWasReadCanBeDamaged) {
+  const berth::testing::TemporaryDirectory directory;
+  const auto damage = [&] { return isDamage(readLayerRecord(directory.path()).status()); };
+  EXPECT_TRUE(damage()) << "it is missing";
+  std::filesystem::create_directory(directory / "layer.json");
+  EXPECT_TRUE(damage()) << "something else stands there";
+  std::filesystem::remove(directory / "layer.json");
+  std::filesystem::create_symlink(directory / "layer.json", directory / "layer.json");
+  EXPECT_FALSE(damage()) << readLayerRecord(directory.path()).status();
+  std::filesystem::remove(directory / "layer.json");
+  std::ofstream(directory / "layer.json") << "{";
+  EXPECT_TRUE(damage());
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none{0, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  const absl::Status shortage = readLayerRecord(directory.path()).status();
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_TRUE(absl::IsResourceExhausted(shortage)) << shortage;
 }
 
 }  // namespace

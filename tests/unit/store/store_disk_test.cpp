@@ -59,6 +59,13 @@ class StoreDiskTest : public ::testing::Test {
     sqlite3_close(other);
   }
   std::string reserve() const { return path_ + ".reserve"; }
+  void awaitReserve() const {
+    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    while (!std::filesystem::exists(reserve())) {
+      ASSERT_LT(std::chrono::steady_clock::now(), limit) << "the reserve stays away";
+      std::this_thread::yield();
+    }
+  }
 };
 
 // A sync that empties the log would make the next change of anyone sync its header.
@@ -116,6 +123,7 @@ TEST_F(StoreDiskTest, OnAFullDiskTheReserveMakesRoomForAChange) {
   ASSERT_TRUE(store_->put("image", "a", "x").ok());
   ASSERT_GE(std::filesystem::file_size(reserve()), 1u << 20);
   for (const bool erase : {false, true}) {
+    awaitReserve();  // the store's thread makes it again
     {
       const std::lock_guard lock(stepsMutex);
       steps.clear();
@@ -129,11 +137,26 @@ TEST_F(StoreDiskTest, OnAFullDiskTheReserveMakesRoomForAChange) {
   EXPECT_EQ(store_->get("image", "a").status().code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(*store_->get("pod", "p"), "y");
   // There is room again.
-  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-  while (!std::filesystem::exists(reserve())) {
-    ASSERT_LT(std::chrono::steady_clock::now(), limit) << "the reserve stays away";
-    std::this_thread::yield();
+  awaitReserve();
+}
+
+// Room on the disk is none in memory.
+TEST_F(StoreDiskTest, WithoutMemoryTheReserveStays) {
+  awaitReserve();
+  {
+    const std::lock_guard lock(stepsMutex);
+    steps.clear();
   }
+  const std::string large(8u << 20, 'x');
+  const sqlite3_int64 before = sqlite3_hard_heap_limit64(sqlite3_memory_used() + (1 << 20));
+  const absl::Status status = store_->put("pod", "a", large);
+  sqlite3_hard_heap_limit64(before);
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
+  {
+    const std::lock_guard lock(stepsMutex);
+    EXPECT_THAT(steps, Not(Contains("unlink " + reserve())));
+  }
+  EXPECT_TRUE(store_->put("pod", "a", large).ok());
 }
 
 TEST_F(StoreDiskTest, ADiskThatStaysFullIsResourceExhausted) {

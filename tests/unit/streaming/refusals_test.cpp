@@ -117,20 +117,31 @@ TEST_F(ServerTest, OfManyWhoComeAtOnceOneIsAdmitted) {
 TEST_F(ServerTest, SessionsAreBounded) {
   start({.maxSessions = 1});
   endCommandsAtOnce();
+  const std::string url = server->execUrl(command()).value_or("");
   {
     SocketClient session(server->port());
     session.upgrade(portForwardUrl(), "portforward.k8s.io");
     SocketClient other(server->port());
-    const std::string url = server->execUrl(command()).value_or("");
     EXPECT_THAT(other.upgrade(url, "v4.channel.k8s.io"),
                 AllOf(StartsWith("HTTP/1.1 503 "), HasSubstr("Retry-After: ")));
     // It is over once the server has said so.
     session.send(spdy::Client::frame(spdy::GoAway{}));
     session.receiveAll();
   }
-  // The URL of the refused one may be used up no more than by others.
+  // Being refused has not used the URL up.
   SocketClient client(server->port());
-  EXPECT_THAT(exec(client, server->execUrl(command()).value_or("")), HasSubstr("Success"));
+  EXPECT_THAT(exec(client, url), HasSubstr("Success"));
+}
+
+// RFC 9110, 5.3: the lines of a header that is a list are one list.
+TEST_F(RefusalsTest, HeadersMayHaveSeveralLines) {
+  SocketClient client(server->port());
+  client.send(
+      support::strCat("GET ", SocketClient::targetOf(server->execUrl(command()).value_or("")),
+                      " HTTP/1.1\r\nHost: node\r\nConnection: keep-alive\r\nConnection: Upgrade\r\n"
+                      "Upgrade: h2c\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"));
+  EXPECT_THAT(client.receiveHead(), StartsWith("HTTP/1.1 101"));
 }
 
 }  // namespace

@@ -249,6 +249,9 @@ TEST_F(ReadRequestTest, HandshakesThatAreNoneOfWebSocket) {
   }
   request.erase(http::field::sec_websocket_key);
   EXPECT_EQ(refused(request).status, http::status::bad_request);
+  request = webSocket(command, {});
+  request.erase(http::field::host);
+  EXPECT_EQ(refused(request).status, http::status::bad_request);
   // None of these has used the token up.
   accepted(webSocket(command, {}));
 }

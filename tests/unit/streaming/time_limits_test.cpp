@@ -1,6 +1,7 @@
 // Who is let go of because of the time. The server's own clock says when: the tests wait for what
 // it does, and compare with sessions that began at the same time.
 #include <poll.h>
+#include <thread>
 
 #include "server_fixture.hpp"
 #include "websocket_client.hpp"
@@ -39,7 +40,7 @@ class TimeLimitsTest : public ServerTest {
 };
 
 TEST_F(TimeLimitsTest, SessionsWithoutTrafficEndAndOthersGoOn) {
-  start({.idleTimeout = 1s});
+  start({.idleTimeout = 2s});
   TestCommand busyCommand;
   TestCommand silentCommand;
   TestCommand pingedCommand;
@@ -48,6 +49,16 @@ TEST_F(TimeLimitsTest, SessionsWithoutTrafficEndAndOthersGoOn) {
   SocketClient busy(server->port());
   begin(busy);
   busyCommand.waitUntilItRuns();
+  // One byte each way, again and again, until those who began later have ended.
+  int trickled = 0;
+  std::jthread trickle([&](const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
+      busy.send(spdy::Client::data(3, "x"));
+      EXPECT_EQ(busyCommand.read(1), "x");
+      ++trickled;
+      std::this_thread::sleep_for(20ms);  // as slowly as that
+    }
+  });
   SocketClient silent(server->port());
   begin(silent);
   silentCommand.waitUntilItRuns();
@@ -58,21 +69,13 @@ TEST_F(TimeLimitsTest, SessionsWithoutTrafficEndAndOthersGoOn) {
   begin(webSocket, "v4.channel.k8s.io");
   webSocketCommand.waitUntilItRuns();
 
-  // One byte each way, again and again, until those who began later have ended.
-  uint32_t id = 1;
-  int trickled = 0;
-  const auto trickle = [&] {
-    busy.send(spdy::Client::data(3, "x"));
-    EXPECT_EQ(busyCommand.read(1), "x");
-    ++trickled;
-    // Signs of life are no traffic.
+  // Signs of life are no traffic.
+  for (uint32_t id = 1; !readable(silent, 20ms); id += 2) {
     pinged.send(spdy::Client::frame(spdy::Ping{.id = id}));
-    id += 2;
-  };
-  while (!readable(silent, 20ms)) trickle();
+  }
   silent.framesUntil("DATA 1 0 FIN");
   EXPECT_THAT(silent.spdy.payloads[1],
-              AllOf(HasSubstr("Failure"), HasSubstr("nothing was sent or received for 1 s")));
+              AllOf(HasSubstr("Failure"), HasSubstr("nothing was sent or received for 2 s")));
   EXPECT_TRUE(silentCommand.isCancelled());
 
   EXPECT_THAT(pinged.framesUntil("DATA 1 0 FIN"), testing::Contains("PING 1"));
@@ -81,6 +84,8 @@ TEST_F(TimeLimitsTest, SessionsWithoutTrafficEndAndOthersGoOn) {
   EXPECT_THAT(webSocket.next().payload, AllOf(StartsWith("\3"), HasSubstr("nothing was sent")));
   EXPECT_EQ(webSocket.next().closeCode(), 1000);
 
+  trickle.request_stop();
+  trickle.join();
   EXPECT_GT(trickled, 0);
   busyCommand.write("on");
   busyCommand.exit(0);
@@ -98,7 +103,7 @@ TEST_F(TimeLimitsTest, ForwardedPortsWithoutTrafficEndToo) {
 
 // All of them at once, so that they take one time-out together.
 TEST_F(TimeLimitsTest, WhoDoesNotFinishTheHandshakeIsLetGo) {
-  start({.handshakeTimeout = 1s});
+  start({.handshakeTimeout = 3s});  // each client's own steps are well within that
   TestCommand never;
   runCommands({&never});
   SocketClient saysNothing(server->port());
@@ -121,7 +126,7 @@ TEST_F(TimeLimitsTest, WhoDoesNotFinishTheHandshakeIsLetGo) {
   opensNothing.framesUntil("GOAWAY 0 0");
   opensNoOutput.framesUntil("DATA 1 0 FIN");
   EXPECT_THAT(opensNoOutput.spdy.payloads[1],
-              HasSubstr("has not opened all streams in 1 s: missing stdout"));
+              HasSubstr("has not opened all streams in 3 s: missing stdout"));
   opensHalfAPair.framesUntil("DATA 1 0 FIN");
   EXPECT_THAT(opensHalfAPair.spdy.payloads[1], HasSubstr("got no data stream in time"));
   // That one was no matter of the connection: it can be used on.

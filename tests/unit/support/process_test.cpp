@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <csignal>
 #include <fcntl.h>
+#include <functional>
 #include <future>
 #include <sched.h>
 #include <sys/ptrace.h>
@@ -242,8 +243,9 @@ TEST_F(ProcessTest, ChildrenGetTheLimitOfOpenFilesFromBefore) {
   EXPECT_EQ(lowered, "77\n" + inherited.substr(inherited.find('\n') + 1));
 }
 
-// A killed child that is traced stays unreaped as long as its tracer likes.
-TEST_F(ProcessTest, OneThatDoesNotEndIsNotWaitedForForEver) {
+// A killed child that is traced stays unreaped as long as its tracer likes. `next` takes it along,
+// as soon as it can be had.
+void testUnreaped(const std::function<void()>& next) {
   auto process = spawn({.argv = {"sleep", "1000"}});
   ASSERT_TRUE(process.ok()) << process.status();
   const pid_t pid = process->pid();
@@ -272,11 +274,21 @@ TEST_F(ProcessTest, OneThatDoesNotEndIsNotWaitedForForEver) {
   EXPECT_EQ(gone.wait_for(std::chrono::seconds(5)), std::future_status::ready);
   EXPECT_EQ(endTracer(), tracer);
   gone.get();
-  // The next one takes it along, as soon as it can be had.
   siginfo_t info = {};
   (void)::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOWAIT);
-  EXPECT_EQ(*spawn({.argv = {"true"}})->wait(), 0);
+  next();
   EXPECT_EQ(::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT), -1);
+}
+
+TEST_F(ProcessTest, OneThatDoesNotEndIsNotWaitedForForEver) {
+  testUnreaped([] { EXPECT_EQ(*spawn({.argv = {"true"}})->wait(), 0); });
+}
+
+// Those who make processes without spawn() never start one.
+TEST_F(ProcessTest, KillingAnotherReapsItToo) {
+  auto other = spawn({.argv = {"sleep", "1000"}});
+  ASSERT_TRUE(other.ok()) << other.status();
+  testUnreaped([&] { *other = Process(); });
 }
 
 TEST_F(ProcessTest, JoinsNamespaces) {

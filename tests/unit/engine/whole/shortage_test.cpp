@@ -101,6 +101,25 @@ TEST_F(ShortageTest, ExecSyncStartsNothingThatItCouldNotWaitFor) {
   EXPECT_EQ(world_.count(strCat("runc exec_start ", id('c'))), served);
 }
 
+TEST_F(ShortageTest, NothingIsStartedThatCouldNotBeCancelled) {
+  start();
+  ASSERT_EQ(status('c').state(), v1::CONTAINER_RUNNING);
+  for (rlim_t few = 0; few < 2; ++few) {
+    const FewDescriptors shortage(few);
+    EXPECT_EQ(engine_->exec(id('c'), {.command = {"sleep"}}, Deadline::max()).status().code(),
+              absl::StatusCode::kResourceExhausted)
+        << few;
+  }
+  std::unique_ptr<plugins::Operation> op;
+  {
+    const FewDescriptors shortage(0);
+    op = std::make_unique<plugins::Operation>("exec");
+  }
+  EXPECT_EQ(engine_->execSync(execRequest(), *op).status().code(),
+            absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(world_.count(strCat("runc exec_start ", id('c'))), 0u);
+}
+
 TEST_F(ShortageTest, ThePodOfADeadMonitorIsLookedAfter) {
   start();
   world_.set(strCat("runc container_wait ", id('c')),

@@ -34,7 +34,7 @@ struct Command {
 
 // A running child; owns its pidfd until it has been waited for. If it is destroyed while the child
 // lives, the child is killed (SIGKILL) and reaped. One that does not end within half a second is
-// not waited for: it is reaped when a later process is started.
+// not waited for: it is reaped when a later process is started or killed.
 class Process {
  public:
   Process() = default;

@@ -20,7 +20,8 @@ struct IdRange {
 using IdRanges = std::vector<IdRange>;
 
 // A descriptor of a new user namespace with these mappings, for mount_setattr(2). Blocks for a
-// short-lived child. Any thread. INVALID_ARGUMENT when the kernel does not take the mappings.
+// short-lived child. Any thread. INVALID_ARGUMENT when the kernel does not take the mappings,
+// FAILED_PRECONDITION when the host allows no further user namespace.
 absl::StatusOr<Fd> makeUserNamespace(const IdRanges& uids, const IdRanges& gids);
 
 // The id outside of an id inside; the kernel's overflow id when it has none. Without any ranges
