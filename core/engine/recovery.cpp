@@ -59,7 +59,7 @@ absl::Status Recovery::run() {
   for (const auto& pod : engine_.pods()) engine_.lifeEvents_.onStep(*pod);
   for (const auto& container : engine_.containers()) engine_.lifeEvents_.onStep(*container);
   BERTH_RETURN_IF_ERROR(tellOfDeparted());
-  // Undone or stopped once those that go on are reached.
+  // What is undone or stopped holds up no pod that goes on.
   for (const auto& pod : engine_.pods()) recoverPod(pod);
   engine_.retries_.awaitFirstTries(Deadline::clock::now() + kPatience);
   return absl::OkStatus();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "berth/support/threads.hpp"
 #include "common/log.hpp"
 
 namespace berth::engine {
@@ -28,7 +29,7 @@ void Retries::finish() {
   for (plugins::Operation* operation : underWay_) operation->cancel();
   wake_.notify_all();
   tried_.notify_all();
-  tried_.wait(lock, [this] { return active_ == 0; });
+  tried_.wait(lock, [this] { return active_[0] + active_[1] == 0; });
   waiting_.clear();
   if (!thread_.joinable()) return;
   std::thread thread = std::move(thread_);
@@ -75,46 +76,56 @@ Retries::SharedItem Retries::takeDue(std::unique_lock<std::mutex>& lock) {
     if (stopping_) return nullptr;
     const auto first =
         std::min_element(waiting_.begin(), waiting_.end(),
-                         [](const auto& a, const auto& b) { return a->due < b->due; });
-    if (first == waiting_.end() || active_ >= kAtOnce) {
+                         [this](const auto& a, const auto& b) { return dueOf(*a) < dueOf(*b); });
+    const auto due = first == waiting_.end() ? Clock::time_point::max() : dueOf(**first);
+    if (due == Clock::time_point::max()) {
       wake_.wait(lock);
-    } else if ((*first)->due > Clock::now()) {
-      wake_.wait_until(lock, (*first)->due);
+    } else if (due > Clock::now()) {
+      wake_.wait_until(lock, due);
     } else {
       SharedItem item = *first;
       waiting_.erase(first);
-      ++active_;
+      ++active_[item->task.awaited];
       return item;
     }
   }
 }
 
+// Never, while there is no room for it.
+Retries::Clock::time_point Retries::dueOf(const Item& item) const {
+  return active_[item.task.awaited] < kAtOnce ? item.due : Clock::time_point::max();
+}
+
+absl::Status Retries::tryOnce(Item& item) {
+  plugins::Operation op(item.task.name, Clock::now() + item.task.time);
+  std::unique_lock lock(mutex_);
+  if (stopping_) op.cancel();
+  underWay_.insert(&op);
+  lock.unlock();
+  absl::Status status =
+      support::returnThrown([&] { return op.check().ok() ? item.task.work(op) : op.check(); });
+  lock.lock();
+  underWay_.erase(&op);
+  return status;
+}
+
 void Retries::attempt(const SharedItem& item) {
-  absl::Status status;
-  {
-    plugins::Operation op(item->task.name, Clock::now() + item->task.time);
-    std::unique_lock lock(mutex_);
-    if (stopping_) op.cancel();
-    underWay_.insert(&op);
-    lock.unlock();
-    status = op.check();
-    if (status.ok()) status = item->task.work(op);
-    lock.lock();
-    underWay_.erase(&op);
-    if (!status.ok() && !stopping_ && item->said != status.ToString()) {
-      item->said = status.ToString();
-      common::logWarning("failed; it is tried again",
-                         {{"operation", item->task.name}, {"error", item->said}});
-    }
-  }
+  const absl::Status status = tryOnce(*item);
   std::lock_guard lock(mutex_);
+  if (status.ok() && item->failures > 0) {
+    common::logInfo("done at last", {{"operation", item->task.name}});
+  } else if (!status.ok() && !stopping_ && item->said != status.ToString()) {
+    item->said = status.ToString();
+    common::logWarning("failed; it is tried again",
+                       {{"operation", item->task.name}, {"error", item->said}});
+  }
   if (item->failures == 0 && item->task.awaited) --untried_;
   ++item->failures;
   if (!status.ok() && !stopping_) {
     item->due = Clock::now() + pauseAfter(item->failures);
     waiting_.push_back(item);
   }
-  --active_;
+  --active_[item->task.awaited];
   wake_.notify_all();
   tried_.notify_all();
 }

@@ -1,6 +1,7 @@
 // Work that nobody waits for, tried until it is done.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <condition_variable>
 #include <functional>
@@ -18,13 +19,14 @@
 
 namespace berth::engine {
 
-// Tries each task, and what fails again after a pause, a bounded number at a time: one that hangs
-// holds up no other, as long as there are threads to be had. What is not done when the engine ends
-// is found by the next start, so a task must be about something that is on record. Thread-safe.
+// Tries each task, and what fails or throws again after a pause. A bounded number is tried at a
+// time, of those that are awaited and of the others each: undoing that hangs never holds up what
+// the daemon's start waits for. What is not done when the engine ends is found by the next start,
+// so a task must be about something that is on record. Thread-safe.
 class Retries {
  public:
   using Clock = plugins::Operation::Clock;
-  static constexpr size_t kAtOnce = 16;
+  static constexpr size_t kAtOnce = 16;  // awaited ones, and as many others
 
   struct Task {
     std::string name;  // for people: "undo RunPodSandbox 6f3a…"
@@ -61,6 +63,8 @@ class Retries {
   void push(Task task, unsigned failures);
   void keep();
   SharedItem takeDue(std::unique_lock<std::mutex>& lock);
+  Clock::time_point dueOf(const Item& item) const;
+  absl::Status tryOnce(Item& item);
   void attempt(const SharedItem& item);
 
   common::Workers& workers_;
@@ -69,7 +73,7 @@ class Retries {
   std::condition_variable tried_;
   std::vector<SharedItem> waiting_;
   std::set<plugins::Operation*> underWay_;
-  size_t active_ = 0;
+  std::array<size_t, 2> active_{};  // by whether they are awaited
   size_t untried_ = 0;
   bool stopping_ = false;
   std::thread thread_;

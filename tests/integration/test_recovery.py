@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import sqlite3
+import subprocess
 
 import pytest
 
@@ -212,3 +213,24 @@ def test_a_stop_before_the_start(own_bed):
                what="the trap")
     bed.cri.StopContainer({"container_id": container, "timeout": 20}, timeout=60)
     assert bed.status(container).exit_code == 9
+
+
+def test_a_second_daemon_with_another_root(own_bed):
+    """To it the pods of the first one would be without a record, and so to be ended."""
+    bed = own_bed()
+    pod = bed.run_pod("a")
+    container = bed.run(pod, "c", command=SLEEP)
+    before = process_of(bed, container)
+    *command, path = bed.engine.command()
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    another = os.path.join(bed.folder, "another.toml")
+    with open(another, "w", encoding="utf-8") as file:
+        file.write(text.replace(bed.engine.root, bed.engine.root + "-of-another")
+                   .replace(bed.engine.socket, bed.engine.socket + "-of-another"))
+    ended = subprocess.run([*command, another], capture_output=True, text=True, timeout=60,
+                           check=False, cwd=bed.folder)
+    assert ended.returncode != 0
+    assert bed.engine.state in ended.stdout + ended.stderr
+    assert ready_pods(bed) == {pod}
+    assert process_of(bed, container) == before

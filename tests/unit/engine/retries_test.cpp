@@ -3,6 +3,7 @@
 #include <atomic>
 #include <future>
 #include <memory>
+#include <new>
 
 #include <gtest/gtest.h>
 
@@ -84,6 +85,35 @@ TEST_F(RetriesTest, NoMoreAreTriedAtOnceThanIsBearable) {
   go.set_value();
   EXPECT_TRUE(retries_.awaitFirstTries(soon()));
   EXPECT_EQ(most, Retries::kAtOnce);
+}
+
+TEST_F(RetriesTest, WhatIsUndoneHoldsUpNothingThatIsAwaited) {
+  std::promise<void> hang;
+  const std::shared_future<void> until = hang.get_future().share();
+  for (size_t i = 0; i < 2 * Retries::kAtOnce; ++i) {
+    retries_.add({.name = "hangs", .work = [until](plugins::Operation&) {
+                    until.wait();
+                    return absl::OkStatus();
+                  }});
+  }
+  retries_.add({.name = "goes on", .awaited = true, .work = [](plugins::Operation&) {
+                  return absl::OkStatus();
+                }});
+  EXPECT_TRUE(retries_.awaitFirstTries(soon()));
+  hang.set_value();
+}
+
+TEST_F(RetriesTest, WhatThrowsIsTriedAgain) {
+  std::promise<void> done;
+  std::atomic<int> tries = 0;
+  retries_.add({.name = "throws", .awaited = true, .work = [&](plugins::Operation&) {
+                  if (++tries == 1) throw std::bad_alloc();
+                  done.set_value();
+                  return absl::OkStatus();
+                }});
+  EXPECT_TRUE(retries_.awaitFirstTries(soon()));
+  EXPECT_EQ(done.get_future().wait_for(std::chrono::seconds(30)), std::future_status::ready);
+  retries_.finish();
 }
 
 TEST_F(RetriesTest, TheEndCancelsAndWaits) {

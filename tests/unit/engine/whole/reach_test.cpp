@@ -78,6 +78,57 @@ TEST_F(ReachTest, APodThatCannotBeReachedCanBeStopped) {
   EXPECT_TRUE(engine_->removePodSandbox(id('a'), soon()).ok());
 }
 
+TEST_F(ReachTest, OneWhoseRuntimeComesBackWithoutIt) {
+  world_.set(recover_, {.code = BERTH_UNAVAILABLE, .message = "not now"});
+  start();
+  ASSERT_TRUE(world_.await(recover_));
+  EXPECT_EQ(readyPods(), "a");
+  world_.set(
+      recover_,
+      {.code = BERTH_NOT_FOUND,
+       .message = "its monitor has died",
+       .containers = {
+           {.id = id('c'), .state = BERTH_CONTAINER_EXITED, .exitCode = 5, .startedAt = 1}}});
+  ASSERT_TRUE(eventually([&] { return kept('a').state() == records::POD_STOPPED; }));
+  EXPECT_EQ(status('c').exit_code(), 5);
+  EXPECT_EQ(readyPods(), "");
+  EXPECT_EQ(world_.count(stop_), 1u);
+}
+
+TEST_F(ReachTest, OneThatIsRemovedMeanwhileIsAskedForNoMore) {
+  keep(podRecord('b'));
+  const std::string other = strCat("runc pod_recover ", id('b'));
+  const Answer notNow{.code = BERTH_UNAVAILABLE, .message = "not now"};
+  world_.set(recover_, notNow);
+  world_.set(other, notNow);
+  start();
+  ASSERT_TRUE(world_.await(recover_));
+  ASSERT_TRUE(engine_->removePodSandbox(id('a'), soon()).ok());
+  const size_t asked = world_.count(recover_);
+  const auto again = runPod("pod-a");
+  ASSERT_TRUE(again.ok()) << "its name is free: " << again.status();
+  // Both are tried after the same pauses.
+  ASSERT_TRUE(world_.await(other, world_.count(other) + 2));
+  EXPECT_EQ(world_.count(recover_), asked);
+  EXPECT_EQ(world_.count(stop_), 1u);
+  EXPECT_EQ(*runPod("pod-a"), *again);
+}
+
+TEST_F(ReachTest, TheDaemonEndsWhileItAsks) {
+  std::promise<void> never;
+  world_.set(recover_, {.until = never.get_future().share()});
+  start();
+  ASSERT_TRUE(world_.await(recover_));
+  stop();
+  EXPECT_EQ(kept('a').state(), records::POD_READY);
+  EXPECT_FALSE(kept('a').lost());
+  world_.set(recover_, {.containers = {{.id = id('c'), .startedAt = 1}}});
+  start();
+  EXPECT_EQ(readyPods(), "a");
+  EXPECT_EQ(status('c').state(), v1::CONTAINER_RUNNING);
+  EXPECT_THAT(world_.calls(), Not(Contains(stop_)));
+}
+
 TEST_F(ReachTest, AStopThatWasCutOffKeepsTheExitCodes) {
   keep(podRecord('a', records::POD_STOPPING));
   world_.set(
