@@ -49,14 +49,15 @@ absl::Status removeGarbage(const plugins::Registry& registry, const std::string&
 
 }  // namespace
 
-void Engine::collectCheckpointGarbage() {
-  const std::string directory = checkpointsDirectory();
+void Recovery::collectCheckpointGarbage() {
+  const std::string directory = engine_.checkpointsDirectory();
   const auto names = support::listDirectory(directory);
   if (!names.ok()) return;  // there has never been one
   for (const std::string& name : *names) {
-    if (name.starts_with(kRestore) && containers_.contains(name.substr(kRestore.size()))) continue;
-    workers_.postSurely([this, directory, name] {
-      const absl::Status removed = removeGarbage(registry_, directory, name);
+    if (name.starts_with(kRestore) && engine_.findContainer(name.substr(kRestore.size())).ok())
+      continue;
+    engine_.workers_.postSurely([this, directory, name] {
+      const absl::Status removed = removeGarbage(engine_.registry_, directory, name);
       if (removed.ok()) return;
       common::logWarning("removing what is left of a checkpoint failed; the next start tries again",
                          {{"path", strCat(directory, "/", name)}, {"error", removed.ToString()}});

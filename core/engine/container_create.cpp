@@ -24,8 +24,6 @@ using support::strCat;
 
 namespace {
 
-constexpr std::chrono::seconds kUndoTime{60};
-
 std::string logPath(const v1::PodSandboxConfig& pod, const v1::ContainerConfig& config) {
   if (config.log_path().empty() || pod.log_directory().empty()) return {};
   return strCat(pod.log_directory(), "/", config.log_path());
@@ -118,12 +116,7 @@ absl::StatusOr<std::string> Engine::createFrom(plugins::Operation& op,
   if (status.ok()) status = buildContainer(op, *container, podConfig, *origin.image);
   if (!status.ok()) {
     const std::string stage = op.stage();
-    plugins::Operation undo(strCat("undo CreateContainer ", container->id()),
-                            Deadline::clock::now() + kUndoTime);
-    if (absl::Status undone = removeContainer(undo, container); !undone.ok()) {
-      common::logWarning("undoing a failed CreateContainer failed",
-                         {{"container", container->id()}, {"error", undone.ToString()}});
-    }
+    discardContainer(container);
     return support::annotate(status, strCat("create container ", name, " (", stage, ")"));
   }
   return container->id();
@@ -289,13 +282,7 @@ absl::StatusOr<spec::NamespacePaths> Engine::namespacePaths(const records::PodRe
   paths.user = namespacePath(pod, BERTH_NAMESPACE_USER);
   const v1::NamespaceOption& options = config.linux().security_context().namespace_options();
   if (options.pid() != v1::TARGET) return paths;
-  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<Container> target,
-                         findContainer(options.target_id()));
-  if (target->pod().id() != pod.id() || target->state() != v1::CONTAINER_RUNNING) {
-    return absl::FailedPreconditionError(strCat("the target container ", options.target_id(),
-                                                " of the PID namespace does not run in this pod"));
-  }
-  const int64_t pid = target->peek([](const records::ContainerRecord& r) { return r.pid(); });
+  BERTH_ASSIGN_OR_RETURN(const int64_t pid, targetProcess(pod.id(), options.target_id()));
   paths.targetPid = strCat("/proc/", pid, "/ns/pid");
   return paths;
 }

@@ -1,7 +1,11 @@
 // StartContainer, ReopenContainerLog, UpdateContainerResources.
+#include <csignal>
+
 #include "berth/support/clock.hpp"
+#include "berth/support/process_stat.hpp"
 #include "berth/support/status.hpp"
 #include "common/log.hpp"
+#include "engine/ends.hpp"
 #include "engine/engine.hpp"
 #include "engine/spec/resources.hpp"
 
@@ -9,13 +13,6 @@ namespace berth::engine {
 
 namespace v1 = runtime::v1;
 using support::strCat;
-
-namespace {
-
-// What the peers and the shell report for a program that could not be run.
-constexpr int kStartErrorExitCode = 128;
-
-}  // namespace
 
 absl::Status Engine::startContainer(const std::string& id, Deadline deadline) {
   BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<Container> container, findContainer(id));
@@ -41,30 +38,29 @@ absl::Status Engine::start(plugins::Operation& op, Container& container) {
                                                 ": its pod sandbox ", container.pod().id(),
                                                 " is not ready"));
   }
+  // Without it nothing is known of the container, which so has not failed to start.
+  BERTH_RETURN_IF_ERROR(runtimeOf(container.pod()).status());
   BERTH_RETURN_IF_ERROR(checkTarget(container));
   op.setStage("start the container");
   auto started = startInRuntime(op, container);
   if (!started.ok()) {
-    const int64_t now = support::nowNanoseconds();
-    absl::Status recorded = container.change([&](records::ContainerRecord& r) {
-      r.set_state(v1::CONTAINER_EXITED);
-      r.set_exit_code(kStartErrorExitCode);
-      r.set_started_at(now);
-      r.set_finished_at(now);
-      r.set_reason(std::string(kStartErrorReason));
-      r.set_message(std::string(started.status().message()));
-    });
     support::StatusCollector failures;
     failures.add(started.status());
-    failures.add(recorded);
+    failures.add(recordStartFailure(container, support::fromAbsl(started.status().message()), 0));
     return failures.status();
   }
+  // Only what is still there now was there all the while.
+  if (const absl::Status target = checkTarget(container); !target.ok()) {
+    return endStarted(op, container, target);
+  }
+  const uint64_t processStart = support::processStart(started->pid);
   return container.change([&](records::ContainerRecord& r) {
     // A short container's exit may have been told already.
     r.set_started_at(started->startedAt != 0 ? started->startedAt : support::nowNanoseconds());
     if (r.state() != v1::CONTAINER_CREATED) return;
     r.set_state(v1::CONTAINER_RUNNING);
     r.set_pid(started->pid);
+    r.set_process_start(processStart);
   });
 }
 
@@ -82,18 +78,41 @@ absl::StatusOr<plugins::ContainerStatus> Engine::startInRuntime(plugins::Operati
   return started;
 }
 
-// The container that lends its PID namespace may have ended since this one was created, and its
-// process number may be somebody else's by now.
+absl::StatusOr<int64_t> Engine::targetProcess(const std::string& pod, const std::string& id) const {
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<Container> target, findContainer(id));
+  const records::ContainerRecord record = target->record();
+  // That it has ended may not have been told yet, and its number may be somebody else's by now.
+  const bool runs = record.pod_id() == pod && record.state() == v1::CONTAINER_RUNNING &&
+                    (record.process_start() == 0 ||
+                     support::processStart(record.pid()) == record.process_start());
+  if (runs) return record.pid();
+  return absl::FailedPreconditionError(
+      strCat("the target container ", id, " of the PID namespace does not run in this pod"));
+}
+
 absl::Status Engine::checkTarget(const Container& container) const {
   const v1::NamespaceOption options = container.peek([](const records::ContainerRecord& r) {
     return r.config().linux().security_context().namespace_options();
   });
   if (options.pid() != v1::TARGET) return absl::OkStatus();
-  auto target = findContainer(options.target_id());
-  if (target.ok() && (*target)->state() == v1::CONTAINER_RUNNING) return absl::OkStatus();
-  return absl::FailedPreconditionError(strCat("start container ", container.id(),
-                                              ": the target container ", options.target_id(),
-                                              " of its PID namespace does not run any more"));
+  auto target = targetProcess(container.pod().id(), options.target_id());
+  if (target.ok()) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      strCat("start container ", container.id(), ": ", target.status().message()));
+}
+
+// The process that lends its PID namespace ended during the start: what took its number may be
+// anybody's, of the host even.
+absl::Status Engine::endStarted(plugins::Operation& op, Container& container,
+                                const absl::Status& reason) {
+  support::StatusCollector failures;
+  failures.add(reason);
+  failures.add(recordStartFailure(container, support::fromAbsl(reason.message()), 0));
+  auto runtime = runtimeOf(container.pod());
+  failures.add(runtime.ok() ? (*runtime)->killContainer(op, container.pod().id(), container.id(),
+                                                        SIGKILL, plugins::KillScope::kAllProcesses)
+                            : runtime.status());
+  return failures.status();
 }
 
 absl::Status Engine::reopenContainerLog(const std::string& id, Deadline deadline) {

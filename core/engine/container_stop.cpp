@@ -4,6 +4,7 @@
 
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
+#include "common/log.hpp"
 #include "engine/engine.hpp"
 
 namespace berth::engine {
@@ -41,13 +42,23 @@ absl::Status Engine::stopContainer(const std::string& id, std::chrono::seconds g
   if (!container.ok()) return container.status();
   grace = std::min(grace, std::chrono::seconds(365 * 24 * 3600));
   // A repeated call with less patience shortens the stop that is under way.
-  (*container)->bringStopForward(Deadline::clock::now() + grace);
+  const Deadline killAt = Deadline::clock::now() + grace;
+  (*container)->bringStopForward(killAt);
   cancelCheckpoints(operations_, **container);
   return operations_
       .run(strCat("stop ", (*container)->id()), strCat("StopContainer ", (*container)->id()),
            deadline,
-           [this, container = *container](plugins::Operation& op) -> absl::StatusOr<std::string> {
+           [this, container = *container,
+            killAt](plugins::Operation& op) -> absl::StatusOr<std::string> {
              BERTH_ASSIGN_OR_RETURN(Turn turn, Turn::take(op, *container));
+             if (container->state() == v1::CONTAINER_CREATED) {
+               // It may have been about to start when the last daemon ended.
+               if (!container->pod().reached().ok()) return runtimeOf(container->pod()).status();
+               container->forgetStop();
+               return container->id();
+             }
+             // Another stop, before its start, may have forgotten this one's time.
+             container->bringStopForward(killAt);
              BERTH_RETURN_IF_ERROR(support::annotate(stop(op, *container),
                                                      strCat("stop container ", container->id())));
              return container->id();
@@ -123,7 +134,7 @@ absl::Status Engine::releaseContainer(plugins::Operation& op, Container& contain
   support::StatusCollector failures;
   const records::ContainerRecord record = container.record();
   // A stopped pod has released its containers already.
-  if (container.pod().state() != records::POD_STOPPED) {
+  if (const auto holder = holderOf(container.pod()); !holder.ok() || *holder != nullptr) {
     op.setStage("remove the container from its runtime");
     auto runtime = runtimeOf(container.pod());
     failures.add(runtime.ok()
@@ -146,6 +157,29 @@ absl::Status Engine::releaseContainer(plugins::Operation& op, Container& contain
   if (released.ok()) failures.add(releaseRestore(op, record));
   if (failures.ok()) failures.add(support::removeTree(directory));
   return failures.status();
+}
+
+// Its name is free at once: a repeated request makes another container.
+void Engine::discardContainer(const std::shared_ptr<Container>& container) {
+  freeName(*container);
+  Retries::Task task = undoOf(container);
+  // The caller's own time may be up: undoing has its own.
+  plugins::Operation undo(task.name, Deadline::clock::now() + task.time);
+  const absl::Status status = task.work(undo);
+  if (status.ok()) return;
+  common::logWarning("undoing a failed CreateContainer failed; it is tried again",
+                     {{"container", container->id()}, {"error", status.ToString()}});
+  retries_.addLater(std::move(task));
+}
+
+Retries::Task Engine::undoOf(const std::shared_ptr<Container>& container) {
+  return {.name = strCat("undo CreateContainer ", container->id()),
+          .work = [this, container](plugins::Operation& op) -> absl::Status {
+            BERTH_ASSIGN_OR_RETURN(Turn turn, Turn::take(op, *container));
+            // Its pod may have been removed meanwhile, and the container with it.
+            if (!findContainer(container->id()).ok()) return absl::OkStatus();
+            return removeContainer(op, container);
+          }};
 }
 
 }  // namespace berth::engine

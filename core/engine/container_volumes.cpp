@@ -220,22 +220,4 @@ absl::StatusOr<plugins::Usage> Engine::writableUsage(const plugins::Operation& o
   return usage;
 }
 
-// Volumes of containers of an earlier boot that no record knows: the records were lost with their
-// database. One of this boot may be running.
-void Engine::collectVolumeGarbage() {
-  const std::string directory = strCat(settings_.root, "/volumes");
-  auto names = support::listDirectory(directory);
-  if (!names.ok()) return;  // there has never been one
-  for (const std::string& name : *names) {
-    if (containers_.contains(name) || support::pathExists(containerDirectory(name))) continue;
-    common::logWarning("volumes of an unknown container are removed", {{"container", name}});
-    workers_.postSurely([path = strCat(directory, "/", name)] {
-      if (absl::Status removed = support::removeTree(path); !removed.ok()) {
-        common::logWarning("removing volumes failed; the next start tries again",
-                           {{"path", path}, {"error", removed.ToString()}});
-      }
-    });
-  }
-}
-
 }  // namespace berth::engine

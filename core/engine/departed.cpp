@@ -22,33 +22,33 @@ absl::StatusOr<std::vector<Record>> departed(store::Store& store, std::string_vi
 
 }  // namespace
 
-absl::Status Engine::tellOfDeparted() {
+absl::Status Recovery::tellOfDeparted() {
   BERTH_ASSIGN_OR_RETURN(std::vector<records::PodRecord> podRecords,
-                         departed<records::PodRecord>(store_, kPodKind));
+                         departed<records::PodRecord>(engine_.store_, kPodKind));
   BERTH_ASSIGN_OR_RETURN(std::vector<records::ContainerRecord> records,
-                         departed<records::ContainerRecord>(store_, kContainerKind));
+                         departed<records::ContainerRecord>(engine_.store_, kContainerKind));
   std::map<std::string, std::shared_ptr<Pod>> gone;
   for (records::PodRecord& record : podRecords) {
-    auto pod = std::make_shared<Pod>(std::move(record), nullptr, store_);
-    pod->observe(lifeEvents_);
-    lifeEvents_.onStep(*pod);
+    auto pod = std::make_shared<Pod>(std::move(record), nullptr, engine_.store_);
+    pod->observe(engine_.lifeEvents_);
+    engine_.lifeEvents_.onStep(*pod);
     gone[pod->id()] = std::move(pod);
   }
   for (records::ContainerRecord& record : records) {
     std::shared_ptr<Pod> pod;
-    if (auto known = findPod(record.pod_id()); known.ok()) pod = *std::move(known);
+    if (auto known = engine_.findPod(record.pod_id()); known.ok()) pod = *std::move(known);
     if (auto found = gone.find(record.pod_id()); found != gone.end()) pod = found->second;
     if (pod == nullptr) {
       // The pod's deletion was told, and with it that of all that was in it.
-      BERTH_RETURN_IF_ERROR(store_.erase(kContainerKind, record.id()));
+      BERTH_RETURN_IF_ERROR(engine_.store_.erase(kContainerKind, record.id()));
       continue;
     }
-    const auto container = std::make_shared<Container>(std::move(record), pod, store_);
-    container->observe(lifeEvents_);
-    lifeEvents_.onStep(*container);
-    lifeEvents_.removed(*container);
+    const auto container = std::make_shared<Container>(std::move(record), pod, engine_.store_);
+    container->observe(engine_.lifeEvents_);
+    engine_.lifeEvents_.onStep(*container);
+    engine_.lifeEvents_.removed(*container);
   }
-  for (const auto& [id, pod] : gone) lifeEvents_.removed(*pod);
+  for (const auto& [id, pod] : gone) engine_.lifeEvents_.removed(*pod);
   return absl::OkStatus();
 }
 

@@ -39,6 +39,13 @@ absl::StatusOr<typename Map::mapped_type> findByPrefix(const Map& map, const std
   return found->second;
 }
 
+absl::Status notConfigured(const Pod& pod) {
+  return absl::FailedPreconditionError(
+      strCat("pod sandbox ", pod.id(), " was run by the runtime \"",
+             pod.peek([](const records::PodRecord& r) { return r.runtime(); }),
+             "\", which the configuration no longer has; put it back"));
+}
+
 }  // namespace
 
 std::string podName(const v1::PodSandboxMetadata& metadata) {
@@ -64,11 +71,11 @@ Engine::Engine(Settings settings, Preferences preferences, plugins::Registry& re
                    }),
       filesystems_(registry_) {
   eventThread_ = std::thread([this] { eventLoop(); });
-  retryThread_ = std::thread([this] { retryLoop(); });
 }
 
 void Engine::finish() {
   operations_.cancelAll();
+  retries_.finish();
   layerUsages_.finish();
   workers_.finish();
 }
@@ -80,9 +87,7 @@ Engine::~Engine() {
     stopping_ = true;
   }
   eventsWake_.notify_all();
-  retryWake_.notify_all();
   eventThread_.join();
-  retryThread_.join();
 }
 
 absl::StatusOr<std::shared_ptr<Pod>> Engine::findPod(const std::string& id) const {
@@ -141,11 +146,22 @@ absl::StatusOr<plugins::Runtime*> Engine::runtimeFor(const std::string& handler)
 }
 
 absl::StatusOr<plugins::Runtime*> Engine::runtimeOf(const Pod& pod) const {
+  if (pod.runtime() == nullptr) return notConfigured(pod);
+  if (const absl::Status reached = pod.reached(); !reached.ok()) {
+    return absl::UnavailableError(strCat(
+        "the runtime \"", pod.runtime()->name(), "\" has not said yet what became of pod sandbox ",
+        pod.id(),
+        " since the daemon started; it is asked again: ", support::fromAbsl(reached.message())));
+  }
+  return pod.runtime();
+}
+
+absl::StatusOr<plugins::Runtime*> Engine::holderOf(const Pod& pod) const {
+  if (pod.state() == records::POD_STOPPED) return nullptr;
   if (pod.runtime() != nullptr) return pod.runtime();
-  return absl::FailedPreconditionError(
-      strCat("pod sandbox ", pod.id(), " was run by the runtime \"",
-             pod.peek([](const records::PodRecord& r) { return r.runtime(); }),
-             "\", which the configuration no longer has; put it back"));
+  // Of what was made before a restart of the node there is nothing that only its runtime can end.
+  if (pod.peek([](const records::PodRecord& r) { return r.boot_id(); }) != bootId_) return nullptr;
+  return notConfigured(pod);
 }
 
 const std::string& Engine::snapshotterFor(const std::string& runtime) const {
@@ -191,16 +207,29 @@ bool Engine::offersUserNamespaces(const std::string& name) const {
          (features.idmappedMounts || host_.idmappedMounts);
 }
 
-void Engine::forget(const Pod& pod) {
-  seLinuxLevels_.release(pod.peek([](const records::PodRecord& r) { return r.selinux_level(); }));
+// By the id: the name may be another's by now.
+void Engine::freeName(const Pod& pod) {
   std::unique_lock lock(mapsMutex_);
   std::erase_if(podNames_, [&](const auto& entry) { return entry.second == pod.id(); });
-  pods_.erase(pod.id());
+}
+
+void Engine::freeName(const Container& container) {
+  std::unique_lock lock(mapsMutex_);
+  std::erase_if(containerNames_, [&](const auto& entry) { return entry.second == container.id(); });
+}
+
+void Engine::forget(const Pod& pod) {
+  freeName(pod);
+  std::unique_lock lock(mapsMutex_);
+  // Once, however many undo it at the same time.
+  if (pods_.erase(pod.id()) == 0) return;
+  lock.unlock();
+  seLinuxLevels_.release(pod.peek([](const records::PodRecord& r) { return r.selinux_level(); }));
 }
 
 void Engine::forget(const Container& container) {
+  freeName(container);
   std::unique_lock lock(mapsMutex_);
-  std::erase_if(containerNames_, [&](const auto& entry) { return entry.second == container.id(); });
   containers_.erase(container.id());
 }
 
@@ -221,9 +250,22 @@ absl::Status Engine::updatePodCidr(const std::string& cidr, Deadline deadline) {
   return network->setPodCidr(op, cidr);
 }
 
-absl::Status Engine::savePluginState(const std::string& object, std::string_view state) {
-  BERTH_ASSIGN_OR_RETURN(std::shared_ptr<Pod> pod, findPod(object));
-  return pod->change([&](records::PodRecord& r) { r.set_runtime_state(std::string(state)); });
+absl::Status Engine::savePluginState(std::string_view kind, std::string_view instance,
+                                     const std::string& podId, std::string_view state) {
+  const bool isRuntime = kind == plugins::kindName(plugins::Kind::kRuntime);
+  const bool isNetwork = kind == plugins::kindName(plugins::Kind::kNetwork);
+  const auto belongs = [&](const records::PodRecord& r) {
+    return (isRuntime && r.runtime() == instance) ||
+           (isNetwork && r.network().wanted() && r.network().network() == instance);
+  };
+  const auto pod = findPod(podId);
+  if (!pod.ok() || (*pod)->id() != podId || !(*pod)->peek(belongs)) {
+    return absl::NotFoundError(
+        strCat("the ", kind, " \"", instance, "\" has no pod ", podId, " to keep a state with"));
+  }
+  return (*pod)->change([&](records::PodRecord& r) {
+    (isRuntime ? *r.mutable_runtime_state() : *r.mutable_network()->mutable_state()) = state;
+  });
 }
 
 }  // namespace berth::engine

@@ -30,6 +30,8 @@
 #include "engine/mount_requests.hpp"
 #include "engine/objects.hpp"
 #include "engine/operations.hpp"
+#include "engine/recovery.hpp"
+#include "engine/retries.hpp"
 #include "engine/selinux_levels.hpp"
 #include "engine/settings.hpp"
 #include "engine/spec/types.hpp"
@@ -57,8 +59,9 @@ class Engine {
   void finish();
 
   // Reads the records, finds out what became of pods and containers meanwhile, and finishes or
-  // undoes what was cut off. Once, before any other call; events may be delivered from then on.
-  absl::Status recover();
+  // undoes what was cut off. What takes long goes on after it has returned. Once, before any other
+  // call; events may be delivered from then on.
+  absl::Status recover() { return recovery_.run(); }
 
   absl::StatusOr<std::string> runPodSandbox(const runtime::v1::RunPodSandboxRequest& request,
                                             Deadline deadline);
@@ -164,10 +167,13 @@ class Engine {
 
   // From plugins; never blocks.
   void deliver(plugins::Event event);
-  // Keeps a plugin's opaque state with a pod's record.
-  absl::Status savePluginState(const std::string& object, std::string_view state);
+  // Keeps a plugin's opaque state with a pod's record (plugin.h, save_state).
+  absl::Status savePluginState(std::string_view kind, std::string_view instance,
+                               const std::string& podId, std::string_view state);
 
  private:
+  friend class Orphans;
+  friend class Recovery;
   using Containers = std::vector<std::shared_ptr<Container>>;
 
   // Finding (engine.cpp).
@@ -183,11 +189,16 @@ class Engine {
   Containers containersOf(const std::string& podId) const;
   std::unordered_map<const Pod*, Containers> containersByPod() const;
   absl::StatusOr<plugins::Runtime*> runtimeFor(const std::string& handler) const;
+  // FAILED_PRECONDITION: no longer configured; UNAVAILABLE: it has not told of the pod yet.
   absl::StatusOr<plugins::Runtime*> runtimeOf(const Pod& pod) const;
+  // Who is needed to end the pod; null: no runtime has anything of it any more.
+  absl::StatusOr<plugins::Runtime*> holderOf(const Pod& pod) const;
   const std::string& snapshotterFor(const std::string& runtime) const;
   spec::Defaults defaultsFor(const std::string& runtime) const;
   std::string podDirectory(const std::string& id) const;
   std::string containerDirectory(const std::string& id) const;
+  void freeName(const Pod& pod);
+  void freeName(const Container& container);
   void forget(const Pod& pod);
   void forget(const Container& container);
 
@@ -208,8 +219,9 @@ class Engine {
   absl::Status stopPod(plugins::Operation& op, Pod& pod);
   absl::Status tearDown(plugins::Operation& op, Pod& pod);
   absl::Status removePod(plugins::Operation& op, const std::shared_ptr<Pod>& pod);
-  // Undoes a failed start, or leaves it to the thread that retries.
+  // Undoes a failed start, which is tried until it is done.
   void discardPod(const std::shared_ptr<Pod>& pod);
+  Retries::Task undoOf(const std::shared_ptr<Pod>& pod);
 
   // A container's life (container_create.cpp, container_start.cpp, container_stop.cpp).
   absl::StatusOr<std::string> createContainer(plugins::Operation& op,
@@ -258,7 +270,6 @@ class Engine {
                               const std::string& tree) const;
   std::string checkpointsDirectory() const;
   std::string restoreDirectory(const std::string& containerId) const;
-  void collectCheckpointGarbage();
   absl::StatusOr<ContainerOrigin> findOrigin(plugins::Operation& op,
                                              const runtime::v1::ContainerConfig& config,
                                              const Pod& pod);
@@ -301,19 +312,22 @@ class Engine {
   // What the container has written: its layer, and the volumes of its image.
   absl::StatusOr<plugins::Usage> writableUsage(const plugins::Operation& op,
                                                const records::ContainerRecord& record);
-  void collectVolumeGarbage();
 
   absl::Status start(plugins::Operation& op, Container& container);
   absl::StatusOr<plugins::ContainerStatus> startInRuntime(plugins::Operation& op,
                                                           Container& container);
   absl::StatusOr<spec::SeLinuxLabels> labelsOf(const records::PodRecord& pod) const;
+  // The process whose PID namespace a container of that pod is to share.
+  absl::StatusOr<int64_t> targetProcess(const std::string& pod, const std::string& id) const;
   absl::Status checkTarget(const Container& container) const;
+  absl::Status endStarted(plugins::Operation& op, Container& container, const absl::Status& reason);
   absl::Status stop(plugins::Operation& op, Container& container);
   absl::Status removeContainer(plugins::Operation& op, const std::shared_ptr<Container>& container);
   absl::Status releaseContainer(plugins::Operation& op, Container& container);
+  void discardContainer(const std::shared_ptr<Container>& container);
+  Retries::Task undoOf(const std::shared_ptr<Container>& container);
   // Learns a running container's exit from its runtime, when no event has told it.
   absl::Status collectExit(plugins::Operation& op, Container& container);
-  absl::Status recordExit(Container& container, const plugins::ContainerStatus& status);
 
   // A further process in a running container (exec.cpp).
   absl::StatusOr<ExecProcess> startExec(plugins::Operation& op, const Container& container,
@@ -350,16 +364,6 @@ class Engine {
   void handle(const plugins::Event& event);
   void handleExit(const plugins::Event& event);
   void handlePodLost(const plugins::Event& event);
-  // Of the deletions that the last daemon has not told (departed.cpp).
-  absl::Status tellOfDeparted();
-
-  // Recovery (recovery.cpp).
-  absl::Status loadRecords();
-  void collectNetworkGarbage();
-  void recoverPod(const std::shared_ptr<Pod>& pod);
-  void adoptStatuses(Pod& pod, const std::vector<plugins::ContainerStatus>& statuses);
-  void endContainersOf(Pod& pod, const std::string& reason, const std::string& message);
-  void retryLoop();
 
   const Settings settings_;
   std::atomic<std::shared_ptr<const Preferences>> preferences_;
@@ -381,6 +385,8 @@ class Engine {
   LifeEvents lifeEvents_;
   Workers workers_;
   Operations operations_{workers_};
+  Retries retries_{workers_};
+  Recovery recovery_{*this};
   LayerUsages layerUsages_;
   Filesystems filesystems_;
 
@@ -389,11 +395,6 @@ class Engine {
   std::deque<plugins::Event> events_;
   bool stopping_ = false;
   std::thread eventThread_;
-
-  // Pods whose undo failed: tried again until nothing of them is left.
-  std::condition_variable retryWake_;
-  std::vector<std::shared_ptr<Pod>> leftovers_;
-  std::thread retryThread_;
 };
 
 }  // namespace berth::engine

@@ -1,9 +1,9 @@
 // What plugins tell of their own accord, and what is told to clients.
 #include <algorithm>
 
-#include "berth/support/clock.hpp"
 #include "berth/support/status.hpp"
 #include "common/log.hpp"
+#include "engine/ends.hpp"
 #include "engine/engine.hpp"
 
 namespace berth::engine {
@@ -13,14 +13,8 @@ using support::strCat;
 
 namespace {
 
-constexpr int kKilledExitCode = 137;
 constexpr std::chrono::seconds kAskTime{10};
 constexpr std::chrono::hours kLongWait{1};
-
-std::string exitReason(int exitCode, bool oomKilled) {
-  if (oomKilled) return "OOMKilled";
-  return exitCode == 0 ? "Completed" : "Error";
-}
 
 }  // namespace
 
@@ -81,7 +75,7 @@ void Engine::addStatuses(const Pod& pod, LifeEvent& event) const {
           return r.config().metadata().uid() == uid;
         }));
     if (!same) continue;
-    if (container->peek([](const records::ContainerRecord& r) { return r.creating(); })) continue;
+    if (!container->visible()) continue;
     *event.add_containers_statuses() = statusOf(*container);
   }
   std::sort(event.mutable_containers_statuses()->begin(),
@@ -119,30 +113,14 @@ void Engine::handleExit(const plugins::Event& event) {
   }
 }
 
-absl::Status Engine::recordExit(Container& container, const plugins::ContainerStatus& status) {
-  if (container.state() == v1::CONTAINER_EXITED) return absl::OkStatus();  // told twice
-  return container.change([&](records::ContainerRecord& r) {
-    // The event and a collector may meet here: the first one to tell is the one that counts.
-    if (r.state() == v1::CONTAINER_EXITED) return;
-    r.set_state(v1::CONTAINER_EXITED);
-    r.set_exit_code(status.exitCode);
-    if (status.startedAt != 0) r.set_started_at(status.startedAt);
-    r.set_finished_at(status.finishedAt != 0 ? status.finishedAt : support::nowNanoseconds());
-    r.set_reason(exitReason(status.exitCode, status.oomKilled));
-    r.set_pid(0);
-  });
-}
-
 absl::Status Engine::collectExit(plugins::Operation& op, Container& container) {
   if (container.state() != v1::CONTAINER_RUNNING) return absl::OkStatus();
   BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(container.pod()));
   auto status = runtime->waitContainer(op, container.pod().id(), container.id());
-  if (status.ok()) return recordExit(container, *status);
+  if (status.ok()) return recordEnd(container, *status);
   if (!absl::IsNotFound(status.status())) return status.status();
   // Its runtime knows nothing of it any more: it ran, and it does not.
-  plugins::ContainerStatus gone;
-  gone.exitCode = kKilledExitCode;
-  return recordExit(container, gone);
+  return recordUnknownEnd(container, "", 0);
 }
 
 void Engine::handlePodLost(const plugins::Event& event) {
@@ -150,20 +128,14 @@ void Engine::handlePodLost(const plugins::Event& event) {
   if (!pod.ok() || (*pod)->state() == records::POD_STOPPED) return;
   common::logWarning("a pod's isolation ended by itself",
                      {{"pod", event.pod}, {"reason", event.message}});
-  if (absl::Status kept = (*pod)->change([](records::PodRecord& r) { r.set_lost(true); });
-      !kept.ok()) {
-    common::logError("a pod's loss could not be recorded",
-                     {{"pod", event.pod}, {"error", kept.ToString()}});
-  }
+  (*pod)->setReached(absl::OkStatus());
+  recovery_.recordLoss(**pod);
   // Asking the runtime blocks: other pods' events go on meanwhile.
-  workers_.postSurely([this, lost = *pod, message = event.message] {
-    plugins::Operation op(strCat("collect the exits of ", lost->id()),
-                          Deadline::clock::now() + kAskTime);
-    for (const auto& container : containersOf(lost->id())) {
-      if (collectExit(op, *container).ok()) continue;
-      endContainersOf(*lost, "Error", message);
-    }
-  });
+  retries_.add({.name = strCat("collect the exits of ", (*pod)->id()),
+                .time = kAskTime,
+                .work = [this, lost = *pod, message = event.message](plugins::Operation& op) {
+                  return recovery_.collectExits(op, *lost, message);
+                }});
 }
 
 }  // namespace berth::engine

@@ -96,6 +96,8 @@ void LifeEvents::removed(Container& container) {
 
 template <class Object>
 void LifeEvents::announce(Object& object, const Pod& pod) {
+  // Told once the pod is whole.
+  if (pod.peek([](const records::PodRecord& r) { return r.restoring(); })) return;
   {
     std::lock_guard lock(mutex_);
     const LifeStep from = object.announced();

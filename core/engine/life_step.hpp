@@ -16,7 +16,7 @@ inline constexpr std::string_view kStartErrorReason = "StartError";
 
 // Nothing when the record leaves it as it was: a pod that is being stopped.
 inline std::optional<LifeStep> lifeStep(const records::PodRecord& record) {
-  if (record.state() == records::POD_CREATING) return LifeStep::kNone;
+  if (record.state() == records::POD_CREATING || record.restoring()) return LifeStep::kNone;
   if (record.state() == records::POD_STOPPED || record.lost()) return LifeStep::kStopped;
   if (record.state() == records::POD_READY) return LifeStep::kStarted;
   return std::nullopt;

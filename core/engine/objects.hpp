@@ -177,6 +177,24 @@ class Pod final : public Recorded<records::PodRecord>, public std::enable_shared
     return peek([](const records::PodRecord& r) { return r.state(); });
   }
 
+  // Whether clients see it: not before it is whole, with all containers it is restored with.
+  bool visible() const {
+    return peek([](const records::PodRecord& r) {
+      return r.state() != records::POD_CREATING && !r.restoring();
+    });
+  }
+
+  // Why the runtime has not said yet what became of the pod since the daemon started; OK: it has,
+  // or the pod is of this daemon's own making.
+  absl::Status reached() const {
+    std::lock_guard lock(reachedMutex_);
+    return reached_;
+  }
+  void setReached(absl::Status status) {
+    std::lock_guard lock(reachedMutex_);
+    reached_ = std::move(status);
+  }
+
   // While one lives the pod is being stopped or removed: nothing new is to begin in it.
   class Ending {
    public:
@@ -198,6 +216,8 @@ class Pod final : public Recorded<records::PodRecord>, public std::enable_shared
   void tell(LifeObserver& observer) override { observer.onStep(*this); }
 
   plugins::Runtime* const runtime_;
+  mutable std::mutex reachedMutex_;
+  absl::Status reached_;
   std::atomic<int> endings_ = 0;
 };
 
@@ -209,6 +229,10 @@ class Container final : public Recorded<records::ContainerRecord>,
   Pod& pod() const { return *pod_; }
   runtime::v1::ContainerState state() const {
     return peek([](const records::ContainerRecord& r) { return r.state(); });
+  }
+
+  bool visible() const {
+    return !peek([](const records::ContainerRecord& r) { return r.creating(); }) && pod_->visible();
   }
 
   // When a stop in progress turns to SIGKILL; a repeated stop may bring it forward. Under its own
@@ -223,6 +247,11 @@ class Container final : public Recorded<records::ContainerRecord>,
   plugins::Operation::Clock::time_point killAt() const {
     std::lock_guard lock(stopMutex_);
     return killAt_;
+  }
+  // There was nothing to stop: the time is not to count once it runs.
+  void forgetStop() {
+    std::lock_guard lock(stopMutex_);
+    killAt_ = plugins::Operation::Clock::time_point::max();
   }
 
   // What readings of its usage leave for the next ones.

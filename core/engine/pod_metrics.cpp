@@ -126,7 +126,7 @@ void Engine::podSandboxMetrics(Deadline deadline,
   plugins::Operation op("ListPodSandboxMetrics", deadline);
   const auto members = containersByPod();
   for (const auto& pod : pods()) {
-    if (pod->state() != records::POD_READY) continue;
+    if (pod->state() != records::POD_READY || !pod->visible()) continue;
     const auto found = members.find(pod.get());
     auto metrics = metricsOf(*pod, found == members.end() ? Containers() : found->second, op);
     // A pod that ends meanwhile, or whose runtime does not answer, is no reason to lose the others.

@@ -213,13 +213,16 @@ absl::Status Engine::createIsolation(plugins::Operation& op, Pod& pod) {
   BERTH_ASSIGN_OR_RETURN(const plugins::CreatedPod created, pod.runtime()->createPod(op, spec));
   return pod.change([&](records::PodRecord& r) {
     for (const auto& [bit, path] : created.namespaces) (*r.mutable_namespaces())[bit] = path;
-    r.set_runtime_state(created.state);
+    // What it has saved by itself stays unless it says something else.
+    if (!created.state.empty()) r.set_runtime_state(created.state);
   });
 }
 
 absl::Status Engine::attachNetwork(plugins::Operation& op, Pod& pod) {
   const records::PodRecord record = pod.record();
   if (!record.namespaces().contains(BERTH_NAMESPACE_NETWORK)) return absl::OkStatus();
+  op.setStage("wait for the network's garbage to be collected");
+  BERTH_RETURN_IF_ERROR(recovery_.awaitNetwork(op));
   op.setStage("attach the network");
   BERTH_ASSIGN_OR_RETURN(plugins::Network * network, registry_.network(settings_.network));
   BERTH_ASSIGN_OR_RETURN(const plugins::NetworkRequest request, networkRequest(record));
@@ -232,7 +235,7 @@ absl::Status Engine::attachNetwork(plugins::Operation& op, Pod& pod) {
     r.mutable_network()->mutable_addresses()->Assign(result.addresses.begin(),
                                                      result.addresses.end());
     r.mutable_network()->set_result(result.result);
-    r.mutable_network()->set_state(result.state);
+    if (!result.state.empty()) r.mutable_network()->set_state(result.state);
   });
 }
 

@@ -13,9 +13,8 @@ using support::strCat;
 
 namespace {
 
-// How long an undo may take that no caller waits for.
-constexpr std::chrono::seconds kUndoTime{60};
-constexpr std::chrono::seconds kRetryPause{10};
+// For a runtime that has not answered since the daemon started, when the pod is to end anyway.
+constexpr std::chrono::seconds kLastReachTime{5};
 
 // The creation of a container holds its pod's turn, and waits for what may take long: images of
 // slow registries. It is of no use to who ends the pod.
@@ -44,6 +43,8 @@ absl::Status Engine::stopPodSandbox(const std::string& id, Deadline deadline) {
 absl::Status Engine::stopPod(plugins::Operation& op, Pod& pod) {
   const records::PodState state = pod.state();
   if (state == records::POD_STOPPED) return absl::OkStatus();
+  // Nothing can be ended without it, and then nothing is to say that it was begun.
+  BERTH_RETURN_IF_ERROR(holderOf(pod).status());
   // One whose creation failed stays one that is to be undone, until it is gone: stopped, it would
   // keep its name if the daemon died meanwhile.
   if (state == records::POD_CREATING) {
@@ -53,6 +54,7 @@ absl::Status Engine::stopPod(plugins::Operation& op, Pod& pod) {
       pod.change([](records::PodRecord& r) { r.set_state(records::POD_STOPPING); }));
   BERTH_RETURN_IF_ERROR(
       support::annotate(tearDown(op, pod), strCat("stop pod sandbox ", pod.id())));
+  pod.setReached(absl::OkStatus());
   return pod.change([](records::PodRecord& r) {
     r.set_state(records::POD_STOPPED);
     r.mutable_namespaces()->clear();
@@ -61,12 +63,22 @@ absl::Status Engine::stopPod(plugins::Operation& op, Pod& pod) {
 
 // Runs every step; what failed is done again by the next call.
 absl::Status Engine::tearDown(plugins::Operation& op, Pod& pod) {
-  BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(pod));
+  BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, holderOf(pod));
+  if (!pod.reached().ok()) {
+    // The exits that it has kept would be lost with the pod.
+    op.setStage("find out what became of the pod");
+    plugins::Operation last(strCat("recover pod sandbox ", pod.id()),
+                            std::min(op.deadline(), Deadline::clock::now() + kLastReachTime));
+    recovery_.reach(last, pod).IgnoreError();
+  }
   support::StatusCollector failures;
   op.setStage("end the pod's processes");
-  const absl::Status ended = runtime->stopPod(op, pod.id());
+  const absl::Status ended = runtime == nullptr ? absl::OkStatus() : runtime->stopPod(op, pod.id());
   failures.add(ended);
   if (ended.ok()) {
+    if (!pod.reached().ok()) {
+      recovery_.endContainersOf(pod, "its pod was stopped while nothing was known of its exit");
+    }
     for (const auto& container : containersOf(pod.id())) {
       failures.add(collectExit(op, *container));
       // There when the daemon ended in the middle of a start that came to nothing.
@@ -89,7 +101,7 @@ absl::Status Engine::tearDown(plugins::Operation& op, Pod& pod) {
   }
   op.setStage("release the pod's isolation");
   // Without the namespace a network could not be detached properly, so that comes first.
-  if (failures.ok()) failures.add(runtime->removePod(op, pod.id()));
+  if (failures.ok() && runtime != nullptr) failures.add(runtime->removePod(op, pod.id()));
   if (record.shm_mounted()) {
     failures.add(
         support::unmount(strCat(podDirectory(pod.id()), "/shm"), support::UnmountMode::kLazy));
@@ -130,50 +142,25 @@ absl::Status Engine::removePod(plugins::Operation& op, const std::shared_ptr<Pod
   return absl::OkStatus();
 }
 
+// Its name is free at once; what is left goes under its id.
 void Engine::discardPod(const std::shared_ptr<Pod>& pod) {
+  freeName(*pod);
+  Retries::Task task = undoOf(pod);
   // The caller's own time may be up: undoing has its own.
-  plugins::Operation undo(strCat("undo RunPodSandbox ", pod->id()),
-                          Deadline::clock::now() + kUndoTime);
-  absl::Status status;
-  {
-    auto turn = Turn::take(undo, *pod);
-    status = turn.ok() ? removePod(undo, pod) : turn.status();
-  }
+  plugins::Operation undo(task.name, Deadline::clock::now() + task.time);
+  const absl::Status status = task.work(undo);
   if (status.ok()) return;
   common::logWarning("undoing a failed RunPodSandbox failed; it is tried again",
                      {{"pod", pod->id()}, {"error", status.ToString()}});
-  // Its name is free at once; what is left goes under its id.
-  std::unique_lock maps(mapsMutex_);
-  std::erase_if(podNames_, [&](const auto& entry) { return entry.second == pod->id(); });
-  maps.unlock();
-  std::lock_guard lock(eventsMutex_);
-  leftovers_.push_back(pod);
-  retryWake_.notify_all();
+  retries_.addLater(std::move(task));
 }
 
-void Engine::retryLoop() {
-  std::unique_lock lock(eventsMutex_);
-  while (!stopping_) {
-    if (leftovers_.empty()) {
-      retryWake_.wait(lock);
-      continue;
-    }
-    retryWake_.wait_for(lock, kRetryPause, [this] { return stopping_; });
-    if (stopping_) return;
-    std::vector<std::shared_ptr<Pod>> pods;
-    pods.swap(leftovers_);
-    lock.unlock();
-    std::vector<std::shared_ptr<Pod>> remaining;
-    for (const auto& pod : pods) {
-      plugins::Operation op(strCat("clean up pod sandbox ", pod->id()),
-                            Deadline::clock::now() + kUndoTime);
-      auto turn = Turn::take(op, *pod);
-      const absl::Status status = turn.ok() ? removePod(op, pod) : turn.status();
-      if (!status.ok()) remaining.push_back(pod);
-    }
-    lock.lock();
-    leftovers_.insert(leftovers_.end(), remaining.begin(), remaining.end());
-  }
+Retries::Task Engine::undoOf(const std::shared_ptr<Pod>& pod) {
+  return {.name = strCat("undo RunPodSandbox ", pod->id()),
+          .work = [this, pod](plugins::Operation& op) -> absl::Status {
+            BERTH_ASSIGN_OR_RETURN(Turn turn, Turn::take(op, *pod));
+            return removePod(op, pod);
+          }};
 }
 
 }  // namespace berth::engine

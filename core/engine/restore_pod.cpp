@@ -148,6 +148,10 @@ absl::StatusOr<std::string> Engine::restorePod(plugins::Operation& op,
   if (status.ok()) {
     status = pod->change([](records::PodRecord& r) { r.set_restoring(false); });
   }
+  // They could not be told before their pod.
+  if (status.ok()) {
+    for (const auto& container : containersOf(id)) lifeEvents_.onStep(*container);
+  }
   if (!status.ok()) {
     const std::string stage = op.stage();
     discardPod(pod);

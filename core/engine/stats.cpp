@@ -197,9 +197,8 @@ std::vector<v1::ContainerStats> Engine::listContainerStats(const v1::ContainerSt
                                                            Deadline deadline) {
   Containers wanted;
   for (const auto& container : containers()) {
-    const bool taken = container->peek([&](const records::ContainerRecord& r) {
-      return !r.creating() && matchesId(filter.id(), r.id()) &&
-             matchesId(filter.pod_sandbox_id(), r.pod_id()) &&
+    const bool taken = container->visible() && container->peek([&](const auto& r) {
+      return matchesId(filter.id(), r.id()) && matchesId(filter.pod_sandbox_id(), r.pod_id()) &&
              matchesLabels(filter.label_selector(), r.config().labels());
     });
     if (taken) wanted.push_back(container);
@@ -230,9 +229,7 @@ absl::StatusOr<v1::PodSandboxStats> Engine::statsOf(Pod& pod, const Containers& 
     }
   }
   Containers made = members;
-  std::erase_if(made, [](const auto& container) {
-    return container->peek([](const records::ContainerRecord& r) { return r.creating(); });
-  });
+  std::erase_if(made, [](const auto& container) { return !container->visible(); });
   for (v1::ContainerStats& container : statsOf(made, op)) {
     *linux->add_containers() = std::move(container);
   }
@@ -252,7 +249,7 @@ std::vector<v1::PodSandboxStats> Engine::listPodSandboxStats(
   const auto members = containersByPod();
   std::vector<v1::PodSandboxStats> result;
   for (const auto& pod : pods()) {
-    const bool taken = pod->peek([&](const records::PodRecord& r) {
+    const bool taken = pod->visible() && pod->peek([&](const records::PodRecord& r) {
       return r.state() == records::POD_READY && matchesId(filter.id(), r.id()) &&
              matchesLabels(filter.label_selector(), r.config().labels());
     });

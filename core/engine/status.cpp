@@ -37,8 +37,9 @@ bool matches(const v1::ContainerFilter& filter, const records::ContainerRecord& 
 std::vector<v1::PodSandbox> Engine::listPodSandboxes(const v1::PodSandboxFilter& filter) const {
   std::vector<v1::PodSandbox> result;
   for (const auto& pod : pods()) {
+    if (!pod->visible()) continue;
     pod->peek([&](const records::PodRecord& record) {
-      if (record.state() == records::POD_CREATING || !matches(filter, record)) return;
+      if (!matches(filter, record)) return;
       v1::PodSandbox& item = result.emplace_back();
       item.set_id(record.id());
       *item.mutable_metadata() = record.config().metadata();
@@ -84,8 +85,9 @@ v1::PodSandboxStatus Engine::statusOf(const Pod& pod) const {
 std::vector<v1::Container> Engine::listContainers(const v1::ContainerFilter& filter) const {
   std::vector<v1::Container> result;
   for (const auto& container : containers()) {
+    if (!container->visible()) continue;
     container->peek([&](const records::ContainerRecord& record) {
-      if (record.creating() || !matches(filter, record)) return;
+      if (!matches(filter, record)) return;
       v1::Container& item = result.emplace_back();
       item.set_id(record.id());
       item.set_pod_sandbox_id(record.pod_id());
@@ -110,7 +112,7 @@ absl::StatusOr<v1::ContainerStatus> Engine::containerStatus(const std::string& i
 std::vector<v1::ContainerStatus> Engine::containerStatusesOf(const std::string& podId) const {
   std::vector<v1::ContainerStatus> statuses;
   for (const auto& container : containersOf(podId)) {
-    if (container->peek([](const records::ContainerRecord& r) { return r.creating(); })) continue;
+    if (!container->visible()) continue;
     statuses.push_back(statusOf(*container));
   }
   std::sort(statuses.begin(), statuses.end(),

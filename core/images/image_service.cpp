@@ -153,6 +153,7 @@ class Service : public ImageService {
   }
 
   void collectGarbage() override { layers_.wakeCollector(); }
+  void finish() override { layers_.finish(); }
 
   absl::StatusOr<std::vector<FilesystemUsage>> filesystems(const plugins::Operation& op) override {
     std::vector<FilesystemUsage> result;

@@ -86,6 +86,9 @@ class ImageService {
   // Frees layers that nothing uses any more: called after containers are removed. Never holds up
   // pulls or finds.
   virtual void collectGarbage() = 0;
+  // Ends what runs of its own accord, cancelling it; afterwards no plugin is called but by a call
+  // of the caller's. Idempotent.
+  virtual void finish() = 0;
 
   struct FilesystemUsage {
     std::string path;

@@ -133,10 +133,11 @@ LayerKeeper::LayerKeeper(plugins::Registry& registry, LayerLimits limits,
       unpacks_(limits.unpacks == 0 ? std::max(1u, std::thread::hardware_concurrency())
                                    : limits.unpacks) {}
 
-LayerKeeper::~LayerKeeper() {
+void LayerKeeper::finish() {
   {
     std::lock_guard lock(mutex_);
     stopping_ = true;
+    if (collecting_ != nullptr) collecting_->cancel();
   }
   wake_.notify_all();
   if (collector_.joinable()) collector_.join();
@@ -283,13 +284,16 @@ void LayerKeeper::collectorLoop() {
     wake_.wait(lock, [this] { return stopping_ || collect_; });
     if (stopping_) return;
     collect_ = false;
+    plugins::Operation op("free layers that nothing uses");
+    collecting_ = &op;
     lock.unlock();
-    collect();
+    collect(op);
     lock.lock();
+    collecting_ = nullptr;
   }
 }
 
-void LayerKeeper::collect() {
+void LayerKeeper::collect(const plugins::Operation& op) {
   std::vector<std::pair<std::string, std::string>> unclaimed;  // snapshotter, key
   {
     std::lock_guard lock(mutex_);
@@ -302,8 +306,8 @@ void LayerKeeper::collect() {
     if (unclaimed.empty()) return;
   }
   if (!settle_().ok()) return;
-  plugins::Operation op("free layers that nothing uses");
   for (const auto& [name, key] : unclaimed) {
+    if (op.cancelled()) break;  // the next start goes on
     auto snapshotter = registry_.snapshotter(name);
     if (!snapshotter.ok()) continue;
     plugins::Layer layer;

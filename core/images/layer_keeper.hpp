@@ -72,7 +72,10 @@ class LayerKeeper {
   // lock, and when it fails they stay.
   LayerKeeper(plugins::Registry& registry, LayerLimits limits,
               std::function<absl::Status()> settle);
-  ~LayerKeeper();
+  ~LayerKeeper() { finish(); }
+
+  // Ends the collector, cancelling what it is at; afterwards it calls no plugin. Idempotent.
+  void finish();
 
   // Asks every snapshotter what it has, and begins to collect. Once, at start. RESOURCE_EXHAUSTED
   // when there is no thread to be had.
@@ -97,7 +100,7 @@ class LayerKeeper {
   absl::Status unpack(const plugins::Operation& op, plugins::Snapshotter& snapshotter,
                       const WantedLayer& wanted, const Origin& origin);
   void collectorLoop();
-  void collect();
+  void collect(const plugins::Operation& op);
 
   plugins::Registry& registry_;
   const LayerLimits limits_;
@@ -114,6 +117,7 @@ class LayerKeeper {
   std::condition_variable wake_;
   bool collect_ = false;
   bool stopping_ = false;
+  plugins::Operation* collecting_ = nullptr;  // the collector's, while it works
   std::thread collector_;
 };
 

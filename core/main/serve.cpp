@@ -49,13 +49,14 @@ int awaitEnd(Reloader& reloader) {
   }
 }
 
-// One daemon for one root: held until the process ends, however it ends.
-absl::StatusOr<support::Fd> lockRoot(const std::string& root) {
-  const std::string path = strCat(root, "/berthd.lock");
+// One daemon for one root, and for one state: to another one its pods would be without a record,
+// and so to be ended. Held until the process ends, however it ends.
+absl::StatusOr<support::Fd> lockDirectory(const std::string& directory) {
+  const std::string path = strCat(directory, "/berthd.lock");
   BERTH_ASSIGN_OR_RETURN(support::Fd lock, support::openFile(path, O_RDWR | O_CREAT, 0600));
   if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
-    return absl::FailedPreconditionError(
-        strCat("another berthd uses ", root, "; stop it first, or set another root and state"));
+    return absl::FailedPreconditionError(strCat("another berthd uses ", directory,
+                                                "; stop it first, or set another root and state"));
   }
   return lock;
 }
@@ -78,11 +79,11 @@ plugins::HostServices hostServices(const config::Config& config,
   services.event = [&engine](std::string_view, plugins::Event event) {
     if (engine::Engine* target = engine.load()) target->deliver(std::move(event));
   };
-  services.saveState = [&engine](std::string_view, std::string_view object,
-                                 std::string_view state) -> absl::Status {
+  services.saveState = [&engine](std::string_view kind, std::string_view instance,
+                                 std::string_view object, std::string_view state) -> absl::Status {
     engine::Engine* target = engine.load();
     if (target == nullptr) return absl::UnavailableError("the daemon is starting or ending");
-    return target->savePluginState(std::string(object), state);
+    return target->savePluginState(kind, instance, std::string(object), state);
   };
   services.credentials = [](std::string_view registry,
                             const std::function<void(const berth_credentials&)>& found) {
@@ -130,7 +131,8 @@ absl::Status run(const config::Paths& paths, const config::Config& config) {
   BERTH_RETURN_IF_ERROR(common::setUpLog(logSettings(config)));
   BERTH_RETURN_IF_ERROR(support::makeDirectories(config.root, 0711));
   BERTH_RETURN_IF_ERROR(support::makeDirectories(config.state, 0711));
-  BERTH_ASSIGN_OR_RETURN(const support::Fd lock, lockRoot(config.root));
+  BERTH_ASSIGN_OR_RETURN(const support::Fd rootLock, lockDirectory(config.root));
+  BERTH_ASSIGN_OR_RETURN(const support::Fd stateLock, lockDirectory(config.state));
   BERTH_ASSIGN_OR_RETURN(common::HostFacts host, common::collectHostFacts());
   host.idmappedMounts = host.userNamespaces && volumes::idMappingWorks(config.root);
   if (!host.hasSysResource()) {
@@ -164,6 +166,7 @@ absl::Status run(const config::Paths& paths, const config::Config& config) {
   Reloader reloader(paths, config, *engine);
   if (status.ok()) status = serveUntilSignal(config, reloader, *engine, *images);
   engine->finish();
+  images->finish();
   registry.stop();
   current = nullptr;
   return status;

@@ -23,7 +23,8 @@ std::string directoryOf(const std::string& base, std::string_view kind,
 }  // namespace
 
 HostTable::HostTable(std::string_view kind, std::string instance, const HostServices& services)
-    : instance_(std::move(instance)),
+    : kind_(kind),
+      instance_(std::move(instance)),
       services_(services),
       root_(directoryOf(services.root, kind, instance_)),
       state_(directoryOf(services.state, kind, instance_)),
@@ -82,7 +83,8 @@ berth_code HostTable::saveCall(void* context, berth_str object, berth_bytes stat
       return Status(BERTH_INVALID_ARGUMENT,
                     support::strCat("state of ", state.size, " bytes; at most ", kMaxState));
     }
-    return self(context).services_.saveState(self(context).instance_, view(object), view(state));
+    return self(context).services_.saveState(self(context).kind_, self(context).instance_,
+                                             view(object), view(state));
   });
 }
 

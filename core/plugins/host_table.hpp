@@ -28,7 +28,7 @@ struct Event {
 };
 
 // What the core offers to plugins. Every function may be called from any thread; `instance` is the
-// configuration's name of the calling instance.
+// configuration's name of the calling instance, unique among those of its kind ("runtime").
 struct HostServices {
   std::string root;   // below it each instance gets a directory that outlives reboots …
   std::string state;  // … and below this one that does not
@@ -36,8 +36,8 @@ struct HostServices {
                      const LogFields& fields)>
       log;
   std::function<void(std::string_view instance, Event event)> event;  // must not block
-  std::function<absl::Status(std::string_view instance, std::string_view object,
-                             std::string_view state)>
+  std::function<absl::Status(std::string_view kind, std::string_view instance,
+                             std::string_view object, std::string_view state)>
       saveState;
   std::function<absl::Status(std::string_view registry,
                              const std::function<void(const berth_credentials&)>& found)>
@@ -70,6 +70,7 @@ class HostTable {
                                     void (*found)(void*, const berth_credentials*), void* user,
                                     berth_error* error);
 
+  const std::string kind_;
   const std::string instance_;
   const HostServices& services_;
   const std::string root_;

@@ -32,7 +32,8 @@ auto find(const Map& map, const std::string& name, std::string_view what)
   if (found != map.end()) return found->second.get();
   std::vector<std::string> names;
   for (const auto& entry : map) names.push_back(entry.first);
-  return absl::NotFoundError(support::strCat(
+  // What used it may well exist: this is never the caller's "gone already".
+  return absl::FailedPreconditionError(support::strCat(
       "no ", what, " \"", name, "\" is configured (there are: ", absl::StrJoin(names, ", "), ")"));
 }
 

@@ -44,7 +44,7 @@ class Registry {
   // Stops in reverse order. Idempotent.
   void stop();
 
-  // NOT_FOUND with the names there are.
+  // FAILED_PRECONDITION with the names there are.
   absl::StatusOr<Runtime*> runtime(const std::string& name) const;
   absl::StatusOr<Snapshotter*> snapshotter(const std::string& name) const;
   absl::StatusOr<ImageSource*> imageSource(const std::string& name) const;
@@ -53,6 +53,7 @@ class Registry {
   const std::map<std::string, std::unique_ptr<Snapshotter>>& snapshotters() const {
     return snapshotters_;
   }
+  const std::map<std::string, std::unique_ptr<Network>>& networks() const { return networks_; }
   const std::vector<std::unique_ptr<Instance>>& instances() const { return instances_; }
 
  private:

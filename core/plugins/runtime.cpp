@@ -166,16 +166,14 @@ absl::Status Runtime::removePod(const Operation& op, const std::string& pod) {
   });
 }
 
-absl::StatusOr<std::vector<ContainerStatus>> Runtime::recoverPod(const Operation& op,
-                                                                 const std::string& pod,
-                                                                 const std::string& directory,
-                                                                 std::string_view state) {
+Runtime::Recovered Runtime::recoverPod(const Operation& op, const std::string& pod,
+                                       const std::string& directory, std::string_view state) {
   StatusCollector collector;
-  BERTH_RETURN_IF_ERROR(instance_.call(op, pod, [&](berth_error* error) {
+  absl::Status status = instance_.call(op, pod, [&](berth_error* error) {
     return table_.pod_recover(instance_.handle(), op.op(), str(pod), str(directory), bytes(state),
                               collector.get(), error);
-  }));
-  return std::move(collector.statuses());
+  });
+  return {std::move(status), std::move(collector.statuses())};
 }
 
 absl::Status Runtime::createContainer(const Operation& op, const ContainerSpec& spec) {
@@ -201,6 +199,7 @@ absl::StatusOr<ContainerStatus> Runtime::startContainer(const Operation& op, con
     return table_.container_start(instance_.handle(), op.op(), str(pod), str(id), &status, error);
   }));
   status.id = str(id);
+  status.message = {};
   return ownedStatus(status);
 }
 
@@ -219,6 +218,7 @@ absl::StatusOr<ContainerStatus> Runtime::waitContainer(const Operation& op, cons
     return table_.container_wait(instance_.handle(), op.op(), str(pod), str(id), &status, error);
   }));
   status.id = str(id);
+  status.message = {};
   return ownedStatus(status);
 }
 

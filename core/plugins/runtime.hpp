@@ -49,6 +49,7 @@ struct ContainerStatus {
   int64_t pid = 0;
   int32_t exitCode = 0;
   int64_t startedAt = 0, finishedAt = 0;  // CLOCK_REALTIME, nanoseconds
+  std::string message;                    // why it could not be started
 };
 
 // berth_stats, owned. The pointers in `raw` are null: the vectors take their place.
@@ -104,10 +105,12 @@ class Runtime {
   absl::Status startPod(const Operation& op, const std::string& pod);
   absl::Status stopPod(const Operation& op, const std::string& pod);
   absl::Status removePod(const Operation& op, const std::string& pod);
-  absl::StatusOr<std::vector<ContainerStatus>> recoverPod(const Operation& op,
-                                                          const std::string& pod,
-                                                          const std::string& directory,
-                                                          std::string_view state);
+  struct Recovered {
+    absl::Status status;
+    std::vector<ContainerStatus> containers;  // with NOT_FOUND those whose exits were kept
+  };
+  Recovered recoverPod(const Operation& op, const std::string& pod, const std::string& directory,
+                       std::string_view state);
   absl::Status createContainer(const Operation& op, const ContainerSpec& spec);
   absl::StatusOr<ContainerStatus> startContainer(const Operation& op, const std::string& pod,
                                                  const std::string& id);

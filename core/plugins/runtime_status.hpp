@@ -13,7 +13,8 @@ inline ContainerStatus ownedStatus(const berth_container_status& given) {
           .pid = given.pid,
           .exitCode = given.exit_code,
           .startedAt = given.started_at,
-          .finishedAt = given.finished_at};
+          .finishedAt = given.finished_at,
+          .message = copy(given.message)};
 }
 
 // For a call to fill.

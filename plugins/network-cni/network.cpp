@@ -217,7 +217,8 @@ absl::Status CniNetwork::detachOne(const Op& op, const NetworkRequest& request,
     if (!network.ok()) return isRecorded ? record.status() : absl::OkStatus();
     record = newRecord(request, parts_->options.interface, **network);
   }
-  record->namespacePath = std::string(request.namespacePath);
+  // A host that has lost its own record does not know it: plugins find their interfaces in it.
+  if (!request.namespacePath.empty()) record->namespacePath = std::string(request.namespacePath);
   const absl::Status removed = runDel(op, *record, patienceFromNow());
   if (!removed.ok()) {
     // A record is on disk before the first plugin runs: this pod was never attached, or has been

@@ -14,9 +14,9 @@ namespace berth::runc {
 
 // Whether the first process of a PID namespace has ended but for its name: it runs nothing and
 // holds nothing any more and waits for the others of its namespace to end and to be reaped
-// (pid_namespaces(7)). Those whose
-// parents are outside of it are reaped by those parents, after a monitor's death by the machine's
-// init; when that does not reap, this lasts for ever, and its pidfd never tells of its end.
+// (pid_namespaces(7)). Those whose parents are outside of it are reaped by those parents, after a
+// monitor's death by the machine's init; when that does not reap, this lasts for ever, and its
+// pidfd never tells of its end.
 bool isUnreapedInit(pid_t pid);
 
 enum class KilledEnd : uint8_t { kWhole, kUnreaped };

@@ -49,6 +49,7 @@ berth_container_status toAbi(const protocol::ContainerStatus& status, std::strin
       status.state == protocol::ContainerState::kStartFailed ? kStartFailedCode : status.exitCode;
   result.started_at = status.startedAt;
   result.finished_at = status.finishedAt;
+  result.message = str(status.error);
   return result;
 }
 

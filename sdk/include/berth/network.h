@@ -29,7 +29,7 @@ typedef struct berth_network_request {
   berth_str name;
   berth_str pod_namespace;
   berth_str uid;
-  berth_str namespace_path; /* of the network namespace; empty in detach when it is gone */
+  berth_str namespace_path; /* of the network namespace; in detach empty when gone or unknown */
   berth_str cgroup_path;
   const berth_pair* annotations;
   size_t annotation_count;

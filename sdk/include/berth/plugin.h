@@ -78,9 +78,11 @@ typedef struct berth_host {
   /* Hands over an event; it is queued and handled later, in order for each pod. Never blocks. */
   void (*emit_event)(void* context, const berth_event* event);
 
-  /* Keeps `state` durably with the record of a pod, container, snapshot or attachment the plugin
-   * was given, in place of what was kept before, and hands it back in the kind's recover call.
-   * NOT_FOUND when no such record exists (any more). Blocks on the host's store. At most 1 MiB. */
+  /* Keeps `state` durably with what the host has on record of a pod that this instance was given,
+   * in place of what was kept before: for a runtime the pod itself, for a network the pod's
+   * attachment. `object` is the pod's id. A runtime gets it back in pod_recover, a network in
+   * detach, check and gc. NOT_FOUND when this instance has no such record (any more), as kinds
+   * without such calls never have. Blocks on the host's store. At most 1 MiB. */
   berth_code (*save_state)(void* context, berth_str object, berth_bytes state, berth_error* error);
 
   /* Finds credentials for a registry host ("registry.example:5000") in the host's configuration

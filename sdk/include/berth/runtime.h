@@ -106,8 +106,10 @@ typedef struct berth_container_status {
   int64_t pid;    /* of the first process, in the host's PID namespace; 0 when it has none */
   int32_t exit_code;
   int32_t reserved;
-  int64_t started_at;  /* CLOCK_REALTIME, nanoseconds; 0: not yet */
+  int64_t started_at;  /* CLOCK_REALTIME, nanoseconds; 0: not yet, or, when it has exited, never */
   int64_t finished_at; /* likewise */
+  /* Only in what is given to a sink: why it could not be started. May be empty. */
+  berth_str message;
 } berth_container_status;
 
 typedef struct berth_container_status_sink {
@@ -268,14 +270,17 @@ typedef struct berth_runtime {
                            berth_pod_builder* out, berth_error* error);
   /* The network is up: a virtual machine boots here; a runtime of namespaces has nothing to do. */
   berth_code (*pod_start)(void* instance, const berth_op* op, berth_str pod, berth_error* error);
-  /* Ends all processes of the pod at once (SIGKILL). Namespace paths stay valid. */
+  /* Ends all processes of the pod at once (SIGKILL). Namespace paths stay valid. This and
+   * pod_remove work from the plugin's own files for a pod that it has not recovered. */
   berth_code (*pod_stop)(void* instance, const berth_op* op, berth_str pod, berth_error* error);
   /* Releases everything of the pod, containers included. Runs every step and reports all failures
    * in one message. */
   berth_code (*pod_remove)(void* instance, const berth_op* op, berth_str pod, berth_error* error);
-  /* Called once for each known pod after the host has started: reconnects, and adds the status of
-   * every container. `state` is what was saved. Events that happened before are not emitted again;
-   * those after are. BERTH_NOT_FOUND when the pod's isolation is gone. */
+  /* Called for each known pod after the host has started: reconnects, and adds the status of every
+   * container. `state` is what was saved. Events that happened before are not emitted again; those
+   * after are. BERTH_NOT_FOUND when the pod's isolation is gone; the exits that were kept are added
+   * all the same. Any other code says that it is not known what became of the pod: the host leaves
+   * it as it is and asks again. */
   berth_code (*pod_recover)(void* instance, const berth_op* op, berth_str pod, berth_str directory,
                             berth_bytes state, berth_container_status_sink* out,
                             berth_error* error);

@@ -141,6 +141,7 @@ struct RuntimeCalls {
     return guard(error, [&]() -> Status {
       berth_container_status mine = known(static_cast<const berth_container_status*>(nullptr));
       Status result = body(mine);
+      mine.message = {};  // lent to sinks alone
       if (result.ok()) give(status, mine);
       return result;
     });

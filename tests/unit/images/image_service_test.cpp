@@ -192,5 +192,25 @@ TEST_F(ImageServiceTest, OtherArtifactsAreRefusedByName) {
   pullFailure("torn", absl::StatusCode::kInvalidArgument);
 }
 
+TEST_F(ImageServiceTest, TheEndDoesNotWaitForAllThatIsUnused) {
+  publish("app:1", {one_, two_}, {one_, two_});
+  ASSERT_TRUE(pull("app:1").ok());
+  std::ofstream(host_.directory() / "hold");
+  ASSERT_TRUE(images_->remove(op_, "a.example/app:1").ok());
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (count("hold") == 0) {
+    ASSERT_LT(std::chrono::steady_clock::now(), limit) << "nothing is collected";
+    std::this_thread::yield();
+  }
+  images_->finish();
+  // No call is running any more, and none comes.
+  registry_.stop();
+  fs::remove(host_.directory() / "hold");
+  images_->collectGarbage();
+  images_->finish();
+  EXPECT_EQ(count("hold"), 1u) << "it went on to the next layer";
+  EXPECT_EQ(layers().size(), 2u);
+}
+
 }  // namespace
 }  // namespace berth::images

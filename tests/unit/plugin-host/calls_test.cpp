@@ -107,7 +107,7 @@ TEST_F(CallsTest, LogLinesCarryTheirFields) {
 
 TEST_F(CallsTest, SavedStateReachesTheHost) {
   ASSERT_TRUE(attach("save").ok());
-  EXPECT_EQ(host_.states().at("pod-1"), "state of the pod");
+  EXPECT_EQ(host_.states().at("network net pod-1"), "state of the pod");
 }
 
 TEST_F(CallsTest, FailuresOfTheHostReachThePlugin) {

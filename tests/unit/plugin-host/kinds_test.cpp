@@ -56,11 +56,17 @@ TEST_F(KindsTest, RuntimeAnswers) {
   EXPECT_EQ(started->pid, 4711);
 
   const auto recovered = runtime.recoverPod(op_, "pod-1", "/run/berth", "container-9");
-  ASSERT_TRUE(recovered.ok()) << recovered.status();
-  ASSERT_EQ(recovered->size(), 1u);
-  EXPECT_EQ(recovered->front().id, "container-9");
-  EXPECT_TRUE(recovered->front().oomKilled);
-  EXPECT_EQ(recovered->front().exitCode, 137);
+  ASSERT_TRUE(recovered.status.ok()) << recovered.status;
+  ASSERT_EQ(recovered.containers.size(), 1u);
+  EXPECT_EQ(recovered.containers.front().id, "container-9");
+  EXPECT_TRUE(recovered.containers.front().oomKilled);
+  EXPECT_EQ(recovered.containers.front().exitCode, 137);
+  EXPECT_EQ(recovered.containers.front().message, "there was no memory");
+
+  const auto gone = runtime.recoverPod(op_, "gone", "/run/berth", "container-9");
+  EXPECT_EQ(gone.status.code(), absl::StatusCode::kNotFound);
+  ASSERT_EQ(gone.containers.size(), 1u) << "exits that were kept are not lost with the pod";
+  EXPECT_EQ(gone.containers.front().exitCode, 137);
 
   EXPECT_EQ(*runtime.waitExec(op_, "pod-1", "container-1", "exec-1"), 3);
   const absl::Status removed = runtime.removePod(op_, "pod-1");

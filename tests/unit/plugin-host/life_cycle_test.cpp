@@ -89,10 +89,10 @@ TEST_F(LifeCycleTest, WhatIsNotConfiguredIsAnsweredWithWhatIs) {
           .ok());
   EXPECT_EQ((*registry_.network("b"))->name(), "b");
   const auto missing = registry_.network("c");
-  EXPECT_EQ(missing.status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(missing.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(support::fromAbsl(missing.status().message())),
               AllOf(HasSubstr("no network \"c\""), HasSubstr("there are: a, b")));
-  EXPECT_EQ(registry_.runtime("a").status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(registry_.runtime("a").status().code(), absl::StatusCode::kFailedPrecondition);
 }
 
 TEST_F(LifeCycleTest, AnExceptionOutOfStopIsKeptFromTheHost) {

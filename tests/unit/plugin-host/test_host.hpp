@@ -34,11 +34,11 @@ class TestHost {
       std::lock_guard lock(mutex_);
       events_.emplace_back(instance, std::move(event));
     };
-    services_.saveState = [this](std::string_view, std::string_view object,
-                                 std::string_view state) -> absl::Status {
+    services_.saveState = [this](std::string_view kind, std::string_view instance,
+                                 std::string_view object, std::string_view state) -> absl::Status {
       if (object == "unknown") return absl::NotFoundError("no record unknown");
       std::lock_guard lock(mutex_);
-      states_[std::string(object)] = state;
+      states_[support::strCat(kind, " ", instance, " ", object)] = state;
       return absl::OkStatus();
     };
     services_.credentials = [](std::string_view registry, const auto& found) -> absl::Status {

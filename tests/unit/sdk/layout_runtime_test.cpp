@@ -56,7 +56,7 @@ BERTH_AT(berth_container_spec, rootfs, 80);
 BERTH_AT(berth_container_spec, spec, 96);
 BERTH_AT(berth_container_spec, log_path, 112);
 
-BERTH_SIZE(berth_container_status, 64);
+BERTH_SIZE(berth_container_status, 80);
 BERTH_AT(berth_container_status, size, 0);
 BERTH_AT(berth_container_status, id, 8);
 BERTH_AT(berth_container_status, state, 24);
@@ -66,6 +66,7 @@ BERTH_AT(berth_container_status, exit_code, 40);
 BERTH_AT(berth_container_status, reserved, 44);
 BERTH_AT(berth_container_status, started_at, 48);
 BERTH_AT(berth_container_status, finished_at, 56);
+BERTH_AT(berth_container_status, message, 64);
 
 BERTH_SIZE(berth_container_status_sink, 24);
 BERTH_AT(berth_container_status_sink, size, 0);

@@ -69,15 +69,16 @@ class TestRuntime : public berth::Runtime {
   Status podRemove(const Op&, std::string_view pod) override {
     return Status(BERTH_FAILED_PRECONDITION, "remove pod " + std::string(pod) + ": it is busy");
   }
-  Status podRecover(const Op&, std::string_view, std::string_view, std::string_view state,
+  Status podRecover(const Op&, std::string_view pod, std::string_view, std::string_view state,
                     StatusSink& out) override {
     berth_container_status status{};
     status.id = berth::str(state);
     status.state = BERTH_CONTAINER_EXITED;
     status.flags = BERTH_EVENT_OOM_KILLED;
     status.exit_code = 137;
+    status.message = berth::str("there was no memory");
     out.add(status);
-    return {};
+    return pod == "gone" ? Status(BERTH_NOT_FOUND, "it has ended") : Status();
   }
   Status containerCreate(const Op&, const berth_container_spec&) override { return {}; }
   Status containerStart(const Op&, std::string_view, std::string_view,

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <thread>
 
 namespace {
 
@@ -47,7 +48,14 @@ class TestSnapshotter : public berth::Snapshotter {
     usage.inodes = 1;
     return {};
   }
-  Status layerRemove(const Op&, const berth_layer& layer) override {
+  // While there is a file "hold" beside the host's directories, it takes until it is cancelled.
+  Status layerRemove(const Op& op, const berth_layer& layer) override {
+    const fs::path hold = fs::path(host().rootDirectory()) / "../../../hold";
+    if (fs::exists(hold)) {
+      host().info("hold", {{"layer", berth::view(layer.diff_id)}});
+      while (!op.cancelled()) std::this_thread::yield();
+      return Status(BERTH_CANCELLED, "cancelled");
+    }
     fs::remove(file(layer));
     host().info("remove", {{"layer", berth::view(layer.diff_id)}});
     return {};

@@ -1,0 +1,60 @@
+// What the daemon finds when it starts.
+#pragma once
+
+#include <future>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <absl/status/status.h>
+
+#include "engine/objects.hpp"
+#include "engine/orphans.hpp"
+#include "plugins/runtime.hpp"
+
+namespace berth::engine {
+
+class Engine;
+
+// The part of the engine that reads the records and asks the world what became of what they
+// describe. Thread-safe, but for run().
+class Recovery {
+ public:
+  explicit Recovery(Engine& engine) : engine_(engine), orphans_(engine) {}
+
+  // See Engine::recover().
+  absl::Status run();
+  // Asks the runtime what became of the pod, and records it. OK: it is known, the pod's end
+  // included. Whoever calls has the pod's turn.
+  absl::Status reach(plugins::Operation& op, Pod& pod);
+  // What nobody will tell any more: the pod has no isolation, its containers have ended.
+  void recordLoss(Pod& pod);
+  void endContainersOf(Pod& pod, std::string_view message);
+  // Asks the runtime for the exits of a lost pod's containers; `message` is for those it does not
+  // know. CANCELLED: nothing is recorded for these.
+  absl::Status collectExits(plugins::Operation& op, Pod& lost, std::string_view message);
+  // Waits until the network has given back what no pod has any more: an attachment that is made
+  // meanwhile would be taken for garbage.
+  absl::Status awaitNetwork(const plugins::Operation& op) const;
+
+ private:
+  absl::Status loadPods();
+  absl::Status loadContainers();
+  void collectNetworkGarbage();
+  void collectCheckpointGarbage();
+  // Of the deletions that the last daemon has not told (departed.cpp).
+  absl::Status tellOfDeparted();
+  void recoverPod(const std::shared_ptr<Pod>& pod);
+  absl::Status reachAndSettle(plugins::Operation& op, const std::shared_ptr<Pod>& pod);
+  void settleContainersOf(const Pod& pod);
+  void finishStop(const std::shared_ptr<Pod>& pod);
+  void adoptStatuses(Pod& pod, const std::vector<plugins::ContainerStatus>& statuses);
+  absl::Status adoptStatus(Container& container, const plugins::ContainerStatus* status);
+
+  Engine& engine_;
+  Orphans orphans_;
+  std::promise<void> networkCollected_;
+  std::shared_future<void> networkReady_ = networkCollected_.get_future().share();
+};
+
+}  // namespace berth::engine

@@ -1,0 +1,133 @@
+#include "engine/retries.hpp"
+
+#include <algorithm>
+
+#include "berth/support/threads.hpp"
+#include "common/log.hpp"
+
+namespace berth::engine {
+
+namespace {
+
+// Short at first: what is in the way is often gone in a moment.
+constexpr std::chrono::milliseconds kFirstPause{500};
+constexpr std::chrono::milliseconds kLongestPause{10000};
+constexpr unsigned kMostDoublings = 10;
+
+std::chrono::milliseconds pauseAfter(unsigned failures) {
+  const unsigned doublings = std::min(failures == 0 ? 0 : failures - 1, kMostDoublings);
+  return std::min(kFirstPause * (1u << doublings), kLongestPause);
+}
+
+}  // namespace
+
+Retries::Retries(common::Workers& workers) : workers_(workers), thread_([this] { keep(); }) {}
+
+void Retries::finish() {
+  std::unique_lock lock(mutex_);
+  stopping_ = true;
+  for (plugins::Operation* operation : underWay_) operation->cancel();
+  wake_.notify_all();
+  tried_.notify_all();
+  tried_.wait(lock, [this] { return active_[0] + active_[1] == 0; });
+  waiting_.clear();
+  if (!thread_.joinable()) return;
+  std::thread thread = std::move(thread_);
+  lock.unlock();
+  thread.join();
+}
+
+void Retries::add(Task task) {
+  push(std::move(task), 0);
+}
+
+void Retries::addLater(Task task) {
+  push(std::move(task), 1);
+}
+
+void Retries::push(Task task, unsigned failures) {
+  auto item = std::make_shared<Item>();
+  item->task = std::move(task);
+  item->failures = failures;
+  item->due = Clock::now() + (failures == 0 ? std::chrono::milliseconds(0) : pauseAfter(failures));
+  std::lock_guard lock(mutex_);
+  if (stopping_) return;
+  if (failures == 0 && item->task.awaited) ++untried_;
+  waiting_.push_back(std::move(item));
+  wake_.notify_all();
+}
+
+bool Retries::awaitFirstTries(Clock::time_point until) {
+  std::unique_lock lock(mutex_);
+  return tried_.wait_until(lock, until, [this] { return untried_ == 0 || stopping_; }) &&
+         !stopping_;
+}
+
+void Retries::keep() {
+  std::unique_lock lock(mutex_);
+  while (SharedItem item = takeDue(lock)) {
+    workers_.postSurely([this, item] { attempt(item); });
+  }
+}
+
+// Waits for a task whose time has come, and for room; null when the engine ends.
+Retries::SharedItem Retries::takeDue(std::unique_lock<std::mutex>& lock) {
+  for (;;) {
+    if (stopping_) return nullptr;
+    const auto first =
+        std::min_element(waiting_.begin(), waiting_.end(),
+                         [this](const auto& a, const auto& b) { return dueOf(*a) < dueOf(*b); });
+    const auto due = first == waiting_.end() ? Clock::time_point::max() : dueOf(**first);
+    if (due == Clock::time_point::max()) {
+      wake_.wait(lock);
+    } else if (due > Clock::now()) {
+      wake_.wait_until(lock, due);
+    } else {
+      SharedItem item = *first;
+      waiting_.erase(first);
+      ++active_[item->task.awaited];
+      return item;
+    }
+  }
+}
+
+// Never, while there is no room for it.
+Retries::Clock::time_point Retries::dueOf(const Item& item) const {
+  return active_[item.task.awaited] < kAtOnce ? item.due : Clock::time_point::max();
+}
+
+absl::Status Retries::tryOnce(Item& item) {
+  plugins::Operation op(item.task.name, Clock::now() + item.task.time);
+  std::unique_lock lock(mutex_);
+  if (stopping_) op.cancel();
+  underWay_.insert(&op);
+  lock.unlock();
+  absl::Status status =
+      support::returnThrown([&] { return op.check().ok() ? item.task.work(op) : op.check(); });
+  lock.lock();
+  underWay_.erase(&op);
+  return status;
+}
+
+void Retries::attempt(const SharedItem& item) {
+  const absl::Status status = tryOnce(*item);
+  std::lock_guard lock(mutex_);
+  if (status.ok() && item->failures > 0) {
+    common::logInfo("done at last", {{"operation", item->task.name}});
+  } else if (!status.ok() && !stopping_ && item->said != status.ToString()) {
+    item->said = status.ToString();
+    common::logWarning("failed; it is tried again",
+                       {{"operation", item->task.name}, {"error", item->said}});
+  }
+  if (item->failures == 0 && item->task.awaited) --untried_;
+  ++item->failures;
+  if (!status.ok() && !stopping_) {
+    item->due = Clock::now() + pauseAfter(item->failures);
+    waiting_.push_back(item);
+  }
+  --active_[item->task.awaited];
+  wake_.notify_all();
+  tried_.notify_all();
+}
+
+}  // namespace berth::engine

@@ -1,0 +1,236 @@
+"""What a daemon that starts makes of pods that it cannot reach, must not touch, or does not know."""
+
+import contextlib
+import os
+import signal
+import sqlite3
+import subprocess
+
+import pytest
+
+import grpc
+import host
+from berth_testbed import wait_until
+
+SLEEP = ["sleep", "1000"]
+UNTIL_TOLD = ["sh", "-c", "while [ ! -e /tmp/end ]; do sleep 0.02; done; exit 5"]
+
+pytestmark = pytest.mark.berth
+
+
+def monitor_of(bed, pod):
+    return next(pid for pid, command in host.processes(bed.folder, bed.mark).items()
+                if "berth-monitor" in command and pod in command)
+
+
+def process_of(bed, container):
+    """When the container's first process was started, which tells it from any other."""
+    return bed.exec(container, "cat", "/proc/1/stat").stdout.split()[21]
+
+
+def ready_pods(bed):
+    return {pod.id for pod in bed.cri.ListPodSandbox().items
+            if pod.state == bed.cri.messages.SANDBOX_READY}
+
+
+def is_running(bed, container):
+    return bed.status(container).state == bed.cri.messages.CONTAINER_RUNNING
+
+
+def refusal(call, request, **more):
+    with pytest.raises(grpc.RpcError) as caught:
+        call(request, **more)
+    return caught.value.code()
+
+
+@contextlib.contextmanager
+def records(bed):
+    """The database of a daemon that does not run."""
+    with contextlib.closing(sqlite3.connect(bed.engine.root + "/berth.db")) as database:
+        yield database
+        database.commit()
+
+
+def spoil(bed, kind, identity):
+    with records(bed) as database:
+        changed = database.execute("UPDATE records SET value = x'ffff' WHERE kind = ? AND id = ?",
+                                   (kind, identity))
+        assert changed.rowcount == 1
+
+
+def processes_of(bed, pod):
+    return [pid for pid, command in host.processes(bed.folder, bed.mark).items()
+            if pod in command]
+
+
+def test_a_pod_whose_monitor_does_not_answer_goes_on(own_bed):
+    bed = own_bed()
+    stuck, other = bed.run_pod("stuck"), bed.run_pod("other")
+    containers = {pod: bed.run(pod, "c", command=SLEEP) for pod in (stuck, other)}
+    before = {pod: process_of(bed, containers[pod]) for pod in (stuck, other)}
+    monitor = monitor_of(bed, stuck)
+    os.kill(monitor, signal.SIGSTOP)
+    try:
+        bed.kill_engine()
+        bed.start_engine()
+        assert ready_pods(bed) == {stuck, other}
+        assert is_running(bed, containers[stuck])
+        assert process_of(bed, containers[other]) == before[other]
+        command = {"container_id": containers[stuck], "cmd": ["true"], "timeout": 5}
+        assert refusal(bed.cri.ExecSync, command) == grpc.StatusCode.UNAVAILABLE
+
+        def tried():
+            with pytest.raises(grpc.RpcError) as caught:
+                bed.cri.ExecSync(command)
+            return "not been asked yet" not in caught.value.details()
+        wait_until(tried, 30, "the end of the first attempt")
+        assert ready_pods(bed) == {stuck, other}
+        assert is_running(bed, containers[stuck])
+    finally:
+        os.kill(monitor, signal.SIGCONT)
+
+    def reached():
+        with contextlib.suppress(grpc.RpcError):
+            return process_of(bed, containers[stuck])
+        return None
+    assert wait_until(reached, 60, "the pod to be reached") == before[stuck]
+    assert ready_pods(bed) == {stuck, other}
+    assert is_running(bed, containers[stuck])
+
+
+def test_a_runtime_that_is_missing_at_one_start(own_bed):
+    bed = own_bed(settings=lambda bed: "\n".join([
+        '[runtimes.second]', 'plugin = "runtime-runc"', '[runtimes.second.options]',
+        'path = "%s"' % bed.runtime, ""]))
+    settings = bed.settings
+    pod = bed.run_pod("a", handler="second")
+    container = bed.run(pod, "c", command=SLEEP)
+    before = process_of(bed, container)
+    bed.kill_engine()
+    bed.settings = ""
+    bed.start_engine()
+    assert ready_pods(bed) == {pod}
+    assert is_running(bed, container)
+    precondition = grpc.StatusCode.FAILED_PRECONDITION
+    assert refusal(bed.cri.StopContainer, {"container_id": container}) == precondition
+    assert refusal(bed.cri.RemoveContainer, {"container_id": container}) == precondition
+    assert refusal(bed.cri.StopPodSandbox, {"pod_sandbox_id": pod}) == precondition
+    assert refusal(bed.cri.RemovePodSandbox, {"pod_sandbox_id": pod}) == precondition
+    assert bed.stop_engine() == 0
+    bed.settings = settings
+    bed.start_engine()
+    assert ready_pods(bed) == {pod}
+    assert process_of(bed, container) == before
+    bed.cri.StopContainer({"container_id": container, "timeout": 0})
+    assert bed.status(container).exit_code == 137
+
+
+def test_a_pod_whose_record_is_damaged(own_bed):
+    """It is ended, and only then is its address free."""
+    bed = own_bed()
+    lost, kept = bed.run_pod("lost"), bed.run_pod("kept")
+    bed.run(lost, "c", command=SLEEP)
+    container = bed.run(kept, "c", command=SLEEP)
+    address = bed.cri.PodSandboxStatus({"pod_sandbox_id": kept}).status.network.ip
+    assert len(bed.network.held_addresses()) == 2
+    bed.kill_engine()
+    spoil(bed, "pod", lost)
+    bed.start_engine()
+    assert ready_pods(bed) == {kept}
+    assert processes_of(bed, lost) == []
+    assert bed.network.held_addresses() == [address]
+    assert bed.exec(container, "true").exit_code == 0
+    # The kubelet runs it again, under the same name.
+    bed.run(bed.run_pod("lost"), "c", command=SLEEP)
+    assert len(bed.network.held_addresses()) == 2
+
+
+def test_a_container_whose_record_is_damaged(own_bed):
+    bed = own_bed()
+    pod = bed.run_pod("a")
+    lost, kept = bed.run(pod, "lost", command=SLEEP), bed.run(pod, "kept", command=SLEEP)
+    bed.kill_engine()
+    spoil(bed, "container", lost)
+    bed.start_engine()
+    assert ready_pods(bed) == {pod}
+    assert is_running(bed, kept)
+    assert [one.id for one in bed.cri.ListContainers().containers] == [kept]
+    wait_until(lambda: not [path for path in host.mounts(bed.folder) if lost in path],
+               what="the end of the container's mounts")
+    wait_until(lambda: not [path for path in host.cgroups() if lost in path],
+               what="the end of the container's cgroup")
+    bed.run(pod, "lost", command=SLEEP)
+
+
+def test_a_database_that_is_damaged(own_bed):
+    bed = own_bed()
+    pods = [bed.run_pod("pod-%d" % number) for number in range(3)]
+    for pod in pods:
+        bed.run(pod, "c", command=SLEEP)
+    # After a crash the log beside the database would still have all that is in it.
+    assert bed.stop_engine() == 0
+    with open(bed.engine.root + "/berth.db", "r+b") as database:
+        database.write(b"no database" * 100)
+    bed.start_engine()
+    assert ready_pods(bed) == set()
+    assert bed.network.held_addresses() == []
+    wait_until(lambda: bed.find_leaks() == [], what="the end of all that has no record")
+    container = bed.run(bed.run_pod("pod-0"), "c", command=SLEEP)
+    assert bed.exec(container, "true").exit_code == 0
+
+
+def test_an_exit_that_outlives_its_monitor(own_bed):
+    """The container exits, and then the monitor dies, while no daemon runs."""
+    bed = own_bed()
+    pod = bed.run_pod("a")
+    container = bed.run(pod, "c", command=UNTIL_TOLD)
+    other = bed.run(pod, "other", command=SLEEP)
+    monitor = monitor_of(bed, pod)
+    bed.exec(container, "true")
+    folder = os.path.join(bed.engine.state, "pods", pod, "runtime", "monitor")
+    root = os.path.join(bed.engine.state, "containers", container, "rootfs")
+    bed.kill_engine()
+    with open(os.path.join(root, "tmp", "end"), "w", encoding="utf-8"):
+        pass
+    wait_until(lambda: os.path.exists(os.path.join(folder, "exits", container)),
+               what="the exit that the monitor keeps")
+    host.kill([monitor])
+    bed.start_engine()
+    assert bed.wait_exit(container).exit_code == 5
+    assert bed.wait_exit(other).exit_code == 137
+    assert ready_pods(bed) == set()
+
+
+def test_a_stop_before_the_start(own_bed):
+    """It ends nothing, and does not make a later stop less patient."""
+    bed = own_bed()
+    pod = bed.run_pod("a")
+    script = "trap 'exit 9' TERM; touch /tmp/ready; while :; do sleep 0.02; done"
+    container = bed.create(pod, "c", command=["sh", "-c", script])
+    bed.cri.StopContainer({"container_id": container, "timeout": 0})
+    bed.cri.StartContainer({"container_id": container})
+    wait_until(lambda: bed.exec(container, "test", "-e", "/tmp/ready").exit_code == 0,
+               what="the trap")
+    bed.cri.StopContainer({"container_id": container, "timeout": 20}, timeout=60)
+    assert bed.status(container).exit_code == 9
+
+
+def test_a_second_daemon_with_another_root(own_bed):
+    """To it the pods of the first one would be without a record, and so to be ended."""
+    bed = own_bed()
+    pod = bed.run_pod("a")
+    container = bed.run(pod, "c", command=SLEEP)
+    before = process_of(bed, container)
+    *command, path = bed.engine.command()
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    another = os.path.join(bed.folder, "another.toml")
+    with open(another, "w", encoding="utf-8") as file:
+        file.write(text.replace(bed.engine.root, bed.engine.root + "-of-another")
+                   .replace(bed.engine.socket, bed.engine.socket + "-of-another"))
+    ended = subprocess.run([*command, another], capture_output=True, text=True, timeout=60,
+                           check=False, cwd=bed.folder)
+    assert ended.returncode != 0
+    assert bed.engine.state in ended.stdout + ended.stderr
+    assert ready_pods(bed) == {pod}
+    assert process_of(bed, container) == before

@@ -1,0 +1,139 @@
+#include "engine/retries.hpp"
+
+#include <atomic>
+#include <future>
+#include <memory>
+#include <new>
+
+#include <gtest/gtest.h>
+
+namespace berth::engine {
+namespace {
+
+using Clock = Retries::Clock;
+
+class RetriesTest : public ::testing::Test {
+ protected:
+  ~RetriesTest() override {
+    retries_.finish();
+    workers_.finish();
+  }
+  static Clock::time_point soon() { return Clock::now() + std::chrono::seconds(30); }
+
+  common::Workers workers_;
+  Retries retries_{workers_};
+};
+
+TEST_F(RetriesTest, WhatFailsIsTriedUntilItIsDone) {
+  std::promise<void> done;
+  std::atomic<int> tries = 0;
+  retries_.add({.name = "third time lucky", .work = [&](plugins::Operation&) -> absl::Status {
+                  if (++tries < 3) return absl::UnavailableError("not yet");
+                  done.set_value();
+                  return absl::OkStatus();
+                }});
+  done.get_future().wait();
+  EXPECT_EQ(tries, 3);
+}
+
+TEST_F(RetriesTest, FirstTriesAreAwaited) {
+  std::atomic<int> tries = 0;
+  for (int i = 0; i < 100; ++i) {
+    retries_.add({.name = "fails", .awaited = true, .work = [&](plugins::Operation&) {
+                    ++tries;
+                    return absl::UnavailableError("not yet");
+                  }});
+  }
+  EXPECT_TRUE(retries_.awaitFirstTries(soon()));
+  EXPECT_GE(tries, 100);
+}
+
+TEST_F(RetriesTest, OneThatHangsIsNotAwaitedForEver) {
+  std::promise<void> hang;
+  retries_.add({.name = "hangs",
+                .awaited = true,
+                .work = [until = hang.get_future().share()](plugins::Operation&) {
+                  until.wait();
+                  return absl::OkStatus();
+                }});
+  EXPECT_FALSE(retries_.awaitFirstTries(Clock::now() + std::chrono::milliseconds(20)));
+  std::promise<void> other;
+  retries_.add({.name = "goes on", .work = [&](plugins::Operation&) {
+                  other.set_value();
+                  return absl::OkStatus();
+                }});
+  other.get_future().wait();
+  hang.set_value();
+  EXPECT_TRUE(retries_.awaitFirstTries(soon()));
+}
+
+TEST_F(RetriesTest, NoMoreAreTriedAtOnceThanIsBearable) {
+  std::atomic<size_t> now = 0;
+  std::atomic<size_t> most = 0;
+  std::promise<void> go;
+  const std::shared_future<void> until = go.get_future().share();
+  for (size_t i = 0; i < 3 * Retries::kAtOnce; ++i) {
+    retries_.add({.name = "waits", .awaited = true, .work = [&, until](plugins::Operation&) {
+                    const size_t mine = ++now;
+                    for (size_t seen = most; mine > seen;) most.compare_exchange_weak(seen, mine);
+                    until.wait();
+                    --now;
+                    return absl::OkStatus();
+                  }});
+  }
+  while (now < Retries::kAtOnce) std::this_thread::yield();
+  go.set_value();
+  EXPECT_TRUE(retries_.awaitFirstTries(soon()));
+  EXPECT_EQ(most, Retries::kAtOnce);
+}
+
+TEST_F(RetriesTest, WhatIsUndoneHoldsUpNothingThatIsAwaited) {
+  std::promise<void> hang;
+  const std::shared_future<void> until = hang.get_future().share();
+  for (size_t i = 0; i < 2 * Retries::kAtOnce; ++i) {
+    retries_.add({.name = "hangs", .work = [until](plugins::Operation&) {
+                    until.wait();
+                    return absl::OkStatus();
+                  }});
+  }
+  retries_.add({.name = "goes on", .awaited = true, .work = [](plugins::Operation&) {
+                  return absl::OkStatus();
+                }});
+  EXPECT_TRUE(retries_.awaitFirstTries(soon()));
+  hang.set_value();
+}
+
+TEST_F(RetriesTest, WhatThrowsIsTriedAgain) {
+  std::promise<void> done;
+  std::atomic<int> tries = 0;
+  retries_.add({.name = "throws", .awaited = true, .work = [&](plugins::Operation&) {
+                  if (++tries == 1) throw std::bad_alloc();
+                  done.set_value();
+                  return absl::OkStatus();
+                }});
+  EXPECT_TRUE(retries_.awaitFirstTries(soon()));
+  EXPECT_EQ(done.get_future().wait_for(std::chrono::seconds(30)), std::future_status::ready);
+  retries_.finish();
+}
+
+TEST_F(RetriesTest, TheEndCancelsAndWaits) {
+  std::promise<void> begun;
+  std::atomic<bool> cancelled = false;
+  retries_.add({.name = "long", .work = [&](plugins::Operation& op) {
+                  begun.set_value();
+                  while (!op.cancelled()) std::this_thread::yield();
+                  cancelled = true;
+                  return op.check();
+                }});
+  begun.get_future().wait();
+  retries_.finish();
+  EXPECT_TRUE(cancelled);
+  retries_.add({.name = "late", .awaited = true, .work = [](plugins::Operation&) {
+                  ADD_FAILURE() << "tried after the end";
+                  return absl::OkStatus();
+                }});
+  retries_.finish();
+}
+
+}  // namespace
+}  // namespace berth::engine

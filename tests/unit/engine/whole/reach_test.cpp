@@ -1,0 +1,249 @@
+// What a daemon that starts makes of pods that it finds.
+#include "fixture.hpp"
+
+namespace berth::engine::testing {
+namespace {
+
+using absl::StatusCode;
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+class ReachTest : public EngineTest {
+ protected:
+  const std::string recover_ = strCat("runc pod_recover ", id('a'));
+  const std::string stop_ = strCat("runc pod_stop ", id('a'));
+
+  void SetUp() override {
+    keep(podRecord('a'));
+    keep(containerRecord('c', 'a'));
+  }
+};
+
+TEST_F(ReachTest, APodThatCannotBeReachedGoesOn) {
+  world_.set(recover_, {.code = BERTH_FAILED_PRECONDITION, .message = "use a newer plugin"});
+  start();
+  ASSERT_TRUE(world_.await(recover_, 2)) << "it is asked again";
+  EXPECT_EQ(readyPods(), "a");
+  EXPECT_EQ(status('c').state(), v1::CONTAINER_RUNNING);
+  EXPECT_FALSE(kept('a').lost());
+  const absl::Status stopped = engine_->stopContainer(id('c'), std::chrono::seconds(0), soon());
+  EXPECT_EQ(stopped.code(), StatusCode::kUnavailable) << stopped;
+  EXPECT_THAT(stopped.ToString(), HasSubstr("use a newer plugin"));
+  EXPECT_EQ(engine_->removeContainer(id('c'), soon()).code(), StatusCode::kUnavailable);
+
+  world_.set(
+      recover_,
+      {.containers = {
+           {.id = id('c'), .state = BERTH_CONTAINER_EXITED, .exitCode = 7, .startedAt = 1}}});
+  ASSERT_TRUE(eventually([&] { return status('c').state() == v1::CONTAINER_EXITED; }));
+  EXPECT_EQ(status('c').exit_code(), 7);
+  EXPECT_EQ(readyPods(), "a");
+  EXPECT_THAT(world_.calls(), Not(Contains(stop_)));
+}
+
+TEST_F(ReachTest, WhatIsNotKnownToRunHasNotFailedToStart) {
+  keep(containerRecord('d', 'a', v1::CONTAINER_CREATED));
+  world_.set(recover_, {.code = BERTH_UNAVAILABLE, .message = "not now"});
+  start();
+  EXPECT_EQ(engine_->startContainer(id('d'), soon()).code(), StatusCode::kUnavailable);
+  EXPECT_EQ(engine_->stopContainer(id('d'), std::chrono::seconds(0), soon()).code(),
+            StatusCode::kUnavailable)
+      << "its start may have been under way";
+  EXPECT_EQ(status('d').state(), v1::CONTAINER_CREATED);
+}
+
+TEST_F(ReachTest, OneThatHangsHoldsUpNoOther) {
+  std::promise<void> hang;
+  world_.set(recover_, {.until = hang.get_future().share()});
+  for (const char pod : std::string("123456789")) keep(podRecord(pod));
+  start();
+  EXPECT_EQ(readyPods(), "123456789a") << "served all the same";
+  // The others are reached: what needs their runtime works.
+  for (const char pod : std::string("123456789"))
+    EXPECT_TRUE(createContainer(id(pod), containerConfig("new")).ok());
+  EXPECT_EQ(createContainer(id('a'), containerConfig("new")).status().code(),
+            StatusCode::kUnavailable);
+  hang.set_value();
+}
+
+TEST_F(ReachTest, APodThatCannotBeReachedCanBeStopped) {
+  world_.set(recover_, {.code = BERTH_UNAVAILABLE, .message = "not now"});
+  start();
+  ASSERT_TRUE(engine_->stopPodSandbox(id('a'), soon()).ok());
+  EXPECT_EQ(readyPods(), "");
+  EXPECT_EQ(status('c').exit_code(), 137);
+  EXPECT_THAT(world_.calls(), Contains(stop_));
+  EXPECT_TRUE(engine_->removePodSandbox(id('a'), soon()).ok());
+}
+
+TEST_F(ReachTest, OneWhoseRuntimeComesBackWithoutIt) {
+  world_.set(recover_, {.code = BERTH_UNAVAILABLE, .message = "not now"});
+  start();
+  ASSERT_TRUE(world_.await(recover_));
+  EXPECT_EQ(readyPods(), "a");
+  world_.set(
+      recover_,
+      {.code = BERTH_NOT_FOUND,
+       .message = "its monitor has died",
+       .containers = {
+           {.id = id('c'), .state = BERTH_CONTAINER_EXITED, .exitCode = 5, .startedAt = 1}}});
+  ASSERT_TRUE(eventually([&] { return kept('a').state() == records::POD_STOPPED; }));
+  EXPECT_EQ(status('c').exit_code(), 5);
+  EXPECT_EQ(readyPods(), "");
+  EXPECT_EQ(world_.count(stop_), 1u);
+}
+
+TEST_F(ReachTest, OneThatIsRemovedMeanwhileIsAskedForNoMore) {
+  keep(podRecord('b'));
+  const std::string other = strCat("runc pod_recover ", id('b'));
+  const Answer notNow{.code = BERTH_UNAVAILABLE, .message = "not now"};
+  world_.set(recover_, notNow);
+  world_.set(other, notNow);
+  start();
+  ASSERT_TRUE(world_.await(recover_));
+  ASSERT_TRUE(engine_->removePodSandbox(id('a'), soon()).ok());
+  const size_t asked = world_.count(recover_);
+  const auto again = runPod("pod-a");
+  ASSERT_TRUE(again.ok()) << "its name is free: " << again.status();
+  // Both are tried after the same pauses.
+  ASSERT_TRUE(world_.await(other, world_.count(other) + 2));
+  EXPECT_EQ(world_.count(recover_), asked);
+  EXPECT_EQ(world_.count(stop_), 1u);
+  EXPECT_EQ(*runPod("pod-a"), *again);
+}
+
+TEST_F(ReachTest, TheDaemonEndsWhileItAsks) {
+  std::promise<void> never;
+  world_.set(recover_, {.until = never.get_future().share()});
+  start();
+  ASSERT_TRUE(world_.await(recover_));
+  stop();
+  EXPECT_EQ(kept('a').state(), records::POD_READY);
+  EXPECT_FALSE(kept('a').lost());
+  world_.set(recover_, {.containers = {{.id = id('c'), .startedAt = 1}}});
+  start();
+  EXPECT_EQ(readyPods(), "a");
+  EXPECT_EQ(status('c').state(), v1::CONTAINER_RUNNING);
+  EXPECT_THAT(world_.calls(), Not(Contains(stop_)));
+}
+
+TEST_F(ReachTest, AStopThatWasCutOffKeepsTheExitCodes) {
+  keep(podRecord('a', records::POD_STOPPING));
+  world_.set(
+      recover_,
+      {.containers = {
+           {.id = id('c'), .state = BERTH_CONTAINER_EXITED, .exitCode = 3, .startedAt = 1}}});
+  start();
+  ASSERT_TRUE(eventually([&] { return kept('a').state() == records::POD_STOPPED; }));
+  EXPECT_EQ(status('c').exit_code(), 3);
+}
+
+TEST_F(ReachTest, TheExitsOfAPodThatHasEndedAreKept) {
+  keep(containerRecord('d', 'a'));
+  world_.set(
+      recover_,
+      {.code = BERTH_NOT_FOUND,
+       .message = "its monitor has died",
+       .containers = {
+           {.id = id('c'), .state = BERTH_CONTAINER_EXITED, .exitCode = 5, .startedAt = 1}}});
+  start();
+  ASSERT_TRUE(eventually([&] { return kept('a').state() == records::POD_STOPPED; }));
+  EXPECT_EQ(status('c').exit_code(), 5);
+  EXPECT_EQ(status('d').exit_code(), 137) << "nobody saw this one's";
+  EXPECT_EQ(readyPods(), "");
+}
+
+TEST_F(ReachTest, AStartThatFailedMeanwhileSaysWhy) {
+  keep(containerRecord('d', 'a', v1::CONTAINER_CREATED));
+  world_.set(recover_, {.containers = {{.id = id('c'), .startedAt = 1},
+                                       {.id = id('d'),
+                                        .state = BERTH_CONTAINER_EXITED,
+                                        .exitCode = 128,
+                                        .message = "no such file: /bin/app"}}});
+  start();
+  const v1::ContainerStatus failed = status('d');
+  EXPECT_EQ(failed.state(), v1::CONTAINER_EXITED);
+  EXPECT_EQ(failed.exit_code(), 128);
+  EXPECT_EQ(failed.reason(), "StartError");
+  EXPECT_EQ(failed.message(), "no such file: /bin/app");
+}
+
+TEST_F(ReachTest, ARuntimeThatIsMissingAtOneStartChangesNothing) {
+  start({"another"});
+  EXPECT_EQ(readyPods(), "a");
+  EXPECT_EQ(status('c').state(), v1::CONTAINER_RUNNING);
+  for (const absl::Status& refused :
+       {engine_->stopContainer(id('c'), std::chrono::seconds(0), soon()),
+        engine_->removeContainer(id('c'), soon()), engine_->stopPodSandbox(id('a'), soon()),
+        engine_->removePodSandbox(id('a'), soon()),
+        createContainer(id('a'), containerConfig("new")).status()}) {
+    EXPECT_EQ(refused.code(), StatusCode::kFailedPrecondition) << refused;
+    EXPECT_THAT(refused.ToString(), HasSubstr("\"runc\""));
+  }
+  EXPECT_EQ(kept('a').state(), records::POD_READY);
+  stop();
+
+  world_.set(recover_, {.containers = {{.id = id('c'), .startedAt = 1}}});
+  start({"runc", "another"});
+  EXPECT_EQ(readyPods(), "a");
+  EXPECT_EQ(status('c').state(), v1::CONTAINER_RUNNING);
+  EXPECT_THAT(world_.calls(), Not(Contains(stop_)));
+  EXPECT_TRUE(createContainer(id('a'), containerConfig("new")).ok());
+}
+
+TEST_F(ReachTest, AfterARebootAllHasEnded) {
+  records::PodRecord record = podRecord('a');
+  record.set_boot_id("another boot");
+  keep(record);
+  start();
+  ASSERT_TRUE(eventually([&] { return kept('a').state() == records::POD_STOPPED; }));
+  EXPECT_EQ(status('c').state(), v1::CONTAINER_EXITED);
+  EXPECT_THAT(status('c').message(), HasSubstr("restarted"));
+  EXPECT_THAT(world_.calls(), Not(Contains(recover_)));
+}
+
+TEST_F(ReachTest, AfterARebootNoRuntimeIsMissed) {
+  for (const auto state : {records::POD_READY, records::POD_STOPPING, records::POD_CREATING}) {
+    records::PodRecord record = podRecord(state == records::POD_CREATING ? 'e' : 'a', state);
+    record.set_boot_id("another boot");
+    keep(record);
+    start({"another"});
+    EXPECT_TRUE(engine_->removeContainer(id('c'), soon()).ok());
+    ASSERT_TRUE(eventually([&] {
+      const auto kept = store_->get(kPodKind, record.id());
+      records::PodRecord now;
+      return kept.ok() ? now.ParseFromString(*kept) && now.state() == records::POD_STOPPED
+                       : state == records::POD_CREATING;
+    })) << state;
+    EXPECT_TRUE(engine_->removePodSandbox(record.id(), soon()).ok());
+    stop();
+  }
+}
+
+TEST_F(ReachTest, ANetworkThatHangsHoldsUpNothingButAttachments) {
+  std::promise<void> hang;
+  world_.set("net gc", {.until = hang.get_future().share()});
+  start();
+  EXPECT_EQ(readyPods(), "a");
+  v1::RunPodSandboxRequest request;
+  *request.mutable_config() = podConfig("new");
+  auto* security = request.mutable_config()->mutable_linux()->mutable_security_context();
+  security->mutable_namespace_options()->set_network(v1::POD);
+  auto run =
+      std::async(std::launch::async, [&] { return engine_->runPodSandbox(request, soon()); });
+  ASSERT_TRUE(eventually([] {
+    const auto running = plugins::runningOperations();
+    return std::any_of(running.begin(), running.end(),
+                       [](const auto& one) { return one.stage.ends_with("to be collected"); });
+  }));
+  EXPECT_TRUE(runPod("of the host").ok());
+  hang.set_value();
+  const auto pod = run.get();
+  ASSERT_TRUE(pod.ok()) << pod.status();
+  EXPECT_EQ(world_.count(strCat("net attach ", *pod)), 1u);
+}
+
+}  // namespace
+}  // namespace berth::engine::testing
