@@ -121,6 +121,8 @@ absl::Status Engine::removeContainer(const std::string& id, Deadline deadline) {
 
 absl::Status Engine::removeContainer(plugins::Operation& op,
                                      const std::shared_ptr<Container>& container) {
+  // Another removal was first: its end is told once.
+  if (!findContainer(container->id()).ok()) return absl::OkStatus();
   BERTH_RETURN_IF_ERROR(releaseContainer(op, *container));
   BERTH_RETURN_IF_ERROR(container->retire());
   forget(*container);
@@ -176,8 +178,6 @@ Retries::Task Engine::undoOf(const std::shared_ptr<Container>& container) {
   return {.name = strCat("undo CreateContainer ", container->id()),
           .work = [this, container](plugins::Operation& op) -> absl::Status {
             BERTH_ASSIGN_OR_RETURN(Turn turn, Turn::take(op, *container));
-            // Its pod may have been removed meanwhile, and the container with it.
-            if (!findContainer(container->id()).ok()) return absl::OkStatus();
             return removeContainer(op, container);
           }};
 }

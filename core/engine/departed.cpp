@@ -1,6 +1,7 @@
 // Objects that were removed while somebody listened to events, and of whose deletion the last
 // daemon could not tell any more: nothing but their records is left.
 #include "berth/support/status.hpp"
+#include "common/log.hpp"
 #include "engine/engine.hpp"
 
 namespace berth::engine {
@@ -40,7 +41,10 @@ absl::Status Recovery::tellOfDeparted() {
     if (auto found = gone.find(record.pod_id()); found != gone.end()) pod = found->second;
     if (pod == nullptr) {
       // The pod's deletion was told, and with it that of all that was in it.
-      BERTH_RETURN_IF_ERROR(engine_.store_.erase(kContainerKind, record.id()));
+      if (absl::Status erased = engine_.store_.erase(kContainerKind, record.id()); !erased.ok()) {
+        common::logWarning("the record of what was removed stays; the next start erases it",
+                           {{"id", record.id()}, {"error", erased.ToString()}});
+      }
       continue;
     }
     const auto container = std::make_shared<Container>(std::move(record), pod, engine_.store_);

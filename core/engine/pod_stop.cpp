@@ -126,6 +126,8 @@ absl::Status Engine::removePodSandbox(const std::string& id, Deadline deadline) 
 }
 
 absl::Status Engine::removePod(plugins::Operation& op, const std::shared_ptr<Pod>& pod) {
+  // Another removal was first.
+  if (!findPod(pod->id()).ok()) return absl::OkStatus();
   // CRI, RemovePodSandbox: what still runs in it is ended by force.
   BERTH_RETURN_IF_ERROR(stopPod(op, *pod));
   support::StatusCollector failures;

@@ -1,4 +1,5 @@
 // After the daemon's start: what became of a pod meanwhile, as its runtime tells it.
+#include <csignal>
 #include <map>
 
 #include "berth/support/clock.hpp"
@@ -68,9 +69,25 @@ void Recovery::adoptStatuses(Pod& pod, const std::vector<plugins::ContainerStatu
   for (const plugins::ContainerStatus& status : statuses) byId[status.id] = &status;
   for (const auto& container : engine_.containersOf(pod.id())) {
     const auto found = byId.find(container->id());
-    logUnrecorded(container->id(),
-                  adoptStatus(*container, found == byId.end() ? nullptr : found->second));
+    const plugins::ContainerStatus* status = found == byId.end() ? nullptr : found->second;
+    const bool hasEnded = container->state() == v1::CONTAINER_EXITED;
+    if (hasEnded && status != nullptr && status->state == BERTH_CONTAINER_RUNNING) {
+      endUnwanted(container);
+      continue;
+    }
+    logUnrecorded(container->id(), adoptStatus(*container, status));
   }
+}
+
+// Its start was given up, and came true when the daemon was gone: its successor may run already.
+void Recovery::endUnwanted(const std::shared_ptr<Container>& container) {
+  engine_.retries_.add(
+      {.name = strCat("end container ", container->id(), ", whose start had failed"),
+       .work = [this, container](plugins::Operation& op) -> absl::Status {
+         BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, engine_.runtimeOf(container->pod()));
+         return runtime->killContainer(op, container->pod().id(), container->id(), SIGKILL,
+                                       plugins::KillScope::kAllProcesses);
+       }});
 }
 
 // Null: the runtime knows nothing of it.

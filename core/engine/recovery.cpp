@@ -73,7 +73,7 @@ absl::Status Recovery::loadPods() {
       // What stands before the damage often says whose it was.
       common::logError("a pod's record is damaged; it is set aside",
                        {{"pod", entry.id}, {"name", nameOf(record)}});
-      BERTH_RETURN_IF_ERROR(engine_.store_.setAside(kPodKind, entry.id, "it does not parse"));
+      setAside(kPodKind, entry.id, "it does not parse");
       continue;
     }
     if (record.deleted()) continue;
@@ -81,14 +81,10 @@ absl::Status Recovery::loadPods() {
     engine_.seLinuxLevels_.claim(record.selinux_level());
     const bool named = !isHalfMade(record);
     const bool ready = record.state() == records::POD_READY;
-    // From the start on: what has no record may be in it.
-    const bool isToBeAsked = named && runtime.ok() && record.state() != records::POD_STOPPED &&
-                             record.boot_id() == engine_.bootId_;
     const std::string name = nameOf(record);
     auto pod =
         std::make_shared<Pod>(std::move(record), runtime.ok() ? *runtime : nullptr, engine_.store_);
     pod->observe(engine_.lifeEvents_);
-    if (isToBeAsked) pod->setReached(absl::UnavailableError("it has not been asked yet"));
     std::unique_lock lock(engine_.mapsMutex_);
     engine_.pods_[pod->id()] = pod;
     if (named && (ready || !engine_.podNames_.contains(name))) engine_.podNames_[name] = pod->id();
@@ -109,8 +105,7 @@ absl::Status Recovery::loadContainers() {
                        {{"container", entry.id},
                         {"pod", record.pod_id()},
                         {"name", record.config().metadata().name()}});
-      BERTH_RETURN_IF_ERROR(engine_.store_.setAside(
-          kContainerKind, entry.id, parsed ? "its pod is unknown" : "it does not parse"));
+      setAside(kContainerKind, entry.id, parsed ? "its pod is unknown" : "it does not parse");
       continue;
     }
     const bool named = !record.creating();
@@ -122,6 +117,14 @@ absl::Status Recovery::loadContainers() {
     if (named) engine_.containerNames_[name] = container->id();
   }
   return absl::OkStatus();
+}
+
+// On a full disk it stays where it is: whoever is to make room there must be able to start.
+void Recovery::setAside(std::string_view kind, const std::string& id, std::string_view reason) {
+  const absl::Status kept = engine_.store_.setAside(kind, id, reason);
+  if (kept.ok()) return;
+  common::logError("a damaged record cannot be set aside; the next start tries again",
+                   {{"id", id}, {"error", kept.ToString()}});
 }
 
 // Gives back what the network took for pods that no record knows.
@@ -169,6 +172,7 @@ void Recovery::recoverPod(const std::shared_ptr<Pod>& pod) {
   }
   if (isHalfMade(record)) return engine_.retries_.add(engine_.undoOf(pod));
   if (record.state() == records::POD_STOPPED) return settleContainersOf(*pod);
+  if (!rebooted) pod->setReached(absl::UnavailableError("it has not been asked yet"));
   if (rebooted || record.state() == records::POD_STOPPING) {
     settleContainersOf(*pod);
     return finishStop(pod);

@@ -4,6 +4,7 @@
 #include <future>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <absl/status/status.h>
@@ -40,6 +41,7 @@ class Recovery {
  private:
   absl::Status loadPods();
   absl::Status loadContainers();
+  void setAside(std::string_view kind, const std::string& id, std::string_view reason);
   void collectNetworkGarbage();
   void collectCheckpointGarbage();
   // Of the deletions that the last daemon has not told (departed.cpp).
@@ -49,6 +51,7 @@ class Recovery {
   void settleContainersOf(const Pod& pod);
   void finishStop(const std::shared_ptr<Pod>& pod);
   void adoptStatuses(Pod& pod, const std::vector<plugins::ContainerStatus>& statuses);
+  void endUnwanted(const std::shared_ptr<Container>& container);
   absl::Status adoptStatus(Container& container, const plugins::ContainerStatus* status);
 
   Engine& engine_;

@@ -155,6 +155,20 @@ TEST_F(ReachTest, TheExitsOfAPodThatHasEndedAreKept) {
   EXPECT_EQ(readyPods(), "");
 }
 
+// It was given up, and went on without the daemon. What was told of it stays.
+TEST_F(ReachTest, AStartThatHadFailedDoesNotComeTrue) {
+  records::ContainerRecord failed = containerRecord('d', 'a', v1::CONTAINER_EXITED);
+  failed.set_exit_code(128);
+  keep(failed);
+  world_.set(recover_,
+             {.containers = {{.id = id('c'), .startedAt = 1}, {.id = id('d'), .startedAt = 1}}});
+  start();
+  EXPECT_TRUE(world_.await(strCat("runc container_kill ", id('d'), " 9")));
+  EXPECT_EQ(status('d').state(), v1::CONTAINER_EXITED);
+  EXPECT_EQ(status('d').exit_code(), 128);
+  EXPECT_EQ(world_.count(strCat("runc container_kill ", id('c'), " 9")), 0u);
+}
+
 TEST_F(ReachTest, AStartThatFailedMeanwhileSaysWhy) {
   keep(containerRecord('d', 'a', v1::CONTAINER_CREATED));
   world_.set(recover_, {.containers = {{.id = id('c'), .startedAt = 1},
