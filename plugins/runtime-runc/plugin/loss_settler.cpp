@@ -89,6 +89,8 @@ void LossSettler::run() {
       Losses taken;
       taken.splice(taken.begin(), losses_, next);
       --idle_;
+      // Whoever sleeps without a limit takes over what is due later.
+      if (!losses_.empty()) changed_.notify_one();
       lock.unlock();
       const bool isSettled = settle(taken.front());
       lock.lock();

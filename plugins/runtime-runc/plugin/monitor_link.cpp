@@ -23,8 +23,10 @@ constexpr auto kShortestLife = std::chrono::milliseconds(100);
 // How many connections one call may use up.
 constexpr int kMostBreaks = 3;
 
-bool isCutOff(const absl::Status& status) {
-  return absl::IsCancelled(status) || absl::IsDeadlineExceeded(status);
+// Whether it is the monitor's: a shortage may be one of this process, before or after the question.
+bool isAnswer(const absl::Status& status) {
+  return !absl::IsUnavailable(status) && !absl::IsCancelled(status) &&
+         !absl::IsDeadlineExceeded(status) && !absl::IsResourceExhausted(status);
 }
 
 }  // namespace
@@ -63,7 +65,7 @@ absl::Status MonitorLink::call(const CallLimits& limits, const Call& call, bool*
     const auto client = reach(limits);
     if (!client.ok()) return client.status();
     const absl::Status status = call(**client);
-    mayHaveBeenAsked = absl::IsUnavailable(status) || isCutOff(status);
+    mayHaveBeenAsked = !isAnswer(status);
     if (!absl::IsUnavailable(status)) return status;
     giveUp(**client);
     if (breaks == kMostBreaks) {

@@ -36,18 +36,17 @@ void setCgroup(const CgroupLayout& layout, const std::string& path,
   request.cgroupKind = unified ? protocol::CgroupKind::kV2 : protocol::CgroupKind::kV1;
 }
 
+// Nothing runs any more when it is OK, and nothing will: a start that has not come to the monitor
+// yet finds no container. The rest of the container goes with its removal.
 absl::Status abortStart(MonitorClient& client, const std::string& id, const CallLimits& limits) {
-  const auto kill = [&] {
-    return client.killContainer(id, SIGKILL, protocol::KillScope::kAll, limits);
-  };
-  const absl::Status killed = kill();
-  if (absl::IsUnavailable(killed) || absl::IsNotFound(killed)) return killed;
-  // Joins the start that is being given up, or forestalls one that is still on its way, so that
-  // nothing happens after this.
-  const absl::Status joined = client.startContainer(id, limits).status();
-  if (joined.ok()) return kill();
-  const bool isUnknown = absl::IsUnavailable(joined) || absl::IsDeadlineExceeded(joined);
-  return isUnknown ? joined : absl::OkStatus();
+  constexpr auto kLookAgain = std::chrono::milliseconds(20);
+  for (;;) {
+    const absl::Status deleted = client.deleteContainer(id, limits);
+    // It is starting, or it runs.
+    if (!absl::IsFailedPrecondition(deleted)) return deleted;
+    BERTH_RETURN_IF_ERROR(client.killContainer(id, SIGKILL, protocol::KillScope::kAll, limits));
+    BERTH_RETURN_IF_ERROR(pauseFor(kLookAgain, limits, strCat("wait for the end of ", id)));
+  }
 }
 
 }  // namespace
@@ -187,7 +186,7 @@ absl::Status RuntimePlugin::endGivenUpStart(Pod& pod, Container& container,
   const absl::Status status = pod.monitor().call(limits, [&](MonitorClient& client) {
     return abortStart(client, container.record.id, limits);
   });
-  if (!status.ok() && !absl::IsNotFound(status) && !pod.isDead()) {
+  if (!status.ok() && !pod.isDead()) {
     return support::annotate(status,
                              strCat("end the given up start of container ", container.record.id));
   }
@@ -209,10 +208,13 @@ Status RuntimePlugin::containerKill(const Op& op, std::string_view pod, std::str
   // A connection that breaks may have passed the signal on: a program may see it twice, rather than
   // not at all.
   const absl::Status status = found->monitor().call(limits, [&](MonitorClient& client) {
-    return client.killContainer(target->record.id, signal,
-                                scope == KillScope::kAllProcesses ? protocol::KillScope::kAll
-                                                                  : protocol::KillScope::kProcess,
-                                limits);
+    const absl::Status killed =
+        client.killContainer(target->record.id, signal,
+                             scope == KillScope::kAllProcesses ? protocol::KillScope::kAll
+                                                               : protocol::KillScope::kProcess,
+                             limits);
+    // A start that counts as failed may never have come to it: there is nothing to kill.
+    return signal == SIGKILL && absl::IsFailedPrecondition(killed) ? absl::OkStatus() : killed;
   });
   if (absl::IsNotFound(status)) return {};
   // A pod without its monitor is ended, whatever signal this was to be: its exit is told with the
@@ -236,6 +238,9 @@ Status RuntimePlugin::containerWait(const Op& op, std::string_view pod, std::str
   if (!hasEnded(known)) {
     // The monitor died. It may still have written the exit down.
     const auto exit = readExitRecord((*found)->record().runDir(), target->record.id);
+    // What cannot be read at this moment is no reason to make up an exit.
+    if (!exit.ok() && !absl::IsNotFound(exit.status()) && !isDamage(exit.status()))
+      return support::annotate(exit.status(), strCat("wait for container ", container));
     if (!exit.ok()) {
       return Status(BERTH_NOT_FOUND,
                     strCat("wait for container ", container,

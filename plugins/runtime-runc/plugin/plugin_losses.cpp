@@ -50,7 +50,8 @@ absl::Status RuntimePlugin::settleLoss(const std::string& id) {
   CallLimits limits = limitsFor(kSettleTime);
   limits.cancelFd = losses_.cutOff();
   const absl::Status reached = pod->monitor().reach(limits).status();
-  if (absl::IsCancelled(reached) || pods_.find(id) != pod) return absl::OkStatus();
+  if (absl::IsCancelled(reached) || pods_.find(id) != pod || pod->monitor().isEnding())
+    return absl::OkStatus();
   if (pod->isDead()) {
     endLostPod(*pod, limits);
     return absl::OkStatus();

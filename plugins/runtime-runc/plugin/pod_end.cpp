@@ -33,7 +33,10 @@ absl::Status askToKill(const EndContext& context, Pod& pod, Container& container
   BERTH_RETURN_IF_ERROR(thawCgroup(context.layout, container.record.cgroup));
   if (pod.status(container).state == protocol::ContainerState::kCreated) return absl::OkStatus();
   const absl::Status status = pod.monitor().call(limits, [&](MonitorClient& client) {
-    return client.killContainer(container.record.id, SIGKILL, protocol::KillScope::kAll, limits);
+    const absl::Status killed =
+        client.killContainer(container.record.id, SIGKILL, protocol::KillScope::kAll, limits);
+    // A start that counts as failed may never have come to it: there is nothing to kill.
+    return absl::IsFailedPrecondition(killed) ? absl::OkStatus() : killed;
   });
   // Where the monitor is dead, only the cgroup is left to ask.
   return absl::IsNotFound(status) || absl::IsUnavailable(status) ? absl::OkStatus() : status;
@@ -86,7 +89,7 @@ absl::Status adoptUnknown(Pod& pod, const CallLimits& limits) {
   });
   if (!asked.ok() && !pod.isDead()) return asked;
   for (const protocol::ContainerStatus& status : listing.containers) {
-    if (pod.find(status.containerId) != nullptr) continue;
+    // That of a known one as well: of a start that failed no event tells.
     BERTH_ASSIGN_OR_RETURN(const auto container,
                            pod.add(recordByName(pod.record(), status.containerId)));
     pod.update(*container, status);

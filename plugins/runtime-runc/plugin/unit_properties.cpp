@@ -60,7 +60,7 @@ class Properties {
     const bool bound = quota > 0 && period > 0 && quota <= INT64_MAX / kSecond;
     add("CPUQuotaPerSecUSec",
         bound ? static_cast<uint64_t>(quota * kSecond / period) : kNoUnitLimit);
-    if (bound) addPeriod(period);
+    addPeriod(period);
   }
   void addPeriod(int64_t period) {
     if (period > 0) add("CPUQuotaPeriodUSec", static_cast<uint64_t>(period));

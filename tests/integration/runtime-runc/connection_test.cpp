@@ -220,6 +220,26 @@ TEST_F(BrokenConnection, AStartThatWasGivenUpIsEndedLater) {
   EXPECT_TRUE(removed.ok()) << PrintToString(removed);
 }
 
+// Nor may one that never came to the monitor, or keep the pod from ending.
+TEST_F(BrokenConnection, AStartThatWasNeverHeardOfKeepsNothingFromEnding) {
+  Pod pod = newPod();
+  ASSERT_TRUE(create(pod).ok());
+  const Container container = newContainer(pod, {"sh", "-c", "echo ran; sleep 1000"});
+  ASSERT_TRUE(create(pod, container).ok());
+  const pid_t monitor = monitorOf(pod);
+  ASSERT_EQ(::kill(monitor, SIGSTOP), 0);
+  ASSERT_NO_FATAL_FAILURE(breakConnection(monitor));
+  EXPECT_EQ(
+      plugin().containerStart(pod.id, container.id, nullptr, TestOp(std::chrono::seconds(1))).code,
+      BERTH_DEADLINE_EXCEEDED);
+  ASSERT_EQ(::kill(monitor, SIGCONT), 0);
+  const Result stopped = plugin().podStop(pod.id);
+  EXPECT_TRUE(stopped.ok()) << PrintToString(stopped);
+  EXPECT_EQ(logOf(container).find("ran"), std::string::npos);
+  const Result removed = plugin().podRemove(pod.id);
+  EXPECT_TRUE(removed.ok()) << PrintToString(removed);
+}
+
 // So must a creation: nobody would remove what came of it.
 TEST_F(BrokenConnection, ACreationThatWasGivenUpGoesWithItsPod) {
   Pod pod = newPod();
