@@ -10,6 +10,7 @@
 
 #include "berth/support/clock.hpp"
 #include "berth/support/status.hpp"
+#include "berth/support/utf8.hpp"
 
 namespace berth::common {
 
@@ -47,15 +48,54 @@ spdlog::level::level_enum spdlogLevel(LogLevel level) {
   return spdlog::level::info;
 }
 
-// Quotes a value when it would not read as one word.
-void appendText(std::string& line, std::string_view value) {
-  const bool plain =
-      !value.empty() && value.find_first_of(" \"=\n\t\r\\") == std::string_view::npos;
-  if (plain) {
-    line += value;
-  } else {
-    line += boost::json::serialize(boost::json::string(value));
+bool isControl(std::string_view character) {
+  const auto first = static_cast<unsigned char>(character[0]);
+  if (character.size() == 1) return first < 0x20 || first == 0x7F;
+  // C1, which terminals obey as well.
+  return first == 0xC2 && static_cast<unsigned char>(character[1]) < 0xA0;
+}
+
+// As JSON has it, with all control characters escaped.
+std::string quoted(std::string_view text) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string result = "\"";
+  while (!text.empty()) {
+    const std::string_view character = text.substr(0, support::utf8Length(text));
+    if (character == "\n") {
+      result += "\\n";
+    } else if (character == "\"" || character == "\\") {
+      result.append("\\").append(character);
+    } else if (isControl(character)) {
+      const auto last = static_cast<unsigned char>(character.back());
+      result.append("\\u00").append({kDigits[last >> 4], kDigits[last & 15]});
+    } else {
+      result.append(character);
+    }
+    text.remove_prefix(character.size());
   }
+  return result + '"';
+}
+
+// Quotes a value that would not read as one word, or that a terminal would obey. `value` is UTF-8.
+void appendText(std::string& line, std::string_view value) {
+  bool plain = !value.empty() && value.find_first_of(" \"=\\") == std::string_view::npos;
+  for (std::string_view rest = value; plain && !rest.empty();) {
+    const size_t length = support::utf8Length(rest);
+    plain = !isControl(rest.substr(0, length));
+    rest.remove_prefix(length);
+  }
+  line += plain ? std::string(value) : quoted(value);
+}
+
+// A key is one word, whoever has chosen it.
+std::string keyOf(std::string_view key) {
+  std::string result(key.empty() ? "_" : key);
+  for (char& c : result) {
+    const bool allowed = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                         (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
+    if (!allowed) c = '_';
+  }
+  return result;
 }
 
 spdlog::sink_ptr standardError() {
@@ -109,17 +149,21 @@ std::string formatLogLine(LogFormat format, LogLevel level, int64_t nanoseconds,
                           std::string_view message, const std::vector<LogField>& fields) {
   const std::string time = support::formatRfc3339Nano(nanoseconds);
   if (format == LogFormat::kJson) {
-    boost::json::object line{{"time", time}, {"level", levelName(level)}, {"message", message}};
-    for (const auto& [key, value] : fields) line[key] = value;
+    boost::json::object line{
+        {"time", time}, {"level", levelName(level)}, {"message", support::validUtf8(message)}};
+    for (const auto& [key, value] : fields) {
+      // A field must not pass for the level, or for another one's.
+      std::string name = keyOf(key);
+      while (line.contains(name)) name += '_';
+      line[name] = support::validUtf8(value);
+    }
     return boost::json::serialize(line);
   }
   std::string line = support::strCat("time=", time, " level=", levelName(level), " msg=");
-  appendText(line, message);
+  appendText(line, support::validUtf8(message));
   for (const auto& [key, value] : fields) {
-    line += ' ';
-    line += key;
-    line += '=';
-    appendText(line, value);
+    line += support::strCat(" ", keyOf(key), "=");
+    appendText(line, support::validUtf8(value));
   }
   return line;
 }

@@ -35,8 +35,9 @@ absl::Status annotate(const absl::Status& status, std::string_view context) {
 
 void StatusCollector::add(const absl::Status& status) {
   if (status.ok()) return;
-  first_ =
-      first_.ok() ? status : withMessage(first_, strCat(first_.message(), "; ", status.message()));
+  first_ = first_.ok()
+               ? status
+               : withMessage(first_, strCat(first_.message(), separator_, status.message()));
 }
 
 }  // namespace berth::support

@@ -47,11 +47,13 @@ absl::Status annotate(const absl::Status& status, std::string_view context);
 // Keeps the first failure's code and joins the messages of all: for undo, which runs every step.
 class StatusCollector {
  public:
+  explicit StatusCollector(std::string_view separator = "; ") : separator_(separator) {}
   void add(const absl::Status& status);
   absl::Status status() const { return first_; }
   bool ok() const { return first_.ok(); }
 
  private:
+  std::string separator_;
   absl::Status first_;
 };
 

@@ -1,9 +1,9 @@
-#include "config/suggestion.hpp"
+#include "berth/support/suggestion.hpp"
 
 #include <algorithm>
 #include <numeric>
 
-namespace berth::config {
+namespace berth::support {
 
 size_t editDistance(std::string_view a, std::string_view b) {
   // Rows of the usual table: the one before the last, the last, and the one being filled.
@@ -41,4 +41,4 @@ std::string nearest(std::string_view name, const std::vector<std::string>& candi
   return best;
 }
 
-}  // namespace berth::config
+}  // namespace berth::support
