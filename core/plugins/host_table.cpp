@@ -1,11 +1,13 @@
 #include "plugins/host_table.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 
 #include "berth/plugin.hpp"
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
+#include "plugins/owned_text.hpp"
 
 namespace berth::plugins {
 
@@ -18,6 +20,17 @@ std::string directoryOf(const std::string& base, std::string_view kind,
   std::string name = support::strCat(kind, "-", instance);
   std::replace(name.begin(), name.end(), ' ', '-');
   return support::strCat(base, "/plugins/", name);
+}
+
+support::RunLimits limitsOf(const berth_op* given) {
+  support::RunLimits limits;
+  if (given == nullptr) return limits;
+  const berth_op op = detail::known(given);
+  // libstdc++'s steady_clock is CLOCK_MONOTONIC.
+  if (op.deadline != INT64_MAX)
+    limits.deadline = std::chrono::steady_clock::time_point(std::chrono::nanoseconds(op.deadline));
+  limits.cancelFd = op.cancel_fd;
+  return limits;
 }
 
 }  // namespace
@@ -56,11 +69,12 @@ void HostTable::log(berth_log_level level, std::string_view message) const {
 void HostTable::logCall(void* context, berth_log_level level, berth_str message,
                         const berth_pair* fields, size_t count) {
   detail::guard(nullptr, [&]() -> Status {
-    LogFields views;
+    std::vector<std::pair<std::string, std::string>> owned;
     for (size_t i = 0; i < count; ++i) {
-      views.emplace_back(view(fields[i].key), view(fields[i].value));
+      owned.emplace_back(ownedText(fields[i].key), ownedText(fields[i].value));
     }
-    self(context).services_.log(level, self(context).instance_, view(message), views);
+    self(context).services_.log(level, self(context).instance_, ownedText(message),
+                                LogFields(owned.begin(), owned.end()));
     return {};
   });
 }
@@ -70,8 +84,8 @@ void HostTable::emitCall(void* context, const berth_event* given) {
     const berth_event event = detail::known(given);
     self(context).services_.event(
         self(context).instance_,
-        Event{event.kind, event.flags, copy(event.pod), copy(event.container), event.timestamp,
-              event.exit_code, copy(event.message)});
+        Event{event.kind, event.flags, ownedText(event.pod), ownedText(event.container),
+              event.timestamp, event.exit_code, ownedText(event.message)});
     return {};
   });
 }
@@ -84,16 +98,17 @@ berth_code HostTable::saveCall(void* context, berth_str object, berth_bytes stat
                     support::strCat("state of ", state.size, " bytes; at most ", kMaxState));
     }
     return self(context).services_.saveState(self(context).kind_, self(context).instance_,
-                                             view(object), view(state));
+                                             ownedText(object), view(state));
   });
 }
 
-berth_code HostTable::credentialsCall(void* context, const berth_op* /*op*/, berth_str registry,
+berth_code HostTable::credentialsCall(void* context, const berth_op* op, berth_str registry,
                                       void (*found)(void*, const berth_credentials*), void* user,
                                       berth_error* error) {
   return detail::guard(error, [&]() -> Status {
     return self(context).services_.credentials(
-        view(registry), [&](const berth_credentials& credentials) { found(user, &credentials); });
+        limitsOf(op), ownedText(registry),
+        [&](const berth_credentials& credentials) { found(user, &credentials); });
   });
 }
 

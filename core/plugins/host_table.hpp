@@ -11,6 +11,7 @@
 #include <absl/status/status.h>
 
 #include "berth/plugin.h"
+#include "berth/support/process.hpp"
 
 namespace berth::plugins {
 
@@ -39,7 +40,8 @@ struct HostServices {
   std::function<absl::Status(std::string_view kind, std::string_view instance,
                              std::string_view object, std::string_view state)>
       saveState;
-  std::function<absl::Status(std::string_view registry,
+  // `limits` are those of the call that asks.
+  std::function<absl::Status(const support::RunLimits& limits, std::string_view registry,
                              const std::function<void(const berth_credentials&)>& found)>
       credentials;
 };

@@ -43,9 +43,13 @@ class ResolveBuilder {
                   berth_bytes document) {
     detail::guard(nullptr, [&]() -> Status {
       const berth_descriptor descriptor = detail::known(given);
-      static_cast<ResolveBuilder*>(builder->host)->result_ = Resolved{
-          {copy(descriptor.media_type), copy(descriptor.digest), descriptor.blob_size, {}, {}},
-          std::string(view(document))};
+      static_cast<ResolveBuilder*>(builder->host)->result_ =
+          Resolved{{ownedText(descriptor.media_type),
+                    ownedText(descriptor.digest),
+                    descriptor.blob_size,
+                    {},
+                    {}},
+                   std::string(view(document))};
       return {};
     });
   }

@@ -7,7 +7,9 @@
 
 #include "berth/plugin.hpp"
 #include "berth/support/status.hpp"
+#include "berth/support/utf8.hpp"
 #include "plugins/options.hpp"
+#include "plugins/owned_text.hpp"
 
 namespace berth::plugins {
 
@@ -16,15 +18,37 @@ namespace {
 // What a failing call left; checks what the plugin says before the core relies on it.
 absl::Status toStatus(berth_code code, const Status& said, std::string_view plugin) {
   if (code == BERTH_OK) return absl::OkStatus();
+  const std::string words = support::validUtf8(said.message());
   if (code < BERTH_OK || code > BERTH_UNAUTHENTICATED) {
-    return absl::InternalError(support::strCat("plugin ", plugin, " returned the unknown code ",
-                                               code, ": ", said.message()));
+    return absl::InternalError(
+        support::strCat("plugin ", plugin, " returned the unknown code ", code, ": ", words));
   }
-  const std::string message = said.message().empty()
-                                  ? support::strCat("plugin ", plugin, " failed without a message")
-                                  : said.message();
+  const std::string message =
+      words.empty() ? support::strCat("plugin ", plugin, " failed without a message") : words;
   return absl::Status(static_cast<absl::StatusCode>(code), message);
 }
+
+class FindingCollector {
+ public:
+  berth_finding_sink* get() { return &sink_; }
+  std::vector<Finding>& findings() { return findings_; }
+
+ private:
+  static void add(berth_finding_sink* sink, const berth_finding* given) {
+    detail::guard(nullptr, [&]() -> Status {
+      berth_finding finding = detail::known(given);
+      // A kind of a later minor version: neither well nor in the way.
+      if (finding.kind != BERTH_FINDING_OK && finding.kind != BERTH_FINDING_REFUSED)
+        finding.kind = BERTH_FINDING_LIMITED;
+      static_cast<FindingCollector*>(sink->host)
+          ->findings_.push_back({finding.kind, ownedText(finding.what), ownedText(finding.detail)});
+      return {};
+    });
+  }
+
+  std::vector<Finding> findings_;
+  berth_finding_sink sink_{sizeof(berth_finding_sink), this, &add};
+};
 
 }  // namespace
 
@@ -45,9 +69,10 @@ std::string_view instanceStateName(InstanceState state) {
 }
 
 Instance::Instance(std::shared_ptr<const Library> library, Kind kind, std::string name,
-                   const HostServices& services)
+                   Origin origin, const HostServices& services)
     : library_(std::move(library)),
       kind_(kind),
+      origin_(std::move(origin)),
       host_(kindName(kind), std::move(name), services),
       gate_(library_->description().threading) {}
 
@@ -56,43 +81,58 @@ Instance::~Instance() {
   if (handle_ != nullptr) library_->description().destroy(handle_);
 }
 
-std::string Instance::context() const {
-  return support::strCat("plugin file ", library_->path(), " (", library_->name(), "), ",
-                         kindName(kind_), " \"", name(), "\"");
+absl::Status Instance::located(std::string_view doing, const absl::Status& status) const {
+  return locate(origin_, doing, status,
+                support::strCat(" (plugin ", library_->name(), ", ", library_->path(), ")"));
 }
 
 absl::StatusOr<std::unique_ptr<Instance>> Instance::create(std::shared_ptr<const Library> library,
                                                            Kind kind, std::string name,
                                                            const boost::json::object& options,
+                                                           Origin origin,
                                                            const HostServices& services) {
   std::unique_ptr<Instance> instance(
-      new Instance(std::move(library), kind, std::move(name), services));
+      new Instance(std::move(library), kind, std::move(name), std::move(origin), services));
   const berth_plugin& plugin = instance->library().description();
   auto resolved = resolveOptions(view(plugin.options), options);
-  if (!resolved.ok()) return support::annotate(resolved.status(), instance->context());
+  if (!resolved.ok()) return instance->located({}, resolved.status());
   instance->options_ = *std::move(resolved);
 
-  BERTH_RETURN_IF_ERROR(support::annotate(instance->host_.makeDirectories(), instance->context()));
   void* handle = nullptr;
-  absl::Status created = instance->call(
+  const absl::Status created = instance->call(
       {}, [&](berth_error* error) { return plugin.create(instance->host_.get(), &handle, error); });
-  BERTH_RETURN_IF_ERROR(
-      support::annotate(created, support::strCat(instance->context(), ": create")));
+  BERTH_RETURN_IF_ERROR(instance->located("create", created));
   instance->handle_ = handle;
   const std::string text = boost::json::serialize(instance->options_);
-  absl::Status configured = instance->call(
+  const absl::Status configured = instance->call(
       {}, [&](berth_error* error) { return plugin.configure(handle, str(text), error); });
-  BERTH_RETURN_IF_ERROR(
-      support::annotate(configured, support::strCat(instance->context(), ": configure")));
+  BERTH_RETURN_IF_ERROR(instance->located("configure", configured));
   instance->state_ = InstanceState::kConfigured;
   return instance;
 }
 
 absl::Status Instance::start() {
-  absl::Status started =
-      call({}, [&](berth_error* error) { return library_->description().start(handle_, error); });
+  absl::Status started = host_.makeDirectories();
+  if (started.ok()) {
+    started =
+        call({}, [&](berth_error* error) { return library_->description().start(handle_, error); });
+  }
   state_ = started.ok() ? InstanceState::kStarted : InstanceState::kFailed;
-  return support::annotate(started, support::strCat(context(), ": start"));
+  return located("start", started);
+}
+
+absl::Status Instance::examine(const Operation& op, std::vector<Finding>& findings) const {
+  if (library_->description().examine == nullptr) return absl::OkStatus();
+  FindingCollector collector;
+  const absl::Status examined = call(op, {}, [&](berth_error* error) {
+    return library_->description().examine(handle_, op.op(), collector.get(), error);
+  });
+  for (Finding& finding : collector.findings()) {
+    if (finding.detail.starts_with("option "))
+      finding.detail = locate(origin_, {}, finding.detail, {});
+    findings.push_back(std::move(finding));
+  }
+  return located("examine", examined);
 }
 
 void Instance::stop() {
@@ -102,8 +142,7 @@ void Instance::stop() {
     return BERTH_OK;
   });
   if (!stopped.ok()) {
-    host_.log(BERTH_LOG_ERROR,
-              support::strCat(context(), ": stop: ", support::fromAbsl(stopped.message())));
+    host_.log(BERTH_LOG_ERROR, support::fromAbsl(located("stop", stopped).message()));
   }
   state_ = InstanceState::kStopped;
 }

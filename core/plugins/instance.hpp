@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
@@ -13,8 +14,17 @@
 #include "plugins/call_gate.hpp"
 #include "plugins/host_table.hpp"
 #include "plugins/library.hpp"
+#include "plugins/operation.hpp"
+#include "plugins/origin.hpp"
 
 namespace berth::plugins {
+
+// What an instance says of this host (berth_finding).
+struct Finding {
+  berth_finding_kind kind = BERTH_FINDING_OK;
+  std::string what;
+  std::string detail;  // with the place of the option that it is about
+};
 
 enum class InstanceState { kLoaded, kConfigured, kStarted, kStopped, kFailed };
 std::string_view instanceStateName(InstanceState state);
@@ -22,17 +32,23 @@ std::string_view instanceStateName(InstanceState state);
 // Leads an instance through the ABI's life cycle. Not thread-safe but for call().
 class Instance {
  public:
-  // Creates and configures the instance; errors name file, plugin and instance.
+  // Creates and configures the instance, and makes nothing outside of this process. Errors name the
+  // place of its configuration, the plugin and its file.
   static absl::StatusOr<std::unique_ptr<Instance>> create(std::shared_ptr<const Library> library,
                                                           Kind kind, std::string name,
                                                           const boost::json::object& options,
+                                                          Origin origin,
                                                           const HostServices& services);
   ~Instance();  // stops and destroys
   Instance(const Instance&) = delete;
   Instance& operator=(const Instance&) = delete;
 
+  // Makes the instance's directories, and starts it.
   absl::Status start();
   void stop();
+  // In place of start(): adds what that would refuse, and what this host lacks; nothing when the
+  // plugin does not say. What was found before a failure counts. Blocks, for the operation's time.
+  absl::Status examine(const Operation& op, std::vector<Finding>& findings) const;
 
   const std::string& name() const { return host_.instance(); }
   Kind kind() const { return kind_; }
@@ -58,12 +74,14 @@ class Instance {
                     const std::function<berth_code(berth_error*)>& body) const;
 
  private:
-  Instance(std::shared_ptr<const Library> library, Kind kind, std::string name,
+  Instance(std::shared_ptr<const Library> library, Kind kind, std::string name, Origin origin,
            const HostServices& services);
-  std::string context() const;
+  // What failed, with where it was configured and who failed.
+  absl::Status located(std::string_view doing, const absl::Status& status) const;
 
   std::shared_ptr<const Library> library_;
   const Kind kind_;
+  const Origin origin_;
   HostTable host_;
   mutable CallGate gate_;
   boost::json::object options_;

@@ -8,6 +8,7 @@
 
 #include "berth/plugin.hpp"
 #include "berth/support/status.hpp"
+#include "berth/support/utf8.hpp"
 
 namespace berth::plugins {
 
@@ -34,12 +35,16 @@ absl::StatusOr<berth_plugin_entry_function> findEntry(const std::string& path) {
   return &library->get<const berth_plugin*(uint32_t, uint32_t)>("berth_plugin_entry");
 }
 
-absl::Status checkVersion(const berth_plugin& plugin) {
+absl::Status checkMajor(const berth_plugin& plugin) {
   if (plugin.abi_major != BERTH_ABI_MAJOR) {
     return absl::FailedPreconditionError(
         support::strCat("was built for ABI ", plugin.abi_major, ".", plugin.abi_minor,
                         ", this host speaks ABI ", BERTH_ABI_MAJOR, ".", BERTH_ABI_MINOR));
   }
+  return absl::OkStatus();
+}
+
+absl::Status checkMinor(const berth_plugin& plugin) {
   if (plugin.required_minor > BERTH_ABI_MINOR) {
     return absl::FailedPreconditionError(
         support::strCat("needs a host of ABI ", BERTH_ABI_MAJOR, ".", plugin.required_minor,
@@ -51,6 +56,11 @@ absl::Status checkVersion(const berth_plugin& plugin) {
 absl::Status checkDescription(const berth_plugin& plugin, Kind kind) {
   if (view(plugin.name).empty() || view(plugin.version).empty()) {
     return absl::FailedPreconditionError("its description has no name or version");
+  }
+  for (const berth_str text : {plugin.name, plugin.version, plugin.summary}) {
+    if (!support::isUtf8(view(text))) {
+      return absl::FailedPreconditionError("its name, version or summary is not UTF-8");
+    }
   }
   if (plugin.threading < BERTH_THREADING_SERIALIZED ||
       plugin.threading > BERTH_THREADING_PARALLEL) {
@@ -98,8 +108,11 @@ absl::StatusOr<std::shared_ptr<const Library>> Library::load(const std::string& 
                                                          BERTH_ABI_MAJOR, ".", BERTH_ABI_MINOR));
   }
   const berth_plugin description = detail::known(given);
-  const std::string named = support::strCat(context, " (", view(description.name), ")");
-  BERTH_RETURN_IF_ERROR(support::annotate(checkVersion(description), named));
+  // Before anything else: what follows the version may be another thing in another major.
+  BERTH_RETURN_IF_ERROR(support::annotate(checkMajor(description), context));
+  const std::string named =
+      support::strCat(context, " (", support::validUtf8(view(description.name)), ")");
+  BERTH_RETURN_IF_ERROR(support::annotate(checkMinor(description), named));
   BERTH_RETURN_IF_ERROR(support::annotate(checkDescription(description, kind), named));
   return std::shared_ptr<const Library>(new Library(path, description));
 }

@@ -59,13 +59,13 @@ class ResultBuilder {
   }
   static void addAddress(berth_network_builder* builder, berth_str address) {
     detail::guard(nullptr, [&]() -> Status {
-      self(builder).result_.addresses.push_back(copy(address));
+      self(builder).result_.addresses.push_back(ownedText(address));
       return {};
     });
   }
   static void setResult(berth_network_builder* builder, berth_str json) {
     detail::guard(nullptr, [&]() -> Status {
-      self(builder).result_.result = copy(json);
+      self(builder).result_.result = ownedText(json);
       return {};
     });
   }

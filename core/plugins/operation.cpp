@@ -6,6 +6,7 @@
 
 #include "berth/plugin.hpp"
 #include "berth/support/status.hpp"
+#include "berth/support/utf8.hpp"
 
 namespace berth::plugins {
 
@@ -87,7 +88,7 @@ absl::Status Operation::check() const {
 
 void Operation::setStage(std::string_view stage) {
   std::lock_guard lock(mutex_);
-  stage_ = stage;
+  stage_ = support::validUtf8(stage);
 }
 
 std::string Operation::stage() const {

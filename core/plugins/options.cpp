@@ -6,11 +6,14 @@
 #include <absl/strings/str_join.h>
 
 #include "berth/support/json.hpp"
+#include "berth/support/options.hpp"
 #include "berth/support/status.hpp"
+#include "berth/support/suggestion.hpp"
 
 namespace berth::plugins {
 
 namespace json = boost::json;
+using support::strCat;
 
 namespace {
 
@@ -46,6 +49,21 @@ absl::StatusOr<std::vector<Option>> parseDeclaration(const json::value& declarat
   return options;
 }
 
+std::string_view typeName(const json::value& value) {
+  for (const std::string_view type : {"string", "integer", "number", "boolean", "array", "table"})
+    if (hasType(value, type)) return type;
+  return "null";
+}
+
+absl::Status unknownOption(const std::string& key, const std::vector<std::string>& known) {
+  const std::string path = support::optionPath({}, key);
+  if (known.empty()) return support::optionError(path, "is not known; the plugin takes no options");
+  if (const std::string near = support::nearest(key, known); !near.empty())
+    return support::optionError(path, strCat("is not known; did you mean ", near, "?"));
+  return support::optionError(path,
+                              strCat("is not known; known here: ", absl::StrJoin(known, ", ")));
+}
+
 }  // namespace
 
 absl::StatusOr<json::object> resolveOptions(std::string_view declaration,
@@ -55,33 +73,29 @@ absl::StatusOr<json::object> resolveOptions(std::string_view declaration,
       support::parseJson(declaration.empty() ? "[]" : declaration, "the plugin's options"));
   BERTH_ASSIGN_OR_RETURN(const std::vector<Option> options, parseDeclaration(declared));
 
-  std::vector<std::string> problems;
+  support::StatusCollector problems("\n");
   json::object resolved;
   for (const Option& option : options) {
     const json::value* value = given.if_contains(option.key);
     if (value != nullptr && !hasType(*value, option.type)) {
-      problems.push_back(
-          support::strCat("option \"", option.key, "\" must be of type ", option.type));
+      problems.add(support::optionError(
+          option.key, strCat("must be of type ", option.type, ", not ", typeName(*value))));
     } else if (value != nullptr) {
       resolved[option.key] = *value;
     } else if (option.fallback != nullptr) {
       resolved[option.key] = *option.fallback;
     } else {
-      problems.push_back(support::strCat("option \"", option.key, "\" is required"));
+      problems.add(support::optionError(option.key, "is required"));
     }
   }
-  for (const auto& [key, value] : given) {
-    if (resolved.contains(key)) continue;
-    const std::string name(key);
-    const bool declaredKey =
-        std::any_of(options.begin(), options.end(), [&](const Option& o) { return o.key == name; });
-    if (declaredKey) continue;
-    std::vector<std::string> known;
-    for (const Option& option : options) known.push_back(option.key);
-    problems.push_back(
-        support::strCat("unknown option \"", name, "\" (known: ", absl::StrJoin(known, ", "), ")"));
+  std::vector<std::string> known;
+  for (const Option& option : options) known.push_back(option.key);
+  for (const auto& member : given) {
+    const std::string key(member.key());
+    if (std::find(known.begin(), known.end(), key) == known.end())
+      problems.add(unknownOption(key, known));
   }
-  if (!problems.empty()) return absl::InvalidArgumentError(absl::StrJoin(problems, "; "));
+  BERTH_RETURN_IF_ERROR(problems.status());
   return resolved;
 }
 

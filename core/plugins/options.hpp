@@ -10,8 +10,9 @@
 namespace berth::plugins {
 
 // Checks `given` against `declaration` (berth_plugin.options) and fills in defaults. Unknown keys,
-// wrong types and missing required options are all reported in one INVALID_ARGUMENT; a declaration
-// that is no such array is FAILED_PRECONDITION.
+// wrong types and missing required options are all reported in one INVALID_ARGUMENT, a line for
+// each that begins with "option PATH: "; a declaration that is no such array is
+// FAILED_PRECONDITION.
 absl::StatusOr<boost::json::object> resolveOptions(std::string_view declaration,
                                                    const boost::json::object& given);
 

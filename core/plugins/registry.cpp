@@ -44,32 +44,32 @@ absl::Status Registry::load(const std::vector<Wanted>& wanted) {
   std::stable_sort(ordered.begin(), ordered.end(), [](const Wanted& a, const Wanted& b) {
     return loadRank(a.kind) < loadRank(b.kind);
   });
-  support::StatusCollector problems;
+  support::StatusCollector problems("\n");
   std::set<std::pair<Kind, std::string>> names;
-  for (const Wanted& one : ordered) {
-    if (!names.emplace(one.kind, one.name).second) {
-      problems.add(absl::AlreadyExistsError(
-          support::strCat("two ", kindName(one.kind), "s are called \"", one.name, "\"")));
-      continue;
-    }
-    problems.add(loadOne(one));
+  for (Wanted& one : ordered) {
+    if (one.origin.table.empty())
+      one.origin.table = support::strCat(kindName(one.kind), " \"", one.name, "\"");
+    const absl::Status status =
+        names.emplace(one.kind, one.name).second
+            ? loadOne(one)
+            : absl::AlreadyExistsError(
+                  support::strCat("two ", kindName(one.kind), "s are called \"", one.name, "\""));
+    problems.add(status);
+    if (!status.ok()) failures_.push_back({one, status});
   }
   return problems.status();
 }
 
-absl::Status Registry::loadOne(const Wanted& wanted) {
-  auto path = findPlugin(wanted.plugin, directories_);
-  if (!path.ok()) {
-    return support::annotate(path.status(),
-                             support::strCat(kindName(wanted.kind), " \"", wanted.name, "\""));
-  }
-  std::shared_ptr<const Library>& library = libraries_[*path];
+// Loaded once for all its instances, and complete.
+absl::StatusOr<std::shared_ptr<const Library>> Registry::openLibrary(const Wanted& wanted) {
+  BERTH_ASSIGN_OR_RETURN(const std::string path, findPlugin(wanted.plugin, directories_));
+  std::shared_ptr<const Library>& library = libraries_[path];
   if (library == nullptr) {
-    BERTH_ASSIGN_OR_RETURN(library, Library::load(*path, wanted.kind));
+    BERTH_ASSIGN_OR_RETURN(library, Library::load(path, wanted.kind));
     for (const auto& [otherPath, other] : libraries_) {
       if (other != nullptr && other != library && other->name() == library->name()) {
         absl::Status duplicate = absl::AlreadyExistsError(
-            support::strCat("plugin file ", *path, ": the plugin name ", library->name(),
+            support::strCat("plugin file ", path, ": the plugin name ", library->name(),
                             " is already taken by ", otherPath));
         library = nullptr;
         return duplicate;
@@ -77,7 +77,7 @@ absl::Status Registry::loadOne(const Wanted& wanted) {
     }
   } else {
     // The same file configured as another kind must be refused like a first load.
-    BERTH_RETURN_IF_ERROR(Library::load(*path, wanted.kind).status());
+    BERTH_RETURN_IF_ERROR(Library::load(path, wanted.kind).status());
   }
   // The table is checked here, so that wrappers can copy it without looking.
   alignas(16) unsigned char scratch[sizeof(berth_runtime) + sizeof(berth_snapshotter)] = {};
@@ -87,10 +87,16 @@ absl::Status Registry::loadOne(const Wanted& wanted) {
                                     : wanted.kind == Kind::kImageSource ? sizeof(berth_image_source)
                                                                         : sizeof(berth_network));
   BERTH_RETURN_IF_ERROR(support::annotate(
-      complete, support::strCat("plugin file ", *path, " (", library->name(), ")")));
-  BERTH_ASSIGN_OR_RETURN(
-      std::unique_ptr<Instance> instance,
-      Instance::create(library, wanted.kind, wanted.name, wanted.options, services_));
+      complete, support::strCat("plugin file ", path, " (", library->name(), ")")));
+  return library;
+}
+
+absl::Status Registry::loadOne(const Wanted& wanted) {
+  auto library = openLibrary(wanted);
+  if (!library.ok()) return locate(wanted.origin, {}, library.status(), {});
+  BERTH_ASSIGN_OR_RETURN(std::unique_ptr<Instance> instance,
+                         Instance::create(*std::move(library), wanted.kind, wanted.name,
+                                          wanted.options, wanted.origin, services_));
   switch (wanted.kind) {
     case Kind::kRuntime:
       runtimes_[wanted.name] = std::make_unique<Runtime>(*instance);
@@ -110,7 +116,7 @@ absl::Status Registry::loadOne(const Wanted& wanted) {
 }
 
 absl::Status Registry::start() {
-  support::StatusCollector problems;
+  support::StatusCollector problems("\n");
   for (const auto& instance : instances_) problems.add(instance->start());
   if (problems.ok()) problems.add(askOnce());
   if (!problems.ok()) stop();

@@ -25,6 +25,13 @@ struct Wanted {
   std::string name;    // of the instance
   std::string plugin;  // name or path of the file
   boost::json::object options;
+  Origin origin;  // where that stands; empty: named by kind and name
+};
+
+// What could not be loaded.
+struct Failure {
+  Wanted wanted;
+  absl::Status status;
 };
 
 // Loads, starts and stops plugins, and finds them by name. After start() it never changes, so
@@ -37,7 +44,8 @@ class Registry {
   ~Registry() { stop(); }
 
   // Loads and configures all, in dependency order (what others use first: sources, snapshotters,
-  // networks, runtimes), and collects every problem: each names file, plugin and reason.
+  // networks, runtimes), and collects every problem, a line for each: its place in the
+  // configuration, the reason, plugin and file. Makes nothing outside of this process.
   absl::Status load(const std::vector<Wanted>& wanted);
   // Starts in the same order; when one fails those already started are stopped.
   absl::Status start();
@@ -55,15 +63,19 @@ class Registry {
   }
   const std::map<std::string, std::unique_ptr<Network>>& networks() const { return networks_; }
   const std::vector<std::unique_ptr<Instance>>& instances() const { return instances_; }
+  // Of load(), in its order.
+  const std::vector<Failure>& failures() const { return failures_; }
 
  private:
   absl::Status loadOne(const Wanted& wanted);
+  absl::StatusOr<std::shared_ptr<const Library>> openLibrary(const Wanted& wanted);
   absl::Status askOnce();
 
   const std::vector<std::string> directories_;
   const HostServices& services_;
   std::map<std::string, std::shared_ptr<const Library>> libraries_;  // by path
   std::vector<std::unique_ptr<Instance>> instances_;
+  std::vector<Failure> failures_;
   std::map<std::string, std::unique_ptr<Runtime>> runtimes_;
   std::map<std::string, std::unique_ptr<Snapshotter>> snapshotters_;
   std::map<std::string, std::unique_ptr<ImageSource>> sources_;

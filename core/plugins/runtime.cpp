@@ -56,7 +56,7 @@ void takeOver(std::vector<Owned>& target, const Raw*& items, size_t& count, bert
   target.reserve(count);
   for (size_t i = 0; i < count; ++i) {
     Raw one = detail::known(static_cast<const Raw*>(berth_at(items, i)));
-    std::string owned = copy(one.*name);
+    std::string owned = ownedText(one.*name);
     one.*name = {};
     target.push_back({std::move(owned), one});
   }
@@ -79,7 +79,7 @@ class StatsCollector {
       Stats stats;
       berth_stats& raw = stats.raw;
       raw = detail::known(given);
-      stats.id = copy(raw.id);
+      stats.id = ownedText(raw.id);
       raw.id = {};
       takeOver(stats.interfaces, raw.interfaces, raw.interface_count, &berth_interface_stats::name);
       takeOver(stats.disks, raw.disks, raw.disk_count, &berth_disk_stats::device);
@@ -145,6 +145,13 @@ absl::StatusOr<CreatedPod> Runtime::createPod(const Operation& op, const PodSpec
   BERTH_RETURN_IF_ERROR(instance_.call(op, spec.id, [&](berth_error* error) {
     return table_.pod_create(instance_.handle(), op.op(), &abi, builder.get(), error);
   }));
+  // A path cannot be put right, and a record cannot keep it.
+  for (const auto& [bit, path] : builder.pod().namespaces) {
+    if (!support::isUtf8(path)) {
+      return absl::InternalError(
+          support::strCat("plugin ", name(), " gave a namespace a path that is not UTF-8"));
+    }
+  }
   return std::move(builder.pod());
 }
 

@@ -73,7 +73,7 @@ absl::Status Runtime::checkCheckpoints(const Operation& op) {
 }
 
 std::string Runtime::checkpointFormat() const {
-  return copy(checkpoint_.format);
+  return ownedText(checkpoint_.format);
 }
 
 absl::Status Runtime::checkpointContainer(const Operation& op, const CheckpointSpec& spec) {

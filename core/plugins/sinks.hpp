@@ -8,6 +8,7 @@
 
 #include "berth/plugin.hpp"
 #include "berth/snapshotter.h"
+#include "plugins/owned_text.hpp"
 
 namespace berth::plugins {
 
@@ -42,7 +43,7 @@ class NameCollector {
  private:
   static void add(berth_name_sink* sink, berth_str name) {
     detail::guard(nullptr, [&]() -> Status {
-      static_cast<NameCollector*>(sink->host)->names_.push_back(copy(name));
+      static_cast<NameCollector*>(sink->host)->names_.push_back(ownedText(name));
       return {};
     });
   }

@@ -194,7 +194,7 @@ absl::StatusOr<Snapshotter::Filesystem> Snapshotter::filesystem(const Operation&
   BERTH_RETURN_IF_ERROR(instance_.call(op, {}, [&](berth_error* error) {
     return table_.filesystem(instance_.handle(), op.op(), path.get(), &usage, error);
   }));
-  return Filesystem{path.text(), fromAbi(usage)};
+  return Filesystem{support::validUtf8(path.text()), fromAbi(usage)};
 }
 
 }  // namespace berth::plugins

@@ -39,6 +39,9 @@ run("running what links the support library" "${build}/support-user")
 
 # The pkg-config file serves builds without CMake.
 find_program(PKG_CONFIG pkg-config)
+if(NOT PKG_CONFIG AND "$ENV{CI}" STREQUAL "true")
+  message(FATAL_ERROR "pkg-config is missing: the file for it cannot be tested")
+endif()
 if(PKG_CONFIG)
   file(GLOB_RECURSE pc "${prefix}/*/berth-plugin.pc")
   run("reading ${pc}" "${PKG_CONFIG}" --cflags "${pc}")

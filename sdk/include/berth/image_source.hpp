@@ -10,19 +10,6 @@
 
 namespace berth {
 
-// Where fetched bytes go (berth_sink). A failed write ends the call with that status.
-class Sink {
- public:
-  explicit Sink(berth_sink* sink) : sink_(sink) {}
-  Status write(std::string_view data) {
-    const berth_code code = sink_->write(sink_, data.data(), data.size());
-    return code == BERTH_OK ? Status() : Status(code, "the host takes no more bytes");
-  }
-
- private:
-  berth_sink* sink_;
-};
-
 // berth_descriptor with its arrays laid out for this side.
 struct Descriptor {
   std::string_view mediaType;

@@ -43,9 +43,9 @@ typedef struct berth_network_request {
   size_t dns_search_count;
   const berth_str* dns_options;
   size_t dns_option_count;
-  const berth_str* ips; /* addresses asked for; may be NULL */
+  const berth_str* ips; /* addresses asked for; may be NULL: CRI has no field for them */
   size_t ip_count;
-  berth_str mac; /* asked for; may be empty */
+  berth_str mac; /* asked for; may be empty, for the same reason */
 } berth_network_request;
 
 typedef struct berth_network_builder {

@@ -11,11 +11,19 @@
  * - create: makes an instance. The host table stays valid until destroy returns, but none of its
  *   functions except `log`, `allocate` and `release` may be called before start.
  * - configure: gets the instance's options as a JSON object. The host has checked keys and types
- *   against `options` and filled in defaults; the plugin checks values. Called exactly once.
+ *   against `options` and filled in defaults; the plugin checks values. Called exactly once. It
+ *   reads at most: the instance may be made only to check a configuration, beside one that works.
  * - start: threads, connections and host callbacks begin here. On failure the host calls destroy.
  * - stop: no call is running any more. The plugin ends its threads and makes no host callback
  *   after it returns. What runs for pods keeps running: a host stops when it is upgraded.
  * - destroy: frees the instance.
+ *
+ * Who is at fault. A message of `configure`, `start` or `examine` that is about an option begins
+ * with "option PATH: ", where PATH is the option's key, and for a part of it the way there as TOML
+ * writes it: `bin_dirs[1]`, `registries."quay.io".mirrors[0]`. The host then puts the file, line
+ * and column where that was written before it, or those of the nearest thing above it. Several such
+ * messages come as lines of one. The reason alone is enough after it, as "must be an absolute
+ * path".
  */
 #pragma once
 
@@ -86,8 +94,9 @@ typedef struct berth_host {
   berth_code (*save_state)(void* context, berth_str object, berth_bytes state, berth_error* error);
 
   /* Finds credentials for a registry host ("registry.example:5000") in the host's configuration
-   * and calls `found` at most once, before it returns, on the calling thread. BERTH_NOT_FOUND when
-   * there are none. May block on a credential helper. */
+   * and calls `found` at most once, before it returns, on the calling thread. Since 1.1 also for a
+   * repository ("registry.example:5000/team/app"): those that name the most of it count.
+   * BERTH_NOT_FOUND when there are none. May block on a credential helper, as long as `op` may. */
   berth_code (*get_credentials)(void* context, const berth_op* op, berth_str registry,
                                 void (*found)(void* user, const berth_credentials* credentials),
                                 void* user, berth_error* error);
@@ -96,8 +105,9 @@ typedef struct berth_host {
    */
   const void* (*get_extension)(void* context, berth_str id, uint32_t revision);
 
-  /* Two directories for this instance alone, made by the host: one that outlives reboots, and one
-   * that does not (tmpfs). A plugin's options for directories have these as their defaults. */
+  /* Two directories for this instance alone, made by the host before start: one that outlives
+   * reboots, and one that does not (tmpfs). A plugin's options for directories have these as their
+   * defaults. */
   berth_str root_directory;
   berth_str state_directory;
 } berth_host;
@@ -109,6 +119,29 @@ enum {
   BERTH_THREADING_PER_OBJECT = 2, /* one call at a time for a pod, snapshot or reference */
   BERTH_THREADING_PARALLEL = 3    /* any */
 };
+
+/* What an examination has found about one thing. Since 1.1. */
+typedef int32_t berth_finding_kind;
+enum {
+  BERTH_FINDING_OK = 1,      /* it is there and works */
+  BERTH_FINDING_LIMITED = 2, /* start succeeds, but something does not work, or not yet */
+  BERTH_FINDING_REFUSED = 3  /* start fails */
+};
+
+typedef struct berth_finding {
+  size_t size;
+  berth_finding_kind kind;
+  int32_t reserved;
+  berth_str what;   /* a few words, the same on every host: "OCI runtime" */
+  berth_str detail; /* a path, a version, or what is wrong and what to do; see "Who is at fault" */
+} berth_finding;
+
+/* Receives findings in the order in which people should read them; copies them. */
+typedef struct berth_finding_sink {
+  size_t size;
+  void* host;
+  void (*add)(struct berth_finding_sink* sink, const berth_finding* finding);
+} berth_finding_sink;
 
 /* The description a plugin's entry returns; static, constant. */
 typedef struct berth_plugin {
@@ -125,7 +158,8 @@ typedef struct berth_plugin {
   const void* functions;
   /* The options it takes, a JSON array: [{"key": "path", "type": "string", "default":
    * "/usr/sbin/runc", "help": "…"}]. Types: string, integer, number, boolean, array, table. An
-   * option without a default is required. Empty: it takes none. */
+   * option without a default is required. `help`, whole sentences, is what `berth config default`
+   * explains the option with. Empty: it takes none. */
   berth_str options;
 
   berth_code (*create)(const berth_host* host, void** instance, berth_error* error);
@@ -138,6 +172,14 @@ typedef struct berth_plugin {
    * asks once after start and keeps the answer. Ids: berth/extensions.h, or a vendor's own in
    * reverse domain form. */
   const void* (*get_extension)(void* instance, berth_str id, uint32_t revision);
+
+  /* Optional (may be NULL), since 1.1: says what `start` would refuse and what this host lacks, for
+   * `berth check` and `berth config check`. Called after configure and in place of start: it starts
+   * no thread, changes nothing, and makes no host callback but those allowed before start. Blocks,
+   * within what `op` allows. Findings added before a failure count; a failure means that the
+   * examination itself was not possible. */
+  berth_code (*examine)(void* instance, const berth_op* op, berth_finding_sink* out,
+                        berth_error* error);
 } berth_plugin;
 
 /* The one exported symbol. Gets the host's ABI version; may return NULL when it cannot run on it.

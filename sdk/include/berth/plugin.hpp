@@ -82,6 +82,39 @@ class Op {
   const berth_op* op_;
 };
 
+// Where a call writes bytes (berth_sink). A failed write ends the call with that status.
+class Sink {
+ public:
+  explicit Sink(berth_sink* sink) : sink_(sink) {}
+  Status write(std::string_view data) {
+    const berth_code code = sink_->write(sink_, data.data(), data.size());
+    return code == BERTH_OK ? Status() : Status(code, "the host takes no more bytes");
+  }
+
+ private:
+  berth_sink* sink_;
+};
+
+// Receives what an examination finds (berth_finding_sink).
+class Findings {
+ public:
+  explicit Findings(berth_finding_sink* sink) : sink_(sink) {}
+  void ok(std::string_view what, std::string_view detail) { add(BERTH_FINDING_OK, what, detail); }
+  void limited(std::string_view what, std::string_view detail) {
+    add(BERTH_FINDING_LIMITED, what, detail);
+  }
+  void refused(std::string_view what, std::string_view detail) {
+    add(BERTH_FINDING_REFUSED, what, detail);
+  }
+  void add(berth_finding_kind kind, std::string_view what, std::string_view detail) {
+    const berth_finding finding{sizeof finding, kind, 0, str(what), str(detail)};
+    sink_->add(sink_, &finding);
+  }
+
+ private:
+  berth_finding_sink* sink_;
+};
+
 // The host's functions (berth_host). Copyable; valid until the plugin is destroyed.
 class Host {
  public:
@@ -90,6 +123,8 @@ class Host {
   explicit Host(const berth_host* host) : host_(host) {}
 
   std::string_view instance() const { return view(host_->instance); }
+  // The ABI that the host speaks: what a later minor version has added is only there from then on.
+  uint32_t abiMinor() const { return host_->abi_minor; }
   // Directories of this instance alone; the second one does not outlive a reboot.
   std::string_view rootDirectory() const { return view(host_->root_directory); }
   std::string_view stateDirectory() const { return view(host_->state_directory); }
@@ -120,6 +155,13 @@ class Host {
   // Calls found(const berth_credentials&) when the host has some for this registry.
   template <class Found>
   Status getCredentials(const Op& op, std::string_view registry, Found found) const;
+  // Memory that the host accounts to the plugin, or null; see berth_host.
+  void* allocate(size_t bytes) const { return host_->allocate(host_->context, bytes); }
+  void release(void* memory) const { host_->release(host_->context, memory); }
+  // The host's function table of that id as `Table` knows it; nothing of it is set when the host
+  // has none: its `size` is 0 then. Ask once.
+  template <class Table>
+  Table extension(std::string_view id, uint32_t revision) const;
   const berth_host* get() const { return host_; }
 
  private:
@@ -138,7 +180,10 @@ class Plugin {
   virtual Status configure(std::string_view options) = 0;
   virtual Status start() { return {}; }
   virtual void stop() {}
+  // For function tables of one's own. Those of berth/extensions.h: berth/extensions.hpp.
   virtual const void* extension(std::string_view /*id*/, uint32_t /*revision*/) { return nullptr; }
+  // berth_plugin.examine: what start() would refuse and what this host lacks.
+  virtual Status examine(const Op& /*op*/, Findings& /*out*/) { return {}; }
 
  protected:
   const Host& host() const { return host_; }
@@ -235,7 +280,18 @@ struct LifeCycle {
       found = self(instance).extension(view(id), revision);
       return {};
     });
+    // Of a class that derives from Extensions<…>.
+    if constexpr (requires { T::template findExtension<T>(view(id), revision); }) {
+      if (found == nullptr) found = T::template findExtension<T>(view(id), revision);
+    }
     return found;
+  }
+  static berth_code examine(void* instance, const berth_op* op, berth_finding_sink* out,
+                            berth_error* error) {
+    return guard(error, [&] {
+      Findings findings(out);
+      return self(instance).examine(Op(op), findings);
+    });
   }
 
  private:
@@ -259,13 +315,21 @@ Status Host::getCredentials(const Op& op, std::string_view registry, Found found
       host_->get_credentials(host_->context, op.get(), str(registry), call, &found, slot.get()));
 }
 
+template <class Table>
+Table Host::extension(std::string_view id, uint32_t revision) const {
+  const auto* found =
+      static_cast<const Table*>(host_->get_extension(host_->context, str(id), revision));
+  return found != nullptr ? detail::known(found) : Table{};
+}
+
 // What a plugin says of itself; all members static data.
 struct Description {
   std::string_view name;
   std::string_view version;
   std::string_view summary;
   berth_threading threading = BERTH_THREADING_PARALLEL;
-  std::string_view options;  // JSON array, see berth_plugin.options
+  std::string_view options;    // JSON array, see berth_plugin.options
+  uint32_t requiredMinor = 0;  // the lowest minor version of the ABI that it can do with
 };
 
 namespace detail {
@@ -278,7 +342,7 @@ berth_plugin describe(const Description& description) {
   plugin.size = sizeof plugin;
   plugin.abi_major = BERTH_ABI_MAJOR;
   plugin.abi_minor = BERTH_ABI_MINOR;
-  plugin.required_minor = 0;
+  plugin.required_minor = description.requiredMinor;
   plugin.threading = description.threading;
   plugin.name = str(description.name);
   plugin.version = str(description.version);
@@ -292,6 +356,7 @@ berth_plugin describe(const Description& description) {
   plugin.stop = &Life::stop;
   plugin.destroy = &Life::destroy;
   plugin.get_extension = &Life::extension;
+  plugin.examine = &Life::examine;
   return plugin;
 }
 }  // namespace detail

@@ -40,7 +40,7 @@ extern "C" {
 #endif
 
 #define BERTH_ABI_MAJOR 1u
-#define BERTH_ABI_MINOR 0u
+#define BERTH_ABI_MINOR 1u
 
 #if defined(__GNUC__)
 #define BERTH_EXPORT __attribute__((visibility("default")))

@@ -67,6 +67,26 @@ TEST_F(CallsTest, AFailureWithoutAMessageNamesThePlugin) {
               HasSubstr("plugin net failed without a message"));
 }
 
+TEST_F(CallsTest, NoTextThatIsNotUtf8GetsIn) {
+  EXPECT_EQ(failure("fail with bad bytes", absl::StatusCode::kUnavailable), "cut \uFFFD");
+
+  Operation op("attach");
+  NetworkRequest request;
+  request.name = "bad bytes";
+  const auto result = network_->attach(op, request);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(result->addresses, ElementsAre("address \uFFFD"));
+  EXPECT_EQ(result->result, "result \uFFFD");
+  EXPECT_EQ(result->state, "state \xFF") << "it is not text";
+  EXPECT_EQ(op.stage(), "stage \uFFFD");
+  EXPECT_THAT(host_.log(), ::testing::Contains("net: message \uFFFD key=value \uFFFD"));
+  const auto events = host_.events();
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(events[0].second.pod, "pod \uFFFD");
+  EXPECT_EQ(events[0].second.container, "container \uFFFD");
+  EXPECT_EQ(events[0].second.message, "because \uFFFD");
+}
+
 TEST_F(CallsTest, CancellationReachesTheCallAndTheStageComesOut) {
   Operation op("attach");
   absl::Status status;

@@ -45,7 +45,7 @@ TEST_F(LifeCycleTest, AFailingStartStopsThoseThatHaveStarted) {
   const absl::Status status = registry_.start();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(std::string(support::fromAbsl(status.message())),
-              AllOf(HasSubstr(pluginPath("parallel")), HasSubstr("(parallel)"),
+              AllOf(HasSubstr(pluginPath("parallel")), HasSubstr("(plugin parallel, "),
                     HasSubstr("network \"bad\": start: the cable is unplugged")));
   const std::vector<std::string> lines = order();
   EXPECT_EQ(std::count(lines.begin(), lines.end(), "snap: start"), 1);

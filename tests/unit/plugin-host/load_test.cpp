@@ -56,8 +56,8 @@ constexpr absl::StatusCode kRefused = absl::StatusCode::kFailedPrecondition;
 INSTANTIATE_TEST_SUITE_P(
     All, SpoiledPlugin,
     ::testing::Values(
-        Spoiled{"wrong-major", kRefused, "(spoiled-wrong-major)", "built for ABI 2.0"},
-        Spoiled{"newer-minor", kRefused, "(spoiled-newer-minor)", "needs a host of ABI 1.1"},
+        Spoiled{"wrong-major", kRefused, "", "built for ABI 2.1"},
+        Spoiled{"newer-minor", kRefused, "(spoiled-newer-minor)", "needs a host of ABI 1.2"},
         Spoiled{"no-callback", kRefused, "(spoiled-no-callback)",
                 "lacks the mandatory callback `detach` of berth.network/1"},
         Spoiled{"past-table", kRefused, "(spoiled-past-table)",
@@ -67,25 +67,27 @@ INSTANTIATE_TEST_SUITE_P(
         Spoiled{"no-functions", kRefused, "(spoiled-no-functions)", "its function table is null"},
         Spoiled{"no-name", kRefused, "", "no name or version"},
         Spoiled{"no-version", kRefused, "(spoiled-no-version)", "no name or version"},
+        Spoiled{"odd-text", kRefused, "(spoiled-odd-text)", "summary is not UTF-8"},
         Spoiled{"odd-threading", kRefused, "(spoiled-odd-threading)", "unknown threading 9"},
         Spoiled{"odd-interface", kRefused, "(spoiled-odd-interface)",
                 "implements berth.network/2, but is configured as a network (berth.network/1)"},
         Spoiled{"runtime", kRefused, "(test-runtime)",
                 "implements berth.runtime/1, but is configured as a network"},
-        Spoiled{"null-entry", kRefused, "", "refuses a host of ABI 1.0"},
+        Spoiled{"null-entry", kRefused, "", "refuses a host of ABI 1.1"},
         Spoiled{"throwing-entry", kRefused, "", "its entry threw an exception"},
         Spoiled{"no-entry", kRefused, "", "does not export berth_plugin_entry"},
         Spoiled{"unresolved", kRefused, "", "berth_test_symbol_that_nobody_has"},
         Spoiled{"throwing-create", absl::StatusCode::kInternal, "(spoiled-throwing-create)",
                 "create: plugin net (spoiled-throwing-create) let an exception out of a call"},
-        Spoiled{"failing-create", absl::StatusCode::kResourceExhausted, "(spoiled-failing-create)",
-                "create: no room"}));
+        Spoiled{"failing-create", absl::StatusCode::kResourceExhausted,
+                "plugin spoiled-failing-create", "create: no room"}));
 
 TEST(Load, OptionsThatAreDeclaredWronglyAreThePluginsFault) {
   const absl::Status status = loadNetwork("bad-options");
   EXPECT_FALSE(status.ok());
-  EXPECT_THAT(message(status), AllOf(HasSubstr(pluginPath("bad-options")),
-                                     HasSubstr("(spoiled-bad-options)"), HasSubstr("options")));
+  EXPECT_THAT(message(status),
+              AllOf(HasSubstr(pluginPath("bad-options")), HasSubstr("plugin spoiled-bad-options"),
+                    HasSubstr("options")));
 }
 
 TEST(Load, AFileThatIsNoSharedObjectIsRefusedWithTheLinkersWords) {
@@ -146,8 +148,8 @@ TEST(Load, AllProblemsAreReportedAtOnce) {
                                     {Kind::kNetwork, "b", "no-entry", {}},
                                     {Kind::kNetwork, "c", "parallel", {}},
                                     {Kind::kNetwork, "d", "none", {}}});
-  EXPECT_THAT(message(status), AllOf(HasSubstr("built for ABI 2.0"), HasSubstr("does not export"),
-                                     HasSubstr("berth-none.so"), Not(HasSubstr("parallel"))));
+  EXPECT_THAT(message(status), AllOf(HasSubstr("built for ABI 2.1"), HasSubstr("does not export"),
+                                     HasSubstr("berth-none.so"), Not(HasSubstr("berth-parallel"))));
 }
 
 TEST(Load, OptionsAreCheckedAgainstTheDeclaration) {
@@ -155,15 +157,15 @@ TEST(Load, OptionsAreCheckedAgainstTheDeclaration) {
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(message(status),
               AllOf(HasSubstr(pluginPath("parallel")), HasSubstr("network \"net\""),
-                    HasSubstr("option \"limit\" must be of type integer"),
-                    HasSubstr("unknown option \"lmit\" (known: fail, limit)")));
+                    HasSubstr(".options.limit: must be of type integer"),
+                    HasSubstr(".options.lmit: is not known; did you mean limit?")));
 }
 
 TEST(Load, MissingRequiredOptionsAreNamed) {
   const absl::Status status = load({{Kind::kImageSource, "files", "source", {}}});
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(message(status), AllOf(HasSubstr("image source \"files\""),
-                                     HasSubstr("option \"directory\" is required")));
+                                     HasSubstr(".options.directory: is required")));
 }
 
 TEST(Load, AFailingConfigureIsReportedAndTheInstanceDestroyed) {
@@ -177,6 +179,102 @@ TEST(Load, AFailingConfigureIsReportedAndTheInstanceDestroyed) {
   EXPECT_EQ(host.logged({"create", "destroy"}),
             (std::vector<std::string>{"net: create", "net: destroy"}));
   EXPECT_TRUE(registry.instances().empty());
+}
+
+// What a plugin says of an option is told with the place where that was written.
+TEST(Load, ProblemsNameThePlaceOfTheOption) {
+  Origin origin{"networks.net", {"/etc/berth/berth.toml:3:1", {}}};
+  origin.place.options = {{"lmit", "/etc/berth/berth.toml:5:1"},
+                          {"fail", "/etc/berth/berth.toml.d/a.toml:2:1"},
+                          {"fail[1]", "/etc/berth/berth.toml.d/a.toml:2:12"}};
+  const auto problem = [&](boost::json::object options) {
+    return message(load({{Kind::kNetwork, "net", "parallel", std::move(options), origin}}));
+  };
+  const std::string after = " (plugin parallel, " + pluginPath("parallel") + ")";
+  EXPECT_EQ(problem({{"lmit", 3}}),
+            "/etc/berth/berth.toml:5:1: networks.net.options.lmit: is not known; did you mean "
+            "limit?" +
+                after);
+  EXPECT_EQ(problem({{"fail", "configure"}}),
+            "/etc/berth/berth.toml:3:1: networks.net: configure: the value of fail does not "
+            "please" +
+                after);
+  EXPECT_EQ(
+      problem({{"fail", "at options"}}),
+      "/etc/berth/berth.toml.d/a.toml:2:1: networks.net.options.fail: does not please" + after +
+          "\n/etc/berth/berth.toml.d/a.toml:2:12: networks.net.options.fail[1].\"a: b\": nor "
+          "does this" +
+          after + "\n/etc/berth/berth.toml:3:1: networks.net.options.limit: and this is a default" +
+          after);
+  EXPECT_THAT(message(load({{Kind::kNetwork, "net", "none", {}, origin}})),
+              HasSubstr("/etc/berth/berth.toml:3:1: networks.net: no file berth-none.so"));
+}
+
+TEST(Load, MakesNothingOnTheDisk) {
+  TestHost host;
+  Registry registry({TEST_PLUGIN_DIR}, host.services());
+  ASSERT_TRUE(registry.load({{Kind::kNetwork, "net", "parallel", {}, {}}}).ok());
+  EXPECT_FALSE(std::filesystem::exists(host.directory() / "root"));
+  EXPECT_FALSE(std::filesystem::exists(host.directory() / "state"));
+}
+
+TEST(Load, WhatCouldNotBeLoadedIsKnown) {
+  TestHost host;
+  Registry registry({TEST_PLUGIN_DIR}, host.services());
+  EXPECT_FALSE(registry
+                   .load({{Kind::kNetwork, "bad", "no-start", {}, {}},
+                          {Kind::kNetwork, "good", "parallel", {}, {}}})
+                   .ok());
+  ASSERT_EQ(registry.failures().size(), 1u);
+  EXPECT_EQ(registry.failures()[0].wanted.name, "bad");
+  EXPECT_THAT(message(registry.failures()[0].status), HasSubstr("lacks the mandatory callback"));
+  EXPECT_EQ(registry.instances().size(), 1u);
+}
+
+TEST(Examine, TellsFindingsWithTheirPlaces) {
+  TestHost host;
+  Registry registry({TEST_PLUGIN_DIR}, host.services());
+  Origin origin{"networks.net", {"/f:3:1", {{"limit", "/f:4:1"}}}};
+  ASSERT_TRUE(registry.load({{Kind::kNetwork, "net", "parallel", {}, origin}}).ok());
+  Operation op("examine");
+  std::vector<Finding> findings;
+  const absl::Status examined = registry.instances()[0]->examine(op, findings);
+  ASSERT_TRUE(examined.ok()) << examined;
+  ASSERT_EQ(findings.size(), 4u);
+  EXPECT_EQ(findings[0].kind, BERTH_FINDING_OK);
+  EXPECT_EQ(findings[0].what, "cable");
+  EXPECT_EQ(findings[0].detail, "plugged in");
+  EXPECT_EQ(findings[1].kind, BERTH_FINDING_LIMITED);
+  EXPECT_EQ(findings[1].detail, "not \uFFFD UTF-8");
+  EXPECT_EQ(findings[2].kind, BERTH_FINDING_REFUSED);
+  EXPECT_EQ(findings[2].detail, "/f:4:1: networks.net.options.limit: too high for this host");
+  EXPECT_EQ(findings[3].kind, BERTH_FINDING_LIMITED) << "of a later version";
+  EXPECT_TRUE(host.logged({"start"}).empty());
+}
+
+TEST(Examine, WhatWasFoundBeforeAFailureCounts) {
+  TestHost host;
+  Registry registry({TEST_PLUGIN_DIR}, host.services());
+  Origin origin{"networks.net", {"/f:3:1", {}}};
+  ASSERT_TRUE(
+      registry.load({{Kind::kNetwork, "net", "parallel", {{"fail", "examine"}}, origin}}).ok());
+  Operation op("examine");
+  std::vector<Finding> findings;
+  const absl::Status examined = registry.instances()[0]->examine(op, findings);
+  EXPECT_EQ(examined.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(message(examined), HasSubstr("/f:3:1: networks.net: examine: no light"));
+  ASSERT_EQ(findings.size(), 1u);
+  EXPECT_EQ(findings[0].what, "cable");
+}
+
+TEST(Examine, APluginOfTheFirstMinorVersionFindsNothing) {
+  TestHost host;
+  Registry registry({TEST_PLUGIN_DIR}, host.services());
+  ASSERT_TRUE(registry.load({{Kind::kNetwork, "net", "past", {}, {}}}).ok());
+  Operation op("examine");
+  std::vector<Finding> findings;
+  EXPECT_TRUE(registry.instances()[0]->examine(op, findings).ok());
+  EXPECT_TRUE(findings.empty());
 }
 
 // Built against headers whose structs have grown, or were smaller: both load and work.

@@ -41,7 +41,8 @@ class TestHost {
       states_[support::strCat(kind, " ", instance, " ", object)] = state;
       return absl::OkStatus();
     };
-    services_.credentials = [](std::string_view registry, const auto& found) -> absl::Status {
+    services_.credentials = [](const support::RunLimits&, std::string_view registry,
+                               const auto& found) -> absl::Status {
       if (registry != "registry.example:5000") return absl::NotFoundError("none");
       berth_credentials credentials{};
       credentials.size = sizeof credentials;

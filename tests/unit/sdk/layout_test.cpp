@@ -104,7 +104,7 @@ BERTH_AT(berth_host, get_extension, 104);
 BERTH_AT(berth_host, root_directory, 112);
 BERTH_AT(berth_host, state_directory, 128);
 
-BERTH_SIZE(berth_plugin, 160);
+BERTH_SIZE(berth_plugin, 168);
 BERTH_AT(berth_plugin, size, 0);
 BERTH_AT(berth_plugin, abi_major, 8);
 BERTH_AT(berth_plugin, abi_minor, 12);
@@ -122,6 +122,18 @@ BERTH_AT(berth_plugin, start, 128);
 BERTH_AT(berth_plugin, stop, 136);
 BERTH_AT(berth_plugin, destroy, 144);
 BERTH_AT(berth_plugin, get_extension, 152);
+BERTH_AT(berth_plugin, examine, 160);  // 1.1
+
+BERTH_SIZE(berth_finding, 48);
+BERTH_AT(berth_finding, size, 0);
+BERTH_AT(berth_finding, kind, 8);
+BERTH_AT(berth_finding, what, 16);
+BERTH_AT(berth_finding, detail, 32);
+
+BERTH_SIZE(berth_finding_sink, 24);
+BERTH_AT(berth_finding_sink, size, 0);
+BERTH_AT(berth_finding_sink, host, 8);
+BERTH_AT(berth_finding_sink, add, 16);
 
 BERTH_SIZE(berth_layer, 56);
 BERTH_AT(berth_layer, size, 0);

@@ -6,14 +6,14 @@
 #include <stdexcept>
 #include <string>
 
-#include "berth/extensions.h"
+#include "berth/extensions.hpp"
 
 namespace {
 
 using berth::Op;
 using berth::Status;
 
-class TestNetwork : public berth::Network {
+class TestNetwork : public berth::Network, public berth::Extensions<berth::RuntimePortForward> {
  public:
   explicit TestNetwork(berth::Host given) : Network(given) { host().info("create"); }
   ~TestNetwork() override { host().info("destroy"); }
@@ -21,9 +21,23 @@ class TestNetwork : public berth::Network {
   Status configure(std::string_view options) override {
     host().info("configure", {{"options", options}});
     failStart_ = options.find("\"fail\":\"start\"") != std::string_view::npos;
+    failExamination_ = options.find("\"fail\":\"examine\"") != std::string_view::npos;
     if (options.find("\"fail\":\"configure\"") != std::string_view::npos) {
       return Status(BERTH_INVALID_ARGUMENT, "the value of fail does not please");
     }
+    if (options.find("\"fail\":\"at options\"") != std::string_view::npos) {
+      return Status(BERTH_INVALID_ARGUMENT,
+                    "option fail: does not please\noption fail[1].\"a: b\": nor does this\n"
+                    "option limit: and this is a default");
+    }
+    return {};
+  }
+  Status examine(const Op&, berth::Findings& out) override {
+    out.ok("cable", "plugged in");
+    if (failExamination_) return Status(BERTH_UNAVAILABLE, "no light");
+    out.limited("bytes", "not \xFF UTF-8");
+    out.refused("limit", "option limit: too high for this host");
+    out.add(77, "cable", "of another world");
     return {};
   }
   Status start() override {
@@ -45,15 +59,9 @@ class TestNetwork : public berth::Network {
   Status gc(const Op&, const std::vector<berth::Attachment>&) override { return {}; }
   Status setPodCidr(const Op&, std::string_view) override { return {}; }
 
-  const void* extension(std::string_view id, uint32_t revision) override {
-    static const berth_runtime_port_forward table = {
-        sizeof table,
-        [](void*, const berth_op*, berth_str, uint16_t port, int32_t* socket,
-           berth_error*) -> berth_code {
-          *socket = port + 1;
-          return BERTH_OK;
-        }};
-    return id == BERTH_EXTENSION_PORT_FORWARD && revision == 1 ? &table : nullptr;
+  Status connectPort(const Op&, std::string_view, uint16_t port, int32_t& socket) override {
+    socket = port + 1;
+    return {};
   }
 
  private:
@@ -63,6 +71,8 @@ class TestNetwork : public berth::Network {
     if (what == "code 99") return Status(99, "a code of its own");
     if (what == "code -1") return Status(-1, "a negative code");
     if (what == "silent") return Status(BERTH_UNAVAILABLE, "");
+    if (what == "bad bytes") return giveBadBytes(op, out);
+    if (what == "fail with bad bytes") return Status(BERTH_UNAVAILABLE, "cut \xC3");
     if (what == "wait") return waitForCancellation(op);
     if (what == "event") return emit(request);
     if (what == "save") return host().saveState(request.pod, "state of the pod");
@@ -79,6 +89,21 @@ class TestNetwork : public berth::Network {
     out.addresses.emplace_back("192.0.2.1");
     out.result = "{}";
     out.state = request.namespacePath;
+    return {};
+  }
+  // Nothing of it is UTF-8.
+  Status giveBadBytes(const Op& op, berth::NetworkResult& out) {
+    op.stage("stage \xFF");
+    host().info("message \xFF", {{"key", "value \xFF"}});
+    berth_event event{};
+    event.kind = BERTH_EVENT_CONTAINER_EXITED;
+    event.pod = berth::str("pod \xFF");
+    event.container = berth::str("container \xFF");
+    event.message = berth::str("because \xFF");
+    host().emit(event);
+    out.addresses.emplace_back("address \xFF");
+    out.result = "result \xFF";
+    out.state = "state \xFF";
     return {};
   }
   static Status waitForCancellation(const Op& op) {
@@ -102,6 +127,7 @@ class TestNetwork : public berth::Network {
   }
 
   bool failStart_ = false;
+  bool failExamination_ = false;
 };
 
 }  // namespace

@@ -5,38 +5,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "berth/extensions.h"
+#include "berth/extensions.hpp"
 
 namespace {
 
 using berth::Op;
 using berth::Status;
 
-berth_code updateResources(void*, const berth_op*, berth_str pod, berth_str resources,
-                           berth_str overhead, berth_error* error) {
-  const std::string said = std::string(berth::view(pod)) + ": " +
-                           std::string(berth::view(resources)) + " and " +
-                           std::string(berth::view(overhead));
-  return berth_fail(error, BERTH_FAILED_PRECONDITION, berth::str(said));
-}
-
-// The other end has written which port was asked for.
-berth_code connectPort(void*, const berth_op*, berth_str, uint16_t port, int32_t* connected,
-                       berth_error*) {
-  int ends[2];
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return BERTH_INTERNAL;
-  const bool written = ::write(ends[1], &port, sizeof port) == sizeof port;
-  ::close(ends[1]);
-  *connected = ends[0];
-  return written ? BERTH_OK : BERTH_INTERNAL;
-}
-
-constexpr berth_runtime_pod_resources kPodResources = {.size = sizeof(berth_runtime_pod_resources),
-                                                       .update = &updateResources};
-constexpr berth_runtime_port_forward kPortForward = {.size = sizeof(berth_runtime_port_forward),
-                                                     .connect = &connectPort};
-
-class TestRuntime : public berth::Runtime {
+class TestRuntime
+    : public berth::Runtime,
+      public berth::Extensions<berth::RuntimePodResources, berth::RuntimePortForward> {
  public:
   using Runtime::Runtime;
 
@@ -46,10 +24,20 @@ class TestRuntime : public berth::Runtime {
     return {};
   }
   void stop() override { host().info("stop"); }
-  const void* extension(std::string_view id, uint32_t) override {
-    if (id == BERTH_EXTENSION_POD_RESOURCES) return &kPodResources;
-    if (id == BERTH_EXTENSION_PORT_FORWARD) return &kPortForward;
-    return nullptr;
+  Status updatePodResources(const Op&, std::string_view pod, std::string_view resources,
+                            std::string_view overhead) override {
+    return Status(BERTH_FAILED_PRECONDITION, std::string(pod) + ": " + std::string(resources) +
+                                                 " and " + std::string(overhead));
+  }
+  // The other end has written which port was asked for.
+  Status connectPort(const Op&, std::string_view, uint16_t port, int32_t& socket) override {
+    int ends[2];
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
+      return Status(BERTH_INTERNAL, "no sockets");
+    const bool written = ::write(ends[1], &port, sizeof port) == sizeof port;
+    ::close(ends[1]);
+    socket = ends[0];
+    return written ? Status() : Status(BERTH_INTERNAL, "nothing written");
   }
 
   Status features(std::string& json) override {

@@ -1,10 +1,10 @@
 // A snapshotter that keeps each layer's tar as a file, named by its diff ID, in its root directory.
-#include "berth/snapshotter.hpp"
-
 #include <filesystem>
 #include <fstream>
 #include <string>
 #include <thread>
+
+#include "berth/extensions.hpp"
 
 namespace {
 
@@ -12,7 +12,8 @@ namespace fs = std::filesystem;
 using berth::Op;
 using berth::Status;
 
-class TestSnapshotter : public berth::Snapshotter {
+class TestSnapshotter : public berth::Snapshotter,
+                        public berth::Extensions<berth::SnapshotterQuota> {
  public:
   using Snapshotter::Snapshotter;
 
@@ -82,6 +83,7 @@ class TestSnapshotter : public berth::Snapshotter {
     usage.inodes = 2;
     return {};
   }
+  Status setQuota(const Op&, std::string_view, uint64_t, uint64_t) override { return {}; }
 
  private:
   fs::path file(const berth_layer& layer) const {
