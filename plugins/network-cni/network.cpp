@@ -68,6 +68,26 @@ void CniNetwork::stop() {
   if (watcher_ != nullptr) watcher_->stop();
 }
 
+// No configuration is no reason not to start: a network add-on brings it, in a pod.
+Status CniNetwork::examine(const Op& /*op*/, Findings& out) {
+  const auto snapshot = parts_->networks.current();
+  if (snapshot->network == nullptr) {
+    out.limited("CNI network", fromAbsl(noNetwork(parts_->options, *snapshot).message()));
+    return {};
+  }
+  const NetworkConfig& network = *snapshot->network;
+  out.ok("CNI network", strCat(network.name, ", ", network.source));
+  for (const std::string& problem : snapshot->problems) out.limited("CNI configuration", problem);
+  std::string found;
+  for (const PluginConfig& plugin : network.plugins) {
+    const auto path = parts_->invoker.find(plugin.type);
+    if (!path.ok()) out.limited("CNI plugin", fromAbsl(path.status().message()));
+    if (path.ok()) found += strCat(found.empty() ? "" : ", ", *path);
+  }
+  if (!found.empty()) out.ok("CNI plugins", found);
+  return {};
+}
+
 void CniNetwork::onFilesChanged() {
   try {
     const auto snapshot = parts_->networks.reload();

@@ -26,6 +26,7 @@ class CniNetwork : public Network {
   Status configure(std::string_view options) override;
   Status start() override;
   void stop() override;
+  Status examine(const Op& op, Findings& out) override;
 
   Status attach(const Op& op, const NetworkRequest& request, NetworkResult& out) override;
   Status detach(const Op& op, const NetworkRequest& request, std::string_view state) override;

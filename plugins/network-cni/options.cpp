@@ -4,6 +4,7 @@
 #include <net/if.h>
 
 #include "berth/support/json.hpp"
+#include "berth/support/options.hpp"
 #include "berth/support/status.hpp"
 
 namespace berth::cni {
@@ -30,9 +31,7 @@ namespace {
 namespace bj = boost::json;
 using support::strCat;
 
-absl::Status refuse(std::string_view key, std::string_view reason) {
-  return absl::InvalidArgumentError(strCat("option ", key, ": ", reason));
-}
+constexpr auto refuse = support::optionError;
 
 absl::Status readString(const bj::object& options, std::string_view key, std::string& out) {
   const bj::value* value = options.if_contains(key);
@@ -48,18 +47,15 @@ absl::Status checkPath(std::string_view key, std::string_view path) {
 }
 
 absl::Status readBinDirs(const bj::object& options, std::vector<std::string>& out) {
-  const bj::value* value = options.if_contains("bin_dirs");
-  if (value == nullptr) return absl::OkStatus();
-  if (!value->is_array() || value->get_array().empty())
-    return refuse("bin_dirs", "must be a list of at least one directory");
-  out.clear();
-  for (const bj::value& item : value->get_array()) {
-    if (!item.is_string()) return refuse("bin_dirs", "must be a list of strings");
-    out.emplace_back(item.get_string().data(), item.get_string().size());
-    BERTH_RETURN_IF_ERROR(checkPath("bin_dirs", out.back()));
+  if (!options.contains("bin_dirs")) return absl::OkStatus();
+  BERTH_ASSIGN_OR_RETURN(out, support::stringsOption(options, "bin_dirs"));
+  if (out.empty()) return refuse("bin_dirs", "must be a list of at least one directory");
+  for (size_t i = 0; i < out.size(); ++i) {
+    const std::string place = strCat("bin_dirs[", i, "]");
+    BERTH_RETURN_IF_ERROR(checkPath(place, out[i]));
     // The list reaches the plugins as CNI_PATH, whose parts are separated by colons.
-    if (out.back().find(':') != std::string::npos)
-      return refuse("bin_dirs", strCat("\"", out.back(), "\" must not contain a colon"));
+    if (out[i].find(':') != std::string::npos)
+      return refuse(place, strCat("\"", out[i], "\" must not contain a colon"));
   }
   return absl::OkStatus();
 }

@@ -5,6 +5,7 @@
 
 #include "berth/support/json.hpp"
 #include "berth/support/status.hpp"
+#include "berth/support/utf8.hpp"
 
 namespace berth::cni {
 namespace {
@@ -21,9 +22,10 @@ std::string_view trimmed(std::string_view text) {
 
 // Of a long text the beginning, where a crash says what it is, and the end, where a log stops.
 std::string inQuotes(std::string_view text) {
-  if (text.size() <= kQuotedBytes) return std::string(text);
+  if (text.size() <= kQuotedBytes) return support::validUtf8(text);
   constexpr size_t kHalf = kQuotedBytes / 2;
-  return strCat(text.substr(0, kHalf), " [...] ", text.substr(text.size() - kHalf));
+  return support::validUtf8(
+      strCat(support::utf8Prefix(text, kHalf), " [...] ", support::utf8Suffix(text, kHalf)));
 }
 
 absl::StatusCode statusCode(int64_t code, std::string_view message) {

@@ -4,8 +4,8 @@
 #include <ctime>
 
 #include "berth/support/status.hpp"
+#include "berth/support/utf8.hpp"
 #include "error_body.hpp"
-#include "text.hpp"
 
 namespace berth::registry {
 namespace {
@@ -59,7 +59,7 @@ std::string_view headline(absl::StatusCode code) {
 
 Failure failureOf(const HttpAnswer& answer, const Url& asked) {
   Failure failure;
-  failure.where = sanitised(asked.shown(), 512);
+  failure.where = support::oneLine(asked.shown(), 512);
   if (answer.failure != HttpFailure::kNone) {
     failure.status = answer.status;
     failure.remedy = remedyOf(answer.failure);

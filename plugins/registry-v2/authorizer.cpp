@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "berth/support/status.hpp"
-#include "text.hpp"
+#include "berth/support/utf8.hpp"
 
 namespace berth::registry {
 namespace {
@@ -37,7 +37,7 @@ const Challenge* findScheme(const std::vector<Challenge>& challenges, std::strin
 std::string schemesOf(const std::vector<Challenge>& challenges) {
   std::string result;
   for (const Challenge& challenge : challenges)
-    result += strCat(result.empty() ? "" : ", ", sanitised(challenge.scheme, 32));
+    result += strCat(result.empty() ? "" : ", ", support::oneLine(challenge.scheme, 32));
   return result.empty() ? "none" : result;
 }
 
@@ -111,7 +111,12 @@ std::string Authorizer::key(const Endpoint& endpoint, const std::string& path) c
                 " ", user);
 }
 
-absl::StatusOr<Credentials> Authorizer::hostCredentials(const std::string& registry) {
+absl::StatusOr<Credentials> Authorizer::hostCredentials(const Endpoint& endpoint,
+                                                        const std::string& path) {
+  // Hosts before 1.1 know registries only.
+  const bool scoped = services_.host.abiMinor() >= 1;
+  const std::string registry =
+      scoped ? strCat(endpoint.credential, "/", endpoint.repository(path)) : endpoint.credential;
   const auto known = found_.find(registry);
   if (known != found_.end()) return known->second;
   absl::StatusOr<Credentials> result = Credentials();
@@ -126,10 +131,11 @@ absl::StatusOr<Credentials> Authorizer::hostCredentials(const std::string& regis
 }
 
 // A mirror's own credentials come before those of the registry it stands for.
-absl::StatusOr<Credentials> Authorizer::credentialsFor(const Endpoint& endpoint) {
+absl::StatusOr<Credentials> Authorizer::credentialsFor(const Endpoint& endpoint,
+                                                       const std::string& path) {
   const bool usable = given_ && !given_->empty() && given_->areFor(endpoint.credential);
   if (usable && endpoint.role == EndpointRole::kRegistry) return *given_;
-  BERTH_ASSIGN_OR_RETURN(Credentials own, hostCredentials(endpoint.credential));
+  BERTH_ASSIGN_OR_RETURN(Credentials own, hostCredentials(endpoint, path));
   return own.empty() && usable ? *given_ : own;
 }
 
@@ -156,7 +162,7 @@ Failure Authorizer::header(const Endpoint& endpoint, const std::string& path, st
     line = "Authorization: Bearer " + grant->token.value;
     return {};
   }
-  const auto credentials = credentialsFor(endpoint);
+  const auto credentials = credentialsFor(endpoint, path);
   if (!credentials.ok()) return refusal(endpoint, credentials.status());
   if (grant->kind == GrantKind::kBearer) {
     Failure failure = renew(endpoint, grantKey, *credentials, *grant);
@@ -173,7 +179,7 @@ Failure Authorizer::header(const Endpoint& endpoint, const std::string& path, st
 
 Failure Authorizer::answer(const Endpoint& endpoint, const std::string& path,
                            const HttpHead& head) {
-  const auto credentials = credentialsFor(endpoint);
+  const auto credentials = credentialsFor(endpoint, path);
   if (!credentials.ok()) return refusal(endpoint, credentials.status());
   auto grant = chooseGrant(allChallenges(head), endpoint, path, *credentials);
   if (!grant.ok()) return refusal(endpoint, grant.status());

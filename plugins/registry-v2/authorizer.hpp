@@ -67,15 +67,15 @@ class Authorizer {
 
  private:
   std::string key(const Endpoint& endpoint, const std::string& path) const;
-  absl::StatusOr<Credentials> credentialsFor(const Endpoint& endpoint);
-  absl::StatusOr<Credentials> hostCredentials(const std::string& registry);
+  absl::StatusOr<Credentials> credentialsFor(const Endpoint& endpoint, const std::string& path);
+  absl::StatusOr<Credentials> hostCredentials(const Endpoint& endpoint, const std::string& path);
   Failure renew(const Endpoint& endpoint, const std::string& key, const Credentials& credentials,
                 Grant& grant);
 
   const Services& services_;
   std::optional<Credentials> given_;
   const Patience& patience_;
-  std::map<std::string, Credentials> found_;  // the host's, by registry
+  std::map<std::string, Credentials> found_;  // the host's, by what was asked for
 };
 
 }  // namespace berth::registry

@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "berth/support/status.hpp"
+#include "berth/support/utf8.hpp"
 #include "text.hpp"
 
 namespace berth::registry {
@@ -42,7 +43,7 @@ absl::StatusOr<ContentRange> parseContentRange(std::string_view value) {
                   range.first <= range.last && (range.total == 0 || range.last < range.total);
   if (!ok)
     return absl::DataLossError(
-        strCat("the answer's Content-Range \"", sanitised(value, 128), "\" makes no sense"));
+        strCat("the answer's Content-Range \"", support::oneLine(value, 128), "\" makes no sense"));
   return range;
 }
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "berth/support/status.hpp"
-#include "text.hpp"
+#include "berth/support/utf8.hpp"
 
 namespace berth::registry {
 namespace {
@@ -34,7 +34,7 @@ Failure judge(const FollowedAnswer& followed, Content& content) {
     failure.status = content.finish();
   else if (followed.answer.failure != HttpFailure::kReader)
     return failure;
-  failure.where = sanitised(followed.url.shown(), 512);
+  failure.where = support::oneLine(followed.url.shown(), 512);
   failure.remedy = absl::IsUnavailable(failure.status) ? Remedy::kRepeat : Remedy::kNextServer;
   return failure;
 }
@@ -161,7 +161,7 @@ Failure Client::fromEndpoint(const Endpoint& endpoint, const Query& query, Conte
 Failure Client::fromUrl(std::string_view text, Content& content) {
   const auto url = parseUrl(text);
   if (!url.ok())
-    return {.status = url.status(), .where = sanitised(text.substr(0, text.find('?')), 256)};
+    return {.status = url.status(), .where = support::oneLine(text.substr(0, text.find('?')), 256)};
   static const ConnectionOptions none;
   const Endpoint endpoint{.role = EndpointRole::kMirror,
                           .base = *url,

@@ -6,7 +6,7 @@
 #include <openssl/evp.h>
 
 #include "berth/support/status.hpp"
-#include "text.hpp"
+#include "berth/support/utf8.hpp"
 
 namespace berth::registry {
 
@@ -18,14 +18,14 @@ absl::Status checkDigest(std::string_view digest) {
   const std::string_view algorithm = digest.substr(0, colon);
   const size_t digits = algorithm == "sha256" ? 64 : algorithm == "sha512" ? 128 : 0;
   if (colon == std::string_view::npos || digits == 0)
-    return absl::InvalidArgumentError(
-        strCat("the digest \"", sanitised(digest, kShown), "\" is neither sha256:… nor sha512:…"));
+    return absl::InvalidArgumentError(strCat("the digest \"", support::oneLine(digest, kShown),
+                                             "\" is neither sha256:… nor sha512:…"));
   const std::string_view value = digest.substr(colon + 1);
   const bool hexadecimal = std::all_of(value.begin(), value.end(), [](char c) {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
   });
   if (value.size() != digits || !hexadecimal)
-    return absl::InvalidArgumentError(strCat("the digest \"", sanitised(digest, kShown),
+    return absl::InvalidArgumentError(strCat("the digest \"", support::oneLine(digest, kShown),
                                              "\" must have ", digits,
                                              " lowercase hexadecimal digits after the colon"));
   return absl::OkStatus();

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "berth/support/json.hpp"
+#include "berth/support/utf8.hpp"
 #include "text.hpp"
 
 namespace berth::registry {
@@ -44,12 +45,12 @@ std::string describeDocument(const boost::json::object& document) {
 
 std::string describeErrorBody(std::string_view body, std::string_view contentType) {
   const auto document = support::parseJsonObject(body, "an error body");
-  if (document.ok()) return sanitised(describeDocument(*document), kTextLimit);
+  if (document.ok()) return support::oneLine(describeDocument(*document), kTextLimit);
   const std::string type = lowerAscii(contentType);
   const bool markup = type.find("html") != std::string::npos ||
                       type.find("xml") != std::string::npos || trimmed(body).substr(0, 1) == "<";
   const bool data = type.find("octet-stream") != std::string::npos;
-  return markup || data ? std::string() : sanitised(body, kTextLimit);
+  return markup || data ? std::string() : support::oneLine(body, kTextLimit);
 }
 
 }  // namespace berth::registry

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "berth/support/status.hpp"
+#include "berth/support/utf8.hpp"
 #include "reference.hpp"
 #include "text.hpp"
 
@@ -241,7 +242,7 @@ void Transfer::finish(CURLcode code) {
   }
   // An error page is known well enough although its end is missing.
   if (answer_.head.status >= 300) return;
-  const std::string reason = sanitised(
+  const std::string reason = support::oneLine(
       errorText_[0] != '\0' ? errorText_.data() : ::curl_easy_strerror(code), CURL_ERROR_SIZE);
   switch (code) {
     case CURLE_COULDNT_RESOLVE_HOST:

@@ -5,6 +5,7 @@
 
 #include "berth/support/json.hpp"
 #include "berth/support/status.hpp"
+#include "berth/support/utf8.hpp"
 #include "digest.hpp"
 #include "text.hpp"
 
@@ -75,9 +76,9 @@ absl::StatusOr<std::string> manifestMediaType(std::string_view contentType,
   std::string type = isManifestType(header) ? header : own.empty() ? std::string(shape) : own;
   if (!isManifestType(type))
     return absl::DataLossError(strCat("what was sent is no manifest: its type is \"",
-                                      sanitised(type.empty() ? header : type, 128), "\""));
+                                      support::oneLine(type.empty() ? header : type, 128), "\""));
   if (!own.empty() && own != type)
-    return absl::DataLossError(strCat("the manifest calls itself \"", sanitised(own, 128),
+    return absl::DataLossError(strCat("the manifest calls itself \"", support::oneLine(own, 128),
                                       "\", but was sent as \"", type, "\""));
   if (!shape.empty() && isIndexType(type) != isIndexType(shape))
     return absl::DataLossError(

@@ -3,7 +3,9 @@
 #include <algorithm>
 
 #include "berth/support/json.hpp"
+#include "berth/support/options.hpp"
 #include "berth/support/status.hpp"
+#include "berth/support/utf8.hpp"
 #include "reference.hpp"
 #include "text.hpp"
 
@@ -35,9 +37,7 @@ using support::strCat;
 
 constexpr std::string_view kDefaultAgent = "berth-registry-v2/0.1.0";
 
-absl::Status refuse(std::string_view key, std::string_view reason) {
-  return absl::InvalidArgumentError(strCat("option ", key, ": ", reason));
-}
+constexpr auto refuse = support::optionError;
 
 struct Range {
   int64_t lowest;
@@ -101,7 +101,7 @@ absl::Status checkProxy(const std::string& proxy) {
 }
 
 absl::Status addRegistry(const std::string& key, const bj::value& value, Options& options) {
-  const std::string where = strCat("registries.\"", sanitised(key, 256), "\"");
+  const std::string where = support::optionPath("registries", support::oneLine(key, 256));
   BERTH_ASSIGN_OR_RETURN(RegistryOptions table, parseRegistryOptions(value, where));
   if (key == "*" || key == "_default") {
     if (options.byDefault) return refuse(where, "\"*\" and \"_default\" mean the same; keep one");

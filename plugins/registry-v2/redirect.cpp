@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "berth/support/status.hpp"
+#include "berth/support/utf8.hpp"
 #include "text.hpp"
 
 namespace berth::registry {
@@ -25,10 +26,10 @@ absl::StatusOr<Url> nextUrl(const HttpRequest& request, const HttpHead& head) {
         strCat("redirected to an unusable address: ", next.status().message()));
   if (request.url.scheme == "https" && next->scheme == "http")
     return absl::DataLossError(
-        strCat("redirected to ", sanitised(next->shown(), 256),
+        strCat("redirected to ", support::oneLine(next->shown(), 256),
                ", which would give up encryption; the registry's storage must offer https"));
   if (!request.form.empty())
-    return absl::DataLossError(strCat("redirected to ", sanitised(next->shown(), 256),
+    return absl::DataLossError(strCat("redirected to ", support::oneLine(next->shown(), 256),
                                       " although the request carries credentials"));
   return next;
 }

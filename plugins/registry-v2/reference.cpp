@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "berth/support/status.hpp"
+#include "berth/support/utf8.hpp"
 #include "digest.hpp"
 #include "text.hpp"
 
@@ -131,7 +132,7 @@ bool isLoopback(std::string_view host) {
 absl::StatusOr<Reference> parseReference(std::string_view text) {
   const auto refuse = [&](const std::string& reason) {
     return absl::InvalidArgumentError(
-        strCat("read the image reference \"", sanitised(text, 512), "\": ", reason));
+        strCat("read the image reference \"", support::oneLine(text, 512), "\": ", reason));
   };
   if (!namesRegistry(text))
     return refuse("it must start with a registry host, as in registry.example/app:1.0");
@@ -139,7 +140,8 @@ absl::StatusOr<Reference> parseReference(std::string_view text) {
   Reference result;
   result.host = lowerAscii(text.substr(0, slash));
   if (!isHostAndPort(result.host))
-    return refuse(strCat("\"", sanitised(result.host, 256), "\" is not a host or host:port"));
+    return refuse(
+        strCat("\"", support::oneLine(result.host, 256), "\" is not a host or host:port"));
 
   std::string_view rest = text.substr(slash + 1);
   if (const size_t at = rest.find('@'); at != std::string_view::npos) {
@@ -152,13 +154,13 @@ absl::StatusOr<Reference> parseReference(std::string_view text) {
     result.tag = rest.substr(colon + 1);
     rest = rest.substr(0, colon);
     if (!isTag(result.tag))
-      return refuse(strCat("\"", sanitised(result.tag, kTagLimit),
+      return refuse(strCat("\"", support::oneLine(result.tag, kTagLimit),
                            "\" is not a tag: letters, digits, '_', '.' and '-', at most 128, the "
                            "first no '.' or '-'"));
   }
   result.path = rest;
   if (result.path.size() > kNameLimit || !isPath(result.path))
-    return refuse(strCat("\"", sanitised(result.path, kNameLimit),
+    return refuse(strCat("\"", support::oneLine(result.path, kNameLimit),
                          "\" is not a repository: lowercase letters and digits, joined by '/', "
                          "'.', '_', '__' or '-', at most 255"));
   if (result.tag.empty() && result.digest.empty())

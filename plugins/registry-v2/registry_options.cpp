@@ -2,7 +2,10 @@
 #include <algorithm>
 #include <unistd.h>
 
+#include "berth/support/options.hpp"
 #include "berth/support/status.hpp"
+#include "berth/support/suggestion.hpp"
+#include "berth/support/utf8.hpp"
 #include "options.hpp"
 #include "text.hpp"
 
@@ -12,9 +15,7 @@ namespace {
 namespace bj = boost::json;
 using support::strCat;
 
-absl::Status refuse(std::string_view where, std::string_view reason) {
-  return absl::InvalidArgumentError(strCat("option ", where, ": ", reason));
-}
+constexpr auto refuse = support::optionError;
 
 absl::Status readMirrors(const bj::value& value, const std::string& where,
                          std::vector<Url>& mirrors) {
@@ -76,7 +77,7 @@ absl::Status readHeaders(const bj::value& value, const std::string& where,
   if (table == nullptr) return refuse(where, "must be a table of header names and values");
   for (const auto& [key, content] : *table) {
     const std::string name(key.data(), key.size());
-    const std::string place = strCat(where, ".\"", sanitised(name, 128), "\"");
+    const std::string place = support::optionPath(where, support::oneLine(name, 128));
     if (!isHeaderName(name)) return refuse(place, "is not the name of a header");
     if (isReserved(name)) return refuse(place, "the plugin sets this header by itself");
     const bj::string* text = content.if_string();
@@ -112,6 +113,9 @@ absl::Status readMember(std::string_view key, const bj::value& value, const std:
     BERTH_ASSIGN_OR_RETURN(table.plainHttp, readFlag(value, where));
     return absl::OkStatus();
   }
+  const std::string near = support::nearest(key, {"mirrors", "fallback", "insecure", "plain_http",
+                                                  "ca", "client_cert", "client_key", "headers"});
+  if (!near.empty()) return refuse(where, strCat("is not known; did you mean ", near, "?"));
   return refuse(where,
                 "is not known; known are mirrors, fallback, insecure, plain_http, ca, client_cert, "
                 "client_key and headers");
@@ -143,7 +147,7 @@ absl::StatusOr<RegistryOptions> parseRegistryOptions(const bj::value& value,
   for (const auto& [key, member] : *given) {
     const std::string_view name(key.data(), key.size());
     BERTH_RETURN_IF_ERROR(
-        readMember(name, member, strCat(where, ".", sanitised(name, 128)), table));
+        readMember(name, member, support::optionPath(where, support::oneLine(name, 128)), table));
   }
   BERTH_RETURN_IF_ERROR(checkTogether(table, where));
   return table;

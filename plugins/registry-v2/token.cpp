@@ -4,8 +4,8 @@
 
 #include "berth/support/json.hpp"
 #include "berth/support/status.hpp"
+#include "berth/support/utf8.hpp"
 #include "redirect.hpp"
-#include "text.hpp"
 
 namespace berth::registry {
 namespace {
@@ -46,7 +46,7 @@ absl::StatusOr<Url> realmUrl(const Endpoint& from, const std::string& realm) {
         strCat("the registry names an unusable token server: ", url.status().message()));
   if (url->scheme == "http" && from.base.scheme == "https")
     return absl::PermissionDeniedError(
-        strCat("the registry names ", sanitised(url->shown(), 256),
+        strCat("the registry names ", support::oneLine(url->shown(), 256),
                " as its token server; credentials are not sent there without encryption"));
   return url;
 }

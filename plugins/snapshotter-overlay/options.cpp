@@ -3,6 +3,7 @@
 #include <array>
 
 #include "berth/support/json.hpp"
+#include "berth/support/options.hpp"
 #include "berth/support/status.hpp"
 
 namespace berth::overlay {
@@ -16,17 +17,16 @@ constexpr std::array<std::string_view, 9> kOwnParameters = {"lowerdir", "lowerdi
                                                             "upperdir", "workdir",   "context",
                                                             "source",   "volatile",  "userxattr"};
 
-absl::Status checkMountOption(const std::string& option) {
+absl::Status checkMountOption(const std::string& place, const std::string& option) {
   const std::string_view name = std::string_view(option).substr(0, option.find('='));
-  if (name.empty())
-    return absl::InvalidArgumentError("option mount_options: an overlay parameter has no name");
+  if (name.empty()) return support::optionError(place, "an overlay parameter has no name");
+  const std::string quoted = strCat("\"", option, "\"");
   if (option.find(',') != std::string::npos)
-    return absl::InvalidArgumentError(
-        strCat("option mount_options: \"", option, "\": give each parameter as an element"));
+    return support::optionError(place, strCat(quoted, ": give each parameter as an element"));
   for (const std::string_view own : kOwnParameters)
     if (name == own)
-      return absl::InvalidArgumentError(strCat("option mount_options: \"", option,
-                                               "\": this parameter is the snapshotter's own"));
+      return support::optionError(place,
+                                  strCat(quoted, ": this parameter is the snapshotter's own"));
   return absl::OkStatus();
 }
 
@@ -34,23 +34,23 @@ absl::StatusOr<MountApi> parseMountApi(const std::string& text) {
   if (text == "auto") return MountApi::kAuto;
   if (text == "descriptors") return MountApi::kDescriptors;
   if (text == "names") return MountApi::kNames;
-  return absl::InvalidArgumentError(
-      strCat("option mount_api: \"", text, "\" is none of auto, descriptors, names"));
+  return support::optionError("mount_api",
+                              strCat("\"", text, "\" is none of auto, descriptors, names"));
 }
 
 }  // namespace
 
 const std::string_view kOptionTable = R"json([
 {"key": "root", "type": "string", "default": "",
- "help": "Where layers and snapshots are kept; empty: the directory that the host gives this instance"},
+ "help": "Where layers and snapshots are kept; empty: the directory that the host gives this instance."},
 {"key": "mount_options", "type": "array", "default": [],
- "help": "Further parameters of every overlay mount, as [\"xino=off\"]"},
+ "help": "Further parameters of every overlay mount, as [\"xino=off\"]."},
 {"key": "durable", "type": "boolean", "default": true,
- "help": "A layer is on the disk before it is visible, so that no power cut leaves half of one"},
+ "help": "A layer is on the disk before it is visible, so that no power cut leaves half of one."},
 {"key": "volatile", "type": "boolean", "default": true,
- "help": "Writable layers are not synced: no unmount waits for the disk, and fsync in a container returns at once for its root filesystem. They are lost with their container anyway"},
+ "help": "Writable layers are not synced: no unmount waits for the disk, and fsync in a container returns at once for its root filesystem. They are lost with their container anyway."},
 {"key": "mount_api", "type": "string", "default": "auto",
- "help": "How layers are handed to the kernel: auto, descriptors (Linux 6.13), names (any)"
+ "help": "How layers are handed to the kernel: auto, descriptors (Linux 6.13), names (any)."
 }
 ])json";
 
@@ -61,12 +61,12 @@ absl::StatusOr<Options> parseOptions(std::string_view json, std::string_view def
   options.root = support::stringMember(table, "root");
   if (options.root.empty()) options.root = std::string(defaultRoot);
   if (!options.root.starts_with('/'))
-    return absl::InvalidArgumentError(
-        strCat("option root: \"", options.root, "\" is not an absolute path"));
+    return support::optionError("root", strCat("\"", options.root, "\" is no absolute path"));
   while (options.root.size() > 1 && options.root.ends_with('/')) options.root.pop_back();
-  options.mountOptions = support::stringsMember(table, "mount_options");
-  for (const std::string& option : options.mountOptions)
-    BERTH_RETURN_IF_ERROR(checkMountOption(option));
+  BERTH_ASSIGN_OR_RETURN(options.mountOptions, support::stringsOption(table, "mount_options"));
+  for (size_t i = 0; i < options.mountOptions.size(); ++i)
+    BERTH_RETURN_IF_ERROR(
+        checkMountOption(strCat("mount_options[", i, "]"), options.mountOptions[i]));
   options.durability =
       support::boolMember(table, "durable", true) ? Durability::kSynced : Durability::kVisible;
   options.volatileUpper = support::boolMember(table, "volatile", true);

@@ -4,7 +4,7 @@
 #include <memory>
 #include <thread>
 
-#include "berth/extensions.h"
+#include "berth/extensions.hpp"
 #include "berth/snapshotter.hpp"
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
@@ -33,7 +33,7 @@ IdRanges ranges(const std::vector<berth_id_mapping>& mappings) {
   return result;
 }
 
-class OverlaySnapshotter final : public Snapshotter {
+class OverlaySnapshotter final : public Snapshotter, public Extensions<SnapshotterDiff> {
  public:
   using Snapshotter::Snapshotter;
   ~OverlaySnapshotter() override { endCleaning(); }
@@ -60,10 +60,15 @@ class OverlaySnapshotter final : public Snapshotter {
 
   void stop() override { endCleaning(); }
 
-  const void* extension(std::string_view id, uint32_t revision) override {
-    static constexpr berth_snapshotter_diff kDiff = {.size = sizeof(berth_snapshotter_diff),
-                                                     .diff = &OverlaySnapshotter::diff};
-    return id == BERTH_EXTENSION_DIFF && revision == 1 ? &kDiff : nullptr;
+  Status examine(const Op& /*op*/, Findings& out) override {
+    const auto filesystems = support::readFile("/proc/filesystems");
+    const bool offered = filesystems.ok() && filesystems->find("\toverlay\n") != std::string::npos;
+    if (offered) {
+      out.ok("overlayfs", "offered by the kernel");
+    } else {
+      out.refused("overlayfs", "the kernel does not offer it: modprobe overlay");
+    }
+    return {};
   }
 
   uint32_t flags() override {
@@ -147,20 +152,16 @@ class OverlaySnapshotter final : public Snapshotter {
     return {};
   }
 
- private:
-  static berth_code diff(void* instance, const berth_op* op, berth_str key, uint32_t layers,
-                         berth_sink* tar, berth_error* error) {
-    return detail::guard(error, [&]() -> Status {
-      const auto target = [tar](std::string_view piece) -> absl::Status {
-        const berth_code code = tar->write(tar, piece.data(), piece.size());
-        if (code == BERTH_OK) return absl::OkStatus();
-        return absl::Status(static_cast<absl::StatusCode>(code), "the host took no more of it");
-      };
-      auto& self = *static_cast<OverlaySnapshotter*>(static_cast<Snapshotter*>(instance));
-      return self.snapshots_->diff(copy(key), layers, target, Op(op));
-    });
+  Status diff(const Op& op, std::string_view key, uint32_t layers, Sink& tar) override {
+    const auto target = [&tar](std::string_view piece) -> absl::Status {
+      const Status status = tar.write(piece);
+      if (status.ok()) return absl::OkStatus();
+      return absl::Status(static_cast<absl::StatusCode>(status.code()), status.message());
+    };
+    return snapshots_->diff(std::string(key), layers, target, op);
   }
 
+ private:
   absl::Status open() {
     BERTH_ASSIGN_OR_RETURN(lock_, layout_->create());
     BERTH_ASSIGN_OR_RETURN(support::Fd root,

@@ -1,4 +1,5 @@
 // What registries and token servers answer: challenges, ranges, locations, tokens, errors.
+#include "berth/support/utf8.hpp"
 #include "blob.hpp"
 #include "challenge.hpp"
 #include "error_body.hpp"
@@ -51,8 +52,9 @@ void run(std::string_view text) {
   for (const char* type : {"application/json", "text/html", "text/plain"}) {
     demand(isOneLine(describeErrorBody(text, type)), "an error's description is one line");
   }
-  const std::string shown = sanitised(text, 64);
-  demand(isOneLine(shown) && shown.size() <= 64 + 3, "sanitised text is one line, and bounded");
+  const std::string shown = support::oneLine(text, 64);
+  demand(isOneLine(shown) && shown.size() <= 64 + 3,
+         "a text made one line is one line, and bounded");
   demand(isOneLine(formEncoded({{"scope", text}})), "a form is one line");
 }
 

@@ -1,5 +1,6 @@
 #include <cstdint>
 
+#include "berth/support/utf8.hpp"
 #include "runtime_call.hpp"
 
 namespace berth::runc::monitor {
@@ -42,7 +43,7 @@ bool parseHex4(std::string_view text, uint32_t& code) {
 // `text` begins after the opening quote.
 std::string unescape(std::string_view text) {
   std::string out;
-  for (size_t i = 0; i < text.size() && text[i] != '"' && out.size() < kMaxMessage; ++i) {
+  for (size_t i = 0; i < text.size() && text[i] != '"' && out.size() <= kMaxMessage; ++i) {
     if (text[i] != '\\' || i + 1 == text.size()) {
       out.push_back(text[i]);
       continue;
@@ -92,7 +93,7 @@ bool isError(std::string_view line) {
 // An unstructured text: all of it when it is short (usage errors have their reason before the
 // hint), else its last line.
 std::string plainText(std::string_view text, std::string_view lastLine) {
-  if (text.size() > kShortText) return std::string(lastLine.substr(0, kMaxMessage));
+  if (text.size() > kShortText) return std::string(lastLine);
   std::string joined;
   for (char c : text) {
     if (c == '\n') {
@@ -104,9 +105,11 @@ std::string plainText(std::string_view text, std::string_view lastLine) {
   return joined;
 }
 
-std::string trimmed(std::string text) {
-  while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
-  return text;
+// For a message: what the runtime quotes of a container's command can be any bytes.
+std::string presentable(std::string_view text) {
+  while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.remove_suffix(1);
+  return std::string(
+      support::utf8Prefix(support::validUtf8(support::utf8Prefix(text, kMaxMessage)), kMaxMessage));
 }
 
 }  // namespace
@@ -122,13 +125,13 @@ std::string lastErrorIn(std::string_view log) {
     if (lastLine.empty()) lastLine = line;
     if (isError(line)) {
       const std::string_view message = valueAfter(line, "\"msg\"");
-      if (message.starts_with('"')) return trimmed(unescape(message.substr(1)));
+      if (message.starts_with('"')) return presentable(unescape(message.substr(1)));
     }
     if (newline == std::string_view::npos) break;
     log = log.substr(0, newline);
   }
   if (lastLine.starts_with('{')) return {};
-  return trimmed(plainText(whole, lastLine));
+  return presentable(plainText(whole, lastLine));
 }
 
 }  // namespace berth::runc::monitor

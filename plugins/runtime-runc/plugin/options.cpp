@@ -6,6 +6,7 @@
 #include <absl/strings/str_join.h>
 
 #include "berth/support/json.hpp"
+#include "berth/support/options.hpp"
 #include "berth/support/status.hpp"
 
 namespace berth::runc {
@@ -31,8 +32,7 @@ namespace {
 
 absl::Status checkAbsolute(std::string_view option, const std::string& path) {
   if (path.starts_with('/')) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      strCat("option \"", option, "\" = \"", path, "\": must be an absolute path"));
+  return support::optionError(option, strCat("\"", path, "\" is no absolute path"));
 }
 
 // Of the file this code was loaded from.
@@ -66,11 +66,11 @@ absl::StatusOr<Options> parseOptions(std::string_view json, std::string_view def
   options.root = support::stringMember(given, "root");
   options.monitor = support::stringMember(given, "monitor");
   options.netnsDirectory = support::stringMember(given, "netns_directory", "/run/netns");
-  options.args = support::stringsMember(given, "args");
+  BERTH_ASSIGN_OR_RETURN(options.args, support::stringsOption(given, "args"));
   options.noPivot = support::boolMember(given, "no_pivot");
   if (options.path.empty()) {
-    return absl::InvalidArgumentError(
-        "option \"path\" is empty: set it to the OCI runtime binary, as \"/usr/sbin/runc\"");
+    return support::optionError("path",
+                                "is empty; set it to an OCI runtime, as \"/usr/sbin/runc\"");
   }
   if (options.root.empty()) options.root = defaultRoot;
   BERTH_RETURN_IF_ERROR(checkAbsolute("root", options.root));
@@ -85,9 +85,8 @@ absl::StatusOr<std::string> findMonitor(const std::string& option) {
   for (const std::string& place : places) {
     if (::access(place.c_str(), X_OK) == 0) return place;
   }
-  return absl::FailedPreconditionError(strCat("find berth-monitor: no executable file at ",
-                                              absl::StrJoin(places, " or "),
-                                              "; set the option \"monitor\""));
+  return absl::FailedPreconditionError(
+      strCat("option monitor: no executable berth-monitor at ", absl::StrJoin(places, " or ")));
 }
 
 }  // namespace berth::runc

@@ -9,7 +9,6 @@
 
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
-#include "extensions.hpp"
 
 namespace berth::runc {
 
@@ -30,6 +29,11 @@ berth_container_state stateOf(const protocol::ContainerStatus& status) {
   if (hasEnded(status)) return BERTH_CONTAINER_EXITED;
   return status.state == protocol::ContainerState::kRunning ? BERTH_CONTAINER_RUNNING
                                                             : BERTH_CONTAINER_CREATED;
+}
+
+absl::StatusOr<std::string> findRuntime(const Options& options) {
+  auto found = findBinary(options.path);
+  return found.ok() ? found : support::annotate(found.status(), "option path");
 }
 
 }  // namespace
@@ -57,10 +61,6 @@ RuntimePlugin::~RuntimePlugin() {
   stop();
 }
 
-RuntimePlugin& RuntimePlugin::of(void* instance) {
-  return *static_cast<RuntimePlugin*>(static_cast<Runtime*>(instance));
-}
-
 Status RuntimePlugin::configure(std::string_view options) {
   auto parsed = parseOptions(options, defaultRoot(host()));
   if (!parsed.ok()) return parsed.status();
@@ -70,7 +70,7 @@ Status RuntimePlugin::configure(std::string_view options) {
 
 Status RuntimePlugin::start() {
   const auto begin = [this]() -> absl::Status {
-    BERTH_ASSIGN_OR_RETURN(options_.path, findBinary(options_.path));
+    BERTH_ASSIGN_OR_RETURN(options_.path, findRuntime(options_));
     BERTH_ASSIGN_OR_RETURN(options_.monitor, findMonitor(options_.monitor));
     BERTH_ASSIGN_OR_RETURN(layout_, CgroupLayout::detect());
     BERTH_ASSIGN_OR_RETURN(features_, probeRuntime(options_.path));
@@ -88,9 +88,7 @@ Status RuntimePlugin::start() {
     }
     return losses_.start();
   };
-  const absl::Status status = begin();
-  if (!status.ok()) return support::annotate(status, "start runtime-runc");
-  return {};
+  return begin();
 }
 
 void RuntimePlugin::stop() {
@@ -99,8 +97,24 @@ void RuntimePlugin::stop() {
   pods_.takeAll();
 }
 
-const void* RuntimePlugin::extension(std::string_view id, uint32_t revision) {
-  return findExtension(id, revision);
+Status RuntimePlugin::examine(const Op& /*op*/, Findings& out) {
+  const auto binary = findRuntime(options_);
+  const auto features =
+      binary.ok() ? probeRuntime(*binary) : absl::StatusOr<RuntimeFeatures>(binary.status());
+  if (features.ok()) {
+    out.ok("OCI runtime", strCat(*binary, ", ", features->name, " ", features->version));
+  } else {
+    out.refused("OCI runtime", support::fromAbsl(features.status().message()));
+  }
+  const auto monitor = findMonitor(options_.monitor);
+  if (monitor.ok()) {
+    out.ok("berth-monitor", *monitor);
+  } else {
+    out.refused("berth-monitor", support::fromAbsl(monitor.status().message()));
+  }
+  const auto layout = CgroupLayout::detect();
+  if (!layout.ok()) out.refused("cgroups", support::fromAbsl(layout.status().message()));
+  return {};
 }
 
 Status RuntimePlugin::features(std::string& json) {

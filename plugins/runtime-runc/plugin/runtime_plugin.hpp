@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "berth/extensions.h"
+#include "berth/extensions.hpp"
 #include "berth/runtime.hpp"
 #include "container_update.hpp"
 #include "features.hpp"
@@ -25,18 +25,17 @@ uint32_t flagsOf(const protocol::ContainerStatus& status);
 berth_container_status toAbi(const protocol::ContainerStatus& status, std::string_view id);
 
 // Contracts: berth/runtime.h. Any number of calls at once, about the same pod too.
-class RuntimePlugin final : public Runtime, private PodListener {
+class RuntimePlugin final : public Runtime,
+                            public Extensions<RuntimePause, RuntimeCheckpoint, RuntimePodResources>,
+                            private PodListener {
  public:
   using Runtime::Runtime;
   ~RuntimePlugin() override;
 
-  // The instance behind a function table's first argument.
-  static RuntimePlugin& of(void* instance);
-
   Status configure(std::string_view options) override;
   Status start() override;
   void stop() override;
-  const void* extension(std::string_view id, uint32_t revision) override;
+  Status examine(const Op& op, Findings& out) override;
   Status features(std::string& json) override;
 
   Status podCreate(const Op& op, const PodSpec& spec, PodBuilder& out) override;
@@ -70,16 +69,15 @@ class RuntimePlugin final : public Runtime, private PodListener {
   Status attach(const Op& op, std::string_view pod, std::string_view container, int stdinFd,
                 int stdoutFd, int stderrFd) override;
 
-  // berth.runtime.pause.
-  Status pause(const Op& op, std::string_view pod, std::string_view container);
-  Status resume(const Op& op, std::string_view pod, std::string_view container);
-  // berth.runtime.checkpoint.
-  Status checkCheckpoints() const { return checkpoints_; }
-  Status checkpoint(const Op& op, const berth_checkpoint_spec& spec);
-  Status restore(const Op& op, const berth_restore_spec& spec, berth_container_status& status);
-  // berth.runtime.pod-resources.
+  Status pause(const Op& op, std::string_view pod, std::string_view container) override;
+  Status resume(const Op& op, std::string_view pod, std::string_view container) override;
+  static constexpr std::string_view kCheckpointFormat = "criu";
+  Status checkCheckpoints(const Op& /*op*/) override { return checkpoints_; }
+  Status checkpoint(const Op& op, const berth_checkpoint_spec& spec) override;
+  Status restore(const Op& op, const berth_restore_spec& spec,
+                 berth_container_status& status) override;
   Status updatePodResources(const Op& op, std::string_view pod, std::string_view resources,
-                            std::string_view overhead);
+                            std::string_view overhead) override;
 
  private:
   // A pod and one of its containers, as most calls need them.

@@ -193,6 +193,25 @@ TEST(Basic, FromTheRequestOrTheHost) {
   EXPECT_EQ(none.credentialLookups(), 1u);
 }
 
+TEST(Basic, TheHostIsAskedForTheRepository) {
+  const std::string document = manifest("one");
+  ScriptedServer server([&](const Received& request) { return basicOnly(request, document); });
+  PluginUnderTest plugin;
+  plugin.hostCredentials[server.host()] = {.username = "other", .password = "secret-other"};
+  plugin.hostCredentials[server.host() + "/team/a"] = kUser;
+  EXPECT_TRUE(plugin.resolve(server.host() + "/team/a:1").ok());
+  EXPECT_EQ(plugin.resolve(server.host() + "/team/b:1").code, BERTH_UNAUTHENTICATED);
+}
+
+TEST(Basic, AHostOfTheFirstMinorVersionIsAskedForTheRegistry) {
+  const std::string document = manifest("one");
+  ScriptedServer server([&](const Received& request) { return basicOnly(request, document); });
+  PluginUnderTest plugin;
+  plugin.speakMinor(0);
+  plugin.hostCredentials[server.host()] = kUser;
+  EXPECT_TRUE(plugin.resolve(server.host() + "/team/a:1").ok());
+}
+
 TEST(Basic, WrongOnesAreRefused) {
   ScriptedServer server([&](const Received& request) { return basicOnly(request, ""); });
   PluginUnderTest plugin;

@@ -157,7 +157,14 @@ berth_code PluginUnderTest::onGetCredentials(void* context, const berth_op*, ber
   auto& self = *static_cast<PluginUnderTest*>(context);
   const std::lock_guard lock(self.mutex_);
   ++self.lookups_;
-  const auto known = self.hostCredentials.find(copy(registry));
+  std::string name = copy(registry);
+  auto known = self.hostCredentials.find(name);
+  // What names the most of a repository counts, since 1.1.
+  while (known == self.hostCredentials.end() && self.host_.abi_minor >= 1 &&
+         name.find('/') != std::string::npos) {
+    name.resize(name.rfind('/'));
+    known = self.hostCredentials.find(name);
+  }
   if (known == self.hostCredentials.end())
     return berth_fail(error, BERTH_NOT_FOUND, str("no credentials for this registry"));
   const berth_credentials credentials = abi(known->second);

@@ -71,8 +71,10 @@ class PluginUnderTest {
 
   static const berth_plugin& description();
 
-  // The host's own, by registry.
+  // The host's own, by registry or repository.
   std::map<std::string, TestCredentials> hostCredentials;
+  // From now on the host is one of this minor version of the ABI.
+  void speakMinor(uint32_t minor) { host_.abi_minor = minor; }
   // Called for each piece of a fetch; anything but BERTH_OK ends it.
   std::function<berth_code(const std::string& piece)> onPiece;
 

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include "berth/support/utf8.hpp"
+
 namespace berth::cni {
 namespace {
 
@@ -55,6 +57,14 @@ TEST(PluginErrorTest, ShortensLongOutput) {
   const std::string printed = text(error("", "first " + std::string(100'000, 'x') + " last"));
   EXPECT_LT(printed.size(), 2000u);
   EXPECT_THAT(printed, AllOf(HasSubstr("first"), HasSubstr("last")));
+}
+
+TEST(PluginErrorTest, StaysUtf8) {
+  std::string long_text = "x";  // so that neither cut is between two characters
+  while (long_text.size() < 5000) long_text += "é";
+  EXPECT_TRUE(support::isUtf8(text(error("", long_text))));
+  EXPECT_TRUE(support::isUtf8(text(error("", long_text + "x"))));
+  EXPECT_THAT(text(error("", "at \xC3 end")), HasSubstr("at \uFFFD end"));
 }
 
 }  // namespace

@@ -2,8 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include "text.hpp"
-
 namespace berth::registry {
 namespace {
 
@@ -32,17 +30,6 @@ TEST(ErrorBody, CannotForgeLines) {
       "{\"errors\":[{\"message\":\"a\\nlevel=error\\u001b[31m \\u0000 b\"}]}", "");
   EXPECT_EQ(said, "a level=error [31m b");
   EXPECT_LE(describeErrorBody(std::string(100'000, 'x'), "").size(), 260u);
-}
-
-TEST(Sanitised, KeepsUtf8AndCutsBetweenCharacters) {
-  EXPECT_EQ(sanitised("grün ✓ 😀", 100), "grün ✓ 😀");
-  EXPECT_EQ(sanitised("abü", 3), "ab…");
-  EXPECT_EQ(sanitised("a\xC2\x9B"
-                      "b\xFF\xC3(\xED\xA0\x80\xF4\x90\x80\x80z",
-                      100),
-            "a b ( z");
-  EXPECT_EQ(sanitised("  a \t b  ", 100), "a b");
-  EXPECT_EQ(sanitised("\xE2\x82", 100), "");
 }
 
 }  // namespace

@@ -71,7 +71,7 @@ TEST(Options, RefusalsNameTheKey) {
       {R"({"registries": {"a.b/c": {}}})", "option registries.\"a.b/c\":"},
       {R"({"registries": {"a.b": 1}})", "option registries.\"a.b\":"},
       {R"({"registries": {"a.b": {}, "A.B": {}}})", "option registries.\"A.B\":"},
-      {R"({"registries": {"*": {}, "_default": {}}})", "option registries.\"_default\":"},
+      {R"({"registries": {"*": {}, "_default": {}}})", "option registries._default:"},
       {R"({"registries": {"a.b": {"mirror": []}}})", "option registries.\"a.b\".mirror:"},
       {R"({"registries": {"a.b": {"mirrors": "x"}}})", "option registries.\"a.b\".mirrors:"},
       {R"({"registries": {"a.b": {"mirrors": ["http://x", "y z"]}}})",
@@ -89,9 +89,9 @@ TEST(Options, RefusalsNameTheKey) {
       {R"({"registries": {"a.b": {"plain_http": true, "insecure": true}}})",
        "option registries.\"a.b\":"},
       {R"({"registries": {"a.b": {"headers": {"Authorization": "x"}}}})",
-       "option registries.\"a.b\".headers.\"Authorization\":"},
+       "option registries.\"a.b\".headers.Authorization:"},
       {R"({"registries": {"a.b": {"headers": {"X-A": "b\nc"}}}})",
-       "option registries.\"a.b\".headers.\"X-A\":"},
+       "option registries.\"a.b\".headers.X-A:"},
   };
   for (const auto& [json, prefix] : cases) {
     const auto options = parseOptions(json);

@@ -10,6 +10,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "berth/support/utf8.hpp"
 #include "namespaces.hpp"
 #include "oom_watch.hpp"
 #include "runtime_call.hpp"
@@ -55,6 +56,21 @@ TEST(LastError, IsBounded) {
   const std::string log = R"({"level":"error","msg":")" + std::string(100000, 'x') + "\"}";
   EXPECT_LE(lastErrorIn(log).size(), 2048u);
   EXPECT_LE(lastErrorIn(std::string(100000, 'y')).size(), 2048u);
+}
+
+TEST(LastError, IsUtf8AlsoWhereItIsCut) {
+  // One byte before the characters of two, so that the bound falls into one of them.
+  std::string text = "x";
+  while (text.size() < 2300) text += "é";
+  for (const std::string& quoted : {text, "y" + text}) {
+    const std::string said = lastErrorIn(R"({"level":"error","msg":")" + quoted + "\"}");
+    EXPECT_TRUE(support::isUtf8(said));
+    EXPECT_GT(said.size(), 2040u);
+    EXPECT_LE(said.size(), 2048u);
+    EXPECT_TRUE(support::isUtf8(lastErrorIn(quoted)));
+    EXPECT_LE(lastErrorIn(quoted).size(), 2048u);
+  }
+  EXPECT_EQ(lastErrorIn("no \xFF there"), "no \uFFFD there");
 }
 
 // ---- sysctlPath --------------------------------------------------------------------------------
