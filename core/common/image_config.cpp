@@ -105,18 +105,14 @@ class Reader {
   absl::Status status_;
 };
 
-// OCI image specification, "Digests": the registered algorithms.
+// OCI image specification, "Digests". Layers are only ever hashed with the algorithm that every
+// implementation must know.
 bool isDigest(std::string_view text) {
-  size_t length = 0;
-  if (text.starts_with("sha256:"))
-    length = 64;
-  else if (text.starts_with("sha512:"))
-    length = 128;
-  else
-    return false;
-  text.remove_prefix(7);
-  return text.size() == length &&
-         text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+  constexpr std::string_view kPrefix = "sha256:";
+  constexpr size_t kDigits = 64;
+  if (!text.starts_with(kPrefix)) return false;
+  text.remove_prefix(kPrefix.size());
+  return text.size() == kDigits && text.find_first_not_of("0123456789abcdef") == text.npos;
 }
 
 absl::Status readRun(const bj::object& object, std::string_view what, ImageConfig& out) {
@@ -145,7 +141,7 @@ absl::Status readRootfs(const bj::object& object, std::string_view what, ImageCo
   for (size_t i = 0; i < out.diffIds.size(); ++i)
     if (!isDigest(out.diffIds[i]))
       return absl::InvalidArgumentError(support::strCat("parse ", what, ": rootfs.diff_ids[", i,
-                                                        "] is not a sha256 or sha512 digest: \"",
+                                                        "] is not a sha256 digest: \"",
                                                         out.diffIds[i], "\""));
   return absl::OkStatus();
 }

@@ -12,14 +12,11 @@
 #include <absl/status/statusor.h>
 #include <boost/json/object.hpp>
 
+#include "common/place.hpp"
+
 namespace berth::config {
 
-// Where something was configured, for messages: "/etc/berth/berth.toml:12:1".
-struct Place {
-  std::string text = "built-in default";
-  // Two configurations are the same wherever they were written down.
-  friend bool operator==(const Place&, const Place&) { return true; }
-};
+using common::Place;
 
 struct Grpc {
   std::string socket;
@@ -149,8 +146,10 @@ std::string dump(const Config& config);
 // The same as one JSON object, sections nested as tables are.
 boost::json::object toJson(const Config& config);
 
-// A file with every key, explained, and commented out at its default.
-std::string defaultFile();
+// A file with every key, explained, and commented out at its default. `declarations` are the
+// options of plugins by the plugins' names, as they declare them (berth_plugin.options); those of
+// others are left out.
+std::string defaultFile(const std::map<std::string, std::string>& declarations);
 
 struct Ulimit {
   std::string type;  // as in the OCI runtime specification: "RLIMIT_NOFILE"

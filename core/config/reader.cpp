@@ -5,9 +5,9 @@
 #include <set>
 
 #include "berth/support/status.hpp"
+#include "berth/support/suggestion.hpp"
 #include "config/keys.hpp"
 #include "config/rules.hpp"
-#include "config/suggestion.hpp"
 #include "config/toml_text.hpp"
 
 namespace berth::config {
@@ -134,6 +134,24 @@ std::string namesake(std::string_view name) {
   return {};
 }
 
+// Of all that is in a plugin's options, by its path in them: of its key, or in an array of itself.
+void addPlaces(const Node& node, const std::string& path,
+               std::map<std::string, std::string, std::less<>>& places) {
+  if (const Table* table = std::get_if<Table>(&node.value)) {
+    for (const Entry& entry : *table) {
+      const std::string inner = joinKey(path, entry.key);
+      places[inner] = entry.where.text();
+      addPlaces(entry.value, inner, places);
+    }
+  } else if (const Array* array = std::get_if<Array>(&node.value)) {
+    for (size_t i = 0; i < array->size(); ++i) {
+      const std::string inner = strCat(path, "[", i, "]");
+      places[inner] = (*array)[i].where.text();
+      addPlaces((*array)[i], inner, places);
+    }
+  }
+}
+
 const Entry* find(const Table& table, std::string_view key) {
   for (const Entry& entry : table)
     if (entry.key == key) return &entry;
@@ -214,6 +232,8 @@ void Reader::readInstance(std::string_view section, const Entry& entry) {
                                     [&member](const Key* key) { return key->name == member.key; });
     if (found != known.end()) {
       readKey(**found, memberPath, member, instance);
+      if (std::holds_alternative<boost::json::object>((*found)->standard))
+        addPlaces(member.value, {}, kind.place(instance).options);
     } else {
       unknownKey(memberPath, section, entry.key, member);
     }
@@ -244,7 +264,7 @@ void Reader::unknownKey(const std::string& path, std::string_view section,
   names.reserve(known.size());
   for (const std::string& candidate : known) names.push_back(candidate.substr(shared));
   std::string message = strCat("unknown key ", path);
-  if (const std::string near = nearest(entry.key, names); !near.empty()) {
+  if (const std::string near = support::nearest(entry.key, names); !near.empty()) {
     message += strCat("; did you mean ", joinKey(parent, near), "?");
   } else if (const std::string elsewhere = namesake(entry.key); !elsewhere.empty()) {
     message += strCat("; did you mean ", elsewhere, "?");
@@ -265,7 +285,7 @@ void Reader::checkReference(const std::string& path, const std::string& name,
                             const Instances& instances, std::string_view section) {
   if (instances.contains(name)) return;
   const std::vector<std::string> names = namesOf(instances);
-  const std::string near = nearest(name, names);
+  const std::string near = support::nearest(name, names);
   problems_.add(placeOf(path), strCat(path, ": there is no [", joinKey(section, name), "]; ",
                                       near.empty() ? strCat("known are: ", listed(names))
                                                    : strCat("did you mean ", quote(near), "?")));

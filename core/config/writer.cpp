@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "berth/support/json.hpp"
 #include "berth/support/status.hpp"
 #include "config/config.hpp"
 #include "config/document.hpp"
@@ -62,14 +63,45 @@ std::string explained(const Key& key, const Value& value) {
   return text + strCat("#", key.name, " = ", textOf(value), "\n");
 }
 
-std::string defaultInstance(const InstanceSection& section, const Config& config) {
+std::string_view articleOf(std::string_view type) {
+  if (type == "boolean") return "true or false";
+  if (type == "string") return "a string";
+  if (type == "integer") return "an integer";
+  if (type == "number") return "a number";
+  return type == "array" ? "an array" : "a table";
+}
+
+// What a plugin declares of its options; what it declares wrongly is left out.
+std::string declaredOptions(std::string_view declaration) {
+  std::string text;
+  const auto declared = support::parseJson(declaration, "the options of a plugin");
+  if (!declared.ok() || !declared->is_array()) return text;
+  for (const boost::json::value& item : declared->get_array()) {
+    const boost::json::object* option = item.if_object();
+    if (option == nullptr) continue;
+    const boost::json::value* standard = option->if_contains("default");
+    const std::string name = keyText(support::stringMember(*option, "key"));
+    const std::string takes = strCat(" Takes ", articleOf(support::stringMember(*option, "type")),
+                                     standard == nullptr ? " and is required." : ".");
+    text += strCat("\n", comment(strCat(support::stringMember(*option, "help"), takes)));
+    text += standard == nullptr ? strCat("#", name, " =\n")
+                                : strCat("#", name, " = ", valueText(*standard), "\n");
+  }
+  return text;
+}
+
+std::string defaultInstance(const InstanceSection& section, const Config& config,
+                            const std::map<std::string, std::string>& declarations) {
   const std::string path = joinKey(section.name, section.builtIn);
   std::string text = strCat("\n", comment(section.doc), "[", path, "]\n");
   for (const auto& [name, instance] : section.all(config))
     for (const Key* key : keysOf(section.name)) text += explained(*key, key->get(instance));
   for (const Key* key : keysOf(section.name))
-    if (std::holds_alternative<boost::json::object>(key->standard))
+    if (std::holds_alternative<boost::json::object>(key->standard)) {
       text += strCat("\n", comment(key->doc), "[", joinKey(path, key->name), "]\n");
+      const auto declared = declarations.find(std::string(section.plugin));
+      if (declared != declarations.end()) text += declaredOptions(declared->second);
+    }
   return text;
 }
 
@@ -85,7 +117,7 @@ std::string dump(const Config& config) {
   return text;
 }
 
-std::string defaultFile() {
+std::string defaultFile(const std::map<std::string, std::string>& declarations) {
   const Config config = standardConfig();
   std::string text = comment(
       "The configuration of Berth. Every key stands here at its default and commented out; remove "
@@ -98,7 +130,7 @@ std::string defaultFile() {
     for (const Key* key : keysOf(section)) text += explained(*key, key->get(&config));
   }
   for (const InstanceSection& section : instanceSections())
-    text += defaultInstance(section, config);
+    text += defaultInstance(section, config, declarations);
   return text;
 }
 

@@ -1,5 +1,8 @@
 #include "cri/convert.hpp"
 
+#include "berth/support/status.hpp"
+#include "berth/support/utf8.hpp"
+
 namespace berth::cri {
 
 namespace {
@@ -9,9 +12,10 @@ constexpr size_t kMaxMessage = 2048;
 
 grpc::Status toGrpc(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;
-  std::string message(status.message());
+  // Clients do not take what is not UTF-8.
+  std::string message = support::validUtf8(support::fromAbsl(status.message()));
   if (message.size() > kMaxMessage) {
-    message.resize(kMaxMessage);
+    message.resize(support::utf8Prefix(message, kMaxMessage).size());
     message += " …";
   }
   return grpc::Status(static_cast<grpc::StatusCode>(status.code()), message);

@@ -1,5 +1,7 @@
 #include "cri/plugin_list.hpp"
 
+#include <initializer_list>
+
 #include <boost/json.hpp>
 
 #include "berth/extensions.h"
@@ -23,18 +25,24 @@ std::string_view threadingName(berth_threading threading) {
   }
 }
 
-json::array capabilities(const plugins::Instance& instance, const plugins::Registry& registry) {
-  json::array result;
-  // Extensions are asked for once the instance has started.
-  if (instance.state() == plugins::InstanceState::kStarted) {
-    for (const char* id :
-         {BERTH_EXTENSION_PAUSE, BERTH_EXTENSION_CHECKPOINT, BERTH_EXTENSION_POD_RESOURCES,
-          BERTH_EXTENSION_PORT_FORWARD, BERTH_EXTENSION_REMOTE_LAYERS, BERTH_EXTENSION_DIFF,
-          BERTH_EXTENSION_QUOTA}) {
-      size_t table[32] = {};
-      if (instance.extension(id, 1, table, sizeof table)) result.emplace_back(id);
-    }
+// Those of the ids whose extension the instance offers. They are asked for once it has started.
+std::vector<std::string> offered(const plugins::Instance& instance,
+                                 std::initializer_list<const char*> ids) {
+  std::vector<std::string> result;
+  if (instance.state() != plugins::InstanceState::kStarted) return result;
+  for (const char* id : ids) {
+    size_t table[32] = {};
+    if (instance.extension(id, 1, table, sizeof table)) result.emplace_back(id);
   }
+  return result;
+}
+
+json::array capabilities(const plugins::Instance& instance, const plugins::Registry& registry) {
+  json::array result =
+      json::value_from(offered(instance, {BERTH_EXTENSION_PAUSE, BERTH_EXTENSION_CHECKPOINT,
+                                          BERTH_EXTENSION_POD_RESOURCES,
+                                          BERTH_EXTENSION_PORT_FORWARD, BERTH_EXTENSION_DIFF}))
+          .as_array();
   if (instance.kind() == plugins::Kind::kRuntime) {
     if (auto runtime = registry.runtime(instance.name()); runtime.ok()) {
       for (const auto& [name, value] : (*runtime)->features()) {
@@ -53,6 +61,10 @@ json::array capabilities(const plugins::Instance& instance, const plugins::Regis
 
 }  // namespace
 
+std::vector<std::string> unusedExtensions(const plugins::Instance& instance) {
+  return offered(instance, {BERTH_EXTENSION_REMOTE_LAYERS, BERTH_EXTENSION_QUOTA});
+}
+
 json::array pluginList(const plugins::Registry& registry) {
   json::array list;
   for (const auto& instance : registry.instances()) {
@@ -67,7 +79,16 @@ json::array pluginList(const plugins::Registry& registry) {
                      {"threading", threadingName(description.threading)},
                      {"state", plugins::instanceStateName(instance->state())},
                      {"path", instance->library().path()},
-                     {"capabilities", capabilities(*instance, registry)}});
+                     {"capabilities", capabilities(*instance, registry)},
+                     {"unused", json::value_from(unusedExtensions(*instance))}});
+  }
+  for (const plugins::Failure& failure : registry.failures()) {
+    list.push_back(
+        json::object{{"name", failure.wanted.name},
+                     {"kind", plugins::kindName(failure.wanted.kind)},
+                     {"plugin", failure.wanted.plugin},
+                     {"state", plugins::instanceStateName(plugins::InstanceState::kFailed)},
+                     {"error", support::fromAbsl(failure.status.message())}});
   }
   return list;
 }

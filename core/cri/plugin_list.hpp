@@ -1,13 +1,21 @@
 // The plugins as people and tools see them.
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include <boost/json/array.hpp>
 
 #include "plugins/registry.hpp"
 
 namespace berth::cri {
 
-// [{"name", "kind", "plugin", "version", "abi", "threading", "state", "path", "capabilities"}]
+// What the started instance offers although the engine has no use for it (berth/extensions.h).
+std::vector<std::string> unusedExtensions(const plugins::Instance& instance);
+
+// [{"name", "kind", "plugin", "version", "summary", "abi", "threading", "state", "path",
+// "capabilities", "unused"}]. Of what could not be loaded: {"name", "kind", "plugin", "state":
+// "failed", "error"}.
 boost::json::array pluginList(const plugins::Registry& registry);
 
 }  // namespace berth::cri

@@ -1,12 +1,15 @@
 #include "cri/server.hpp"
 
+#include <charconv>
 #include <cstring>
 #include <future>
 #include <grp.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include <vector>
 
 #include "berth/support/fd.hpp"
 #include "berth/support/files.hpp"
@@ -21,6 +24,8 @@ namespace {
 
 // For calls that run when the daemon ends.
 constexpr std::chrono::milliseconds kGrace{200};
+// For an entry of the groups' database: its members are listed in it.
+constexpr size_t kGroupBytes = 1u << 16;
 
 absl::StatusOr<sockaddr_un> addressOf(const std::string& path) {
   sockaddr_un address{};
@@ -52,18 +57,30 @@ absl::Status setAccess(const ServerSettings& settings) {
     return support::errnoStatus(errno, strCat("set the mode of ", settings.socket));
   }
   if (settings.group.empty()) return absl::OkStatus();
-  const group* entry = ::getgrnam(settings.group.c_str());
-  if (entry == nullptr) {
-    return absl::FailedPreconditionError(
-        strCat("grpc.socket_group: there is no group ", settings.group));
-  }
-  if (::chown(settings.socket.c_str(), static_cast<uid_t>(-1), entry->gr_gid) != 0) {
+  BERTH_ASSIGN_OR_RETURN(const gid_t group, socketGroup(settings.group));
+  if (::chown(settings.socket.c_str(), static_cast<uid_t>(-1), group) != 0) {
     return support::errnoStatus(errno, strCat("set the group of ", settings.socket));
   }
   return absl::OkStatus();
 }
 
 }  // namespace
+
+absl::StatusOr<gid_t> socketGroup(const std::string& group) {
+  std::vector<char> buffer(kGroupBytes);
+  struct group entry {};
+  struct group* found = nullptr;
+  ::getgrnam_r(group.c_str(), &entry, buffer.data(), buffer.size(), &found);
+  if (found != nullptr) return entry.gr_gid;
+  gid_t number = 0;
+  const char* end = group.data() + group.size();
+  const auto read = std::from_chars(group.data(), end, number);
+  // The highest number stands for "no group" (chown(2)).
+  if (!group.empty() && read.ec == std::errc() && read.ptr == end &&
+      number != static_cast<gid_t>(-1))
+    return number;
+  return absl::FailedPreconditionError(strCat("grpc.socket_group: there is no group ", group));
+}
 
 absl::StatusOr<std::unique_ptr<Server>> Server::start(const ServerSettings& settings,
                                                       RuntimeService& runtime, ImageService& images,
@@ -84,13 +101,18 @@ absl::StatusOr<std::unique_ptr<Server>> Server::start(const ServerSettings& sett
   builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::NUM_CQS, 1);
   builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::MIN_POLLERS, 1);
   builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::MAX_POLLERS, 4);
-  // Between mask and chmod nobody else may connect.
-  const mode_t mask = ::umask(0177);
-  std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
-  ::umask(mask);
-  if (server == nullptr) {
+  std::unique_ptr<grpc::Server> server;
+  BERTH_RETURN_IF_ERROR(support::onOwnThread([&]() -> absl::Status {
+    // All threads share the mask, and others make files meanwhile: this one gets its own, and those
+    // that gRPC starts from here share it.
+    if (::unshare(CLONE_FS) != 0) return support::errnoStatus(errno, "unshare CLONE_FS");
+    // Between mask and chmod nobody else may connect.
+    const mode_t mask = ::umask(0177);
+    server = builder.BuildAndStart();
+    ::umask(mask);
+    if (server != nullptr) return absl::OkStatus();
     return absl::FailedPreconditionError(strCat("cannot listen on ", settings.socket));
-  }
+  }));
   BERTH_RETURN_IF_ERROR(setAccess(settings));
   return std::unique_ptr<Server>(new Server(std::move(server)));
 }

@@ -18,9 +18,12 @@ namespace berth::cri {
 struct ServerSettings {
   std::string socket;
   mode_t mode = 0660;
-  std::string group;  // empty: as the daemon's
+  std::string group;  // name or number; empty: as the daemon's
   int maxMessageBytes = 16 << 20;
 };
+
+// The group that a name or a number means. FAILED_PRECONDITION when there is none of that name.
+absl::StatusOr<gid_t> socketGroup(const std::string& group);
 
 // Serves from creation until stop(), also the `others`, which must outlive it. FAILED_PRECONDITION
 // when another daemon serves the socket or it cannot be made; a socket that nobody serves any more

@@ -1,7 +1,10 @@
 #include "cri/status_info.hpp"
 
+#include <chrono>
+
 #include <boost/json.hpp>
 
+#include "berth/support/status.hpp"
 #include "cri/plugin_list.hpp"
 
 namespace berth::cri {
@@ -9,6 +12,9 @@ namespace berth::cri {
 namespace bj = boost::json;
 
 namespace {
+
+// Runtimes answer from memory.
+constexpr auto kCheckTime = std::chrono::seconds(5);
 
 bj::object hostInfo(const engine::Engine& engine) {
   const common::HostFacts& host = engine.host();
@@ -19,7 +25,22 @@ bj::object hostInfo(const engine::Engine& engine) {
           {"apparmor", host.appArmor},
           {"selinux", host.seLinux},
           {"seccomp", host.seccomp},
-          {"userNamespaces", host.userNamespaces}};
+          {"userNamespaces", host.userNamespaces},
+          {"idmappedMounts", host.idmappedMounts},
+          {"swapAccounting", host.swapAccounting},
+          {"capSysResource", host.hasSysResource()},
+          {"kernel", support::strCat(host.kernel.major, ".", host.kernel.minor)}};
+}
+
+// By runtime: whether containers can be checkpointed, or why not.
+bj::object checkpointsInfo(const engine::Engine& engine) {
+  bj::object result;
+  const plugins::Operation op("Status", plugins::Operation::Clock::now() + kCheckTime);
+  for (const auto& [name, runtime] : engine.registry().runtimes()) {
+    const absl::Status works = runtime->checkCheckpoints(op);
+    result[name] = works.ok() ? "OK" : support::fromAbsl(works.message());
+  }
+  return result;
 }
 
 bj::object runtimesInfo(const engine::Engine& engine) {
@@ -50,6 +71,7 @@ void addStatusInfo(const engine::Engine& engine, const absl::Status& network,
   info["runtimes"] = bj::serialize(runtimesInfo(engine));
   info["operations"] = bj::serialize(operationsInfo());
   info["host"] = bj::serialize(hostInfo(engine));
+  info["checkpoints"] = bj::serialize(checkpointsInfo(engine));
   // Under the name that containerd has for it.
   info["lastCNILoadStatus"] =
       bj::serialize(bj::value(network.ok() ? "OK" : std::string(network.message())));

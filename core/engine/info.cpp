@@ -1,6 +1,8 @@
 // What verbose statuses tell (CRI, PodSandboxStatusRequest.verbose,
 // ContainerStatusRequest.verbose): under the names that other engines use, so that people's scripts
 // find it.
+#include <chrono>
+
 #include <boost/json.hpp>
 
 #include "berth/plugin.hpp"
@@ -9,6 +11,7 @@
 #include "berth/support/status.hpp"
 #include "engine/engine.hpp"
 #include "engine/message_json.hpp"
+#include "engine/network_request.hpp"
 #include "engine/spec/cgroup_path.hpp"
 #include "engine/spec/namespaces.hpp"
 
@@ -19,6 +22,8 @@ namespace bj = boost::json;
 using support::strCat;
 
 namespace {
+
+constexpr std::chrono::seconds kCheckTime{10};
 
 // Null for what is empty or cannot be read: it is for people, and the rest is of use without it.
 bj::value parsed(const std::string& text) {
@@ -79,6 +84,24 @@ bool networkClosed(const records::PodRecord& record) {
   return found == record.namespaces().end() || !support::pathExists(found->second);
 }
 
+// Whether the pod is still connected as it was (CNI's CHECK), for people: it changes no state,
+// since plugins are known that fail here although nothing is wrong. Null where there is nothing to
+// check.
+bj::value networkCheck(const plugins::Registry& registry, const records::PodRecord& record) {
+  if (!record.network().wanted() || record.network().addresses().empty()) return nullptr;
+  const plugins::Operation op(strCat("check the network of ", record.id()),
+                              plugins::Operation::Clock::now() + kCheckTime);
+  const auto check = [&]() -> absl::Status {
+    BERTH_ASSIGN_OR_RETURN(plugins::Network * network,
+                           registry.network(record.network().network()));
+    BERTH_ASSIGN_OR_RETURN(const plugins::NetworkRequest request, networkRequest(record));
+    return network->check(op, request, record.network().state());
+  };
+  const absl::Status status = check();
+  return status.ok() ? bj::value("OK")
+                     : bj::value(std::string(support::fromAbsl(status.message())));
+}
+
 }  // namespace
 
 absl::StatusOr<std::string> Engine::podSandboxInfo(const std::string& id) const {
@@ -105,6 +128,7 @@ absl::StatusOr<std::string> Engine::podSandboxInfo(const std::string& id) const 
                   {"config", toJson(record.config())},
                   {"runtimeSpec", podSpec(record, settings_.cgroupDriver)},
                   {"cniResult", parsed(record.network().result())}};
+  if (running) info["networkCheck"] = networkCheck(registry_, record);
   addRuntime(pod->runtime(), info);
   if (record.has_overhead()) info["overhead"] = bj::object{{"linux", toJson(record.overhead())}};
   if (record.has_resources()) info["resources"] = bj::object{{"linux", toJson(record.resources())}};

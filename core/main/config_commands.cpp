@@ -1,11 +1,17 @@
 // `berth config …`, `berth version`.
 #include <cstdio>
+#include <map>
 
-#include "berth/plugin.h"
+#include "berth/plugin.hpp"
 #include "berth/support/status.hpp"
+#include "main/admin_client.hpp"
+#include "main/examination.hpp"
 #include "main/options.hpp"
+#include "main/wiring.hpp"
 
 namespace berth::program {
+
+using support::strCat;
 
 config::Paths pathsOf(const ConfigOptions& options) {
   config::Paths paths;
@@ -21,22 +27,62 @@ int fail(const absl::Status& status) {
   return 1;
 }
 
+namespace {
+
+void printComment(const std::string& text) {
+  std::printf("# %s\n", text.c_str());
+}
+
+// Without a daemon: as a start would have it. Plugins that cannot be loaded are told of beside it.
+int showFiles(const config::Config& config) {
+  printComment(strCat("No daemon serves ", config.grpc.socket,
+                      ": what one that starts now would "
+                      "run with."));
+  const plugins::HostServices services = servicesWithoutDaemon(config);
+  plugins::Registry registry(config.pluginDirs, services);
+  const absl::Status loaded = registry.load(wantedPlugins(config));
+  std::fputs(config::dump(withAllOptions(config, registry)).c_str(), stdout);
+  return loaded.ok() ? 0 : fail(loaded);
+}
+
+}  // namespace
+
 int configShow(const ConfigOptions& options) {
+  // Where the daemon is, if there is one; what it runs with it knows better than the files.
   auto loaded = config::load(pathsOf(options));
   if (!loaded.ok()) return fail(loaded.status());
-  std::fputs(config::dump(*loaded).c_str(), stdout);
+  const auto running = askForConfiguration(loaded->grpc.socket);
+  if (absl::IsUnavailable(running.status())) return showFiles(*loaded);
+  if (!running.ok()) return fail(running.status());
+  printComment(strCat("What the daemon that serves ", loaded->grpc.socket, " runs with."));
+  for (const berth::admin::v1::Change& change : running->pending())
+    printComment(strCat("Waits for the next start: ", change.key(), ": ",
+                        change.from().empty() ? "none" : change.from(), " -> ",
+                        change.to().empty() ? "none" : change.to()));
+  std::fputs(running->toml().c_str(), stdout);
   return 0;
 }
 
-int configCheck(const ConfigOptions& options) {
-  auto loaded = config::load(pathsOf(options));
-  if (!loaded.ok()) return fail(loaded.status());
-  std::puts("The configuration is valid.");
-  return 0;
-}
-
-int configDefault() {
-  std::fputs(config::defaultFile().c_str(), stdout);
+int configDefault(const ConfigOptions& options) {
+  // Of the files only where plugins are counts here: they know their options.
+  const auto loaded = config::load(pathsOf(options));
+  if (!loaded.ok() && !options.file.empty()) return fail(loaded.status());
+  config::Config defaults = config::defaults();
+  if (loaded.ok()) defaults.pluginDirs = loaded->pluginDirs;
+  std::map<std::string, std::string> declarations;
+  for (const plugins::Wanted& wanted : wantedPlugins(defaults)) {
+    const auto path = plugins::findPlugin(wanted.plugin, defaults.pluginDirs);
+    const auto library =
+        path.ok() ? plugins::Library::load(*path, wanted.kind)
+                  : absl::StatusOr<std::shared_ptr<const plugins::Library>>(path.status());
+    if (!library.ok()) {
+      std::fprintf(stderr, "berth: without the options of a plugin: %s\n",
+                   std::string(library.status().message()).c_str());
+      continue;
+    }
+    declarations[wanted.plugin] = copy((*library)->description().options);
+  }
+  std::fputs(config::defaultFile(declarations).c_str(), stdout);
   return 0;
 }
 

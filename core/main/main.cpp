@@ -35,9 +35,12 @@ int runCommand(int argc, char** argv) {
   CLI::App* check = withConfig(app.add_subcommand("check", "say what this host offers and lacks"));
   CLI::App* config = app.add_subcommand("config", "look at the configuration");
   config->require_subcommand(1);
-  CLI::App* show = withConfig(config->add_subcommand("show", "print exactly what runs"));
-  CLI::App* checkConfig = withConfig(config->add_subcommand("check", "check the files"));
-  CLI::App* defaults = config->add_subcommand("default", "print a file with every key, explained");
+  CLI::App* show = withConfig(
+      config->add_subcommand("show", "print exactly what runs, or what would without a daemon"));
+  CLI::App* checkConfig = withConfig(
+      config->add_subcommand("check", "say what of it would keep the engine from starting"));
+  CLI::App* defaults =
+      withConfig(config->add_subcommand("default", "print a file with every key, explained"));
   CLI::App* plugins =
       withConfig(app.add_subcommand("plugins", "list the plugins and what they can do"));
   CLI::App* ops = withConfig(
@@ -51,7 +54,7 @@ int runCommand(int argc, char** argv) {
   if (check->parsed()) return berth::program::check(options);
   if (show->parsed()) return berth::program::configShow(options);
   if (checkConfig->parsed()) return berth::program::configCheck(options);
-  if (defaults->parsed()) return berth::program::configDefault();
+  if (defaults->parsed()) return berth::program::configDefault(options);
   if (plugins->parsed()) return berth::program::listPlugins(options);
   if (ops->parsed()) return berth::program::listOperations(options);
   if (reload->parsed()) return berth::program::reload(options);

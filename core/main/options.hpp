@@ -23,7 +23,7 @@ int serve(const ConfigOptions& options);
 int check(const ConfigOptions& options);
 int configShow(const ConfigOptions& options);
 int configCheck(const ConfigOptions& options);
-int configDefault();
+int configDefault(const ConfigOptions& options);
 int listPlugins(const ConfigOptions& options);
 int listOperations(const ConfigOptions& options);
 int reload(const ConfigOptions& options);

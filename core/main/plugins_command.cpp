@@ -1,4 +1,5 @@
 // `berth plugins`: asks the running daemon; without one it loads the plugins as a start would.
+#include <algorithm>
 #include <cstdio>
 
 #include <boost/json.hpp>
@@ -7,6 +8,7 @@
 #include "berth/support/status.hpp"
 #include "cri/plugin_list.hpp"
 #include "main/daemon_status.hpp"
+#include "main/examination.hpp"
 #include "main/options.hpp"
 #include "main/wiring.hpp"
 
@@ -17,21 +19,22 @@ namespace {
 using support::strCat;
 
 // Loads and configures without starting: nothing a running daemon uses is touched.
-absl::StatusOr<boost::json::array> loadHere(const config::Config& config) {
-  plugins::HostServices services;
-  services.root = config.root;
-  services.state = config.state;
-  services.log = [](berth_log_level, std::string_view instance, std::string_view message,
-                    const plugins::LogFields&) {
-    std::fprintf(stderr, "%.*s: %.*s\n", static_cast<int>(instance.size()), instance.data(),
-                 static_cast<int>(message.size()), message.data());
-  };
-  services.event = [](std::string_view, plugins::Event) {};
-  services.saveState = [](auto...) { return absl::UnavailableError("no daemon"); };
-  services.credentials = [](auto...) { return absl::NotFoundError("no daemon"); };
+boost::json::array loadHere(const config::Config& config) {
+  const plugins::HostServices services = servicesWithoutDaemon(config);
   plugins::Registry registry(config.pluginDirs, services);
-  BERTH_RETURN_IF_ERROR(registry.load(wantedPlugins(config)));
+  // The list has what could not be loaded.
+  registry.load(wantedPlugins(config)).IgnoreError();
   return cri::pluginList(registry);
+}
+
+void printList(const char* what, const std::vector<std::string>& items) {
+  std::string text;
+  for (const std::string& item : items) text += strCat(" ", item);
+  if (!text.empty()) std::printf("%s%s\n", what, text.c_str());
+}
+
+bool hasFailed(const boost::json::value& one) {
+  return support::stringMember(one.as_object(), "state") == "failed";
 }
 
 void print(const boost::json::array& list) {
@@ -40,15 +43,17 @@ void print(const boost::json::array& list) {
   for (const boost::json::value& value : list) {
     const boost::json::object& one = value.as_object();
     const auto text = [&](std::string_view key) { return support::stringMember(one, key); };
-    std::printf("%-12s %-14s %-22s %-8s %-5s %-11s %-11s %s\n", text("name").c_str(),
-                text("kind").c_str(), text("plugin").c_str(), text("version").c_str(),
-                text("abi").c_str(), text("threading").c_str(), text("state").c_str(),
-                text("path").c_str());
-    std::string capabilities;
-    for (const std::string& capability : support::stringsMember(one, "capabilities")) {
-      capabilities += strCat(" ", capability);
-    }
-    if (!capabilities.empty()) std::printf("  can:%s\n", capabilities.c_str());
+    // Of what could not be loaded not everything is known.
+    const auto cell = [&](std::string_view key) {
+      return text(key).empty() ? std::string("-") : text(key);
+    };
+    std::printf("%-12s %-14s %-22s %-8s %-5s %-11s %-11s %s\n", cell("name").c_str(),
+                cell("kind").c_str(), cell("plugin").c_str(), cell("version").c_str(),
+                cell("abi").c_str(), cell("threading").c_str(), cell("state").c_str(),
+                cell("path").c_str());
+    printList("  can:", support::stringsMember(one, "capabilities"));
+    printList("  offers what no part of the engine uses:", support::stringsMember(one, "unused"));
+    if (!text("error").empty()) std::printf("  %s\n", text("error").c_str());
   }
 }
 
@@ -63,9 +68,8 @@ int listPlugins(const ConfigOptions& options) {
                  loaded->grpc.socket.c_str());
     list = loadHere(*loaded);
   }
-  if (!list.ok()) return fail(list.status());
   print(*list);
-  return 0;
+  return std::any_of(list->begin(), list->end(), hasFailed) ? 1 : 0;
 }
 
 }  // namespace berth::program

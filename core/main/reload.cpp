@@ -16,7 +16,19 @@ void logChange(const config::Change& change) {
                   {{"key", change.key}, {"from", change.from}, {"to", change.to}});
 }
 
+void fill(berth::admin::v1::Change& told, const config::Change& change) {
+  told.set_key(change.key);
+  told.set_from(change.from);
+  told.set_to(change.to);
+  told.set_restart(change.reload == config::Reload::kRestart);
+}
+
 }  // namespace
+
+Reloader::Running Reloader::running() {
+  std::lock_guard lock(mutex_);
+  return {withAllOptions(running_, engine_.registry()), config::changesBetween(running_, wanted_)};
+}
 
 absl::StatusOr<std::vector<config::Change>> Reloader::reload() {
   std::lock_guard lock(mutex_);
@@ -33,6 +45,7 @@ absl::StatusOr<std::vector<config::Change>> Reloader::reload() {
   engine_.prefer(std::move(preferences));
   std::vector<config::Change> changes = config::changesBetween(running_, wanted);
   running_ = next;
+  wanted_ = wanted;
   for (const config::Change& change : changes) logChange(change);
   common::logInfo("the configuration was read anew", {{"changes", std::to_string(changes.size())}});
   return changes;
@@ -47,13 +60,16 @@ grpc::Status AdminService::Reload(grpc::ServerContext* /*context*/,
                        {{"error", changes.status().ToString()}});
     return cri::toGrpc(changes.status());
   }
-  for (const config::Change& change : *changes) {
-    berth::admin::v1::Change& told = *response->add_changes();
-    told.set_key(change.key);
-    told.set_from(change.from);
-    told.set_to(change.to);
-    told.set_restart(change.reload == config::Reload::kRestart);
-  }
+  for (const config::Change& change : *changes) fill(*response->add_changes(), change);
+  return grpc::Status::OK;
+}
+
+grpc::Status AdminService::Configuration(grpc::ServerContext* /*context*/,
+                                         const berth::admin::v1::ConfigurationRequest* /*request*/,
+                                         berth::admin::v1::ConfigurationResponse* response) {
+  const Reloader::Running running = reloader_.running();
+  response->set_toml(config::dump(running.config));
+  for (const config::Change& change : running.pending) fill(*response->add_pending(), change);
   return grpc::Status::OK;
 }
 

@@ -18,16 +18,23 @@ class Reloader {
  public:
   // `engine` runs by `running`, which `paths` were read as; it must outlive the reloader.
   Reloader(config::Paths paths, config::Config running, engine::Engine& engine)
-      : paths_(std::move(paths)), running_(std::move(running)), engine_(engine) {}
+      : paths_(std::move(paths)), running_(running), wanted_(std::move(running)), engine_(engine) {}
 
   // Takes up what may change, and logs it. On an error, which names file, line and key, everything
   // stays as it was. Also opens the log file anew. Blocks on the disk.
   absl::StatusOr<std::vector<config::Change>> reload();
 
+  struct Running {
+    config::Config config;                // with all options of the plugins, as they run
+    std::vector<config::Change> pending;  // what was read and waits for the next start
+  };
+  Running running();
+
  private:
   const config::Paths paths_;
   std::mutex mutex_;
   config::Config running_;
+  config::Config wanted_;  // as the files were when they were last read
   engine::Engine& engine_;
 };
 
@@ -38,6 +45,9 @@ class AdminService final : public berth::admin::v1::Admin::Service {
 
   grpc::Status Reload(grpc::ServerContext* context, const berth::admin::v1::ReloadRequest* request,
                       berth::admin::v1::ReloadResponse* response) override;
+  grpc::Status Configuration(grpc::ServerContext* context,
+                             const berth::admin::v1::ConfigurationRequest* request,
+                             berth::admin::v1::ConfigurationResponse* response) override;
 
  private:
   Reloader& reloader_;

@@ -15,9 +15,10 @@
 #include "berth/support/threads.hpp"
 #include "common/log.hpp"
 #include "common/open_files.hpp"
+#include "cri/plugin_list.hpp"
 #include "cri/streaming_backend.hpp"
 #include "engine/volumes/mapped_mounts.hpp"
-#include "main/credentials.hpp"
+#include "images/credentials.hpp"
 #include "main/options.hpp"
 #include "main/reload.hpp"
 #include "main/wiring.hpp"
@@ -85,11 +86,21 @@ plugins::HostServices hostServices(const config::Config& config,
     if (target == nullptr) return absl::UnavailableError("the daemon is starting or ending");
     return target->savePluginState(kind, instance, std::string(object), state);
   };
-  services.credentials = [](std::string_view registry,
+  services.credentials = [](const support::RunLimits& limits, std::string_view registry,
                             const std::function<void(const berth_credentials&)>& found) {
-    return findCredentials(registry, found);
+    const auto warn = [](std::string_view reason) {
+      common::logWarning("credentials cannot be looked up everywhere", {{"error", reason}});
+    };
+    return images::findCredentials({images::credentialFiles(), limits, warn}, registry, found);
   };
   return services;
+}
+
+void warnOfUnused(const plugins::Instance& instance) {
+  for (const std::string& id : cri::unusedExtensions(instance)) {
+    common::logWarning("a plugin offers what no part of the engine uses",
+                       {{"plugin", instance.name()}, {"extension", id}});
+  }
 }
 
 // For verbose status.
@@ -155,6 +166,7 @@ absl::Status run(const config::Paths& paths, const config::Config& config) {
   plugins::Registry registry(config.pluginDirs, services);
   BERTH_RETURN_IF_ERROR(registry.load(wantedPlugins(config)));
   BERTH_RETURN_IF_ERROR(registry.start());
+  for (const auto& instance : registry.instances()) warnOfUnused(*instance);
   BERTH_ASSIGN_OR_RETURN(
       const std::unique_ptr<images::ImageService> images,
       images::ImageService::open(imageOptions(config), registry, *store,

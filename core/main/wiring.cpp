@@ -4,6 +4,7 @@
 
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
+#include "config/document.hpp"
 
 namespace berth::program {
 
@@ -53,19 +54,40 @@ std::map<std::string, std::string> snapshotterExceptions(const config::Config& c
 
 std::vector<plugins::Wanted> wantedPlugins(const config::Config& config) {
   std::vector<plugins::Wanted> wanted;
-  for (const auto& [name, one] : config.sources) {
-    wanted.push_back({plugins::Kind::kImageSource, name, one.plugin, one.options});
-  }
-  for (const auto& [name, one] : config.snapshotters) {
-    wanted.push_back({plugins::Kind::kSnapshotter, name, one.plugin, one.options});
-  }
-  for (const auto& [name, one] : config.networks) {
-    wanted.push_back({plugins::Kind::kNetwork, name, one.plugin, one.options});
-  }
-  for (const auto& [name, one] : config.runtimes) {
-    wanted.push_back({plugins::Kind::kRuntime, name, one.plugin, one.options});
-  }
+  const auto add = [&](plugins::Kind kind, std::string_view section, const auto& instances) {
+    for (const auto& [name, one] : instances)
+      wanted.push_back(
+          {kind, name, one.plugin, one.options, {config::joinKey(section, name), one.place}});
+  };
+  add(plugins::Kind::kImageSource, "sources", config.sources);
+  add(plugins::Kind::kSnapshotter, "snapshotters", config.snapshotters);
+  add(plugins::Kind::kNetwork, "networks", config.networks);
+  add(plugins::Kind::kRuntime, "runtimes", config.runtimes);
   return wanted;
+}
+
+config::Config withAllOptions(config::Config config, const plugins::Registry& registry) {
+  const auto set = [](auto& instances, const plugins::Instance& instance) {
+    const auto found = instances.find(instance.name());
+    if (found != instances.end()) found->second.options = instance.options();
+  };
+  for (const auto& instance : registry.instances()) {
+    switch (instance->kind()) {
+      case plugins::Kind::kImageSource:
+        set(config.sources, *instance);
+        break;
+      case plugins::Kind::kSnapshotter:
+        set(config.snapshotters, *instance);
+        break;
+      case plugins::Kind::kNetwork:
+        set(config.networks, *instance);
+        break;
+      case plugins::Kind::kRuntime:
+        set(config.runtimes, *instance);
+        break;
+    }
+  }
+  return config;
 }
 
 common::LogSettings logSettings(const config::Config& config) {

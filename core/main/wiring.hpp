@@ -18,6 +18,8 @@
 namespace berth::program {
 
 std::vector<plugins::Wanted> wantedPlugins(const config::Config& config);
+// The same configuration with the options that were resolved for each loaded plugin: defaults too.
+config::Config withAllOptions(config::Config config, const plugins::Registry& registry);
 common::LogSettings logSettings(const config::Config& config);
 absl::StatusOr<engine::Settings> engineSettings(const config::Config& config,
                                                 const common::HostFacts& host);

@@ -95,6 +95,33 @@ def pod(bed, name):
     return bed.run_pod(name)
 
 
+@pytest.fixture
+def berth(bed):
+    """Runs `berth ARGUMENTS`; gives the finished process."""
+    program = bed.engine.command()[0]
+
+    def run(*arguments):
+        return subprocess.run([program, *arguments], capture_output=True, text=True, check=False,
+                              stdin=subprocess.DEVNULL, timeout=60)
+    return run
+
+
+@pytest.fixture
+def changed_config(bed, tmp_path):
+    """Writes the engine's configuration with more text at its end; gives the path."""
+    def write(more):
+        with open(bed.engine.command()[-1], encoding="utf-8") as stream:
+            text = stream.read()
+        # Folders of its own: the daemon of the session goes on.
+        text = text.replace(bed.folder + "/root", str(tmp_path / "root"))
+        text = text.replace(bed.folder + "/state", str(tmp_path / "state"))
+        text = text.replace(bed.engine.socket, str(tmp_path / "s"))
+        path = tmp_path / "berth.toml"
+        path.write_text(text + more)
+        return str(path)
+    return write
+
+
 @pytest.fixture(scope="session")
 def crictl_binary():
     """Builds crictl and names it in the environment; skips, or fails in CI, without Go."""

@@ -1,46 +1,14 @@
-"""The command `berth`: its answers, and what stops the daemon's start."""
+"""The command `berth`: what it says of the host, the plugins and the daemon's work."""
 
 import concurrent.futures
-import itertools
 import os
-import signal
-import subprocess
-import tomllib
 
 import pytest
 
 import berth_testbed
-from asking import verbose
 from berth_testbed import wait_until
 
 pytestmark = pytest.mark.berth
-
-
-@pytest.fixture
-def berth(bed):
-    """Runs `berth ARGUMENTS`; gives the finished process."""
-    program = bed.engine.command()[0]
-
-    def run(*arguments):
-        return subprocess.run([program, *arguments], capture_output=True, text=True, check=False,
-                              stdin=subprocess.DEVNULL, timeout=60)
-    return run
-
-
-@pytest.fixture
-def changed_config(bed, tmp_path):
-    """Writes the engine's configuration with more text at its end; gives the path."""
-    def write(more):
-        with open(bed.engine.command()[-1], encoding="utf-8") as stream:
-            text = stream.read()
-        # Folders of its own: the daemon of the session goes on.
-        text = text.replace(bed.folder + "/root", str(tmp_path / "root"))
-        text = text.replace(bed.folder + "/state", str(tmp_path / "state"))
-        text = text.replace(bed.engine.socket, str(tmp_path / "s"))
-        path = tmp_path / "berth.toml"
-        path.write_text(text + more)
-        return str(path)
-    return write
 
 
 def test_version(bed, berth):
@@ -49,71 +17,80 @@ def test_version(bed, berth):
     assert bed.cri.Version().runtime_version in answer.stdout
 
 
-def test_default_configuration_is_toml_and_valid(berth, tmp_path):
-    answer = berth("config", "default")
-    assert answer.returncode == 0
-    tomllib.loads(answer.stdout)
-    path = tmp_path / "default.toml"
-    path.write_text(answer.stdout)
-    checked = berth("config", "check", "--config", str(path))
-    assert checked.returncode == 0, checked.stderr
-
-
-def test_shown_configuration_is_what_runs(bed, berth):
-    answer = berth("config", "show", "--config", bed.engine.command()[-1])
-    assert answer.returncode == 0, answer.stderr
-    shown = tomllib.loads(answer.stdout)
-    assert shown["grpc"]["socket"] == bed.engine.socket
-    assert shown["runtimes"]["runc"]["plugin"] == "runtime-runc"
+def row_of(text, name):
+    """The cells of the line that starts with `name`, and the line after it."""
+    lines = text.splitlines()
+    at = next(i for i, line in enumerate(lines) if line.split()[:1] == [name])
+    return lines[at].split(), (lines[at + 1:] + [""])[0]
 
 
 def test_plugins_are_listed(bed, berth):
     answer = berth("plugins", "--config", bed.engine.command()[-1])
     assert answer.returncode == 0, answer.stderr
-    for plugin in ("runtime-runc", "snapshotter-overlay", "registry-v2", "network-cni"):
-        assert plugin in answer.stdout
+    assert answer.stderr == ""
+    folder = os.path.join(bed.build, "lib/berth/plugins")
+    for name, kind, plugin, can in (
+            ("runc", ["runtime"], "runtime-runc", "berth.runtime.pause"),
+            ("overlay", ["snapshotter"], "snapshotter-overlay", "berth.snapshotter.diff"),
+            ("registry", ["image", "source"], "registry-v2", ""),
+            ("cni", ["network"], "network-cni", "")):
+        cells, after = row_of(answer.stdout, name)
+        path = os.path.join(folder, "berth-%s.so" % plugin)
+        assert cells == [name, *kind, plugin, "0.1.0", "1.1", "parallel", "started", path]
+        assert can in after
+
+
+def test_a_plugin_that_cannot_be_loaded_is_listed_as_failed(berth, changed_config):
+    answer = berth("plugins", "--config",
+                   changed_config("\n[runtimes.other]\nplugin = \"network-cni\"\n"))
+    assert answer.returncode == 1
+    assert "No daemon answers" in answer.stderr
+    cells, after = row_of(answer.stdout, "other")
+    assert cells[:3] + cells[-2:-1] == ["other", "runtime", "network-cni", "failed"]
+    assert "is configured as a runtime" in after
+    assert row_of(answer.stdout, "cni")[0][-2] == "configured"
 
 
 def test_check_says_what_the_host_offers(bed, berth):
     answer = berth("check", "--config", bed.engine.command()[-1])
-    assert "cgroup" in answer.stdout.lower()
-    assert "overlay" in answer.stdout.lower()
+    assert answer.returncode == 0, answer.stdout
+    assert "This host can run Berth" in answer.stdout.splitlines()[-1]
+    rows = {line[9:31].strip(): (line[:8].strip(), line[32:]) for line in
+            answer.stdout.splitlines()[:-1]}
+    assert rows["kernel"][0] == "ok"
+    assert rows["overlayfs, overlay"][0] == "ok"
+    assert rows["OCI runtime, runc"][0] == "ok" and bed.runtime in rows["OCI runtime, runc"][1]
+    assert rows["berth-monitor, runc"][0] == "ok"
+    assert rows["CNI network, cni"][0] == "ok"
+    for what in ("cgroups", "idmapped mounts", "swap accounting", "criu"):
+        assert rows[what][0] in ("ok", "without")
 
 
-@pytest.mark.parametrize("text,words", [
-    ("[grpd]\nsocket = 1\n", ["grpd", "grpc"]),
-    ("[images]\nmax_concurrent_download = 3\n", ["max_concurrent_download",
-                                                 "max_concurrent_downloads"]),
-    ("[images]\nmax_concurrent_downloads = 'many'\n", ["max_concurrent_downloads"]),
-    ("[images\n", ["berth.toml"]),
-    ("[containers]\ndefault_sysctls = ['vm.swappiness=1']\n", ["default_sysctls",
-                                                                "vm.swappiness"]),
-    ("[runtimes.other]\nplugin = \"no-such-plugin\"\n", ["no-such-plugin"]),
-    ("[runtimes.other]\nplugin = \"network-cni\"\n", ["network-cni", "runtime"]),
-    ("[sources.registry.options]\nno_such_option = 1\n", ["no_such_option"])])
-def test_a_wrong_configuration_stops_the_start(berth, changed_config, text, words):
-    path = changed_config("\n" + text)
-    answer = berth("serve", "--config", path)
-    assert answer.returncode != 0
-    for word in words:
-        assert word in answer.stdout + answer.stderr
-
-
-def test_a_file_that_is_no_plugin_stops_the_start(bed, berth, changed_config, tmp_path):
-    folder = tmp_path / "plugins"
-    folder.mkdir()
-    own = os.path.join(bed.build, "lib/berth/plugins")
-    for name in os.listdir(own):
-        (folder / name).symlink_to(os.path.join(own, name))
-    (folder / "berth-garbage.so").write_text("this is no shared object")
-    path = changed_config("\n[runtimes.bad]\nplugin = \"garbage\"\n")
+def test_check_on_a_host_that_lacks_something(berth, changed_config, bed, tmp_path):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    path = changed_config("\n[runtimes.away]\nplugin = \"runtime-runc\"\n"
+                          "[runtimes.away.options]\npath = \"/nonexistent/runtime\"\n")
     with open(path, encoding="utf-8") as stream:
-        text = stream.read()
-    with open(path, "w", encoding="utf-8") as stream:
-        stream.write(text.replace(own, str(folder)))
-    answer = berth("serve", "--config", path)
-    assert answer.returncode != 0
-    assert "berth-garbage.so" in answer.stdout + answer.stderr
+        text = stream.read().replace(bed.network.conf_folder, str(empty))
+    (tmp_path / "berth.toml").write_text(text)
+    line = text.splitlines().index('path = "/nonexistent/runtime"') + 1
+    answer = berth("check", "--config", path)
+    assert answer.returncode == 1
+    assert "This host cannot run Berth yet" in answer.stdout
+    found = next(row for row in answer.stdout.splitlines() if "OCI runtime, away" in row)
+    assert found.startswith("MISSING")
+    assert "%s:%d:1: runtimes.away.options.path: " % (path, line) in found
+    network = next(row for row in answer.stdout.splitlines() if "CNI network" in row)
+    assert network.startswith("without") and str(empty) in network
+
+    text = text.replace(os.path.join(bed.build, "lib/berth/plugins"), str(empty))
+    (tmp_path / "berth.toml").write_text(text)
+    answer = berth("check", "--config", path)
+    assert answer.returncode == 1
+    for plugin in ("runtime runc", "snapshotter overlay", "image source registry", "network cni"):
+        assert next(row for row in answer.stdout.splitlines()
+                    if row[9:31].strip() == plugin).startswith("MISSING")
 
 
 def test_a_second_daemon_on_the_same_folders_is_refused(bed, berth):
@@ -146,47 +123,3 @@ def test_operations_need_a_daemon(berth, changed_config):
     answer = berth("ops", "--config", changed_config(""))
     assert answer.returncode != 0
     assert "no daemon answers" in answer.stderr
-
-
-def test_reload(own_bed, tmp_path):
-    bed = own_bed()
-    program, config = bed.engine.command()[0], bed.engine.command()[-1]
-
-    def reload():
-        return subprocess.run([program, "reload", "--config", config], capture_output=True,
-                              text=True, check=False, stdin=subprocess.DEVNULL, timeout=60)
-
-    def pids_of_new_container():
-        container = bed.run(pod, "c%d" % next(numbers), command=["sleep", "1000"])
-        info = verbose(bed.cri.ContainerStatus, {"container_id": container})
-        return info["runtimeSpec"]["linux"]["resources"].get("pids")
-
-    def rewrite(old, new):
-        text = open(config, encoding="utf-8").read()
-        assert old in text
-        with open(config, "w", encoding="utf-8") as stream:
-            stream.write(text.replace(old, new))
-    numbers = itertools.count()
-    pod = bed.run_pod("a")
-    assert pids_of_new_container() is None
-    assert reload().stdout == "Nothing has changed.\n"
-
-    with open(config, "a", encoding="utf-8") as stream:
-        stream.write("\n[containers]\npids_limit = 77\n")
-    rewrite('driver = "cgroupfs"', 'driver = "auto"')
-    answer = reload()
-    assert answer.returncode == 0, answer.stderr
-    assert "containers.pids_limit: 0 -> 77\n" in answer.stdout
-    assert 'cgroup.driver: "cgroupfs" -> "auto" (with the next start)\n' in answer.stdout
-    assert pids_of_new_container() == {"limit": 77}
-
-    # All or nothing: the limit is right, but something else is not.
-    rewrite("pids_limit = 77", "pids_limit = 88\nno_such_key = 1")
-    answer = reload()
-    assert answer.returncode != 0 and "no_such_key" in answer.stderr
-    assert pids_of_new_container() == {"limit": 77}
-
-    # The same by signal.
-    rewrite("no_such_key = 1", "")
-    os.kill(bed.pid, signal.SIGHUP)
-    wait_until(lambda: pids_of_new_container() == {"limit": 88}, what="the new limit")

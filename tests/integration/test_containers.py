@@ -56,6 +56,23 @@ def test_out_of_memory_of_a_child_does_not_end_the_container(bed, pod, name):
     assert bed.status(container).state == bed.cri.messages.CONTAINER_RUNNING
 
 
+@pytest.mark.berth
+def test_a_command_of_other_letters_that_cannot_be_run(own_bed):
+    """What the OCI runtime says of it is longer than what is kept, and is cut inside a letter."""
+    bed = own_bed()
+    pod = bed.run_pod("a")
+    for length in (1100, 1101):
+        container = bed.create(pod, "c%d" % length, command=["x" * (length % 2) + "é" * length])
+        with pytest.raises(grpc.RpcError) as refused_start:
+            bed.cri.StartContainer({"container_id": container})
+        assert "é" in refused_start.value.details()
+        message = bed.status(container).message
+        assert "é" in message
+        bed.kill_engine()
+        bed.start_engine()
+        assert bed.status(container).message == message
+
+
 def test_start_twice_and_after_the_end(bed, pod):
     container = bed.run(pod, "c", command=["true"])
     bed.wait_exit(container)

@@ -1,6 +1,8 @@
 """Registries that want credentials, that are away, and that lie."""
 
 import base64
+import json
+import os
 
 import pytest
 
@@ -33,6 +35,17 @@ def bed_with_registries():
         urls = {name: "http://127.0.0.1:%d/%s" % (front.port, PATH)
                 for name, front in fronts.items()}
         urls["basic"] = guarded.mirror(PATH)
+        bed.guarded = {"basic": "127.0.0.1:%d" % guarded.port,
+                       "bearer": "127.0.0.1:%d" % fronts["bearer"].port}
+        bed.home = bed.folder + "/home"
+        helpers = bed.home + "/bin"
+        os.makedirs(helpers)
+        helper = helpers + "/docker-credential-berth-test"
+        with open(helper, "w", encoding="utf-8") as stream:
+            stream.write("#!/bin/sh\ngrep -q '^127.0.0.1:' || exit 1\n"
+                         "echo '{\"Username\": \"%s\", \"Secret\": \"%s\"}'\n" % (USER, PASSWORD))
+        os.chmod(helper, 0o755)
+        bed.wrapper = ["env", "HOME=" + bed.home, "PATH=%s:%s" % (helpers, os.environ["PATH"])]
         answer = {HOSTS[name].rstrip("/"): [url] for name, url in urls.items()}
         # The first mirror is away or gives no layers; the second has the image.
         good = bed.registry.mirror(PATH)
@@ -71,6 +84,30 @@ def test_auth_field_is_used(bed_with_registries, kind):
     forget(bed)
     both = base64.b64encode(("%s:%s" % (USER, PASSWORD)).encode()).decode()
     assert pull(bed, kind, {"auth": both}) == bed.registry.config_digest(BUSYBOX)
+
+
+@pytest.mark.parametrize("kind", ["basic", "bearer"])
+def test_credentials_of_the_host_are_used(bed_with_registries, kind):
+    """From the files and helpers of container tools in $HOME, which the engine inherits."""
+    bed = bed_with_registries
+    folder = os.path.join(bed.home, ".docker")
+    os.makedirs(folder, exist_ok=True)
+    front = bed.guarded[kind]
+    both = base64.b64encode(("%s:%s" % (USER, PASSWORD)).encode()).decode()
+    path = os.path.join(folder, "config.json")
+    try:
+        for entry in ({"auths": {front: {"auth": both}}},
+                      {"auths": {front + "/" + PATH: {"auth": both}, front: {"auth": "d3Jvbmc6eA=="}}},
+                      {"auths": {front: {}}, "credsStore": "berth-test"}):
+            forget(bed)
+            with open(path, "w", encoding="utf-8") as stream:
+                json.dump(entry, stream)
+            assert pull(bed, kind) == bed.registry.config_digest(BUSYBOX)
+            # Tokens are kept as long as the engine lives.
+            bed.stop_engine()
+            bed.start_engine()
+    finally:
+        os.remove(path)
 
 
 @pytest.mark.parametrize("kind", ["basic", "bearer"])

@@ -77,12 +77,13 @@ class TestBed:
     __test__ = False  # pytest: this is no test class
 
     def __init__(self, engine=None, build=None, runtime=None, cache=None, keep=False,
-                 more_mirrors=None, settings="", wrapper=()):
+                 more_mirrors=None, settings="", wrapper=(), grpc_settings=""):
         """`runtime` is an OCI runtime's program, by default $BERTH_TEST_RUNTIME or else runc; the
         cgroup driver is $BERTH_TEST_CGROUP_DRIVER. `more_mirrors(bed)` is called once the registry serves, and gives further mirrors:
         source registry → URLs. What it enters into `bed.also` is closed with the bed. `settings`
         are further tables of Berth's configuration, in TOML, or a function that makes them of the
-        bed. `wrapper` is a command that executes the daemon's."""
+        bed, `grpc_settings` further lines of the table [grpc]. `wrapper` is a command that
+        executes the daemon's."""
         engine = engine or os.environ.get("BERTH_TEST_ENGINE", "berth")
         self.build = os.path.abspath(build or os.environ.get(
             "BERTH_BUILD", os.path.join(SOURCE, "build/release")))
@@ -92,6 +93,7 @@ class TestBed:
         self.runtime = engines.runtime_binary(
             runtime or os.environ.get("BERTH_TEST_RUNTIME", "runc"))
         self.settings = settings(self) if callable(settings) else settings
+        self.grpc_settings = grpc_settings
         self.wrapper = list(wrapper)
         registry.build_layout(self.cache)
         self.folder = self._private_folder()

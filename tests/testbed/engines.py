@@ -67,6 +67,7 @@ class Berth(Engine):
             "plugin_dirs = " + toml([os.path.join(bed.build, "lib/berth/plugins")]),
             "[grpc]",
             "socket = " + toml(self.socket),
+            bed.grpc_settings,
             "[log]",
             'level = "debug"',
             "[cgroup]",
@@ -75,7 +76,7 @@ class Berth(Engine):
             "path = " + toml(bed.runtime),
             "[networks.cni.options]",
             "conf_dir = " + toml(bed.network.conf_folder),
-            "bin_dirs = " + toml([CNI_BINARIES]),
+            "bin_dirs = " + toml(bed.network.bin_dirs),
         ]
         for host, mirrors in bed.mirrors().items():
             lines += ["[sources.registry.options.registries.%s]" % toml(host),

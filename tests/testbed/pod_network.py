@@ -19,6 +19,7 @@ class PodNetwork:
         self.bridges.add(self.bridge)
         self.subnet = "10.%d.%d.0/24" % (64 + secrets.randbelow(128), secrets.randbelow(256))
         self.addresses = os.path.join(folder, "ipam")
+        self.bin_dirs = [engines.CNI_BINARIES]
         self.conf_folder = os.path.join(folder, "cni")
         os.makedirs(self.conf_folder)
         self.conf_file = os.path.join(self.conf_folder, "10-test.conflist")

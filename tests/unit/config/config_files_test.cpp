@@ -135,5 +135,23 @@ TEST_F(ConfigTest, HugeFileIsRefused) {
   EXPECT_TRUE(loadText(std::string(1u << 20, '#')).ok());
 }
 
+TEST_F(ConfigTest, OptionsOfPluginsKnowWhereTheyWereWritten) {
+  write("berth.toml",
+        "[sources.registry.options]\nretries = 3\n"
+        "[sources.registry.options.registries.\"quay.io\"]\nmirrors = [\"a\",\n  \"b\"]\n");
+  write("d/more.toml", "[sources.registry.options]\nretries = 4\nproxy = \"\"\n");
+  const auto config = load(paths());
+  ASSERT_TRUE(config.ok()) << config.status();
+  const Place& place = config->sources.at("registry").place;
+  const std::string file = directory_ / "berth.toml:";
+  const std::string more = directory_ / "d/more.toml:";
+  EXPECT_EQ(place.ofOption("retries"), more + "2:1");
+  EXPECT_EQ(place.ofOption("proxy"), more + "3:1");
+  EXPECT_EQ(place.ofOption("registries.\"quay.io\".mirrors[1]"), file + "5:3");
+  EXPECT_EQ(place.ofOption("registries.\"quay.io\".mirrors"), file + "4:1");
+  EXPECT_EQ(place.ofOption("user_agent"), place.text);
+  EXPECT_EQ(config->networks.at("cni").place.ofOption("conf_dir"), "built-in default");
+}
+
 }  // namespace
 }  // namespace berth::config

@@ -6,8 +6,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "config/suggestion.hpp"
-
 namespace berth::config {
 namespace {
 
@@ -55,23 +53,6 @@ TEST(KeysTest, EachKeyReachesAMemberOfItsOwn) {
           << changed.name << " against " << key.name;
     }
   }
-}
-
-TEST(SuggestionTest, EditDistance) {
-  EXPECT_EQ(editDistance("", ""), 0u);
-  EXPECT_EQ(editDistance("", "abc"), 3u);
-  EXPECT_EQ(editDistance("socket", "socket"), 0u);
-  EXPECT_EQ(editDistance("sockt", "socket"), 1u);
-  EXPECT_EQ(editDistance("sokcet", "socket"), 1u);
-  EXPECT_EQ(editDistance("kitten", "sitting"), 3u);
-}
-
-TEST(SuggestionTest, OnlyWhatIsNear) {
-  const std::vector<std::string> names = {"socket", "socket_mode", "level"};
-  EXPECT_EQ(nearest("sockets", names), "socket");
-  EXPECT_EQ(nearest("socketmode", names), "socket_mode");
-  EXPECT_EQ(nearest("colour", names), "");
-  EXPECT_EQ(nearest(std::string(1000, 's'), names), "");
 }
 
 }  // namespace

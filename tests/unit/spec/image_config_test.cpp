@@ -80,5 +80,12 @@ TEST(ImageConfig, SaysWhatIsWrongAndWhere) {
     EXPECT_THAT(parseImageConfig(text, "it"), invalid(message)) << text;
 }
 
+// Layers are hashed with SHA-256 alone: another digest could never be that of what was unpacked.
+TEST(ImageConfig, LayersAreNamedBySha256) {
+  const std::string digest = "sha512:" + std::string(128, '0');
+  EXPECT_THAT(parseImageConfig(R"({"rootfs": {"diff_ids": [")" + digest + R"("]}})", "it"),
+              invalid("rootfs.diff_ids[0] is not a sha256 digest"));
+}
+
 }  // namespace
 }  // namespace berth::common

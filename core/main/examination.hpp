@@ -1,0 +1,29 @@
+// What would keep the daemon from starting, and what would not work, found without starting it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "common/host_facts.hpp"
+#include "config/config.hpp"
+#include "plugins/instance.hpp"
+
+namespace berth::program {
+
+// Of the configuration and the plugins that it names: each is loaded, configured and asked to
+// examine this host. Nothing is started, and nothing outside of this process is made, so a daemon
+// may be at work. Blocks.
+std::vector<plugins::Finding> examineConfiguration(const config::Config& config,
+                                                   const common::HostFacts& host);
+
+// Of the host itself, whatever the configuration. Blocks.
+std::vector<plugins::Finding> examineHost(const config::Config& config,
+                                          const common::HostFacts& host);
+
+// The longest part of an absolute path that there is.
+std::string existingPart(std::string path);
+
+// For plugins that are loaded without a daemon. What they log goes to standard error.
+plugins::HostServices servicesWithoutDaemon(const config::Config& config);
+
+}  // namespace berth::program

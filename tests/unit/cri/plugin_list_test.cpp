@@ -1,0 +1,65 @@
+#include "cri/plugin_list.hpp"
+
+#include <boost/json.hpp>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "../plugin-host/test_host.hpp"
+#include "berth/extensions.h"
+
+namespace berth::cri {
+namespace {
+
+namespace json = boost::json;
+using plugins::Kind;
+using ::testing::HasSubstr;
+
+class PluginListTest : public ::testing::Test {
+ protected:
+  json::object row(std::string_view name) {
+    for (const json::value& one : pluginList(registry_))
+      if (one.at("name").as_string() == json::string_view(name)) return one.as_object();
+    ADD_FAILURE() << "no " << name;
+    return {};
+  }
+
+  plugins::testing::TestHost host_;
+  plugins::Registry registry_{{TEST_PLUGIN_DIR}, host_.services()};
+};
+
+TEST_F(PluginListTest, SaysWhatAStartedPluginIsAndCanDo) {
+  ASSERT_TRUE(registry_.load({{Kind::kRuntime, "one", "runtime", {}, {}}}).ok());
+  EXPECT_EQ(row("one").at("state"), "configured");
+  EXPECT_EQ(row("one").at("capabilities"), json::array());
+  ASSERT_TRUE(registry_.start().ok());
+  const json::object one = row("one");
+  EXPECT_EQ(one.at("state"), "started");
+  EXPECT_EQ(one.at("kind"), "runtime");
+  EXPECT_EQ(one.at("plugin"), "test-runtime");
+  EXPECT_EQ(one.at("abi"), "1.1");
+  EXPECT_EQ(std::string(one.at("path").as_string()), plugins::testing::pluginPath("runtime"));
+  const std::string can = json::serialize(one.at("capabilities"));
+  EXPECT_THAT(can, HasSubstr(BERTH_EXTENSION_POD_RESOURCES));
+  EXPECT_THAT(can, HasSubstr(BERTH_EXTENSION_PORT_FORWARD));
+  EXPECT_THAT(can, ::testing::Not(HasSubstr(BERTH_EXTENSION_PAUSE)));
+  EXPECT_EQ(one.at("unused"), json::array());
+}
+
+TEST_F(PluginListTest, SaysWhatNobodyUses) {
+  ASSERT_TRUE(registry_.load({{Kind::kSnapshotter, "one", "snapshotter", {}, {}}}).ok());
+  ASSERT_TRUE(registry_.start().ok());
+  EXPECT_EQ(row("one").at("unused"), (json::array{BERTH_EXTENSION_QUOTA}));
+  EXPECT_THAT(unusedExtensions(*registry_.instances()[0]),
+              ::testing::ElementsAre(BERTH_EXTENSION_QUOTA));
+}
+
+TEST_F(PluginListTest, SaysWhatCouldNotBeLoaded) {
+  EXPECT_FALSE(registry_.load({{Kind::kRuntime, "one", "no-such-plugin", {}, {}}}).ok());
+  const json::object one = row("one");
+  EXPECT_EQ(one.at("state"), "failed");
+  EXPECT_EQ(one.at("plugin"), "no-such-plugin");
+  EXPECT_THAT(std::string(one.at("error").as_string()), HasSubstr("berth-no-such-plugin.so"));
+}
+
+}  // namespace
+}  // namespace berth::cri
