@@ -81,10 +81,14 @@ absl::Status Recovery::loadPods() {
     engine_.seLinuxLevels_.claim(record.selinux_level());
     const bool named = !isHalfMade(record);
     const bool ready = record.state() == records::POD_READY;
+    // From the start on: what has no record may be in it.
+    const bool isToBeAsked = named && runtime.ok() && record.state() != records::POD_STOPPED &&
+                             record.boot_id() == engine_.bootId_;
     const std::string name = nameOf(record);
     auto pod =
         std::make_shared<Pod>(std::move(record), runtime.ok() ? *runtime : nullptr, engine_.store_);
     pod->observe(engine_.lifeEvents_);
+    if (isToBeAsked) pod->setReached(absl::UnavailableError("it has not been asked yet"));
     std::unique_lock lock(engine_.mapsMutex_);
     engine_.pods_[pod->id()] = pod;
     if (named && (ready || !engine_.podNames_.contains(name))) engine_.podNames_[name] = pod->id();
@@ -172,7 +176,6 @@ void Recovery::recoverPod(const std::shared_ptr<Pod>& pod) {
   }
   if (isHalfMade(record)) return engine_.retries_.add(engine_.undoOf(pod));
   if (record.state() == records::POD_STOPPED) return settleContainersOf(*pod);
-  if (!rebooted) pod->setReached(absl::UnavailableError("it has not been asked yet"));
   if (rebooted || record.state() == records::POD_STOPPING) {
     settleContainersOf(*pod);
     return finishStop(pod);
