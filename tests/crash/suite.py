@@ -47,7 +47,8 @@ def all_work():
 
 def chosen(steps):
     """Numbers, from 1, of the steps to be the last: of many that remove a tree or unpack a layer
-    the first, one in the middle, and the last."""
+    the first, the last, and of each kind one in the middle, among its like: layers are unpacked
+    side by side, in another order each time."""
     numbers = []
     begin = 0
     while begin < len(steps):
@@ -55,7 +56,10 @@ def chosen(steps):
         if steps[begin][1] in MANY:
             while end < len(steps) and steps[end][1] in MANY:
                 end += 1
-        numbers += sorted({begin + 1, (begin + end + 1) // 2, end})
+        kinds = {}
+        for number in range(begin + 1, end + 1):
+            kinds.setdefault(steps[number - 1][0], []).append(number)
+        numbers += sorted({begin + 1, end, *(like[len(like) // 2] for like in kinds.values())})
         begin = end
     return numbers
 
