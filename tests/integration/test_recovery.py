@@ -129,7 +129,7 @@ def test_a_pod_whose_record_is_damaged(own_bed):
     """It is ended, and only then is its address free."""
     bed = own_bed()
     lost, kept = bed.run_pod("lost"), bed.run_pod("kept")
-    bed.run(lost, "c", command=SLEEP)
+    gone = bed.run(lost, "c", command=SLEEP)
     container = bed.run(kept, "c", command=SLEEP)
     address = bed.cri.PodSandboxStatus({"pod_sandbox_id": kept}).status.network.ip
     assert len(bed.network.held_addresses()) == 2
@@ -140,6 +140,8 @@ def test_a_pod_whose_record_is_damaged(own_bed):
     assert processes_of(bed, lost) == []
     assert bed.network.held_addresses() == [address]
     assert bed.exec(container, "true").exit_code == 0
+    wait_until(lambda: not [path for path in host.mounts(bed.folder) if gone in path],
+               what="the end of its container's mounts")
     # The kubelet runs it again, under the same name.
     bed.run(bed.run_pod("lost"), "c", command=SLEEP)
     assert len(bed.network.held_addresses()) == 2
