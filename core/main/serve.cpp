@@ -1,11 +1,13 @@
 // `berth serve`: the daemon.
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <cstring>
 #include <fcntl.h>
 #include <malloc.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
+#include <thread>
 #include <unistd.h>
 
 #include <boost/json.hpp>
@@ -53,11 +55,17 @@ int awaitEnd(Reloader& reloader) {
 // One daemon for one root, and for one state: to another one its pods would be without a record,
 // and so to be ended. Held until the process ends, however it ends.
 absl::StatusOr<support::Fd> lockDirectory(const std::string& directory) {
+  // A process that a killed daemon was about to start holds it until it executes its program.
+  constexpr auto kPatience = std::chrono::seconds(2);
+  constexpr auto kLookAgain = std::chrono::milliseconds(10);
+  const auto until = std::chrono::steady_clock::now() + kPatience;
   const std::string path = strCat(directory, "/berthd.lock");
   BERTH_ASSIGN_OR_RETURN(support::Fd lock, support::openFile(path, O_RDWR | O_CREAT, 0600));
-  if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
-    return absl::FailedPreconditionError(strCat("another berthd uses ", directory,
-                                                "; stop it first, or set another root and state"));
+  while (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (std::chrono::steady_clock::now() > until)
+      return absl::FailedPreconditionError(strCat(
+          "another berthd uses ", directory, "; stop it first, or set another root and state"));
+    std::this_thread::sleep_for(kLookAgain);
   }
   return lock;
 }

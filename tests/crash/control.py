@@ -18,9 +18,10 @@ class Control:
         self._memory = mmap.mmap(file, SIZE)
         os.close(file)
 
-    def reset(self, countdown=0):
-        """Forgets the trace; with `countdown` n the n-th step from now on is the program's last."""
-        self._memory[0:TRACE_AT] = struct.pack("<qQQQ", countdown, 0, 0, 0).ljust(TRACE_AT, b"\0")
+    def reset(self, countdown=0, primitive=""):
+        """Forgets the trace; with `countdown` n the n-th step from now on is the program's last, or
+        the n-th of that primitive."""
+        self._memory[0:TRACE_AT] = struct.pack("<qQQQ32s", countdown, 0, 0, 0, primitive.encode())
 
     def disarm(self):
         self._memory[0:8] = struct.pack("<q", 0)

@@ -7,6 +7,7 @@
 //   uint64   bytes of the trace that have been claimed
 //   uint64   the process that killed itself, 0: none
 //   uint64   where the line of its last step begins in the trace
+//   char[32] the primitive whose steps alone are counted; empty: all are
 //   ...      from byte 64 on: the trace, a line "PRIMITIVE<tab>SUBJECT" for each step
 //
 // The driver (suite.py) makes and arms it. Without the variable or the file nothing happens.
@@ -31,6 +32,7 @@ struct Control {
   std::atomic<uint64_t> used;
   std::atomic<uint64_t> killed;
   std::atomic<uint64_t> last;
+  char primitive[32];
 };
 static_assert(std::atomic<int64_t>::is_always_lock_free, "it is shared between processes");
 
@@ -80,8 +82,9 @@ void berth_durable_step(const char* primitive, const char* subject) {
   if (control == nullptr) return;
   const int error = errno;
   const uint64_t line = trace(primitive, subject);
+  const bool counts = control->primitive[0] == '\0' || strcmp(primitive, control->primitive) == 0;
   // Below zero it counts on, far from coming round.
-  if (control->countdown.fetch_sub(1) == 1) {
+  if (counts && control->countdown.fetch_sub(1) == 1) {
     control->last = line;
     control->killed = static_cast<uint64_t>(getpid());
     kill(getpid(), SIGKILL);

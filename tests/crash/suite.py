@@ -46,22 +46,32 @@ def all_work():
 
 
 def chosen(steps):
-    """Numbers, from 1, of the steps to be the last: of many that remove a tree or unpack a layer
-    the first, the last, and of each kind one in the middle, among its like: layers are unpacked
-    side by side, in another order each time."""
-    numbers = []
+    """The steps to be the last, as Control.reset takes them: of many that remove a tree or unpack
+    a layer the first, the last, and of each primitive one in the middle among its like, since
+    layers are unpacked side by side, in another order each time."""
+    points = []
+    seen = {}
     begin = 0
     while begin < len(steps):
         end = begin + 1
         if steps[begin][1] in MANY:
             while end < len(steps) and steps[end][1] in MANY:
                 end += 1
-        kinds = {}
-        for number in range(begin + 1, end + 1):
-            kinds.setdefault(steps[number - 1][0], []).append(number)
-        numbers += sorted({begin + 1, end, *(like[len(like) // 2] for like in kinds.values())})
+        points += [(number, "") for number in sorted({begin + 1, end})]
+        alike = {}
+        for primitive, _ in steps[begin:end]:
+            alike[primitive] = alike.get(primitive, 0) + 1
+        if end - begin > 2:
+            points += [(seen.get(primitive, 0) + (count + 1) // 2, primitive)
+                       for primitive, count in sorted(alike.items())]
+        for primitive, count in alike.items():
+            seen[primitive] = seen.get(primitive, 0) + count
         begin = end
-    return numbers
+    return points
+
+
+def name_of(point):
+    return "step %d %s" % point if point[1] else "step %d" % point[0]
 
 
 class Worker:
@@ -170,9 +180,9 @@ class Worker:
         return steps
 
     def run_daemon(self, operation):
-        for number in chosen(self.dry_run(operation, self.bed.daemon)):
-            self.point("daemon", operation, "step %d" % number,
-                       lambda _, number=number: self.bed.daemon.reset(number), self.restart)
+        for step in chosen(self.dry_run(operation, self.bed.daemon)):
+            self.point("daemon", operation, name_of(step),
+                       lambda _, step=step: self.bed.daemon.reset(*step), self.restart)
 
     def restart(self, _):
         """The daemon has died, or the operation took fewer steps this time."""
@@ -191,9 +201,9 @@ class Worker:
         return hit
 
     def run_reboot(self, operation):
-        for number in chosen(self.dry_run(operation, self.bed.daemon)):
-            self.point("reboot", operation, "step %d" % number,
-                       lambda _, number=number: self.bed.daemon.reset(number), self.reboot)
+        for step in chosen(self.dry_run(operation, self.bed.daemon)):
+            self.point("reboot", operation, name_of(step),
+                       lambda _, step=step: self.bed.daemon.reset(*step), self.reboot)
 
     def reboot(self, _):
         hit = self.died()
@@ -219,9 +229,9 @@ class Worker:
         return hit, label
 
     def run_monitor(self, operation):
-        for number in chosen(self.dry_run(operation, self.bed.monitor)):
-            self.point("monitor", operation, "step %d" % number,
-                       lambda _, number=number: self.bed.monitor.reset(number), self.bereaved)
+        for step in chosen(self.dry_run(operation, self.bed.monitor)):
+            self.point("monitor", operation, name_of(step),
+                       lambda _, step=step: self.bed.monitor.reset(*step), self.bereaved)
 
     def bereaved(self, _):
         control = self.bed.monitor
