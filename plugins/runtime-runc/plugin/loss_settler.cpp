@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <sys/eventfd.h>
+#include <utility>
 
 #include "berth/support/status.hpp"
 #include "berth/support/threads.hpp"
@@ -14,13 +15,7 @@ namespace {
 // A node does not lose more pods than this at once and have all of them hang.
 constexpr size_t kMostThreads = 128;
 
-constexpr std::chrono::seconds kFirstPause{1};
-constexpr std::chrono::seconds kLongestPause{30};
-
-std::chrono::seconds pauseAfter(unsigned attempts) {
-  constexpr unsigned kMostDoublings = 5;
-  return std::min(kFirstPause * (1u << std::min(attempts - 1, kMostDoublings)), kLongestPause);
-}
+constexpr std::chrono::milliseconds kLongestPause{30000};
 
 }  // namespace
 
@@ -36,13 +31,18 @@ void LossSettler::post(const std::string& pod) {
     const std::lock_guard lock(mutex_);
     if (end_) return;
     const auto known = findLocked(pod);
-    if (known != losses_.end()) {
-      known->due = {};
-    } else {
+    if (known == losses_.end()) {
       losses_.push_back({.pod = pod});
+    } else if (known->atWork) {
+      known->postedAgain = true;
+    } else {
+      known->due = {};
     }
+    const auto waiting = std::count_if(losses_.begin(), losses_.end(),
+                                       [](const Loss& loss) { return !loss.atWork; });
     // Without another thread the next that has settled something takes it.
-    if (losses_.size() > idle_ && threads_.size() < kMostThreads) addThreadLocked().IgnoreError();
+    if (static_cast<size_t>(waiting) > idle_ && threads_.size() < kMostThreads)
+      addThreadLocked().IgnoreError();
   }
   changed_.notify_one();
 }
@@ -73,8 +73,11 @@ LossSettler::Losses::iterator LossSettler::findLocked(const std::string& pod) {
 }
 
 LossSettler::Losses::iterator LossSettler::earliestLocked() {
-  return std::min_element(losses_.begin(), losses_.end(),
-                          [](const Loss& a, const Loss& b) { return a.due < b.due; });
+  auto earliest = losses_.end();
+  for (auto loss = losses_.begin(); loss != losses_.end(); ++loss) {
+    if (!loss->atWork && (earliest == losses_.end() || loss->due < earliest->due)) earliest = loss;
+  }
+  return earliest;
 }
 
 void LossSettler::run() {
@@ -86,17 +89,20 @@ void LossSettler::run() {
     } else if (const auto due = next->due; due > Clock::now()) {
       changed_.wait_until(lock, due);
     } else {
-      Losses taken;
-      taken.splice(taken.begin(), losses_, next);
+      next->atWork = true;
       --idle_;
       // Whoever sleeps without a limit takes over what is due later.
-      if (!losses_.empty()) changed_.notify_one();
+      changed_.notify_one();
       lock.unlock();
-      const bool isSettled = settle(taken.front());
+      const bool isSettled = settle(*next);
       lock.lock();
       ++idle_;
-      if (!isSettled && findLocked(taken.front().pod) == losses_.end())
-        losses_.splice(losses_.end(), taken);
+      next->atWork = false;
+      if (std::exchange(next->postedAgain, false)) {
+        next->due = {};
+      } else if (isSettled) {
+        losses_.erase(next);
+      }
     }
   }
 }
@@ -112,6 +118,11 @@ bool LossSettler::settle(Loss& loss) {
   }
   loss.due = Clock::now() + pauseAfter(++loss.attempts);
   return false;
+}
+
+std::chrono::milliseconds LossSettler::pauseAfter(unsigned attempts) const {
+  constexpr unsigned kMostDoublings = 5;
+  return std::min(firstPause_ * (1u << std::min(attempts - 1, kMostDoublings)), kLongestPause);
 }
 
 }  // namespace berth::runc
