@@ -162,7 +162,7 @@ void addCgroup(std::vector<Key>& all) {
 void addImages(std::vector<Key>& all) {
   const auto restart = Reload::kRestart;
   all.push_back(key<&Config::images, &Images::sources>(
-      {"images", "sources", Strings{"registry"}, listOf(instanceName(), 1), restart,
+      {"images", "sources", Strings{"layout", "registry"}, listOf(instanceName(), 1), restart,
        "Where images come from: names of [sources], in the order in which they are asked."}));
   all.push_back(key<&Config::images, &Images::snapshotter>(
       {"images", "snapshotter", "overlay", instanceName(), restart,
@@ -280,15 +280,14 @@ void addInstances(std::vector<Key>& all) {
 }
 
 template <auto Map>
-InstanceSection section(std::string_view name, std::string_view one, std::string_view builtIn,
-                        std::string_view plugin, std::string_view doc) {
+InstanceSection section(std::string_view name, std::string_view one,
+                        std::vector<InstanceSection::BuiltIn> builtIn, std::string_view doc) {
   using Instance =
       typename std::remove_cvref_t<decltype(std::declval<Config&>().*Map)>::mapped_type;
   return {
       .name = name,
       .one = one,
-      .builtIn = builtIn,
-      .plugin = plugin,
+      .builtIn = std::move(builtIn),
       .doc = doc,
       .make = [](Config& config, const std::string& instance) -> void* {
         return &(config.*Map)[instance];
@@ -321,15 +320,21 @@ const std::vector<Key>& keys() {
 
 const std::vector<InstanceSection>& instanceSections() {
   static const std::vector<InstanceSection> all = {
-      section<&Config::runtimes>("runtimes", "runtime", "runc", "runtime-runc",
+      section<&Config::runtimes>("runtimes", "runtime", {{"runc", "runtime-runc"}},
                                  "Runtimes; the name is the handler of a RuntimeClass."),
-      section<&Config::snapshotters>("snapshotters", "snapshotter", "overlay",
-                                     "snapshotter-overlay", "Keepers of layers."),
-      section<&Config::sources>("sources", "source", "registry", "registry-v2",
+      section<&Config::snapshotters>("snapshotters", "snapshotter",
+                                     {{"overlay", "snapshotter-overlay"}}, "Keepers of layers."),
+      section<&Config::sources>("sources", "source",
+                                {{"layout", "source-oci-layout"}, {"registry", "registry-v2"}},
                                 "Places that images come from."),
-      section<&Config::networks>("networks", "network", "cni", "network-cni",
+      section<&Config::networks>("networks", "network", {{"cni", "network-cni"}},
                                  "Providers of pod networks.")};
   return all;
+}
+
+bool InstanceSection::isBuiltIn(std::string_view instance) const {
+  return std::any_of(builtIn.begin(), builtIn.end(),
+                     [&](const BuiltIn& known) { return known.name == instance; });
 }
 
 const InstanceSection* findInstanceSection(std::string_view name) {
@@ -350,9 +355,10 @@ Config standardConfig() {
   for (const Key& key : keys())
     if (findInstanceSection(key.section) == nullptr) key.set(&config, key.standard);
   for (const InstanceSection& section : instanceSections()) {
-    void* instance = section.make(config, std::string(section.builtIn));
-    for (const Key* key : keysOf(section.name)) {
-      key->set(instance, key->required ? Value(std::string(section.plugin)) : key->standard);
+    for (const InstanceSection::BuiltIn& one : section.builtIn) {
+      void* instance = section.make(config, std::string(one.name));
+      for (const Key* key : keysOf(section.name))
+        key->set(instance, key->required ? Value(std::string(one.plugin)) : key->standard);
     }
   }
   return config;

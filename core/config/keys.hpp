@@ -59,14 +59,21 @@ const std::vector<Key>& keys();
 
 // A section whose tables are named by the operator: [runtimes.NAME].
 struct InstanceSection {
+  // An instance that is always there.
+  struct BuiltIn {
+    std::string_view name;
+    std::string_view plugin;
+  };
+
   std::string_view name;
-  std::string_view one;      // "runtime"
-  std::string_view builtIn;  // the instance that is always there
-  std::string_view plugin;   // and its plugin
+  std::string_view one;  // "runtime"
+  std::vector<BuiltIn> builtIn;
   std::string_view doc;
   void* (*make)(Config& config, const std::string& name);  // finds or makes it, with defaults
   std::vector<std::pair<std::string, const void*>> (*all)(const Config& config);
   Place& (*place)(void* instance);
+
+  bool isBuiltIn(std::string_view instance) const;
 };
 const std::vector<InstanceSection>& instanceSections();
 // Null when `name` is no such section.

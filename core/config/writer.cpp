@@ -90,16 +90,18 @@ std::string declaredOptions(std::string_view declaration) {
   return text;
 }
 
-std::string defaultInstance(const InstanceSection& section, const Config& config,
+std::string defaultInstance(const InstanceSection& section, const InstanceSection::BuiltIn& one,
+                            const Config& config,
                             const std::map<std::string, std::string>& declarations) {
-  const std::string path = joinKey(section.name, section.builtIn);
+  const std::string path = joinKey(section.name, one.name);
   std::string text = strCat("\n", comment(section.doc), "[", path, "]\n");
   for (const auto& [name, instance] : section.all(config))
-    for (const Key* key : keysOf(section.name)) text += explained(*key, key->get(instance));
+    if (name == one.name)
+      for (const Key* key : keysOf(section.name)) text += explained(*key, key->get(instance));
   for (const Key* key : keysOf(section.name))
     if (std::holds_alternative<boost::json::object>(key->standard)) {
       text += strCat("\n", comment(key->doc), "[", joinKey(path, key->name), "]\n");
-      const auto declared = declarations.find(std::string(section.plugin));
+      const auto declared = declarations.find(std::string(one.plugin));
       if (declared != declarations.end()) text += declaredOptions(declared->second);
     }
   return text;
@@ -130,7 +132,8 @@ std::string defaultFile(const std::map<std::string, std::string>& declarations) 
     for (const Key* key : keysOf(section)) text += explained(*key, key->get(&config));
   }
   for (const InstanceSection& section : instanceSections())
-    text += defaultInstance(section, config, declarations);
+    for (const InstanceSection::BuiltIn& one : section.builtIn)
+      text += defaultInstance(section, one, config, declarations);
   return text;
 }
 
