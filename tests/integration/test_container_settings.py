@@ -1,4 +1,4 @@
-"""What the configuration sets for all containers, and the signal that CRI names, as they find it."""
+"""What the configuration sets for all containers, and CRI's stop signal, as containers find them."""
 
 import os
 

@@ -19,7 +19,8 @@ TEMPLATE = """{
   "plugins": [
     {"type": "bridge", "bridge": "%(bridge)s", "isGateway": true,
      "ipam": {"type": "host-local", "dataDir": "%(addresses)s",
-      "ranges": [{{range $i, $range := .PodCIDRRanges}}{{if $i}}, {{end}}[{"subnet": "{{$range}}"}]{{end}}],
+      "ranges": [{{range $i, $range := .PodCIDRRanges}}{{if $i}},
+        {{end}}[{"subnet": "{{$range}}"}]{{end}}],
       "routes": [{{range $i, $route := .Routes}}{{if $i}}, {{end}}{"dst": "{{$route}}"}{{end}}]}}]}
 """
 
