@@ -150,6 +150,7 @@ absl::Status RuntimePlugin::startContainer(const Op& op, const Target& target, c
     status.pid = reply->pid;
     status.startedAt = reply->startedAt;
     pod.update(container, status);
+    tellSystemdOfStart(target);
     return absl::OkStatus();
   }
   // A connection that was made anew may have told what came of a start over an earlier one.
@@ -270,23 +271,40 @@ absl::Status RuntimePlugin::updateContainer(const Op& op, const Target& target,
     BERTH_RETURN_IF_ERROR(runRuntime(target.pod->record(),
                                      {"update", "--resources", "-", record.id},
                                      boost::json::serialize(change.forRuntime), limitsOf(op)));
-    BERTH_RETURN_IF_ERROR(tellSystemd(target, change));
+    BERTH_RETURN_IF_ERROR(tellSystemd(target, change.forRuntime));
   }
   BERTH_RETURN_IF_ERROR(changeHugepages(*layout_, record.cgroup, change.hugepages));
   if (!change.oomScoreAdj) return absl::OkStatus();
   return changeOomScores(*layout_, record.cgroup, status.pid, *change.oomScoreAdj);
 }
 
-// crun 1.8 changes the files of the cgroup alone, which systemd sets back when it reads its units
-// anew.
-absl::Status RuntimePlugin::tellSystemd(const Target& target, const ResourceChange& change) const {
-  if (features_.name != "crun" || target.pod->record().driver != CgroupDriver::kSystemd)
-    return absl::OkStatus();
+// crun 1.8 sets the files of the cgroup alone, which systemd sets back to what it knows when it
+// gets to the unit next: a moment after it has made it, or when it reads its units anew.
+bool RuntimePlugin::mustTellSystemd(const Target& target) const {
+  return features_.name == "crun" && target.pod->record().driver == CgroupDriver::kSystemd;
+}
+
+absl::Status RuntimePlugin::tellSystemd(const Target& target,
+                                        const boost::json::object& resources) const {
+  if (!mustTellSystemd(target)) return absl::OkStatus();
   const std::string& cgroup = target.container->record.cgroup;
-  BERTH_ASSIGN_OR_RETURN(const PodLimits limits,
-                         parsePodLimits(boost::json::serialize(change.forRuntime)));
+  BERTH_ASSIGN_OR_RETURN(const PodLimits limits, parsePodLimits(boost::json::serialize(resources)));
   BERTH_ASSIGN_OR_RETURN(const UnitLimits unit, unitLimits(limits, layout_->mode()));
   return setUnitProperties(cgroup.substr(cgroup.rfind('/') + 1), unit.properties);
+}
+
+// The container runs, with its limits at this moment: no reason to end it.
+void RuntimePlugin::tellSystemdOfStart(const Target& target) const {
+  if (!mustTellSystemd(target)) return;
+  const auto told = [&]() -> absl::Status {
+    BERTH_ASSIGN_OR_RETURN(const boost::json::object resources,
+                           bundleResources(target.container->record.bundle));
+    return tellSystemd(target, resources);
+  }();
+  if (told.ok()) return;
+  host().error(
+      "systemd was not told of a container's limits and may lift them",
+      {{"container", target.container->record.id}, {"error", support::fromAbsl(told.message())}});
 }
 
 Status RuntimePlugin::containerReopenLog(const Op& op, std::string_view pod,

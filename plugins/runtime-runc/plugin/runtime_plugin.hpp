@@ -115,7 +115,10 @@ class RuntimePlugin final : public Runtime,
   absl::Status endGivenUpStart(Pod& pod, Container& container, const CallLimits& limits);
   absl::Status checkpoint(const Op& op, const Connected& target, const berth_checkpoint_spec& spec);
   absl::Status updateContainer(const Op& op, const Target& target, std::string_view resources);
-  absl::Status tellSystemd(const Target& target, const ResourceChange& change) const;
+  // The next two do nothing where the runtime sees to it.
+  bool mustTellSystemd(const Target& target) const;
+  absl::Status tellSystemd(const Target& target, const boost::json::object& resources) const;
+  void tellSystemdOfStart(const Target& target) const;
 
   void onContainerExited(const std::string& pod, const protocol::ContainerStatus& status) override;
   void onContainerOom(const std::string& pod, const protocol::ContainerStatus& status) override;
