@@ -2,7 +2,6 @@
 
 #include "berth/support/status.hpp"
 #include "common/log.hpp"
-#include "cri/convert.hpp"
 #include "main/wiring.hpp"
 
 namespace berth::program {
@@ -14,13 +13,6 @@ void logChange(const config::Change& change) {
                       ? "a value of the configuration has changed"
                       : "a value of the configuration waits for the next start",
                   {{"key", change.key}, {"from", change.from}, {"to", change.to}});
-}
-
-void fill(berth::admin::v1::Change& told, const config::Change& change) {
-  told.set_key(change.key);
-  told.set_from(change.from);
-  told.set_to(change.to);
-  told.set_restart(change.reload == config::Reload::kRestart);
 }
 
 }  // namespace
@@ -49,28 +41,6 @@ absl::StatusOr<std::vector<config::Change>> Reloader::reload() {
   for (const config::Change& change : changes) logChange(change);
   common::logInfo("the configuration was read anew", {{"changes", std::to_string(changes.size())}});
   return changes;
-}
-
-grpc::Status AdminService::Reload(grpc::ServerContext* /*context*/,
-                                  const berth::admin::v1::ReloadRequest* /*request*/,
-                                  berth::admin::v1::ReloadResponse* response) {
-  const auto changes = reloader_.reload();
-  if (!changes.ok()) {
-    common::logWarning("the configuration stays as it was",
-                       {{"error", changes.status().ToString()}});
-    return cri::toGrpc(changes.status());
-  }
-  for (const config::Change& change : *changes) fill(*response->add_changes(), change);
-  return grpc::Status::OK;
-}
-
-grpc::Status AdminService::Configuration(grpc::ServerContext* /*context*/,
-                                         const berth::admin::v1::ConfigurationRequest* /*request*/,
-                                         berth::admin::v1::ConfigurationResponse* response) {
-  const Reloader::Running running = reloader_.running();
-  response->set_toml(config::dump(running.config));
-  for (const config::Change& change : running.pending) fill(*response->add_pending(), change);
-  return grpc::Status::OK;
 }
 
 }  // namespace berth::program

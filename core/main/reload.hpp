@@ -6,7 +6,6 @@
 
 #include <absl/status/statusor.h>
 
-#include "berth-admin-v1.grpc.pb.h"
 #include "config/changes.hpp"
 #include "config/config.hpp"
 #include "engine/engine.hpp"
@@ -36,21 +35,6 @@ class Reloader {
   config::Config running_;
   config::Config wanted_;  // as the files were when they were last read
   engine::Engine& engine_;
-};
-
-class AdminService final : public berth::admin::v1::Admin::Service {
- public:
-  // `reloader` must outlive the service.
-  explicit AdminService(Reloader& reloader) : reloader_(reloader) {}
-
-  grpc::Status Reload(grpc::ServerContext* context, const berth::admin::v1::ReloadRequest* request,
-                      berth::admin::v1::ReloadResponse* response) override;
-  grpc::Status Configuration(grpc::ServerContext* context,
-                             const berth::admin::v1::ConfigurationRequest* request,
-                             berth::admin::v1::ConfigurationResponse* response) override;
-
- private:
-  Reloader& reloader_;
 };
 
 }  // namespace berth::program
