@@ -1,7 +1,10 @@
 #include "main/reload.hpp"
 
+#include <algorithm>
+
 #include "berth/support/status.hpp"
 #include "common/log.hpp"
+#include "main/examination.hpp"
 #include "main/wiring.hpp"
 
 namespace berth::program {
@@ -13,6 +16,18 @@ void logChange(const config::Change& change) {
                       ? "a value of the configuration has changed"
                       : "a value of the configuration waits for the next start",
                   {{"key", change.key}, {"from", change.from}, {"to", change.to}});
+}
+
+// What waits for the next start must not be what that start refuses. Nothing of it is started.
+absl::Status checkNextStart(const config::Config& wanted, const common::HostFacts& host) {
+  BERTH_RETURN_IF_ERROR(engineSettings(wanted, host).status());
+  const plugins::HostServices services = servicesWithoutDaemon(wanted);
+  plugins::Registry registry(wanted.pluginDirs, services);
+  return registry.load(wantedPlugins(wanted));
+}
+
+bool waitsForStart(const config::Change& change) {
+  return change.reload == config::Reload::kRestart;
 }
 
 }  // namespace
@@ -32,10 +47,12 @@ absl::StatusOr<std::vector<config::Change>> Reloader::reload() {
     return absl::InvalidArgumentError(support::strCat(
         "default_runtime: the running daemon has no runtime \"", next.defaultRuntime,
         "\" yet; restart it for [runtimes.", next.defaultRuntime, "] to take effect"));
+  std::vector<config::Change> changes = config::changesBetween(running_, wanted);
+  if (std::any_of(changes.begin(), changes.end(), waitsForStart))
+    BERTH_RETURN_IF_ERROR(checkNextStart(wanted, engine_.host()));
   BERTH_RETURN_IF_ERROR(common::resumeLog(logSettings(next).level));
   // From here on nothing fails.
   engine_.prefer(std::move(preferences));
-  std::vector<config::Change> changes = config::changesBetween(running_, wanted);
   running_ = next;
   wanted_ = wanted;
   for (const config::Change& change : changes) logChange(change);

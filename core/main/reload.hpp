@@ -20,7 +20,8 @@ class Reloader {
       : paths_(std::move(paths)), running_(running), wanted_(std::move(running)), engine_(engine) {}
 
   // Takes up what may change, and logs it. On an error, which names file, line and key, everything
-  // stays as it was. Also opens the log file anew. Blocks on the disk.
+  // stays as it was: also when it is about something that would wait for the next start, and make
+  // that fail. Also opens the log file anew. Blocks on the disk.
   absl::StatusOr<std::vector<config::Change>> reload();
 
   struct Running {
