@@ -17,6 +17,7 @@
 #include "berth/support/threads.hpp"
 #include "common/log.hpp"
 #include "common/open_files.hpp"
+#include "common/start_memory.hpp"
 #include "cri/plugin_list.hpp"
 #include "cri/streaming_backend.hpp"
 #include "engine/volumes/mapped_mounts.hpp"
@@ -132,8 +133,7 @@ absl::Status serveUntilSignal(const config::Config& config, Reloader& reloader,
   BERTH_ASSIGN_OR_RETURN(
       const std::unique_ptr<cri::Server> server,
       cri::Server::start(serverSettings(config), runtimeService, imageService, {&adminService}));
-  // What start-up took and freed goes back to the system.
-  ::malloc_trim(0);
+  common::releaseStartMemory();
   common::logInfo("serving",
                   {{"socket", config.grpc.socket},
                    {"streaming", strCat(config.streaming.address, " port ", (*streaming)->port())},

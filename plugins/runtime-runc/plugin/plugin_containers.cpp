@@ -36,19 +36,6 @@ void setCgroup(const CgroupLayout& layout, const std::string& path,
   request.cgroupKind = unified ? protocol::CgroupKind::kV2 : protocol::CgroupKind::kV1;
 }
 
-// Nothing runs any more when it is OK, and nothing will: a start that has not come to the monitor
-// yet finds no container. The rest of the container goes with its removal.
-absl::Status abortStart(MonitorClient& client, const std::string& id, const CallLimits& limits) {
-  constexpr auto kLookAgain = std::chrono::milliseconds(20);
-  for (;;) {
-    const absl::Status deleted = client.deleteContainer(id, limits);
-    // It is starting, or it runs.
-    if (!absl::IsFailedPrecondition(deleted)) return deleted;
-    BERTH_RETURN_IF_ERROR(client.killContainer(id, SIGKILL, protocol::KillScope::kAll, limits));
-    BERTH_RETURN_IF_ERROR(pauseFor(kLookAgain, limits, strCat("wait for the end of ", id)));
-  }
-}
-
 }  // namespace
 
 Status RuntimePlugin::containerCreate(const Op& op, const berth_container_spec& spec) {
@@ -183,13 +170,9 @@ absl::Status RuntimePlugin::startContainer(const Op& op, const Target& target, c
 
 absl::Status RuntimePlugin::endGivenUpStart(Pod& pod, Container& container,
                                             const CallLimits& limits) {
-  const absl::Status status = pod.monitor().call(limits, [&](MonitorClient& client) {
-    return abortStart(client, container.record.id, limits);
-  });
-  if (!status.ok() && !pod.isDead()) {
-    return support::annotate(status,
-                             strCat("end the given up start of container ", container.record.id));
-  }
+  BERTH_RETURN_IF_ERROR(
+      support::annotate(abortStart(pod, container.record.id, limits),
+                        strCat("end the given up start of container ", container.record.id)));
   pod.settleStart(container);
   return absl::OkStatus();
 }

@@ -122,8 +122,10 @@ class RuntimePlugin final : public Runtime,
   void onMonitorLost(const std::string& pod) override;
   absl::Status settleLoss(const std::string& pod);
   void tellExits(const Pod& pod);
-  void endLostPod(Pod& pod, CallLimits limits);
-  std::vector<protocol::ContainerStatus> keptExits(Pod& pod);
+  // Not OK when it is to be tried again.
+  absl::Status endLostPod(Pod& pod, CallLimits limits);
+  // Damaged ones are logged and left out. Not OK when one cannot be read at this moment.
+  absl::StatusOr<std::vector<protocol::ContainerStatus>> keptExits(Pod& pod);
 
   EndContext endContext(const Op* op = nullptr) {
     return {host(), *layout_, *ownedCgroups_, options_.podLinks(), op};
