@@ -119,9 +119,12 @@ Status RuntimePlugin::containerStart(const Op& op, std::string_view pod, std::st
   const auto target = requireContainer(pod, container);
   if (!target.ok()) return target.status();
   op.stage("start the container");
-  const absl::Status started = startContainer(op, *target, [&](MonitorClient& monitor) {
-    return monitor.startContainer(std::string(container), limitsOf(op));
-  });
+  absl::Status started = describeUnit(*target);
+  if (started.ok()) {
+    started = startContainer(op, *target, [&](MonitorClient& monitor) {
+      return monitor.startContainer(std::string(container), limitsOf(op));
+    });
+  }
   status = toAbi(target->pod->status(*target->container), container);
   return support::annotate(started, strCat("start container ", container));
 }
@@ -150,7 +153,6 @@ absl::Status RuntimePlugin::startContainer(const Op& op, const Target& target, c
     status.pid = reply->pid;
     status.startedAt = reply->startedAt;
     pod.update(container, status);
-    tellSystemdOfStart(target);
     return absl::OkStatus();
   }
   // A connection that was made anew may have told what came of a start over an earlier one.
@@ -284,6 +286,11 @@ bool RuntimePlugin::mustTellSystemd(const Target& target) const {
   return features_.name == "crun" && target.pod->record().driver == CgroupDriver::kSystemd;
 }
 
+absl::Status RuntimePlugin::describeUnit(const Target& target) const {
+  if (!mustTellSystemd(target)) return absl::OkStatus();
+  return annotateUnit(target.container->record.bundle, layout_->mode());
+}
+
 absl::Status RuntimePlugin::tellSystemd(const Target& target,
                                         const boost::json::object& resources) const {
   if (!mustTellSystemd(target)) return absl::OkStatus();
@@ -291,20 +298,6 @@ absl::Status RuntimePlugin::tellSystemd(const Target& target,
   BERTH_ASSIGN_OR_RETURN(const PodLimits limits, parsePodLimits(boost::json::serialize(resources)));
   BERTH_ASSIGN_OR_RETURN(const UnitLimits unit, unitLimits(limits, layout_->mode()));
   return setUnitProperties(cgroup.substr(cgroup.rfind('/') + 1), unit.properties);
-}
-
-// The container runs, with its limits at this moment: no reason to end it.
-void RuntimePlugin::tellSystemdOfStart(const Target& target) const {
-  if (!mustTellSystemd(target)) return;
-  const auto told = [&]() -> absl::Status {
-    BERTH_ASSIGN_OR_RETURN(const boost::json::object resources,
-                           bundleResources(target.container->record.bundle));
-    return tellSystemd(target, resources);
-  }();
-  if (told.ok()) return;
-  host().error(
-      "systemd was not told of a container's limits and may lift them",
-      {{"container", target.container->record.id}, {"error", support::fromAbsl(told.message())}});
 }
 
 Status RuntimePlugin::containerReopenLog(const Op& op, std::string_view pod,

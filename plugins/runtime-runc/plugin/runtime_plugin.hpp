@@ -118,7 +118,7 @@ class RuntimePlugin final : public Runtime,
   // The next two do nothing where the runtime sees to it.
   bool mustTellSystemd(const Target& target) const;
   absl::Status tellSystemd(const Target& target, const boost::json::object& resources) const;
-  void tellSystemdOfStart(const Target& target) const;
+  absl::Status describeUnit(const Target& target) const;
 
   void onContainerExited(const std::string& pod, const protocol::ContainerStatus& status) override;
   void onContainerOom(const std::string& pod, const protocol::ContainerStatus& status) override;
