@@ -9,10 +9,10 @@
 #include <string_view>
 #include <sys/uio.h>
 
+#include "berth/streams/status.hpp"
 #include "berth/support/fd.hpp"
-#include "status.hpp"
 
-namespace berth::runc::monitor {
+namespace berth::streams {
 
 // The file. Writing never fails the caller: what the disk does not take is dropped and counted,
 // by whole records.
@@ -64,4 +64,4 @@ class LogStream {
 void formatTime(int64_t realtimeNs, char* out);
 inline constexpr size_t kTimeLength = 30;
 
-}  // namespace berth::runc::monitor
+}  // namespace berth::streams

@@ -1,4 +1,4 @@
-// Errors and text without absl, iostream or locale: the monitor must stay small.
+// Errors and text without absl, iostream or locale: for programs that must stay small.
 #pragma once
 
 #include <cstdint>
@@ -6,13 +6,29 @@
 #include <string>
 #include <string_view>
 
-#include "../protocol/result.hpp"
+namespace berth::streams {
 
-namespace berth::runc::monitor {
+// The gRPC canonical codes (same numbers as absl::StatusCode).
+enum class Code : uint32_t {
+  kOk = 0,
+  kCancelled = 1,
+  kInvalidArgument = 3,
+  kDeadlineExceeded = 4,
+  kNotFound = 5,
+  kAlreadyExists = 6,
+  kPermissionDenied = 7,
+  kResourceExhausted = 8,
+  kFailedPrecondition = 9,
+  kUnimplemented = 12,
+  kInternal = 13,
+  kUnavailable = 14,
+};
 
-using protocol::Code;
-// The protocol's own result, so that an error goes to the client as it is.
-using Status = protocol::Result;
+// How something went; it goes to clients as it is.
+struct Status {
+  Code code = Code::kOk;
+  std::string message;
+};
 
 inline bool isOk(const Status& status) {
   return status.code == Code::kOk;
@@ -55,4 +71,4 @@ Status failure(Code code, std::initializer_list<std::string_view> message);
 // "<doing>: <what errno means>", with the code that fits the errno.
 Status errnoFailure(int error, std::initializer_list<std::string_view> doing);
 
-}  // namespace berth::runc::monitor
+}  // namespace berth::streams

@@ -4,14 +4,16 @@
 #include <memory>
 #include <vector>
 
-#include "channel.hpp"
-#include "cri_log.hpp"
+#include "berth/streams/channel.hpp"
+#include "berth/streams/cri_log.hpp"
 
-namespace berth::runc::monitor {
+namespace berth::streams {
 
 class HubListener {
  public:
   virtual void onSessionsGone() = 0;  // the last one ended
+  virtual void onOutputsEnded() {}    // the last one did: nothing more can come
+  virtual void onInputEnded() {}      // closed, with all that was to be written
 
  protected:
   ~HubListener() = default;
@@ -40,6 +42,8 @@ class IoHub final : public InputListener {
   // Descriptors that are not open are left out.
   void attach(Fd in, Fd out, Fd err);
   size_t sessions() const;
+  // Whether any output may still bring something.
+  bool outputsOpen() const;
 
   // The process is dead: passes on what it has written (what stands in the pipes now, however long
   // others hold them open).
@@ -58,6 +62,8 @@ class IoHub final : public InputListener {
   void pushInput(std::string_view data);
   void sessionInputEnded();
   void dropEndedSessions();
+  void outputEnded();
+  void tellInputEnd();
   void onInputSpace() override;
 
   Loop& loop_;
@@ -68,7 +74,8 @@ class IoHub final : public InputListener {
   std::unique_ptr<InputPipe> input_;
   InputEnd inputEnd_ = InputEnd::kStays;
   bool exited_ = false;
+  bool inputEndTold_ = false;
   int busy_ = 0;  // in a loop over the sessions: none is removed
 };
 
-}  // namespace berth::runc::monitor
+}  // namespace berth::streams

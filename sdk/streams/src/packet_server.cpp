@@ -1,14 +1,14 @@
-#include "server.hpp"
+#include "berth/streams/packet_server.hpp"
 
 #include <algorithm>
 #include <cerrno>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "berth/streams/unix_socket.hpp"
 #include "berth/support/steps.hpp"
-#include "unix_socket.hpp"
 
-namespace berth::runc::monitor {
+namespace berth::streams {
 
 namespace {
 
@@ -19,7 +19,7 @@ bool isShortage(int error) {
   return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
 
-// Only the user that the monitor runs as (root) may speak to it; the mode of the socket and of its
+// Only the user that the program runs as (root) may speak to it; the mode of the socket and of its
 // folder say the same.
 bool mayConnect(int socket) {
   ucred peer{};
@@ -29,32 +29,33 @@ bool mayConnect(int socket) {
 
 }  // namespace
 
-Server::~Server() {
+PacketServer::~PacketServer() {
   close();
 }
 
-Status Server::open(int runDir) {
-  runDir_ = runDir;
-  // Who holds the folder's lock is alone: a socket that is there has nobody behind it.
-  support::steps::unlinkat(runDir, kSocketName, 0);
-  if (Status status = listenAt(runDir, kSocketName, SOCK_SEQPACKET, listener_); !isOk(status)) {
+Status PacketServer::open(int directory, const char* name, size_t maxPacket) {
+  directory_ = directory;
+  name_ = name;
+  maxPacket_ = maxPacket;
+  support::steps::unlinkat(directory, name, 0);
+  if (Status status = listenAt(directory, name_, SOCK_SEQPACKET, listener_); !isOk(status)) {
     return status;
   }
   if (!loop_.add(listener_.get(), EPOLLIN, *this)) {
-    return errnoFailure(errno, {"watch the socket ", kSocketName});
+    return errnoFailure(errno, {"watch the socket ", name_});
   }
   return {};
 }
 
-void Server::close() {
+void PacketServer::close() {
   if (!listener_) return;
-  support::steps::unlinkat(runDir_, kSocketName, 0);
+  support::steps::unlinkat(directory_, name_.c_str(), 0);
   loop_.disarm(*this);
   loop_.remove(listener_.get(), *this);
   listener_.reset();
 }
 
-void Server::onReady(uint32_t) {
+void PacketServer::onReady(uint32_t) {
   Fd socket(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
   if (!socket && isShortage(errno)) {
     // The client stays in the queue, and would be told of again and again.
@@ -67,25 +68,25 @@ void Server::onReady(uint32_t) {
   if (connection->watch()) connections_.push_back(std::move(connection));
 }
 
-void Server::onTimer() {
+void PacketServer::onTimer() {
   if (!loop_.add(listener_.get(), EPOLLIN, *this)) loop_.arm(*this, kShortagePauseNs);
 }
 
-Connection* Server::find(uint64_t id) const {
+Connection* PacketServer::find(uint64_t id) const {
   for (const auto& connection : connections_) {
     if (connection->id() == id) return connection.get();
   }
   return nullptr;
 }
 
-void Server::tellSubscribers(const std::string& frame) {
+void PacketServer::tellSubscribers(const std::string& frame) {
   // Sending may hang up on one, which takes it off the list.
   for (size_t i = connections_.size(); i-- > 0;) {
     if (i < connections_.size() && connections_[i]->subscribed) connections_[i]->send(frame);
   }
 }
 
-void Server::hangUp(Connection& connection) {
+void PacketServer::hangUp(Connection& connection) {
   const auto found =
       std::find_if(connections_.begin(), connections_.end(),
                    [&connection](const auto& each) { return each.get() == &connection; });
@@ -96,7 +97,7 @@ void Server::hangUp(Connection& connection) {
   handler_.onDisconnect(connection.id());
 }
 
-Connection::Connection(Server& server, uint64_t id, Fd fd)
+Connection::Connection(PacketServer& server, uint64_t id, Fd fd)
     : server_(server), id_(id), fd_(std::move(fd)) {}
 
 bool Connection::watch() {
@@ -118,19 +119,16 @@ void Connection::onReady(uint32_t events) {
 void Connection::receive() {
   const ssize_t size = recv(fd_.get(), nullptr, 0, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
   if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  if (size <= 0 || static_cast<size_t>(size) > protocol::kMaxFrame) return server_.hangUp(*this);
+  if (size <= 0 || static_cast<size_t>(size) > server_.maxPacket_) return server_.hangUp(*this);
 
-  std::string frame(static_cast<size_t>(size), '\0');
-  Fd fds[protocol::kMaxDescriptors];
-  size_t fdCount = 0;
-  const ssize_t received = receiveWithFds(fd_.get(), frame.data(), frame.size(), fds,
-                                          protocol::kMaxDescriptors, fdCount);
-  protocol::Header header;
-  std::string_view fields;
-  if (received != size || protocol::decodeHeader(frame, header, fields)) {
-    return server_.hangUp(*this);
+  std::string packet(static_cast<size_t>(size), '\0');
+  Fd fds[kMaxDescriptors];
+  size_t count = 0;
+  const ssize_t received =
+      receiveWithFds(fd_.get(), packet.data(), packet.size(), fds, kMaxDescriptors, count);
+  if (received != size || !server_.handler_.onPacket(*this, packet, fds, count)) {
+    server_.hangUp(*this);
   }
-  server_.handler_.onRequest(*this, header, fields, fds, fdCount);
 }
 
 void Connection::send(std::string frame) {
@@ -158,4 +156,4 @@ void Connection::flush() {
   server_.loop_.modify(fd_.get(), EPOLLIN, *this);
 }
 
-}  // namespace berth::runc::monitor
+}  // namespace berth::streams

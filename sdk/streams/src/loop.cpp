@@ -1,10 +1,10 @@
-#include "loop.hpp"
+#include "berth/streams/loop.hpp"
 
 #include <algorithm>
 #include <cerrno>
 #include <ctime>
 
-namespace berth::runc::monitor {
+namespace berth::streams {
 
 namespace {
 
@@ -107,4 +107,4 @@ void Loop::run() {
   graves_.clear();
 }
 
-}  // namespace berth::runc::monitor
+}  // namespace berth::streams

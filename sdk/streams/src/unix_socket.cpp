@@ -1,4 +1,4 @@
-#include "unix_socket.hpp"
+#include "berth/streams/unix_socket.hpp"
 
 #include <cerrno>
 #include <cstring>
@@ -8,7 +8,7 @@
 
 #include "berth/support/steps.hpp"
 
-namespace berth::runc::monitor {
+namespace berth::streams {
 
 namespace {
 
@@ -84,4 +84,4 @@ ssize_t receiveWithFds(int socket, char* buffer, size_t size, Fd* fds, size_t mo
   return received;
 }
 
-}  // namespace berth::runc::monitor
+}  // namespace berth::streams

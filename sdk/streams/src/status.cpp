@@ -1,9 +1,9 @@
-#include "status.hpp"
+#include "berth/streams/status.hpp"
 
 #include <cerrno>
 #include <cstring>
 
-namespace berth::runc::monitor {
+namespace berth::streams {
 
 namespace {
 
@@ -69,4 +69,4 @@ Status errnoFailure(int error, std::initializer_list<std::string_view> doing) {
   return {codeOf(error), message};
 }
 
-}  // namespace berth::runc::monitor
+}  // namespace berth::streams

@@ -1,4 +1,6 @@
-// The monitor's socket when descriptors run out.
+// A socket of packets when descriptors run out.
+#include "berth/streams/packet_server.hpp"
+
 #include <cstdlib>
 #include <dirent.h>
 #include <fcntl.h>
@@ -11,8 +13,6 @@
 
 #include <gtest/gtest.h>
 
-#include "server.hpp"
-
 namespace {
 int attempts = 0;
 }  // namespace
@@ -23,10 +23,12 @@ extern "C" int accept4(int socket, sockaddr* address, socklen_t* size, int flags
   return static_cast<int>(::syscall(SYS_accept4, socket, address, size, flags));
 }
 
-namespace berth::runc::monitor {
+namespace berth::streams {
 namespace {
 
-class ServerTest : public testing::Test, public RequestHandler, public Timer {
+constexpr const char* kSocketName = "sock";
+
+class ServerTest : public testing::Test, public PacketHandler, public Timer {
  protected:
   void SetUp() override {
     char pattern[] = "/tmp/berth-server-XXXXXX";
@@ -34,7 +36,7 @@ class ServerTest : public testing::Test, public RequestHandler, public Timer {
     directory_ = pattern;
     runDir_.reset(::open(pattern, O_PATH | O_DIRECTORY | O_CLOEXEC));
     ASSERT_TRUE(isOk(loop_.open()));
-    ASSERT_TRUE(isOk(server_.open(runDir_.get())));
+    ASSERT_TRUE(isOk(server_.open(runDir_.get(), kSocketName, 1024)));
     ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit_), 0);
   }
   void TearDown() override {
@@ -43,7 +45,7 @@ class ServerTest : public testing::Test, public RequestHandler, public Timer {
     EXPECT_EQ(::rmdir(directory_.c_str()), 0);
   }
 
-  void onRequest(Connection&, const protocol::Header&, std::string_view, Fd*, size_t) override {}
+  bool onPacket(Connection&, std::string_view, Fd*, size_t) override { return true; }
   void onDisconnect(uint64_t) override { loop_.stop(); }
   void onTimer() override { loop_.stop(); }
 
@@ -68,7 +70,7 @@ class ServerTest : public testing::Test, public RequestHandler, public Timer {
   Fd runDir_;
   rlimit limit_{};
   Loop loop_;
-  Server server_{loop_, *this};
+  PacketServer server_{loop_, *this};
 };
 
 TEST_F(ServerTest, WaitsForDescriptorsWithoutSpinning) {
@@ -89,4 +91,4 @@ TEST_F(ServerTest, WaitsForDescriptorsWithoutSpinning) {
 }
 
 }  // namespace
-}  // namespace berth::runc::monitor
+}  // namespace berth::streams

@@ -5,9 +5,9 @@
 #include <string>
 #include <string_view>
 
-#include "loop.hpp"
+#include "berth/streams/loop.hpp"
 
-namespace berth::runc::monitor {
+namespace berth::streams {
 
 // Bytes that wait for somebody who does not read; at this many the producer is paused.
 inline constexpr size_t kBacklogLimit = 64u << 10;
@@ -83,6 +83,7 @@ class InputPipe final : Watcher {
   // Dropped when it is closed.
   void push(std::string_view data);
   bool full() const { return backlog_.size() >= kBacklogLimit; }
+  bool isOpen() const { return static_cast<bool>(fd_); }
   // Closes when the backlog is written.
   void finish();
 
@@ -138,4 +139,4 @@ struct Scratch {
   static char bytes[kSize];
 };
 
-}  // namespace berth::runc::monitor
+}  // namespace berth::streams

@@ -1,4 +1,4 @@
-// The socket in the run folder and the connections to it.
+// A socket of packets in a folder, and the connections to it.
 #pragma once
 
 #include <deque>
@@ -7,33 +7,35 @@
 #include <string_view>
 #include <vector>
 
-#include "../protocol/wire.hpp"
-#include "loop.hpp"
+#include "berth/streams/loop.hpp"
 
-namespace berth::runc::monitor {
+namespace berth::streams {
 
-inline constexpr const char* kSocketName = "sock";
+// Descriptors that may come with a packet; those beyond are closed.
+inline constexpr size_t kMaxDescriptors = 3;
 
 class Connection;
 
-class RequestHandler {
+class PacketHandler {
  public:
-  // `fds` has protocol::kMaxDescriptors places, of which `fdCount` are filled; it may take them.
-  virtual void onRequest(Connection& connection, const protocol::Header& header,
-                         std::string_view fields, Fd* fds, size_t fdCount) = 0;
+  // `fds` has kMaxDescriptors places, of which `count` are filled; it may take them. False hangs up
+  // on a client that speaks another language.
+  virtual bool onPacket(Connection& connection, std::string_view packet, Fd* fds, size_t count) = 0;
   virtual void onDisconnect(uint64_t connection) = 0;
 
  protected:
-  ~RequestHandler() = default;
+  ~PacketHandler() = default;
 };
 
-class Server final : Watcher, Timer {
+class PacketServer final : Watcher, Timer {
  public:
-  Server(Loop& loop, RequestHandler& handler) : loop_(loop), handler_(handler) {}
-  ~Server();
+  PacketServer(Loop& loop, PacketHandler& handler) : loop_(loop), handler_(handler) {}
+  ~PacketServer();
 
-  // Listens from here on; clients are answered once the loop runs.
-  Status open(int runDir);
+  // Listens from here on; clients are answered once the loop runs. `directory` is borrowed, and the
+  // caller alone may serve in it: a socket that is there has nobody behind it. A client that sends
+  // more than `maxPacket` bytes at once is hung up on.
+  Status open(int directory, const char* name, size_t maxPacket);
   // Removes the socket's file: nobody connects any more.
   void close();
 
@@ -48,8 +50,10 @@ class Server final : Watcher, Timer {
   void hangUp(Connection& connection);
 
   Loop& loop_;
-  RequestHandler& handler_;
-  int runDir_ = -1;
+  PacketHandler& handler_;
+  int directory_ = -1;
+  std::string name_;
+  size_t maxPacket_ = 0;
   Fd listener_;  // not watched while the timer is armed
   uint64_t lastId_ = 0;
   std::vector<std::unique_ptr<Connection>> connections_;
@@ -57,7 +61,7 @@ class Server final : Watcher, Timer {
 
 class Connection final : public Mortal, Watcher {
  public:
-  Connection(Server& server, uint64_t id, Fd fd);
+  Connection(PacketServer& server, uint64_t id, Fd fd);
   ~Connection() override { close(); }
 
   uint64_t id() const { return id_; }
@@ -68,7 +72,7 @@ class Connection final : public Mortal, Watcher {
   bool subscribed = false;  // gets events
 
  private:
-  friend class Server;
+  friend class PacketServer;
 
   bool watch();
   void onReady(uint32_t events) override;
@@ -76,11 +80,11 @@ class Connection final : public Mortal, Watcher {
   void flush();
   void close();
 
-  Server& server_;
+  PacketServer& server_;
   uint64_t id_;
   Fd fd_;
   std::deque<std::string> outbox_;
   size_t outboxBytes_ = 0;
 };
 
-}  // namespace berth::runc::monitor
+}  // namespace berth::streams

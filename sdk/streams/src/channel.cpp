@@ -1,10 +1,10 @@
-#include "channel.hpp"
+#include "berth/streams/channel.hpp"
 
 #include <cerrno>
 #include <fcntl.h>
 #include <unistd.h>
 
-namespace berth::runc::monitor {
+namespace berth::streams {
 
 namespace {
 
@@ -142,7 +142,11 @@ void InputPipe::flush() {
     std::string().swap(backlog_);
     if (watched_) loop_.remove(fd_.get(), *this);
     watched_ = false;
-    if (finishing_) close();
+    if (finishing_) {
+      close();
+      listener_.onInputSpace();
+      return;
+    }
   } else if (!watched_) {
     watched_ = loop_.add(fd_.get(), EPOLLOUT, *this);
   }
@@ -210,4 +214,4 @@ void Source::close() {
   fd_.reset();
 }
 
-}  // namespace berth::runc::monitor
+}  // namespace berth::streams

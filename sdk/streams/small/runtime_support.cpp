@@ -1,6 +1,6 @@
 // What libstdc++ calls when something is out of its contract. Defining it here keeps the archive's
 // members out of the static link, and with them the unwinder, the demangler and their data: the
-// monitor has no exceptions, and nothing could catch one.
+// programs have no exceptions, and nothing could catch one.
 #include <cstdlib>
 #include <new>
 

@@ -1,4 +1,4 @@
-#include "cri_log.hpp"
+#include "berth/streams/cri_log.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -9,7 +9,7 @@
 
 #include "berth/support/steps.hpp"
 
-namespace berth::runc::monitor {
+namespace berth::streams {
 
 namespace {
 
@@ -59,7 +59,7 @@ void formatTime(int64_t realtimeNs, char* out) {
 Status LogFile::open(const std::string& path) {
   support::Fd file;
   if (!path.empty()) {
-    // O_NONBLOCK: a FIFO without reader must not stop the monitor.
+    // O_NONBLOCK: a FIFO without reader must not stop the program.
     file.reset(support::steps::create(
         path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640));
     if (!file) return errnoFailure(errno, {"open the container log ", path});
@@ -182,4 +182,4 @@ void LogStream::flush(int64_t now) {
   std::string().swap(pending_);
 }
 
-}  // namespace berth::runc::monitor
+}  // namespace berth::streams

@@ -6,10 +6,10 @@
 #include <sys/epoll.h>
 #include <vector>
 
+#include "berth/streams/status.hpp"
 #include "berth/support/fd.hpp"
-#include "status.hpp"
 
-namespace berth::runc::monitor {
+namespace berth::streams {
 
 using support::Fd;
 
@@ -76,4 +76,4 @@ class Loop {
 int64_t monotonicNs();
 int64_t realtimeNs();
 
-}  // namespace berth::runc::monitor
+}  // namespace berth::streams

@@ -5,10 +5,10 @@
 #include <string_view>
 #include <sys/socket.h>
 
+#include "berth/streams/status.hpp"
 #include "berth/support/fd.hpp"
-#include "status.hpp"
 
-namespace berth::runc::monitor {
+namespace berth::streams {
 
 using support::Fd;
 
@@ -21,4 +21,4 @@ Status connectAt(int directory, const std::string& name, int type, Fd& socket);
 // the end, -1 with errno. `count` is how many descriptors came.
 ssize_t receiveWithFds(int socket, char* buffer, size_t size, Fd* fds, size_t most, size_t& count);
 
-}  // namespace berth::runc::monitor
+}  // namespace berth::streams

@@ -8,9 +8,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "cri_log.hpp"
+#include "berth/streams/cri_log.hpp"
 
-namespace berth::runc::monitor {
+namespace berth::streams {
 namespace {
 
 using testing::ElementsAre;
@@ -170,4 +170,4 @@ TEST(FormatTime, KnownDates) {
 }
 
 }  // namespace
-}  // namespace berth::runc::monitor
+}  // namespace berth::streams

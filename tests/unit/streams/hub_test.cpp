@@ -9,9 +9,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "io_hub.hpp"
+#include "berth/streams/io_hub.hpp"
 
-namespace berth::runc::monitor {
+namespace berth::streams {
 namespace {
 
 class Hub : public testing::Test, public HubListener {
@@ -234,4 +234,4 @@ TEST_F(Hub, ASessionThatComesTooLateEndsAtOnce) {
 }
 
 }  // namespace
-}  // namespace berth::runc::monitor
+}  // namespace berth::streams

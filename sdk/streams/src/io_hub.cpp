@@ -1,4 +1,4 @@
-#include "io_hub.hpp"
+#include "berth/streams/io_hub.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -6,7 +6,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-namespace berth::runc::monitor {
+namespace berth::streams {
 
 namespace {
 // Bound of what is read of a dead process's terminal; the kernel holds far less.
@@ -25,6 +25,8 @@ class IoHub::Output final : Watcher {
   ~Output() { close(); }
   Output(const Output&) = delete;
   Output& operator=(const Output&) = delete;
+
+  bool open() const { return static_cast<bool>(fd_); }
 
   // Unless a session is full: one that leaves must not let more of the output pile up for another.
   void resume() {
@@ -60,6 +62,7 @@ class IoHub::Output final : Watcher {
     if (count <= 0) {  // a terminal that all have closed answers EIO
       if (log_) log_->flush(realtimeNs());
       close();
+      hub_.outputEnded();
       return 0;
     }
     const std::string_view data(Scratch::bytes, static_cast<size_t>(count));
@@ -158,6 +161,7 @@ void IoHub::openInput(Fd fd, InputEnd end) {
 
 void IoHub::closeInput() {
   if (input_) input_->finish();
+  tellInputEnd();
 }
 
 void IoHub::attach(Fd in, Fd out, Fd err) {
@@ -169,6 +173,22 @@ void IoHub::attach(Fd in, Fd out, Fd err) {
 
 size_t IoHub::sessions() const {
   return sessions_.size();
+}
+
+bool IoHub::outputsOpen() const {
+  return std::any_of(outputs_.begin(), outputs_.end(),
+                     [](const auto& output) { return output->open(); });
+}
+
+void IoHub::outputEnded() {
+  if (!outputsOpen()) listener_.onOutputsEnded();
+}
+
+// Once, when it has come to that.
+void IoHub::tellInputEnd() {
+  if (!input_ || input_->isOpen() || inputEndTold_) return;
+  inputEndTold_ = true;
+  listener_.onInputEnded();
 }
 
 void IoHub::drain() {
@@ -211,6 +231,7 @@ void IoHub::pushInput(std::string_view data) {
 }
 
 void IoHub::onInputSpace() {
+  tellInputEnd();
   for (const auto& session : sessions_) session->resumeInput();
 }
 
@@ -231,4 +252,4 @@ void IoHub::dropEndedSessions() {
   if (sessions_.empty()) listener_.onSessionsGone();
 }
 
-}  // namespace berth::runc::monitor
+}  // namespace berth::streams
