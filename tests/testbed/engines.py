@@ -91,6 +91,7 @@ class Berth(Engine):
             "[networks.cni.options]",
             "conf_dir = " + toml(bed.network.conf_folder),
             "bin_dirs = " + toml(bed.network.bin_dirs),
+            bed.network.settings,
         ]
         for host, mirrors in bed.mirrors().items():
             lines += ["[sources.registry.options.registries.%s]" % toml(host),

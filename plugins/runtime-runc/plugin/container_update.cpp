@@ -25,6 +25,15 @@ namespace {
 
 constexpr mode_t kConfigMode = 0600;  // environments hold secrets
 
+std::string configOf(const std::string& bundle) {
+  return bundle + "/config.json";
+}
+
+absl::StatusOr<json::object> readConfig(const std::string& bundle) {
+  BERTH_ASSIGN_OR_RETURN(const std::string text, support::readFile(configOf(bundle)));
+  return support::parseJsonObject(text, configOf(bundle));
+}
+
 // Objects are merged member by member, everything else is replaced.
 void merge(json::object& target, const json::object& change) {
   for (const auto& [key, value] : change) {
@@ -96,16 +105,19 @@ absl::StatusOr<ResourceChange> parseResourceChange(std::string_view resources) {
   return change;
 }
 
+absl::StatusOr<json::object> bundleResources(const std::string& bundle) {
+  BERTH_ASSIGN_OR_RETURN(json::object document, readConfig(bundle));
+  return support::objectAt(support::objectAt(document, "linux"), "resources");
+}
+
 absl::Status changeBundle(const std::string& bundle, const ResourceChange& change) {
-  const std::string path = bundle + "/config.json";
-  BERTH_ASSIGN_OR_RETURN(const std::string text, support::readFile(path));
-  BERTH_ASSIGN_OR_RETURN(json::object document, support::parseJsonObject(text, path));
+  BERTH_ASSIGN_OR_RETURN(json::object document, readConfig(bundle));
   json::object& resources = support::objectAt(support::objectAt(document, "linux"), "resources");
   merge(resources, change.forRuntime);
   mergeHugepages(resources, change.hugepages);
   if (change.oomScoreAdj)
     support::objectAt(document, "process")["oomScoreAdj"] = *change.oomScoreAdj;
-  return support::replaceFile(path, json::serialize(document), kConfigMode,
+  return support::replaceFile(configOf(bundle), json::serialize(document), kConfigMode,
                               support::Durability::kVisible);
 }
 

@@ -28,6 +28,9 @@ absl::StatusOr<ResourceChange> parseResourceChange(std::string_view resources);
 // stay.
 absl::Status changeBundle(const std::string& bundle, const ResourceChange& change);
 
+// linux.resources of its config.json.
+absl::StatusOr<boost::json::object> bundleResources(const std::string& bundle);
+
 // Limits of huge pages, which no runtime changes: FAILED_PRECONDITION names a size that this host
 // does not have or count.
 absl::Status changeHugepages(const CgroupLayout& layout, const std::string& cgroup,

@@ -15,7 +15,7 @@ using ::testing::UnorderedElementsAre;
 using Bits = std::vector<uint8_t>;
 
 constexpr char kEverything[] = R"({
-  "memory": {"limit": 1048576},
+  "memory": {"limit": 1048576, "swap": 1572864},
   "cpu": {"shares": 1024, "quota": 50000, "period": 100000, "cpus": "0-1,9", "mems": "0"},
   "pids": {"limit": 7},
   "hugepageLimits": [{"pageSize": "2MB", "limit": 4194304}],
@@ -29,9 +29,10 @@ TEST(UnitLimits, OfCgroupV2) {
   EXPECT_THAT(
       limits->properties,
       UnorderedElementsAre(
-          UnitProperty{"MemoryMax", 1048576u}, UnitProperty{"CPUWeight", 39u},
-          UnitProperty{"CPUQuotaPerSecUSec", 500000u}, UnitProperty{"CPUQuotaPeriodUSec", 100000u},
-          UnitProperty{"TasksMax", 7u}, UnitProperty{"AllowedCPUs", Bits{0x03, 0x02}},
+          UnitProperty{"MemoryMax", 1048576u}, UnitProperty{"MemorySwapMax", 524288u},
+          UnitProperty{"CPUWeight", 39u}, UnitProperty{"CPUQuotaPerSecUSec", 500000u},
+          UnitProperty{"CPUQuotaPeriodUSec", 100000u}, UnitProperty{"TasksMax", 7u},
+          UnitProperty{"AllowedCPUs", Bits{0x03, 0x02}},
           UnitProperty{"AllowedMemoryNodes", Bits{0x01}}, UnitProperty{"MemoryHigh", 4096u},
           UnitProperty{"TasksMax", kNoUnitLimit}, UnitProperty{"CPUQuotaPerSecUSec", 500000u},
           UnitProperty{"CPUQuotaPeriodUSec", 40000u},
