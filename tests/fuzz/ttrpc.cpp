@@ -10,7 +10,7 @@ using namespace kata::ttrpc;
 
 namespace {
 
-class Sink : public FrameSink {
+class Sink final : public FrameSink {
  public:
   void onFrame(const FrameHeader& header, std::string_view data) override {
     demand(header.length == data.size() && data.size() <= kMaxData, "a frame is whole and bounded");
