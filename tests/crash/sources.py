@@ -10,7 +10,7 @@ import re
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCE = os.path.dirname(os.path.dirname(HERE))
-FOLDERS = ("core", "plugins", "sdk/support")
+FOLDERS = ("core", "plugins", "sdk/support", "sdk/streams")
 STEPS = "sdk/support/include/berth/support/steps.hpp"
 
 CALLS = ("bind|clone|clone3|__clone|execv|execve|execvp|fexecve|fork|fsmount|link|linkat|mkdir"
@@ -30,8 +30,9 @@ TELLING = {
     "core/store/store.cpp": {"sqlite3_exec", "sqlite3_step"},
     "plugins/runtime-runc/monitor/namespaces.cpp": {"fork", "SYS_clone"},
     "plugins/runtime-runc/monitor/process.cpp": {"execve", "vfork"},
+    "plugins/runtime-kata/keeper/main.cpp": {"fork"},
     "plugins/runtime-runc/monitor/start.cpp": {"fork"},
-    "plugins/runtime-runc/monitor/unix_socket.cpp": {"bind"},
+    "sdk/streams/src/unix_socket.cpp": {"bind"},
     "sdk/support/src/process.cpp": {"__clone"},
 }
 # There is nothing to tell: file → (calls, why).
