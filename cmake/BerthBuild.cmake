@@ -87,3 +87,34 @@ function(berth_unit_test name)
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 120)
 endfunction()
+
+# berth_small_program(NAME SOURCES … INCLUDES …): a program of which there is one for each pod, in
+# libexec/berth. Static, without exceptions and RTTI, nothing beyond libc and libstdc++; with the
+# sources of sdk/streams.
+function(berth_small_program name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;INCLUDES" ${ARGN})
+  set(streams "${PROJECT_SOURCE_DIR}/sdk/streams")
+  file(GLOB sources CONFIGURE_DEPENDS "${streams}/src/*.cpp")
+  add_executable(${name} ${ARG_SOURCES} ${sources})
+  target_compile_definitions(${name} PRIVATE BERTH_VERSION="${PROJECT_VERSION}")
+  target_compile_options(${name} PRIVATE -Os -fno-exceptions -fno-rtti -ffunction-sections
+    -fdata-sections -fno-asynchronous-unwind-tables)
+  target_include_directories(${name} PRIVATE "${streams}/include" ${ARG_INCLUDES}
+    $<TARGET_PROPERTY:berth_support,INTERFACE_INCLUDE_DIRECTORIES>)
+  target_link_libraries(${name} PRIVATE berth_warnings)
+  set_target_properties(${name} PROPERTIES
+    POSITION_INDEPENDENT_CODE OFF
+    RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/libexec/berth")
+  if(BERTH_SANITIZE MATCHES "thread")
+    # One thread has nothing to race with, and the sanitizer's second one would keep the program
+    # from making user namespaces.
+    target_compile_options(${name} PRIVATE -fno-sanitize=all)
+    target_link_options(${name} PRIVATE -fno-sanitize=all)
+  endif()
+  if(NOT BERTH_SANITIZE OR BERTH_SANITIZE MATCHES "thread")
+    # The other sanitizers' runtimes are shared and need the real operator new.
+    target_sources(${name} PRIVATE "${streams}/small/runtime_support.cpp")
+    target_link_options(${name} PRIVATE -static -no-pie -Wl,--gc-sections)
+  endif()
+  install(TARGETS ${name} RUNTIME DESTINATION "${CMAKE_INSTALL_LIBEXECDIR}/berth")
+endfunction()

@@ -39,9 +39,10 @@ std::vector<std::string> offered(const plugins::Instance& instance,
 
 json::array capabilities(const plugins::Instance& instance, const plugins::Registry& registry) {
   json::array result =
-      json::value_from(offered(instance, {BERTH_EXTENSION_PAUSE, BERTH_EXTENSION_CHECKPOINT,
-                                          BERTH_EXTENSION_POD_RESOURCES,
-                                          BERTH_EXTENSION_PORT_FORWARD, BERTH_EXTENSION_DIFF}))
+      json::value_from(
+          offered(instance,
+                  {BERTH_EXTENSION_PAUSE, BERTH_EXTENSION_CHECKPOINT, BERTH_EXTENSION_POD_RESOURCES,
+                   BERTH_EXTENSION_PORT_FORWARD, BERTH_EXTENSION_DIFF, BERTH_EXTENSION_VERIFY}))
           .as_array();
   if (instance.kind() == plugins::Kind::kRuntime) {
     if (auto runtime = registry.runtime(instance.name()); runtime.ok()) {

@@ -187,9 +187,7 @@ absl::Status Engine::buildContainer(plugins::Operation& op, Container& container
   op.setStage("make the runtime specification");
   BERTH_ASSIGN_OR_RETURN(const spec::ContainerSpec spec,
                          makeSpec(container, podConfig, image, volumes));
-  for (const std::string& warning : spec.warnings) {
-    common::logWarning(warning, {{"container", container.id()}});
-  }
+  spec::logWarnings(spec.warnings, {"container", container.id()});
   BERTH_RETURN_IF_ERROR(checkRestorable(container, spec.spec));
   for (const std::string& path : spec.missingDirectories) {
     BERTH_RETURN_IF_ERROR(support::makeDirectories(path));

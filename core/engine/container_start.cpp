@@ -144,9 +144,7 @@ absl::Status Engine::updateContainerResources(const v1::UpdateContainerResources
       spec::resourceChange(
           container->peek([](const records::ContainerRecord& r) { return r.resources(); }),
           request.linux(), host_, warnings));
-  for (const std::string& warning : warnings) {
-    common::logWarning(warning, {{"container", container->id()}});
-  }
+  spec::logWarnings(warnings, {"container", container->id()});
   op.setStage("update the container's resources");
   BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(container->pod()));
   BERTH_RETURN_IF_ERROR(runtime->updateContainer(op, container->pod().id(), container->id(),

@@ -18,7 +18,7 @@ absl::Status Engine::updatePodResources(const v1::UpdatePodSandboxResourcesReque
                          spec::resourcesJson(request.resources(), host_, warnings));
   BERTH_ASSIGN_OR_RETURN(const boost::json::object overhead,
                          spec::resourcesJson(request.overhead(), host_, warnings));
-  for (const std::string& warning : warnings) common::logWarning(warning, {{"pod", pod->id()}});
+  spec::logWarnings(warnings, {"pod", pod->id()});
   plugins::Operation op(strCat("UpdatePodSandboxResources ", pod->id()), deadline);
   BERTH_ASSIGN_OR_RETURN(Turn turn, Turn::take(op, *pod));
   // It may have been stopped while this waited.

@@ -224,6 +224,45 @@ absl::StatusOr<records::ImageRecord> Catalog::record(const std::string& id) cons
   return absl::NotFoundError(strCat("image ", id, " is not on this node"));
 }
 
+std::vector<Catalog::Kept> Catalog::all() const {
+  std::shared_lock lock(mutex_);
+  std::vector<Kept> kept;
+  for (const auto& [id, entry] : entries_)
+    kept.push_back({entry.record, entry.image, entry.hidden});
+  return kept;
+}
+
+absl::StatusOr<std::vector<std::string>> Catalog::unlikeStored() {
+  std::lock_guard writing(writing_);
+  BERTH_ASSIGN_OR_RETURN(const std::vector<store::Entry> stored, store_.list(kImageKind));
+  std::map<std::string, std::string> values;
+  for (const store::Entry& one : stored) values[one.id] = one.value;
+  std::vector<std::string> unlike;
+  std::shared_lock lock(mutex_);
+  for (const auto& [id, entry] : entries_) {
+    records::ImageRecord record;
+    const auto found = values.find(id);
+    // What another version has written may be of other bytes and say the same.
+    if (found == values.end() || !record.ParseFromString(found->second) ||
+        record.SerializeAsString() != entry.record.SerializeAsString())
+      unlike.push_back(id);
+    if (found != values.end()) values.erase(found);
+  }
+  for (const auto& [id, value] : values) unlike.push_back(id);
+  return unlike;
+}
+
+absl::Status Catalog::keepAnew(const std::string& id) {
+  std::lock_guard writing(writing_);
+  std::string value;
+  {
+    std::shared_lock lock(mutex_);
+    const auto found = entries_.find(id);
+    if (found != entries_.end()) value = found->second.record.SerializeAsString();
+  }
+  return value.empty() ? store_.erase(kImageKind, id) : store_.put(kImageKind, id, value);
+}
+
 absl::StatusOr<std::shared_ptr<const Image>> Catalog::remove(std::string_view reference) {
   std::lock_guard writing(writing_);
   Entry entry;

@@ -54,6 +54,18 @@ class Catalog {
   std::vector<std::shared_ptr<const Image>> hidden() const;
   absl::StatusOr<records::ImageRecord> record(const std::string& id) const;
 
+  // For a check of what is kept: every image with its record, hidden or not.
+  struct Kept {
+    records::ImageRecord record;
+    std::shared_ptr<const Image> image;
+    bool hidden;
+  };
+  std::vector<Kept> all() const;
+  // The ids of records that the store does not have as they are here, or that are there alone.
+  absl::StatusOr<std::vector<std::string>> unlikeStored();
+  // Makes the store have what is here.
+  absl::Status keepAnew(const std::string& id);
+
   // Takes the image that any of its names means, hidden or not, with all of them (CRI,
   // RemoveImage). The image that went, or null.
   absl::StatusOr<std::shared_ptr<const Image>> remove(std::string_view reference);

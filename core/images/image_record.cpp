@@ -62,6 +62,17 @@ absl::StatusOr<std::shared_ptr<const Image>> imageOf(const records::ImageRecord&
   return std::shared_ptr<const Image>(std::move(image));
 }
 
+absl::Status checkContent(const records::ImageRecord& record) {
+  if (sha256(record.manifest()) != record.manifest_digest()) {
+    return absl::DataLossError(
+        strCat("its manifest does not have the digest ", record.manifest_digest()));
+  }
+  // An artifact has a configuration of its image's own making.
+  if (record.id() == record.manifest_digest() || sha256(record.config()) == record.id())
+    return absl::OkStatus();
+  return absl::DataLossError(strCat("its configuration does not have the digest ", record.id()));
+}
+
 std::vector<WantedLayer> wantedLayers(const Image& image, const records::ImageRecord& record) {
   std::vector<WantedLayer> wanted;
   for (int i = 0; i < record.layers_size(); ++i) {

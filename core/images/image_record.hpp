@@ -18,6 +18,9 @@ std::vector<plugins::Layer> layersOf(const common::ImageConfig& config);
 // INVALID_ARGUMENT when the config does not parse or does not fit the layers.
 absl::StatusOr<std::shared_ptr<const Image>> imageOf(const records::ImageRecord& record);
 
+// DATA_LOSS when manifest or configuration are not those that the record's digests name.
+absl::Status checkContent(const records::ImageRecord& record);
+
 // The layers with the descriptors by which they are fetched.
 std::vector<WantedLayer> wantedLayers(const Image& image, const records::ImageRecord& record);
 

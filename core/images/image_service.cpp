@@ -17,6 +17,7 @@
 #include "images/layer_keeper.hpp"
 #include "images/manifest.hpp"
 #include "images/reference.hpp"
+#include "images/storage_check.hpp"
 
 namespace berth::images {
 
@@ -48,11 +49,15 @@ class Service : public ImageService {
     BERTH_RETURN_IF_ERROR(catalog_.load(report));
     for (const auto& image : catalog_.list()) layers_.claim(image->layers);
     BERTH_RETURN_IF_ERROR(layers_.load());
-    for (const auto& image : catalog_.list()) {
-      if (isWhole(*image)) continue;
-      catalog_.hide(image->id);
-      report(strCat("image ", image->id, " lacks layers; it is not listed until it is pulled again",
-                    image->repoTags.empty() ? "" : strCat(": ", image->repoTags.front())));
+    for (const Catalog::Kept& one : catalog_.all()) {
+      const absl::Status content = checkContent(one.record);
+      const Image& image = *one.image;
+      if (content.ok() && isWhole(image)) continue;
+      catalog_.hide(image.id);
+      report(strCat("image ", image.id,
+                    content.ok() ? " lacks layers" : strCat(" is damaged: ", content.message()),
+                    "; it is not listed until it is pulled again",
+                    image.repoTags.empty() ? "" : strCat(": ", image.repoTags.front())));
     }
     return absl::OkStatus();
   }
@@ -152,6 +157,12 @@ class Service : public ImageService {
     return absl::OkStatus();
   }
 
+  absl::Status checkStorage(const plugins::Operation& op, const StorageRequest& request,
+                            const StorageTeller& tell) override {
+    const Storage storage{registry_, catalog_, layers_, [this] { hideIncomplete(); }};
+    return StorageCheck(storage, op, request, tell).run();
+  }
+
   void collectGarbage() override { layers_.wakeCollector(); }
   void finish() override { layers_.finish(); }
 
@@ -233,6 +244,13 @@ class Service : public ImageService {
     lock.lock();
     if (catalog_.takeBack(*added)) layers_.release(image.layers);
     return support::annotate(synced, strCat("keep image ", image.id));
+  }
+
+  // Pulls complete images under the same lock.
+  void hideIncomplete() {
+    std::lock_guard lock(changing_);
+    for (const auto& image : catalog_.list())
+      if (!isWhole(*image)) catalog_.hide(image->id);
   }
 
   // Whether some snapshotter has all its layers.

@@ -13,6 +13,7 @@
 #include <absl/status/statusor.h>
 
 #include "common/image_config.hpp"
+#include "images/storage.hpp"
 #include "plugins/operation.hpp"
 #include "plugins/registry.hpp"
 #include "store/store.hpp"
@@ -86,6 +87,12 @@ class ImageService {
   // Frees layers that nothing uses any more: called after containers are removed. Never holds up
   // pulls or finds.
   virtual void collectGarbage() = 0;
+  // Compares images, layers and snapshots with what they were: as long as reading all of them
+  // takes, beside everything else. What is damaged is told of; with `repair` it is dropped, and an
+  // image that lacks it then is not there until it is pulled again. What a container uses it keeps.
+  // An error ends the check.
+  virtual absl::Status checkStorage(const plugins::Operation& op, const StorageRequest& request,
+                                    const StorageTeller& tell) = 0;
   // Ends what runs of its own accord, cancelling it; afterwards no plugin is called but by a call
   // of the caller's. Idempotent.
   virtual void finish() = 0;

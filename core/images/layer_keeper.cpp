@@ -310,29 +310,49 @@ void LayerKeeper::collect(const plugins::Operation& op) {
     if (op.cancelled()) break;  // the next start goes on
     auto snapshotter = registry_.snapshotter(name);
     if (!snapshotter.ok()) continue;
-    plugins::Layer layer;
-    std::promise<absl::Status> promise;
-    const std::string flight = strCat(name, " ", key);
-    {
-      // Taken out under the lock, and a pull that wants it waits: it is then fetched anew.
-      std::lock_guard lock(mutex_);
-      auto& layers = present_[name];
-      auto found = layers.find(key);
-      if (found == layers.end() || claims_.contains(key) || underWay_.contains(flight)) continue;
-      if (unsettled_.contains(key)) continue;  // claimed and released again: the next round's
-      layer = found->second;
-      layers.erase(found);
-      underWay_[flight] = promise.get_future().share();
-    }
-    const absl::Status removed = (*snapshotter)->removeLayer(op, layer);
-    {
-      std::lock_guard lock(mutex_);
-      // In use by a snapshot, or not removable now: looked at again after the next removal.
-      if (!removed.ok()) present_[name][key] = layer;
-      underWay_.erase(flight);
-    }
-    promise.set_value(removed);
+    const auto mayGo = [this, &key = key] {
+      // Claimed and released again: the next round's.
+      return !claims_.contains(key) && !unsettled_.contains(key);
+    };
+    // In use by a snapshot, or not removable now: looked at again after the next removal.
+    takeAway(name, key, mayGo, [&op, &snapshotter](const plugins::Layer& layer) {
+      return (*snapshotter)->removeLayer(op, layer);
+    }).IgnoreError();
   }
+}
+
+absl::Status LayerKeeper::takeAway(const std::string& snapshotter, const std::string& key,
+                                   const std::function<bool()>& mayGo, const Removal& remove) {
+  plugins::Layer layer;
+  std::promise<absl::Status> promise;
+  const std::string flight = strCat(snapshotter, " ", key);
+  {
+    std::lock_guard lock(mutex_);
+    if (underWay_.contains(flight))
+      return absl::UnavailableError(strCat("layer ", key, " is being fetched or removed just now"));
+    auto& layers = present_[snapshotter];
+    auto found = layers.find(key);
+    if (found == layers.end() || !mayGo()) return absl::OkStatus();
+    layer = found->second;
+    layers.erase(found);
+    underWay_[flight] = promise.get_future().share();
+  }
+  const absl::Status removed = support::returnThrown([&] { return remove(layer); });
+  {
+    std::lock_guard lock(mutex_);
+    if (!removed.ok()) present_[snapshotter][key] = layer;
+    underWay_.erase(flight);
+  }
+  promise.set_value(removed);
+  return removed;
+}
+
+absl::Status LayerKeeper::drop(const plugins::Operation& op, const std::string& snapshotter,
+                               const std::string& key) {
+  BERTH_ASSIGN_OR_RETURN(plugins::Snapshotter * keeper, registry_.snapshotter(snapshotter));
+  return takeAway(
+      snapshotter, key, [] { return true; },
+      [&](const plugins::Layer& layer) { return keeper->dropLayer(op, layer); });
 }
 
 }  // namespace berth::images

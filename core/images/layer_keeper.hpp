@@ -90,6 +90,10 @@ class LayerKeeper {
   // Images' claims on layers. A layer without a claim goes as soon as no snapshot uses it.
   void claim(const std::vector<plugins::Layer>& layers);
   void release(const std::vector<plugins::Layer>& layers);
+  // Takes away a damaged layer, claimed or not: it is not there any more, so that the next obtain()
+  // fetches it. One that is not there is success. UNAVAILABLE while it is being fetched or removed.
+  absl::Status drop(const plugins::Operation& op, const std::string& snapshotter,
+                    const std::string& key);
   // Lets the collector look again, after snapshots have gone. Does not block.
   void wakeCollector();
 
@@ -99,6 +103,12 @@ class LayerKeeper {
                          const WantedLayer& wanted, const Origin& origin);
   absl::Status unpack(const plugins::Operation& op, plugins::Snapshotter& snapshotter,
                       const WantedLayer& wanted, const Origin& origin);
+  using Removal = std::function<absl::Status(const plugins::Layer&)>;
+  // Takes a layer out under the lock, if it is there and `mayGo`, which is asked with that held;
+  // pulls that want it wait then until `remove` has ended, and fetch it anew. A failure brings it
+  // back.
+  absl::Status takeAway(const std::string& snapshotter, const std::string& key,
+                        const std::function<bool()>& mayGo, const Removal& remove);
   void collectorLoop();
   void collect(const plugins::Operation& op);
 

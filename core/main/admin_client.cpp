@@ -1,6 +1,7 @@
 #include "main/admin_client.hpp"
 
 #include <chrono>
+#include <memory>
 
 #include <grpcpp/grpcpp.h>
 
@@ -16,17 +17,13 @@ using support::strCat;
 
 constexpr std::chrono::seconds kPatience{30};
 
-// `call` makes it with a stub and a context.
-template <typename Response, typename Call>
-absl::StatusOr<Response> ask(const std::string& socket, const Call& call) {
-  const auto channel =
-      grpc::CreateChannel(strCat("unix:", socket), grpc::InsecureChannelCredentials());
-  const auto stub = admin::Admin::NewStub(channel);
-  grpc::ClientContext context;
-  context.set_deadline(std::chrono::system_clock::now() + kPatience);
-  Response response;
-  const grpc::Status status = call(*stub, context, response);
-  if (status.ok()) return response;
+std::unique_ptr<admin::Admin::Stub> stubOf(const std::string& socket) {
+  return admin::Admin::NewStub(
+      grpc::CreateChannel(strCat("unix:", socket), grpc::InsecureChannelCredentials()));
+}
+
+absl::Status toStatus(const grpc::Status& status, const std::string& socket) {
+  if (status.ok()) return absl::OkStatus();
   if (status.error_code() == grpc::StatusCode::UNAVAILABLE)
     return absl::UnavailableError(
         strCat("no daemon answers on ", socket, ": ", status.error_message()));
@@ -35,6 +32,16 @@ absl::StatusOr<Response> ask(const std::string& socket, const Call& call) {
         strCat("the daemon on ", socket, " is older than this command and does not know it"));
   return absl::Status(static_cast<absl::StatusCode>(status.error_code()),
                       support::toAbsl(status.error_message()));
+}
+
+// `call` makes it with a stub and a context.
+template <typename Response, typename Call>
+absl::StatusOr<Response> ask(const std::string& socket, const Call& call) {
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + kPatience);
+  Response response;
+  BERTH_RETURN_IF_ERROR(toStatus(call(*stubOf(socket), context, response), socket));
+  return response;
 }
 
 }  // namespace
@@ -51,6 +58,18 @@ absl::StatusOr<admin::ConfigurationResponse> askForConfiguration(const std::stri
       socket, [](admin::Admin::Stub& stub, grpc::ClientContext& context, auto& response) {
         return stub.Configuration(&context, {}, &response);
       });
+}
+
+absl::Status askToCheckStorage(const std::string& socket, const admin::CheckStorageRequest& request,
+                               const std::function<void(const admin::StorageFinding&)>& show) {
+  grpc::ClientContext context;
+  if (request.depth() == admin::STORAGE_SET_ASIDE)
+    context.set_deadline(std::chrono::system_clock::now() + kPatience);
+  const auto stub = stubOf(socket);
+  const auto reader = stub->CheckStorage(&context, request);
+  admin::StorageFinding finding;
+  while (reader->Read(&finding)) show(finding);
+  return toStatus(reader->Finish(), socket);
 }
 
 }  // namespace berth::program

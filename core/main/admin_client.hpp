@@ -1,6 +1,7 @@
 // What the commands ask of a running daemon (berth.admin.v1).
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include <absl/status/statusor.h>
@@ -14,5 +15,11 @@ namespace berth::program {
 absl::StatusOr<berth::admin::v1::ReloadResponse> askToReload(const std::string& socket);
 absl::StatusOr<berth::admin::v1::ConfigurationResponse> askForConfiguration(
     const std::string& socket);
+
+// Shows each finding as it is made. Blocks as long as the check takes; one for what has been set
+// aside alone no longer than half a minute.
+absl::Status askToCheckStorage(
+    const std::string& socket, const berth::admin::v1::CheckStorageRequest& request,
+    const std::function<void(const berth::admin::v1::StorageFinding&)>& show);
 
 }  // namespace berth::program

@@ -2,6 +2,8 @@
 // configuration.
 #include <cstdio>
 
+#include "berth/support/status.hpp"
+#include "main/admin_client.hpp"
 #include "main/examination.hpp"
 #include "main/options.hpp"
 
@@ -28,6 +30,17 @@ void print(const plugins::Finding& row) {
   std::printf("%-8s %-22s %s\n", markOf(row.kind), row.what.c_str(), detail.c_str());
 }
 
+// What the daemon, if there is one, has met and could not read.
+void addSetAside(const std::string& socket, std::vector<plugins::Finding>& rows) {
+  berth::admin::v1::CheckStorageRequest request;
+  request.set_depth(berth::admin::v1::STORAGE_SET_ASIDE);
+  // Nobody answers: then nobody knows.
+  askToCheckStorage(socket, request, [&rows](const berth::admin::v1::StorageFinding& finding) {
+    rows.push_back({BERTH_FINDING_LIMITED, "storage",
+                    support::strCat(finding.what(), ": ", finding.detail())});
+  }).IgnoreError();
+}
+
 }  // namespace
 
 int check(const ConfigOptions& options) {
@@ -37,6 +50,7 @@ int check(const ConfigOptions& options) {
   if (!host.ok()) return fail(host.status());
   std::vector<plugins::Finding> rows = examineHost(*loaded, *host);
   for (plugins::Finding& row : examineConfiguration(*loaded, *host)) rows.push_back(std::move(row));
+  addSetAside(loaded->grpc.socket, rows);
   bool missing = false;
   bool limited = false;
   for (const plugins::Finding& row : rows) {

@@ -33,6 +33,12 @@ int runCommand(int argc, char** argv) {
   };
   CLI::App* serve = withConfig(app.add_subcommand("serve", "run the engine in the foreground"));
   CLI::App* check = withConfig(app.add_subcommand("check", "say what this host offers and lacks"));
+  berth::program::CheckOptions wanted;
+  CLI::Option* storage = check->add_flag(
+      "--storage", wanted.storage, "check what the running engine keeps: images, layers, records");
+  check->add_flag("--quick", wanted.quick, "do not read the content of files")->needs(storage);
+  check->add_flag("--repair", wanted.repair, "drop what is damaged, so that it is pulled again")
+      ->needs(storage);
   CLI::App* config = app.add_subcommand("config", "look at the configuration");
   config->require_subcommand(1);
   CLI::App* show = withConfig(
@@ -51,7 +57,9 @@ int runCommand(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
 
   if (serve->parsed()) return berth::program::serve(options);
-  if (check->parsed()) return berth::program::check(options);
+  if (check->parsed())
+    return wanted.storage ? berth::program::checkStorage(options, wanted)
+                          : berth::program::check(options);
   if (show->parsed()) return berth::program::configShow(options);
   if (checkConfig->parsed()) return berth::program::configCheck(options);
   if (defaults->parsed()) return berth::program::configDefault(options);

@@ -12,6 +12,13 @@ struct ConfigOptions {
   std::string file;  // empty: the default file and its drop-ins
 };
 
+// What is to be checked.
+struct CheckOptions {
+  bool storage = false;  // what the daemon keeps, rather than the host
+  bool quick = false;    // without reading the content of files
+  bool repair = false;   // drop what is damaged
+};
+
 // Files named on the command line must exist and stand alone: no drop-ins.
 config::Paths pathsOf(const ConfigOptions& options);
 
@@ -21,6 +28,7 @@ int fail(const absl::Status& status);
 // The subcommands; each returns the exit code.
 int serve(const ConfigOptions& options);
 int check(const ConfigOptions& options);
+int checkStorage(const ConfigOptions& options, const CheckOptions& wanted);
 int configShow(const ConfigOptions& options);
 int configCheck(const ConfigOptions& options);
 int configDefault(const ConfigOptions& options);

@@ -1,8 +1,10 @@
 #include "main/reload.hpp"
 
+#include <algorithm>
+
 #include "berth/support/status.hpp"
 #include "common/log.hpp"
-#include "cri/convert.hpp"
+#include "main/examination.hpp"
 #include "main/wiring.hpp"
 
 namespace berth::program {
@@ -16,11 +18,16 @@ void logChange(const config::Change& change) {
                   {{"key", change.key}, {"from", change.from}, {"to", change.to}});
 }
 
-void fill(berth::admin::v1::Change& told, const config::Change& change) {
-  told.set_key(change.key);
-  told.set_from(change.from);
-  told.set_to(change.to);
-  told.set_restart(change.reload == config::Reload::kRestart);
+// What waits for the next start must not be what that start refuses. Nothing of it is started.
+absl::Status checkNextStart(const config::Config& wanted, const common::HostFacts& host) {
+  BERTH_RETURN_IF_ERROR(engineSettings(wanted, host).status());
+  const plugins::HostServices services = servicesWithoutDaemon(wanted);
+  plugins::Registry registry(wanted.pluginDirs, services);
+  return registry.load(wantedPlugins(wanted));
+}
+
+bool waitsForStart(const config::Change& change) {
+  return change.reload == config::Reload::kRestart;
 }
 
 }  // namespace
@@ -40,37 +47,17 @@ absl::StatusOr<std::vector<config::Change>> Reloader::reload() {
     return absl::InvalidArgumentError(support::strCat(
         "default_runtime: the running daemon has no runtime \"", next.defaultRuntime,
         "\" yet; restart it for [runtimes.", next.defaultRuntime, "] to take effect"));
+  std::vector<config::Change> changes = config::changesBetween(running_, wanted);
+  if (std::any_of(changes.begin(), changes.end(), waitsForStart))
+    BERTH_RETURN_IF_ERROR(checkNextStart(wanted, engine_.host()));
   BERTH_RETURN_IF_ERROR(common::resumeLog(logSettings(next).level));
   // From here on nothing fails.
   engine_.prefer(std::move(preferences));
-  std::vector<config::Change> changes = config::changesBetween(running_, wanted);
   running_ = next;
   wanted_ = wanted;
   for (const config::Change& change : changes) logChange(change);
   common::logInfo("the configuration was read anew", {{"changes", std::to_string(changes.size())}});
   return changes;
-}
-
-grpc::Status AdminService::Reload(grpc::ServerContext* /*context*/,
-                                  const berth::admin::v1::ReloadRequest* /*request*/,
-                                  berth::admin::v1::ReloadResponse* response) {
-  const auto changes = reloader_.reload();
-  if (!changes.ok()) {
-    common::logWarning("the configuration stays as it was",
-                       {{"error", changes.status().ToString()}});
-    return cri::toGrpc(changes.status());
-  }
-  for (const config::Change& change : *changes) fill(*response->add_changes(), change);
-  return grpc::Status::OK;
-}
-
-grpc::Status AdminService::Configuration(grpc::ServerContext* /*context*/,
-                                         const berth::admin::v1::ConfigurationRequest* /*request*/,
-                                         berth::admin::v1::ConfigurationResponse* response) {
-  const Reloader::Running running = reloader_.running();
-  response->set_toml(config::dump(running.config));
-  for (const config::Change& change : running.pending) fill(*response->add_pending(), change);
-  return grpc::Status::OK;
 }
 
 }  // namespace berth::program

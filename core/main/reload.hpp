@@ -6,7 +6,6 @@
 
 #include <absl/status/statusor.h>
 
-#include "berth-admin-v1.grpc.pb.h"
 #include "config/changes.hpp"
 #include "config/config.hpp"
 #include "engine/engine.hpp"
@@ -21,7 +20,8 @@ class Reloader {
       : paths_(std::move(paths)), running_(running), wanted_(std::move(running)), engine_(engine) {}
 
   // Takes up what may change, and logs it. On an error, which names file, line and key, everything
-  // stays as it was. Also opens the log file anew. Blocks on the disk.
+  // stays as it was: also when it is about something that would wait for the next start, and make
+  // that fail. Also opens the log file anew. Blocks on the disk.
   absl::StatusOr<std::vector<config::Change>> reload();
 
   struct Running {
@@ -36,21 +36,6 @@ class Reloader {
   config::Config running_;
   config::Config wanted_;  // as the files were when they were last read
   engine::Engine& engine_;
-};
-
-class AdminService final : public berth::admin::v1::Admin::Service {
- public:
-  // `reloader` must outlive the service.
-  explicit AdminService(Reloader& reloader) : reloader_(reloader) {}
-
-  grpc::Status Reload(grpc::ServerContext* context, const berth::admin::v1::ReloadRequest* request,
-                      berth::admin::v1::ReloadResponse* response) override;
-  grpc::Status Configuration(grpc::ServerContext* context,
-                             const berth::admin::v1::ConfigurationRequest* request,
-                             berth::admin::v1::ConfigurationResponse* response) override;
-
- private:
-  Reloader& reloader_;
 };
 
 }  // namespace berth::program

@@ -17,12 +17,13 @@
 #include "berth/support/threads.hpp"
 #include "common/log.hpp"
 #include "common/open_files.hpp"
+#include "common/start_memory.hpp"
 #include "cri/plugin_list.hpp"
 #include "cri/streaming_backend.hpp"
 #include "engine/volumes/mapped_mounts.hpp"
 #include "images/credentials.hpp"
+#include "main/admin_service.hpp"
 #include "main/options.hpp"
-#include "main/reload.hpp"
 #include "main/wiring.hpp"
 
 namespace berth::program {
@@ -122,18 +123,17 @@ std::string configurationJson(const config::Config& config) {
 
 // Opens the daemon to its clients until a signal; afterwards nobody is served any more.
 absl::Status serveUntilSignal(const config::Config& config, Reloader& reloader,
-                              engine::Engine& engine, images::ImageService& images) {
+                              engine::Engine& engine, const KeptThings& kept) {
   cri::StreamingBackend backend(engine);
   auto streaming = streaming::Server::start(streamingSettings(config), backend);
   if (!streaming.ok()) return support::annotate(streaming.status(), "serve streams");
   cri::RuntimeService runtimeService(engine, **streaming, configurationJson(config));
-  cri::ImageService imageService(images, engine, imageSettings(config));
-  AdminService adminService(reloader);
+  cri::ImageService imageService(kept.images, engine, imageSettings(config));
+  AdminService adminService(reloader, kept);
   BERTH_ASSIGN_OR_RETURN(
       const std::unique_ptr<cri::Server> server,
       cri::Server::start(serverSettings(config), runtimeService, imageService, {&adminService}));
-  // What start-up took and freed goes back to the system.
-  ::malloc_trim(0);
+  common::releaseStartMemory();
   common::logInfo("serving",
                   {{"socket", config.grpc.socket},
                    {"streaming", strCat(config.streaming.address, " port ", (*streaming)->port())},
@@ -163,8 +163,9 @@ absl::Status run(const config::Paths& paths, const config::Config& config) {
   BERTH_ASSIGN_OR_RETURN(engine::Preferences preferences, enginePreferences(config, host));
 
   std::string setAside;
+  const std::string database = strCat(config.root, "/berth.db");
   BERTH_ASSIGN_OR_RETURN(const std::unique_ptr<store::Store> store,
-                         store::Store::open(strCat(config.root, "/berth.db"), setAside));
+                         store::Store::open(database, setAside));
   if (!setAside.empty()) {
     common::logError("the database was damaged; it is set aside and an empty one takes its place",
                      {{"file", setAside}});
@@ -184,7 +185,8 @@ absl::Status run(const config::Paths& paths, const config::Config& config) {
   current = engine.get();
   absl::Status status = engine->recover();
   Reloader reloader(paths, config, *engine);
-  if (status.ok()) status = serveUntilSignal(config, reloader, *engine, *images);
+  const KeptThings kept{database, *store, *images};
+  if (status.ok()) status = serveUntilSignal(config, reloader, *engine, kept);
   engine->finish();
   images->finish();
   registry.stop();

@@ -8,6 +8,7 @@
 #include "berth/plugin.hpp"
 #include "berth/support/status.hpp"
 #include "berth/support/utf8.hpp"
+#include "plugins/findings.hpp"
 #include "plugins/options.hpp"
 #include "plugins/owned_text.hpp"
 
@@ -27,28 +28,6 @@ absl::Status toStatus(berth_code code, const Status& said, std::string_view plug
       words.empty() ? support::strCat("plugin ", plugin, " failed without a message") : words;
   return absl::Status(static_cast<absl::StatusCode>(code), message);
 }
-
-class FindingCollector {
- public:
-  berth_finding_sink* get() { return &sink_; }
-  std::vector<Finding>& findings() { return findings_; }
-
- private:
-  static void add(berth_finding_sink* sink, const berth_finding* given) {
-    detail::guard(nullptr, [&]() -> Status {
-      berth_finding finding = detail::known(given);
-      // A kind of a later minor version: neither well nor in the way.
-      if (finding.kind != BERTH_FINDING_OK && finding.kind != BERTH_FINDING_REFUSED)
-        finding.kind = BERTH_FINDING_LIMITED;
-      static_cast<FindingCollector*>(sink->host)
-          ->findings_.push_back({finding.kind, ownedText(finding.what), ownedText(finding.detail)});
-      return {};
-    });
-  }
-
-  std::vector<Finding> findings_;
-  berth_finding_sink sink_{sizeof(berth_finding_sink), this, &add};
-};
 
 }  // namespace
 

@@ -12,19 +12,13 @@
 #include <boost/json/object.hpp>
 
 #include "plugins/call_gate.hpp"
+#include "plugins/findings.hpp"
 #include "plugins/host_table.hpp"
 #include "plugins/library.hpp"
 #include "plugins/operation.hpp"
 #include "plugins/origin.hpp"
 
 namespace berth::plugins {
-
-// What an instance says of this host (berth_finding).
-struct Finding {
-  berth_finding_kind kind = BERTH_FINDING_OK;
-  std::string what;
-  std::string detail;  // with the place of the option that it is about
-};
 
 enum class InstanceState { kLoaded, kConfigured, kStarted, kStopped, kFailed };
 std::string_view instanceStateName(InstanceState state);

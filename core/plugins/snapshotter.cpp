@@ -61,6 +61,11 @@ class PieceSink {
   berth_sink sink_{sizeof(berth_sink), this, &write};
 };
 
+uint32_t flagsOf(VerifyDepth depth) {
+  if (depth == VerifyDepth::kQuick) return BERTH_VERIFY_QUICK;
+  return 0;
+}
+
 berth_usage emptyUsage() {
   return {.size = sizeof(berth_usage), .bytes = 0, .inodes = 0};
 }
@@ -78,6 +83,7 @@ Snapshotter::Snapshotter(Instance& instance) : instance_(instance) {
 
 absl::Status Snapshotter::readFlags() {
   instance_.extension(BERTH_EXTENSION_DIFF, 1, &diff_, sizeof diff_);
+  instance_.extension(BERTH_EXTENSION_VERIFY, 1, &verify_, sizeof verify_);
   return instance_.call({}, [&](berth_error*) -> berth_code {
     flags_ = table_.flags(instance_.handle());
     return BERTH_OK;
@@ -178,6 +184,56 @@ absl::Status Snapshotter::diff(const Operation& op, const std::string& key, uint
     return diff_.diff(instance_.handle(), op.op(), str(key), layers, sink.get(), error);
   });
   return sink.failure().ok() ? status : sink.failure();
+}
+
+absl::Status Snapshotter::canVerify() const {
+  const bool offered = verify_.layer_verify != nullptr && verify_.snapshot_verify != nullptr &&
+                       verify_.layer_drop != nullptr && verify_.set_aside != nullptr;
+  if (offered) return absl::OkStatus();
+  return absl::UnimplementedError(
+      support::strCat("the snapshotter \"", name(), "\" cannot verify what it keeps"));
+}
+
+absl::StatusOr<std::vector<Finding>> Snapshotter::verifyLayer(const Operation& op,
+                                                              const Layer& layer,
+                                                              VerifyDepth depth) {
+  BERTH_RETURN_IF_ERROR(canVerify());
+  const berth_layer abi = abiLayer(layer);
+  FindingCollector found;
+  BERTH_RETURN_IF_ERROR(instance_.call(op, layer.chainId, [&](berth_error* error) {
+    return verify_.layer_verify(instance_.handle(), op.op(), &abi, flagsOf(depth), found.get(),
+                                error);
+  }));
+  return std::move(found.findings());
+}
+
+absl::StatusOr<std::vector<Finding>> Snapshotter::verifySnapshot(const Operation& op,
+                                                                 const std::string& key,
+                                                                 VerifyDepth depth) {
+  BERTH_RETURN_IF_ERROR(canVerify());
+  FindingCollector found;
+  BERTH_RETURN_IF_ERROR(instance_.call(op, key, [&](berth_error* error) {
+    return verify_.snapshot_verify(instance_.handle(), op.op(), str(key), flagsOf(depth),
+                                   found.get(), error);
+  }));
+  return std::move(found.findings());
+}
+
+absl::Status Snapshotter::dropLayer(const Operation& op, const Layer& layer) {
+  BERTH_RETURN_IF_ERROR(canVerify());
+  const berth_layer abi = abiLayer(layer);
+  return instance_.call(op, layer.chainId, [&](berth_error* error) {
+    return verify_.layer_drop(instance_.handle(), op.op(), &abi, error);
+  });
+}
+
+absl::StatusOr<std::vector<Finding>> Snapshotter::setAside(const Operation& op) {
+  BERTH_RETURN_IF_ERROR(canVerify());
+  FindingCollector found;
+  BERTH_RETURN_IF_ERROR(instance_.call(op, {}, [&](berth_error* error) {
+    return verify_.set_aside(instance_.handle(), op.op(), found.get(), error);
+  }));
+  return std::move(found.findings());
 }
 
 absl::StatusOr<std::vector<std::string>> Snapshotter::list(const Operation& op) {

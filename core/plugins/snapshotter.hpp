@@ -41,6 +41,11 @@ using PieceSource = std::function<absl::StatusOr<std::string_view>()>;
 // Where a tar goes to; copies or consumes before it returns.
 using PieceTaker = std::function<absl::Status(std::string_view)>;
 
+enum class VerifyDepth {
+  kQuick,     // without reading the content of files
+  kThorough,  // all of it
+};
+
 // All functions block, and may be called from any thread.
 class Snapshotter {
  public:
@@ -66,6 +71,13 @@ class Snapshotter {
   // is returned as it is.
   absl::Status diff(const Operation& op, const std::string& key, uint32_t layers,
                     const PieceTaker& take);
+  // The extension berth.snapshotter.verify; all UNIMPLEMENTED without it.
+  absl::StatusOr<std::vector<Finding>> verifyLayer(const Operation& op, const Layer& layer,
+                                                   VerifyDepth depth);
+  absl::StatusOr<std::vector<Finding>> verifySnapshot(const Operation& op, const std::string& key,
+                                                      VerifyDepth depth);
+  absl::Status dropLayer(const Operation& op, const Layer& layer);
+  absl::StatusOr<std::vector<Finding>> setAside(const Operation& op);
   absl::StatusOr<std::vector<std::string>> list(const Operation& op);
   struct Filesystem {
     std::string path;
@@ -74,9 +86,12 @@ class Snapshotter {
   absl::StatusOr<Filesystem> filesystem(const Operation& op);
 
  private:
+  absl::Status canVerify() const;
+
   Instance& instance_;
   berth_snapshotter table_{};
   berth_snapshotter_diff diff_{};
+  berth_snapshotter_verify verify_{};
   uint32_t flags_ = 0;
 };
 

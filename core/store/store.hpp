@@ -72,6 +72,11 @@ class Store {
   // Moves a record that cannot be read out of the way, keeping its bytes for people.
   absl::Status setAside(std::string_view kind, std::string_view id, std::string_view reason);
   absl::StatusOr<std::vector<Damaged>> damaged();
+  // Forgets those.
+  absl::Status forgetDamaged();
+  // Reads all of the database, as it is on the disk; DATA_LOSS says what is wrong with it. Holds up
+  // no change.
+  absl::Status verify() const;
   // Returns once everything put and erased so far survives a power cut. Nobody else waits for it:
   // changes go on meanwhile.
   absl::Status sync();

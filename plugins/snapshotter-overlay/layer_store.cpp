@@ -36,6 +36,52 @@ untar::PieceSource sourceOf(Stream& tar, const Op& op, uint64_t& done) {
   };
 }
 
+// How a layer is compared, and who is told of what.
+struct Comparing {
+  Depth depth;
+  const Op& op;
+  Differences& differences;
+  Findings& out;
+};
+
+absl::Status countOnly(const LayerRecord& known, int root, const Comparing& how) {
+  BERTH_ASSIGN_OR_RETURN(const DiskUsage now,
+                         untar::measureTree(root, [&how] { return how.op.cancelled(); }));
+  if (now.inodes != known.usage.inodes)
+    how.differences.add("", strCat("has ", now.inodes, " files instead of ", known.usage.inodes));
+  how.out.limited("",
+                  "its files can only be counted: it was unpacked by a version that kept no list "
+                  "of them");
+  return absl::OkStatus();
+}
+
+absl::Status compareLayer(const LayerRecord& known, const std::string& directory,
+                          const Comparing& how) {
+  const absl::StatusOr<LayerRecord> record = readLayerRecord(directory);
+  if (isDamage(record.status())) {
+    how.differences.add("", support::fromAbsl(record.status().message()));
+  } else if (!record.ok()) {
+    return record.status();
+  } else if (encode(*record) != encode(known)) {
+    how.differences.add("", "its record has changed");
+  }
+  const absl::StatusOr<Fd> root = support::openFile(directory + "/fs", O_RDONLY | O_DIRECTORY);
+  if (absl::IsNotFound(root.status())) {
+    how.differences.add("", "its files are missing");
+    return absl::OkStatus();
+  }
+  BERTH_RETURN_IF_ERROR(root.status());
+  if (!known.content) return countOnly(known, root->get(), how);
+  const absl::StatusOr<std::string> list =
+      readContentList(contentListPath(directory), *known.content);
+  if (isDamage(list.status())) {
+    how.differences.add("", support::fromAbsl(list.status().message()));
+    return absl::OkStatus();
+  }
+  BERTH_RETURN_IF_ERROR(list.status());
+  return compareContent(root->get(), *list, how.depth, how.op, how.differences);
+}
+
 }  // namespace
 
 absl::StatusOr<DiskUsage> LayerStore::apply(const std::string& diffId, Stream& tar, const Op& op) {
@@ -70,28 +116,35 @@ absl::StatusOr<LayerRecord> LayerStore::unpack(const std::string& diffId,
   if (::fchmod(root.get(), 0755) != 0)
     return errnoStatus(errno, strCat("set the mode of ", content));
 
+  ContentListWriter list;
+  BERTH_RETURN_IF_ERROR(list.open(contentListPath(staging)));
   uint64_t done = 0;
-  BERTH_ASSIGN_OR_RETURN(untar::ExtractResult result,
-                         untar::extractLayer(root.get(), sourceOf(tar, op, done)));
+  BERTH_ASSIGN_OR_RETURN(
+      untar::ExtractResult result,
+      untar::extractLayer(root.get(), sourceOf(tar, op, done), {.observer = &list}));
+  BERTH_ASSIGN_OR_RETURN(const ContentSummary summary, list.finish());
   LayerRecord layer{.diffId = diffId,
                     .usage = result.usage,
-                    .impliedDirectories = std::move(result.impliedDirectories)};
+                    .impliedDirectories = std::move(result.impliedDirectories),
+                    .content = summary};
   BERTH_RETURN_IF_ERROR(support::replaceFile(layerRecordPath(staging), encode(layer), 0600,
                                              support::Durability::kVisible));
   return layer;
 }
 
-// What stands in the layer's place is no whole one, or it would be known. Containers may run on it
-// all the same.
-absl::Status LayerStore::makeRoom(const std::string& diffId) const {
+// Containers may run on it all the same.
+absl::StatusOr<std::string> LayerStore::takeAway(const std::string& diffId) const {
   const std::string target = layout_.layer(diffId);
-  if (registry_.isUsed(diffId)) {
-    const std::string aside = layout_.replacedLayer(diffId);
-    if (support::steps::rename(target.c_str(), aside.c_str()) != 0 && errno != ENOENT)
-      return errnoStatus(errno, strCat("rename ", target, " to ", aside));
-    return absl::OkStatus();
-  }
-  BERTH_ASSIGN_OR_RETURN(const std::string discarded, layout_.discard(target));
+  if (!registry_.isUsed(diffId)) return layout_.discard(target);
+  const std::string aside = layout_.replacedLayer(diffId);
+  if (support::steps::rename(target.c_str(), aside.c_str()) != 0 && errno != ENOENT)
+    return errnoStatus(errno, strCat("rename ", target, " to ", aside));
+  return std::string();
+}
+
+// What stands in the layer's place is no whole one, or it would be known.
+absl::Status LayerStore::makeRoom(const std::string& diffId) const {
+  BERTH_ASSIGN_OR_RETURN(const std::string discarded, takeAway(diffId));
   return discarded.empty() ? absl::OkStatus() : support::removeTree(discarded);
 }
 
@@ -135,6 +188,53 @@ absl::Status LayerStore::remove(const std::string& diffId, const Op& op) {
   if (discarded.empty()) return absl::OkStatus();
   op.stage(strCat("delete the files of layer ", diffId));
   return support::removeTree(discarded);
+}
+
+absl::Status LayerStore::verify(const std::string& diffId, Depth depth, const Op& op,
+                                Findings& out) const {
+  const std::string directory = layout_.layer(diffId);
+  const absl::Status gone = absl::NotFoundError(strCat("layer ", diffId, " is not unpacked"));
+  const std::optional<LayerRecord> known = registry_.layer(diffId);
+  if (!known) return gone;
+  op.stage(strCat("verify layer ", diffId));
+  // No lock is held: it may be removed meanwhile, and then the differences are nobody's.
+  Differences differences(out);
+  const absl::Status status = compareLayer(*known, directory, {depth, op, differences, out});
+  differences.close();
+  return registry_.layer(diffId) ? annotate(status, strCat("verify layer ", diffId)) : gone;
+}
+
+absl::Status LayerStore::drop(const std::string& diffId, const Op& op) {
+  BERTH_RETURN_IF_ERROR(checkOwn(diffId));
+  std::string discarded;
+  {
+    BERTH_ASSIGN_OR_RETURN(const KeyLocks::Guard guard, locks_.lock(diffId, op));
+    std::optional<LayerRecord> taken = registry_.dropLayer(diffId);
+    absl::StatusOr<std::string> moved = takeAway(diffId);
+    if (!moved.ok()) {
+      if (taken) registry_.addLayer(*std::move(taken));
+      return annotate(moved.status(), strCat("drop layer ", diffId));
+    }
+    discarded = *std::move(moved);
+  }
+  return discarded.empty() ? absl::OkStatus() : support::removeTree(discarded);
+}
+
+absl::Status LayerStore::setAside(Findings& out) const {
+  for (const auto& [name, reason] : leftAlone_.list())
+    if (support::pathExists(layout_.layer(name))) out.refused(strCat("layer ", name), reason);
+  BERTH_ASSIGN_OR_RETURN(const std::vector<std::string> names,
+                         support::listDirectory(layout_.layers()));
+  for (const std::string& name : names) {
+    if (!isReplaced(name)) continue;
+    const auto user = registry_.findUser(digestOf(name));
+    out.refused(strCat("layer ", digestOf(name)),
+                strCat("a damaged one stays ",
+                       user ? strCat("while snapshot ", *user, " uses it")
+                            : std::string("until the next start"),
+                       ": ", layout_.layers(), "/", name));
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<std::string>> LayerStore::load() {

@@ -6,6 +6,7 @@
 
 #include "berth/plugin.hpp"
 #include "berth/snapshotter.hpp"
+#include "compare.hpp"
 #include "group_sync.hpp"
 #include "key_locks.hpp"
 #include "layout.hpp"
@@ -24,6 +25,11 @@ class LayerStore {
   absl::StatusOr<DiskUsage> apply(const std::string& diffId, Stream& tar, const Op& op);
   absl::Status remove(const std::string& diffId, const Op& op);
 
+  // Contracts: berth_snapshotter_verify.
+  absl::Status verify(const std::string& diffId, Depth depth, const Op& op, Findings& out) const;
+  absl::Status drop(const std::string& diffId, const Op& op);
+  absl::Status setAside(Findings& out) const;
+
   // At start: puts what is on disk into the registry. Layers with a damaged record are taken away,
   // because what else is damaged is unknown; those that a snapshot uses stay on disk for it, but
   // are not offered. Those of a newer plugin, or with a record that cannot be read, are neither
@@ -39,6 +45,9 @@ class LayerStore {
   // FAILED_PRECONDITION for one that is left alone.
   absl::Status checkOwn(const std::string& diffId);
   absl::Status makeRoom(const std::string& diffId) const;
+  // Takes a layer that is not known any more out of the way. What is to be removed, or "": nothing
+  // was there, or a snapshot goes on using it.
+  absl::StatusOr<std::string> takeAway(const std::string& diffId) const;
   absl::Status publish(const std::string& diffId, const std::string& staging);
 
   const Layout& layout_;

@@ -1,7 +1,8 @@
 // Where things stand below the plugin's root:
 //
 //   lock                        held by the one instance that uses the root
-//   layers/sha256-<hex>/fs      a whole layer, and layer.json beside it
+//   layers/sha256-<hex>/fs      a whole layer; beside it its record, layer.json, and the list of
+//                               what it holds, content
 //   layers/sha256-<hex>~<id>    a damaged one whose place another has taken, while a snapshot names
 //                               it: it may be mounted
 //   snapshots/<key>/upper,work  a snapshot, and snapshot.json beside them

@@ -19,6 +19,14 @@ absl::Status LeftAlone::check(const std::string& name) const {
       support::strCat(name, " is left alone: ", found->second.reason.message()));
 }
 
+std::map<std::string, std::string> LeftAlone::list() const {
+  const std::lock_guard lock(mutex_);
+  std::map<std::string, std::string> reasons;
+  for (const auto& [name, entry] : entries_)
+    reasons[name] = std::string(support::fromAbsl(entry.reason.message()));
+  return reasons;
+}
+
 std::vector<std::string> LeftAlone::dropGone() {
   const std::lock_guard lock(mutex_);
   std::vector<std::string> gone;

@@ -17,6 +17,8 @@ class LeftAlone {
   void add(const std::string& name, const std::string& directory, const absl::Status& reason);
   // FAILED_PRECONDITION with the reason when the name is one of them.
   absl::Status check(const std::string& name) const;
+  // All, with the reasons.
+  std::map<std::string, std::string> list() const;
   // Drops those that are gone; returns their names.
   std::vector<std::string> dropGone();
 

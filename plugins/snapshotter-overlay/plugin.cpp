@@ -33,7 +33,8 @@ IdRanges ranges(const std::vector<berth_id_mapping>& mappings) {
   return result;
 }
 
-class OverlaySnapshotter final : public Snapshotter, public Extensions<SnapshotterDiff> {
+class OverlaySnapshotter final : public Snapshotter,
+                                 public Extensions<SnapshotterDiff, SnapshotterVerify> {
  public:
   using Snapshotter::Snapshotter;
   ~OverlaySnapshotter() override { endCleaning(); }
@@ -159,6 +160,30 @@ class OverlaySnapshotter final : public Snapshotter, public Extensions<Snapshott
       return absl::Status(static_cast<absl::StatusCode>(status.code()), status.message());
     };
     return snapshots_->diff(std::string(key), layers, target, op);
+  }
+
+  Status layerVerify(const Op& op, const berth_layer& layer, uint32_t flags,
+                     Findings& out) override {
+    const std::string diffId = copy(layer.diff_id);
+    if (const absl::Status status = checkDigest(diffId); !status.ok()) return status;
+    const Depth depth = (flags & BERTH_VERIFY_QUICK) != 0 ? Depth::kQuick : Depth::kThorough;
+    return layers_->verify(diffId, depth, op, out);
+  }
+
+  Status snapshotVerify(const Op& /*op*/, std::string_view key, uint32_t /*flags*/,
+                        Findings& out) override {
+    return snapshots_->verify(std::string(key), out);
+  }
+
+  Status layerDrop(const Op& op, const berth_layer& layer) override {
+    const std::string diffId = copy(layer.diff_id);
+    if (const absl::Status status = checkDigest(diffId); !status.ok()) return status;
+    return layers_->drop(diffId, op);
+  }
+
+  Status setAside(const Op& /*op*/, Findings& out) override {
+    snapshots_->setAside(out);
+    return layers_->setAside(out);
   }
 
  private:

@@ -113,12 +113,15 @@ std::string snapshotRecordPath(const std::string& directory) {
 std::string encode(const LayerRecord& record) {
   json::array implied;
   for (const std::string& path : record.impliedDirectories) implied.emplace_back(toText(path));
-  return json::serialize(json::object{{"version", kVersion},
-                                      {"diffId", record.diffId},
-                                      {"bytes", record.usage.bytes},
-                                      {"inodes", record.usage.inodes},
-                                      {"impliedDirectories", std::move(implied)}}) +
-         "\n";
+  json::object object{{"version", kVersion},
+                      {"diffId", record.diffId},
+                      {"bytes", record.usage.bytes},
+                      {"inodes", record.usage.inodes},
+                      {"impliedDirectories", std::move(implied)}};
+  if (record.content)
+    object["content"] =
+        json::object{{"entries", record.content->entries}, {"checksum", record.content->checksum}};
+  return json::serialize(object) + "\n";
 }
 
 std::string encode(const SnapshotRecord& record) {
@@ -146,6 +149,9 @@ absl::StatusOr<LayerRecord> readLayerRecord(const std::string& directory) {
   layer.usage = {static_cast<uint64_t>(bytes), static_cast<uint64_t>(inodes)};
   for (const std::string& implied : support::stringsMember(record, "impliedDirectories"))
     layer.impliedDirectories.push_back(fromText(implied));
+  if (const json::object* content = support::objectMember(record, "content"))
+    layer.content = {static_cast<uint64_t>(support::intMember(*content, "entries")),
+                     static_cast<uint32_t>(support::intMember(*content, "checksum"))};
   return layer;
 }
 

@@ -1,6 +1,7 @@
 // What is kept on disk beside a layer and a snapshot.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -8,6 +9,7 @@
 
 #include "berth/support/user_namespace.hpp"
 #include "berth/untar/usage.hpp"
+#include "content_list.hpp"
 
 namespace berth::overlay {
 
@@ -17,6 +19,7 @@ struct LayerRecord {
   std::string diffId;
   DiskUsage usage;
   std::vector<std::string> impliedDirectories;  // see untar::ExtractResult
+  std::optional<ContentSummary> content;        // none: unpacked before there were lists
 };
 
 using support::IdRanges;

@@ -59,13 +59,28 @@ bool Registry::isUsed(const std::string& diffId) const {
   return userOf(diffId).has_value();
 }
 
+std::optional<std::string> Registry::findUser(const std::string& diffId) const {
+  const std::lock_guard lock(mutex_);
+  return userOf(diffId);
+}
+
 absl::StatusOr<std::optional<LayerRecord>> Registry::takeLayer(const std::string& diffId) {
   const std::lock_guard lock(mutex_);
-  const auto found = layers_.find(diffId);
-  if (found == layers_.end()) return std::optional<LayerRecord>();
+  if (!layers_.contains(diffId)) return std::optional<LayerRecord>();
   if (const auto user = userOf(diffId))
     return absl::FailedPreconditionError(
         strCat("remove layer ", diffId, ": snapshot ", *user, " uses it; remove that first"));
+  return takeLocked(diffId);
+}
+
+std::optional<LayerRecord> Registry::dropLayer(const std::string& diffId) {
+  const std::lock_guard lock(mutex_);
+  return takeLocked(diffId);
+}
+
+std::optional<LayerRecord> Registry::takeLocked(const std::string& diffId) {
+  const auto found = layers_.find(diffId);
+  if (found == layers_.end()) return std::nullopt;
   subtract(found->second.usage);
   std::optional<LayerRecord> taken = std::move(found->second);
   layers_.erase(found);

@@ -19,6 +19,10 @@ class Registry {
   std::optional<LayerRecord> layer(const std::string& diffId) const;
   // Takes it out; none when it was not there. FAILED_PRECONDITION, naming a user, while in use.
   absl::StatusOr<std::optional<LayerRecord>> takeLayer(const std::string& diffId);
+  // The same whoever uses it.
+  std::optional<LayerRecord> dropLayer(const std::string& diffId);
+  // The key of one who names it, be it there or not.
+  std::optional<std::string> findUser(const std::string& diffId) const;
   // Whether a snapshot names it, be it there or not.
   bool isUsed(const std::string& diffId) const;
   std::vector<std::string> layerNames() const;
@@ -43,8 +47,9 @@ class Registry {
   DiskUsage total() const;
 
  private:
-  // The key of one.
+  // With the mutex held.
   std::optional<std::string> userOf(const std::string& diffId) const;
+  std::optional<LayerRecord> takeLocked(const std::string& diffId);
   struct Snapshot {
     SnapshotRecord record;
     DiskUsage usage;

@@ -291,6 +291,41 @@ absl::StatusOr<std::string> SnapshotStore::loadUnreadable(const std::string& key
   return strCat("snapshot ", key, " was damaged and is removed: ", text);
 }
 
+absl::Status SnapshotStore::verify(const std::string& key, Findings& out) const {
+  const absl::Status gone =
+      absl::NotFoundError(strCat("verify snapshot ", key, ": it is not prepared"));
+  const auto known = registry_.snapshot(key);
+  if (!known) return gone;
+  const std::string directory = layout_.snapshot(key);
+  const absl::StatusOr<SnapshotRecord> record = readSnapshotRecord(directory);
+  if (isDamage(record.status())) {
+    out.refused("", support::fromAbsl(record.status().message()));
+  } else if (!record.ok()) {
+    return record.status();
+  } else if (!sameSnapshot(*record, *known)) {
+    out.refused("", "its record has changed");
+  }
+  for (const char* part : {"upper", "work"})
+    if (!support::pathExists(strCat(directory, "/", part))) out.refused(part, "is missing");
+  // What is mounted has what it needs.
+  BERTH_ASSIGN_OR_RETURN(const std::vector<std::string> targets, mountsOf(directory));
+  for (const std::string& layer : known->layers) {
+    if (registry_.layer(layer)) continue;
+    const std::string missing = strCat("layer ", layer, " is not there (any more)");
+    if (targets.empty()) {
+      out.refused("", missing);
+    } else {
+      out.limited("", strCat(missing, "; as it is mounted it keeps the one that it has"));
+    }
+  }
+  return registry_.snapshot(key) ? absl::OkStatus() : gone;
+}
+
+void SnapshotStore::setAside(Findings& out) const {
+  for (const auto& [name, reason] : leftAlone_.list())
+    if (support::pathExists(layout_.snapshot(name))) out.refused(strCat("snapshot ", name), reason);
+}
+
 void SnapshotStore::forgetGone() {
   for (const std::string& key : leftAlone_.dropGone()) registry_.unpin(key);
 }

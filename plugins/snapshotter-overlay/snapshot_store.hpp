@@ -42,6 +42,9 @@ class SnapshotStore {
   // Contract: berth_snapshotter_diff.diff.
   absl::Status diff(const std::string& key, size_t layers, untar::PieceTarget target, const Op& op);
   absl::Status remove(const std::string& key, const Op& op);
+  // Contracts: berth_snapshotter_verify.
+  absl::Status verify(const std::string& key, Findings& out) const;
+  void setAside(Findings& out) const;
 
   // At start, before the layers: takes snapshots with a damaged record away unless they are
   // mounted; those, those of a newer plugin and those whose record cannot be read are left alone

@@ -30,6 +30,7 @@ extern const Target kTar;
 extern const Target kCni;
 extern const Target kRegistry;
 extern const Target kMonitor;
+extern const Target kTtrpc;
 
 // What holds for every input. In release builds too, unlike assert().
 inline void demand(bool holds, const char* what) {

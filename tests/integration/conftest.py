@@ -3,6 +3,8 @@
     BERTH_BUILD         Berth's build folder (default build/release)
     BERTH_TEST_ENGINE   berth (default) or containerd, to compare with the peer
     BERTH_TEST_RUNTIME  the OCI runtime: runc (default) or crun
+    BERTH_TEST_HANDLER  the handler of pods: empty for the default, or shim, which goes through
+                        runtime-kata and Debian's containerd-shim-runc-v2
     BERTH_TEST_CGROUP_DRIVER
                         cgroupfs (default) or systemd
     BERTH_TEST_CACHE    where images are kept between runs (default build/testbed)

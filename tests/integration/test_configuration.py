@@ -260,3 +260,25 @@ def test_reload(own_bed, tmp_path):
     rewrite("no_such_key = 1", "")
     os.kill(bed.pid, signal.SIGHUP)
     wait_until(lambda: pids_of_new_container() == {"limit": 88}, what="the new limit")
+
+    # What would wait for the next start, and make that fail, is refused now.
+    live = "pids_limit = 88", "pids_limit = 99"
+    for wrong, words in (('\n[runtimes.other]\nplugin = "no-such-plugin"\n', "no-such-plugin"),
+                         ('\n[runtimes.other]\nplugin = "runtime-runc"\n'
+                          '[runtimes.other.options]\nno_such_option = 1\n', "no_such_option")):
+        rewrite(*live)
+        with open(config, "a", encoding="utf-8") as stream:
+            stream.write(wrong)
+        answer = reload()
+        assert answer.returncode != 0 and words in answer.stderr
+        assert config in answer.stderr, "the place is named"
+        assert pids_of_new_container() == {"limit": 88}
+        rewrite(wrong, "")
+        rewrite(*reversed(live))
+    with open(config, "a", encoding="utf-8") as stream:
+        stream.write('\n[runtimes.other]\nplugin = "runtime-runc"\n')
+    answer = reload()
+    assert answer.returncode == 0 and "runtimes.other" in answer.stdout
+    assert "(with the next start)" in answer.stdout
+    told = [line for line in open(bed.log_path, encoding="utf-8") if "runtimes.other" in line]
+    assert any("waits for the next start" in line for line in told)

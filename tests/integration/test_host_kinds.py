@@ -25,7 +25,8 @@ CAPABILITIES = int(host.read("/proc/self/status").partition("CapEff:")[2].split(
 pytestmark = [pytest.mark.host, pytest.mark.berth]
 needs_v2 = pytest.mark.skipif(not V2, reason="this host does not run cgroup v2 alone")
 needs_apparmor = pytest.mark.skipif(not APPARMOR, reason="this host runs without AppArmor")
-needs_sys_resource = pytest.mark.skipif(not CAPABILITIES >> CAP_SYS_RESOURCE & 1,
+HAS_SYS_RESOURCE = bool(CAPABILITIES >> CAP_SYS_RESOURCE & 1)
+needs_sys_resource = pytest.mark.skipif(not HAS_SYS_RESOURCE,
                                         reason="the tests run without CAP_SYS_RESOURCE")
 
 
@@ -38,6 +39,16 @@ def pid_of(bed, container):
 def limits(mebibytes, **more):
     return {"resources": {"memory_limit_in_bytes": mebibytes * MEBIBYTE,
                           "memory_swap_limit_in_bytes": mebibytes * MEBIBYTE, **more}}
+
+
+def process_limits(process):
+    """Soft and hard limits by name, of a folder of /proc."""
+    lines = host.read(process + "limits").splitlines()
+    return {line[:26].strip(): line[26:].split()[:2] for line in lines}
+
+
+def capabilities(process, kind):
+    return host.read(process + "status").partition("Cap%s:" % kind)[2].split()[0]
 
 
 def file_of(container, name):
@@ -236,8 +247,25 @@ def test_limits_above_the_daemons(own_bed, name):
                   wrapper=["prlimit", "--nofile=4096:8192", "--nproc=5000:5000", "--"])
     own_pids = {"security_context": {"namespace_options": {"pid": "CONTAINER"}}}
     container = bed.run(bed.run_pod(name, linux=own_pids), "c", command=SLEEP, linux=own_pids)
-    lines = out(bed, container, "cat", "/proc/1/limits").splitlines()
-    found = {line[:26].strip(): line[26:].split()[:2] for line in lines}
+    found = process_limits("/proc/%d/" % pid_of(bed, container))
     assert found["Max open files"] == ["200000", "300000"]
     assert found["Max core file size"] == ["0", "0"]
     assert found["Max processes"] == ["3000000", "4000000"]
+
+
+@pytest.mark.skipif(HAS_SYS_RESOURCE, reason="the tests run with CAP_SYS_RESOURCE")
+def test_what_the_daemon_cannot_give_is_clamped_with_one_warning(own_bed, name):
+    bed = own_bed(settings='[containers]\ndefault_ulimits = ["nofile=2000000:3000000"]\n')
+    daemons = "/proc/%d/" % bed.pid
+    most_files = process_limits(daemons)["Max open files"][1]
+    pod = bed.run_pod(name)
+    for container in ("a", "b"):
+        made = bed.run(pod, container, command=SLEEP,
+                       linux={"resources": {"oom_score_adj": -998},
+                              "security_context": {"capabilities": {"add_capabilities": ["ALL"]}}})
+        containers = "/proc/%d/" % pid_of(bed, made)
+        assert host.read(containers + "oom_score_adj") == host.read(daemons + "oom_score_adj")
+        assert process_limits(containers)["Max open files"][1] == most_files
+        assert capabilities(containers, "Bnd") == capabilities(daemons, "Eff")
+    warnings = [line for line in host.read(bed.log_path).splitlines() if "level=warn" in line]
+    assert len(warnings) == 1 and "CAP_SYS_RESOURCE" in warnings[0], warnings

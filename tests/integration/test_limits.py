@@ -1,7 +1,9 @@
 """A disk that is full, and one without inodes: clear errors, no damage, and a way back."""
 
 import contextlib
+import json
 import os
+import select
 import subprocess
 import tempfile
 
@@ -9,8 +11,8 @@ import pytest
 
 import grpc
 import host
-from berth_testbed import TestBed
-from image_set import BUSYBOX
+from berth_testbed import TestBed, wait_until
+from image_set import BUSYBOX, NGINX
 
 MEBIBYTE = 1 << 20
 SIZE = 96 * MEBIBYTE
@@ -97,3 +99,95 @@ def test_a_full_disk_has_a_way_back(small_disk, fill):
         again = bed.run_pod("after")
         assert bed.wait_exit(bed.run(again, "app", command=["true"])).exit_code == 0
     assert [leak for leak in bed.leaks if leak != "mount " + bed.engine.state] == []
+
+
+@contextlib.contextmanager
+def bed_with_state_elsewhere(options="mode=0711"):
+    """As /run is: a file system of its own."""
+    bed = TestBed()
+    os.mkdir(bed.engine.state)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", bed.engine.state], check=True)
+    with bed:
+        yield bed
+    assert [leak for leak in bed.leaks if leak != "mount " + bed.engine.state] == []
+
+
+def in_folder(bed, name):
+    return os.listdir(os.path.join(bed.engine.root, "plugins/snapshotter-overlay", name))
+
+
+@pytest.mark.parametrize("fill", [fill_blocks, fill_inodes])
+def test_a_pull_on_a_full_disk(small_disk, fill):
+    with bed_with_state_elsewhere() as bed:
+        container = bed.run(bed.run_pod("a"), "app", command=["sleep", "1000"])
+        layers = in_folder(bed, "layers")
+        fill(small_disk)
+        # What is in reserve is for those who make room.
+        for _ in range(2):
+            with pytest.raises(grpc.RpcError) as refused:
+                bed.pull(NGINX)
+            assert refused.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED, \
+                refused.value.details()
+            assert NGINX in refused.value.details()
+        # Nothing of it is there, and all else is.
+        assert not bed.cri.ImageStatus({"image": {"image": NGINX}}).image.id
+        wait_until(lambda: in_folder(bed, "staging") == [], what="the end of what was unpacked")
+        wait_until(lambda: in_folder(bed, "layers") == layers, what="the layers of before")
+        assert bed.exec(container, "true").exit_code == 0
+        check = [bed.engine.command()[0], "check", "--storage", "--config",
+                 bed.engine.command()[-1]]
+        checked = subprocess.run(check, capture_output=True, text=True, check=False, timeout=60)
+        assert checked.returncode == 0, checked.stdout + checked.stderr
+        empty(small_disk)
+        assert bed.pull(NGINX)
+        assert bed.run(bed.run_pod("b"), "app", image=NGINX)
+
+
+def test_a_full_folder_for_state():
+    """/run is full: what runs goes on, its exit is told, and what is new is refused."""
+    with bed_with_state_elsewhere("mode=0711,size=16m,nr_inodes=2000") as bed:
+        state, host_network = bed.engine.state, {"namespace_options": {"network": 2}}
+        pod = bed.run_pod("a")
+        script = "while [ ! -e /tmp/end ]; do sleep 0.02; done; exit 5"
+        ending, later = (bed.run(pod, name, command=["sh", "-c", script])
+                         for name in ("ending", "later"))
+        other = bed.run(pod, "other", command=["sleep", "1000"])
+        for fill in (fill_blocks, fill_inodes):
+            fill(state)
+            for call in (lambda: bed.run_pod("b"), lambda: bed.run(pod, "c", command=["true"]),
+                         lambda: bed.run_pod("d", linux={"security_context": host_network}),
+                         lambda: bed.exec(other, "true")):
+                with pytest.raises(grpc.RpcError) as refused:
+                    call()
+                assert refused.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED, \
+                    refused.value.details()
+            assert bed.status(other).state == bed.cri.messages.CONTAINER_RUNNING
+            assert [one.id for one in bed.cri.ListPodSandbox().items] == [pod]
+            empty(state)
+            assert bed.exec(other, "true").exit_code == 0
+        fill_blocks(state)
+        os.mkdir(state + "/more")
+        fill_inodes(state + "/more")
+
+        def end(container):
+            with open(os.path.join(state, "containers", container, "rootfs/tmp/end"), "wb"):
+                pass
+        end(ending)
+        assert bed.wait_exit(ending).exit_code == 5
+        process = os.pidfd_open(json.loads(bed.cri.ContainerStatus(
+            {"container_id": later, "verbose": True}).info["info"])["pid"])
+        bed.kill_engine()
+        # Nothing can be written down: its monitor keeps it in mind.
+        end(later)
+        assert select.select([process], [], [], 20)[0]
+        os.close(process)
+        bed.start_engine()
+        assert bed.status(ending).exit_code == 5
+        assert bed.wait_exit(later).exit_code == 5
+        assert bed.status(other).state == bed.cri.messages.CONTAINER_RUNNING
+        # Ending needs no room.
+        bed.cri.StopContainer({"container_id": other, "timeout": 0})
+        empty(state)
+        empty(state + "/more")
+        again = bed.run(bed.run_pod("b"), "c", command=["sh", "-c", "exit 3"])
+        assert bed.wait_exit(again).exit_code == 3

@@ -7,7 +7,7 @@ import time
 import grpc
 import pytest
 
-from asking import verbose
+from asking import CRUN, verbose
 from berth_testbed import wait_until
 from image_set import BUSYBOX
 
@@ -161,6 +161,15 @@ def test_memory_that_is_taken_shows(bed, pod):
     assert memory.available_bytes.value == 256 * MEBIBYTE - memory.working_set_bytes.value
     assert memory.usage_bytes.value >= memory.working_set_bytes.value >= memory.rss_bytes.value / 2
     assert memory.page_faults.value > 7000
+
+
+@pytest.mark.parametrize("seen", [
+    test_descriptors_are_unique_and_fit_every_metric, test_the_essential_metrics_are_there,
+    test_cpu_time_rises_while_a_container_is_busy, test_memory_that_is_taken_shows])
+@pytest.mark.parametrize("runtime", [CRUN])
+def test_containers_of_the_other_runtime(own_bed, name, runtime, seen):
+    bed = own_bed(runtime=runtime)
+    seen(bed, bed.run_pod(name))
 
 
 def test_network_traffic_is_counted_on_the_pod(bed, pod):

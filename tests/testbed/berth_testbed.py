@@ -77,13 +77,15 @@ class TestBed:
     __test__ = False  # pytest: this is no test class
 
     def __init__(self, engine=None, build=None, runtime=None, cache=None, keep=False,
-                 more_mirrors=None, settings="", wrapper=(), grpc_settings=""):
+                 more_mirrors=None, settings="", wrapper=(), grpc_settings="", shim=None,
+                 handler=None):
         """`runtime` is an OCI runtime's program, by default $BERTH_TEST_RUNTIME or else runc; the
         cgroup driver is $BERTH_TEST_CGROUP_DRIVER. `more_mirrors(bed)` is called once the registry serves, and gives further mirrors:
         source registry → URLs. What it enters into `bed.also` is closed with the bed. `settings`
         are further tables of Berth's configuration, in TOML, or a function that makes them of the
         bed, `grpc_settings` further lines of the table [grpc]. `wrapper` is a command that
-        executes the daemon's."""
+        executes the daemon's. `shim` is a containerd shim v2 without virtual machines, for the
+        handler "shim". Pods have the handler `handler`, by default $BERTH_TEST_HANDLER."""
         engine = engine or os.environ.get("BERTH_TEST_ENGINE", "berth")
         self.build = os.path.abspath(build or os.environ.get(
             "BERTH_BUILD", os.path.join(SOURCE, "build/release")))
@@ -95,6 +97,8 @@ class TestBed:
         self.settings = settings(self) if callable(settings) else settings
         self.grpc_settings = grpc_settings
         self.wrapper = list(wrapper)
+        self.handler = handler or os.environ.get("BERTH_TEST_HANDLER", "")
+        self.shim = shim or (engines.SHIM if self.handler == "shim" else None)
         registry.build_layout(self.cache)
         self.folder = self._private_folder()
         # Held as long as this process lives: see remove_abandoned.
@@ -216,12 +220,13 @@ class TestBed:
         return {"metadata": {"name": name, "namespace": "default", "uid": "uid-" + name},
                 "log_directory": os.path.join(self.folder, "logs", name), "linux": linux, **more}
 
-    def run_pod(self, name, handler="", **more):
+    def run_pod(self, name, handler=None, **more):
         return self.run_pod_config(self.pod_config(name, **more), handler)
 
-    def run_pod_config(self, config, handler=""):
-        pod = self.cri.RunPodSandbox(
-            {"config": config, "runtime_handler": handler}).pod_sandbox_id
+    def run_pod_config(self, config, handler=None):
+        pod = self.cri.RunPodSandbox({
+            "config": config,
+            "runtime_handler": self.handler if handler is None else handler}).pod_sandbox_id
         self._pod_configs[pod] = config
         return pod
 

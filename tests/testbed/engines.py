@@ -12,6 +12,8 @@ from image_set import ENGINE_PAUSE
 BERTH_COMMANDS = (("bin/berth", "serve", "--config"), ("bin/berthd", "--config"))
 
 CNI_BINARIES = "/usr/lib/cni"
+# Debian's containerd brings a shim v2 that has no virtual machine: a true peer of the protocol.
+SHIM = "/usr/bin/containerd-shim-runc-v2"
 
 
 def write(path, text):
@@ -58,6 +60,17 @@ class Berth(Engine):
         raise RuntimeError("no berth in %s: build it first (cmake --build --preset release), or "
                            "name another build folder in BERTH_BUILD" % self.bed.build)
 
+    def _shim_lines(self):
+        """The handler "shim", for those who want one."""
+        if not self.bed.shim:
+            return []
+        return ["[runtimes.shim]",
+                'plugin = "runtime-kata"',
+                "[runtimes.shim.options]",
+                "shim = " + toml(self.bed.shim),
+                'isolation = "namespaces"',
+                "binary = " + toml(self.bed.runtime)]
+
     def _write_config(self):
         """Only what differs from the defaults, which are a layer below the file."""
         bed = self.bed
@@ -74,9 +87,11 @@ class Berth(Engine):
             "driver = " + toml(bed.cgroups.driver),
             "[runtimes.runc.options]",
             "path = " + toml(bed.runtime),
+            *self._shim_lines(),
             "[networks.cni.options]",
             "conf_dir = " + toml(bed.network.conf_folder),
             "bin_dirs = " + toml(bed.network.bin_dirs),
+            bed.network.settings,
         ]
         for host, mirrors in bed.mirrors().items():
             lines += ["[sources.registry.options.registries.%s]" % toml(host),

@@ -45,9 +45,10 @@ class FaultyRegistry:
         self._thread.join()
 
     def layer_requests(self):
-        """GET requests for blobs: path → how often."""
+        """GET requests for blobs: path, without the query → how often."""
         counts = {}
         for method, path in self.requests:
+            path = path.partition("?")[0]
             if method == "GET" and "/blobs/" in path:
                 counts[path] = counts.get(path, 0) + 1
         return counts

@@ -20,6 +20,7 @@ class PodNetwork:
         self.subnet = "10.%d.%d.0/24" % (64 + secrets.randbelow(128), secrets.randbelow(256))
         self.addresses = os.path.join(folder, "ipam")
         self.bin_dirs = [engines.CNI_BINARIES]
+        self.settings = ""  # further options of Berth's plugin, in TOML
         self.conf_folder = os.path.join(folder, "cni")
         os.makedirs(self.conf_folder)
         self.conf_file = os.path.join(self.conf_folder, "10-test.conflist")

@@ -58,7 +58,7 @@ absl::StatusOr<std::string> defaultProfile(const Defaults& defaults, const commo
   if (request == Request::kExplicit)
     return absl::FailedPreconditionError(
         support::strCat(problem, ": load it with apparmor_parser, or ask for Unconfined"));
-  warnings.push_back(support::strCat(problem, ": the container runs without one"));
+  warnings.push_back({support::strCat(problem, ": the container runs without one")});
   return std::string();
 }
 

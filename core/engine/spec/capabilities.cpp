@@ -55,8 +55,8 @@ absl::StatusOr<CapabilitySets> resolveCapabilities(const runtime::v1::Capability
 
   const uint64_t lacking = (add.mask | ambient.mask) & sets.granted & ~available;
   for (const std::string& name : common::capabilityNames(lacking))
-    warnings.push_back(
-        support::strCat(name, " is asked for, but this daemon does not have it to give: left out"));
+    warnings.push_back({support::strCat(
+        name, " is asked for, but this daemon does not have it to give: left out")});
   sets.granted &= available;
   sets.ambient = ambient.mask & sets.granted;
   return sets;

@@ -78,9 +78,9 @@ absl::StatusOr<std::vector<std::string>> processEnvironment(
     // refuses the whole of it, runc puts U+FFFD in place. Other engines let runc do that.
     const std::string value = replaceNonUtf8(variable.value());
     if (value != variable.value())
-      warnings.push_back(support::strCat("the value of the environment variable ", variable.key(),
-                                         " is not UTF-8; the container gets U+FFFD for each byte"
-                                         " that is not"));
+      warnings.push_back({support::strCat("the value of the environment variable ", variable.key(),
+                                          " is not UTF-8; the container gets U+FFFD for each byte"
+                                          " that is not")});
     environment.set(support::strCat(variable.key(), "=", value));
   }
   std::vector<std::string> variables = environment.take();

@@ -94,7 +94,8 @@ absl::StatusOr<bj::object> memory(const LinuxContainerResources& resources,
     // The same value for both means no swap, unless some is asked for.
     if (const int64_t total = swap != 0 ? swap : limit; total != 0) json["swap"] = total;
   } else if (swap > limit && limit > 0) {
-    warnings.push_back("memory_swap_limit_in_bytes is set, but swap is not accounted on this host");
+    warnings.push_back(
+        {"memory_swap_limit_in_bytes is set, but swap is not accounted on this host"});
   }
   return json;
 }
@@ -116,8 +117,8 @@ absl::StatusOr<bj::array> hugepages(const LinuxContainerResources& resources,
     if (host.hugetlb)
       json.push_back({{"pageSize", limit.page_size()}, {"limit", limit.limit()}});
     else if (limit.limit() != 0)
-      warnings.push_back(support::strCat("hugepage_limits for ", limit.page_size(),
-                                         " are set, but this host has no hugetlb controller"));
+      warnings.push_back({support::strCat("hugepage_limits for ", limit.page_size(),
+                                          " are set, but this host has no hugetlb controller")});
   }
   return json;
 }
@@ -137,7 +138,7 @@ absl::StatusOr<bj::object> unified(const LinuxContainerResources& resources,
     json[key] = bj::string(value);
   }
   if (!json.empty() && host.cgroupMode != common::CgroupMode::kUnified) {
-    warnings.push_back("unified is set, but this host does not run cgroup version 2 alone");
+    warnings.push_back({"unified is set, but this host does not run cgroup version 2 alone"});
     json.clear();
   }
   return json;
@@ -193,8 +194,10 @@ absl::StatusOr<bj::object> resourceChange(const LinuxContainerResources& current
   Warnings lacking;
   BERTH_ASSIGN_OR_RETURN(bj::object json, resourcesJson(asked, host, lacking));
   if (!lacking.empty())
-    return absl::FailedPreconditionError(
-        support::strCat("resources: ", absl::StrJoin(lacking, "; ")));
+    return absl::FailedPreconditionError(support::strCat(
+        "resources: ", absl::StrJoin(lacking, "; ", [](std::string* text, const Warning& warning) {
+          text->append(warning.text);
+        })));
   // Clients that change something else send 0, which is also the value of most containers.
   if (update.oom_score_adj() != 0 && update.oom_score_adj() != current.oom_score_adj()) {
     BERTH_ASSIGN_OR_RETURN(json["oomScoreAdj"],
@@ -216,9 +219,10 @@ absl::StatusOr<int> oomScoreAdj(int64_t requested, const common::HostFacts& host
     return absl::InvalidArgumentError(support::strCat("resources: oom_score_adj ", requested,
                                                       " is out of range, which is -1000 to 1000"));
   if (requested >= host.oomScoreAdj || host.hasSysResource()) return static_cast<int>(requested);
-  warnings.push_back(support::strCat("oom_score_adj ", requested,
-                                     " is raised to this daemon's own, ", host.oomScoreAdj,
-                                     ": it may not go below without CAP_SYS_RESOURCE"));
+  warnings.push_back(
+      {support::strCat("oom_score_adj ", requested, " is raised to this daemon's own, ",
+                       host.oomScoreAdj, ": it may not go below without CAP_SYS_RESOURCE"),
+       true});
   return host.oomScoreAdj;
 }
 
@@ -243,8 +247,9 @@ absl::StatusOr<bj::array> rlimitsJson(const std::vector<Ulimit>& limits,
         host.hasSysResource() ? common::ResourceLimit::kInfinity : host.rlimits.at(type).hard;
     if (type == "RLIMIT_NOFILE") most = std::min(most, host.maximumOpenFiles);
     if (limit.hard > most) {
-      warnings.push_back(support::strCat(type, " ", limit.hard, " is lowered to ", most,
-                                         ", the most that this daemon may give"));
+      warnings.push_back({support::strCat(type, " ", limit.hard, " is lowered to ", most,
+                                          ", the most that this daemon may give"),
+                          !host.hasSysResource()});
       limit.hard = most;
       limit.soft = std::min(limit.soft, most);
     }

@@ -11,6 +11,7 @@
 #include "common/host_facts.hpp"
 #include "common/image_config.hpp"
 #include "cri-runtime-v1.pb.h"
+#include "engine/spec/warnings.hpp"
 
 namespace berth::cdi {
 class Registry;
@@ -20,8 +21,6 @@ class Registry;
 }
 
 namespace berth::spec {
-
-using Warnings = std::vector<std::string>;
 
 // How a runtime keeps pods apart.
 enum class Isolation {
@@ -160,7 +159,7 @@ struct ContainerSpec {
   std::vector<std::string> missingDirectories;
   std::vector<MappedMount> mappedMounts;
   std::vector<Relabel> relabels;
-  Warnings warnings;  // what was asked for and could not be given in full
+  Warnings warnings;
 };
 
 }  // namespace berth::spec

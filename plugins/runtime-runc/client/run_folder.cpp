@@ -83,6 +83,10 @@ absl::StatusOr<bool> monitorHolds(const std::string& runDir) {
   BERTH_RETURN_IF_ERROR(directory.status());
   if (flock(directory->get(), LOCK_EX | LOCK_NB) == 0) return false;
   if (errno == EWOULDBLOCK) return true;
+  // UNAVAILABLE, as which ENOLCK counts, is what a monitor's death is told by.
+  if (errno == ENOLCK)
+    return absl::ResourceExhaustedError(
+        absl::StrCat("look whether a monitor holds ", runDir, ": no locks are left"));
   return support::errnoStatus(errno, absl::StrCat("look whether a monitor holds ", runDir));
 }
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "../protocol/container_messages.hpp"
-#include "loop.hpp"
+#include "streams.hpp"
 
 namespace berth::runc::monitor {
 

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "berth/support/steps.hpp"
-#include "unix_socket.hpp"
+#include "streams.hpp"
 
 namespace berth::runc::monitor {
 

@@ -6,10 +6,10 @@
 
 #include "checkpoint.hpp"
 #include "exec.hpp"
-#include "io_hub.hpp"
 #include "oom_watch.hpp"
 #include "removal.hpp"
 #include "start_operation.hpp"
+#include "streams.hpp"
 
 namespace berth::runc::monitor {
 

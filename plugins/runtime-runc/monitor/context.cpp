@@ -3,8 +3,8 @@
 #include <fcntl.h>
 
 #include "berth/support/steps.hpp"
-#include "cri_log.hpp"
 #include "files.hpp"
+#include "streams.hpp"
 
 namespace berth::runc::monitor {
 

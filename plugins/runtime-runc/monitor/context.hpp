@@ -5,10 +5,12 @@
 #include <string>
 
 #include "../protocol/messages.hpp"
-#include "loop.hpp"
 #include "reaper.hpp"
+#include "streams.hpp"
 
 namespace berth::runc::monitor {
+
+inline constexpr const char* kSocketName = "sock";
 
 // Where an answer goes. The connection may be gone by then.
 struct ReplyTo {

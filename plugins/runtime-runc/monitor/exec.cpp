@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "berth/support/steps.hpp"
+#include "cgroup_move.hpp"
 
 namespace berth::runc::monitor {
 
@@ -59,6 +60,7 @@ Status Exec::begin(Fd* fds) {
   }
   arguments.push_back(request_.containerId);
 
+  prepareCgroupMove();
   Status status =
       call_.start(concat({"exec ", request_.execId, " in container ", request_.containerId}), log_,
                   arguments, stdio);

@@ -6,8 +6,8 @@
 
 #include "cgroup.hpp"
 #include "console_socket.hpp"
-#include "io_hub.hpp"
 #include "runtime_call.hpp"
+#include "streams.hpp"
 
 namespace berth::runc::monitor {
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "berth/support/fd.hpp"
-#include "status.hpp"
+#include "streams.hpp"
 
 namespace berth::runc::monitor {
 

@@ -6,9 +6,9 @@
 
 #include "../protocol/exit_record.hpp"
 #include "commands.hpp"
+#include "context.hpp"
 #include "files.hpp"
-#include "server.hpp"
-#include "unix_socket.hpp"
+#include "streams.hpp"
 
 namespace berth::runc::monitor {
 

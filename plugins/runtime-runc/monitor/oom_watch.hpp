@@ -2,7 +2,7 @@
 #pragma once
 
 #include "cgroup.hpp"
-#include "loop.hpp"
+#include "streams.hpp"
 
 namespace berth::runc::monitor {
 

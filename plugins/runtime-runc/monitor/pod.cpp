@@ -34,7 +34,7 @@ Pod::~Pod() {
 }
 
 Status Pod::open() {
-  return server_.open(context_.runDir.get());
+  return server_.open(context_.runDir.get(), kSocketName, protocol::kMaxFrame);
 }
 
 void Pod::run() {

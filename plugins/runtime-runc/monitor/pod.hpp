@@ -7,11 +7,10 @@
 
 #include "container.hpp"
 #include "context.hpp"
-#include "server.hpp"
 
 namespace berth::runc::monitor {
 
-class Pod final : public Outlet, public RequestHandler, public ContainerOwner {
+class Pod final : public Outlet, public PacketHandler, public ContainerOwner {
  public:
   explicit Pod(Context& context);
   ~Pod();
@@ -30,9 +29,8 @@ class Pod final : public Outlet, public RequestHandler, public ContainerOwner {
   bool connected(uint64_t connection) const override { return server_.find(connection) != nullptr; }
   void stateChanged() override { writeState(); }
 
-  // RequestHandler
-  void onRequest(Connection& connection, const protocol::Header& header, std::string_view fields,
-                 Fd* fds, size_t fdCount) override;
+  // PacketHandler
+  bool onPacket(Connection& connection, std::string_view packet, Fd* fds, size_t fdCount) override;
   void onDisconnect(uint64_t connection) override;
 
   void onContainerDone(Container& container) override;
@@ -73,7 +71,7 @@ class Pod final : public Outlet, public RequestHandler, public ContainerOwner {
   void finish(const Call& call, const Status& status) { answerStatus(context_, call.to, status); }
 
   Context& context_;
-  Server server_;
+  PacketServer server_;
   std::vector<std::unique_ptr<Container>> containers_;
 };
 

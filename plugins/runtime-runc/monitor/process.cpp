@@ -107,6 +107,8 @@ struct Start {
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
   // A runtime that went on after the monitor's death would make a container that nobody watches.
+  // An execution that changes the security domain clears it (capabilities(7), "secure execution"):
+  // what such a runtime makes is found in its cgroup when the pod is removed.
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() == start.monitor && setsid() >= 0 && dup2(start.descriptors[0], 0) >= 0 &&
       dup2(start.descriptors[1], 1) >= 0 && dup2(start.descriptors[2], 2) >= 0) {

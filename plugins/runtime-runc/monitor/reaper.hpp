@@ -6,7 +6,7 @@
 #include <sys/types.h>
 #include <vector>
 
-#include "loop.hpp"
+#include "streams.hpp"
 
 namespace berth::runc::monitor {
 

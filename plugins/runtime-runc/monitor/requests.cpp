@@ -78,13 +78,17 @@ Exec* Pod::findExecOrAnswer(const Call& call, const std::string& id, const std::
   return exec;
 }
 
-void Pod::onRequest(Connection& connection, const protocol::Header& header, std::string_view fields,
-                    Fd* fds, size_t fdCount) {
+bool Pod::onPacket(Connection& connection, std::string_view packet, Fd* fds, size_t fdCount) {
+  protocol::Header header;
+  std::string_view fields;
+  if (protocol::decodeHeader(packet, header, fields)) return false;
   const Call call{connection, {connection.id(), header.id, header.type}, fields, fds, fdCount};
   if (!connection.greeted && header.type != Type::kHello) {
-    return finish(call, failure(Code::kFailedPrecondition, {"the first request must be hello"}));
+    finish(call, failure(Code::kFailedPrecondition, {"the first request must be hello"}));
+    return true;
   }
   dispatch(call);
+  return true;
 }
 
 void Pod::dispatch(const Call& call) {

@@ -195,23 +195,6 @@ int serve(const protocol::StartRequest& request, Fd starter) {
   return 0;
 }
 
-// Leaves the starter's session, folder and descriptors; only `starter` stays.
-Fd detach(Fd starter) {
-  constexpr int kPlace = 3;
-  if (starter.get() != kPlace) {
-    dup3(starter.get(), kPlace, O_CLOEXEC);
-    starter.reset();
-  }
-  static_cast<void>(starter.release());
-  syscall(SYS_close_range, kPlace + 1u, ~0u, 0u);
-  const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-  for (int fd = 0; fd < kPlace; ++fd) dup2(null, fd);
-  close(null);
-  if (chdir("/") != 0) _exit(1);
-  umask(022);
-  return Fd(kPlace);
-}
-
 // Copies the monitor's answer; its code becomes the exit code.
 int passOn(int fromMonitor) {
   std::string frame;

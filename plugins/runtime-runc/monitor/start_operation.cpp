@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "berth/support/steps.hpp"
+#include "cgroup_move.hpp"
 
 namespace berth::runc::monitor {
 
@@ -100,6 +101,7 @@ Status StartOperation::runRuntime() {
   arguments.insert(arguments.end(), further.begin(), further.end());
   arguments.push_back(spec_.containerId);
 
+  prepareCgroupMove();
   Status status = call_.start(doing(), logPath(), arguments, childs, started_.err.get());
   childIn_.reset();
   childOut_.reset();

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include <boost/json/serialize.hpp>
@@ -14,6 +15,7 @@
 #include "berth/support/json.hpp"
 #include "berth/support/status.hpp"
 #include "cgroup_processes.hpp"
+#include "unit_properties.hpp"
 
 namespace berth::runc {
 
@@ -24,6 +26,20 @@ using support::strCat;
 namespace {
 
 constexpr mode_t kConfigMode = 0600;  // environments hold secrets
+
+std::string configOf(const std::string& bundle) {
+  return bundle + "/config.json";
+}
+
+absl::StatusOr<json::object> readConfig(const std::string& bundle) {
+  BERTH_ASSIGN_OR_RETURN(const std::string text, support::readFile(configOf(bundle)));
+  return support::parseJsonObject(text, configOf(bundle));
+}
+
+absl::Status writeConfig(const std::string& bundle, const json::object& document) {
+  return support::replaceFile(configOf(bundle), json::serialize(document), kConfigMode,
+                              support::Durability::kVisible);
+}
 
 // Objects are merged member by member, everything else is replaced.
 void merge(json::object& target, const json::object& change) {
@@ -96,17 +112,28 @@ absl::StatusOr<ResourceChange> parseResourceChange(std::string_view resources) {
   return change;
 }
 
+absl::Status annotateUnit(const std::string& bundle, CgroupMode mode) {
+  BERTH_ASSIGN_OR_RETURN(json::object document, readConfig(bundle));
+  const json::object& resources =
+      support::objectAt(support::objectAt(document, "linux"), "resources");
+  BERTH_ASSIGN_OR_RETURN(const PodLimits limits, parsePodLimits(json::serialize(resources)));
+  BERTH_ASSIGN_OR_RETURN(const UnitLimits unit, unitLimits(limits, mode));
+  json::object& annotations = support::objectAt(document, "annotations");
+  for (const UnitProperty& property : unit.properties) {
+    if (const auto* number = std::get_if<uint64_t>(&property.value))
+      annotations[strCat("org.systemd.property.", property.name)] = strCat("uint64 ", *number);
+  }
+  return writeConfig(bundle, document);
+}
+
 absl::Status changeBundle(const std::string& bundle, const ResourceChange& change) {
-  const std::string path = bundle + "/config.json";
-  BERTH_ASSIGN_OR_RETURN(const std::string text, support::readFile(path));
-  BERTH_ASSIGN_OR_RETURN(json::object document, support::parseJsonObject(text, path));
+  BERTH_ASSIGN_OR_RETURN(json::object document, readConfig(bundle));
   json::object& resources = support::objectAt(support::objectAt(document, "linux"), "resources");
   merge(resources, change.forRuntime);
   mergeHugepages(resources, change.hugepages);
   if (change.oomScoreAdj)
     support::objectAt(document, "process")["oomScoreAdj"] = *change.oomScoreAdj;
-  return support::replaceFile(path, json::serialize(document), kConfigMode,
-                              support::Durability::kVisible);
+  return writeConfig(bundle, document);
 }
 
 absl::Status changeHugepages(const CgroupLayout& layout, const std::string& cgroup,

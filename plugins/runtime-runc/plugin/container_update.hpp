@@ -28,6 +28,11 @@ absl::StatusOr<ResourceChange> parseResourceChange(std::string_view resources);
 // stay.
 absl::Status changeBundle(const std::string& bundle, const ResourceChange& change);
 
+// Writes the limits in the config.json of a container that has not been started as annotations
+// "org.systemd.property.NAME" of it, which runtimes make its systemd unit with (crun(1), "Systemd
+// properties"). Sets of CPUs and memory nodes have no such form. Idempotent.
+absl::Status annotateUnit(const std::string& bundle, CgroupMode mode);
+
 // Limits of huge pages, which no runtime changes: FAILED_PRECONDITION names a size that this host
 // does not have or count.
 absl::Status changeHugepages(const CgroupLayout& layout, const std::string& cgroup,

@@ -16,12 +16,29 @@ using Clock = std::chrono::steady_clock;
 
 namespace {
 
-// Between two looks at a monitor that is about to serve or to end, or at who connects to it.
-constexpr auto kLookAgain = std::chrono::milliseconds(5);
+// Between two looks at a monitor that is about to serve or to end, or at who connects to it: twice
+// as long each time.
+constexpr auto kFirstPause = std::chrono::milliseconds(5);
+constexpr auto kLongestPause = std::chrono::milliseconds(160);
 // A connection that breaks as soon as it is made is not made anew more often than this.
 constexpr auto kShortestLife = std::chrono::milliseconds(100);
 // How many connections one call may use up.
 constexpr int kMostBreaks = 3;
+
+class Looks {
+ public:
+  Looks(const CallLimits& limits, const std::string& waitingFor)
+      : limits_(limits), waitingFor_(waitingFor) {}
+  absl::Status pause() {
+    const auto now = std::exchange(pause_, std::min(pause_ * 2, kLongestPause));
+    return pauseFor(now, limits_, waitingFor_);
+  }
+
+ private:
+  const CallLimits& limits_;
+  const std::string waitingFor_;
+  std::chrono::milliseconds pause_ = kFirstPause;
+};
 
 // Whether it is the monitor's: a shortage may be one of this process, before or after the question.
 bool isAnswer(const absl::Status& status) {
@@ -35,10 +52,10 @@ absl::StatusOr<std::shared_ptr<MonitorClient>> MonitorLink::reach(const CallLimi
   if (auto client = current()) return client;
   const std::string doing = strCat("connect to the monitor of pod ", pod_);
   std::unique_lock turn(connecting_, std::defer_lock);
-  while (!turn.try_lock()) BERTH_RETURN_IF_ERROR(pauseFor(kLookAgain, limits, doing));
+  for (Looks looks(limits, doing); !turn.try_lock();) BERTH_RETURN_IF_ERROR(looks.pause());
   // A monitor whose connection broke, or that a host of before has left, serves its folder, or is
   // about to, or to end. It holds the folder from its first step on, and nothing tells which.
-  for (;;) {
+  for (Looks looks(limits, strCat(doing, ", which neither serves nor ends"));;) {
     if (isDead()) return gone();
     if (auto client = current()) return client;
     BERTH_ASSIGN_OR_RETURN(const bool held, monitorHolds(runDir_));
@@ -52,8 +69,7 @@ absl::StatusOr<std::shared_ptr<MonitorClient>> MonitorLink::reach(const CallLimi
     if (connected.ok()) continue;
     // NOT_FOUND: nobody serves it at this moment. UNAVAILABLE: it hung up while it was asked.
     if (!absl::IsNotFound(connected) && !absl::IsUnavailable(connected)) return connected;
-    BERTH_RETURN_IF_ERROR(
-        pauseFor(kLookAgain, limits, strCat(doing, ", which neither serves nor ends")));
+    BERTH_RETURN_IF_ERROR(looks.pause());
   }
 }
 
@@ -130,7 +146,7 @@ absl::Status MonitorLink::connect(const CallLimits& limits) {
     connection = ++attempts_;
     earliest = connectedAt_ + kShortestLife;
   }
-  if (const auto now = Clock::now(); connection > 1 && now < earliest) {
+  if (const auto now = Clock::now(); now < earliest) {
     BERTH_RETURN_IF_ERROR(pauseFor(std::chrono::ceil<std::chrono::milliseconds>(earliest - now),
                                    limits, strCat("connect to the monitor of pod ", pod_)));
   }

@@ -16,6 +16,10 @@
 
 namespace berth::runc {
 
+namespace {
+constexpr int64_t kVersion = 1;
+}  // namespace
+
 absl::Status OwnedCgroups::load() {
   const auto text = support::readFile(file_);
   if (absl::IsNotFound(text.status())) return absl::OkStatus();
@@ -23,6 +27,12 @@ absl::Status OwnedCgroups::load() {
   const auto document = support::parseJsonObject(*text, file_);
   if (!document.ok()) return absl::DataLossError(document.status().message());
   const std::lock_guard lock(mutex_);
+  const int64_t version = support::intMember(*document, "version");
+  if (version > kVersion) {
+    isOthers_ = true;
+    return absl::FailedPreconditionError(
+        support::strCat(file_, " has version ", version, " of a newer plugin, and is left alone"));
+  }
   for (std::string& directory : support::stringsMember(*document, "directories")) {
     directories_.insert(std::move(directory));
   }
@@ -76,10 +86,12 @@ bool OwnedCgroups::isClaimedLocked(const std::string& path) const {
 }
 
 absl::Status OwnedCgroups::saveLocked() {
+  if (isOthers_) return absl::OkStatus();
   if (directories_.empty()) return support::removePath(file_);
   const boost::json::array list(directories_.begin(), directories_.end());
   return support::replaceFile(
-      file_, boost::json::serialize(boost::json::object{{"version", 1}, {"directories", list}}),
+      file_,
+      boost::json::serialize(boost::json::object{{"version", kVersion}, {"directories", list}}),
       0600, support::Durability::kVisible);
 }
 

@@ -20,6 +20,7 @@ class OwnedCgroups {
       : layout_(layout), file_(std::move(file)) {}
 
   // Reads the file, once, before anything else. DATA_LOSS when it is damaged: none are known then.
+  // FAILED_PRECONDITION when a newer plugin wrote it: neither, and it stays as it is.
   absl::Status load();
 
   // To be called before a container of a pod is made under cgroup `path`, which stays from here on
@@ -38,6 +39,7 @@ class OwnedCgroups {
   const std::string file_;
   std::mutex mutex_;
   std::set<std::string> directories_;
+  bool isOthers_ = false;  // the file
   // By pod, of this process: what a pod of before has a container in is claimed again when that is
   // loaded.
   std::map<std::string, std::set<std::string>> claims_;

@@ -36,19 +36,6 @@ void setCgroup(const CgroupLayout& layout, const std::string& path,
   request.cgroupKind = unified ? protocol::CgroupKind::kV2 : protocol::CgroupKind::kV1;
 }
 
-// Nothing runs any more when it is OK, and nothing will: a start that has not come to the monitor
-// yet finds no container. The rest of the container goes with its removal.
-absl::Status abortStart(MonitorClient& client, const std::string& id, const CallLimits& limits) {
-  constexpr auto kLookAgain = std::chrono::milliseconds(20);
-  for (;;) {
-    const absl::Status deleted = client.deleteContainer(id, limits);
-    // It is starting, or it runs.
-    if (!absl::IsFailedPrecondition(deleted)) return deleted;
-    BERTH_RETURN_IF_ERROR(client.killContainer(id, SIGKILL, protocol::KillScope::kAll, limits));
-    BERTH_RETURN_IF_ERROR(pauseFor(kLookAgain, limits, strCat("wait for the end of ", id)));
-  }
-}
-
 }  // namespace
 
 Status RuntimePlugin::containerCreate(const Op& op, const berth_container_spec& spec) {
@@ -132,9 +119,12 @@ Status RuntimePlugin::containerStart(const Op& op, std::string_view pod, std::st
   const auto target = requireContainer(pod, container);
   if (!target.ok()) return target.status();
   op.stage("start the container");
-  const absl::Status started = startContainer(op, *target, [&](MonitorClient& monitor) {
-    return monitor.startContainer(std::string(container), limitsOf(op));
-  });
+  absl::Status started = describeUnit(*target);
+  if (started.ok()) {
+    started = startContainer(op, *target, [&](MonitorClient& monitor) {
+      return monitor.startContainer(std::string(container), limitsOf(op));
+    });
+  }
   status = toAbi(target->pod->status(*target->container), container);
   return support::annotate(started, strCat("start container ", container));
 }
@@ -183,13 +173,9 @@ absl::Status RuntimePlugin::startContainer(const Op& op, const Target& target, c
 
 absl::Status RuntimePlugin::endGivenUpStart(Pod& pod, Container& container,
                                             const CallLimits& limits) {
-  const absl::Status status = pod.monitor().call(limits, [&](MonitorClient& client) {
-    return abortStart(client, container.record.id, limits);
-  });
-  if (!status.ok() && !pod.isDead()) {
-    return support::annotate(status,
-                             strCat("end the given up start of container ", container.record.id));
-  }
+  BERTH_RETURN_IF_ERROR(
+      support::annotate(abortStart(pod, container.record.id, limits),
+                        strCat("end the given up start of container ", container.record.id)));
   pod.settleStart(container);
   return absl::OkStatus();
 }
@@ -287,21 +273,29 @@ absl::Status RuntimePlugin::updateContainer(const Op& op, const Target& target,
     BERTH_RETURN_IF_ERROR(runRuntime(target.pod->record(),
                                      {"update", "--resources", "-", record.id},
                                      boost::json::serialize(change.forRuntime), limitsOf(op)));
-    BERTH_RETURN_IF_ERROR(tellSystemd(target, change));
+    BERTH_RETURN_IF_ERROR(tellSystemd(target, change.forRuntime));
   }
   BERTH_RETURN_IF_ERROR(changeHugepages(*layout_, record.cgroup, change.hugepages));
   if (!change.oomScoreAdj) return absl::OkStatus();
   return changeOomScores(*layout_, record.cgroup, status.pid, *change.oomScoreAdj);
 }
 
-// crun 1.8 changes the files of the cgroup alone, which systemd sets back when it reads its units
-// anew.
-absl::Status RuntimePlugin::tellSystemd(const Target& target, const ResourceChange& change) const {
-  if (features_.name != "crun" || target.pod->record().driver != CgroupDriver::kSystemd)
-    return absl::OkStatus();
+// crun 1.8 sets the files of the cgroup alone, which systemd sets back to what it knows when it
+// gets to the unit next: a moment after it has made it, or when it reads its units anew.
+bool RuntimePlugin::mustTellSystemd(const Target& target) const {
+  return features_.name == "crun" && target.pod->record().driver == CgroupDriver::kSystemd;
+}
+
+absl::Status RuntimePlugin::describeUnit(const Target& target) const {
+  if (!mustTellSystemd(target)) return absl::OkStatus();
+  return annotateUnit(target.container->record.bundle, layout_->mode());
+}
+
+absl::Status RuntimePlugin::tellSystemd(const Target& target,
+                                        const boost::json::object& resources) const {
+  if (!mustTellSystemd(target)) return absl::OkStatus();
   const std::string& cgroup = target.container->record.cgroup;
-  BERTH_ASSIGN_OR_RETURN(const PodLimits limits,
-                         parsePodLimits(boost::json::serialize(change.forRuntime)));
+  BERTH_ASSIGN_OR_RETURN(const PodLimits limits, parsePodLimits(boost::json::serialize(resources)));
   BERTH_ASSIGN_OR_RETURN(const UnitLimits unit, unitLimits(limits, layout_->mode()));
   return setUnitProperties(cgroup.substr(cgroup.rfind('/') + 1), unit.properties);
 }

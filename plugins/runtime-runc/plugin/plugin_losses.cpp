@@ -49,16 +49,19 @@ absl::Status RuntimePlugin::settleLoss(const std::string& id) {
   if (pod == nullptr || pod->monitor().isEnding()) return absl::OkStatus();
   CallLimits limits = limitsFor(kSettleTime);
   limits.cancelFd = losses_.cutOff();
+  const bool broke = pod->takeBreak();
   const absl::Status reached = pod->monitor().reach(limits).status();
   if (absl::IsCancelled(reached) || pods_.find(id) != pod || pod->monitor().isEnding())
     return absl::OkStatus();
-  if (pod->isDead()) {
-    endLostPod(*pod, limits);
-    return absl::OkStatus();
+  if (pod->isDead()) return endLostPod(*pod, limits);
+  if (!reached.ok()) {
+    if (broke) pod->putBreakBack();
+    return reached;
   }
-  BERTH_RETURN_IF_ERROR(reached);
-  host().warn("the connection to the monitor of a pod broke and was made anew", {{"pod", id}});
-  tellExits(*pod);
+  if (broke) {
+    host().warn("the connection to the monitor of a pod broke and was made anew", {{"pod", id}});
+    tellExits(*pod);
+  }
   support::StatusCollector failures;
   for (const auto& container : pod->startsGivenUp()) {
     failures.add(endGivenUpStart(*pod, *container, limits));
@@ -75,7 +78,7 @@ void RuntimePlugin::tellExits(const Pod& pod) {
 }
 
 // Without a monitor nobody would hear of an exit or write a log: what still runs is ended.
-void RuntimePlugin::endLostPod(Pod& pod, CallLimits limits) {
+absl::Status RuntimePlugin::endLostPod(Pod& pod, CallLimits limits) {
   const std::string& id = pod.id();
   host().error("the monitor of a pod has died; ending what it ran", {{"pod", id}});
   limits.deadline = std::chrono::steady_clock::now() + kSettleTime;
@@ -84,7 +87,8 @@ void RuntimePlugin::endLostPod(Pod& pod, CallLimits limits) {
     host().error("could not end every process of a pod without a monitor",
                  {{"pod", id}, {"error", fromAbsl(killed.message())}});
   }
-  for (const protocol::ContainerStatus& status : keptExits(pod)) onContainerExited(id, status);
+  BERTH_ASSIGN_OR_RETURN(const std::vector<protocol::ContainerStatus> exits, keptExits(pod));
+  for (const protocol::ContainerStatus& status : exits) onContainerExited(id, status);
   constexpr std::string_view kMessage = "the pod's monitor has died; its containers were killed";
   berth_event event{};
   event.kind = BERTH_EVENT_POD_LOST;
@@ -92,22 +96,25 @@ void RuntimePlugin::endLostPod(Pod& pod, CallLimits limits) {
   event.timestamp = support::nowNanoseconds();
   event.message = str(kMessage);
   host().emit(event);
+  return absl::OkStatus();
 }
 
 // What the monitor wrote down before it died.
-std::vector<protocol::ContainerStatus> RuntimePlugin::keptExits(Pod& pod) {
-  std::vector<absl::Status> damages;
-  auto exits = readExitRecords(pod.record().runDir(), &damages);
-  if (!exits.ok() && !absl::IsNotFound(exits.status())) damages.push_back(exits.status());
-  for (const absl::Status& damage : damages) {
-    host().error("the exit of a container cannot be read; it counts as killed",
-                 {{"pod", pod.id()}, {"error", fromAbsl(damage.message())}});
+absl::StatusOr<std::vector<protocol::ContainerStatus>> RuntimePlugin::keptExits(Pod& pod) {
+  std::vector<absl::Status> unread;
+  auto exits = readExitRecords(pod.record().runDir(), &unread);
+  if (absl::IsNotFound(exits.status())) return std::vector<protocol::ContainerStatus>();
+  BERTH_RETURN_IF_ERROR(exits.status());
+  for (const absl::Status& status : unread) {
+    // What cannot be read at this moment is no reason to make up an exit.
+    if (!isDamage(status)) return status;
+    host().error("the exit of a container is damaged; it counts as killed",
+                 {{"pod", pod.id()}, {"error", fromAbsl(status.message())}});
   }
-  if (!exits.ok()) return {};
   for (const protocol::ContainerStatus& status : *exits) {
     if (const auto container = pod.find(status.containerId)) pod.update(*container, status);
   }
-  return *std::move(exits);
+  return exits;
 }
 
 }  // namespace berth::runc

@@ -224,7 +224,8 @@ absl::Status RuntimePlugin::recoverPod(const Op& op, std::string_view id,
     support::StatusCollector failures;
     failures.add(absl::NotFoundError("its monitor has died"));
     failures.add(killPod(endContext(&op), *pod, limitsOf(op)));
-    for (const protocol::ContainerStatus& status : keptExits(*pod)) {
+    BERTH_ASSIGN_OR_RETURN(const std::vector<protocol::ContainerStatus> exits, keptExits(*pod));
+    for (const protocol::ContainerStatus& status : exits) {
       out.add(toAbi(status, status.containerId));
     }
     return failures.status();

@@ -143,6 +143,11 @@ void Pod::onEvent(const MonitorEvent& event) {
   listener_.onContainerExited(id_, event.status);
 }
 
+void Pod::onBroken() {
+  breakUntold_ = true;
+  listener_.onMonitorLost(id_);
+}
+
 // Whoever waits for an exit will not hear of one.
 void Pod::onDead() {
   const std::lock_guard lock(mutex_);

@@ -1,6 +1,7 @@
 // One pod: its monitor's connection and what is known of its containers.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -62,6 +63,10 @@ class Pod final : private MonitorListener {
   void setRecord(PodRecord record);
 
   MonitorLink& monitor() { return link_; }
+  // Whether a connection has broken since this was asked last. To be asked before another is made:
+  // a break after that is one more.
+  bool takeBreak() { return breakUntold_.exchange(false); }
+  void putBreakBack() { breakUntold_ = true; }
   bool isDead() const { return link_.isDead(); }
 
   // The one there is when it is known. RESOURCE_EXHAUSTED without a descriptor for it.
@@ -93,7 +98,7 @@ class Pod final : private MonitorListener {
  private:
   void onListing(const MonitorClient::Listing& listing) override;
   void onEvent(const MonitorEvent& event) override;
-  void onBroken() override { listener_.onMonitorLost(id_); }
+  void onBroken() override;
   void onDead() override;
   void updateLocked(Container& container, const protocol::ContainerStatus& status);
 
@@ -109,6 +114,8 @@ class Pod final : private MonitorListener {
 
   std::mutex networkMutex_;
   std::optional<NetworkStats> network_;
+
+  std::atomic<bool> breakUntold_ = false;
 
   // Goes first: until then it tells the rest.
   MonitorLink link_;

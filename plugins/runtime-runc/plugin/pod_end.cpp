@@ -88,7 +88,12 @@ absl::Status adoptUnknown(Pod& pod, const CallLimits& limits) {
     return absl::OkStatus();
   });
   if (!asked.ok() && !pod.isDead()) return asked;
-  for (const protocol::ContainerStatus& status : listing.containers) {
+  for (protocol::ContainerStatus& status : listing.containers) {
+    // Nobody here waits for what comes of it.
+    if (status.state == protocol::ContainerState::kStarting) {
+      BERTH_RETURN_IF_ERROR(abortStart(pod, status.containerId, limits));
+      status.state = protocol::ContainerState::kStartFailed;
+    }
     // That of a known one as well: of a start that failed no event tells.
     BERTH_ASSIGN_OR_RETURN(const auto container,
                            pod.add(recordByName(pod.record(), status.containerId)));
@@ -121,6 +126,24 @@ absl::Status removeFiles(const EndContext& context, const PodRecord& record) {
 }
 
 }  // namespace
+
+absl::Status abortStart(Pod& pod, const std::string& container, const CallLimits& limits) {
+  constexpr auto kLookAgain = std::chrono::milliseconds(20);
+  const absl::Status status = pod.monitor().call(limits, [&](MonitorClient& client) {
+    for (;;) {
+      const absl::Status deleted = client.deleteContainer(container, limits);
+      // It is starting, or it runs.
+      if (!absl::IsFailedPrecondition(deleted)) return deleted;
+      const absl::Status killed =
+          client.killContainer(container, SIGKILL, protocol::KillScope::kAll, limits);
+      // It has ended since.
+      if (!absl::IsFailedPrecondition(killed)) BERTH_RETURN_IF_ERROR(killed);
+      BERTH_RETURN_IF_ERROR(
+          pauseFor(kLookAgain, limits, strCat("wait for the end of ", container)));
+    }
+  });
+  return pod.isDead() ? absl::OkStatus() : status;
+}
 
 absl::Status killContainer(const EndContext& context, Pod& pod, Container& container,
                            const CallLimits& limits) {

@@ -31,6 +31,11 @@ absl::Status killPod(const EndContext& context, Pod& pod, const CallLimits& limi
 absl::Status killContainer(const EndContext& context, Pod& pod, Container& container,
                            const CallLimits& limits);
 
+// Whether the container is starting or runs: OK when it does not any more and will not, also
+// because the monitor is dead. A start that has not come to the monitor yet finds no container. The
+// rest of it goes with its removal. Idempotent.
+absl::Status abortStart(Pod& pod, const std::string& container, const CallLimits& limits);
+
 // Kills and removes one container: from the monitor, the runtime, the cgroups, the records.
 // Idempotent; runs every step and joins the failures.
 absl::Status removeContainer(const EndContext& context, Pod& pod,

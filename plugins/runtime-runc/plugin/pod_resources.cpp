@@ -62,6 +62,7 @@ void planV1(const PodLimits& limits, Plan& plan) {
 
 void planV2(const PodLimits& limits, Plan& plan) {
   if (limits.memory) plan.add("memory", "memory.max", limitText(*limits.memory, "max"));
+  if (limits.swap) plan.add("memory", "memory.swap.max", limitText(*limits.swap, "max"));
   if (limits.shares) plan.add("cpu", "cpu.weight", std::to_string(cpuWeight(*limits.shares)));
   if (limits.quota || limits.period) {
     plan.add("cpu", "cpu.max",
@@ -72,6 +73,15 @@ void planV2(const PodLimits& limits, Plan& plan) {
     plan.add("hugetlb", strCat("hugetlb.", size, ".max"), limitText(bytes, "max"));
   }
   for (const auto& [file, text] : limits.unified) plan.add("", file, text);
+}
+
+// memory.swap of the OCI runtime spec counts the memory in.
+std::optional<int64_t> swapOf(const json::object& memory, std::optional<int64_t> limit) {
+  const std::optional<int64_t> both = optionalInt(memory, "swap");
+  if (!both || *both == 0) return std::nullopt;
+  if (*both < 0) return -1;
+  if (!limit || *limit <= 0 || *both < *limit) return std::nullopt;
+  return *both - *limit;
 }
 
 }  // namespace
@@ -88,6 +98,7 @@ absl::StatusOr<PodLimits> parsePodLimits(std::string_view resources) {
                          support::parseJsonObject(resources, "the pod's resources"));
   if (const json::object* memory = support::objectMember(given, "memory")) {
     limits.memory = optionalInt(*memory, "limit");
+    limits.swap = swapOf(*memory, limits.memory);
   }
   if (const json::object* cpu = support::objectMember(given, "cpu")) {
     limits.shares = optionalInt(*cpu, "shares");

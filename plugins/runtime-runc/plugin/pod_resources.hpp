@@ -22,6 +22,7 @@ inline constexpr int64_t kDefaultCpuPeriod = 100000;  // microseconds, the kerne
 // What is not given stays as it is; -1 lifts a limit.
 struct PodLimits {
   std::optional<int64_t> memory;  // bytes
+  std::optional<int64_t> swap;    // bytes beside the memory's, as cgroup v2 counts; not set on v1
   std::optional<int64_t> shares;  // of the CPU, 2 to 262144
   std::optional<int64_t> quota;   // microseconds of CPU time in each period
   std::optional<int64_t> period;  // microseconds

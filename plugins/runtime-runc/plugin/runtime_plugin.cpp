@@ -80,8 +80,8 @@ Status RuntimePlugin::start() {
     checkpoints_ = probeCheckpoints(features_, options_.checkpointCache());
     ownedCgroups_ = std::make_unique<OwnedCgroups>(*layout_, options_.ownedCgroups());
     const absl::Status loaded = ownedCgroups_->load();
-    if (isDamage(loaded)) {
-      host().error("which cgroups were made for pods of before is lost; those may stay",
+    if (isDamage(loaded) || absl::IsFailedPrecondition(loaded)) {
+      host().error("which cgroups were made for pods of before is not known; those may stay",
                    {{"error", support::fromAbsl(loaded.message())}});
     } else {
       BERTH_RETURN_IF_ERROR(loaded);

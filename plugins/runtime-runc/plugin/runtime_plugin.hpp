@@ -115,15 +115,20 @@ class RuntimePlugin final : public Runtime,
   absl::Status endGivenUpStart(Pod& pod, Container& container, const CallLimits& limits);
   absl::Status checkpoint(const Op& op, const Connected& target, const berth_checkpoint_spec& spec);
   absl::Status updateContainer(const Op& op, const Target& target, std::string_view resources);
-  absl::Status tellSystemd(const Target& target, const ResourceChange& change) const;
+  // The next two do nothing where the runtime sees to it.
+  bool mustTellSystemd(const Target& target) const;
+  absl::Status tellSystemd(const Target& target, const boost::json::object& resources) const;
+  absl::Status describeUnit(const Target& target) const;
 
   void onContainerExited(const std::string& pod, const protocol::ContainerStatus& status) override;
   void onContainerOom(const std::string& pod, const protocol::ContainerStatus& status) override;
   void onMonitorLost(const std::string& pod) override;
   absl::Status settleLoss(const std::string& pod);
   void tellExits(const Pod& pod);
-  void endLostPod(Pod& pod, CallLimits limits);
-  std::vector<protocol::ContainerStatus> keptExits(Pod& pod);
+  // Not OK when it is to be tried again.
+  absl::Status endLostPod(Pod& pod, CallLimits limits);
+  // Damaged ones are logged and left out. Not OK when one cannot be read at this moment.
+  absl::StatusOr<std::vector<protocol::ContainerStatus>> keptExits(Pod& pod);
 
   EndContext endContext(const Op* op = nullptr) {
     return {host(), *layout_, *ownedCgroups_, options_.podLinks(), op};

@@ -121,6 +121,7 @@ absl::StatusOr<UnitLimits> unitLimits(const PodLimits& limits, CgroupMode mode) 
   UnitLimits result;
   Properties properties;
   if (limits.memory) properties.add(unified ? "MemoryMax" : "MemoryLimit", limitOf(*limits.memory));
+  if (limits.swap && unified) properties.add("MemorySwapMax", limitOf(*limits.swap));
   if (limits.shares && unified) properties.add("CPUWeight", limitOf(cpuWeight(*limits.shares)));
   if (limits.shares && !unified) properties.add("CPUShares", limitOf(*limits.shares));
   if (limits.quota) {

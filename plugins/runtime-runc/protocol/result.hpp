@@ -5,34 +5,14 @@
 // Times are nanoseconds since the epoch (CLOCK_REALTIME); 0 means not yet.
 #pragma once
 
-#include <cstdint>
-#include <string>
-
+#include "berth/streams/status.hpp"
 #include "wire.hpp"
 
 namespace berth::runc::protocol {
 
-// The gRPC canonical codes (same numbers as absl::StatusCode).
-enum class Code : uint32_t {
-  kOk = 0,
-  kCancelled = 1,
-  kInvalidArgument = 3,
-  kDeadlineExceeded = 4,
-  kNotFound = 5,
-  kAlreadyExists = 6,
-  kPermissionDenied = 7,
-  kResourceExhausted = 8,
-  kFailedPrecondition = 9,
-  kUnimplemented = 12,
-  kInternal = 13,
-  kUnavailable = 14,
-};
-
-// First member of every reply.
-struct Result {
-  Code code = Code::kOk;
-  std::string message;
-};
+// The codes, and the first member of every reply.
+using streams::Code;
+using Result = streams::Status;
 template <typename V>
 void visit(V& v, Result& m) {
   v.field(1, m.code);

@@ -2,6 +2,7 @@
  * table only grows at its end within a revision. */
 #pragma once
 
+#include "berth/plugin.h"
 #include "berth/runtime.h"
 #include "berth/snapshotter.h"
 #include "berth/types.h"
@@ -134,6 +135,39 @@ typedef struct berth_snapshotter_diff {
   berth_code (*diff)(void* instance, const berth_op* op, berth_str key, uint32_t layers,
                      berth_sink* tar, berth_error* error);
 } berth_snapshotter_diff;
+
+/* Snapshotters that can tell whether what they keep is what it was. */
+#define BERTH_EXTENSION_VERIFY "berth.snapshotter.verify"
+
+enum {
+  /* Without reading the content of files: that they are there, their sizes, modes and owners. */
+  BERTH_VERIFY_QUICK = 1u << 0
+};
+
+typedef struct berth_snapshotter_verify {
+  size_t size;
+  /* Compares a layer with what was unpacked. Each difference is a finding of the kind
+   * BERTH_FINDING_REFUSED, whose `what` is the path within the layer, empty for the layer as a
+   * whole; after some tens, one finding may stand for all others. BERTH_FINDING_LIMITED: something
+   * cannot be compared, and why. BERTH_OK once all has been looked at, whatever was found. The call
+   * reads as much as the layer holds, and holds up no other; NOT_FOUND when the layer is not there,
+   * or was removed meanwhile. Another failure says nothing of the layer. */
+  berth_code (*layer_verify)(void* instance, const berth_op* op, const berth_layer* layer,
+                             uint32_t flags, berth_finding_sink* out, berth_error* error);
+  /* The same of a snapshot: that it can be mounted. What a container has written cannot be
+   * compared with anything. */
+  berth_code (*snapshot_verify)(void* instance, const berth_op* op, berth_str key, uint32_t flags,
+                                berth_finding_sink* out, berth_error* error);
+  /* As layer_remove, also while snapshots use the layer: it is not listed any more, also after a
+   * restart, and the next layer_apply unpacks it anew. Snapshots that are mounted keep what they
+   * have. */
+  berth_code (*layer_drop)(void* instance, const berth_op* op, const berth_layer* layer,
+                           berth_error* error);
+  /* What is there and is neither used nor offered because it is damaged or not understood: `what`
+   * is its name, `detail` the reason. */
+  berth_code (*set_aside)(void* instance, const berth_op* op, berth_finding_sink* out,
+                          berth_error* error);
+} berth_snapshotter_verify;
 
 /* Snapshotters that can bound a writable layer. */
 #define BERTH_EXTENSION_QUOTA "berth.snapshotter.quota"

@@ -226,6 +226,60 @@ class SnapshotterDiff {
   ~SnapshotterDiff() = default;
 };
 
+// BERTH_EXTENSION_VERIFY.
+class SnapshotterVerify {
+ public:
+  static constexpr std::string_view kId = BERTH_EXTENSION_VERIFY;
+  static constexpr uint32_t kRevision = 1;
+  virtual Status layerVerify(const Op& op, const berth_layer& layer, uint32_t flags,
+                             Findings& out) = 0;
+  virtual Status snapshotVerify(const Op& op, std::string_view key, uint32_t flags,
+                                Findings& out) = 0;
+  virtual Status layerDrop(const Op& op, const berth_layer& layer) = 0;
+  virtual Status setAside(const Op& op, Findings& out) = 0;
+
+  template <class T>
+  static const berth_snapshotter_verify* table() {
+    static constexpr berth_snapshotter_verify kTable = {
+        .size = sizeof(berth_snapshotter_verify),
+        .layer_verify = [](void* instance, const berth_op* op, const berth_layer* layer,
+                           uint32_t flags, berth_finding_sink* out,
+                           berth_error* error) -> berth_code {
+          return detail::guard(error, [&] {
+            Findings findings(out);
+            return detail::part<T, SnapshotterVerify>(instance).layerVerify(
+                Op(op), detail::known(layer), flags, findings);
+          });
+        },
+        .snapshot_verify = [](void* instance, const berth_op* op, berth_str key, uint32_t flags,
+                              berth_finding_sink* out, berth_error* error) -> berth_code {
+          return detail::guard(error, [&] {
+            Findings findings(out);
+            return detail::part<T, SnapshotterVerify>(instance).snapshotVerify(Op(op), view(key),
+                                                                               flags, findings);
+          });
+        },
+        .layer_drop = [](void* instance, const berth_op* op, const berth_layer* layer,
+                         berth_error* error) -> berth_code {
+          return detail::guard(error, [&] {
+            return detail::part<T, SnapshotterVerify>(instance).layerDrop(Op(op),
+                                                                          detail::known(layer));
+          });
+        },
+        .set_aside = [](void* instance, const berth_op* op, berth_finding_sink* out,
+                        berth_error* error) -> berth_code {
+          return detail::guard(error, [&] {
+            Findings findings(out);
+            return detail::part<T, SnapshotterVerify>(instance).setAside(Op(op), findings);
+          });
+        }};
+    return &kTable;
+  }
+
+ protected:
+  ~SnapshotterVerify() = default;
+};
+
 // BERTH_EXTENSION_QUOTA.
 class SnapshotterQuota {
  public:

@@ -18,7 +18,7 @@ std::string describe(const Entry& entry) {
 absl::StatusOr<ExtractResult> extractLayer(int root, PieceSource source,
                                            const ExtractOptions& options) {
   TarReader reader(std::move(source), {.archiveBytes = options.maximumArchiveBytes});
-  Extractor extractor(root, reader);
+  Extractor extractor(root, reader, options.observer);
   BERTH_RETURN_IF_ERROR(extractor.start());
   ExtractResult result;
   Entry entry;

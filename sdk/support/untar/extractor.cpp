@@ -45,8 +45,8 @@ bool isWhiteout(const struct stat& info) {
 
 }  // namespace
 
-Extractor::Extractor(int root, TarReader& reader)
-    : root_(root), reader_(reader), directories_(root) {}
+Extractor::Extractor(int root, TarReader& reader, ExtractObserver* observer)
+    : root_(root), reader_(reader), observer_(observer), directories_(root) {}
 
 absl::Status Extractor::start() {
   struct stat info = {};
@@ -98,6 +98,7 @@ absl::Status Extractor::placeRegular(const Place& place, const Entry& entry) {
   BERTH_RETURN_IF_ERROR(writeContent(file.get(), entry));
   struct stat info = {};
   if (::fstat(file.get(), &info) != 0) return errnoStatus(errno, "stat the file");
+  if (observer_ != nullptr) observer_->onFile(info);
   return setAttributes(file.get(), entry, info, Times::kSet);
 }
 
@@ -108,6 +109,7 @@ absl::Status Extractor::writeContent(int file, const Entry& entry) {
     BERTH_ASSIGN_OR_RETURN(const DataPiece piece, reader_.nextData());
     if (piece.bytes.empty()) break;
     BERTH_RETURN_IF_ERROR(writeAt(file, piece));
+    if (observer_ != nullptr) observer_->onContent(piece);
     written = piece.position + piece.bytes.size();
     if (written - flushed >= kWritebackStep) {
       // Advice: a failure shows up again in the sync at the end.
@@ -272,7 +274,10 @@ absl::Status Extractor::finish(ExtractResult& result) {
     if (::futimens(directory.get(), TimePair(late.modified).times) != 0)
       return contentFailure(errno, strCat("set the time of directory ", inQuotes(late.path)));
   }
-  BERTH_ASSIGN_OR_RETURN(result.usage, measureTree(root_));
+  EntryVisitor show;
+  if (observer_ != nullptr)
+    show = [this](const FoundEntry& found) { return observer_->onFound(found); };
+  BERTH_ASSIGN_OR_RETURN(result.usage, walkTree(root_, show));
   return absl::OkStatus();
 }
 

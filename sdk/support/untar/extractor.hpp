@@ -15,8 +15,8 @@ namespace berth::untar {
 
 class Extractor {
  public:
-  // `root` and `reader` are borrowed.
-  Extractor(int root, TarReader& reader);
+  // All borrowed; the observer may be null.
+  Extractor(int root, TarReader& reader, ExtractObserver* observer);
 
   absl::Status start();
   absl::Status place(const Entry& entry);
@@ -50,6 +50,7 @@ class Extractor {
 
   const int root_;
   TarReader& reader_;
+  ExtractObserver* const observer_;
   Directories directories_;
   std::vector<LateDirectory> late_;
   uint64_t lateBytes_ = 0;

@@ -26,15 +26,16 @@ struct DirectoryCloser {
 
 class Walk {
  public:
-  Walk(int root, const std::function<bool()>& cancelled) : root_(root), cancelled_(cancelled) {}
+  Walk(int root, const EntryVisitor& visitor, const std::function<bool()>& cancelled)
+      : root_(root), visitor_(visitor), cancelled_(cancelled) {}
 
   absl::StatusOr<DiskUsage> run() {
     struct stat info = {};
     if (::fstat(root_, &info) != 0) return errnoStatus(errno, "stat the directory to measure");
     device_ = info.st_dev;
-    count(info);
+    BERTH_RETURN_IF_ERROR(show({"", root_, ".", info}));
     // Paths in a queue rather than recursion: depth is whatever an image says.
-    pending_.emplace_back(".");
+    pending_.emplace_back();
     while (!pending_.empty()) {
       const std::string path = std::move(pending_.back());
       pending_.pop_back();
@@ -46,7 +47,8 @@ class Walk {
 
  private:
   absl::Status visit(const std::string& path) {
-    Fd fd(::openat(root_, path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    const char* here = path.empty() ? "." : path.c_str();
+    Fd fd(::openat(root_, here, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!fd) return vanished(errno) ? absl::OkStatus() : errnoStatus(errno, "open " + path);
     std::unique_ptr<DIR, DirectoryCloser> stream(::fdopendir(fd.get()));
     if (!stream) return errnoStatus(errno, "list " + path);
@@ -64,9 +66,15 @@ class Walk {
         return errnoStatus(errno, "stat " + path + "/" + name);
       }
       if (info.st_dev != device_) continue;
-      count(info);
-      if (S_ISDIR(info.st_mode)) pending_.push_back(path + "/" + name);
+      const std::string full = path.empty() ? name : path + "/" + name;
+      BERTH_RETURN_IF_ERROR(show({full, directory, name.c_str(), info}));
+      if (S_ISDIR(info.st_mode)) pending_.push_back(full);
     }
+  }
+
+  absl::Status show(const FoundEntry& entry) {
+    count(entry.info);
+    return visitor_ ? visitor_(entry) : absl::OkStatus();
   }
 
   static bool vanished(int error) { return error == ENOENT || error == ENOTDIR; }
@@ -78,6 +86,7 @@ class Walk {
   }
 
   const int root_;
+  const EntryVisitor& visitor_;
   const std::function<bool()>& cancelled_;
   dev_t device_ = 0;
   DiskUsage usage_;
@@ -88,7 +97,12 @@ class Walk {
 }  // namespace
 
 absl::StatusOr<DiskUsage> measureTree(int directory, const std::function<bool()>& cancelled) {
-  return Walk(directory, cancelled).run();
+  return walkTree(directory, {}, cancelled);
+}
+
+absl::StatusOr<DiskUsage> walkTree(int directory, const EntryVisitor& visit,
+                                   const std::function<bool()>& cancelled) {
+  return Walk(directory, visit, cancelled).run();
 }
 
 }  // namespace berth::untar

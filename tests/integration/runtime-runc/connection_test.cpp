@@ -220,6 +220,27 @@ TEST_F(BrokenConnection, AStartThatWasGivenUpIsEndedLater) {
   EXPECT_TRUE(removed.ok()) << PrintToString(removed);
 }
 
+// Of a start that fails no event tells, and here nobody waits for its answer.
+TEST_F(BrokenConnection, AStartWhoseHostHasGoneEndsWithItsPod) {
+  ASSERT_NO_FATAL_FAILURE(useSlowRuntime());
+  Pod pod = newPod();
+  ASSERT_TRUE(create(pod).ok());
+  const Container container = newContainer(pod, {"sleep", "1000"});
+  ASSERT_TRUE(create(pod, container).ok());
+  auto starting = std::async(std::launch::async, [&] {
+    return plugin().containerStart(pod.id, container.id, nullptr, TestOp(std::chrono::seconds(1)));
+  });
+  ASSERT_NO_FATAL_FAILURE(awaitStart());
+  const pid_t monitor = monitorOf(pod);
+  ASSERT_EQ(::kill(monitor, SIGSTOP), 0);
+  EXPECT_EQ(starting.get().code, BERTH_DEADLINE_EXCEEDED);
+  stopPlugin();
+  ASSERT_EQ(::kill(monitor, SIGCONT), 0);
+  restart();
+  const Result removed = plugin().podRemove(pod.id, TestOp(std::chrono::seconds(20)));
+  EXPECT_TRUE(removed.ok()) << PrintToString(removed);
+}
+
 // Nor may one that never came to the monitor, or keep the pod from ending.
 TEST_F(BrokenConnection, AStartThatWasNeverHeardOfKeepsNothingFromEnding) {
   Pod pod = newPod();

@@ -35,6 +35,17 @@ struct NameCollector {
   }
 };
 
+struct FindingCollector {
+  std::vector<std::string> lines;
+  berth_finding_sink sink = {sizeof(berth_finding_sink), this, &FindingCollector::add};
+  static void add(berth_finding_sink* sink, const berth_finding* finding) {
+    const char* kind = finding->kind == BERTH_FINDING_REFUSED ? "damaged" : "limited";
+    static_cast<FindingCollector*>(sink->host)
+        ->lines.push_back(std::string(kind) + " " + copy(finding->what) + " " +
+                          copy(finding->detail));
+  }
+};
+
 }  // namespace
 
 Scratch::Scratch() {
@@ -89,6 +100,8 @@ PluginUnderTest::PluginUnderTest(const std::string& root, const std::string& fur
   if (!step(plugin_->create(&host_, &instance_, error.get()))) return;
   if (!step(plugin_->configure(instance_, str(options), error.get()))) return;
   step(plugin_->start(instance_, error.get()));
+  verify_ = static_cast<const berth_snapshotter_verify*>(
+      plugin_->get_extension(instance_, str(BERTH_EXTENSION_VERIFY), 1));
 }
 
 void PluginUnderTest::shutDown() {
@@ -223,6 +236,42 @@ std::string PluginUnderTest::filesystem(Usage& usage) {
   functions_->filesystem(instance_, &operation, &sink, &got, nullptr);
   usage = {got.bytes, got.inodes};
   return path;
+}
+
+Status PluginUnderTest::verifyLayer(const std::string& diffId, std::vector<std::string>& found,
+                                    uint32_t flags) {
+  const berth_op operation = op();
+  const berth_layer layer = layerOf(diffId);
+  FindingCollector collector;
+  detail::ErrorSlot error;
+  const berth_code code =
+      verify_->layer_verify(instance_, &operation, &layer, flags, &collector.sink, error.get());
+  found = collector.lines;
+  return error.status(code);
+}
+
+Status PluginUnderTest::verifySnapshot(const std::string& key, std::vector<std::string>& found) {
+  const berth_op operation = op();
+  FindingCollector collector;
+  detail::ErrorSlot error;
+  const berth_code code =
+      verify_->snapshot_verify(instance_, &operation, str(key), 0, &collector.sink, error.get());
+  found = collector.lines;
+  return error.status(code);
+}
+
+Status PluginUnderTest::dropLayer(const std::string& diffId) {
+  const berth_op operation = op();
+  const berth_layer layer = layerOf(diffId);
+  detail::ErrorSlot error;
+  return error.status(verify_->layer_drop(instance_, &operation, &layer, error.get()));
+}
+
+std::vector<std::string> PluginUnderTest::setAside() {
+  const berth_op operation = op();
+  FindingCollector collector;
+  verify_->set_aside(instance_, &operation, &collector.sink, nullptr);
+  return collector.lines;
 }
 
 }  // namespace berth::test

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "berth/extensions.h"
 #include "berth/plugin.hpp"
 #include "berth/snapshotter.h"
 
@@ -68,6 +69,14 @@ class PluginUnderTest {
   std::vector<std::string> snapshots();
   std::string filesystem(Usage& usage);
 
+  // The extension berth.snapshotter.verify. Findings as "KIND PATH DETAIL", kinds being "damaged"
+  // and "limited".
+  Status verifyLayer(const std::string& diffId, std::vector<std::string>& found,
+                     uint32_t flags = 0);
+  Status verifySnapshot(const std::string& key, std::vector<std::string>& found);
+  Status dropLayer(const std::string& diffId);
+  std::vector<std::string> setAside();
+
   // Makes calls that run see their cancellation.
   std::atomic<bool> cancelled = false;
   const std::vector<std::string>& warnings() const { return warnings_; }
@@ -77,6 +86,7 @@ class PluginUnderTest {
 
   const berth_plugin* plugin_ = nullptr;
   const berth_snapshotter* functions_ = nullptr;
+  const berth_snapshotter_verify* verify_ = nullptr;
   void* instance_ = nullptr;
   berth_host host_ = {};
   std::vector<std::string> warnings_;

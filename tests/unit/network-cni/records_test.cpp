@@ -56,6 +56,34 @@ TEST_F(RecordsTest, KeepsEverything) {
   EXPECT_EQ(read->encode(), written.encode());
 }
 
+TEST_F(RecordsTest, TheAttachmentOf01IsRead) {
+  const Records old(FIXTURES "/0.1/cni");
+  const auto names = old.list();
+  ASSERT_TRUE(names.ok()) << names.status();
+  ASSERT_THAT(*names, SizeIs(1));
+  const auto read = old.load((*names)[0].pod, (*names)[0].interface);
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->namespacePath, "/run/netns/berth-" + (*names)[0].pod);
+  EXPECT_FALSE(read->network.plugins.empty());
+  ASSERT_TRUE(read->result.has_value());
+  EXPECT_TRUE(read->result->contains("ips"));
+}
+
+// What a newer plugin wrote is not misread: such a pod is detached as the configuration says.
+TEST_F(RecordsTest, AnotherFormatIsNotMisread) {
+  AttachmentRecord written = record();
+  ASSERT_TRUE(records().begin(written).ok());
+  std::string text = written.encode();
+  const size_t at = text.find("\"format\":1");
+  ASSERT_NE(at, std::string::npos) << text;
+  text.replace(at, 10, "\"format\":2");
+  std::ofstream(file("pod-1@eth0.attachment")) << text;
+  const absl::Status other = records().load("pod-1", "eth0").status();
+  EXPECT_EQ(other.code(), absl::StatusCode::kDataLoss) << other;
+  EXPECT_NE(other.message().find("format 2"), absl::string_view::npos) << other;
+  EXPECT_THAT(*records().list(), SizeIs(1)) << "it is still there to be detached";
+}
+
 TEST_F(RecordsTest, BeginForgetsAnEarlierResult) {
   AttachmentRecord written = record();
   ASSERT_TRUE(records().begin(written).ok());

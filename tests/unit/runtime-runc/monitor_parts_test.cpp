@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
+#include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
 
@@ -11,6 +13,7 @@
 #include <gtest/gtest.h>
 
 #include "berth/support/utf8.hpp"
+#include "cgroup_move.hpp"
 #include "namespaces.hpp"
 #include "oom_watch.hpp"
 #include "runtime_call.hpp"
@@ -19,6 +22,25 @@ namespace berth::runc::monitor {
 namespace {
 
 using testing::HasSubstr;
+
+// ---- prepareCgroupMove -------------------------------------------------------------------------
+
+TEST(CgroupMove, ChangesNothing) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root may move processes";
+  const auto cgroups = [] {
+    std::ostringstream text;
+    text << std::ifstream("/proc/self/cgroup").rdbuf();
+    return text.str();
+  };
+  const std::string before = cgroups();
+  const pid_t child = prepareCgroupMove();
+  ASSERT_GT(child, 0);
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+  EXPECT_EQ(cgroups(), before);
+}
 
 // ---- lastErrorIn -------------------------------------------------------------------------------
 

@@ -141,6 +141,28 @@ TEST_F(Owned, ADamagedFileIsNamed) {
   EXPECT_THAT(std::string(damaged.message()), ::testing::HasSubstr("cgroups.json"));
 }
 
+// A plugin that is put back after an upgrade does not take away what the newer one knows.
+TEST_F(Owned, ANewerPluginsFileStaysAsItIs) {
+  const CgroupLayout layout = unified();
+  const std::string newer = R"({"version":2,"of":"another kind"})";
+  write("cgroups.json", newer);
+  OwnedCgroups owned(layout, root_ + "/cgroups.json");
+  const absl::Status loaded = owned.load();
+  EXPECT_TRUE(absl::IsFailedPrecondition(loaded)) << loaded;
+  ASSERT_TRUE(owned.claim("a", "/x").ok());
+  ASSERT_TRUE(support::makeDirectories(root_ + "/x").ok());
+  EXPECT_EQ(*support::readFile(root_ + "/cgroups.json"), newer);
+  EXPECT_TRUE(owned.release("a", {"/x"}).ok());
+  EXPECT_FALSE(support::pathExists(root_ + "/x")) << "its own it knows";
+  EXPECT_EQ(*support::readFile(root_ + "/cgroups.json"), newer);
+}
+
+TEST_F(Owned, TheFileOf01IsRead) {
+  const CgroupLayout layout = unified();
+  OwnedCgroups owned(layout, FIXTURES "/0.1/cgroups.json");
+  EXPECT_TRUE(owned.load().ok());
+}
+
 // The first thread of a process may end while the others run on: /proc shows a zombie.
 TEST(UnreapedInit, IsNotOneWhoseOtherThreadsRun) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root";

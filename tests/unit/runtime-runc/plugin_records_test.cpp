@@ -51,6 +51,31 @@ TEST_F(Records, ThePodOf01IsRead) {
   EXPECT_GT(pod->initStart, 0u);
 }
 
+TEST_F(Records, TheContainerOf01IsRead) {
+  const std::string text = *support::readFile(FIXTURES "/0.1/container.json");
+  const std::string id = support::stringMember(*support::parseJsonObject(text, "fixture"), "id");
+  ASSERT_TRUE(support::makeDirectories(pod_.containersDir()).ok());
+  ASSERT_TRUE(support::replaceFile(pod_.containersDir() + "/" + id + ".json", text, 0600,
+                                   support::Durability::kVisible)
+                  .ok());
+  const auto loaded = loadContainerRecords(pod_);
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_TRUE(loaded->damages.empty());
+  ASSERT_EQ(loaded->records.size(), 1u);
+  EXPECT_EQ(loaded->records[0].id, id);
+  EXPECT_THAT(loaded->records[0].bundle, HasSubstr(id));
+  EXPECT_THAT(loaded->records[0].cgroup, HasSubstr(id));
+}
+
+TEST_F(Records, AContainerOfANewerPluginIsNotTakenForDamage) {
+  ASSERT_TRUE(support::makeDirectories(pod_.containersDir()).ok());
+  ASSERT_TRUE(support::replaceFile(pod_.containersDir() + "/c.json", R"({"version": 2})", 0600,
+                                   support::Durability::kVisible)
+                  .ok());
+  const absl::Status newer = loadContainerRecords(pod_).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(newer)) << newer;
+}
+
 TEST_F(Records, PodsComeBackAsTheyWere) {
   ASSERT_TRUE(save(pod_).ok());
   const auto back = loadPodRecord("pod", pod_.directory);

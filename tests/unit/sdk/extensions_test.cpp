@@ -34,10 +34,10 @@ class VendorAnswer {
   ~VendorAnswer() = default;
 };
 
-class Net final
-    : public Network,
-      public Extensions<RuntimePause, RuntimeCheckpoint, RuntimePodResources, RuntimePortForward,
-                        SnapshotterRemoteLayers, SnapshotterDiff, SnapshotterQuota, VendorAnswer> {
+class Net final : public Network,
+                  public Extensions<RuntimePause, RuntimeCheckpoint, RuntimePodResources,
+                                    RuntimePortForward, SnapshotterRemoteLayers, SnapshotterDiff,
+                                    SnapshotterVerify, SnapshotterQuota, VendorAnswer> {
  public:
   using Network::Network;
   Status configure(std::string_view) override { return {}; }
@@ -89,6 +89,22 @@ class Net final
     said = std::string(key) + std::to_string(layers);
     return tar.write("tar");
   }
+  Status layerVerify(const Op&, const berth_layer& layer, uint32_t flags, Findings& out) override {
+    out.refused(view(layer.diff_id), std::to_string(flags));
+    return {};
+  }
+  Status snapshotVerify(const Op&, std::string_view key, uint32_t, Findings& out) override {
+    out.limited(key, "limited");
+    return {};
+  }
+  Status layerDrop(const Op&, const berth_layer& layer) override {
+    said = copy(layer.diff_id);
+    return {};
+  }
+  Status setAside(const Op&, Findings& out) override {
+    out.refused("one", "aside");
+    return {};
+  }
   Status setQuota(const Op&, std::string_view key, uint64_t bytes, uint64_t inodes) override {
     said = std::string(key) + std::to_string(bytes) + std::to_string(inodes);
     return {};
@@ -119,7 +135,7 @@ TEST_F(ExtensionsTest, AreFoundByIdAndRevision) {
   for (const char* id :
        {BERTH_EXTENSION_PAUSE, BERTH_EXTENSION_CHECKPOINT, BERTH_EXTENSION_POD_RESOURCES,
         BERTH_EXTENSION_PORT_FORWARD, BERTH_EXTENSION_REMOTE_LAYERS, BERTH_EXTENSION_DIFF,
-        BERTH_EXTENSION_QUOTA}) {
+        BERTH_EXTENSION_VERIFY, BERTH_EXTENSION_QUOTA}) {
     EXPECT_NE(plugin_.get_extension(instance(), str(id), 1), nullptr) << id;
     EXPECT_EQ(plugin_.get_extension(instance(), str(id), 2), nullptr) << id;
   }
@@ -192,6 +208,24 @@ TEST_F(ExtensionsTest, BytesGoIntoTheHostsSink) {
   EXPECT_EQ(written, "tar");
   EXPECT_EQ(net_.said, "key3");
   EXPECT_EQ(diff.diff(instance(), nullptr, str("key"), 3, &sink, nullptr), BERTH_ABORTED);
+}
+
+TEST_F(ExtensionsTest, FindingsGoIntoTheHostsSink) {
+  std::string told;
+  berth_finding_sink sink{sizeof(berth_finding_sink), &told,
+                          [](berth_finding_sink* self, const berth_finding* finding) {
+                            *static_cast<std::string*>(self->host) +=
+                                copy(finding->what) + " " + copy(finding->detail) + ";";
+                          }};
+  const berth_layer layer{sizeof layer, {}, {}, str("layer")};
+  const auto& verify = table<berth_snapshotter_verify>(BERTH_EXTENSION_VERIFY);
+  EXPECT_EQ(verify.layer_verify(instance(), nullptr, &layer, BERTH_VERIFY_QUICK, &sink, nullptr),
+            BERTH_OK);
+  EXPECT_EQ(verify.snapshot_verify(instance(), nullptr, str("key"), 0, &sink, nullptr), BERTH_OK);
+  EXPECT_EQ(verify.set_aside(instance(), nullptr, &sink, nullptr), BERTH_OK);
+  EXPECT_EQ(told, "layer 1;key limited;one aside;");
+  EXPECT_EQ(verify.layer_drop(instance(), nullptr, &layer, nullptr), BERTH_OK);
+  EXPECT_EQ(net_.said, "layer");
 }
 
 TEST_F(ExtensionsTest, TheLowestMinorVersionCanBeSet) {

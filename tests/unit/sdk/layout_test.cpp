@@ -283,6 +283,14 @@ BERTH_SIZE(berth_snapshotter_diff, 16);
 BERTH_AT(berth_snapshotter_diff, size, 0);
 BERTH_AT(berth_snapshotter_diff, diff, 8);
 
+BERTH_SIZE(berth_snapshotter_verify, 40);
+BERTH_AT(berth_snapshotter_verify, size, 0);
+BERTH_AT(berth_snapshotter_verify, layer_verify, 8);
+BERTH_AT(berth_snapshotter_verify, snapshot_verify, 16);
+BERTH_AT(berth_snapshotter_verify, layer_drop, 24);
+BERTH_AT(berth_snapshotter_verify, set_aside, 32);
+static_assert(BERTH_VERIFY_QUICK == 1);
+
 BERTH_SIZE(berth_runtime_pod_resources, 16);
 BERTH_AT(berth_runtime_pod_resources, size, 0);
 BERTH_AT(berth_runtime_pod_resources, update, 8);

@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "../support/temporary_directory.hpp"
+#include "berth/support/files.hpp"
 
 namespace berth::overlay {
 namespace {
@@ -25,6 +26,27 @@ TEST(Records, TheLayerOf01) {
   EXPECT_THAT(layer->diffId, StartsWith("sha256:"));
   EXPECT_GT(layer->usage.bytes, 0u);
   EXPECT_GT(layer->usage.inodes, 0u);
+}
+
+// One from before there were lists of what a layer holds, and one from since.
+TEST(Records, TheContentOf01) {
+  EXPECT_FALSE(readLayerRecord(kFixtures)->content.has_value());
+  const std::string directory = std::string(kFixtures) + "/layer";
+  const auto layer = readLayerRecord(directory);
+  ASSERT_TRUE(layer.ok()) << layer.status();
+  ASSERT_TRUE(layer->content.has_value());
+  const auto list = readContentList(contentListPath(directory), *layer->content);
+  ASSERT_TRUE(list.ok()) << list.status();
+  std::string_view left = *list;
+  uint64_t entries = 0;
+  for (;; ++entries) {
+    const auto entry = nextEntry(left);
+    ASSERT_TRUE(entry.ok()) << entry.status();
+    if (!*entry) break;
+    EXPECT_EQ((*entry)->path.empty(), entries == 0) << "the root is the first";
+  }
+  EXPECT_EQ(entries, layer->content->entries);
+  EXPECT_EQ(encode(*layer), *support::readFile(layerRecordPath(directory)));
 }
 
 TEST(Records, TheSnapshotOf01) {

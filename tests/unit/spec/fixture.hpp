@@ -77,6 +77,13 @@ auto invalid(const Message& message) {
   return FailsWith(absl::StatusCode::kInvalidArgument, std::string(message));
 }
 
+// A warning of the request, or of the daemon.
+template <class Message>
+auto warns(const Message& message, bool isOfDaemon = false) {
+  return testing::AllOf(testing::Field(&Warning::text, testing::HasSubstr(std::string(message))),
+                        testing::Field(&Warning::isOfDaemon, isOfDaemon));
+}
+
 template <class Message>
 auto unmet(const Message& message) {
   return FailsWith(absl::StatusCode::kFailedPrecondition, std::string(message));

@@ -104,7 +104,7 @@ TEST(Environment, BytesThatAreNoTextAreReplaced) {
   ASSERT_TRUE(variables.ok()) << variables.status();
   EXPECT_THAT(*variables,
               ::testing::IsSupersetOf({"A=\xEF\xBF\xBDx\xC3\xA4\xEF\xBF\xBD", "B=\xC3\xA4"}));
-  EXPECT_THAT(warnings, ElementsAre(::testing::HasSubstr("environment variable A is not UTF-8")));
+  EXPECT_THAT(warnings, ElementsAre(test::warns("environment variable A is not UTF-8")));
 }
 
 TEST(Directory, IsTheRequestsOrTheImages) {

@@ -72,7 +72,7 @@ TEST_F(AppArmor, DefaultIsTheConfigurations) {
 TEST_F(AppArmor, MissingDefaultIsFatalOnlyWhenAskedFor) {
   defaults.appArmorProfile = "absent";
   EXPECT_EQ(*choose(""), "");
-  EXPECT_THAT(warnings, ElementsAre(HasSubstr("absent is not loaded")));
+  EXPECT_THAT(warnings, ElementsAre(test::warns("absent is not loaded")));
   EXPECT_THAT(choose("apparmor {}"), unmet("absent is not loaded"));
 }
 
@@ -81,7 +81,7 @@ TEST_F(AppArmor, TheBuiltInProfileIsLoadedWhenItIsNeeded) {
   defaults.appArmorProfile = "berth-default";
   EXPECT_THAT(choose("apparmor {}"), unmet("apparmor_parser is not installed"));
   EXPECT_EQ(*choose(""), "");
-  EXPECT_THAT(warnings, ElementsAre(HasSubstr("runs without one")));
+  EXPECT_THAT(warnings, ElementsAre(test::warns("runs without one")));
 
   host.appArmorParser =
       directory.write("parser", "#!/bin/sh\necho \"$@\" > " + (directory / "arguments") +

@@ -72,6 +72,32 @@ TEST_F(StoreDamageTest, ACutOffDatabaseIsSetAside) {
   expectSetAside();
 }
 
+// What a daemon holds in memory does not hide what the disk has lost.
+TEST_F(StoreDamageTest, IsFoundWhileTheDatabaseIsOpen) {
+  fill();
+  std::string setAside;
+  auto store = Store::open(path_, setAside);
+  ASSERT_TRUE(store.ok()) << store.status();
+  EXPECT_TRUE((*store)->verify().ok());
+  ASSERT_TRUE((*store)->put("pod", "new", "in the log alone").ok());
+  EXPECT_TRUE((*store)->verify().ok());
+  overwrite(4096, 16 * 4096);
+  EXPECT_EQ((*store)->verify().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(StoreDamageTest, WhatWasSetAsideCanBeForgotten) {
+  std::string setAside;
+  auto store = Store::open(path_, setAside);
+  ASSERT_TRUE(store.ok()) << store.status();
+  ASSERT_TRUE((*store)->put("pod", "one", "bad").ok());
+  ASSERT_TRUE((*store)->put("pod", "two", "good").ok());
+  ASSERT_TRUE((*store)->setAside("pod", "one", "it does not parse").ok());
+  ASSERT_EQ((*store)->damaged()->size(), 1u);
+  ASSERT_TRUE((*store)->forgetDamaged().ok());
+  EXPECT_TRUE((*store)->damaged()->empty());
+  EXPECT_EQ((*store)->list("pod")->size(), 1u);
+}
+
 TEST_F(StoreDamageTest, AnEmptyFileIsAnEmptyDatabase) {
   std::ofstream(path_).flush();
   std::string setAside;

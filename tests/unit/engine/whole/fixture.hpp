@@ -69,6 +69,10 @@ class TestImages final : public images::ImageService {
     return absl::OkStatus();
   }
   void collectGarbage() override {}
+  absl::Status checkStorage(const plugins::Operation&, const images::StorageRequest&,
+                            const images::StorageTeller&) override {
+    return absl::OkStatus();
+  }
   void finish() override {}
   absl::StatusOr<std::vector<FilesystemUsage>> filesystems(const plugins::Operation&) override {
     return std::vector<FilesystemUsage>();

@@ -12,8 +12,9 @@ namespace fs = std::filesystem;
 using berth::Op;
 using berth::Status;
 
-class TestSnapshotter : public berth::Snapshotter,
-                        public berth::Extensions<berth::SnapshotterQuota> {
+class TestSnapshotter
+    : public berth::Snapshotter,
+      public berth::Extensions<berth::SnapshotterQuota, berth::SnapshotterVerify> {
  public:
   using Snapshotter::Snapshotter;
 
@@ -84,6 +85,26 @@ class TestSnapshotter : public berth::Snapshotter,
     return {};
   }
   Status setQuota(const Op&, std::string_view, uint64_t, uint64_t) override { return {}; }
+  // A layer is damaged once it is empty.
+  Status layerVerify(const Op&, const berth_layer& layer, uint32_t flags,
+                     berth::Findings& out) override {
+    if (!fs::exists(file(layer))) return Status(BERTH_NOT_FOUND, "no such layer");
+    if (fs::is_empty(file(layer)))
+      out.refused("tar", (flags & BERTH_VERIFY_QUICK) != 0 ? "is short" : "is empty");
+    return {};
+  }
+  Status snapshotVerify(const Op&, std::string_view, uint32_t, berth::Findings&) override {
+    return {};
+  }
+  Status layerDrop(const Op&, const berth_layer& layer) override {
+    fs::remove(file(layer));
+    host().info("drop", {{"layer", berth::view(layer.diff_id)}});
+    return {};
+  }
+  Status setAside(const Op&, berth::Findings& out) override {
+    out.refused("layer of a newer version", "is left alone");
+    return {};
+  }
 
  private:
   fs::path file(const berth_layer& layer) const {

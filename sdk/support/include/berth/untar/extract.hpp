@@ -13,9 +13,25 @@
 
 namespace berth::untar {
 
+// Sees what is unpacked, on the thread that does it.
+class ExtractObserver {
+ public:
+  // A regular file has got its next piece of content, in ascending positions; what none covers is
+  // zeros.
+  virtual void onContent(const DataPiece& piece) = 0;
+  // That was all of it.
+  virtual void onFile(const struct stat& info) = 0;
+  // In the end, each thing in the directory in its final state.
+  virtual absl::Status onFound(const FoundEntry& entry) = 0;
+
+ protected:
+  ~ExtractObserver() = default;
+};
+
 struct ExtractOptions {
   uint64_t maximumArchiveBytes = UINT64_MAX;  // of the uncompressed tar
   uint64_t maximumEntries = UINT64_MAX;
+  ExtractObserver* observer = nullptr;  // borrowed
 };
 
 struct ExtractResult {

@@ -1,0 +1,194 @@
+#include "images/storage_check.hpp"
+
+#include <algorithm>
+
+#include <absl/strings/str_join.h>
+
+#include "berth/support/status.hpp"
+#include "images/image_record.hpp"
+
+namespace berth::images {
+
+using support::fromAbsl;
+using support::strCat;
+
+namespace {
+
+std::string nameOf(const Image& image) {
+  if (!image.repoTags.empty()) return strCat("image ", image.repoTags.front(), " (", image.id, ")");
+  return strCat("image ", image.id);
+}
+
+// The lines of those of a kind.
+std::string linesOf(const std::vector<plugins::Finding>& findings, berth_finding_kind kind) {
+  std::vector<std::string> lines;
+  for (const plugins::Finding& one : findings) {
+    if (one.kind == kind)
+      lines.push_back(one.what.empty() ? one.detail : strCat(one.what, " ", one.detail));
+  }
+  return absl::StrJoin(lines, "\n");
+}
+
+}  // namespace
+
+absl::Status StorageCheck::run() {
+  if (request_.depth != StorageDepth::kSetAside) {
+    BERTH_RETURN_IF_ERROR(checkRecords());
+    checkContents();
+  }
+  for (const auto& [name, snapshotter] : storage_.registry.snapshotters()) {
+    if (request_.depth != StorageDepth::kSetAside) {
+      BERTH_RETURN_IF_ERROR(checkLayers(*snapshotter));
+      BERTH_RETURN_IF_ERROR(checkSnapshots(*snapshotter));
+    }
+    BERTH_RETURN_IF_ERROR(tellOfSetAside(*snapshotter));
+  }
+  tellOfIncomplete();
+  return absl::OkStatus();
+}
+
+void StorageCheck::tellOfDamage(const std::string& what, const std::string& detail,
+                                const std::function<absl::Status()>& repair,
+                                const std::string& repaired) {
+  if (!request_.repair || !repair) return tell_({StorageState::kDamaged, what, detail});
+  const absl::Status done = repair();
+  if (done.ok()) return tell_({StorageState::kRepaired, what, strCat(detail, "\n", repaired)});
+  tell_(
+      {StorageState::kDamaged, what, strCat(detail, "\nnot repaired: ", fromAbsl(done.message()))});
+}
+
+void StorageCheck::tellOfCount(const std::string& what, size_t sound, size_t all) {
+  tell_({StorageState::kSound, what, strCat(sound, " of ", all, " are what they were")});
+}
+
+absl::Status StorageCheck::checkRecords() {
+  BERTH_ASSIGN_OR_RETURN(const std::vector<std::string> unlike, storage_.catalog.unlikeStored());
+  for (const std::string& id : unlike) {
+    tellOfDamage(
+        strCat("record of image ", id), "the database does not have it as it was written",
+        [&] { return storage_.catalog.keepAnew(id); }, "it is written anew");
+  }
+  return absl::OkStatus();
+}
+
+void StorageCheck::checkContents() {
+  size_t sound = 0;
+  const std::vector<Catalog::Kept> kept = storage_.catalog.all();
+  for (const Catalog::Kept& one : kept) {
+    const absl::Status content = checkContent(one.record);
+    if (content.ok()) {
+      ++sound;
+    } else if (!one.hidden) {
+      tellOfDamage(
+          nameOf(*one.image), std::string(fromAbsl(content.message())),
+          [&] {
+            storage_.catalog.hide(one.image->id);
+            return absl::OkStatus();
+          },
+          "it is not listed until it is pulled again, which fetches what is damaged alone");
+    }
+  }
+  tellOfCount("images", sound, kept.size());
+}
+
+std::string StorageCheck::usersOf(const std::string& layer) const {
+  std::vector<std::string> names;
+  for (const Catalog::Kept& one : storage_.catalog.all()) {
+    const auto isIt = [&](const plugins::Layer& own) {
+      return own.diffId == layer || own.chainId == layer;
+    };
+    if (std::any_of(one.image->layers.begin(), one.image->layers.end(), isIt))
+      names.push_back(nameOf(*one.image));
+  }
+  return names.empty() ? "no image has it any more"
+                       : strCat("part of ", absl::StrJoin(names, ", "));
+}
+
+absl::Status StorageCheck::checkLayers(plugins::Snapshotter& snapshotter) {
+  BERTH_ASSIGN_OR_RETURN(const std::vector<std::string> keys, snapshotter.listLayers(op_));
+  const std::string of = strCat(" of ", snapshotter.name());
+  size_t sound = 0;
+  size_t all = 0;
+  for (const std::string& key : keys) {
+    BERTH_RETURN_IF_ERROR(op_.check());
+    const auto found = snapshotter.verifyLayer(op_, plugins::Layer{key, "", key}, depth());
+    if (absl::IsUnimplemented(found.status())) {
+      tell_({StorageState::kUnknown, strCat("layers", of),
+             std::string(fromAbsl(found.status().message()))});
+      return absl::OkStatus();
+    }
+    if (absl::IsNotFound(found.status())) continue;
+    BERTH_RETURN_IF_ERROR(op_.check());
+    ++all;
+    const std::string what = strCat("layer ", key, of);
+    if (!found.ok()) {
+      tell_({StorageState::kUnknown, what, std::string(fromAbsl(found.status().message()))});
+      continue;
+    }
+    const std::string damage = linesOf(*found, BERTH_FINDING_REFUSED);
+    const std::string limits = linesOf(*found, BERTH_FINDING_LIMITED);
+    if (!damage.empty()) {
+      tellOfDamage(
+          what, strCat(damage, "\n", usersOf(key)),
+          [&] {
+            const absl::Status dropped = storage_.layers.drop(op_, snapshotter.name(), key);
+            storage_.hideIncomplete();
+            return dropped;
+          },
+          "it is dropped: the next pull fetches it, and containers that run keep what they have");
+    } else if (!limits.empty()) {
+      tell_({StorageState::kUnknown, what, limits});
+    } else {
+      ++sound;
+    }
+  }
+  tellOfCount(strCat("layers", of), sound, all);
+  return absl::OkStatus();
+}
+
+absl::Status StorageCheck::checkSnapshots(plugins::Snapshotter& snapshotter) {
+  BERTH_ASSIGN_OR_RETURN(const std::vector<std::string> keys, snapshotter.list(op_));
+  const std::string of = strCat(" of ", snapshotter.name());
+  size_t sound = 0;
+  size_t all = 0;
+  for (const std::string& key : keys) {
+    const auto found = snapshotter.verifySnapshot(op_, key, depth());
+    // It has been said of the layers already.
+    if (absl::IsUnimplemented(found.status())) return absl::OkStatus();
+    if (absl::IsNotFound(found.status())) continue;
+    BERTH_RETURN_IF_ERROR(op_.check());
+    ++all;
+    const std::string what = strCat("snapshot ", key, of);
+    if (!found.ok()) {
+      tell_({StorageState::kUnknown, what, std::string(fromAbsl(found.status().message()))});
+      continue;
+    }
+    const std::string damage = linesOf(*found, BERTH_FINDING_REFUSED);
+    const std::string limits = linesOf(*found, BERTH_FINDING_LIMITED);
+    if (!damage.empty()) {
+      tellOfDamage(what, strCat(damage, "\nit goes when its container is removed"), {}, {});
+    } else if (!limits.empty()) {
+      tell_({StorageState::kUnknown, what, limits});
+    } else {
+      ++sound;
+    }
+  }
+  tellOfCount(strCat("snapshots", of), sound, all);
+  return absl::OkStatus();
+}
+
+absl::Status StorageCheck::tellOfSetAside(plugins::Snapshotter& snapshotter) {
+  const auto found = snapshotter.setAside(op_);
+  if (absl::IsUnimplemented(found.status())) return absl::OkStatus();
+  BERTH_RETURN_IF_ERROR(found.status());
+  for (const plugins::Finding& one : *found)
+    tell_({StorageState::kSetAside, strCat(one.what, " of ", snapshotter.name()), one.detail});
+  return absl::OkStatus();
+}
+
+void StorageCheck::tellOfIncomplete() {
+  for (const auto& image : storage_.catalog.hidden())
+    tell_({StorageState::kIncomplete, nameOf(*image), "it is not listed until it is pulled again"});
+}
+
+}  // namespace berth::images

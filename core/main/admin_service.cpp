@@ -1,0 +1,98 @@
+#include "main/admin_service.hpp"
+
+#include "common/log.hpp"
+#include "cri/convert.hpp"
+
+namespace berth::program {
+
+namespace admin = berth::admin::v1;
+
+namespace {
+
+void fill(admin::Change& told, const config::Change& change) {
+  told.set_key(change.key);
+  told.set_from(change.from);
+  told.set_to(change.to);
+  told.set_restart(change.reload == config::Reload::kRestart);
+}
+
+images::StorageRequest requestOf(const admin::CheckStorageRequest& request) {
+  images::StorageRequest wanted;
+  wanted.repair = request.repair();
+  if (request.depth() == admin::STORAGE_QUICK) wanted.depth = images::StorageDepth::kQuick;
+  if (request.depth() == admin::STORAGE_SET_ASIDE) wanted.depth = images::StorageDepth::kSetAside;
+  return wanted;
+}
+
+admin::StorageState stateOf(images::StorageState state) {
+  switch (state) {
+    case images::StorageState::kSound:
+      return admin::STORAGE_SOUND;
+    case images::StorageState::kUnknown:
+      return admin::STORAGE_UNKNOWN;
+    case images::StorageState::kIncomplete:
+      return admin::STORAGE_INCOMPLETE;
+    case images::StorageState::kSetAside:
+      return admin::STORAGE_IS_SET_ASIDE;
+    case images::StorageState::kDamaged:
+      return admin::STORAGE_DAMAGED;
+    case images::StorageState::kRepaired:
+      return admin::STORAGE_REPAIRED;
+  }
+  return admin::STORAGE_UNKNOWN;
+}
+
+// Whoever asked may be gone before it ends.
+void logFinding(const images::StorageFinding& finding) {
+  if (finding.state == images::StorageState::kDamaged)
+    common::logError("the storage is damaged", {{"what", finding.what}, {"how", finding.detail}});
+  if (finding.state == images::StorageState::kRepaired)
+    common::logWarning("the storage was damaged and is repaired",
+                       {{"what", finding.what}, {"how", finding.detail}});
+}
+
+}  // namespace
+
+grpc::Status AdminService::Reload(grpc::ServerContext* /*context*/,
+                                  const admin::ReloadRequest* /*request*/,
+                                  admin::ReloadResponse* response) {
+  const auto changes = reloader_.reload();
+  if (!changes.ok()) {
+    common::logWarning("the configuration stays as it was",
+                       {{"error", changes.status().ToString()}});
+    return cri::toGrpc(changes.status());
+  }
+  for (const config::Change& change : *changes) fill(*response->add_changes(), change);
+  return grpc::Status::OK;
+}
+
+grpc::Status AdminService::Configuration(grpc::ServerContext* /*context*/,
+                                         const admin::ConfigurationRequest* /*request*/,
+                                         admin::ConfigurationResponse* response) {
+  const Reloader::Running running = reloader_.running();
+  response->set_toml(config::dump(running.config));
+  for (const config::Change& change : running.pending) fill(*response->add_pending(), change);
+  return grpc::Status::OK;
+}
+
+grpc::Status AdminService::CheckStorage(grpc::ServerContext* context,
+                                        const admin::CheckStorageRequest* request,
+                                        grpc::ServerWriter<admin::StorageFinding>* writer) {
+  const std::unique_lock alone(checking_, std::try_to_lock);
+  if (!alone.owns_lock())
+    return cri::toGrpc(absl::AbortedError("another check of the storage is under way"));
+  plugins::Operation op("CheckStorage", cri::deadlineOf(*context));
+  const cri::CallWatch::Guard guard(calls_, *context, op);
+  const auto tell = [&](const images::StorageFinding& finding) {
+    logFinding(finding);
+    admin::StorageFinding row;
+    row.set_state(stateOf(finding.state));
+    row.set_what(finding.what);
+    row.set_detail(finding.detail);
+    // A client that has gone cancels the operation.
+    writer->Write(row);
+  };
+  return cri::toGrpc(checkStorage(op, requestOf(*request), kept_, tell));
+}
+
+}  // namespace berth::program

@@ -1,0 +1,34 @@
+// What operators ask of a running daemon (core/api/berth-admin-v1.proto).
+#pragma once
+
+#include <mutex>
+
+#include "berth-admin-v1.grpc.pb.h"
+#include "cri/call_watch.hpp"
+#include "main/reload.hpp"
+#include "main/storage_check.hpp"
+
+namespace berth::program {
+
+class AdminService final : public berth::admin::v1::Admin::Service {
+ public:
+  // All must outlive the service.
+  AdminService(Reloader& reloader, const KeptThings& kept) : reloader_(reloader), kept_(kept) {}
+
+  grpc::Status Reload(grpc::ServerContext* context, const berth::admin::v1::ReloadRequest* request,
+                      berth::admin::v1::ReloadResponse* response) override;
+  grpc::Status Configuration(grpc::ServerContext* context,
+                             const berth::admin::v1::ConfigurationRequest* request,
+                             berth::admin::v1::ConfigurationResponse* response) override;
+  grpc::Status CheckStorage(grpc::ServerContext* context,
+                            const berth::admin::v1::CheckStorageRequest* request,
+                            grpc::ServerWriter<berth::admin::v1::StorageFinding>* writer) override;
+
+ private:
+  Reloader& reloader_;
+  const KeptThings& kept_;
+  cri::CallWatch calls_;
+  std::mutex checking_;
+};
+
+}  // namespace berth::program

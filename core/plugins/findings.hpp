@@ -1,0 +1,41 @@
+// The sink by which findings leave plugin calls.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "berth/plugin.hpp"
+#include "plugins/owned_text.hpp"
+
+namespace berth::plugins {
+
+// What an instance says of this host, or of what it keeps (berth_finding).
+struct Finding {
+  berth_finding_kind kind = BERTH_FINDING_OK;
+  std::string what;
+  std::string detail;  // with the place of the option that it is about
+};
+
+class FindingCollector {
+ public:
+  berth_finding_sink* get() { return &sink_; }
+  std::vector<Finding>& findings() { return findings_; }
+
+ private:
+  static void add(berth_finding_sink* sink, const berth_finding* given) {
+    detail::guard(nullptr, [&]() -> Status {
+      berth_finding finding = detail::known(given);
+      // A kind of a later minor version: neither well nor in the way.
+      if (finding.kind != BERTH_FINDING_OK && finding.kind != BERTH_FINDING_REFUSED)
+        finding.kind = BERTH_FINDING_LIMITED;
+      static_cast<FindingCollector*>(sink->host)
+          ->findings_.push_back({finding.kind, ownedText(finding.what), ownedText(finding.detail)});
+      return {};
+    });
+  }
+
+  std::vector<Finding> findings_;
+  berth_finding_sink sink_{sizeof(berth_finding_sink), this, &add};
+};
+
+}  // namespace berth::plugins

@@ -1,0 +1,58 @@
+// The plugin's side of a pod's keeper.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+
+#include "../keeper/protocol.hpp"
+#include "../ttrpc/limits.hpp"
+#include "berth/support/fd.hpp"
+
+namespace berth::kata {
+
+struct KeeperStart {
+  std::string program;
+  std::string pod;        // for those who look at the process list
+  std::string directory;  // where its socket is to be
+  std::string events;     // the socket for the shim's events
+  std::string logFifo;
+  std::string logFile;
+  int oomScoreAdj = 0;
+};
+
+// Starts one that outlives this process; returns once it serves. OK when one does already.
+absl::Status startKeeper(const KeeperStart& start, const CallLimits& limits);
+
+struct Streams {
+  int input = -1;
+  int output = -1;
+  int error = -1;
+};
+
+// Calls, each over a connection of its own, so that none waits for another. Copyable; any thread.
+// UNAVAILABLE when there is no keeper.
+class KeeperClient {
+ public:
+  explicit KeeperClient(std::string directory) : directory_(std::move(directory)) {}
+
+  absl::StatusOr<keeper::Reply> call(const keeper::Request& request, const CallLimits& limits,
+                                     const Streams& streams = {}) const;
+  // A connection on which events come from now on.
+  absl::StatusOr<support::Fd> subscribe(const CallLimits& limits) const;
+  // The next event of such a connection, without waiting. NOT_FOUND when there is none now,
+  // UNAVAILABLE when the keeper has gone.
+  static absl::StatusOr<keeper::Reply> nextEvent(const support::Fd& subscription);
+  // OK when there is none any more.
+  absl::Status shutDown(const CallLimits& limits) const;
+
+ private:
+  absl::StatusOr<support::Fd> connect(const CallLimits& limits) const;
+
+  std::string directory_;
+};
+
+}  // namespace berth::kata

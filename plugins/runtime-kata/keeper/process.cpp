@@ -1,0 +1,100 @@
+#include "process.hpp"
+
+#include <cerrno>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+namespace berth::kata::keeper {
+
+using streams::Code;
+using streams::LogStream;
+using streams::Status;
+
+namespace {
+
+constexpr int64_t kNsPerMs = 1'000'000;
+
+// Neither end waits for the other: a reader without a writer is what O_NONBLOCK is for, and a
+// writer without a reader must be one itself (fifo(7)).
+Status openFifo(const std::string& path, int flags, Fd& fifo) {
+  fifo.reset(::open(path.c_str(), flags | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW));
+  if (!fifo) return streams::errnoFailure(errno, {"open the FIFO ", path});
+  struct stat info {};
+  if (::fstat(fifo.get(), &info) != 0 || !S_ISFIFO(info.st_mode)) {
+    return streams::failure(Code::kInvalidArgument, {path, " is no FIFO"});
+  }
+  return {};
+}
+
+}  // namespace
+
+Process::Process(streams::Loop& loop, ProcessListener& listener, std::string key, bool bound)
+    : loop_(loop),
+      listener_(listener),
+      key_(std::move(key)),
+      hub_(loop, *this, bound ? streams::kNeverStuck : streams::kStuckAfterNs) {}
+
+Process::~Process() {
+  loop_.disarm(*this);
+}
+
+Status Process::open(const Request& request) {
+  if (Status status = log_.open(request.log); !isOk(status)) return status;
+  const std::pair<const std::string&, LogStream::Kind> outputs[] = {
+      {request.output, LogStream::Kind::kStdout}, {request.error, LogStream::Kind::kStderr}};
+  for (const auto& [path, kind] : outputs) {
+    if (path.empty()) continue;
+    Fd fifo;
+    if (Status status = openFifo(path, O_RDONLY, fifo); !isOk(status)) return status;
+    hub_.openOutput(kind, std::move(fifo), &log_);
+  }
+  if (request.input.empty()) return {};
+  Fd fifo;
+  if (Status status = openFifo(request.input, O_RDWR, fifo); !isOk(status)) return status;
+  hub_.openInput(std::move(fifo), request.inputMode == Input::kWithFirstSession
+                                      ? streams::InputEnd::kWithFirstSession
+                                      : streams::InputEnd::kStays);
+  return {};
+}
+
+Status Process::reopenLog(const std::string& path) {
+  return log_.open(path.empty() ? log_.path() : path);
+}
+
+void Process::finish(uint32_t timeoutMs, bool awaitExit, std::function<void()> done) {
+  waiting_.push_back(std::move(done));
+  awaitExit_ = awaitExit;
+  loop_.arm(*this, timeoutMs * kNsPerMs);
+  finishIfOver();
+}
+
+void Process::noteExit() {
+  exitSeen_ = true;
+  finishIfOver();
+}
+
+void Process::finishIfOver() {
+  if (waiting_.empty() || hub_.outputsOpen() || (awaitExit_ && !exitSeen_)) return;
+  complete();
+}
+
+void Process::complete() {
+  loop_.disarm(*this);
+  // First of all: what is drained may bring the outputs' end.
+  std::vector<std::function<void()>> waiting;
+  waiting.swap(waiting_);
+  hub_.drain();
+  hub_.endSessions();
+  for (const auto& done : waiting) done();
+}
+
+void Process::onInputEnded() {
+  inputEnded_ = true;
+  listener_.onInputEnded(key_);
+}
+
+Entry Process::entry() const {
+  return {.key = key_, .inputEnded = inputEnded_ ? 1u : 0u, .oomKilled = oomKilled_ ? 1u : 0u};
+}
+
+}  // namespace berth::kata::keeper

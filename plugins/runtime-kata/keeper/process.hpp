@@ -1,0 +1,65 @@
+// The streams of one process of the pod: a container's first one, or one that is executed.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "berth/streams/io_hub.hpp"
+#include "protocol.hpp"
+
+namespace berth::kata::keeper {
+
+using streams::Fd;
+
+class ProcessListener {
+ public:
+  // The input's FIFO has been closed, and will stay so.
+  virtual void onInputEnded(const std::string& key) = 0;
+
+ protected:
+  ~ProcessListener() = default;
+};
+
+class Process final : streams::HubListener, streams::Timer {
+ public:
+  Process(streams::Loop& loop, ProcessListener& listener, std::string key, bool bound);
+  ~Process();
+  Process(const Process&) = delete;
+  Process& operator=(const Process&) = delete;
+
+  // The FIFOs exist. The shim opens its ends whenever it likes.
+  streams::Status open(const Request& request);
+  streams::Status reopenLog(const std::string& path);
+  void attach(Fd in, Fd out, Fd err) { hub_.attach(std::move(in), std::move(out), std::move(err)); }
+  void closeInput() { hub_.closeInput(); }
+  // `done` runs once the output is at its end and, with `awaitExit`, noteExit() was called; or
+  // after `timeoutMs`. By then the log has all that was written, and sessions have ended. One at a
+  // time: another one joins.
+  void finish(uint32_t timeoutMs, bool awaitExit, std::function<void()> done);
+
+  void noteExit();
+  void noteOom() { oomKilled_ = true; }
+  Entry entry() const;
+
+ private:
+  void onSessionsGone() override {}
+  void onOutputsEnded() override { finishIfOver(); }
+  void onInputEnded() override;
+  void onTimer() override { complete(); }
+  void finishIfOver();
+  void complete();
+
+  streams::Loop& loop_;
+  ProcessListener& listener_;
+  const std::string key_;
+  streams::LogFile log_;
+  streams::IoHub hub_;
+  bool inputEnded_ = false;
+  bool oomKilled_ = false;
+  bool exitSeen_ = false;
+  bool awaitExit_ = false;
+  std::vector<std::function<void()>> waiting_;
+};
+
+}  // namespace berth::kata::keeper

@@ -1,0 +1,199 @@
+// Processes that are executed, terminals, sessions.
+#include <csignal>
+#include <poll.h>
+
+#include "berth/support/files.hpp"
+#include "berth/support/json.hpp"
+#include "berth/support/status.hpp"
+#include "host_parts.hpp"
+#include "kata_plugin.hpp"
+#include "pod_end.hpp"
+
+namespace berth::kata {
+
+using support::strCat;
+
+namespace {
+
+constexpr auto kUndoTime = std::chrono::seconds(10);
+constexpr auto kOutputTime = std::chrono::seconds(2);
+constexpr const char* kProcess = "types.containerd.io/opencontainers/runtime-spec/1/Process";
+
+// Those that were given, for the keeper to close when they are at their end.
+uint32_t maskOf(const Streams& streams) {
+  return (streams.input >= 0 ? keeper::kInput : 0u) | (streams.output >= 0 ? keeper::kOutput : 0u) |
+         (streams.error >= 0 ? keeper::kError : 0u);
+}
+
+absl::Status resizeTask(TaskClient& shim, std::string_view container, std::string_view exec,
+                        uint32_t rows, uint32_t columns, const CallLimits& limits) {
+  api::ResizePtyRequest request;
+  request.set_id(std::string(container));
+  request.set_exec_id(std::string(exec));
+  request.set_height(rows);
+  request.set_width(columns);
+  return shim.tell("ResizePty", request, limits);
+}
+
+}  // namespace
+
+absl::Status KataPlugin::startExec(const Op& op, const Target& target, const berth_exec_spec& spec,
+                                   const std::shared_ptr<Exec>& exec) {
+  const CallLimits limits = limitsOf(op);
+  const bool terminal = (spec.flags & BERTH_CONTAINER_TERMINAL) != 0;
+  Streams streams{spec.stdin_fd, spec.stdout_fd, terminal ? -1 : spec.stderr_fd};
+  const auto fifo = [&](const char* stream, int fd) {
+    return fd >= 0 ? target.pod->fifo(exec->key(), stream) : std::string();
+  };
+  const keeper::Request open{.operation = keeper::Operation::kOpen,
+                             .key = exec->key(),
+                             .input = fifo("in", streams.input),
+                             .output = fifo("out", streams.output),
+                             .error = fifo("err", streams.error),
+                             .inputMode = keeper::Input::kWithFirstSession,
+                             .bound = 1};
+  for (const std::string& path : {open.input, open.output, open.error}) {
+    if (!path.empty()) BERTH_RETURN_IF_ERROR(makeFifo(path));
+  }
+  const KeeperClient keeper = target.pod->keeper();
+  BERTH_RETURN_IF_ERROR(keeper.call(open, limits).status());
+  api::ExecProcessRequest request;
+  request.set_id(exec->container);
+  request.set_exec_id(exec->id);
+  request.set_terminal(terminal);
+  request.set_stdin(open.input);
+  request.set_stdout(open.output);
+  request.set_stderr(open.error);
+  request.mutable_spec()->set_type_url(kProcess);
+  request.mutable_spec()->set_value(copy(spec.process));
+  op.stage("add the process to its container");
+  BERTH_RETURN_IF_ERROR(target.shim->tell("Exec", request, limits));
+  if (maskOf(streams) != 0) {
+    const keeper::Request attach{.operation = keeper::Operation::kAttach,
+                                 .key = exec->key(),
+                                 .descriptors = maskOf(streams)};
+    BERTH_RETURN_IF_ERROR(keeper.call(attach, limits, streams).status());
+  }
+  op.stage("start the process");
+  api::StartRequest start;
+  start.set_id(exec->container);
+  start.set_exec_id(exec->id);
+  BERTH_RETURN_IF_ERROR(target.shim->tell("Start", start, limits));
+  target.pod->awaitExec(*target.shim, exec, limits);
+  if (terminal && spec.rows > 0 && spec.columns > 0) {
+    // One that has ended already has no terminal.
+    (void)resizeTask(*target.shim, exec->container, exec->id, spec.rows, spec.columns, limits);
+  }
+  if (target.pod->inputEndIsDue(*exec, true)) {
+    api::CloseIORequest close;
+    close.set_id(exec->container);
+    close.set_exec_id(exec->id);
+    close.set_stdin(true);
+    target.shim->begin("CloseIO", close, limits, [](const auto&) {});
+  }
+  return absl::OkStatus();
+}
+
+// Kills it when it goes on, and forgets it with its streams.
+absl::Status KataPlugin::endExec(const Target& target, const Exec& exec, const CallLimits& limits) {
+  support::StatusCollector failures;
+  const auto tolerate = [&](const absl::Status& status) {
+    if (!absl::IsNotFound(status) && !absl::IsUnavailable(status)) failures.add(status);
+  };
+  if (!waitFor(exec.ended.get(), POLLIN, limitsFor(std::chrono::milliseconds(0)), "").ok()) {
+    api::KillRequest kill;
+    kill.set_id(exec.container);
+    kill.set_exec_id(exec.id);
+    kill.set_signal(SIGKILL);
+    kill.set_all(true);
+    const absl::Status killed = target.shim->tell("Kill", kill, limits);
+    tolerate(killed);
+    if (killed.ok()) {
+      (void)waitFor(exec.ended.get(), POLLIN, limits, "wait for the end of a killed process");
+    }
+  }
+  api::DeleteRequest remove;
+  remove.set_id(exec.container);
+  remove.set_exec_id(exec.id);
+  tolerate(target.shim->tell("Delete", remove, limits));
+  tolerate(target.pod->keeper()
+               .call({.operation = keeper::Operation::kForget, .key = exec.key()}, limits)
+               .status());
+  for (const char* stream : {"in", "out", "err"}) {
+    failures.add(support::removePath(target.pod->fifo(exec.key(), stream)));
+  }
+  target.pod->removeExec(exec);
+  return failures.status();
+}
+
+Status KataPlugin::execStart(const Op& op, const berth_exec_spec& spec) {
+  const auto target = reach(op, view(spec.pod), view(spec.container));
+  if (!target.ok()) return target.status();
+  const std::string doing = strCat("execute in container ", view(spec.container));
+  if (const absl::Status id = checkId("exec", view(spec.id)); !id.ok()) return id;
+  const auto process = support::parseJsonObject(view(spec.process), "the process to execute");
+  if (!process.ok()) return process.status();
+  if (support::boolMember(*process, "terminal") != ((spec.flags & BERTH_CONTAINER_TERMINAL) != 0)) {
+    return absl::InvalidArgumentError(
+        "\"terminal\" of the process to execute and its terminal flag differ");
+  }
+  const auto exec = target->pod->addExec(view(spec.container), view(spec.id));
+  if (!exec.ok()) return exec.status();
+  const absl::Status started = startExec(op, *target, spec, *exec);
+  if (started.ok()) return {};
+  support::StatusCollector failures;
+  failures.add(support::annotate(started, doing));
+  failures.add(
+      support::annotate(endExec(*target, **exec, limitsFor(kUndoTime)), "end the process"));
+  return failures.status();
+}
+
+Status KataPlugin::execWait(const Op& op, std::string_view pod, std::string_view container,
+                            std::string_view exec, int32_t& exitCode) {
+  const auto target = reach(op, pod, container);
+  if (!target.ok()) return target.status();
+  const auto found = target->pod->findExec(container, exec);
+  if (found == nullptr) {
+    return absl::NotFoundError(strCat("container ", container, " has no process ", exec));
+  }
+  op.stage("wait for the process");
+  const std::string doing = strCat("wait for process ", exec, " in container ", container);
+  absl::Status status = waitFor(found->ended.get(), POLLIN, limitsOf(op), doing);
+  if (status.ok()) {
+    // Its output is read to its end, or as long as others of its making hold it open.
+    const keeper::Request finish{
+        .operation = keeper::Operation::kFinish,
+        .key = found->key(),
+        .timeoutMs = static_cast<uint32_t>(std::chrono::milliseconds(kOutputTime).count())};
+    (void)target->pod->keeper().call(finish, limitsFor(2 * kOutputTime));
+    exitCode = found->exitCode;
+    if (!found->known) status = absl::UnavailableError(strCat(doing, ": its end is not known"));
+  }
+  support::StatusCollector failures;
+  failures.add(status);
+  failures.add(
+      support::annotate(endExec(*target, *found, limitsFor(kUndoTime)), "end the process"));
+  return failures.status();
+}
+
+Status KataPlugin::resize(const Op& op, std::string_view pod, std::string_view container,
+                          std::string_view exec, uint32_t rows, uint32_t columns) {
+  const auto target = reach(op, pod, container);
+  if (!target.ok()) return target.status();
+  return support::annotate(resizeTask(*target->shim, container, exec, rows, columns, limitsOf(op)),
+                           strCat("resize the terminal of container ", container));
+}
+
+Status KataPlugin::attach(const Op& op, std::string_view pod, std::string_view container,
+                          int stdinFd, int stdoutFd, int stderrFd) {
+  const auto target = requireContainer(pod, container);
+  if (!target.ok()) return target.status();
+  const Streams streams{stdinFd, stdoutFd, stderrFd};
+  const keeper::Request request{.operation = keeper::Operation::kAttach,
+                                .key = std::string(container),
+                                .descriptors = maskOf(streams)};
+  return support::annotate(target->pod->keeper().call(request, limitsOf(op), streams).status(),
+                           strCat("attach to container ", container));
+}
+
+}  // namespace berth::kata

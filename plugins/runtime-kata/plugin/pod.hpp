@@ -1,0 +1,166 @@
+// One pod: its shim's connection, what is known of its containers, and the thread that hears of
+// their ends.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+
+#include "berth/plugin.hpp"
+#include "berth/support/clock.hpp"
+#include "berth/support/fd.hpp"
+#include "keeper_client.hpp"
+#include "records.hpp"
+#include "shim_times.hpp"
+#include "task_client.hpp"
+
+namespace berth::kata {
+
+// Told from the pod's own thread.
+class PodListener {
+ public:
+  virtual void onContainerExited(const std::string& pod, const ContainerRecord& container) = 0;
+  virtual void onContainerOom(const std::string& pod, const std::string& container) = 0;
+  // Its shim, or its sandbox, has ended though nobody ended it. By now nothing of it runs any more,
+  // as far as that could be brought about.
+  virtual void onPodLost(const std::string& pod, const std::string& reason) = 0;
+  virtual void warn(const std::string& pod, std::string_view what, const absl::Status& why) = 0;
+
+ protected:
+  ~PodListener() = default;
+};
+
+// A process of which the end is waited for: a container, or what is executed in one.
+struct Awaited {
+  // An eventfd that stays readable once it has ended, or nobody will hear of it.
+  support::Fd ended;
+  int exitCode = 0;    // these are guarded by the pod
+  bool known = false;  // whether the exit code is
+  int64_t exitedAt = 0;
+};
+
+struct Container : Awaited {
+  ContainerRecord record;  // guarded by the pod
+};
+
+struct Exec : Awaited {
+  std::string container;
+  std::string id;
+  bool started = false;  // these two are guarded by the pod
+  bool inputEnded = false;
+
+  std::string key() const { return container + "." + id; }
+};
+
+std::string exitMessageOf(const PodRecord& pod);
+
+// Thread-safe. The lock is held for memory accesses alone, never over a call.
+class Pod final {
+ public:
+  Pod(PodRecord record, PodListener& listener);
+  ~Pod();
+  Pod(const Pod&) = delete;
+  Pod& operator=(const Pod&) = delete;
+
+  const std::string& id() const { return id_; }
+  PodRecord record() const;
+  // Changes it and keeps it durably.
+  absl::Status changeRecord(const std::function<void(PodRecord&)>& change);
+  KeeperClient keeper() const { return KeeperClient(keeperDirectory_); }
+  ShimCall shimCall(std::string_view container, std::string_view bundle) const;
+  std::string fifo(const std::string& key, std::string_view stream) const;
+
+  // Starts a keeper when there is none, with the streams of all containers that run.
+  absl::Status ensureKeeper(const CallLimits& limits);
+
+  // The connection to the shim, made anew when there is none. UNAVAILABLE when the shim is dead and
+  // only then, FAILED_PRECONDITION when it has not been started.
+  absl::StatusOr<std::shared_ptr<TaskClient>> shim(const CallLimits& limits);
+  bool isDead() const;
+  // From here on its end is nothing to tell.
+  void beginEnding();
+  bool isEnding() const;
+
+  absl::StatusOr<std::shared_ptr<Container>> add(ContainerRecord record);
+  void remove(const std::string& container);
+  std::shared_ptr<Container> find(std::string_view container) const;
+  std::vector<std::shared_ptr<Container>> containers() const;
+  ContainerRecord recordOf(const Container& container) const;
+  absl::Status change(Container& container, const std::function<void(ContainerRecord&)>& change);
+
+  absl::StatusOr<std::shared_ptr<Exec>> addExec(std::string_view container, std::string_view id);
+  std::shared_ptr<Exec> findExec(std::string_view container, std::string_view id) const;
+  void removeExec(const Exec& exec);
+  // Whether the shim is to be told now that an exec's input has ended: it must have been started.
+  bool inputEndIsDue(Exec& exec, bool starts);
+
+  // Asks the shim for its end; whoever waits for `ended` hears of it.
+  void awaitContainer(TaskClient& shim, const std::shared_ptr<Container>& container,
+                      const CallLimits& limits);
+  void awaitExec(TaskClient& shim, const std::shared_ptr<Exec>& exec, const CallLimits& limits);
+  void awaitSandbox(TaskClient& shim, const CallLimits& limits);
+  // An eventfd as in Awaited.
+  int sandboxEnded() const { return sandbox_.ended.get(); }
+  // What the kernel or the shim told of a container's end: all its output is read, it is recorded,
+  // told, and those who wait are woken. The first time counts.
+  void settleExit(const std::shared_ptr<Container>& container, int exitCode, int64_t exitedAt,
+                  std::string_view message);
+  // Nobody will hear of anything any more.
+  void declareDead();
+
+  // Begins to listen. RESOURCE_EXHAUSTED without a thread.
+  absl::Status listen();
+  // Hangs up; the shim and its containers go on.
+  void close();
+
+ private:
+  struct Task {
+    enum class Kind { kExit, kSandboxExit, kBroken, kStop } kind;
+    std::shared_ptr<Container> container;
+    int exitCode = 0;
+    int64_t exitedAt = 0;
+  };
+
+  void post(Task task);
+  void run();
+  bool handle(const Task& task);
+  void drainEvents();
+  void onInputEnded(const std::string& key);
+  void settleBreak();
+  void lose(const std::string& reason);
+  absl::Status askAgain(TaskClient& shim, const CallLimits& limits);
+  void wake(const Awaited& awaited) const;
+
+  const std::string id_;
+  const std::string keeperDirectory_;
+  PodListener& listener_;
+
+  mutable std::mutex mutex_;
+  PodRecord record_;
+  std::map<std::string, std::shared_ptr<Container>, std::less<>> containers_;
+  std::map<std::string, std::shared_ptr<Exec>, std::less<>> execs_;
+  bool dead_ = false;
+  bool ending_ = false;
+  bool lost_ = false;
+
+  std::mutex connecting_;  // taken before mutex_
+  std::shared_ptr<TaskClient> shim_;
+
+  Awaited sandbox_;
+  std::mutex tasksMutex_;
+  std::deque<Task> tasks_;
+  support::Fd tasksWake_;
+  support::Fd events_;  // of the keeper; the thread's own
+  std::thread thread_;
+};
+
+}  // namespace berth::kata

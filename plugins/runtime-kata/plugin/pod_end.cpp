@@ -1,0 +1,291 @@
+#include "pod_end.hpp"
+
+#include <csignal>
+#include <poll.h>
+#include <set>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "berth/runtime.h"
+#include "berth/support/files.hpp"
+#include "berth/support/mounts.hpp"
+#include "berth/support/process_stat.hpp"
+#include "berth/support/status.hpp"
+#include "berth/support/steps.hpp"
+
+namespace berth::kata {
+
+using support::strCat;
+
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr auto kAnswerTime = milliseconds(3000);  // of a call that ends something
+constexpr auto kEndTime = milliseconds(5000);     // between SIGKILL and the end
+constexpr auto kCleanUpTime = milliseconds(10000);
+
+bool isGone(const absl::Status& status) {
+  return absl::IsNotFound(status) || absl::IsUnavailable(status);
+}
+
+absl::Status killTask(TaskClient& shim, const std::string& id, const CallLimits& limits) {
+  api::KillRequest request;
+  request.set_id(id);
+  request.set_signal(SIGKILL);
+  request.set_all(true);
+  const absl::Status killed = shim.tell("Kill", request, within(limits, kAnswerTime));
+  return isGone(killed) ? absl::OkStatus() : killed;
+}
+
+absl::Status deleteTask(TaskClient& shim, const std::string& id, const CallLimits& limits) {
+  api::DeleteRequest request;
+  request.set_id(id);
+  const absl::Status deleted = shim.tell("Delete", request, within(limits, kAnswerTime));
+  return isGone(deleted) ? absl::OkStatus() : deleted;
+}
+
+// Whether it was, before its time was up.
+bool awaitEnd(int ended, const CallLimits& limits) {
+  return waitFor(ended, POLLIN, limits, "wait for an end").ok();
+}
+
+// By the shim: SIGKILL to all first, so that they end at once; then each in turn.
+absl::Status endWithShim(Pod& pod, TaskClient& shim, const CallLimits& limits) {
+  support::StatusCollector failures;
+  std::vector<std::shared_ptr<Container>> running;
+  for (const auto& container : pod.containers()) {
+    const ContainerRecord record = pod.recordOf(*container);
+    if (record.stage == Stage::kRunning || record.stage == Stage::kStarting) {
+      failures.add(killTask(shim, record.id, limits));
+      running.push_back(container);
+    }
+  }
+  const CallLimits until = within(limits, kEndTime);
+  for (const auto& container : running) {
+    if (pod.recordOf(*container).stage == Stage::kRunning &&
+        !awaitEnd(container->ended.get(), until)) {
+      failures.add(absl::DeadlineExceededError(
+          strCat("container ", pod.recordOf(*container).id, " goes on after SIGKILL")));
+    }
+  }
+  for (const auto& container : pod.containers()) {
+    if (pod.recordOf(*container).stage != Stage::kCreated) {
+      failures.add(deleteTask(shim, pod.recordOf(*container).id, limits));
+    }
+  }
+  // Of a sandbox whose creation failed there is no task.
+  if (pod.record().sandboxPid > 0) failures.add(killTask(shim, pod.id(), limits));
+  if (pod.record().sandboxPid > 0 && !awaitEnd(pod.sandboxEnded(), within(limits, kEndTime))) {
+    failures.add(absl::DeadlineExceededError("the sandbox goes on after SIGKILL"));
+  }
+  failures.add(deleteTask(shim, pod.id(), limits));
+  if (pod.isDead()) return absl::UnavailableError("the shim has ended too early");
+  // Some shims answer before they end, others end without an answer.
+  api::ShutdownRequest request;
+  request.set_id(pod.id());
+  const absl::Status told = shim.tell("Shutdown", request, within(limits, kAnswerTime));
+  if (!isGone(told)) failures.add(told);
+  return failures.status();
+}
+
+// Readable once it has ended; none when it has. A zombie has ended, whoever is to reap it.
+support::Fd openShim(const PodRecord& record) {
+  if (record.shimPid <= 0) return {};
+  support::Fd process(static_cast<int>(::syscall(SYS_pidfd_open, record.shimPid, 0)));
+  // Its number may be another process's by now.
+  if (support::processStart(record.shimPid) != record.shimStart) process.reset();
+  return process;
+}
+
+absl::Status awaitShimEnd(const PodRecord& record, const CallLimits& limits) {
+  const support::Fd process = openShim(record);
+  if (!process) return absl::OkStatus();
+  return waitFor(process.get(), POLLIN, limits, "wait for the end of the pod's shim");
+}
+
+// Without the shim, and without a guest: by the shim's program, container by container.
+absl::Status endWithoutShim(Pod& pod, const CallLimits& limits) {
+  const PodRecord record = pod.record();
+  support::StatusCollector failures;
+  if (const support::Fd process = openShim(record)) {
+    ::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0);
+  }
+  failures.add(awaitShimEnd(record, within(limits, kAnswerTime)));
+  for (const auto& container : pod.containers()) {
+    const ContainerRecord each = pod.recordOf(*container);
+    if (each.stage == Stage::kCreated || !support::pathExists(each.bundle)) continue;
+    failures.add(
+        cleanUpWithShim(pod.shimCall(each.id, each.bundle), within(limits, kCleanUpTime)).status());
+  }
+  if (support::pathExists(record.sandboxBundle() + "/config.json")) {
+    failures.add(cleanUpWithShim(pod.shimCall(pod.id(), record.sandboxBundle()),
+                                 within(limits, kCleanUpTime))
+                     .status());
+  }
+  failures.add(removeStaleSocket(record.address.address));
+  return failures.status();
+}
+
+absl::Status removeStreams(const Pod& pod, const std::string& key) {
+  support::StatusCollector failures;
+  for (const char* stream : {"in", "out", "err"}) {
+    failures.add(support::removePath(pod.fifo(key, stream)));
+  }
+  return failures.status();
+}
+
+absl::Status forgetStreams(const Pod& pod, const std::string& key, const CallLimits& limits) {
+  const absl::Status forgotten =
+      pod.keeper().call({.operation = keeper::Operation::kForget, .key = key}, limits).status();
+  support::StatusCollector failures;
+  if (!absl::IsUnavailable(forgotten)) failures.add(forgotten);
+  failures.add(removeStreams(pod, key));
+  return failures.status();
+}
+
+void markEnded(Pod& pod) {
+  for (const auto& container : pod.containers()) {
+    const Stage stage = pod.recordOf(*container).stage;
+    if (stage != Stage::kRunning && stage != Stage::kStarting) continue;
+    pod.settleExit(container, 128 + SIGKILL, support::nowNanoseconds(), {});
+  }
+}
+
+}  // namespace
+
+keeper::Request openRequest(const Pod& pod, const ContainerRecord& container) {
+  const bool terminal = (container.flags & BERTH_CONTAINER_TERMINAL) != 0;
+  const bool input = (container.flags & BERTH_CONTAINER_STDIN) != 0;
+  const bool once = (container.flags & BERTH_CONTAINER_STDIN_ONCE) != 0;
+  return {.operation = keeper::Operation::kOpen,
+          .key = container.id,
+          .input = input ? pod.fifo(container.id, "in") : "",
+          .output = pod.fifo(container.id, "out"),
+          .error = terminal ? "" : pod.fifo(container.id, "err"),
+          .log = container.log,
+          .inputMode = !input ? keeper::Input::kNone
+                       : once ? keeper::Input::kWithFirstSession
+                              : keeper::Input::kStays};
+}
+
+absl::Status endPod(Pod& pod, const CallLimits& limits) {
+  pod.beginEnding();
+  const PodRecord record = pod.record();
+  if (record.stopped) return absl::OkStatus();
+  absl::Status status = absl::OkStatus();
+  const bool started = !record.address.address.empty();
+  if (started) {
+    const auto shim = pod.shim(within(limits, kAnswerTime));
+    status = shim.ok() ? endWithShim(pod, **shim, limits) : shim.status();
+    if (status.ok()) status = awaitShimEnd(record, within(limits, kAnswerTime));
+  }
+  // A shim that was killed while it started has told no address.
+  if (!status.ok() || !started) status = endWithoutShim(pod, limits);
+  if (status.ok()) {
+    markEnded(pod);
+    pod.declareDead();
+    status = pod.changeRecord([](PodRecord& r) { r.stopped = true; });
+  }
+  return support::annotate(status, strCat("end pod ", pod.id()));
+}
+
+absl::Status endLostPod(Pod& pod, const CallLimits& limits) {
+  return endWithoutShim(pod, limits);
+}
+
+absl::Status removeContainer(Pod& pod, const std::shared_ptr<Container>& container,
+                             const CallLimits& limits) {
+  const ContainerRecord record = pod.recordOf(*container);
+  support::StatusCollector failures;
+  if (record.stage != Stage::kCreated && !pod.isDead()) {
+    const auto shim = pod.shim(within(limits, kAnswerTime));
+    if (shim.ok()) {
+      if (record.stage != Stage::kExited) {
+        failures.add(killTask(**shim, record.id, limits));
+        if (!awaitEnd(container->ended.get(), within(limits, kEndTime))) {
+          failures.add(absl::DeadlineExceededError("it goes on after SIGKILL"));
+        }
+      }
+      failures.add(deleteTask(**shim, record.id, limits));
+    } else if (!absl::IsUnavailable(shim.status())) {
+      failures.add(shim.status());
+    }
+  }
+  BERTH_RETURN_IF_ERROR(failures.status());
+  failures.add(forgetStreams(pod, record.id, limits));
+  if (!record.rootMount.empty()) {
+    failures.add(support::unmount(record.rootMount, support::UnmountMode::kLazy));
+    failures.add(support::removePath(record.rootMount));
+  }
+  if (!record.bundle.empty()) failures.add(support::removeTree(record.bundle));
+  BERTH_RETURN_IF_ERROR(failures.status());
+  BERTH_RETURN_IF_ERROR(forget(pod.record(), record.id));
+  pod.remove(record.id);
+  return absl::OkStatus();
+}
+
+absl::Status releasePod(Pod& pod, const std::string& link, const CallLimits& limits) {
+  const PodRecord record = pod.record();
+  support::StatusCollector failures;
+  for (const auto& container : pod.containers()) {
+    failures.add(removeContainer(pod, container, limits));
+  }
+  failures.add(pod.keeper().shutDown(limits));
+  failures.add(support::removePath(record.eventsSocket));
+  for (const char* name : {"ipc", "uts", "pid"}) {
+    failures.add(support::unmount(strCat(record.namespacesDirectory(), "/", name),
+                                  support::UnmountMode::kLazy));
+  }
+  if (!record.netPin.empty()) {
+    failures.add(support::unmount(record.netPin, support::UnmountMode::kLazy));
+    failures.add(support::removePath(record.netPin));
+  }
+  // Those that hold others' cgroups stay.
+  for (size_t i = record.madeCgroups.size(); i-- > 0;) {
+    support::steps::rmdir(record.madeCgroups[i].c_str());
+  }
+  BERTH_RETURN_IF_ERROR(failures.status());
+  for (const std::string& folder :
+       {record.keeperDirectory(), record.containersDirectory(), record.streamsDirectory(),
+        record.namespacesDirectory(), record.bundles()}) {
+    failures.add(support::removeTree(folder));
+  }
+  failures.add(support::removePath(record.shimLog()));
+  failures.add(support::removePath(record.file()));
+  BERTH_RETURN_IF_ERROR(failures.status());
+  return support::removePath(link);
+}
+
+absl::Status endStrayExecs(Pod& pod, TaskClient& shim, const CallLimits& limits) {
+  const auto names = support::listDirectory(pod.record().streamsDirectory());
+  if (absl::IsNotFound(names.status())) return absl::OkStatus();
+  BERTH_RETURN_IF_ERROR(names.status());
+  std::set<std::string> keys;
+  for (const std::string& name : *names) {
+    if (name.find('.') != std::string::npos) keys.insert(name.substr(0, name.rfind('-')));
+  }
+  support::StatusCollector failures;
+  for (const std::string& key : keys) {
+    const size_t dot = key.find('.');
+    api::KillRequest kill;
+    kill.set_id(key.substr(0, dot));
+    kill.set_exec_id(key.substr(dot + 1));
+    kill.set_signal(SIGKILL);
+    const absl::Status killed = shim.tell("Kill", kill, within(limits, kAnswerTime));
+    api::WaitRequest wait;
+    wait.set_id(kill.id());
+    wait.set_exec_id(kill.exec_id());
+    if (killed.ok()) failures.add(shim.tell("Wait", wait, within(limits, kEndTime)));
+    api::DeleteRequest remove;
+    remove.set_id(kill.id());
+    remove.set_exec_id(kill.exec_id());
+    const absl::Status deleted =
+        isGone(killed) ? killed : shim.tell("Delete", remove, within(limits, kAnswerTime));
+    if (!isGone(deleted)) failures.add(deleted);
+    failures.add(forgetStreams(pod, key, limits));
+  }
+  return failures.status();
+}
+
+}  // namespace berth::kata

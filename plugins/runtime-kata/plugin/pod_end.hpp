@@ -1,0 +1,31 @@
+// Ending pods and what they hold, with the shim's help and without it.
+#pragma once
+
+#include <absl/status/status.h>
+
+#include "pod.hpp"
+
+namespace berth::kata {
+
+// What the keeper is to open for a container.
+keeper::Request openRequest(const Pod& pod, const ContainerRecord& container);
+
+// Ends every process of the pod, its sandbox and its shim. Repeating it is fine. All steps are
+// made; when the shim does not do its part in time, it is killed and its program cleans up. OK when
+// nothing runs any more.
+absl::Status endPod(Pod& pod, const CallLimits& limits);
+
+// The same of a pod of which shim or sandbox have ended.
+absl::Status endLostPod(Pod& pod, const CallLimits& limits);
+
+// Forgets a container that has ended, or never ran: its task, streams, mount and record.
+absl::Status removeContainer(Pod& pod, const std::shared_ptr<Container>& container,
+                             const CallLimits& limits);
+
+// After endPod(): gives back the rest, and last of all the pod's link.
+absl::Status releasePod(Pod& pod, const std::string& link, const CallLimits& limits);
+
+// Leftover of what was executed by a daemon that is gone; it is killed.
+absl::Status endStrayExecs(Pod& pod, TaskClient& shim, const CallLimits& limits);
+
+}  // namespace berth::kata

@@ -1,0 +1,225 @@
+// The pod's own thread: what shim and keeper tell.
+#include <cerrno>
+#include <poll.h>
+#include <sys/eventfd.h>
+
+#include "berth/support/files.hpp"
+#include "berth/support/status.hpp"
+#include "berth/support/threads.hpp"
+#include "berth/support/utf8.hpp"
+#include "pod.hpp"
+#include "pod_end.hpp"
+
+namespace berth::kata {
+
+using support::strCat;
+
+namespace {
+
+constexpr auto kAskTime = std::chrono::seconds(2);
+constexpr int kLostCode = 137;
+
+}  // namespace
+
+// The last line of the shim's log.
+std::string exitMessageOf(const PodRecord& pod) {
+  constexpr size_t kMaxLog = 2u << 20;
+  constexpr size_t kMaxLine = 400;
+  const auto log = support::readFile(pod.shimLog(), kMaxLog);
+  if (!log.ok()) return {};
+  std::string_view text = *log;
+  while (text.ends_with('\n')) text.remove_suffix(1);
+  return support::oneLine(text.substr(text.rfind('\n') + 1), kMaxLine);
+}
+
+absl::Status Pod::listen() {
+  if (thread_.joinable()) return absl::OkStatus();
+  tasksWake_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!tasksWake_) return support::errnoStatus(errno, "make an eventfd for a pod");
+  auto events = keeper().subscribe(limitsFor(kAskTime));
+  BERTH_RETURN_IF_ERROR(events.status());
+  events_ = *std::move(events);
+  BERTH_ASSIGN_OR_RETURN(thread_, support::startThread([this] { run(); }));
+  return absl::OkStatus();
+}
+
+void Pod::close() {
+  if (thread_.joinable()) {
+    post({.kind = Task::Kind::kStop});
+    thread_.join();
+  }
+  std::shared_ptr<TaskClient> shim;
+  {
+    const std::lock_guard lock(mutex_);
+    shim.swap(shim_);
+  }
+  if (shim != nullptr) shim->close();
+}
+
+void Pod::post(Task task) {
+  {
+    const std::lock_guard lock(tasksMutex_);
+    tasks_.push_back(std::move(task));
+  }
+  if (tasksWake_) (void)::eventfd_write(tasksWake_.get(), 1);
+}
+
+void Pod::run() {
+  for (;;) {
+    Task task{};
+    bool found = false;
+    {
+      const std::lock_guard lock(tasksMutex_);
+      if (!tasks_.empty()) {
+        task = std::move(tasks_.front());
+        tasks_.pop_front();
+        found = true;
+      }
+    }
+    if (found) {
+      if (!handle(task)) return;
+      continue;
+    }
+    pollfd polled[2] = {{.fd = tasksWake_.get(), .events = POLLIN},
+                        {.fd = events_.get(), .events = POLLIN}};
+    if (::poll(polled, 2, -1) < 0) continue;
+    eventfd_t count = 0;
+    if (polled[0].revents != 0) (void)::eventfd_read(tasksWake_.get(), &count);
+    if (polled[1].revents != 0) drainEvents();
+  }
+}
+
+bool Pod::handle(const Task& task) {
+  switch (task.kind) {
+    case Task::Kind::kStop:
+      return false;
+    case Task::Kind::kExit:
+      settleExit(task.container, task.exitCode, task.exitedAt, {});
+      break;
+    case Task::Kind::kSandboxExit:
+      if (!isEnding()) lose(strCat("the pod's sandbox has ended, exit code ", task.exitCode));
+      break;
+    case Task::Kind::kBroken:
+      settleBreak();
+      break;
+  }
+  return true;
+}
+
+void Pod::drainEvents() {
+  for (;;) {
+    const auto event = KeeperClient::nextEvent(events_);
+    if (absl::IsNotFound(event.status())) return;
+    if (event.ok()) {
+      if (event->event == keeper::EventKind::kOomKilled) listener_.onContainerOom(id_, event->key);
+      if (event->event == keeper::EventKind::kInputEnded) onInputEnded(event->key);
+      continue;
+    }
+    events_.reset();
+    if (isEnding() || isDead()) return;
+    listener_.warn(id_, "the keeper of a pod has died; another one takes over", event.status());
+    const absl::Status again = ensureKeeper(limitsFor(kAskTime));
+    auto events =
+        again.ok() ? keeper().subscribe(limitsFor(kAskTime)) : absl::StatusOr<support::Fd>(again);
+    if (events.ok()) {
+      events_ = *std::move(events);
+    } else {
+      listener_.warn(id_, "nobody reads what a pod's containers write", events.status());
+    }
+    return;
+  }
+}
+
+// The shim keeps a write end of its own, which only CloseIO closes; and it must not be asked before
+// the process runs, or before our end is closed.
+void Pod::onInputEnded(const std::string& key) {
+  api::CloseIORequest request;
+  request.set_stdin(true);
+  std::shared_ptr<Exec> exec;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = execs_.find(key);
+    if (found != execs_.end()) exec = found->second;
+  }
+  if (exec != nullptr) {
+    if (!inputEndIsDue(*exec, false)) return;
+    request.set_id(exec->container);
+    request.set_exec_id(exec->id);
+  } else {
+    const auto container = find(key);
+    if (container == nullptr || recordOf(*container).stage != Stage::kRunning) return;
+    request.set_id(key);
+  }
+  const auto client = shim(limitsFor(kAskTime));
+  if (client.ok()) (*client)->begin("CloseIO", request, limitsFor(kAskTime), [](const auto&) {});
+}
+
+// A connection can break while the shim goes on.
+void Pod::settleBreak() {
+  if (isDead()) return;
+  const CallLimits limits = limitsFor(kAskTime);
+  const auto client = shim(limits);
+  if (absl::IsUnavailable(client.status())) {
+    // Whoever ends it waits for ends that nobody will tell.
+    if (isEnding()) return declareDead();
+    return lose("the pod's shim has ended");
+  }
+  absl::Status status = client.status();
+  if (status.ok()) status = askAgain(**client, limits);
+  if (!status.ok()) listener_.warn(id_, "a pod's shim does not answer", status);
+}
+
+absl::Status Pod::askAgain(TaskClient& shim, const CallLimits& limits) {
+  awaitSandbox(shim, limits);
+  for (const auto& container : containers()) {
+    if (recordOf(*container).stage == Stage::kRunning) awaitContainer(shim, container, limits);
+  }
+  return absl::OkStatus();
+}
+
+// Nothing tells of ends any more: all that may run is ended, then it is told.
+void Pod::lose(const std::string& reason) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (lost_) return;
+    lost_ = true;
+  }
+  constexpr auto kEndTime = std::chrono::milliseconds(3500);
+  const std::string said = exitMessageOf(record());
+  const std::string message = said.empty() ? reason : strCat(reason, "; its log ends: ", said);
+  const absl::Status ended = endLostPod(*this, limitsFor(kEndTime));
+  if (ended.ok()) {
+    (void)changeRecord([](PodRecord& r) { r.stopped = true; });
+  } else {
+    listener_.warn(id_, "not everything of a lost pod could be ended", ended);
+  }
+  for (const auto& container : containers()) {
+    if (recordOf(*container).stage == Stage::kRunning) {
+      settleExit(container, kLostCode, support::nowNanoseconds(), message);
+    }
+  }
+  declareDead();
+  listener_.onPodLost(id_, message);
+}
+
+absl::Status Pod::ensureKeeper(const CallLimits& limits) {
+  const PodRecord record = this->record();
+  if (keeper().call({.operation = keeper::Operation::kList}, limits).ok()) return absl::OkStatus();
+  BERTH_RETURN_IF_ERROR(startKeeper({.program = record.keeper,
+                                     .pod = id_,
+                                     .directory = record.keeperDirectory(),
+                                     .events = record.eventsSocket,
+                                     .logFifo = record.logFifo(),
+                                     .logFile = record.shimLog(),
+                                     .oomScoreAdj = record.oomScoreAdj},
+                                    limits));
+  support::StatusCollector failures;
+  for (const auto& container : containers()) {
+    const ContainerRecord each = recordOf(*container);
+    if (each.stage == Stage::kExited) continue;
+    failures.add(keeper().call(openRequest(*this, each), limits).status());
+  }
+  return failures.status();
+}
+
+}  // namespace berth::kata

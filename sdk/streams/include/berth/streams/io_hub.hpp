@@ -1,0 +1,81 @@
+// A process's streams: its output goes to the log and to every session; sessions feed its input.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "berth/streams/channel.hpp"
+#include "berth/streams/cri_log.hpp"
+
+namespace berth::streams {
+
+class HubListener {
+ public:
+  virtual void onSessionsGone() = 0;  // the last one ended
+  virtual void onOutputsEnded() {}    // the last one did: nothing more can come
+  virtual void onInputEnded() {}      // closed, with all that was to be written
+
+ protected:
+  ~HubListener() = default;
+};
+
+enum class InputEnd : uint8_t {
+  kStays,             // input stays open over sessions
+  kWithFirstSession,  // it is closed when a session's input ends
+};
+
+// Nothing written by the process is lost to a session: while one is full (see Sink), the stream is
+// not read. The log never waits for anything but the disk.
+class IoHub final : public InputListener {
+ public:
+  // `stuckAfterNs`: see Sink.
+  IoHub(Loop& loop, HubListener& listener, int64_t stuckAfterNs = kStuckAfterNs);
+  ~IoHub();
+  IoHub(const IoHub&) = delete;
+  IoHub& operator=(const IoHub&) = delete;
+
+  // `log` may be null; else it outlives the hub.
+  void openOutput(LogStream::Kind kind, Fd fd, LogFile* log);
+  void openInput(Fd fd, InputEnd end);
+  void closeInput();
+
+  // Descriptors that are not open are left out.
+  void attach(Fd in, Fd out, Fd err);
+  size_t sessions() const;
+  // Whether any output may still bring something.
+  bool outputsOpen() const;
+
+  // The process is dead: passes on what it has written (what stands in the pipes now, however long
+  // others hold them open).
+  void drain();
+  // Ends the sessions, each with its last byte. Output of processes that a dead one left behind
+  // still goes to the log.
+  void endSessions();
+
+ private:
+  class Output;
+  class Session;
+
+  void distribute(LogStream::Kind kind, std::string_view data);
+  bool mustPause(LogStream::Kind kind) const;
+  void resumeOutputs();
+  void pushInput(std::string_view data);
+  void sessionInputEnded();
+  void dropEndedSessions();
+  void outputEnded();
+  void tellInputEnd();
+  void onInputSpace() override;
+
+  Loop& loop_;
+  HubListener& listener_;
+  const int64_t stuckAfterNs_;
+  std::vector<std::unique_ptr<Output>> outputs_;
+  std::vector<std::unique_ptr<Session>> sessions_;
+  std::unique_ptr<InputPipe> input_;
+  InputEnd inputEnd_ = InputEnd::kStays;
+  bool exited_ = false;
+  bool inputEndTold_ = false;
+  int busy_ = 0;  // in a loop over the sessions: none is removed
+};
+
+}  // namespace berth::streams

@@ -1,0 +1,329 @@
+"""Pods through a containerd shim v2: runtime-kata with Debian's containerd-shim-runc-v2.
+
+That shim is a true peer of the protocol and has no virtual machine. So this shows nothing of what a
+guest hides or lacks: its processes are the host's, it shares the host's mounts, it takes CloseIO at
+any time, and its kills may come after the end. Pods of it may use the host's namespaces, which a
+virtual machine cannot.
+"""
+
+import os
+import signal
+import subprocess
+
+import grpc
+import host
+import pytest
+from berth_testbed import wait_until
+from crictl_at_work import read_until, run, started
+from engines import SHIM
+
+pytestmark = [pytest.mark.berth,
+              pytest.mark.skipif(not os.access(SHIM, os.X_OK), reason="SKIPPED: there is no " + SHIM)]
+SLEEP = ["sleep", "1000"]
+COUNT = "i=0; while :; do echo $i; i=$((i+1)); sleep 0.02; done"
+
+
+@pytest.fixture(scope="module")
+def shim_engine():
+    import berth_testbed
+    with berth_testbed.TestBed(shim=SHIM, handler="shim") as bed:
+        yield bed
+    assert bed.leaks == [], "left behind although all pods were removed"
+
+
+@pytest.fixture
+def bed(shim_engine):
+    assert shim_engine.alive(), "the engine has died:\n" + shim_engine.log_tail()
+    yield shim_engine
+    if not shim_engine.alive():
+        tail = shim_engine.log_tail()
+        shim_engine.start_engine()
+        pytest.fail("the engine died during the test:\n" + tail)
+    shim_engine.remove_all_pods()
+
+
+def commands(bed, program):
+    """pid → command line of the bed's processes of that name."""
+    return {pid: line for pid, line in host.processes(bed.folder, bed.mark).items()
+            if os.path.basename(line.split()[0]) == program}
+
+
+def shims(bed):
+    return commands(bed, os.path.basename(SHIM))
+
+
+def texts(bed, pod, container):
+    return [line[3] for line in bed.log_lines(pod, container) if len(line) == 4]
+
+
+def last_number(bed, pod):
+    lines = texts(bed, pod, "count")
+    return int(lines[-1]) if lines else -1
+
+
+def test_a_pod_from_its_start_to_its_end(bed, name):
+    pod = bed.run_pod(name, hostname="told")
+    assert len(shims(bed)) == 1
+    status = bed.cri.PodSandboxStatus({"pod_sandbox_id": pod}).status
+    assert status.state == bed.cri.messages.SANDBOX_READY
+    assert status.network.ip
+    container = bed.run(pod, "c", command=["sh", "-c", "hostname; echo bad >&2; exit 7"])
+    ended = bed.wait_exit(container)
+    assert ended.exit_code == 7
+    assert sorted((line[1], line[2], line[3]) for line in bed.log_lines(name, "c")) == [
+        ("stderr", "F", "bad"), ("stdout", "F", "told")]
+    bed.remove_pod(pod)
+    wait_until(lambda: not shims(bed), what="the end of the shim")
+    assert not commands(bed, "berth-keeper")
+
+
+def test_the_containers_of_a_pod_share_its_namespaces(bed, name):
+    pod = bed.run_pod(name)
+    first = bed.run(pod, "one", command=SLEEP)
+    second = bed.run(pod, "two", command=SLEEP)
+
+    def links(container):
+        names = ("net", "ipc", "uts", "pid", "mnt")
+        answer = bed.exec(container, "sh", "-c", "for n in %s; do readlink /proc/self/ns/$n; done" % " ".join(names))
+        return dict(zip(names, answer.stdout.decode().split()))
+    one, two = links(first), links(second)
+    assert {name for name in one if one[name] == two[name]} == {"net", "ipc", "uts", "pid"}
+
+
+def test_a_shared_pid_namespace_has_a_first_process_that_reaps(bed, name):
+    options = {"namespace_options": {"pid": bed.cri.messages.POD}}
+    pod = bed.run_pod(name, linux={"security_context": options})
+    container = bed.run(pod, "c", command=SLEEP, linux={"security_context": options})
+    seen = bed.exec(container, "ps", "-o", "pid,comm").stdout.decode()
+    assert "pause" in seen.splitlines()[1].split()
+    bed.exec(container, "sh", "-c", "(sleep 0 &) & wait")
+
+    def zombies():
+        return [line for line in bed.exec(container, "ps", "-o", "stat,comm").stdout.decode()
+                .splitlines() if line.startswith("Z")]
+    wait_until(lambda: not zombies(), what="the end of orphans")
+
+
+def test_a_program_that_is_not_there(bed, name):
+    pod = bed.run_pod(name)
+    container = bed.create(pod, "c", command=["/no/such/program"])
+    with pytest.raises(grpc.RpcError) as error:
+        bed.cri.StartContainer({"container_id": container})
+    assert "/no/such/program" in error.value.details()
+    assert bed.status(container).state == bed.cri.messages.CONTAINER_EXITED
+    # The pod does not mind.
+    assert bed.wait_exit(bed.run(pod, "d", command=["true"])).exit_code == 0
+
+
+def test_exec_and_its_time_limit(bed, name):
+    container = bed.run(bed.run_pod(name), "c", command=SLEEP)
+    answer = bed.exec(container, "sh", "-c", "echo out; echo err >&2; exit 3")
+    assert (answer.stdout, answer.stderr, answer.exit_code) == (b"out\n", b"err\n", 3)
+    much = bed.exec(container, "sh", "-c", "head -c 3000000 /dev/zero", timeout=30)
+    assert len(much.stdout) == 3000000
+    with pytest.raises(grpc.RpcError):
+        bed.exec(container, "sleep", "4821", timeout=1)
+    wait_until(lambda: not any("sleep 4821" in line for line in
+                               host.processes(bed.folder, bed.mark).values()),
+               what="the end of what took too long")
+
+
+def test_many_commands_leave_nothing(bed, name):
+    container = bed.run(bed.run_pod(name), "c", command=SLEEP)
+    for number in range(30):
+        assert bed.exec(container, "echo", str(number)).stdout == b"%d\n" % number
+    folder = os.path.join(bed.engine.state, "pods")
+    left = [file for _, _, files in os.walk(folder) for file in files if ".out" in file]
+    assert not left
+
+
+def test_streams_of_an_exec(bed, name, crictl_binary):
+    assert crictl_binary
+    container = bed.run(bed.run_pod(name), "c", command=SLEEP)
+    done = run(bed, "exec", "-i", container, "sh", "-c", "cat; echo bad >&2; exit 7",
+               input=b"through\n")
+    assert done.stdout == b"through\n"
+    assert b"bad\n" in done.stderr and b"exit code 7" in done.stderr
+    text = os.urandom(1 << 20) * 4
+    assert run(bed, "exec", "-i", container, "cat", input=text).stdout == text
+
+
+def test_attach_and_the_end_of_input(bed, name, crictl_binary):
+    assert crictl_binary
+    pod = bed.run_pod(name)
+    container = bed.run(pod, "c", command=["sh", "-c", "cat; echo over"], stdin=True,
+                        stdin_once=True)
+    with started(bed, "attach", "-i", container, stdin=subprocess.PIPE,
+                 stdout=subprocess.PIPE) as client:
+        client.stdin.write(b"hello\n")
+        client.stdin.flush()
+        assert read_until(client.stdout.fileno(), b"hello\n")
+        client.stdin.close()
+        assert bed.wait_exit(container).exit_code == 0
+    assert texts(bed, name, "c") == ["hello", "over"]
+
+
+def test_logs_are_opened_anew(bed, name):
+    pod = bed.run_pod(name)
+    container = bed.run(pod, "count", command=["sh", "-c", COUNT])
+    wait_until(lambda: last_number(bed, name) > 3, what="lines")
+    path = os.path.join(bed.folder, "logs", name, "count.log")
+    os.rename(path, path + ".1")
+    bed.cri.ReopenContainerLog({"container_id": container})
+    wait_until(lambda: os.path.exists(path) and last_number(bed, name) > 5, what="more lines")
+    bed.cri.StopContainer({"container_id": container, "timeout": 0})
+    text = host.read(path + ".1") + host.read(path)
+    numbers = [int(line.split(" ", 3)[3]) for line in text.splitlines()]
+    assert numbers == list(range(len(numbers)))
+
+
+def test_usage(bed, name):
+    pod = bed.run_pod(name)
+    container = bed.run(pod, "c", command=["sh", "-c", "while :; do :; done"])
+    usage = wait_until(lambda: next(
+        (each for each in bed.cri.ListContainerStats({}).stats
+         if each.attributes.id == container and each.cpu.usage_core_nano_seconds.value > 0), None),
+        what="usage")
+    assert usage.memory.working_set_bytes.value > 0
+    of_pod = bed.cri.PodSandboxStats({"pod_sandbox_id": pod}).stats
+    assert of_pod.linux.cpu.usage_core_nano_seconds.value > 0
+    assert of_pod.linux.network.default_interface.name == "eth0"
+    bed.cri.UpdateContainerResources({"container_id": container,
+                                      "linux": {"memory_limit_in_bytes": 64 << 20}})
+    wait_until(lambda: next(iter(
+        each.memory.available_bytes.value for each in bed.cri.ListContainerStats({}).stats
+        if each.attributes.id == container), 64 << 20) < 64 << 20, what="the limit")
+
+
+def test_a_kill_for_memory_is_told(bed, name):
+    pod = bed.run_pod(name)
+    container = bed.run(pod, "c", command=["sh", "-c", "tail /dev/zero"],
+                        linux={"resources": {"memory_limit_in_bytes": 32 << 20,
+                                             "memory_swap_limit_in_bytes": 32 << 20}})
+    ended = bed.wait_exit(container)
+    assert ended.reason == "OOMKilled"
+    assert ended.exit_code == 137
+
+
+def test_stopping(bed, name):
+    pod = bed.run_pod(name)
+    script = "trap 'echo bye; exit 9' TERM; echo ready; while :; do sleep 0.05; done"
+    container = bed.run(pod, "c", command=["sh", "-c", script])
+    wait_until(lambda: texts(bed, name, "c") == ["ready"], what="readiness")
+    bed.cri.StopContainer({"container_id": container, "timeout": 10})
+    assert bed.status(container).exit_code == 9
+    assert texts(bed, name, "c") == ["ready", "bye"]
+    stubborn = bed.run(pod, "d", command=["sh", "-c", "trap '' TERM; while :; do sleep 1; done"])
+    bed.cri.StopContainer({"container_id": stubborn, "timeout": 1})
+    assert bed.status(stubborn).exit_code == 137
+
+
+def test_the_daemon_is_killed(bed, name):
+    pod = bed.run_pod(name)
+    counting = bed.run(pod, "count", command=["sh", "-c", COUNT])
+    ending = bed.run(pod, "end", command=["sh", "-c",
+                                          "while [ ! -e /tmp/end ]; do sleep 0.02; done; exit 11"])
+    held = bed.run(pod, "held", command=["cat"], stdin=True)
+    wait_until(lambda: last_number(bed, name) > 0, what="lines")
+    bed.exec(counting, "true")
+    pid = next(pid for pid, line in host.processes(bed.folder, bed.mark).items()
+               if "/tmp/end" in line)
+    bed.kill_engine()
+    before = last_number(bed, name)
+    with open("/proc/%d/root/tmp/end" % pid, "w", encoding="utf-8"):
+        pass
+    wait_until(lambda: last_number(bed, name) > before + 5, what="lines without a daemon")
+    wait_until(lambda: not os.path.exists("/proc/%d" % pid), what="an exit without a daemon")
+    bed.start_engine()
+    assert bed.cri.PodSandboxStatus({"pod_sandbox_id": pod}).status.state == \
+        bed.cri.messages.SANDBOX_READY
+    assert bed.wait_exit(ending).exit_code == 11
+    for container in (counting, held):
+        assert bed.status(container).state == bed.cri.messages.CONTAINER_RUNNING
+    assert bed.exec(counting, "echo", "again").stdout == b"again\n"
+    bed.cri.StopContainer({"container_id": counting, "timeout": 0})
+    numbers = [int(text) for text in texts(bed, name, "count")]
+    assert numbers == list(range(len(numbers)))
+
+
+def test_the_shim_is_killed(bed, name):
+    pod = bed.run_pod(name)
+    container = bed.run(pod, "c", command=["sleep", "4833"])
+    (shim,) = shims(bed)
+    os.kill(shim, signal.SIGKILL)
+    ended = bed.wait_exit(container, seconds=5)
+    assert ended.exit_code == 137
+    wait_until(lambda: bed.cri.PodSandboxStatus({"pod_sandbox_id": pod}).status.state ==
+               bed.cri.messages.SANDBOX_NOTREADY, seconds=5, what="the pod's end")
+    assert not any("sleep 4833" in line for line in
+                   host.processes(bed.folder, bed.mark).values())
+    bed.remove_pod(pod)
+    assert not commands(bed, "berth-keeper")
+
+
+def test_the_shim_is_killed_while_no_daemon_looks(bed, name):
+    pod = bed.run_pod(name)
+    container = bed.run(pod, "c", command=["sleep", "4834"])
+    bed.kill_engine()
+    (shim,) = shims(bed)
+    os.kill(shim, signal.SIGKILL)
+    bed.start_engine()
+    bed.wait_exit(container, seconds=5)
+    assert bed.cri.PodSandboxStatus({"pod_sandbox_id": pod}).status.state == \
+        bed.cri.messages.SANDBOX_NOTREADY
+    assert not any("sleep 4834" in line for line in
+                   host.processes(bed.folder, bed.mark).values())
+
+
+def test_the_sandbox_is_killed(bed, name):
+    pod = bed.run_pod(name)
+    container = bed.run(pod, "c", command=SLEEP)
+    (pause,) = commands(bed, "pause")
+    os.kill(pause, signal.SIGKILL)
+    bed.wait_exit(container, seconds=5)
+    wait_until(lambda: bed.cri.PodSandboxStatus({"pod_sandbox_id": pod}).status.state ==
+               bed.cri.messages.SANDBOX_NOTREADY, seconds=5, what="the pod's end")
+
+
+def test_the_keeper_is_killed(bed, name):
+    pod = bed.run_pod(name)
+    container = bed.run(pod, "count", command=["sh", "-c", COUNT])
+    wait_until(lambda: last_number(bed, name) > 0, what="lines")
+    (keeper,) = commands(bed, "berth-keeper")
+    os.kill(keeper, signal.SIGKILL)
+    wait_until(lambda: commands(bed, "berth-keeper"), what="another keeper")
+    before = last_number(bed, name)
+    wait_until(lambda: last_number(bed, name) > before + 5, what="more lines")
+    assert bed.exec(container, "echo", "on").stdout == b"on\n"
+
+
+def test_handlers_side_by_side(bed, name):
+    pods = {handler: bed.run_pod(name + "-" + handler, handler=handler)
+            for handler in ("shim", "runc")}
+    containers = {handler: bed.run(pod, "c", command=SLEEP) for handler, pod in pods.items()}
+    bed.kill_engine()
+    bed.start_engine()
+    for handler, pod in pods.items():
+        assert bed.cri.PodSandboxStatus(
+            {"pod_sandbox_id": pod}).status.runtime_handler == handler
+        assert bed.exec(containers[handler], "echo", handler).stdout == handler.encode() + b"\n"
+    with pytest.raises(grpc.RpcError) as error:
+        bed.run_pod(name, handler="none-such")
+    assert "none-such" in error.value.details()
+
+
+def test_the_hosts_network_is_for_namespaces_alone(bed, name):
+    options = {"namespace_options": {"network": bed.cri.messages.NODE}}
+    pod = bed.run_pod(name, linux={"security_context": options})
+    container = bed.run(pod, "c", command=["readlink", "/proc/self/ns/net"],
+                        linux={"security_context": options})
+    bed.wait_exit(container)
+    assert texts(bed, name, "c") == [os.readlink("/proc/%d/ns/net" % bed.pid)]
+
+
+def test_no_checkpoints(bed, name, tmp_path):
+    container = bed.run(bed.run_pod(name), "c", command=SLEEP)
+    with pytest.raises(grpc.RpcError) as error:
+        bed.cri.CheckpointContainer({"container_id": container,
+                                     "location": str(tmp_path / "c.tar")})
+    assert error.value.code() == grpc.StatusCode.FAILED_PRECONDITION
