@@ -1,0 +1,133 @@
+// What "docker save" writes.
+#include <boost/json.hpp>
+
+#include "berth/support/json.hpp"
+#include "berth/support/status.hpp"
+#include "berth/support/utf8.hpp"
+#include "image_set.hpp"
+#include "names.hpp"
+
+namespace berth::layout {
+
+namespace json = boost::json;
+using support::strCat;
+
+namespace {
+
+constexpr std::string_view kManifestType = "application/vnd.oci.image.manifest.v1+json";
+constexpr std::string_view kConfigType = "application/vnd.oci.image.config.v1+json";
+constexpr std::string_view kLayerType = "application/vnd.oci.image.layer.v1.tar";
+constexpr size_t kMostImages = 1'000;
+constexpr size_t kMostLayers = 1'000;
+
+struct Layer {
+  std::string digest;
+  uint64_t size = 0;
+  std::string mediaType;
+};
+
+class Reader {
+ public:
+  Reader(std::shared_ptr<const Files> files, const Check& check)
+      : files_(std::move(files)), check_(check) {}
+
+  absl::StatusOr<Parts> read() {
+    BERTH_ASSIGN_OR_RETURN(const json::value document, readJson(*files_, "manifest.json"));
+    if (!document.is_array()) return absl::InvalidArgumentError("manifest.json is no array");
+    const json::array& images = document.get_array();
+    if (images.size() > kMostImages)
+      return absl::ResourceExhaustedError(strCat("manifest.json names ", images.size(),
+                                                 " images, more than the limit of ", kMostImages));
+    for (size_t i = 0; i < images.size(); ++i) {
+      const absl::Status status = addImage(images[i]);
+      if (!status.ok()) return support::annotate(status, strCat("manifest.json, image ", i + 1));
+    }
+    parts_.files = files_;
+    return std::move(parts_);
+  }
+
+ private:
+  absl::Status addImage(const json::value& value) {
+    const json::object* image = value.if_object();
+    if (image == nullptr) return absl::InvalidArgumentError("it is no object");
+    const std::string configFile = support::stringMember(*image, "Config");
+    BERTH_ASSIGN_OR_RETURN(const Content content, files_->open(configFile));
+    BERTH_ASSIGN_OR_RETURN(const std::string config, readAll(content, kMostDocumentBytes));
+    BERTH_ASSIGN_OR_RETURN(const json::object parsed,
+                           support::parseJsonObject(config, "the configuration"));
+    BERTH_ASSIGN_OR_RETURN(const json::array layers, addLayers(*image, parsed));
+    const std::string configDigest = digestOf(config);
+    parts_.placed[configDigest] = configFile;
+    const std::string manifest = json::serialize(json::object{
+        {"schemaVersion", 2},
+        {"mediaType", kManifestType},
+        {"config", {{"mediaType", kConfigType}, {"digest", configDigest}, {"size", config.size()}}},
+        {"layers", layers}});
+    const std::string digest = digestOf(manifest);
+    const json::object descriptor{{"mediaType", kManifestType},
+                                  {"digest", digest},
+                                  {"size", manifest.size()},
+                                  {"platform",
+                                   {{"os", support::stringMember(parsed, "os")},
+                                    {"architecture", support::stringMember(parsed, "architecture")},
+                                    {"variant", support::stringMember(parsed, "variant")}}}};
+    parts_.written[digest] = manifest;
+    const std::vector<std::string> tags = support::stringsMember(*image, "RepoTags");
+    for (const std::string& tag : tags) parts_.images.push_back({completeName(tag), descriptor});
+    if (tags.empty()) parts_.images.push_back({{}, descriptor});
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<json::array> addLayers(const json::object& image, const json::object& config) {
+    const std::vector<std::string> names = support::stringsMember(image, "Layers");
+    const json::object* rootfs = support::objectMember(config, "rootfs");
+    const std::vector<std::string> diffIds = rootfs == nullptr
+                                                 ? std::vector<std::string>()
+                                                 : support::stringsMember(*rootfs, "diff_ids");
+    if (names.size() != diffIds.size())
+      return absl::InvalidArgumentError(
+          strCat("it has ", names.size(), " layers, its configuration ", diffIds.size()));
+    if (names.size() > kMostLayers)
+      return absl::ResourceExhaustedError(strCat("it has ", names.size(), " layers"));
+    json::array layers;
+    for (size_t i = 0; i < names.size(); ++i) {
+      BERTH_ASSIGN_OR_RETURN(const Layer layer, addLayer(names[i], diffIds[i]));
+      layers.push_back(json::object{
+          {"mediaType", layer.mediaType}, {"digest", layer.digest}, {"size", layer.size}});
+    }
+    return layers;
+  }
+
+  absl::StatusOr<Layer> addLayer(const std::string& name, const std::string& diffId) {
+    if (!isDigest(diffId))
+      return absl::InvalidArgumentError(strCat("its configuration's diff ID \"",
+                                               support::oneLine(diffId, 160),
+                                               "\" is not sha256: and 64 hexadecimal digits"));
+    if (const auto known = known_.find(name); known != known_.end()) return known->second;
+    BERTH_ASSIGN_OR_RETURN(const Content content, files_->open(name));
+    // Some tools write compressed ones.
+    BERTH_ASSIGN_OR_RETURN(const std::string_view compression, compressionOf(content));
+    Layer layer{diffId, content.size,
+                strCat(kLayerType, compression.empty() ? "" : "+", compression)};
+    // What is not compressed is the diff ID's own content, as the host will see for itself.
+    if (!compression.empty()) {
+      BERTH_ASSIGN_OR_RETURN(layer.digest, digestOf(content, check_));
+    }
+    parts_.placed[layer.digest] = name;
+    known_[name] = layer;
+    return layer;
+  }
+
+  const std::shared_ptr<const Files> files_;
+  const Check& check_;
+  Parts parts_;
+  std::map<std::string, Layer> known_;  // by file: images share layers
+};
+
+}  // namespace
+
+absl::StatusOr<Parts> readDockerArchive(std::shared_ptr<const Files> files, const Check& check) {
+  return Reader(std::move(files), check).read();
+}
+
+}  // namespace berth::layout
