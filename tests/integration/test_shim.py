@@ -45,7 +45,7 @@ def bed(shim_engine):
 def commands(bed, program):
     """pid → command line of the bed's processes of that name."""
     return {pid: line for pid, line in host.processes(bed.folder, bed.mark).items()
-            if os.path.basename(line.split()[0]) == program}
+            if line and os.path.basename(line.split()[0]) == program}
 
 
 def shims(bed):

@@ -1,9 +1,14 @@
 // Processes that are executed, terminals, sessions.
 #include <csignal>
 #include <poll.h>
+#include <set>
+#include <vector>
+
+#include <absl/strings/numbers.h>
 
 #include "berth/support/files.hpp"
 #include "berth/support/json.hpp"
+#include "berth/support/process_stat.hpp"
 #include "berth/support/status.hpp"
 #include "host_parts.hpp"
 #include "kata_plugin.hpp"
@@ -15,7 +20,7 @@ using support::strCat;
 
 namespace {
 
-constexpr auto kUndoTime = std::chrono::seconds(10);
+constexpr auto kUndoTime = std::chrono::seconds(30);
 constexpr auto kOutputTime = std::chrono::seconds(2);
 constexpr const char* kProcess = "types.containerd.io/opencontainers/runtime-spec/1/Process";
 
@@ -23,6 +28,29 @@ constexpr const char* kProcess = "types.containerd.io/opencontainers/runtime-spe
 uint32_t maskOf(const Streams& streams) {
   return (streams.input >= 0 ? keeper::kInput : 0u) | (streams.output >= 0 ? keeper::kOutput : 0u) |
          (streams.error >= 0 ? keeper::kError : 0u);
+}
+
+// A process of this host with all that it has started. Each is stopped before children are looked
+// for once more, so that none is missed. What lost its parent before is the container's.
+void killTree(int64_t first) {
+  constexpr size_t kParent = 4;  // of /proc/PID/stat
+  std::set<uint64_t> tree;
+  std::vector<uint64_t> found{static_cast<uint64_t>(first)};
+  while (!found.empty()) {
+    for (const uint64_t each : found) ::kill(static_cast<pid_t>(each), SIGSTOP);
+    tree.insert(found.begin(), found.end());
+    found.clear();
+    const auto names = support::listDirectory("/proc");
+    if (!names.ok()) break;
+    for (const std::string& name : *names) {
+      uint64_t pid = 0;
+      if (!absl::SimpleAtoi(name, &pid) || tree.contains(pid)) continue;
+      if (tree.contains(support::processStat(static_cast<int64_t>(pid), kParent))) {
+        found.push_back(pid);
+      }
+    }
+  }
+  for (const uint64_t each : tree) ::kill(static_cast<pid_t>(each), SIGKILL);
 }
 
 absl::Status resizeTask(TaskClient& shim, std::string_view container, std::string_view exec,
@@ -106,6 +134,12 @@ absl::Status KataPlugin::endExec(const Target& target, const Exec& exec, const C
     kill.set_exec_id(exec.id);
     kill.set_signal(SIGKILL);
     kill.set_all(true);
+    // A shim kills the one process; where it is one of this host, its descendants go as well.
+    api::StateRequest ask;
+    ask.set_id(exec.container);
+    ask.set_exec_id(exec.id);
+    const auto state = target.shim->ask<api::StateResponse>("State", ask, limits);
+    if (target.pod->record().namespaces && state.ok() && state->pid() > 1) killTree(state->pid());
     const absl::Status killed = target.shim->tell("Kill", kill, limits);
     tolerate(killed);
     if (killed.ok()) {
@@ -169,10 +203,16 @@ Status KataPlugin::execWait(const Op& op, std::string_view pod, std::string_view
     exitCode = found->exitCode;
     if (!found->known) status = absl::UnavailableError(strCat(doing, ": its end is not known"));
   }
+  const absl::Status ended = endExec(*target, *found, limitsFor(kUndoTime));
+  if (status.ok()) {
+    // Its exit code is known; the rest goes with its container.
+    if (!ended.ok())
+      warn(std::string(pod), "a process that has ended could not be forgotten", ended);
+    return {};
+  }
   support::StatusCollector failures;
   failures.add(status);
-  failures.add(
-      support::annotate(endExec(*target, *found, limitsFor(kUndoTime)), "end the process"));
+  failures.add(support::annotate(ended, "end the process"));
   return failures.status();
 }
 
