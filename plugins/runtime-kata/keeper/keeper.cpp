@@ -133,6 +133,7 @@ void Keeper::finish(Connection& connection, const Request& request) {
 
 void Keeper::list(Connection& connection) {
   Reply reply;
+  reply.version = kVersion;
   for (const auto& [key, process] : processes_) reply.entries.push_back(process->entry());
   connection.send(encode(reply));
 }

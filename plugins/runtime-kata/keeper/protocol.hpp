@@ -62,8 +62,8 @@ struct Reply {
   streams::Status status;
   std::vector<Entry> entries;  // kList, and kFinish: the one
   EventKind event = EventKind::kNone;
-  std::string key;  // the event's
-  uint32_t version = kVersion;
+  std::string key;       // the event's
+  uint32_t version = 0;  // kList: the keeper's
 };
 
 std::string encode(const Request& request);

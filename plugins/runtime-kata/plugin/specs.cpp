@@ -45,8 +45,8 @@ absl::Status describeSize(json::object& annotations, std::string_view resources)
   return absl::OkStatus();
 }
 
-json::object mount(const char* destination, const char* type, const char* source,
-                   json::array options) {
+json::object mountOf(const char* destination, const char* type, const char* source,
+                     json::array options) {
   return {{"destination", destination},
           {"type", type},
           {"source", source},
@@ -108,10 +108,10 @@ absl::StatusOr<std::string> sandboxSpec(const PodSpec& pod, const PodRecord& rec
           {"permitted", json::array()}}}}},
       {"root", {{"path", options.sandboxRoot()}, {"readonly", true}}},
       {"mounts",
-       {mount("/proc", "proc", "proc", {"nosuid", "noexec", "nodev"}),
-        mount("/dev", "tmpfs", "tmpfs", {"nosuid", "strictatime", "mode=755", "size=65536k"}),
-        mount("/dev/shm", "tmpfs", "shm",
-              {"nosuid", "noexec", "nodev", "mode=1777", "size=65536k"})}},
+       {mountOf("/proc", "proc", "proc", {"nosuid", "noexec", "nodev"}),
+        mountOf("/dev", "tmpfs", "tmpfs", {"nosuid", "strictatime", "mode=755", "size=65536k"}),
+        mountOf("/dev/shm", "tmpfs", "shm",
+                {"nosuid", "noexec", "nodev", "mode=1777", "size=65536k"})}},
       {"annotations", std::move(annotations)},
       {"linux", std::move(linux)}};
   if (!record.hostname.empty()) spec["hostname"] = record.hostname;
