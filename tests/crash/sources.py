@@ -41,6 +41,8 @@ SILENT = {
     "core/store/checkpoint.cpp": ({"sqlite3_exec"}, "it only reads"),
     "core/store/verify.cpp": ({"sqlite3_exec"}, "it only reads"),
     "core/streaming/listener.cpp": ({"bind"}, "a port goes with its process"),
+    "plugins/runtime-runc/monitor/cgroup_move.cpp": (
+        {"fork"}, "the child makes nothing and ends at once, with its parent at the latest"),
     "plugins/snapshotter-overlay/named_mount.cpp": (
         {"link", "mkdir", "symlink"},
         "a thread's own mount namespace, whose memory file system goes with the thread"),

@@ -92,7 +92,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"reference", kReference, 2000}, Case{"manifest", kManifest, 1000},
                     Case{"decompress", kDecompress, 1000}, Case{"tar", kTar, 500},
                     Case{"cni", kCni, 500}, Case{"registry", kRegistry, 1000},
-                    Case{"monitor", kMonitor, 1000}, Case{"ttrpc", kTtrpc, 1000}),
+                    Case{"monitor", kMonitor, 1000}, Case{"ttrpc", kTtrpc, 1000},
+                    Case{"shim", kShim, 1000}),
     [](const auto& target) { return std::string(target.param.name); });
 
 }  // namespace

@@ -31,6 +31,7 @@ extern const Target kCni;
 extern const Target kRegistry;
 extern const Target kMonitor;
 extern const Target kTtrpc;
+extern const Target kShim;
 
 // What holds for every input. In release builds too, unlike assert().
 inline void demand(bool holds, const char* what) {

@@ -53,6 +53,7 @@ void visitEntry(V& v, M& m) {
 }
 
 constexpr uint32_t kEntries = 3;
+constexpr uint32_t kFiller = 7;
 template <typename V, typename M>
 void visitReply(V& v, M& m) {
   v.number(1, m.status.code);
@@ -81,6 +82,8 @@ std::string encode(const Reply& reply) {
     visitEntry(inner, entry);
     writing.writer.element(kEntries, part);
   }
+  // An empty packet would read as the end of the connection.
+  if (out.empty()) writing.writer.element(kFiller, {});
   return out;
 }
 
