@@ -38,7 +38,7 @@ void Registry::addDevice(const std::string& name, Found found, View& view) {
     known->second = std::move(found);
     return;
   }
-  known->second.ambiguous = true;
+  known->second.also = found.path;
   view.problems.push_back({found.path, absl::InvalidArgumentError(strCat(
                                            "it describes the device ", name, ", and so does ",
                                            known->second.path, ": remove one"))});
@@ -90,10 +90,10 @@ absl::Status Registry::inject(const std::vector<std::string>& devices,
     BERTH_RETURN_IF_ERROR(checkQualifiedName(name));
     const auto found = view.devices.find(name);
     if (found == view.devices.end()) return unknown(name, view);
-    if (found->second.ambiguous)
-      return absl::InvalidArgumentError(
-          strCat("CDI device \"", name, "\" is described by ", found->second.path,
-                 " and by another file of the same folder: remove one"));
+    if (!found->second.also.empty())
+      return absl::InvalidArgumentError(strCat("CDI device \"", name, "\" is described by ",
+                                               found->second.path, " and by ", found->second.also,
+                                               " of the same folder: remove one"));
     wanted.emplace_back(name, &found->second);
   }
   std::set<const Document*> applied;
@@ -112,7 +112,7 @@ absl::Status Registry::inject(const std::vector<std::string>& devices,
 std::vector<std::string> Registry::devices() {
   std::vector<std::string> names;
   for (const auto& [name, found] : view().devices)
-    if (!found.ambiguous) names.push_back(name);
+    if (found.also.empty()) names.push_back(name);
   return names;
 }
 

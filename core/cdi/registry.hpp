@@ -45,7 +45,7 @@ class Registry {
     const Device* device = nullptr;  // of the document
     std::string path;
     size_t folder = 0;
-    bool ambiguous = false;
+    std::string also;  // another file of the same folder with it
   };
   struct View {
     std::map<std::string, Found> devices;

@@ -83,7 +83,7 @@ TEST_F(CdiRegistry, TwoFilesOfOneFolderMustAgree) {
   describe("etc/a.yaml", "v.com/gpu", {"g0", "g1"});
   describe("etc/b.yaml", "v.com/gpu", {"g0"});
   EXPECT_THAT(inject({"v.com/gpu=g0"}),
-              AllOf(invalid("a.yaml"), invalid("another file of the same folder")));
+              AllOf(invalid("etc/a.yaml"), invalid("etc/b.yaml of the same folder")));
   EXPECT_TRUE(inject({"v.com/gpu=g1"}).ok());
   EXPECT_THAT(registry.devices(), ElementsAre("v.com/gpu=g1"));
   ASSERT_THAT(registry.problems(), SizeIs(1));
