@@ -37,10 +37,7 @@ absl::Status StorageCheck::run() {
     checkContents();
   }
   for (const auto& [name, snapshotter] : storage_.registry.snapshotters()) {
-    if (request_.depth != StorageDepth::kSetAside) {
-      BERTH_RETURN_IF_ERROR(checkLayers(*snapshotter));
-      BERTH_RETURN_IF_ERROR(checkSnapshots(*snapshotter));
-    }
+    if (request_.depth != StorageDepth::kSetAside) BERTH_RETURN_IF_ERROR(checkStored(*snapshotter));
     BERTH_RETURN_IF_ERROR(tellOfSetAside(*snapshotter));
   }
   tellOfIncomplete();
@@ -104,61 +101,59 @@ std::string StorageCheck::usersOf(const std::string& layer) const {
                        : strCat("part of ", absl::StrJoin(names, ", "));
 }
 
+absl::Status StorageCheck::checkStored(plugins::Snapshotter& snapshotter) {
+  absl::Status checked = checkLayers(snapshotter);
+  if (checked.ok()) checked = checkSnapshots(snapshotter);
+  if (!absl::IsUnimplemented(checked)) return checked;
+  tell_({StorageState::kUnknown, strCat("layers of ", snapshotter.name()),
+         std::string(fromAbsl(checked.message()))});
+  return absl::OkStatus();
+}
+
 absl::Status StorageCheck::checkLayers(plugins::Snapshotter& snapshotter) {
   BERTH_ASSIGN_OR_RETURN(const std::vector<std::string> keys, snapshotter.listLayers(op_));
-  const std::string of = strCat(" of ", snapshotter.name());
-  size_t sound = 0;
-  size_t all = 0;
-  for (const std::string& key : keys) {
-    BERTH_RETURN_IF_ERROR(op_.check());
-    const auto found = snapshotter.verifyLayer(op_, plugins::Layer{key, "", key}, depth());
-    if (absl::IsUnimplemented(found.status())) {
-      tell_({StorageState::kUnknown, strCat("layers", of),
-             std::string(fromAbsl(found.status().message()))});
-      return absl::OkStatus();
-    }
-    if (absl::IsNotFound(found.status())) continue;
-    BERTH_RETURN_IF_ERROR(op_.check());
-    ++all;
-    const std::string what = strCat("layer ", key, of);
-    if (!found.ok()) {
-      tell_({StorageState::kUnknown, what, std::string(fromAbsl(found.status().message()))});
-      continue;
-    }
-    const std::string damage = linesOf(*found, BERTH_FINDING_REFUSED);
-    const std::string limits = linesOf(*found, BERTH_FINDING_LIMITED);
-    if (!damage.empty()) {
-      tellOfDamage(
-          what, strCat(damage, "\n", usersOf(key)),
-          [&] {
-            const absl::Status dropped = storage_.layers.drop(op_, snapshotter.name(), key);
-            storage_.hideIncomplete();
-            return dropped;
-          },
-          "it is dropped: the next pull fetches it, and containers that run keep what they have");
-    } else if (!limits.empty()) {
-      tell_({StorageState::kUnknown, what, limits});
-    } else {
-      ++sound;
-    }
-  }
-  tellOfCount(strCat("layers", of), sound, all);
-  return absl::OkStatus();
+  const auto verify = [&](const std::string& key) {
+    return snapshotter.verifyLayer(op_, plugins::Layer{key, "", key}, depth());
+  };
+  const auto tellOf = [&](const std::string& what, const std::string& key,
+                          const std::string& damage) {
+    tellOfDamage(
+        what, strCat(damage, "\n", usersOf(key)),
+        [&] {
+          const absl::Status dropped = storage_.layers.drop(op_, snapshotter.name(), key);
+          storage_.hideIncomplete();
+          return dropped;
+        },
+        "it is dropped: the next pull fetches it, and containers that run keep what they have");
+  };
+  return checkEach(snapshotter, "layer", keys, verify, tellOf);
 }
 
 absl::Status StorageCheck::checkSnapshots(plugins::Snapshotter& snapshotter) {
   BERTH_ASSIGN_OR_RETURN(const std::vector<std::string> keys, snapshotter.list(op_));
-  const std::string of = strCat(" of ", snapshotter.name());
+  const auto verify = [&](const std::string& key) {
+    return snapshotter.verifySnapshot(op_, key, depth());
+  };
+  const auto tellOf = [&](const std::string& what, const std::string&, const std::string& damage) {
+    tellOfDamage(what, strCat(damage, "\nit goes when its container is removed"), {}, {});
+  };
+  return checkEach(snapshotter, "snapshot", keys, verify, tellOf);
+}
+
+absl::Status StorageCheck::checkEach(const plugins::Snapshotter& snapshotter, std::string_view kind,
+                                     const std::vector<std::string>& keys, const Verify& verify,
+                                     const TellOfDamage& tellOf) {
   size_t sound = 0;
   size_t all = 0;
   for (const std::string& key : keys) {
-    const auto found = snapshotter.verifySnapshot(op_, key, depth());
-    // It has been said of the layers already.
-    if (absl::IsUnimplemented(found.status())) return absl::OkStatus();
+    BERTH_RETURN_IF_ERROR(op_.check());
+    const auto found = verify(key);
+    if (absl::IsUnimplemented(found.status())) return found.status();
+    // Removed in the meantime.
     if (absl::IsNotFound(found.status())) continue;
     BERTH_RETURN_IF_ERROR(op_.check());
     ++all;
-    const std::string what = strCat("snapshot ", key, of);
+    const std::string what = strCat(kind, " ", key, " of ", snapshotter.name());
     if (!found.ok()) {
       tell_({StorageState::kUnknown, what, std::string(fromAbsl(found.status().message()))});
       continue;
@@ -166,14 +161,14 @@ absl::Status StorageCheck::checkSnapshots(plugins::Snapshotter& snapshotter) {
     const std::string damage = linesOf(*found, BERTH_FINDING_REFUSED);
     const std::string limits = linesOf(*found, BERTH_FINDING_LIMITED);
     if (!damage.empty()) {
-      tellOfDamage(what, strCat(damage, "\nit goes when its container is removed"), {}, {});
+      tellOf(what, key, damage);
     } else if (!limits.empty()) {
       tell_({StorageState::kUnknown, what, limits});
     } else {
       ++sound;
     }
   }
-  tellOfCount(strCat("snapshots", of), sound, all);
+  tellOfCount(strCat(kind, "s of ", snapshotter.name()), sound, all);
   return absl::OkStatus();
 }
 

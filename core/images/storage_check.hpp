@@ -3,9 +3,11 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <absl/status/status.h>
+#include <absl/status/statusor.h>
 
 #include "images/catalog.hpp"
 #include "images/layer_keeper.hpp"
@@ -34,8 +36,17 @@ class StorageCheck {
  private:
   absl::Status checkRecords();
   void checkContents();
+  absl::Status checkStored(plugins::Snapshotter& snapshotter);
+  // UNIMPLEMENTED when the snapshotter cannot tell.
   absl::Status checkLayers(plugins::Snapshotter& snapshotter);
   absl::Status checkSnapshots(plugins::Snapshotter& snapshotter);
+  using Verify =
+      std::function<absl::StatusOr<std::vector<plugins::Finding>>(const std::string& key)>;
+  using TellOfDamage = std::function<void(const std::string& what, const std::string& key,
+                                          const std::string& damage)>;
+  absl::Status checkEach(const plugins::Snapshotter& snapshotter, std::string_view kind,
+                         const std::vector<std::string>& keys, const Verify& verify,
+                         const TellOfDamage& tellOf);
   absl::Status tellOfSetAside(plugins::Snapshotter& snapshotter);
   void tellOfIncomplete();
   // Of something damaged, and what `repair` has made of it, where there is something to be done.
