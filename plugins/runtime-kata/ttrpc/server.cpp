@@ -3,24 +3,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <sys/socket.h>
-#include <unistd.h>
 
 namespace berth::kata::ttrpc {
 
 namespace {
 
 constexpr size_t kMaxOutbox = 2 * (size_t{kMaxData} + kHeaderSize);
-constexpr int64_t kShortagePauseNs = 100'000'000;
-
-bool mayConnect(int socket) {
-  ucred peer{};
-  socklen_t size = sizeof peer;
-  return getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == geteuid();
-}
-
-bool isShortage(int error) {
-  return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
-}
 
 }  // namespace
 
@@ -135,41 +123,26 @@ bool Responder::isWanted() const {
   return server_->find(connection_) != nullptr;
 }
 
-Server::Server(streams::Loop& loop, Handler& handler) : loop_(loop), handler_(handler) {}
+Server::Server(streams::Loop& loop, Handler& handler)
+    : loop_(loop), handler_(handler), listener_(loop, *this) {}
 
 Server::~Server() {
   close();
 }
 
 streams::Status Server::open(Fd listener) {
-  listener_ = std::move(listener);
-  if (loop_.add(listener_.get(), EPOLLIN, *this)) return {};
+  if (listener_.open(std::move(listener))) return {};
   return streams::errnoFailure(errno, {"watch the socket of a ttrpc server"});
 }
 
 void Server::close() {
   connections_.clear();
-  loop_.disarm(*this);
-  if (!listener_) return;
-  loop_.remove(listener_.get(), *this);
-  listener_.reset();
+  listener_.close();
 }
 
-void Server::onReady(uint32_t) {
-  Fd socket(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-  if (!socket && isShortage(errno)) {
-    // The client stays in the queue, and would be told of again and again.
-    loop_.remove(listener_.get(), *this);
-    loop_.arm(*this, kShortagePauseNs);
-    return;
-  }
-  if (!socket || !mayConnect(socket.get())) return;
+void Server::onAccepted(Fd socket) {
   auto connection = std::make_unique<ServerConnection>(*this, ++lastId_, std::move(socket));
   if (connection->watch()) connections_.push_back(std::move(connection));
-}
-
-void Server::onTimer() {
-  if (!loop_.add(listener_.get(), EPOLLIN, *this)) loop_.arm(*this, kShortagePauseNs);
 }
 
 ServerConnection* Server::find(uint64_t id) const {

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "berth/streams/listener.hpp"
 #include "berth/streams/loop.hpp"
 #include "frame.hpp"
 #include "message.hpp"
@@ -47,7 +48,7 @@ class Handler {
 // Serves the connections of a listening socket. A client that breaks a rule of the protocol (an
 // even or a repeated stream, a response, what is no request) is hung up on, and so is one that
 // does not read its responses.
-class Server final : streams::Watcher, streams::Timer {
+class Server final : streams::Acceptor {
  public:
   Server(streams::Loop& loop, Handler& handler);
   ~Server();
@@ -63,14 +64,13 @@ class Server final : streams::Watcher, streams::Timer {
   friend class ServerConnection;
   friend class Responder;
 
-  void onReady(uint32_t events) override;
-  void onTimer() override;
+  void onAccepted(Fd socket) override;
   ServerConnection* find(uint64_t id) const;
   void hangUp(ServerConnection& connection);
 
   streams::Loop& loop_;
   Handler& handler_;
-  Fd listener_;
+  streams::Listener listener_;
   uint64_t lastId_ = 0;
   std::vector<std::unique_ptr<ServerConnection>> connections_;
 };

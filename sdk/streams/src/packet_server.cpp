@@ -13,19 +13,6 @@ namespace berth::streams {
 namespace {
 
 constexpr size_t kMaxOutbox = 1u << 20;
-constexpr int64_t kShortagePauseNs = 100'000'000;
-
-bool isShortage(int error) {
-  return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
-}
-
-// Only the user that the program runs as (root) may speak to it; the mode of the socket and of its
-// folder say the same.
-bool mayConnect(int socket) {
-  ucred peer{};
-  socklen_t size = sizeof peer;
-  return getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == geteuid();
-}
 
 }  // namespace
 
@@ -38,38 +25,23 @@ Status PacketServer::open(int directory, const char* name, size_t maxPacket) {
   name_ = name;
   maxPacket_ = maxPacket;
   support::steps::unlinkat(directory, name, 0);
-  if (Status status = listenAt(directory, name_, SOCK_SEQPACKET, listener_); !isOk(status)) {
+  Fd socket;
+  if (Status status = listenAt(directory, name_, SOCK_SEQPACKET, socket); !isOk(status)) {
     return status;
   }
-  if (!loop_.add(listener_.get(), EPOLLIN, *this)) {
-    return errnoFailure(errno, {"watch the socket ", name_});
-  }
+  if (!listener_.open(std::move(socket))) return errnoFailure(errno, {"watch the socket ", name_});
   return {};
 }
 
 void PacketServer::close() {
-  if (!listener_) return;
+  if (!listener_.isOpen()) return;
   support::steps::unlinkat(directory_, name_.c_str(), 0);
-  loop_.disarm(*this);
-  loop_.remove(listener_.get(), *this);
-  listener_.reset();
+  listener_.close();
 }
 
-void PacketServer::onReady(uint32_t) {
-  Fd socket(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-  if (!socket && isShortage(errno)) {
-    // The client stays in the queue, and would be told of again and again.
-    loop_.remove(listener_.get(), *this);
-    loop_.arm(*this, kShortagePauseNs);
-    return;
-  }
-  if (!socket || !mayConnect(socket.get())) return;
+void PacketServer::onAccepted(Fd socket) {
   auto connection = std::make_unique<Connection>(*this, ++lastId_, std::move(socket));
   if (connection->watch()) connections_.push_back(std::move(connection));
-}
-
-void PacketServer::onTimer() {
-  if (!loop_.add(listener_.get(), EPOLLIN, *this)) loop_.arm(*this, kShortagePauseNs);
 }
 
 Connection* PacketServer::find(uint64_t id) const {

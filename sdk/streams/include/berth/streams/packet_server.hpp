@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "berth/streams/listener.hpp"
 #include "berth/streams/loop.hpp"
 
 namespace berth::streams {
@@ -27,9 +28,10 @@ class PacketHandler {
   ~PacketHandler() = default;
 };
 
-class PacketServer final : Watcher, Timer {
+class PacketServer final : Acceptor {
  public:
-  PacketServer(Loop& loop, PacketHandler& handler) : loop_(loop), handler_(handler) {}
+  PacketServer(Loop& loop, PacketHandler& handler)
+      : loop_(loop), handler_(handler), listener_(loop, *this) {}
   ~PacketServer();
 
   // Listens from here on; clients are answered once the loop runs. `directory` is borrowed, and the
@@ -45,8 +47,7 @@ class PacketServer final : Watcher, Timer {
  private:
   friend class Connection;
 
-  void onReady(uint32_t events) override;
-  void onTimer() override;
+  void onAccepted(Fd socket) override;
   void hangUp(Connection& connection);
 
   Loop& loop_;
@@ -54,7 +55,7 @@ class PacketServer final : Watcher, Timer {
   int directory_ = -1;
   std::string name_;
   size_t maxPacket_ = 0;
-  Fd listener_;  // not watched while the timer is armed
+  Listener listener_;
   uint64_t lastId_ = 0;
   std::vector<std::unique_ptr<Connection>> connections_;
 };
