@@ -54,17 +54,6 @@ void examineDevice(const char* path, std::string_view without, Findings& out) {
 
 }  // namespace
 
-CallLimits limitsOf(const Op& op) {
-  CallLimits limits;
-  // steady_clock is CLOCK_MONOTONIC, so the deadline carries over as it is.
-  if (op.deadline() != INT64_MAX) {
-    limits.deadline =
-        std::chrono::steady_clock::time_point(std::chrono::nanoseconds(op.deadline()));
-  }
-  limits.cancelFd = op.cancelFd();
-  return limits;
-}
-
 berth_container_status toAbi(const ContainerRecord& record) {
   berth_container_status result{};
   result.size = sizeof result;
@@ -232,12 +221,12 @@ absl::StatusOr<std::shared_ptr<Pod>> KataPlugin::findOrLoad(std::string_view pod
   const std::string id(pod);
   const std::string directory(target.data(), static_cast<size_t>(length));
   auto record = loadPodRecord(id, directory);
-  if (!record.ok()) {
-    if (!absl::IsNotFound(record.status())) {
-      warn(id, "the record of a pod is damaged; what it alone tells of cannot be ended",
-           record.status());
-    }
-    // The link comes first of all: without a record there is nothing but these.
+  if (isDamage(record.status())) {
+    warn(id, "the record of a pod is damaged; what it alone tells of cannot be ended",
+         record.status());
+  }
+  // The link comes first of all: without a record there is nothing but these.
+  if (absl::IsNotFound(record.status()) || isDamage(record.status())) {
     record = PodRecord{.id = id,
                        .directory = directory,
                        .netPin = strCat(options_.netnsDirectory, "/berth-", id),
@@ -245,6 +234,7 @@ absl::StatusOr<std::shared_ptr<Pod>> KataPlugin::findOrLoad(std::string_view pod
                        .shim = options_.shim,
                        .keeper = options_.keeper};
   }
+  BERTH_RETURN_IF_ERROR(record.status());
   BERTH_ASSIGN_OR_RETURN(auto loaded, load(*std::move(record)));
   return insert(loaded) ? loaded : find(id);
 }

@@ -15,8 +15,6 @@
 
 namespace berth::kata {
 
-// Those of a call from the host.
-CallLimits limitsOf(const Op& op);
 // `id` and the message are borrowed for as long as the result is used.
 berth_container_status toAbi(const ContainerRecord& record);
 

@@ -11,10 +11,6 @@ namespace {
 
 constexpr int kUnknownExit = 255;
 
-bool isDamage(const absl::Status& status) {
-  return absl::IsDataLoss(status) || absl::IsNotFound(status);
-}
-
 }  // namespace
 
 Status KataPlugin::podRecover(const Op& op, std::string_view pod, std::string_view directory,
@@ -31,7 +27,8 @@ absl::Status KataPlugin::recoverPod(const Op& op, std::string_view given,
   if (isNew) {
     // The file is at least as new as what the host kept, but the host's copy outlives it.
     auto record = loadPodRecord(id, std::string(directory));
-    if (isDamage(record.status()) && !state.empty()) {
+    const bool isLost = absl::IsNotFound(record.status()) || isDamage(record.status());
+    if (isLost && !state.empty()) {
       warn(id, "the record of a pod is lost; what the host has kept of it is used instead",
            record.status());
       record = parsePodRecord(id, state);

@@ -9,6 +9,7 @@
 
 #include "berth/support/clock.hpp"
 #include "berth/support/files.hpp"
+#include "berth/support/stats.hpp"
 #include "berth/support/status.hpp"
 #include "host_parts.hpp"
 #include "kata_plugin.hpp"
@@ -157,7 +158,7 @@ Status KataPlugin::podStats(const Op& op, std::string_view pod, StatsSink& out) 
   }
   for (const std::string& id : ids) {
     const auto stats = askStats(**shim, id, limitsOf(op));
-    if (stats.ok()) addUp(stats->stats, sum.stats);
+    if (stats.ok()) support::addStats(sum.stats, stats->stats);
   }
   const std::string netPin = (*found)->record().netPin;
   std::vector<InterfaceStats> interfaces;

@@ -137,7 +137,7 @@ class Pod final {
   void onInputEnded(const std::string& key);
   void settleBreak();
   void lose(const std::string& reason);
-  absl::Status askAgain(TaskClient& shim, const CallLimits& limits);
+  void askAgain(TaskClient& shim, const CallLimits& limits);
   void wake(const Awaited& awaited) const;
 
   const std::string id_;
@@ -156,6 +156,7 @@ class Pod final {
   std::shared_ptr<TaskClient> shim_;
 
   Awaited sandbox_;
+  bool breakUnsettled_ = false;  // of the pod's own thread
   std::mutex tasksMutex_;
   std::deque<Task> tasks_;
   support::Fd tasksWake_;

@@ -1,5 +1,6 @@
 #include "pod_end.hpp"
 
+#include <cerrno>
 #include <csignal>
 #include <poll.h>
 #include <set>
@@ -90,16 +91,19 @@ absl::Status endWithShim(Pod& pod, TaskClient& shim, const CallLimits& limits) {
 }
 
 // Readable once it has ended; none when it has. A zombie has ended, whoever is to reap it.
-support::Fd openShim(const PodRecord& record) {
-  if (record.shimPid <= 0) return {};
+absl::StatusOr<support::Fd> openShim(const PodRecord& record) {
+  if (record.shimPid <= 0) return support::Fd();
   support::Fd process(static_cast<int>(::syscall(SYS_pidfd_open, record.shimPid, 0)));
+  // A shortage says nothing of it.
+  if (!process && errno != ESRCH)
+    return support::errnoStatus(errno, strCat("open process ", record.shimPid, ", the pod's shim"));
   // Its number may be another process's by now.
   if (support::processStart(record.shimPid) != record.shimStart) process.reset();
   return process;
 }
 
 absl::Status awaitShimEnd(const PodRecord& record, const CallLimits& limits) {
-  const support::Fd process = openShim(record);
+  BERTH_ASSIGN_OR_RETURN(const support::Fd process, openShim(record));
   if (!process) return absl::OkStatus();
   return waitFor(process.get(), POLLIN, limits, "wait for the end of the pod's shim");
 }
@@ -108,9 +112,8 @@ absl::Status awaitShimEnd(const PodRecord& record, const CallLimits& limits) {
 absl::Status endWithoutShim(Pod& pod, const CallLimits& limits) {
   const PodRecord record = pod.record();
   support::StatusCollector failures;
-  if (const support::Fd process = openShim(record)) {
-    ::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0);
-  }
+  BERTH_ASSIGN_OR_RETURN(const support::Fd process, openShim(record));
+  if (process) ::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0);
   failures.add(awaitShimEnd(record, within(limits, kAnswerTime)));
   for (const auto& container : pod.containers()) {
     const ContainerRecord each = pod.recordOf(*container);

@@ -2,6 +2,7 @@
 #include <cerrno>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <utility>
 
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
@@ -17,6 +18,7 @@ using support::strCat;
 namespace {
 
 constexpr auto kAskTime = std::chrono::seconds(2);
+constexpr int kAskAgainMs = 1000;
 constexpr int kLostCode = 137;
 
 }  // namespace
@@ -82,7 +84,9 @@ void Pod::run() {
     }
     pollfd polled[2] = {{.fd = tasksWake_.get(), .events = POLLIN},
                         {.fd = events_.get(), .events = POLLIN}};
-    if (::poll(polled, 2, -1) < 0) continue;
+    const int ready = ::poll(polled, 2, breakUnsettled_ ? kAskAgainMs : -1);
+    if (ready < 0) continue;
+    if (ready == 0) settleBreak();
     eventfd_t count = 0;
     if (polled[0].revents != 0) (void)::eventfd_read(tasksWake_.get(), &count);
     if (polled[1].revents != 0) drainEvents();
@@ -156,6 +160,7 @@ void Pod::onInputEnded(const std::string& key) {
 
 // A connection can break while the shim goes on.
 void Pod::settleBreak() {
+  const bool isNew = !std::exchange(breakUnsettled_, false);
   if (isDead()) return;
   const CallLimits limits = limitsFor(kAskTime);
   const auto client = shim(limits);
@@ -164,17 +169,18 @@ void Pod::settleBreak() {
     if (isEnding()) return declareDead();
     return lose("the pod's shim has ended");
   }
-  absl::Status status = client.status();
-  if (status.ok()) status = askAgain(**client, limits);
-  if (!status.ok()) listener_.warn(id_, "a pod's shim does not answer", status);
+  if (client.ok()) return askAgain(**client, limits);
+  // Nobody would hear of exits.
+  breakUnsettled_ = true;
+  if (isNew)
+    listener_.warn(id_, "a pod's shim cannot be reached; it is tried again", client.status());
 }
 
-absl::Status Pod::askAgain(TaskClient& shim, const CallLimits& limits) {
+void Pod::askAgain(TaskClient& shim, const CallLimits& limits) {
   awaitSandbox(shim, limits);
   for (const auto& container : containers()) {
     if (recordOf(*container).stage == Stage::kRunning) awaitContainer(shim, container, limits);
   }
-  return absl::OkStatus();
 }
 
 // Nothing tells of ends any more: all that may run is ended, then it is told.

@@ -127,6 +127,10 @@ absl::StatusOr<PodRecord> loadPodRecord(const std::string& id, const std::string
   return record;
 }
 
+bool isDamage(const absl::Status& status) {
+  return absl::IsDataLoss(status);
+}
+
 absl::Status save(const PodRecord& pod, const ContainerRecord& record) {
   const json::object document{
       {"version", kRecordVersion},
@@ -157,28 +161,18 @@ absl::StatusOr<std::vector<ContainerRecord>> loadContainers(const PodRecord& pod
     if (!name.ends_with(kSuffix) || name.front() == '.') continue;
     const std::string id = name.substr(0, name.size() - kSuffix.size());
     auto record = loadContainer(id, strCat(pod.containersDirectory(), "/", name));
-    if (record.ok()) {
-      records.push_back(*std::move(record));
-    } else {
+    if (isDamage(record.status())) {
       damages.push_back(record.status());
+      continue;
     }
+    BERTH_RETURN_IF_ERROR(record.status());
+    records.push_back(*std::move(record));
   }
   return records;
 }
 
 absl::Status forget(const PodRecord& pod, const std::string& container) {
   return support::removePath(fileOf(pod, container));
-}
-
-absl::Status checkId(std::string_view what, std::string_view id) {
-  constexpr size_t kLongest = 128;
-  const bool safe =
-      !id.empty() && id.size() <= kLongest && id.front() != '.' && id.front() != '-' &&
-      id.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") ==
-          std::string_view::npos;
-  if (safe) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      strCat(what, " id \"", id, "\": must be 1 to ", kLongest, " letters, digits, \"_.-\""));
 }
 
 }  // namespace berth::kata

@@ -10,6 +10,7 @@
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 
+#include "berth/support/ids.hpp"
 #include "shim_program.hpp"
 
 namespace berth::kata {
@@ -71,14 +72,16 @@ absl::StatusOr<PodRecord> parsePodRecord(const std::string& id, std::string_view
 absl::Status save(const PodRecord& record);
 // NOT_FOUND when there is none.
 absl::StatusOr<PodRecord> loadPodRecord(const std::string& id, const std::string& directory);
+// Whether such a status says that a record was read and cannot be used.
+bool isDamage(const absl::Status& status);
 
 absl::Status save(const PodRecord& pod, const ContainerRecord& record);
-// Damaged ones are reported in `damages` and left out.
+// Damaged ones are reported in `damages` and left out. Not OK when one cannot be read at this
+// moment.
 absl::StatusOr<std::vector<ContainerRecord>> loadContainers(const PodRecord& pod,
                                                             std::vector<absl::Status>& damages);
 absl::Status forget(const PodRecord& pod, const std::string& container);
 
-// INVALID_ARGUMENT for an id that cannot be a file's name; `what` is "pod", "container".
-absl::Status checkId(std::string_view what, std::string_view id);
+using support::checkId;
 
 }  // namespace berth::kata

@@ -184,41 +184,6 @@ absl::StatusOr<TaskStats> parseStats(std::string_view url, std::string_view metr
   return absl::UnimplementedError(strCat("the shim's statistics are of type \"", url, "\""));
 }
 
-void addUp(const berth_stats& part, berth_stats& sum) {
-  constexpr uint32_t kSummed = BERTH_STATS_CPU | BERTH_STATS_MEMORY | BERTH_STATS_SWAP |
-                               BERTH_STATS_PROCESSES | BERTH_STATS_IO | BERTH_STATS_CPU_DETAIL |
-                               BERTH_STATS_MEMORY_DETAIL;
-  constexpr uint64_t berth_stats::*kMembers[] = {&berth_stats::cpu_usage,
-                                                 &berth_stats::cpu_user,
-                                                 &berth_stats::cpu_system,
-                                                 &berth_stats::cpu_periods,
-                                                 &berth_stats::cpu_throttled_periods,
-                                                 &berth_stats::cpu_throttled_time,
-                                                 &berth_stats::memory_usage,
-                                                 &berth_stats::memory_working_set,
-                                                 &berth_stats::memory_rss,
-                                                 &berth_stats::memory_cache,
-                                                 &berth_stats::memory_mapped_file,
-                                                 &berth_stats::memory_kernel,
-                                                 &berth_stats::memory_failures,
-                                                 &berth_stats::page_faults,
-                                                 &berth_stats::major_page_faults,
-                                                 &berth_stats::memory_active_file,
-                                                 &berth_stats::memory_inactive_file,
-                                                 &berth_stats::memory_file_dirty,
-                                                 &berth_stats::memory_file_writeback,
-                                                 &berth_stats::oom_events,
-                                                 &berth_stats::swap_usage,
-                                                 &berth_stats::processes,
-                                                 &berth_stats::threads,
-                                                 &berth_stats::io_read_bytes,
-                                                 &berth_stats::io_written_bytes,
-                                                 &berth_stats::io_reads,
-                                                 &berth_stats::io_writes};
-  sum.present |= part.present & kSummed;
-  for (const auto member : kMembers) sum.*member += part.*member;
-}
-
 std::vector<InterfaceStats> parseInterfaces(std::string_view text) {
   std::vector<InterfaceStats> result;
   for (const auto& line : absl::StrSplit(support::toAbsl(text), '\n', absl::SkipEmpty())) {

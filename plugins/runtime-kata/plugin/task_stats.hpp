@@ -22,9 +22,6 @@ struct TaskStats {
 // something and a slash before it. UNIMPLEMENTED for another one, INTERNAL for what is none.
 absl::StatusOr<TaskStats> parseStats(std::string_view url, std::string_view metrics);
 
-// Adds up what can be.
-void addUp(const berth_stats& part, berth_stats& sum);
-
 struct InterfaceStats {
   std::string name;
   berth_interface_stats stats{};

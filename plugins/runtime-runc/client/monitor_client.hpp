@@ -14,15 +14,15 @@
 #include <absl/status/statusor.h>
 
 #include "../protocol/messages.hpp"
+#include "berth/support/call_limits.hpp"
 
 namespace berth::runc {
 
 // When a call gives up. The request itself is not taken back: a start that was given up goes on in
 // the monitor until it ends or killContainer(SIGKILL) aborts it.
-struct CallLimits {
-  std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max();
-  int cancelFd = -1;  // becomes readable when the call must end (CANCELLED); borrowed
-};
+using support::CallLimits;
+using support::limitsFor;
+using support::limitsOf;
 
 // Runs `program start`: makes the pod's namespaces and leaves a monitor behind that outlives the
 // caller. Blocks until the monitor serves its socket (some milliseconds). On an error nothing is

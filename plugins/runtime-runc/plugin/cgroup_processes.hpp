@@ -9,8 +9,8 @@
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 
-#include "call_limits.hpp"
 #include "cgroup_layout.hpp"
+#include "monitor_client.hpp"
 
 namespace berth::runc {
 

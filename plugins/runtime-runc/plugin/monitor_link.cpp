@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "berth/support/status.hpp"
-#include "call_limits.hpp"
+#include "monitor_client.hpp"
 
 namespace berth::runc {
 

@@ -1,5 +1,6 @@
 // What containers and pods use.
 #include "berth/support/clock.hpp"
+#include "berth/support/stats.hpp"
 #include "hugepage_stats.hpp"
 #include "runtime_plugin.hpp"
 #include "task_stats.hpp"
@@ -37,7 +38,7 @@ void addContainers(const CgroupLayout& layout, Pod& pod, uint32_t wanted, berth_
     berth_stats part{};
     if (!container->stats.read(wanted, part)) continue;
     readTasks(layout, container->record.cgroup, 0, wanted, part);
-    addStats(sum, part);
+    support::addStats(sum, part);
   }
 }
 

@@ -4,8 +4,9 @@
 
 #include <absl/status/status.h>
 
-#include "call_limits.hpp"
+#include "berth/plugin.hpp"
 #include "cgroup_layout.hpp"
+#include "monitor_client.hpp"
 #include "owned_cgroups.hpp"
 #include "pod.hpp"
 

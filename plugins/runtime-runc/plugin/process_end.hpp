@@ -8,7 +8,7 @@
 
 #include <absl/status/statusor.h>
 
-#include "call_limits.hpp"
+#include "monitor_client.hpp"
 
 namespace berth::runc {
 

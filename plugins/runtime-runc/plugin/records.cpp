@@ -159,15 +159,4 @@ absl::Status forget(const PodRecord& pod, const std::string& container) {
   return support::removePath(fileOf(pod, container));
 }
 
-absl::Status checkId(std::string_view what, std::string_view id) {
-  constexpr size_t kLongest = 128;
-  const bool safe =
-      !id.empty() && id.size() <= kLongest && id.front() != '.' && id.front() != '-' &&
-      id.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") ==
-          std::string_view::npos;
-  if (safe) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      strCat(what, " id \"", id, "\": must be 1 to ", kLongest, " letters, digits, \"_.-\""));
-}
-
 }  // namespace berth::runc

@@ -10,6 +10,7 @@
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 
+#include "berth/support/ids.hpp"
 #include "cgroup_layout.hpp"
 
 namespace berth::runc {
@@ -62,7 +63,6 @@ struct LoadedContainers {
 absl::StatusOr<LoadedContainers> loadContainerRecords(const PodRecord& pod);
 absl::Status forget(const PodRecord& pod, const std::string& container);
 
-// INVALID_ARGUMENT for an id that cannot be a file's name; `what` is "pod", "container".
-absl::Status checkId(std::string_view what, std::string_view id);
+using support::checkId;
 
 }  // namespace berth::runc

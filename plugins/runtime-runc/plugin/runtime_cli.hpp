@@ -8,7 +8,7 @@
 
 #include <absl/status/status.h>
 
-#include "call_limits.hpp"
+#include "monitor_client.hpp"
 #include "records.hpp"
 
 namespace berth::runc {

@@ -27,7 +27,4 @@ class UsageReport {
   std::vector<berth_hugepage_stats> hugepages_;
 };
 
-// Adds the usage of `part` to `sum`; limits, pressure and arrays aside.
-void addStats(berth_stats& sum, const berth_stats& part);
-
 }  // namespace berth::runc

@@ -6,6 +6,8 @@
 #include <string_view>
 #include <sys/random.h>
 
+#include "berth/support/status.hpp"
+
 namespace berth::support {
 
 std::string randomId() {
@@ -25,6 +27,17 @@ std::string randomId() {
     id.push_back(kDigits[byte & 15]);
   }
   return id;
+}
+
+absl::Status checkId(std::string_view what, std::string_view id) {
+  constexpr size_t kLongest = 128;
+  const bool safe =
+      !id.empty() && id.size() <= kLongest && id.front() != '.' && id.front() != '-' &&
+      id.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") ==
+          std::string_view::npos;
+  if (safe) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      strCat(what, " id \"", id, "\": must be 1 to ", kLongest, " letters, digits, \"_.-\""));
 }
 
 }  // namespace berth::support

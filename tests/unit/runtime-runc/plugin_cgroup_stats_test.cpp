@@ -3,6 +3,7 @@
 #include <fstream>
 #include <string>
 
+#include "berth/support/stats.hpp"
 #include "cgroup_fixture.hpp"
 #include "cgroup_stats.hpp"
 #include "usage_report.hpp"
@@ -301,8 +302,8 @@ TEST(AddStats, SumsUsageAndLeavesLimits) {
   part.cpu_usage = 5;
   part.memory_usage = 7;
   part.memory_limit = 9;
-  addStats(sum, part);
-  addStats(sum, part);
+  support::addStats(sum, part);
+  support::addStats(sum, part);
   EXPECT_EQ(sum.cpu_usage, 10u);
   EXPECT_EQ(sum.memory_usage, 14u);
   EXPECT_EQ(sum.memory_limit, 0u);

@@ -11,8 +11,8 @@
 
 #include "berth/support/files.hpp"
 #include "berth/support/process.hpp"
-#include "call_limits.hpp"
 #include "fake_monitor.hpp"
+#include "monitor_client.hpp"
 #include "monitor_link.hpp"
 
 namespace berth::runc {
