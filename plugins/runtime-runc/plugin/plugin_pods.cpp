@@ -131,8 +131,10 @@ absl::Status RuntimePlugin::makePod(const Op& op, const PodSpec& spec, Pod& pod,
   BERTH_RETURN_IF_ERROR(makeFolders(record, options_.netnsDirectory));
   BERTH_RETURN_IF_ERROR(save(record));
   op.stage("start the pod's monitor");
+  protocol::StartRequest request = startRequest(spec, record);
+  request.runtimeCopy = sealedRuntime_.pathOf(record.runtimeBinary);
   BERTH_ASSIGN_OR_RETURN(const protocol::PodFacts facts,
-                         startMonitor(options_.monitor, startRequest(spec, record), limitsOf(op)));
+                         startMonitor(options_.monitor, request, limitsOf(op)));
   record.initPid = facts.initPid;
   record.initStart = facts.initPid > 0 ? support::processStart(facts.initPid) : 0;
   BERTH_RETURN_IF_ERROR(save(record));

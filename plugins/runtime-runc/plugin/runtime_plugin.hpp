@@ -16,6 +16,7 @@
 #include "options.hpp"
 #include "pod_end.hpp"
 #include "pod_table.hpp"
+#include "sealed_program.hpp"
 
 namespace berth::runc {
 
@@ -140,6 +141,7 @@ class RuntimePlugin final : public Runtime,
   std::optional<CgroupLayout> layout_;
   std::unique_ptr<OwnedCgroups> ownedCgroups_;
   PodTable pods_;
+  SealedProgram sealedRuntime_;
 
   LossSettler losses_{[this](const std::string& pod) { return settleLoss(pod); }, host()};
 };
