@@ -100,9 +100,7 @@ absl::Status KataPlugin::recoverContainer(Pod& pod, TaskClient& shim,
   }
   if (state->status() == containerd::v1::types::CREATED) {
     // A start that was at work when the host died goes on.
-    api::StartRequest start;
-    start.set_id(record.id);
-    BERTH_RETURN_IF_ERROR(shim.tell("Start", start, limits));
+    BERTH_RETURN_IF_ERROR(shim.start(record.id, {}, limits).status());
   }
   if (record.stage == Stage::kStarting) {
     const int64_t pid = pod.record().namespaces ? state->pid() : 0;
