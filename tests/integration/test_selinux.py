@@ -5,6 +5,7 @@ The policy may be permissive: then this shows what everything is labelled, not w
 
 import os
 import re
+import subprocess
 
 import pytest
 
@@ -143,3 +144,25 @@ def test_what_the_policy_does_not_have_is_refused(bed, pod, name):
 def test_folders_that_the_host_needs_are_not_labelled(bed, pod):
     message = create_refused(bed, pod, "c", BAD, command=SLEEP, mounts=[relabelled("/usr")])
     assert "selinux_relabel of /usr" in message
+
+
+@pytest.fixture
+def policy_without_containers():
+    """The machine's policy as Debian ships it: its contexts name types that it does not have."""
+    if "BERTH_VM_REPORTS" not in os.environ:
+        pytest.skip("changes the policy, which only the tests' own machine may lose")
+    module = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
+                          "vm/disk/containers.cil")
+    subprocess.run(["semodule", "--remove", "containers"], check=True)
+    yield
+    subprocess.run(["semodule", "--install", module], check=True)
+
+
+def test_a_policy_that_knows_no_containers_gives_none_a_label(policy_without_containers, own_bed):
+    bed = own_bed()
+    container = bed.run(bed.run_pod("a"), "c", command=SLEEP)
+    assert "container_t" not in process_label(bed, container)
+    check = subprocess.run([os.path.join(bed.build, "bin/berth"), "check"], capture_output=True,
+                           text=True, check=False).stdout
+    row = next(line for line in check.splitlines() if "SELinux" in line)
+    assert "knows no containers" in row
