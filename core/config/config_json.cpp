@@ -8,7 +8,13 @@ namespace {
 
 namespace bj = boost::json;
 
-bj::value valueOf(const Value& value) {
+void addKeys(std::string_view section, const void* object, bj::object& target) {
+  for (const Key* key : keysOf(section)) target[key->name] = jsonOf(key->get(object));
+}
+
+}  // namespace
+
+bj::value jsonOf(const Value& value) {
   struct Writer {
     bj::value operator()(const std::string& text) const { return bj::value(text); }
     bj::value operator()(int64_t number) const { return number; }
@@ -24,12 +30,6 @@ bj::value valueOf(const Value& value) {
   };
   return std::visit(Writer(), value);
 }
-
-void addKeys(std::string_view section, const void* object, bj::object& target) {
-  for (const Key* key : keysOf(section)) target[key->name] = valueOf(key->get(object));
-}
-
-}  // namespace
 
 bj::object toJson(const Config& config) {
   bj::object document;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include <boost/json/object.hpp>
+#include <boost/json/value.hpp>
 
 #include "config/config.hpp"
 
@@ -45,6 +46,7 @@ struct Key {
   std::string_view section;  // "" for the top, "grpc", or "runtimes" for each [runtimes.NAME]
   std::string_view name;
   Value standard;  // the default; its alternative is the key's type
+  Value example;   // another value that it may have, of the same type
   Rule rule;
   Reload reload;
   std::string_view doc;  // whole sentences
@@ -63,6 +65,7 @@ struct InstanceSection {
   std::string_view one;      // "runtime"
   std::string_view builtIn;  // the instance that is always there
   std::string_view plugin;   // and its plugin
+  std::string_view example;  // the name of the instance that the examples of the keys make
   std::string_view doc;
   void* (*make)(Config& config, const std::string& name);  // finds or makes it, with defaults
   std::vector<std::pair<std::string, const void*>> (*all)(const Config& config);
@@ -85,5 +88,6 @@ std::vector<std::string_view> plainSections();
 std::string_view typeName(const Value& value);
 // As TOML writes it.
 std::string textOf(const Value& value);
+boost::json::value jsonOf(const Value& value);
 
 }  // namespace berth::config

@@ -5,6 +5,7 @@
 #include "config/config.hpp"
 #include "config/document.hpp"
 #include "config/keys.hpp"
+#include "config/reference.hpp"
 #include "config/toml_text.hpp"
 
 namespace berth::config {
@@ -71,19 +72,15 @@ std::string_view articleOf(std::string_view type) {
   return type == "array" ? "an array" : "a table";
 }
 
-// What a plugin declares of its options; what it declares wrongly is left out.
-std::string declaredOptions(std::string_view declaration) {
+std::string explainedOptions(std::string_view declaration) {
   std::string text;
-  const auto declared = support::parseJson(declaration, "the options of a plugin");
-  if (!declared.ok() || !declared->is_array()) return text;
-  for (const boost::json::value& item : declared->get_array()) {
-    const boost::json::object* option = item.if_object();
-    if (option == nullptr) continue;
-    const boost::json::value* standard = option->if_contains("default");
-    const std::string name = keyText(support::stringMember(*option, "key"));
-    const std::string takes = strCat(" Takes ", articleOf(support::stringMember(*option, "type")),
+  for (const boost::json::value& item : declaredOptions(declaration)) {
+    const boost::json::object& option = item.get_object();
+    const boost::json::value* standard = option.if_contains("default");
+    const std::string name = keyText(support::stringMember(option, "key"));
+    const std::string takes = strCat(" Takes ", articleOf(support::stringMember(option, "type")),
                                      standard == nullptr ? " and is required." : ".");
-    text += strCat("\n", comment(strCat(support::stringMember(*option, "help"), takes)));
+    text += strCat("\n", comment(strCat(support::stringMember(option, "help"), takes)));
     text += standard == nullptr ? strCat("#", name, " =\n")
                                 : strCat("#", name, " = ", valueText(*standard), "\n");
   }
@@ -100,7 +97,7 @@ std::string defaultInstance(const InstanceSection& section, const Config& config
     if (std::holds_alternative<boost::json::object>(key->standard)) {
       text += strCat("\n", comment(key->doc), "[", joinKey(path, key->name), "]\n");
       const auto declared = declarations.find(std::string(section.plugin));
-      if (declared != declarations.end()) text += declaredOptions(declared->second);
+      if (declared != declarations.end()) text += explainedOptions(declared->second);
     }
   return text;
 }

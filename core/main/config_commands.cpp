@@ -2,8 +2,11 @@
 #include <cstdio>
 #include <map>
 
+#include <boost/json/serialize.hpp>
+
 #include "berth/plugin.hpp"
 #include "berth/support/status.hpp"
+#include "config/reference.hpp"
 #include "main/admin_client.hpp"
 #include "main/examination.hpp"
 #include "main/options.hpp"
@@ -45,6 +48,24 @@ int showFiles(const config::Config& config) {
   return loaded.ok() ? 0 : fail(loaded);
 }
 
+// What the plugins that `config` names declare of their options, by their names.
+std::map<std::string, std::string> declarationsOf(const config::Config& config) {
+  std::map<std::string, std::string> declarations;
+  for (const plugins::Wanted& wanted : wantedPlugins(config)) {
+    const auto path = plugins::findPlugin(wanted.plugin, config.pluginDirs);
+    const auto library =
+        path.ok() ? plugins::Library::load(*path, wanted.kind)
+                  : absl::StatusOr<std::shared_ptr<const plugins::Library>>(path.status());
+    if (!library.ok()) {
+      std::fprintf(stderr, "berth: without the options of a plugin: %s\n",
+                   std::string(library.status().message()).c_str());
+      continue;
+    }
+    declarations[wanted.plugin] = copy((*library)->description().options);
+  }
+  return declarations;
+}
+
 }  // namespace
 
 int configShow(const ConfigOptions& options) {
@@ -69,20 +90,15 @@ int configDefault(const ConfigOptions& options) {
   if (!loaded.ok() && !options.file.empty()) return fail(loaded.status());
   config::Config defaults = config::defaults();
   if (loaded.ok()) defaults.pluginDirs = loaded->pluginDirs;
-  std::map<std::string, std::string> declarations;
-  for (const plugins::Wanted& wanted : wantedPlugins(defaults)) {
-    const auto path = plugins::findPlugin(wanted.plugin, defaults.pluginDirs);
-    const auto library =
-        path.ok() ? plugins::Library::load(*path, wanted.kind)
-                  : absl::StatusOr<std::shared_ptr<const plugins::Library>>(path.status());
-    if (!library.ok()) {
-      std::fprintf(stderr, "berth: without the options of a plugin: %s\n",
-                   std::string(library.status().message()).c_str());
-      continue;
-    }
-    declarations[wanted.plugin] = copy((*library)->description().options);
-  }
-  std::fputs(config::defaultFile(declarations).c_str(), stdout);
+  std::fputs(config::defaultFile(declarationsOf(defaults)).c_str(), stdout);
+  return 0;
+}
+
+int configKeys(const ConfigOptions& options) {
+  const auto loaded = config::load(pathsOf(options));
+  if (!loaded.ok()) return fail(loaded.status());
+  const boost::json::object reference = config::reference(declarationsOf(*loaded));
+  std::printf("%s\n", boost::json::serialize(reference).c_str());
   return 0;
 }
 

@@ -32,6 +32,7 @@ int checkStorage(const ConfigOptions& options, const CheckOptions& wanted);
 int configShow(const ConfigOptions& options);
 int configCheck(const ConfigOptions& options);
 int configDefault(const ConfigOptions& options);
+int configKeys(const ConfigOptions& options);
 int listPlugins(const ConfigOptions& options);
 int listOperations(const ConfigOptions& options);
 int reload(const ConfigOptions& options);

@@ -1,10 +1,12 @@
 // `berth serve`: the daemon.
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <csignal>
 #include <cstring>
 #include <fcntl.h>
 #include <malloc.h>
+#include <optional>
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <thread>
@@ -17,6 +19,7 @@
 #include "berth/support/threads.hpp"
 #include "common/log.hpp"
 #include "common/open_files.hpp"
+#include "common/service_manager.hpp"
 #include "common/start_memory.hpp"
 #include "cri/plugin_list.hpp"
 #include "cri/streaming_backend.hpp"
@@ -24,6 +27,7 @@
 #include "images/credentials.hpp"
 #include "main/admin_service.hpp"
 #include "main/options.hpp"
+#include "main/watchdog.hpp"
 #include "main/wiring.hpp"
 
 namespace berth::program {
@@ -41,16 +45,37 @@ sigset_t awaitedSignals() {
   return set;
 }
 
-int awaitEnd(Reloader& reloader) {
+// The next of the awaited signals; 0 when none has come within `limit`.
+int nextSignal(std::optional<std::chrono::nanoseconds> limit) {
   const sigset_t signals = awaitedSignals();
-  for (;;) {
+  if (!limit) {
     int number = 0;
     ::sigwait(&signals, &number);
-    if (number != SIGHUP) return number;
-    if (const auto changes = reloader.reload(); !changes.ok())
-      common::logWarning("the configuration stays as it was",
-                         {{"error", changes.status().ToString()}});
+    return number;
   }
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(*limit);
+  const timespec time{.tv_sec = seconds.count(), .tv_nsec = (*limit - seconds).count()};
+  return std::max(::sigtimedwait(&signals, nullptr, &time), 0);
+}
+
+int awaitEnd(Reloader& reloader, Watchdog& watchdog) {
+  for (;;) {
+    const int number = nextSignal(watchdog.pause());
+    if (number == SIGHUP) {
+      if (const auto changes = reloader.reload(); !changes.ok())
+        common::logWarning("the configuration stays as it was",
+                           {{"error", changes.status().ToString()}});
+    } else if (number != 0) {
+      return number;
+    }
+    watchdog.beat();
+  }
+}
+
+void warnWhenUntold(const absl::Status& told) {
+  if (!told.ok())
+    common::logWarning("the service manager was not told",
+                       {{"error", std::string(told.message())}});
 }
 
 // One daemon for one root, and for one state: to another one its pods would be without a record,
@@ -123,7 +148,8 @@ std::string configurationJson(const config::Config& config) {
 
 // Opens the daemon to its clients until a signal; afterwards nobody is served any more.
 absl::Status serveUntilSignal(const config::Config& config, Reloader& reloader,
-                              engine::Engine& engine, const KeptThings& kept) {
+                              engine::Engine& engine, const KeptThings& kept,
+                              const common::ServiceManager& manager) {
   cri::StreamingBackend backend(engine);
   auto streaming = streaming::Server::start(streamingSettings(config), backend);
   if (!streaming.ok()) return support::annotate(streaming.status(), "serve streams");
@@ -138,15 +164,19 @@ absl::Status serveUntilSignal(const config::Config& config, Reloader& reloader,
                   {{"socket", config.grpc.socket},
                    {"streaming", strCat(config.streaming.address, " port ", (*streaming)->port())},
                    {"version", BERTH_VERSION}});
-  const int number = awaitEnd(reloader);
+  warnWhenUntold(manager.ready(strCat("serving ", config.grpc.socket)));
+  Watchdog watchdog(manager, config.grpc.socket);
+  const int number = awaitEnd(reloader, watchdog);
   common::logInfo("ending; pods go on", {{"signal", ::strsignal(number)}});
+  warnWhenUntold(manager.stopping("ending; pods go on"));
   engine.endSubscriptions();
   server->stop([&engine] { engine.operations().cancelAll(); });
   return absl::OkStatus();
 }
 
 // Starts everything, serves until a signal, and stops in reverse order.
-absl::Status run(const config::Paths& paths, const config::Config& config) {
+absl::Status run(const config::Paths& paths, const config::Config& config,
+                 const common::ServiceManager& manager) {
   BERTH_RETURN_IF_ERROR(common::setUpLog(logSettings(config)));
   BERTH_RETURN_IF_ERROR(support::makeDirectories(config.root, 0711));
   BERTH_RETURN_IF_ERROR(support::makeDirectories(config.state, 0711));
@@ -186,7 +216,7 @@ absl::Status run(const config::Paths& paths, const config::Config& config) {
   absl::Status status = engine->recover();
   Reloader reloader(paths, config, *engine);
   const KeptThings kept{database, *store, *images};
-  if (status.ok()) status = serveUntilSignal(config, reloader, *engine, kept);
+  if (status.ok()) status = serveUntilSignal(config, reloader, *engine, kept, manager);
   engine->finish();
   images->finish();
   registry.stop();
@@ -201,6 +231,7 @@ int serve(const ConfigOptions& options) {
   const sigset_t signals = awaitedSignals();
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
+  const auto manager = common::ServiceManager::fromEnvironment();
   common::raiseOpenFiles();
   // Few arenas: threads come and go, and each arena keeps what it once had (mallopt(3)).
   ::mallopt(M_ARENA_MAX, 2);
@@ -208,7 +239,7 @@ int serve(const ConfigOptions& options) {
   auto loaded = config::load(paths);
   if (!loaded.ok()) return fail(loaded.status());
   // What is made at start throws when there is no memory or no thread for it.
-  const absl::Status status = support::returnThrown([&] { return run(paths, *loaded); });
+  const absl::Status status = support::returnThrown([&] { return run(paths, *loaded, manager); });
   if (status.ok()) return 0;
   common::logError("cannot serve", {{"error", std::string(status.message())}});
   return fail(status);

@@ -10,19 +10,19 @@
 namespace berth::cni {
 
 const std::string_view kDeclaredOptions = R"json([
-  {"key": "conf_dir", "type": "string", "default": "/etc/cni/net.d",
+  {"key": "conf_dir", "type": "string", "default": "/etc/cni/net.d", "example": "/etc/berth/net.d",
    "help": "Where network configurations are: *.conflist, *.conf, *.json; watched."},
-  {"key": "bin_dirs", "type": "array", "default": ["/opt/cni/bin", "/usr/lib/cni"],
+  {"key": "bin_dirs", "type": "array", "default": ["/opt/cni/bin", "/usr/lib/cni"], "example": ["/opt/cni/bin"],
    "help": "Where CNI plugins are looked for, in this order; watched."},
-  {"key": "cache_dir", "type": "string", "default": "",
+  {"key": "cache_dir", "type": "string", "default": "", "example": "/var/lib/berth-2/cni",
    "help": "Where attachments are recorded before they are made; must survive a reboot. Empty: where the host keeps the files of this network."},
-  {"key": "network_name", "type": "string", "default": "",
+  {"key": "network_name", "type": "string", "default": "", "example": "k8s-pod-network",
    "help": "The network to use; empty: the first valid one in the order of the file names."},
-  {"key": "template", "type": "string", "default": "",
+  {"key": "template", "type": "string", "default": "", "example": "/etc/berth/10-pods.conflist.template",
    "help": "A conflist template, filled in and written to conf_dir when the node's pod CIDR becomes known; empty: none."},
-  {"key": "max_concurrent", "type": "integer", "default": 0,
+  {"key": "max_concurrent", "type": "integer", "default": 0, "example": 8,
    "help": "How many pods are attached or detached at once; 0: no limit."},
-  {"key": "interface", "type": "string", "default": "eth0",
+  {"key": "interface", "type": "string", "default": "eth0", "example": "net0",
    "help": "The name of the interface inside the pod."}
 ])json";
 

@@ -12,21 +12,21 @@
 namespace berth::registry {
 
 const std::string_view kDeclaredOptions = R"json([
-  {"key": "registries", "type": "table", "default": {},
+  {"key": "registries", "type": "table", "default": {}, "example": {"registry.k8s.io": {"mirrors": ["https://mirror.example"], "fallback": false}},
    "help": "By registry host (as in quay.io or registry.example:5000; \"*\" for all others): mirrors, fallback, insecure, plain_http, ca, client_cert, client_key, headers."},
-  {"key": "connect_timeout_seconds", "type": "integer", "default": 10,
+  {"key": "connect_timeout_seconds", "type": "integer", "default": 10, "example": 5,
    "help": "How long name lookup, connection and TLS handshake with a registry may take."},
-  {"key": "mirror_connect_timeout_seconds", "type": "integer", "default": 2,
+  {"key": "mirror_connect_timeout_seconds", "type": "integer", "default": 2, "example": 1,
    "help": "The same for a mirror; one that does not answer is asked last for the next 30 seconds."},
-  {"key": "retries", "type": "integer", "default": 3,
+  {"key": "retries", "type": "integer", "default": 3, "example": 5,
    "help": "How often a request that failed for the moment is repeated, with growing pauses."},
-  {"key": "min_throughput_bytes_per_second", "type": "integer", "default": 0,
+  {"key": "min_throughput_bytes_per_second", "type": "integer", "default": 0, "example": 10000,
    "help": "A transfer slower than this over stall_seconds is given up; 0: only a silent one is."},
-  {"key": "stall_seconds", "type": "integer", "default": 30,
+  {"key": "stall_seconds", "type": "integer", "default": 30, "example": 60,
    "help": "How long a server may send nothing before the transfer is given up."},
-  {"key": "user_agent", "type": "string", "default": "",
+  {"key": "user_agent", "type": "string", "default": "", "example": "node/1.0",
    "help": "The User-Agent header; empty: the plugin's name and version."},
-  {"key": "proxy", "type": "string", "default": "",
+  {"key": "proxy", "type": "string", "default": "", "example": "http://proxy.example:3128",
    "help": "A proxy's URL; empty: http_proxy, https_proxy and no_proxy of the environment. Loopback hosts are always reached directly."}
 ])json";
 

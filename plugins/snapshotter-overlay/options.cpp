@@ -41,15 +41,15 @@ absl::StatusOr<MountApi> parseMountApi(const std::string& text) {
 }  // namespace
 
 const std::string_view kOptionTable = R"json([
-{"key": "root", "type": "string", "default": "",
+{"key": "root", "type": "string", "default": "", "example": "/mnt/nvme/layers",
  "help": "Where layers and snapshots are kept; empty: the directory that the host gives this instance."},
-{"key": "mount_options", "type": "array", "default": [],
+{"key": "mount_options", "type": "array", "default": [], "example": ["xino=off"],
  "help": "Further parameters of every overlay mount, as [\"xino=off\"]."},
-{"key": "durable", "type": "boolean", "default": true,
+{"key": "durable", "type": "boolean", "default": true, "example": false,
  "help": "A layer is on the disk before it is visible, so that no power cut leaves half of one."},
-{"key": "volatile", "type": "boolean", "default": true,
+{"key": "volatile", "type": "boolean", "default": true, "example": false,
  "help": "Writable layers are not synced: no unmount waits for the disk, and fsync in a container returns at once for its root filesystem. They are lost with their container anyway."},
-{"key": "mount_api", "type": "string", "default": "auto",
+{"key": "mount_api", "type": "string", "default": "auto", "example": "names",
  "help": "How layers are handed to the kernel: auto, descriptors (Linux 6.13), names (any)."
 }
 ])json";

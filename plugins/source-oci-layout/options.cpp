@@ -7,7 +7,7 @@
 namespace berth::layout {
 
 const std::string_view kDeclaredOptions = R"json([
-  {"key": "paths", "type": "array", "default": ["/var/lib/berth/images"],
+  {"key": "paths", "type": "array", "default": ["/var/lib/berth/images"], "example": ["/var/lib/berth/images", "/media/usb/app.tar"],
    "help": "Where images are looked for: OCI layouts, OCI archives and archives of docker save, or folders with any of these in them. What is not there is passed over; changes are seen at once."}
 ])json";
 

@@ -18,25 +18,25 @@ using support::optionError;
 using support::strCat;
 
 const std::string_view kOptionsDeclaration = R"([
-  {"key": "shim", "type": "string", "default": "containerd-shim-kata-v2",
+  {"key": "shim", "type": "string", "default": "containerd-shim-kata-v2", "example": "/opt/kata/bin/containerd-shim-kata-v2",
    "help": "The containerd shim v2: a path, or a name that is looked up in PATH and /opt/kata/bin."},
-  {"key": "isolation", "type": "string", "default": "vm",
+  {"key": "isolation", "type": "string", "default": "vm", "example": "namespaces",
    "help": "What the shim makes of a pod: \"vm\" for a virtual machine or another kernel of its own, \"namespaces\" for processes of this host, as containerd-shim-runc-v2 does."},
-  {"key": "config_path", "type": "string", "default": "",
+  {"key": "config_path", "type": "string", "default": "", "example": "/etc/kata-containers/configuration.toml",
    "help": "The shim's own configuration file, as /etc/kata-containers/configuration.toml. Empty: the shim finds it."},
-  {"key": "binary", "type": "string", "default": "",
+  {"key": "binary", "type": "string", "default": "", "example": "/usr/bin/crun",
    "help": "With isolation = \"namespaces\": the OCI runtime that the shim executes. Empty: the shim's own choice."},
-  {"key": "root", "type": "string", "default": "",
+  {"key": "root", "type": "string", "default": "", "example": "/run/berth-2/kata",
    "help": "Where the plugin keeps its state, on tmpfs. Empty: where the host keeps the state of this runtime."},
-  {"key": "keeper", "type": "string", "default": "",
+  {"key": "keeper", "type": "string", "default": "", "example": "/opt/berth/libexec/berth-keeper",
    "help": "The program berth-keeper. Empty: the one installed with the plugin."},
-  {"key": "netns_directory", "type": "string", "default": "/run/netns",
+  {"key": "netns_directory", "type": "string", "default": "/run/netns", "example": "/var/run/netns",
    "help": "Where the pods' network namespaces can be found by other programs."},
-  {"key": "pod_annotations", "type": "array", "default": ["io.katacontainers.*"],
+  {"key": "pod_annotations", "type": "array", "default": ["io.katacontainers.*"], "example": ["io.katacontainers.*", "example.org/team"],
    "help": "Annotations of pods that the shim gets to see; a * at the end stands for anything."},
-  {"key": "create_timeout", "type": "integer", "default": 60,
+  {"key": "create_timeout", "type": "integer", "default": 60, "example": 120,
    "help": "Seconds that the shim may take to start a pod's sandbox, boot included, or a container."},
-  {"key": "debug", "type": "boolean", "default": false,
+  {"key": "debug", "type": "boolean", "default": false, "example": true,
    "help": "Have the shim write more into its log, shim.log in the pod's folder."}
 ])";
 

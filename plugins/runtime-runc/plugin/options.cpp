@@ -14,17 +14,17 @@ namespace berth::runc {
 using support::strCat;
 
 const std::string_view kOptionsDeclaration = R"([
-  {"key": "path", "type": "string", "default": "/usr/sbin/runc",
+  {"key": "path", "type": "string", "default": "/usr/sbin/runc", "example": "/usr/bin/crun",
    "help": "The OCI runtime binary; where it is missing, its name is looked up in PATH."},
-  {"key": "root", "type": "string", "default": "",
+  {"key": "root", "type": "string", "default": "", "example": "/run/berth-2/runc",
    "help": "Where the plugin and the runtime binary keep their state, on tmpfs. Empty: where the host keeps the state of this runtime."},
-  {"key": "monitor", "type": "string", "default": "",
+  {"key": "monitor", "type": "string", "default": "", "example": "/opt/berth/libexec/berth-monitor",
    "help": "The program berth-monitor. Empty: the one installed with the plugin."},
-  {"key": "netns_directory", "type": "string", "default": "/run/netns",
+  {"key": "netns_directory", "type": "string", "default": "/run/netns", "example": "/var/run/netns",
    "help": "Where the pods' network namespaces can be found by other programs."},
-  {"key": "args", "type": "array", "default": [],
+  {"key": "args", "type": "array", "default": [], "example": ["--debug"],
    "help": "Further global arguments of the runtime binary, as [\"--debug\"]."},
-  {"key": "no_pivot", "type": "boolean", "default": false,
+  {"key": "no_pivot", "type": "boolean", "default": false, "example": true,
    "help": "Do not use pivot_root(2): for hosts whose root is an initramfs."}
 ])";
 

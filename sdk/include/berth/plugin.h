@@ -159,7 +159,7 @@ typedef struct berth_plugin {
   /* The options it takes, a JSON array: [{"key": "path", "type": "string", "default":
    * "/usr/sbin/runc", "help": "…"}]. Types: string, integer, number, boolean, array, table. An
    * option without a default is required. `help`, whole sentences, is what `berth config default`
-   * explains the option with. Empty: it takes none. */
+   * explains the option with; `example`, another value, is for `berth config keys`. Empty: none. */
   berth_str options;
 
   berth_code (*create)(const berth_host* host, void** instance, berth_error* error);

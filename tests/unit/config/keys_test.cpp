@@ -9,21 +9,36 @@
 namespace berth::config {
 namespace {
 
+// What `value` breaks of the key's rule; empty: nothing.
+std::string brokenBy(const Key& key, const Value& value) {
+  const auto refuses = [&key](const std::string& text) {
+    return key.rule.accepts && !key.rule.accepts(text);
+  };
+  const auto isOut = [&key](int64_t number) {
+    return number < key.rule.minimum || number > key.rule.maximum;
+  };
+  if (const auto* text = std::get_if<std::string>(&value)) return refuses(*text) ? *text : "";
+  if (const auto* mode = std::get_if<Mode>(&value))
+    return refuses(textOf(*mode).substr(1, 4)) ? textOf(*mode) : "";
+  if (const auto* list = std::get_if<std::vector<std::string>>(&value)) {
+    if (isOut(static_cast<int64_t>(list->size()))) return "the number of elements";
+    for (const std::string& element : *list)
+      if (refuses(element)) return element;
+  }
+  const auto* number = std::get_if<int64_t>(&value);
+  return number != nullptr && isOut(*number) ? std::to_string(*number) : "";
+}
+
 TEST(KeysTest, DefaultsObeyTheirOwnRules) {
+  for (const Key& key : keys())
+    EXPECT_EQ(key.required ? "" : brokenBy(key, key.standard), "") << key.section << key.name;
+}
+
+TEST(KeysTest, ExamplesAreOtherValuesThatObeyTheRules) {
   for (const Key& key : keys()) {
-    if (key.required) continue;
-    const auto check = [&key](const std::string& text) {
-      EXPECT_TRUE(!key.rule.accepts || key.rule.accepts(text)) << key.name << ": " << text;
-    };
-    if (const auto* text = std::get_if<std::string>(&key.standard)) check(*text);
-    if (const auto* list = std::get_if<std::vector<std::string>>(&key.standard)) {
-      EXPECT_GE(static_cast<int64_t>(list->size()), key.rule.minimum) << key.name;
-      for (const std::string& element : *list) check(element);
-    }
-    if (const auto* number = std::get_if<int64_t>(&key.standard)) {
-      EXPECT_GE(*number, key.rule.minimum) << key.name;
-      EXPECT_LE(*number, key.rule.maximum) << key.name;
-    }
+    EXPECT_EQ(brokenBy(key, key.example), "") << key.section << "." << key.name;
+    EXPECT_EQ(key.example.index(), key.standard.index()) << key.section << "." << key.name;
+    EXPECT_NE(textOf(key.example), textOf(key.standard)) << key.section << "." << key.name;
   }
 }
 

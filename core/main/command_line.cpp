@@ -1,0 +1,76 @@
+#include "main/command_line.hpp"
+
+#include <cstdio>
+
+#include "main/completion.hpp"
+
+namespace berth::program {
+
+CommandLine::CommandLine() : app_("berth: a container engine for Kubernetes nodes", "berth") {
+  app_.require_subcommand(1);
+  withConfig(
+      add(&app_, "serve", "run the engine in the foreground", [this] { return serve(options_); }));
+  addCheck();
+  addConfig();
+  withConfig(add(&app_, "plugins", "list the plugins and what they can do",
+                 [this] { return listPlugins(options_); }));
+  withConfig(add(&app_, "ops", "list what the running engine is doing, the oldest first",
+                 [this] { return listOperations(options_); }));
+  withConfig(add(&app_, "reload", "have the running engine read its configuration anew",
+                 [this] { return reload(options_); }));
+  CLI::App* completion =
+      add(&app_, "completion", "print what a shell completes the commands of berth with", [this] {
+        std::fputs(completionScript(app_, shell_).c_str(), stdout);
+        return 0;
+      });
+  completion->add_option("shell", shell_, "bash, zsh or fish")
+      ->required()
+      ->check(CLI::IsMember(completionShells()));
+  add(&app_, "version", "print the version", version);
+}
+
+void CommandLine::addCheck() {
+  CLI::App* check = withConfig(add(&app_, "check", "say what this host offers and lacks", [this] {
+    return wanted_.storage ? checkStorage(options_, wanted_) : program::check(options_);
+  }));
+  CLI::Option* storage = check->add_flag(
+      "--storage", wanted_.storage, "check what the running engine keeps: images, layers, records");
+  check->add_flag("--quick", wanted_.quick, "do not read the content of files")->needs(storage);
+  check->add_flag("--repair", wanted_.repair, "drop what is damaged, so that it is pulled again")
+      ->needs(storage);
+}
+
+void CommandLine::addConfig() {
+  CLI::App* config = add(&app_, "config", "look at the configuration", nullptr);
+  config->require_subcommand(1);
+  withConfig(add(config, "show", "print exactly what runs, or what would without a daemon",
+                 [this] { return configShow(options_); }));
+  withConfig(add(config, "check", "say what of it would keep the engine from starting",
+                 [this] { return configCheck(options_); }));
+  withConfig(add(config, "default", "print a file with every key, explained",
+                 [this] { return configDefault(options_); }));
+  withConfig(add(config, "keys", "print every key as JSON, with those of the plugins in use",
+                 [this] { return configKeys(options_); }));
+}
+
+int CommandLine::run() const {
+  for (const auto& [command, run] : commands_)
+    if (command->parsed()) return run();
+  return 2;
+}
+
+// Without `run` it only has subcommands.
+CLI::App* CommandLine::add(CLI::App* parent, const std::string& name, const std::string& help,
+                           Run run) {
+  CLI::App* command = parent->add_subcommand(name, help);
+  if (run) commands_.emplace_back(command, std::move(run));
+  return command;
+}
+
+CLI::App* CommandLine::withConfig(CLI::App* command) {
+  command->add_option("--config", options_.file,
+                      "configuration file, instead of /etc/berth/berth.toml");
+  return command;
+}
+
+}  // namespace berth::program

@@ -1,0 +1,39 @@
+// The subcommands of `berth` with their options: one table for parsing, help and completion.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "main/options.hpp"
+
+namespace berth::program {
+
+class CommandLine {
+ public:
+  CommandLine();
+  CommandLine(const CommandLine&) = delete;
+  CommandLine& operator=(const CommandLine&) = delete;
+
+  CLI::App& app() { return app_; }
+  // Runs the subcommand that was parsed; returns the exit code.
+  int run() const;
+
+ private:
+  using Run = std::function<int()>;
+  CLI::App* add(CLI::App* parent, const std::string& name, const std::string& help, Run run);
+  CLI::App* withConfig(CLI::App* command);
+  void addCheck();
+  void addConfig();
+
+  CLI::App app_;
+  ConfigOptions options_;
+  CheckOptions wanted_;
+  std::string shell_;
+  std::vector<std::pair<CLI::App*, Run>> commands_;
+};
+
+}  // namespace berth::program
