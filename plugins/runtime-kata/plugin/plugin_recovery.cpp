@@ -10,6 +10,8 @@ using support::strCat;
 namespace {
 
 constexpr int kUnknownExit = 255;
+constexpr std::string_view kReplaced =
+    "the record of a pod is lost; what the host has kept of it is used instead";
 
 }  // namespace
 
@@ -29,9 +31,16 @@ absl::Status KataPlugin::recoverPod(const Op& op, std::string_view given,
     auto record = loadPodRecord(id, std::string(directory));
     const bool isLost = absl::IsNotFound(record.status()) || isDamage(record.status());
     if (isLost && !state.empty()) {
-      warn(id, "the record of a pod is lost; what the host has kept of it is used instead",
-           record.status());
+      const support::DamagedFile file{PodRecord{.directory = std::string(directory)}.file(),
+                                      record.status()};
       record = parsePodRecord(id, state);
+      if (isDamage(file.why)) {
+        setAside(id, kReplaced, file, strCat(id, "-"));
+        const absl::Status kept = record.ok() ? save(*record) : record.status();
+        if (!kept.ok()) warn(id, "it could not be written anew", kept);
+      } else {
+        warn(id, kReplaced, file.why);
+      }
     }
     BERTH_RETURN_IF_ERROR(record.status());
     BERTH_ASSIGN_OR_RETURN(pod, load(*std::move(record)));
