@@ -182,7 +182,14 @@ std::string assigned(std::string_view text, std::string_view name) {
   return {};
 }
 
-// selinux(8), "contexts": policies for containers say what their processes and files are.
+// Whether the loaded policy has the context. selinuxfs refuses those that it does not have.
+bool isKnownContext(const std::string& checkPath, const std::string& context) {
+  const absl::Status written = support::writeControlFile(checkPath, context);
+  return written.ok() || absl::IsNotFound(written);
+}
+
+// selinux(8), "contexts": policies for containers say what their processes and files are. Debian's
+// names types that it does not define.
 void readSeLinux(const HostRoots& roots, HostFacts& facts) {
   facts.seLinux = pathExists(roots.sys + "/fs/selinux/enforce");
   if (!facts.seLinux) return;
@@ -196,6 +203,11 @@ void readSeLinux(const HostRoots& roots, HostFacts& facts) {
     if (!contexts) continue;
     facts.seLinuxProcessContext = assigned(*contexts, "process");
     facts.seLinuxFileContext = assigned(*contexts, "file");
+    if (!isKnownContext(facts.seLinuxCheckPath, facts.seLinuxProcessContext) ||
+        !isKnownContext(facts.seLinuxCheckPath, facts.seLinuxFileContext)) {
+      facts.seLinuxProcessContext.clear();
+      facts.seLinuxFileContext.clear();
+    }
     return;
   }
 }

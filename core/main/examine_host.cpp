@@ -39,6 +39,13 @@ Finding yesNo(std::string_view what, bool present, berth_finding_kind without, s
   return {present ? BERTH_FINDING_OK : without, std::string(what), std::string(present ? yes : no)};
 }
 
+Finding seLinuxRow(const common::HostFacts& host) {
+  if (host.seLinux && host.seLinuxProcessContext.empty())
+    return {BERTH_FINDING_LIMITED, "SELinux",
+            "enabled, but the policy knows no containers: they get no labels"};
+  return yesNo("SELinux", host.seLinux, BERTH_FINDING_LIMITED, "enabled", "not enabled");
+}
+
 Finding criuRow() {
   const std::string path = programPath("criu");
   if (path.empty())
@@ -120,7 +127,7 @@ std::vector<Finding> examineHost(const config::Config& config, const common::Hos
             "pods with user namespaces are refused"),
       mappedMountsRow(config, host),
       yesNo("AppArmor", host.appArmor, kLimited, "enabled", "not enabled"),
-      yesNo("SELinux", host.seLinux, kLimited, "enabled", "not enabled"),
+      seLinuxRow(host),
       yesNo("swap accounting", host.swapAccounting, kLimited, "works", "swap limits are ignored"),
       yesNo("CAP_SYS_RESOURCE", host.hasSysResource(), kLimited, "held",
             "oom_score_adj and rlimits are clamped to the daemon's own"),

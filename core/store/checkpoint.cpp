@@ -3,6 +3,7 @@
 #include <chrono>
 #include <fcntl.h>
 #include <unistd.h>
+#include <utility>
 
 #include <sqlite3.h>
 
@@ -76,10 +77,13 @@ absl::Status Store::openLog() {
 
 // All that was committed is in the log, or has been synced with the database before the log began
 // anew.
+absl::Status Store::syncLog() const {
+  if (::fdatasync(log_.get()) == 0) return absl::OkStatus();
+  return support::errnoStatus(errno, strCat("sync the log of the database ", path_));
+}
+
 absl::Status Store::sync() {
-  if (::fdatasync(log_.get()) != 0) {
-    return support::errnoStatus(errno, strCat("sync the log of the database ", path_));
-  }
+  BERTH_RETURN_IF_ERROR(syncLog());
   support::durableStep("sync records");
   return absl::OkStatus();
 }
@@ -102,24 +106,36 @@ absl::Status Store::checkpoint() {
   }
 }
 
-void Store::checkpointLoop() {
-  const auto due = [this] { return stopping_ || released_ || changes_ >= kChangesPerCheckpoint; };
+void Store::syncLoop() {
+  const auto isUrgent = [this] {
+    return stopping_ || released_ || changes_ >= kChangesPerCheckpoint;
+  };
+  const auto isDue = [this, &isUrgent] { return unsynced_ || isUrgent(); };
   bool reserved = true;
   std::unique_lock lock(threadMutex_);
   for (;;) {
     if (reserved) {
-      wake_.wait(lock, due);
+      wake_.wait(lock, isDue);
     } else {
-      wake_.wait_for(lock, kReserveRetry, due);
+      wake_.wait_for(lock, kReserveRetry, isDue);
     }
+    // Changes come in groups, and one sync does for all of them.
+    if (unsynced_) wake_.wait_for(lock, kSyncDelay, isUrgent);
     if (stopping_) return;
-    released_ = false;
+    const bool toReserve = std::exchange(released_, false) || !reserved;
+    const bool toSync = std::exchange(unsynced_, false);
     const bool enough = changes_ >= kChangesPerCheckpoint;
     if (enough) changes_ = 0;
     lock.unlock();
-    reserved = reserve_.make();
-    // A failure leaves the log as it is: the next one, or the next start, sees to it.
-    if (enough) checkpoint().IgnoreError();
+    if (toReserve || enough) reserved = reserve_.make();
+    // A failure leaves the log as it is: the next one, or the next start, sees to it. Nobody is told
+    // of a step: it falls between those of any operation, and changes nothing but what a power cut
+    // does.
+    if (enough) {
+      checkpoint().IgnoreError();
+    } else if (toSync) {
+      syncLog().IgnoreError();
+    }
     lock.lock();
   }
 }

@@ -1,6 +1,7 @@
 #include "store/store.hpp"
 
 #include <chrono>
+#include <utility>
 
 #include <sqlite3.h>
 
@@ -124,7 +125,7 @@ absl::Status Store::initialise() {
   BERTH_RETURN_IF_ERROR(openCheckpointer());
   BERTH_RETURN_IF_ERROR(openLog());
   released_ = !reserve_.make();
-  BERTH_ASSIGN_OR_RETURN(thread_, support::startThread([this] { checkpointLoop(); }));
+  BERTH_ASSIGN_OR_RETURN(thread_, support::startThread([this] { syncLoop(); }));
   return absl::OkStatus();
 }
 
@@ -236,7 +237,8 @@ absl::Status Store::write(size_t count, const std::function<absl::Status()>& cha
   }
   std::lock_guard lock(threadMutex_);
   changes_ += count;
-  if (changes_ >= kChangesPerCheckpoint) wake_.notify_all();
+  const bool first = !std::exchange(unsynced_, true);
+  if (first || changes_ >= kChangesPerCheckpoint) wake_.notify_all();
   return absl::OkStatus();
 }
 

@@ -43,9 +43,11 @@ struct Damaged {
 
 // A map from (kind, id) to a value, kept in write-ahead-log mode (SQLite documentation,
 // "Write-Ahead Logging"): a change survives the process as soon as the call returns, and a power
-// cut once the log has been synced, which a thread of the store does without holding up writers.
-// That suffices, because what pods' records describe does not survive a power cut either; what
-// must (image content) syncs its own files and calls sync(). Thread-safe; calls block on the disk.
+// cut once the log has been synced, which a thread of the store does a moment later, for all changes
+// of that moment at once and without holding up writers. A cut within it loses the last changes and
+// never an earlier one. That suffices, because what pods' records describe does not survive a power
+// cut either; what must (image content) syncs its own files and calls sync(). Thread-safe; calls
+// block on the disk.
 //
 // A full disk is RESOURCE_EXHAUSTED, and meets changes later than others: "<path>.reserve" holds
 // room for those that are needed to free some.
@@ -84,6 +86,8 @@ class Store {
  private:
   static constexpr size_t kChangesPerCheckpoint = 2000;
   static constexpr std::chrono::milliseconds kBusyLimit{5000};
+  // After the first change that has not been synced.
+  static constexpr std::chrono::milliseconds kSyncDelay{50};
   static constexpr int kLogBytes = 4 << 20;  // what the log's file keeps once it is empty
 
   explicit Store(const std::string& path) : path_(path), reserve_(path + ".reserve") {}
@@ -110,7 +114,8 @@ class Store {
   void holdLogRoom() const;
   // Syncs the log and moves it into the database.
   absl::Status checkpoint();
-  void checkpointLoop();
+  absl::Status syncLog() const;
+  void syncLoop();
 
   const std::string path_;
   const Reserve reserve_;
@@ -133,10 +138,11 @@ class Store {
   std::mutex checkpointMutex_;
   sqlite3* checkpointer_ = nullptr;
 
-  // The thread that makes them when enough has changed.
+  // The thread that makes them when enough has changed, and syncs the log in between.
   std::mutex threadMutex_;
   std::condition_variable wake_;
   size_t changes_ = 0;
+  bool unsynced_ = false;
   bool released_ = false;  // the reserve: to be made again
   bool stopping_ = false;
   std::thread thread_;

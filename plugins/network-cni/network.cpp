@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "berth/support/status.hpp"
+#include "host_local.hpp"
 #include "limits.hpp"
 #include "loopback.hpp"
 #include "plugins_at_work.hpp"
@@ -50,6 +51,7 @@ Status CniNetwork::configure(std::string_view options) {
 Status CniNetwork::start() {
   const absl::Status prepared = parts_->records.prepare();
   if (!prepared.ok()) return prepared;
+  tellDamages();
   const Options& options = parts_->options;
   watcher_ = std::make_unique<Watcher>(
       Watcher::Watched{.directories = options.binDirs, .withFolders = {options.confDir}},
@@ -64,12 +66,42 @@ Status CniNetwork::start() {
   return {};
 }
 
+void CniNetwork::tellDamages() {
+  const auto damages = parts_->records.findDamages();
+  if (!damages.ok()) {
+    host().warn("records of attachments cannot be looked at",
+                {{"error", fromAbsl(damages.status().message())}});
+    return;
+  }
+  for (const support::DamagedFile& damage : *damages) {
+    const auto aside = parts_->records.setAside(damage);
+    host().error(
+        "the record of an attachment is damaged; it is undone as the configuration says",
+        {{"file", damage.path},
+         {"error", fromAbsl(damage.why.message())},
+         {"aside", aside.ok() ? *aside : std::string(fromAbsl(aside.status().message()))}});
+  }
+}
+
 void CniNetwork::stop() {
   if (watcher_ != nullptr) watcher_->stop();
 }
 
+absl::Status CniNetwork::examineRecords(Findings& out) const {
+  constexpr std::string_view kWhat = "damaged record";
+  BERTH_ASSIGN_OR_RETURN(const auto damages, parts_->records.findDamages());
+  for (const support::DamagedFile& damage : damages) {
+    out.limited(kWhat, strCat(damage.path, " is set aside once its pod is gone: ",
+                              fromAbsl(damage.why.message())));
+  }
+  BERTH_ASSIGN_OR_RETURN(const auto aside, parts_->records.aside().list());
+  for (const std::string& path : aside) out.limited(kWhat, support::describeAside(path));
+  return absl::OkStatus();
+}
+
 // No configuration is no reason not to start: a network add-on brings it, in a pod.
 Status CniNetwork::examine(const Op& /*op*/, Findings& out) {
+  BERTH_RETURN_IF_ERROR(examineRecords(out));
   const auto snapshot = parts_->networks.current();
   if (snapshot->network == nullptr) {
     out.limited("CNI network", fromAbsl(noNetwork(parts_->options, *snapshot).message()));
@@ -285,7 +317,16 @@ absl::Status CniNetwork::collect(const Op& op, const std::vector<Attachment>& wa
     if (!pods.contains(name.pod)) failures.add(removeStale(op, name, patience));
   const auto network = parts_->networks.network();
   if (network.ok()) failures.add(Chain(parts_->invoker, op).gc(**network, valid));
+  if (network.ok()) failures.add(releaseEmptied(**network));
   return failures.status();
+}
+
+absl::Status CniNetwork::releaseEmptied(const NetworkConfig& network) {
+  BERTH_ASSIGN_OR_RETURN(const auto released, releaseEmptyReservations(network));
+  for (const std::string& path : released)
+    host().warn("the reservation of an address was empty, as a power cut leaves it: it is released",
+                {{"file", path}});
+  return absl::OkStatus();
 }
 
 absl::Status CniNetwork::removeStale(const Op& op, const Records::Name& name,

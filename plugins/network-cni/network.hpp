@@ -64,6 +64,9 @@ class CniNetwork : public Network {
                            std::chrono::steady_clock::time_point patience);
   absl::StatusOr<AttachmentRecord> known(std::string_view pod, std::string_view state) const;
   void onFilesChanged();
+  void tellDamages();
+  absl::Status releaseEmptied(const NetworkConfig& network);
+  absl::Status examineRecords(Findings& out) const;
 
   std::unique_ptr<Parts> parts_;
   std::unique_ptr<Watcher> watcher_;

@@ -1,18 +1,15 @@
 #include "plugins_at_work.hpp"
 
-#include <algorithm>
 #include <cerrno>
-#include <csignal>
-#include <cstdlib>
 #include <fcntl.h>
 #include <poll.h>
 #include <set>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "berth/support/files.hpp"
+#include "berth/support/lock_holders.hpp"
 #include "berth/support/status.hpp"
 #include "limits.hpp"
 
@@ -29,54 +26,19 @@ bool lockNow(const support::Fd& file) {
   return ::flock(file.get(), LOCK_EX | LOCK_NB) == 0;
 }
 
-std::vector<pid_t> allProcesses() {
-  std::vector<pid_t> pids;
-  const auto names = support::listDirectory("/proc");
-  if (!names.ok()) return pids;
-  for (const std::string& name : *names)
-    if (const pid_t pid = std::atoi(name.c_str()); pid > 0 && pid != ::getpid())
-      pids.push_back(pid);
-  return pids;
-}
-
-// Whether the process has the descriptor of the lock, and not another one of the same file, as who
-// reads it has. proc(5), /proc/pid/fdinfo: "lock: 1: FLOCK  ADVISORY  WRITE 4711 …".
-bool holdsLock(pid_t pid, const struct stat& file) {
-  const std::string folder = strCat("/proc/", pid, "/fd");
-  const auto names = support::listDirectory(folder);
-  if (!names.ok()) return false;  // it has ended
-  return std::any_of(names->begin(), names->end(), [&](const std::string& name) {
-    struct stat info = {};
-    if (::stat(strCat(folder, "/", name).c_str(), &info) != 0 || info.st_dev != file.st_dev ||
-        info.st_ino != file.st_ino)
-      return false;
-    const auto about = support::readFile(strCat("/proc/", pid, "/fdinfo/", name));
-    return about.ok() && about->find("FLOCK") != std::string::npos;
-  });
-}
-
-// Kills each process of which `is` says so; it is asked while the number cannot become another's.
-template <class Is>
-void killEach(Is is) {
-  for (const pid_t pid : allProcesses()) {
-    const support::Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-    if (pidfd && is(pid)) (void)::syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0);
-  }
-}
-
 void killHolders(const support::Fd& file) {
   struct stat info = {};
   if (::fstat(file.get(), &info) != 0) return;
   std::set<pid_t> sessions;
-  killEach([&](pid_t pid) {
-    if (!holdsLock(pid, info)) return false;
+  support::killProcesses([&](pid_t pid) {
+    if (!support::holdsLock(pid, info)) return false;
     sessions.insert(::getsid(pid));
     return true;
   });
   // What a plugin has started may have closed the descriptor. Each plugin gets a session of its own
   // (invoker.cpp); 0 stands for all whose leader is outside of our PID namespace.
   std::erase_if(sessions, [](pid_t session) { return session <= 0 || session == ::getsid(0); });
-  killEach([&](pid_t pid) { return sessions.contains(::getsid(pid)); });
+  support::killProcesses([&](pid_t pid) { return sessions.contains(::getsid(pid)); });
 }
 
 }  // namespace

@@ -49,7 +49,11 @@ absl::Status Records::complete(const AttachmentRecord& record) const {
 
 absl::Status Records::remove(std::string_view pod, std::string_view interface) const {
   BERTH_RETURN_IF_ERROR(support::removePath(path(pod, interface, kResult)));
-  return support::removePath(recordFile(pod, interface));
+  const std::string file = recordFile(pod, interface);
+  if (absl::IsDataLoss(load(pod, interface).status())) {
+    return aside_.take(file, file.substr(directory_.size() + 1)).status();
+  }
+  return support::removePath(file);
 }
 
 absl::StatusOr<AttachmentRecord> Records::load(std::string_view pod,
@@ -85,6 +89,27 @@ absl::StatusOr<std::vector<Records::Name>> Records::list() const {
     if (isIdentifier(one.pod) && isInterfaceName(one.interface)) names.push_back(std::move(one));
   }
   return names;
+}
+
+absl::StatusOr<std::vector<support::DamagedFile>> Records::findDamages() const {
+  BERTH_ASSIGN_OR_RETURN(const auto names, list());
+  std::vector<support::DamagedFile> damages;
+  for (const Name& name : names) {
+    const absl::Status record = load(name.pod, name.interface).status();
+    if (absl::IsDataLoss(record)) damages.push_back({recordFile(name.pod, name.interface), record});
+    const std::string file = path(name.pod, name.interface, kResult);
+    const auto result = support::readFile(file);
+    // An empty one is what a power cut leaves of it: as none.
+    if (!result.ok() || result->empty()) continue;
+    const absl::Status parsed = support::parseJsonObject(*result, file).status();
+    if (!parsed.ok()) damages.push_back({file, parsed});
+  }
+  return damages;
+}
+
+absl::StatusOr<std::string> Records::setAside(const support::DamagedFile& damage) const {
+  if (!damage.path.ends_with(kResult)) return std::string();
+  return aside_.take(damage.path, damage.path.substr(directory_.size() + 1));
 }
 
 }  // namespace berth::cni

@@ -11,6 +11,7 @@
 #include <absl/status/statusor.h>
 
 #include "attachment_record.hpp"
+#include "berth/support/aside.hpp"
 
 namespace berth::cni {
 
@@ -18,7 +19,8 @@ namespace berth::cni {
 // at once from any thread.
 class Records {
  public:
-  explicit Records(std::string directory) : directory_(std::move(directory)) {}
+  explicit Records(std::string directory)
+      : directory_(std::move(directory)), aside_(directory_ + "/damaged") {}
 
   // Makes the directory, or clears it of what a crash left half-written. Before all else.
   absl::Status prepare() const;
@@ -28,7 +30,7 @@ class Records {
   // After ADD. The result alone is written, to a file of its own, and not synced: after a power cut
   // there is no namespace that would need it, and the record of begin() is as whole as it was.
   absl::Status complete(const AttachmentRecord& record) const;
-  // After DEL; nothing there is success.
+  // After DEL; nothing there is success. A damaged record is set aside instead.
   absl::Status remove(std::string_view pod, std::string_view interface) const;
 
   // With the result if there is one. NOT_FOUND when there is no record; DATA_LOSS when it cannot be
@@ -44,10 +46,18 @@ class Records {
   };
   absl::StatusOr<std::vector<Name>> list() const;
 
+  // Records and results that cannot be read.
+  absl::StatusOr<std::vector<support::DamagedFile>> findDamages() const;
+  // Gives the new path. What ADD gave is not needed to undo an attachment; a record stays as long
+  // as its attachment, of which it tells, and its path is empty.
+  absl::StatusOr<std::string> setAside(const support::DamagedFile& damage) const;
+  const support::AsideFolder& aside() const { return aside_; }
+
  private:
   std::string path(std::string_view pod, std::string_view interface, std::string_view ending) const;
 
-  std::string directory_;
+  const std::string directory_;
+  const support::AsideFolder aside_;
 };
 
 }  // namespace berth::cni

@@ -114,7 +114,7 @@ absl::Status Engine::configure() {
                                           absl::StrCat(layout_.directory, "/ipam"));
   BERTH_RETURN_IF_ERROR(write(layout_.cniConfDirectory() + "/10-bench.conflist", network));
   if (spec_.kind == EngineKind::kBerth) {
-    return write(layout_.configFile(), berthConfig(layout_, options_));
+    return write(layout_.configFile(), berthConfig(layout_, options_, spec_.handler));
   }
   for (const RegistryMirror& registry : options_.registries) {
     const std::string directory = absl::StrCat(layout_.registryDirectory(), "/", registry.host);

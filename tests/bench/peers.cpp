@@ -80,7 +80,8 @@ std::string containerdHosts(const RegistryMirror& registry) {
                       "]\ncapabilities = [\"pull\", \"resolve\"]\n");
 }
 
-std::string berthConfig(const PeerLayout& layout, const Options& options) {
+std::string berthConfig(const PeerLayout& layout, const Options& options,
+                        const std::string& handler) {
   constexpr char kTemplate[] = R"(root = $0
 state = $1
 $2
@@ -101,6 +102,11 @@ path = $6
   std::string text = absl::Substitute(
       kTemplate, quoted(layout.root()), quoted(layout.state()), plugins, quoted(layout.socket()),
       quoted(layout.cniConfDirectory()), quoted(options.cniBinDirectory), quoted(options.runc));
+  if (handler == kShimHandler) {
+    absl::StrAppend(&text, "\n[runtimes.", kShimHandler, "]\nplugin = \"runtime-kata\"\n[runtimes.",
+                    kShimHandler, ".options]\nshim = ", quoted(kShim),
+                    "\nisolation = \"namespaces\"\nbinary = ", quoted(options.runc), "\n");
+  }
   for (const RegistryMirror& registry : options.registries) {
     absl::StrAppend(&text, "\n[sources.registry.options.registries.", quoted(registry.host),
                     "]\nmirrors = [", quoted(registry.url), "]\n");

@@ -30,6 +30,12 @@ std::string containerdConfig(const PeerLayout& layout, const Options& options);
 // A hosts.toml for one registry.
 std::string containerdHosts(const RegistryMirror& registry);
 
-std::string berthConfig(const PeerLayout& layout, const Options& options);
+// The shim v2 of Debian's containerd, which containerd itself uses for its pods.
+inline constexpr const char* kShim = "/usr/bin/containerd-shim-runc-v2";
+inline constexpr const char* kShimHandler = "shim";
+
+// With the handler kShimHandler, whose pods runtime-kata runs through kShim, if that is `handler`.
+std::string berthConfig(const PeerLayout& layout, const Options& options,
+                        const std::string& handler);
 
 }  // namespace berth::bench

@@ -51,8 +51,15 @@ TEST(ContainerdHosts, allowsPullingOverTheMirror) {
             "capabilities = [\"pull\", \"resolve\"]\n");
 }
 
+TEST(BerthConfig, hasTheShimOnlyForItsHandler) {
+  EXPECT_THAT(berthConfig({"/w/b"}, sample(), "runc"), ::testing::Not(HasSubstr("runtime-kata")));
+  EXPECT_THAT(berthConfig({"/w/b"}, sample(), "shim"),
+              HasSubstr("[runtimes.shim]\nplugin = \"runtime-kata\"\n[runtimes.shim.options]\n"
+                        "shim = \"/usr/bin/containerd-shim-runc-v2\"\n"));
+}
+
 TEST(BerthConfig, namesFoldersRuntimeAndMirrors) {
-  const std::string text = berthConfig({"/w/b"}, sample());
+  const std::string text = berthConfig({"/w/b"}, sample(), {});
   EXPECT_THAT(text, HasSubstr("root = \"/w/b/root\"\n"));
   EXPECT_THAT(text, HasSubstr("socket = \"/w/b/cri.sock\"\n"));
   EXPECT_THAT(text, HasSubstr("conf_dir = \"/w/b/net.d\"\n"));
@@ -63,15 +70,16 @@ TEST(BerthConfig, namesFoldersRuntimeAndMirrors) {
 
 TEST(BerthConfig, namesAPluginFolderOnlyWhenGiven) {
   Options options = sample();
-  EXPECT_THAT(berthConfig({"/w/b"}, options), ::testing::Not(HasSubstr("plugin_dirs")));
+  EXPECT_THAT(berthConfig({"/w/b"}, options, {}), ::testing::Not(HasSubstr("plugin_dirs")));
   options.berthPlugins = "/build/plugins";
-  EXPECT_THAT(berthConfig({"/w/b"}, options), HasSubstr("plugin_dirs = [\"/build/plugins\"]\n"));
+  EXPECT_THAT(berthConfig({"/w/b"}, options, {}),
+              HasSubstr("plugin_dirs = [\"/build/plugins\"]\n"));
 }
 
 TEST(BerthConfig, escapesWhatTomlWouldMisread) {
   Options options = sample();
   options.runc = "/odd \"path\\runc";
-  EXPECT_THAT(berthConfig({"/w/b"}, options), HasSubstr(R"(path = "/odd \"path\\runc")"));
+  EXPECT_THAT(berthConfig({"/w/b"}, options, {}), HasSubstr(R"(path = "/odd \"path\\runc")"));
 }
 
 }  // namespace

@@ -66,6 +66,17 @@ def test_containers_find_what_the_configuration_sets(own_bed, name, runtime):
                       "hooks.berth.test/both": "of the container"}
 
 
+def test_devices_keep_the_hosts_owner_unless_the_configuration_says_otherwise(bed, pod):
+    container = bed.run(
+        pod, "c", command=SLEEP,
+        devices=[{"host_path": "/dev/null", "container_path": "/dev/given", "permissions": "rw"}],
+        linux={"security_context": {"run_as_user": {"value": USER},
+                                    "run_as_group": {"value": GROUP}}})
+    host = os.stat("/dev/null")
+    assert shell(bed, container, "ls -ln /dev/given").split()[2:4] == [str(host.st_uid),
+                                                                       str(host.st_gid)]
+
+
 def test_what_a_privileged_container_finds_in_dev(own_bed, name):
     assert os.path.exists(OF_THE_HOST)
     bed = own_bed(settings=settings)

@@ -126,6 +126,24 @@ def test_updates_of_a_running_container(bed, pod):
 
 
 @needs_v2
+def test_an_update_leaves_what_systemd_has_no_property_for(bed, pod):
+    container = bed.run(pod, "c", command=SLEEP,
+                        linux=limits(64, unified={"memory.oom.group": "1"}))
+    for mebibytes, group in ((96, None), (80, "0"), (112, None), (72, "1"), (48, None)):
+        unified = {} if group is None else {"unified": {"memory.oom.group": group}}
+        expected = group or file_of(container, "memory.oom.group")
+        bed.cri.UpdateContainerResources({"container_id": container, "linux": {
+            "memory_limit_in_bytes": mebibytes * MEBIBYTE,
+            "memory_swap_limit_in_bytes": mebibytes * MEBIBYTE, **unified}})
+        if bed.cgroups.driver == "systemd":
+            # By its answer it has done what it was told before.
+            subprocess.run(["systemctl", "show", "--property=Version"], check=True,
+                           stdout=subprocess.DEVNULL)
+        assert file_of(container, "memory.max") == str(mebibytes * MEBIBYTE)
+        assert file_of(container, "memory.oom.group") == expected
+
+
+@needs_v2
 def test_huge_pages_are_limited(bed, pod):
     def limit(bytes_):
         return {"hugepage_limits": [{"page_size": "2MB", "limit": bytes_}]}

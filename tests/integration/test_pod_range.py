@@ -27,16 +27,20 @@ TEMPLATE = """{
 pytestmark = pytest.mark.berth
 
 
+def with_template(bed):
+    template = engines.write(os.path.join(bed.folder, "template"), TEMPLATE % vars(bed.network))
+    bed.network.settings = "template = " + engines.toml(template)
+    bed.start_engine()
+    return bed
+
+
 @pytest.fixture
 def bed(own_bed):
     """An engine whose network is not known yet."""
     bed = own_bed()
     bed.stop_engine()
     os.unlink(bed.network.conf_file)
-    template = engines.write(os.path.join(bed.folder, "template"), TEMPLATE % vars(bed.network))
-    bed.network.settings = "template = " + engines.toml(template)
-    bed.start_engine()
-    return bed
+    return with_template(bed)
 
 
 def network_condition(bed):
@@ -92,3 +96,17 @@ def test_pods_get_addresses_of_the_range_that_the_kubelet_tells(bed):
     bed.remove_pod(pod)
     held = {name for name in bed.network.held_addresses() if name.startswith("10.")}
     assert held == {addresses(bed, second)[0]}
+
+
+def test_a_network_that_is_there_is_not_replaced(own_bed):
+    bed = own_bed()
+    bed.stop_engine()
+    with open(bed.network.conf_file, encoding="utf-8") as file:
+        before = file.read()
+    with_template(bed)
+    tell(bed, *RANGES)
+    assert os.listdir(bed.network.conf_folder) == [os.path.basename(bed.network.conf_file)]
+    with open(bed.network.conf_file, encoding="utf-8") as file:
+        assert file.read() == before
+    address = ipaddress.ip_address(addresses(bed, bed.run_pod("a"))[0])
+    assert not any(address in ipaddress.ip_network(subnet) for subnet in RANGES)

@@ -11,6 +11,7 @@
 
 #include "../ttrpc/client.hpp"
 #include "berth/support/status.hpp"
+#include "call_slots.hpp"
 #include "shim_program.hpp"
 #include "task.pb.h"
 
@@ -52,6 +53,20 @@ class TaskClient {
     client_->begin({service_, method}, question.SerializeAsString(), limits, std::move(reply));
   }
 
+  // Starts a created container or, with an id of one, a process in it. Shims do one start after the
+  // other, and those of containerd before 1.7 stop for ever when some dozen processes end before
+  // those that were asked for meanwhile have all had their turn (containerd, runtime/v2/runc/task:
+  // eventSendMu, and sys/reaper: bufferSize). So only a few are asked for at once.
+  absl::StatusOr<api::StartResponse> start(const std::string& container, const std::string& exec,
+                                           const CallLimits& limits) {
+    BERTH_ASSIGN_OR_RETURN(const CallSlots::Slot slot,
+                           starts_.take(limits, "wait for other starts in the pod"));
+    api::StartRequest request;
+    request.set_id(container);
+    request.set_exec_id(exec);
+    return ask<api::StartResponse>("Start", request, limits);
+  }
+
   bool isBroken() const { return client_->isBroken(); }
   void close() { client_->close(); }
 
@@ -60,8 +75,11 @@ class TaskClient {
       : client_(std::move(client)),
         service_(version == 3 ? "containerd.task.v3.Task" : "containerd.task.v2.Task") {}
 
+  static constexpr unsigned kStartsAtOnce = 4;
+
   std::shared_ptr<ttrpc::Client> client_;
   std::string_view service_;
+  CallSlots starts_{kStartsAtOnce};
 };
 
 }  // namespace berth::kata

@@ -104,7 +104,20 @@ void KataPlugin::stop() {
   for (const auto& [id, pod] : pods) pod->close();
 }
 
+void KataPlugin::setAside(const std::string& pod, std::string_view what,
+                          const support::DamagedFile& file, std::string_view kind) {
+  const support::AsideFolder folder(options_.damaged());
+  host().error(what, {{"pod", pod},
+                      {"error", support::fromAbsl(file.why.message())},
+                      {"aside", folder.put(file, kind)}});
+}
+
 Status KataPlugin::examine(const Op& /*op*/, Findings& out) {
+  const auto aside = support::AsideFolder(options_.damaged()).list();
+  if (!aside.ok()) return aside.status();
+  for (const std::string& path : *aside) {
+    out.limited("damaged record", support::describeAside(path));
+  }
   examinePart(findShim(options_.shim), "shim", out);
   examinePart(findKeeper(options_.keeper), "berth-keeper", out);
   if (options_.isolation == Isolation::kNamespaces) return {};
@@ -199,10 +212,11 @@ absl::StatusOr<KataPlugin::Target> KataPlugin::reach(const Op& op, std::string_v
 
 absl::StatusOr<std::shared_ptr<Pod>> KataPlugin::load(PodRecord record) {
   auto pod = std::make_shared<Pod>(record, *this);
-  std::vector<absl::Status> damages;
+  std::vector<support::DamagedFile> damages;
   BERTH_ASSIGN_OR_RETURN(const auto containers, loadContainers(record, damages));
-  for (const absl::Status& damage : damages) {
-    warn(record.id, "the record of a container is damaged; it ends with its pod", damage);
+  for (const support::DamagedFile& damage : damages) {
+    setAside(record.id, "the record of a container is damaged; it ends with its pod", damage,
+             "container-");
   }
   for (const ContainerRecord& container : containers) {
     BERTH_RETURN_IF_ERROR(pod->add(container).status());
@@ -222,8 +236,8 @@ absl::StatusOr<std::shared_ptr<Pod>> KataPlugin::findOrLoad(std::string_view pod
   const std::string directory(target.data(), static_cast<size_t>(length));
   auto record = loadPodRecord(id, directory);
   if (isDamage(record.status())) {
-    warn(id, "the record of a pod is damaged; what it alone tells of cannot be ended",
-         record.status());
+    setAside(id, "the record of a pod is damaged; what it alone tells of cannot be ended",
+             {PodRecord{.directory = directory}.file(), record.status()}, strCat(id, "-"));
   }
   // The link comes first of all: without a record there is nothing but these.
   if (absl::IsNotFound(record.status()) || isDamage(record.status())) {

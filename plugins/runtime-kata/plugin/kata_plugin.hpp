@@ -105,6 +105,9 @@ class KataPlugin final : public Runtime,
   absl::Status endExec(const Target& target, const Exec& exec, const CallLimits& limits);
   void addOptions(const PodRecord& pod, api::CreateTaskRequest& request) const;
   absl::Status prepareHost();
+  // Says so too. The file keeps its name, with `kind` before it.
+  void setAside(const std::string& pod, std::string_view what, const support::DamagedFile& file,
+                std::string_view kind);
 
   void onContainerExited(const std::string& pod, const ContainerRecord& container) override;
   void onContainerOom(const std::string& pod, const std::string& container) override;

@@ -33,6 +33,8 @@ struct Options {
   std::string sockets() const { return root + "/s"; }
   std::string sandboxRoot() const { return root + "/sandbox"; }
   std::string sharedDirectory() const { return root + "/shared"; }
+  // Records that were damaged.
+  std::string damaged() const { return root + "/damaged"; }
 };
 
 // Errors name their option (berth/plugin.h, "Who is at fault").

@@ -95,10 +95,7 @@ absl::Status KataPlugin::makeTask(const Op& op, const Target& target) {
   BERTH_ASSIGN_OR_RETURN(const auto created,
                          target.shim->ask<api::CreateTaskResponse>("Create", create, limits));
   op.stage("start the container");
-  api::StartRequest start;
-  start.set_id(record.id);
-  BERTH_ASSIGN_OR_RETURN(const auto started,
-                         target.shim->ask<api::StartResponse>("Start", start, limits));
+  BERTH_ASSIGN_OR_RETURN(const auto started, target.shim->start(record.id, {}, limits));
   int64_t pid = started.pid() != 0 ? started.pid() : created.pid();
   // That of a virtual machine is nothing that anybody may look at.
   if (!target.pod->record().namespaces) pid = 0;

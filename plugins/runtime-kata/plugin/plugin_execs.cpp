@@ -103,10 +103,7 @@ absl::Status KataPlugin::startExec(const Op& op, const Target& target, const ber
     BERTH_RETURN_IF_ERROR(keeper.call(attach, limits, streams).status());
   }
   op.stage("start the process");
-  api::StartRequest start;
-  start.set_id(exec->container);
-  start.set_exec_id(exec->id);
-  BERTH_RETURN_IF_ERROR(target.shim->tell("Start", start, limits));
+  BERTH_RETURN_IF_ERROR(target.shim->start(exec->container, exec->id, limits).status());
   target.pod->awaitExec(*target.shim, exec, limits);
   if (terminal && spec.rows > 0 && spec.columns > 0) {
     // One that has ended already has no terminal.

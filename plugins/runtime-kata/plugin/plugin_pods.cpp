@@ -239,9 +239,7 @@ absl::Status KataPlugin::startSandbox(const Op& op, Pod& pod) {
   }));
   pod.awaitSandbox(*shim, limits);
   op.stage("start the pod's sandbox");
-  api::StartRequest start;
-  start.set_id(pod.id());
-  BERTH_RETURN_IF_ERROR(shim->tell("Start", start, limits));
+  BERTH_RETURN_IF_ERROR(shim->start(pod.id(), {}, limits).status());
   if (!record.namespaces) return absl::OkStatus();
   return pinNamespaces(pod.record());
 }

@@ -10,6 +10,8 @@ using support::strCat;
 namespace {
 
 constexpr int kUnknownExit = 255;
+constexpr std::string_view kReplaced =
+    "the record of a pod is lost; what the host has kept of it is used instead";
 
 }  // namespace
 
@@ -29,9 +31,16 @@ absl::Status KataPlugin::recoverPod(const Op& op, std::string_view given,
     auto record = loadPodRecord(id, std::string(directory));
     const bool isLost = absl::IsNotFound(record.status()) || isDamage(record.status());
     if (isLost && !state.empty()) {
-      warn(id, "the record of a pod is lost; what the host has kept of it is used instead",
-           record.status());
+      const support::DamagedFile file{PodRecord{.directory = std::string(directory)}.file(),
+                                      record.status()};
       record = parsePodRecord(id, state);
+      if (isDamage(file.why)) {
+        setAside(id, kReplaced, file, strCat(id, "-"));
+        const absl::Status kept = record.ok() ? save(*record) : record.status();
+        if (!kept.ok()) warn(id, "it could not be written anew", kept);
+      } else {
+        warn(id, kReplaced, file.why);
+      }
     }
     BERTH_RETURN_IF_ERROR(record.status());
     BERTH_ASSIGN_OR_RETURN(pod, load(*std::move(record)));
@@ -100,9 +109,7 @@ absl::Status KataPlugin::recoverContainer(Pod& pod, TaskClient& shim,
   }
   if (state->status() == containerd::v1::types::CREATED) {
     // A start that was at work when the host died goes on.
-    api::StartRequest start;
-    start.set_id(record.id);
-    BERTH_RETURN_IF_ERROR(shim.tell("Start", start, limits));
+    BERTH_RETURN_IF_ERROR(shim.start(record.id, {}, limits).status());
   }
   if (record.stage == Stage::kStarting) {
     const int64_t pid = pod.record().namespaces ? state->pid() : 0;

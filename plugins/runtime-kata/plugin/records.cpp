@@ -151,8 +151,8 @@ absl::Status save(const PodRecord& pod, const ContainerRecord& record) {
                               support::Durability::kVisible);
 }
 
-absl::StatusOr<std::vector<ContainerRecord>> loadContainers(const PodRecord& pod,
-                                                            std::vector<absl::Status>& damages) {
+absl::StatusOr<std::vector<ContainerRecord>> loadContainers(
+    const PodRecord& pod, std::vector<support::DamagedFile>& damages) {
   std::vector<ContainerRecord> records;
   const auto names = support::listDirectory(pod.containersDirectory());
   if (absl::IsNotFound(names.status())) return records;
@@ -160,9 +160,10 @@ absl::StatusOr<std::vector<ContainerRecord>> loadContainers(const PodRecord& pod
   for (const std::string& name : *names) {
     if (!name.ends_with(kSuffix) || name.front() == '.') continue;
     const std::string id = name.substr(0, name.size() - kSuffix.size());
-    auto record = loadContainer(id, strCat(pod.containersDirectory(), "/", name));
+    const std::string path = strCat(pod.containersDirectory(), "/", name);
+    auto record = loadContainer(id, path);
     if (isDamage(record.status())) {
-      damages.push_back(record.status());
+      damages.push_back({path, record.status()});
       continue;
     }
     BERTH_RETURN_IF_ERROR(record.status());

@@ -10,6 +10,7 @@
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 
+#include "berth/support/aside.hpp"
 #include "berth/support/ids.hpp"
 #include "shim_program.hpp"
 
@@ -78,8 +79,8 @@ bool isDamage(const absl::Status& status);
 absl::Status save(const PodRecord& pod, const ContainerRecord& record);
 // Damaged ones are reported in `damages` and left out. Not OK when one cannot be read at this
 // moment.
-absl::StatusOr<std::vector<ContainerRecord>> loadContainers(const PodRecord& pod,
-                                                            std::vector<absl::Status>& damages);
+absl::StatusOr<std::vector<ContainerRecord>> loadContainers(
+    const PodRecord& pod, std::vector<support::DamagedFile>& damages);
 absl::Status forget(const PodRecord& pod, const std::string& container);
 
 using support::checkId;

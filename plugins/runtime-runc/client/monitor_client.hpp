@@ -14,6 +14,7 @@
 #include <absl/status/statusor.h>
 
 #include "../protocol/messages.hpp"
+#include "berth/support/aside.hpp"
 #include "berth/support/call_limits.hpp"
 
 namespace berth::runc {
@@ -46,14 +47,21 @@ bool monitorAlive(const std::string& runDir);
 // neither: a shortage proves no death. Any thread.
 absl::StatusOr<bool> monitorHolds(const std::string& runDir);
 
+// Whether nobody can get to a monitor, living or not: its socket is gone, or is none.
+bool isUnreachable(const std::string& runDir);
+// Where it is, for messages.
+std::string monitorSocket(const std::string& runDir);
+
+// Kills whoever holds the run folder.
+void killMonitor(const std::string& runDir);
+
 // The exit record that the monitor wrote before it told anyone; it is there even when the monitor
 // is not. NOT_FOUND when the container has not exited (or was deleted). Any thread.
 absl::StatusOr<protocol::ContainerStatus> readExitRecord(const std::string& runDir,
                                                          const std::string& containerId);
-// All exit records of a run folder. Unreadable ones are left out; `damages` gets what is wrong with
-// each, which names its file.
+// All exit records of a run folder. Those that cannot be read are left out and put into `unread`.
 absl::StatusOr<std::vector<protocol::ContainerStatus>> readExitRecords(
-    const std::string& runDir, std::vector<absl::Status>* damages = nullptr);
+    const std::string& runDir, std::vector<support::DamagedFile>* unread = nullptr);
 
 struct MonitorEvent {
   enum class Kind {

@@ -2,9 +2,11 @@
 #include <cerrno>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 
 #include "../protocol/exit_record.hpp"
 #include "berth/support/files.hpp"
+#include "berth/support/lock_holders.hpp"
 #include "berth/support/mounts.hpp"
 #include "berth/support/process.hpp"
 #include "berth/support/status.hpp"
@@ -94,6 +96,20 @@ bool monitorAlive(const std::string& runDir) {
   return connectToMonitor(runDir).ok();
 }
 
+bool isUnreachable(const std::string& runDir) {
+  return absl::IsNotFound(connectToMonitor(runDir).status());
+}
+
+std::string monitorSocket(const std::string& runDir) {
+  return runDir + "/sock";
+}
+
+void killMonitor(const std::string& runDir) {
+  struct stat info = {};
+  if (::stat(runDir.c_str(), &info) != 0) return;
+  support::killProcesses([&](pid_t pid) { return support::holdsLock(pid, info); });
+}
+
 absl::StatusOr<protocol::ContainerStatus> readExitRecord(const std::string& runDir,
                                                          const std::string& containerId) {
   const std::string path = absl::StrCat(runDir, "/", protocol::exitRecordName(containerId));
@@ -106,7 +122,7 @@ absl::StatusOr<protocol::ContainerStatus> readExitRecord(const std::string& runD
 }
 
 absl::StatusOr<std::vector<protocol::ContainerStatus>> readExitRecords(
-    const std::string& runDir, std::vector<absl::Status>* damages) {
+    const std::string& runDir, std::vector<support::DamagedFile>* unread) {
   BERTH_ASSIGN_OR_RETURN(const std::vector<std::string> names,
                          support::listDirectory(absl::StrCat(runDir, "/", protocol::kExitsFolder)));
   std::vector<protocol::ContainerStatus> records;
@@ -114,8 +130,9 @@ absl::StatusOr<std::vector<protocol::ContainerStatus>> readExitRecords(
     if (name.front() == '.') continue;  // one that was being written
     if (auto record = readExitRecord(runDir, name); record.ok()) {
       records.push_back(*std::move(record));
-    } else if (damages != nullptr) {
-      damages->push_back(record.status());
+    } else if (unread != nullptr) {
+      unread->push_back(
+          {absl::StrCat(runDir, "/", protocol::exitRecordName(name)), record.status()});
     }
   }
   return records;

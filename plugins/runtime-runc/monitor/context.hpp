@@ -6,6 +6,7 @@
 
 #include "../protocol/messages.hpp"
 #include "reaper.hpp"
+#include "runtime_program.hpp"
 #include "streams.hpp"
 
 namespace berth::runc::monitor {
@@ -38,6 +39,7 @@ struct Context {
   protocol::StartRequest config;
   protocol::PodFacts facts;
   Fd runDir;
+  RuntimeProgram runtime;
   Outlet* outlet = nullptr;
 
   // A number for the names of an operation's files.

@@ -94,6 +94,7 @@ namespace {
 
 // For a child that shares the monitor's memory until it executes: system calls alone.
 struct Start {
+  const char* program;
   char* const* arguments;
   int descriptors[3];
   pid_t monitor;
@@ -112,7 +113,7 @@ struct Start {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() == start.monitor && setsid() >= 0 && dup2(start.descriptors[0], 0) >= 0 &&
       dup2(start.descriptors[1], 1) >= 0 && dup2(start.descriptors[2], 2) >= 0) {
-    execve(start.arguments[0], start.arguments, environ);
+    execve(start.program, start.arguments, environ);
   }
   start.error = errno;
   _exit(127);
@@ -127,7 +128,8 @@ struct Start {
 
 }  // namespace
 
-Status spawn(const std::vector<std::string>& argv, const Stdio& stdio, pid_t& pid) {
+Status spawn(const std::string& program, const std::vector<std::string>& argv, const Stdio& stdio,
+             pid_t& pid) {
   std::vector<char*> arguments;
   arguments.reserve(argv.size() + 1);
   for (const std::string& argument : argv) {
@@ -136,14 +138,15 @@ Status spawn(const std::vector<std::string>& argv, const Stdio& stdio, pid_t& pi
   arguments.push_back(nullptr);
 
   const auto orNull = [](int fd) { return fd >= 0 ? fd : nullDevice(); };
-  Start start{.arguments = arguments.data(),
+  Start start{.program = program.c_str(),
+              .arguments = arguments.data(),
               .descriptors = {orNull(stdio.in), orNull(stdio.out), orNull(stdio.err)},
               .monitor = getpid()};
   pid = startChild(start);
   if (pid < 0) start.error = errno;
   if (start.error != 0) {
     if (pid > 0) waitpid(pid, nullptr, 0);
-    return errnoFailure(start.error, {"start the OCI runtime ", argv.front()});
+    return errnoFailure(start.error, {"start the OCI runtime ", program});
   }
   support::durableStep("start process", "OCI runtime");
   return {};

@@ -16,11 +16,12 @@ struct Stdio {
   int err = -1;
 };
 
-// Starts argv[0], a path, with the monitor's environment, empty signal mask and default
+// Starts `program`, a path, with the monitor's environment, empty signal mask and default
 // dispositions, in a session of its own: a process that it starts and that stays there must not
 // share the monitor's process group, to which kill(0, …) would reach out of any PID namespace. It
 // dies with the monitor; what it has started does not.
-Status spawn(const std::vector<std::string>& argv, const Stdio& stdio, pid_t& pid);
+Status spawn(const std::string& program, const std::vector<std::string>& argv, const Stdio& stdio,
+             pid_t& pid);
 
 // /dev/null, opened once for both directions.
 int nullDevice();

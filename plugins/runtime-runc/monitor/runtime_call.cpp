@@ -45,7 +45,7 @@ Status RuntimeCall::start(const std::string& what, const std::string& log,
     stderr_.reset(memfd_create("runtime-stderr", MFD_CLOEXEC));
     used.err = stderr_.get();
   }
-  Status status = spawn(argv, used, pid_);
+  Status status = context_.runtime.spawn(argv, used, pid_);
   if (!isOk(status)) {
     pid_ = 0;
     return status;

@@ -146,6 +146,7 @@ void fillFacts(Context& context, const PodNamespaces& namespaces) {
 Status prepare(Context& context, Pod& pod, PodNamespaces& namespaces) {
   if (Status status = context.loop.open(); !isOk(status)) return status;
   if (Status status = arrangeProcess(context.config); !isOk(status)) return status;
+  context.runtime.open(context.config);
   if (Status status = pod.open(); !isOk(status)) return status;
   return makeNamespaces(context, namespaces);
 }

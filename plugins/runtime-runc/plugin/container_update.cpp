@@ -52,6 +52,13 @@ void merge(json::object& target, const json::object& change) {
   }
 }
 
+absl::StatusOr<UnitLimits> unitLimitsOf(json::object& config, CgroupMode mode) {
+  const json::object& resources =
+      support::objectAt(support::objectAt(config, "linux"), "resources");
+  BERTH_ASSIGN_OR_RETURN(const PodLimits limits, parsePodLimits(json::serialize(resources)));
+  return unitLimits(limits, mode);
+}
+
 std::string pageSizeOf(const json::value& limit) {
   return limit.is_object() ? support::stringMember(limit.get_object(), "pageSize") : std::string();
 }
@@ -112,12 +119,15 @@ absl::StatusOr<ResourceChange> parseResourceChange(std::string_view resources) {
   return change;
 }
 
+absl::StatusOr<std::map<std::string, std::string>> settingsBesideUnit(const std::string& bundle) {
+  BERTH_ASSIGN_OR_RETURN(json::object document, readConfig(bundle));
+  BERTH_ASSIGN_OR_RETURN(UnitLimits unit, unitLimitsOf(document, CgroupMode::kUnified));
+  return std::move(unit.rest.unified);
+}
+
 absl::Status annotateUnit(const std::string& bundle, CgroupMode mode) {
   BERTH_ASSIGN_OR_RETURN(json::object document, readConfig(bundle));
-  const json::object& resources =
-      support::objectAt(support::objectAt(document, "linux"), "resources");
-  BERTH_ASSIGN_OR_RETURN(const PodLimits limits, parsePodLimits(json::serialize(resources)));
-  BERTH_ASSIGN_OR_RETURN(const UnitLimits unit, unitLimits(limits, mode));
+  BERTH_ASSIGN_OR_RETURN(const UnitLimits unit, unitLimitsOf(document, mode));
   json::object& annotations = support::objectAt(document, "annotations");
   for (const UnitProperty& property : unit.properties) {
     if (const auto* number = std::get_if<uint64_t>(&property.value))

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -24,14 +25,16 @@ struct ResourceChange {
 // From berth_runtime.container_update. INVALID_ARGUMENT when it is no such document.
 absl::StatusOr<ResourceChange> parseResourceChange(std::string_view resources);
 
-// Puts the change into the config.json of a container that has not been started; members left out
-// stay.
+// Puts the change into the config.json of a container; members left out stay.
 absl::Status changeBundle(const std::string& bundle, const ResourceChange& change);
 
 // Writes the limits in the config.json of a container that has not been started as annotations
 // "org.systemd.property.NAME" of it, which runtimes make its systemd unit with (crun(1), "Systemd
 // properties"). Sets of CPUs and memory nodes have no such form. Idempotent.
 absl::Status annotateUnit(const std::string& bundle, CgroupMode mode);
+
+// What the config.json asks of the cgroup for which systemd has no property: file → content.
+absl::StatusOr<std::map<std::string, std::string>> settingsBesideUnit(const std::string& bundle);
 
 // Limits of huge pages, which no runtime changes: FAILED_PRECONDITION names a size that this host
 // does not have or count.

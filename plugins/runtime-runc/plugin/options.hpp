@@ -29,6 +29,8 @@ struct Options {
   std::string checkpointCache() const { return root + "/criu.json"; }
   // The cgroups above containers that were not there before.
   std::string ownedCgroups() const { return root + "/cgroups.json"; }
+  // Records that were damaged.
+  std::string damaged() const { return root + "/damaged"; }
 };
 
 // Reads the JSON object of berth_plugin.configure. INVALID_ARGUMENT names the option.

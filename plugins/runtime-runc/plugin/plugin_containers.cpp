@@ -274,6 +274,7 @@ absl::Status RuntimePlugin::updateContainer(const Op& op, const Target& target,
                                      {"update", "--resources", "-", record.id},
                                      boost::json::serialize(change.forRuntime), limitsOf(op)));
     BERTH_RETURN_IF_ERROR(tellSystemd(target, change.forRuntime));
+    BERTH_RETURN_IF_ERROR(writeBesideUnit(target, change));
   }
   BERTH_RETURN_IF_ERROR(changeHugepages(*layout_, record.cgroup, change.hugepages));
   if (!change.oomScoreAdj) return absl::OkStatus();
@@ -298,6 +299,26 @@ absl::Status RuntimePlugin::tellSystemd(const Target& target,
   BERTH_ASSIGN_OR_RETURN(const PodLimits limits, parsePodLimits(boost::json::serialize(resources)));
   BERTH_ASSIGN_OR_RETURN(const UnitLimits unit, unitLimits(limits, layout_->mode()));
   return setUnitProperties(cgroup.substr(cgroup.rfind('/') + 1), unit.properties);
+}
+
+// Told of one limit, systemd writes all files of the controller, also those that it has no property
+// for: memory.oom.group becomes 0.
+absl::Status RuntimePlugin::writeBesideUnit(const Target& target,
+                                            const ResourceChange& change) const {
+  const bool systemd = target.pod->record().driver == CgroupDriver::kSystemd;
+  if (!systemd || layout_->mode() != CgroupMode::kUnified) return absl::OkStatus();
+  const ContainerRecord& record = target.container->record;
+  // What was asked for at the start stands there.
+  BERTH_RETURN_IF_ERROR(changeBundle(record.bundle, change));
+  BERTH_ASSIGN_OR_RETURN(const auto settings, settingsBesideUnit(record.bundle));
+  if (settings.empty()) return absl::OkStatus();
+  BERTH_RETURN_IF_ERROR(awaitUnits());
+  support::StatusCollector failures;
+  for (const auto& [file, content] : settings) {
+    const std::string path = strCat(layout_->directory("", record.cgroup), "/", file);
+    failures.add(support::writeControlFile(path, content));
+  }
+  return failures.status();
 }
 
 Status RuntimePlugin::containerReopenLog(const Op& op, std::string_view pod,

@@ -101,15 +101,16 @@ absl::Status RuntimePlugin::endLostPod(Pod& pod, CallLimits limits) {
 
 // What the monitor wrote down before it died.
 absl::StatusOr<std::vector<protocol::ContainerStatus>> RuntimePlugin::keptExits(Pod& pod) {
-  std::vector<absl::Status> unread;
+  std::vector<support::DamagedFile> unread;
   auto exits = readExitRecords(pod.record().runDir(), &unread);
   if (absl::IsNotFound(exits.status())) return std::vector<protocol::ContainerStatus>();
   BERTH_RETURN_IF_ERROR(exits.status());
-  for (const absl::Status& status : unread) {
+  for (const support::DamagedFile& exit : unread) {
     // What cannot be read at this moment is no reason to make up an exit.
-    if (!isDamage(status)) return status;
-    host().error("the exit of a container is damaged; it counts as killed",
-                 {{"pod", pod.id()}, {"error", fromAbsl(status.message())}});
+    if (!isDamage(exit.why)) return exit.why;
+  }
+  for (const support::DamagedFile& exit : unread) {
+    setAside("the exit of a container is damaged; it counts as killed", pod.id(), exit, "exit-");
   }
   for (const protocol::ContainerStatus& status : *exits) {
     if (const auto container = pod.find(status.containerId)) pod.update(*container, status);

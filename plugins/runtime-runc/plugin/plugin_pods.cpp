@@ -131,8 +131,10 @@ absl::Status RuntimePlugin::makePod(const Op& op, const PodSpec& spec, Pod& pod,
   BERTH_RETURN_IF_ERROR(makeFolders(record, options_.netnsDirectory));
   BERTH_RETURN_IF_ERROR(save(record));
   op.stage("start the pod's monitor");
+  protocol::StartRequest request = startRequest(spec, record);
+  request.runtimeCopy = sealedRuntime_.pathOf(record.runtimeBinary);
   BERTH_ASSIGN_OR_RETURN(const protocol::PodFacts facts,
-                         startMonitor(options_.monitor, startRequest(spec, record), limitsOf(op)));
+                         startMonitor(options_.monitor, request, limitsOf(op)));
   record.initPid = facts.initPid;
   record.initStart = facts.initPid > 0 ? support::processStart(facts.initPid) : 0;
   BERTH_RETURN_IF_ERROR(save(record));
@@ -173,11 +175,26 @@ Status RuntimePlugin::podStart(const Op& /*op*/, std::string_view pod) {
   return requirePod(pod).status();
 }
 
+// A monitor that has lost its socket serves nobody, and without an answer nothing of its pod could
+// ever end.
+void RuntimePlugin::endUnreachable(const Op& op, Pod& pod) {
+  constexpr auto kPatience = std::chrono::seconds(3);
+  CallLimits limits = limitsOf(op);
+  limits.deadline = std::min(limits.deadline, std::chrono::steady_clock::now() + kPatience);
+  const absl::Status reached = pod.monitor().reach(limits).status();
+  const std::string folder = pod.record().runDir();
+  if (!absl::IsDeadlineExceeded(reached) || !isUnreachable(folder)) return;
+  host().error("nobody can reach the monitor of a pod that is to end; it is killed",
+               {{"pod", pod.id()}, {"socket", monitorSocket(folder)}});
+  killMonitor(folder);
+}
+
 Status RuntimePlugin::podStop(const Op& op, std::string_view pod) {
   const auto loaded = findOrLoadPod(pod);
   if (!loaded.ok()) return loaded.status();
   const std::shared_ptr<Pod>& found = *loaded;
   if (found == nullptr) return {};
+  endUnreachable(op, *found);
   op.stage("end the pod's processes");
   return killPod(endContext(&op), *found, limitsOf(op));
 }
@@ -187,6 +204,7 @@ Status RuntimePlugin::podRemove(const Op& op, std::string_view pod) {
   if (!loaded.ok()) return loaded.status();
   const std::shared_ptr<Pod>& found = *loaded;
   if (found == nullptr) return {};
+  endUnreachable(op, *found);
   op.stage("remove the pod");
   const absl::Status status = removePod(endContext(&op), *found, limitsOf(op));
   if (status.ok()) pods_.erase(pod);
@@ -196,6 +214,22 @@ Status RuntimePlugin::podRemove(const Op& op, std::string_view pod) {
 Status RuntimePlugin::podRecover(const Op& op, std::string_view pod, std::string_view directory,
                                  std::string_view state, StatusSink& out) {
   return support::annotate(recoverPod(op, pod, directory, state, out), strCat("recover pod ", pod));
+}
+
+absl::StatusOr<PodRecord> RuntimePlugin::replaceRecord(const std::string& id,
+                                                       const std::string& directory,
+                                                       const absl::Status& lost,
+                                                       std::string_view state) {
+  constexpr std::string_view kReplaced =
+      "the record of a pod is lost; what the host has kept of it is used instead";
+  BERTH_ASSIGN_OR_RETURN(PodRecord kept, parsePodRecord(id, state));
+  if (!isDamage(lost)) {
+    host().warn(kReplaced, {{"pod", id}, {"error", support::fromAbsl(lost.message())}});
+    return kept;
+  }
+  setAside(kReplaced, id, {PodRecord{.directory = directory}.file(), lost}, strCat(id, "-"));
+  keepInstead(save(kept), id);
+  return kept;
 }
 
 absl::Status RuntimePlugin::recoverPod(const Op& op, std::string_view id,
@@ -208,9 +242,8 @@ absl::Status RuntimePlugin::recoverPod(const Op& op, std::string_view id,
     auto record = loadPodRecord(std::string(id), std::string(directory));
     const bool isLost = absl::IsNotFound(record.status()) || isDamage(record.status());
     if (isLost && !state.empty()) {
-      host().warn("the record of a pod is lost; what the host has kept of it is used instead",
-                  {{"pod", id}, {"error", support::fromAbsl(record.status().message())}});
-      record = parsePodRecord(std::string(id), state);
+      BERTH_ASSIGN_OR_RETURN(
+          record, replaceRecord(std::string(id), std::string(directory), record.status(), state));
     }
     BERTH_RETURN_IF_ERROR(record.status());
     pod = newPod(*std::move(record));

@@ -186,6 +186,7 @@ absl::Status setPodResources(const CgroupLayout& layout, const PodRecord& pod,
     BERTH_ASSIGN_OR_RETURN(UnitLimits unit, unitLimits(limits, layout.mode()));
     BERTH_RETURN_IF_ERROR(setUnitProperties(path.substr(path.rfind('/') + 1), unit.properties));
     limits = std::move(unit.rest);
+    if (!limits.unified.empty()) BERTH_RETURN_IF_ERROR(awaitUnits());
   }
   for (const CgroupWrite& write : planWrites(layout, path, limits)) {
     const absl::Status written = support::writeControlFile(write.path, write.text);

@@ -144,9 +144,10 @@ absl::StatusOr<LoadedContainers> loadContainerRecords(const PodRecord& pod) {
   for (const std::string& name : *names) {
     const std::string id = name.substr(0, name.size() - std::min(name.size(), kSuffix.size()));
     if (!name.ends_with(kSuffix) || !checkId("container", id).ok()) continue;
-    auto record = loadContainerRecord(id, strCat(pod.containersDir(), "/", name));
+    const std::string path = strCat(pod.containersDir(), "/", name);
+    auto record = loadContainerRecord(id, path);
     if (isDamage(record.status())) {
-      loaded.damages.push_back(record.status());
+      loaded.damages.push_back({path, record.status()});
       record = recordByName(pod, id);
     }
     BERTH_RETURN_IF_ERROR(record.status());

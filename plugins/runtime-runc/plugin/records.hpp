@@ -10,6 +10,7 @@
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 
+#include "berth/support/aside.hpp"
 #include "berth/support/ids.hpp"
 #include "cgroup_layout.hpp"
 
@@ -57,7 +58,7 @@ absl::Status save(const PodRecord& pod, const ContainerRecord& record);
 ContainerRecord recordByName(const PodRecord& pod, const std::string& container);
 struct LoadedContainers {
   std::vector<ContainerRecord> records;  // those that are damaged by their names
-  std::vector<absl::Status> damages;     // each names its file
+  std::vector<support::DamagedFile> damages;
 };
 // All of a pod. An error says that they cannot be read at this moment, which is no damage.
 absl::StatusOr<LoadedContainers> loadContainerRecords(const PodRecord& pod);

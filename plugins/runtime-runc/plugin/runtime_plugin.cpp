@@ -80,9 +80,12 @@ Status RuntimePlugin::start() {
     checkpoints_ = probeCheckpoints(features_, options_.checkpointCache());
     ownedCgroups_ = std::make_unique<OwnedCgroups>(*layout_, options_.ownedCgroups());
     const absl::Status loaded = ownedCgroups_->load();
-    if (isDamage(loaded) || absl::IsFailedPrecondition(loaded)) {
-      host().error("which cgroups were made for pods of before is not known; those may stay",
-                   {{"error", support::fromAbsl(loaded.message())}});
+    constexpr std::string_view kUnknown =
+        "which cgroups were made for pods of before is not known; those may stay";
+    if (isDamage(loaded)) {
+      setAside(kUnknown, "", {options_.ownedCgroups(), loaded}, "");
+    } else if (absl::IsFailedPrecondition(loaded)) {
+      host().error(kUnknown, {{"error", support::fromAbsl(loaded.message())}});
     } else {
       BERTH_RETURN_IF_ERROR(loaded);
     }
@@ -114,7 +117,24 @@ Status RuntimePlugin::examine(const Op& /*op*/, Findings& out) {
   }
   const auto layout = CgroupLayout::detect();
   if (!layout.ok()) out.refused("cgroups", support::fromAbsl(layout.status().message()));
-  return {};
+  return examinePods(out);
+}
+
+absl::Status RuntimePlugin::examinePods(Findings& out) const {
+  BERTH_ASSIGN_OR_RETURN(const auto aside, support::AsideFolder(options_.damaged()).list());
+  for (const std::string& path : aside) {
+    out.limited("damaged record", support::describeAside(path));
+  }
+  const auto pods = support::listDirectory(options_.podLinks());
+  if (!pods.ok()) return absl::OkStatus();  // there has never been one
+  for (const std::string& id : *pods) {
+    const std::string folder =
+        PodRecord{.directory = strCat(options_.podLinks(), "/", id)}.runDir();
+    if (!support::pathExists(folder) || !isUnreachable(folder)) continue;
+    out.limited("monitor", strCat(monitorSocket(folder), ": nobody can reach the monitor of pod ",
+                                  id, "; stop and remove the pod"));
+  }
+  return absl::OkStatus();
 }
 
 Status RuntimePlugin::features(std::string& json) {
@@ -154,6 +174,21 @@ std::string RuntimePlugin::netPinOf(std::string_view pod) const {
   return strCat(options_.netnsDirectory, "/berth-", pod);
 }
 
+void RuntimePlugin::setAside(std::string_view what, const std::string& pod,
+                             const support::DamagedFile& file, std::string_view kind) {
+  const support::AsideFolder folder(options_.damaged());
+  host().error(what, {{"pod", pod},
+                      {"error", support::fromAbsl(file.why.message())},
+                      {"aside", folder.put(file, kind)}});
+}
+
+// A full disk is no reason to do without the pod.
+void RuntimePlugin::keepInstead(const absl::Status& kept, const std::string& pod) {
+  if (kept.ok()) return;
+  host().error("what takes the place of a damaged record could not be written",
+               {{"pod", pod}, {"error", support::fromAbsl(kept.message())}});
+}
+
 std::shared_ptr<Pod> RuntimePlugin::newPod(PodRecord record) {
   PodListener& listener = *this;
   return std::make_shared<Pod>(std::move(record), *layout_, listener);
@@ -162,11 +197,12 @@ std::shared_ptr<Pod> RuntimePlugin::newPod(PodRecord record) {
 absl::Status RuntimePlugin::loadContainers(Pod& pod) {
   const PodRecord record = pod.record();
   BERTH_ASSIGN_OR_RETURN(LoadedContainers loaded, loadContainerRecords(record));
-  for (const absl::Status& damage : loaded.damages) {
-    host().error("the record of a container is damaged; it can only be removed",
-                 {{"pod", pod.id()}, {"error", support::fromAbsl(damage.message())}});
+  for (const support::DamagedFile& damage : loaded.damages) {
+    setAside("the record of a container is damaged; it can only be removed", pod.id(), damage,
+             "container-");
   }
   for (ContainerRecord& container : loaded.records) {
+    if (container.bundle.empty()) keepInstead(save(record, container), pod.id());
     // One that has not been started has no cgroup yet.
     if (record.driver == CgroupDriver::kCgroupfs) {
       BERTH_RETURN_IF_ERROR(ownedCgroups_->claim(record.id, parentCgroup(container.cgroup)));
@@ -188,8 +224,8 @@ absl::StatusOr<std::shared_ptr<Pod>> RuntimePlugin::findOrLoadPod(std::string_vi
   const std::string directory(target.data(), static_cast<size_t>(length));
   auto record = loadPodRecord(id, directory);
   if (isDamage(record.status())) {
-    host().error("the record of a pod is damaged; what it alone tells of cannot be ended",
-                 {{"pod", id}, {"error", support::fromAbsl(record.status().message())}});
+    setAside("the record of a pod is damaged; what it alone tells of cannot be ended", id,
+             {PodRecord{.directory = directory}.file(), record.status()}, strCat(id, "-"));
   }
   // The link comes first of all: without a record there is nothing but these.
   if (absl::IsNotFound(record.status()) || isDamage(record.status())) {

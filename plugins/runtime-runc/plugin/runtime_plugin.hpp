@@ -16,6 +16,7 @@
 #include "options.hpp"
 #include "pod_end.hpp"
 #include "pod_table.hpp"
+#include "sealed_program.hpp"
 
 namespace berth::runc {
 
@@ -102,12 +103,21 @@ class RuntimePlugin final : public Runtime,
   std::shared_ptr<Pod> newPod(PodRecord record);
   // What the pod's directory tells of its containers, for one that nobody made here.
   absl::Status loadContainers(Pod& pod);
+  // Says so too. The file keeps its name, with `kind` before it.
+  void setAside(std::string_view what, const std::string& pod, const support::DamagedFile& file,
+                std::string_view kind);
+  void keepInstead(const absl::Status& kept, const std::string& pod);
+  absl::Status examinePods(Findings& out) const;
   PodRecord newRecord(const PodSpec& spec) const;
   std::string netPinOf(std::string_view pod) const;
 
   absl::Status makePod(const Op& op, const PodSpec& spec, Pod& pod, PodBuilder& out);
   absl::Status recoverPod(const Op& op, std::string_view pod, std::string_view directory,
                           std::string_view state, StatusSink& out);
+  // Writes what the host has kept of a pod in the place of its own record.
+  absl::StatusOr<PodRecord> replaceRecord(const std::string& id, const std::string& directory,
+                                          const absl::Status& lost, std::string_view state);
+  void endUnreachable(const Op& op, Pod& pod);
   absl::Status createContainer(const Op& op, const berth_container_spec& spec, Pod& pod);
   // A call of the monitor's client: a start or what takes its place. Repeating it joins it.
   using Begin = std::function<absl::StatusOr<protocol::StartContainerReply>(MonitorClient&)>;
@@ -119,6 +129,8 @@ class RuntimePlugin final : public Runtime,
   bool mustTellSystemd(const Target& target) const;
   absl::Status tellSystemd(const Target& target, const boost::json::object& resources) const;
   absl::Status describeUnit(const Target& target) const;
+  // After a change of a running container: what systemd may have set back.
+  absl::Status writeBesideUnit(const Target& target, const ResourceChange& change) const;
 
   void onContainerExited(const std::string& pod, const protocol::ContainerStatus& status) override;
   void onContainerOom(const std::string& pod, const protocol::ContainerStatus& status) override;
@@ -127,7 +139,7 @@ class RuntimePlugin final : public Runtime,
   void tellExits(const Pod& pod);
   // Not OK when it is to be tried again.
   absl::Status endLostPod(Pod& pod, CallLimits limits);
-  // Damaged ones are logged and left out. Not OK when one cannot be read at this moment.
+  // Damaged ones are set aside. Not OK when one cannot be read at this moment.
   absl::StatusOr<std::vector<protocol::ContainerStatus>> keptExits(Pod& pod);
 
   EndContext endContext(const Op* op = nullptr) {
@@ -140,6 +152,7 @@ class RuntimePlugin final : public Runtime,
   std::optional<CgroupLayout> layout_;
   std::unique_ptr<OwnedCgroups> ownedCgroups_;
   PodTable pods_;
+  SealedProgram sealedRuntime_;
 
   LossSettler losses_{[this](const std::string& pod) { return settleLoss(pod); }, host()};
 };

@@ -52,20 +52,34 @@ int append(sd_bus_message* message, const std::string& unit,
   return result < 0 ? result : ::sd_bus_message_close_container(message);
 }
 
+absl::StatusOr<Owner<sd_bus>> connect() {
+  sd_bus* opened = nullptr;
+  const int result = ::sd_bus_open_system(&opened);
+  Owner<sd_bus> bus(opened);
+  if (result >= 0) return bus;
+  return absl::UnavailableError(
+      support::errnoStatus(-result, "connect to systemd over D-Bus").message());
+}
+
+// What a call of sd_bus_call_method() or the like has come to.
+absl::Status statusOf(int result, sd_bus_error& error, const std::string& doing) {
+  const std::string words = error.message != nullptr ? error.message : "no reason given";
+  ::sd_bus_error_free(&error);
+  if (result >= 0) return absl::OkStatus();
+  return support::annotate(support::errnoStatus(-result, words), doing);
+}
+
 }  // namespace
 
 absl::Status setUnitProperties(const std::string& unit,
                                const std::vector<UnitProperty>& properties) {
   if (properties.empty()) return absl::OkStatus();
-  sd_bus* opened = nullptr;
-  int result = ::sd_bus_open_system(&opened);
-  const Owner<sd_bus> bus(opened);
-  if (result < 0) {
-    const absl::Status why = support::errnoStatus(-result, "connect to systemd over D-Bus");
-    return absl::UnavailableError(strCat("set the limits of ", unit, ": ", why.message()));
-  }
+  auto connected = connect();
+  if (!connected.ok())
+    return support::annotate(connected.status(), strCat("set the limits of ", unit));
+  const Owner<sd_bus> bus = *std::move(connected);
   sd_bus_message* made = nullptr;
-  result = ::sd_bus_message_new_method_call(
+  int result = ::sd_bus_message_new_method_call(
       bus.get(), &made, "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
       "org.freedesktop.systemd1.Manager", "SetUnitProperties");
   const Owner<sd_bus_message> message(made);
@@ -73,11 +87,17 @@ absl::Status setUnitProperties(const std::string& unit,
   if (result < 0) return support::errnoStatus(-result, strCat("write a message about ", unit));
   sd_bus_error error = SD_BUS_ERROR_NULL;
   result = ::sd_bus_call(bus.get(), message.get(), 0, &error, nullptr);
-  const std::string words = error.message != nullptr ? error.message : "no reason given";
-  ::sd_bus_error_free(&error);
-  if (result >= 0) return absl::OkStatus();
-  return support::annotate(support::errnoStatus(-result, words),
-                           strCat("have systemd set the limits of ", unit));
+  return statusOf(result, error, strCat("have systemd set the limits of ", unit));
+}
+
+// Between two messages systemd does what the first one has left to be done.
+absl::Status awaitUnits() {
+  BERTH_ASSIGN_OR_RETURN(const Owner<sd_bus> bus, connect());
+  sd_bus_error error = SD_BUS_ERROR_NULL;
+  const int result =
+      ::sd_bus_call_method(bus.get(), "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
+                           "org.freedesktop.DBus.Peer", "Ping", &error, nullptr, "");
+  return statusOf(result, error, "wait for systemd");
 }
 
 }  // namespace berth::runc

@@ -10,8 +10,12 @@
 
 namespace berth::runc {
 
-// Until the next boot. UNAVAILABLE when systemd cannot be reached. Blocks; any thread.
+// Until the next boot. systemd writes them to the control files a moment after it has answered: see
+// awaitUnits(). UNAVAILABLE when systemd cannot be reached. Blocks; any thread.
 absl::Status setUnitProperties(const std::string& unit,
                                const std::vector<UnitProperty>& properties);
+
+// Returns once systemd has written what anyone had told it of units before the call. Likewise.
+absl::Status awaitUnits();
 
 }  // namespace berth::runc

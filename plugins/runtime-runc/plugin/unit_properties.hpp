@@ -23,8 +23,8 @@ struct UnitProperty {
 
 struct UnitLimits {
   std::vector<UnitProperty> properties;
-  // What systemd has no property for, and therefore leaves alone: to be written to the unit's
-  // control files.
+  // What systemd has no property for: to be written to the unit's control files, and anew whenever
+  // it has been told of a limit, since some of them (memory.oom.group) it sets back by the way.
   PodLimits rest;
 };
 

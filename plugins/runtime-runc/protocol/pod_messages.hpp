@@ -62,6 +62,9 @@ struct StartRequest {
   uint8_t setOomScoreAdj = 0;
   int32_t oomScoreAdj = 0;
   std::vector<std::string> cgroupDirs;  // existing cgroups the monitor moves itself into
+  // A sealed memory file with the program of runtimePath, opened by the monitor at its start;
+  // empty: none.
+  std::string runtimeCopy;
 };
 template <typename V>
 void visit(V& v, StartRequest& m) {
@@ -86,6 +89,7 @@ void visit(V& v, StartRequest& m) {
   v.field(19, m.setOomScoreAdj);
   v.field(20, m.oomScoreAdj);
   v.field(21, m.cgroupDirs);
+  v.field(22, m.runtimeCopy);
 }
 
 // What a monitor holds for its pod. A path is empty where the pod has the host's namespace; else

@@ -129,5 +129,40 @@ TEST_F(RecordsTest, ClearsWhatACrashHasLeft) {
   EXPECT_FALSE(std::filesystem::exists(file(".pod-1@eth0.attachment.0123.tmp")));
 }
 
+TEST_F(RecordsTest, ADamagedRecordIsSetAsideWhenItIsRemoved) {
+  ASSERT_TRUE(records().begin(record()).ok());
+  EXPECT_THAT(*records().findDamages(), IsEmpty());
+  std::ofstream(file("pod-1@eth0.attachment")) << "{ no record";
+  const auto damages = *records().findDamages();
+  ASSERT_THAT(damages, SizeIs(1));
+  EXPECT_EQ(damages[0].path, file("pod-1@eth0.attachment"));
+  // As long as the attachment may be there it stays.
+  EXPECT_EQ(*records().setAside(damages[0]), "");
+  EXPECT_THAT(*records().list(), SizeIs(1));
+  ASSERT_TRUE(records().remove("pod-1", "eth0").ok());
+  EXPECT_THAT(*records().list(), IsEmpty());
+  EXPECT_THAT(*records().findDamages(), IsEmpty());
+  EXPECT_THAT(*records().aside().list(),
+              ::testing::ElementsAre(::testing::EndsWith("-pod-1@eth0.attachment")));
+}
+
+TEST_F(RecordsTest, ADamagedResultIsSetAsideAtOnce) {
+  AttachmentRecord written = record();
+  ASSERT_TRUE(records().begin(written).ok());
+  written.result = boost::json::object{{"cniVersion", "1.0.0"}};
+  ASSERT_TRUE(records().complete(written).ok());
+  // What a power cut leaves of it.
+  std::ofstream(file("pod-1@eth0.result"), std::ios::trunc);
+  EXPECT_THAT(*records().findDamages(), IsEmpty());
+  std::ofstream(file("pod-1@eth0.result")) << "[1";
+  const auto damages = *records().findDamages();
+  ASSERT_THAT(damages, SizeIs(1));
+  EXPECT_THAT(*records().setAside(damages[0]), ::testing::EndsWith("-pod-1@eth0.result"));
+  EXPECT_THAT(*records().findDamages(), IsEmpty());
+  EXPECT_FALSE(records().load("pod-1", "eth0")->result.has_value());
+  ASSERT_TRUE(records().remove("pod-1", "eth0").ok());
+  EXPECT_THAT(*records().aside().list(), SizeIs(1));
+}
+
 }  // namespace
 }  // namespace berth::cni

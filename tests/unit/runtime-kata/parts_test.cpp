@@ -48,7 +48,7 @@ TEST(Records, OfContainersAreFoundAgain) {
   ASSERT_TRUE(save(pod, record).ok());
   std::filesystem::copy_file(pod.containersDirectory() + "/c1.json",
                              pod.containersDirectory() + "/c2.json");
-  std::vector<absl::Status> damages;
+  std::vector<support::DamagedFile> damages;
   const auto found = loadContainers(pod, damages);
   ASSERT_TRUE(found.ok() && found->size() == 1);
   EXPECT_EQ(found->at(0).stage, Stage::kExited);

@@ -135,7 +135,7 @@ TEST_F(Records, DamagedContainerRecordsDoNotHideTheOthers) {
   EXPECT_EQ(loaded.records[1].cgroup, "/p/c2");
   // It is named, and where it runs is known all the same.
   ASSERT_EQ(loaded.damages.size(), 1u);
-  EXPECT_THAT(std::string(loaded.damages[0].message()), HasSubstr("containers/c1.json"));
+  EXPECT_THAT(std::string(loaded.damages[0].why.message()), HasSubstr("containers/c1.json"));
   EXPECT_EQ(loaded.records[0].id, "c1");
   EXPECT_EQ(loaded.records[0].bundle, "");
   EXPECT_EQ(loaded.records[0].cgroup, "/a.slice/berth-c1.scope");

@@ -86,6 +86,9 @@ TEST(UnitLimits, AsAnnotations) {
           ::testing::Contains(std::pair("org.systemd.property.MemoryMax", "uint64 1048576")),
           ::testing::Contains(std::pair("org.systemd.property.MemoryHigh", "uint64 4096")),
           ::testing::Not(::testing::Contains(::testing::Key("org.systemd.property.AllowedCPUs")))));
+  const auto rest = settingsBesideUnit(bundle);
+  ASSERT_TRUE(rest.ok()) << rest.status();
+  EXPECT_THAT(*rest, ElementsAre(std::pair("memory.oom.group", "1")));
   EXPECT_TRUE(support::removeTree(bundle).ok());
 }
 

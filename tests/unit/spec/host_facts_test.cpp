@@ -141,6 +141,12 @@ TEST_F(Facts, OfPoliciesAndPrograms) {
   facts = collect();
   EXPECT_EQ(facts->seLinuxProcessContext, "a:b:c");
   EXPECT_EQ(facts->seLinuxFileContext, "d:e:f");
+  // A context that the loaded policy does not have is none.
+  sys("fs/selinux/context/nothing-can-be-written-to-a-folder", "");
+  facts = collect();
+  EXPECT_TRUE(facts->seLinux);
+  EXPECT_EQ(facts->seLinuxProcessContext, "");
+  EXPECT_EQ(facts->seLinuxFileContext, "");
 }
 
 TEST_F(Facts, TheirOwnUserNamespace) {

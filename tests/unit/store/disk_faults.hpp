@@ -14,6 +14,7 @@ namespace berth::store::testing {
 struct DiskFaults {
   std::atomic<int> logSyncs{0};        // of the write-ahead log, failed ones included
   std::atomic<bool> failSyncs{false};  // EIO
+  std::atomic<bool> holdSyncs{false};  // they last until this is false again
   std::atomic<int> fullWrites{0};      // that many writes to the log meet a full disk
 };
 inline DiskFaults disk;
@@ -28,6 +29,7 @@ inline bool isLog(int fd) {
 inline int sync(int fd, long number) {
   if (isLog(fd)) {
     ++disk.logSyncs;
+    disk.holdSyncs.wait(true);
     if (disk.failSyncs) {
       errno = EIO;
       return -1;
