@@ -1,5 +1,5 @@
-// The daemon's configuration. What each key means, its default and its bounds stand in declarations.cpp,
-// the one place that declares them; the members here only hold the values.
+// The daemon's configuration. What each key means, its default and its bounds stand in
+// declarations.cpp, the one place that declares them; the members here only hold the values.
 #pragma once
 
 #include <cstdint>

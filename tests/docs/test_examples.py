@@ -54,13 +54,9 @@ def test_yaml_parses(text):
 
 def commands(text):
     """The command lines of a block that call `berth`, without what a shell adds."""
-    for line in text.replace("\\\n", " ").splitlines():
-        for part in re.split(r"[|;&]+|\$\(|\)", re.sub(r"(^|\s)#.*", "", line)):
-            words = shlex.split(re.sub(r"[<>].*", "", part))
-            while words and (words[0] == "sudo" or "=" in words[0]):
-                words = words[1:]
-            if words and os.path.basename(words[0]) in ("berth", "berthd"):
-                yield words
+    text = re.sub(r"(^|\s)#.*", "", text.replace("\\\n", " "), flags=re.MULTILINE)
+    for line in re.findall(r"(?:^|[|;&(] *|sudo )(berthd? [^|;&<>\n]*)", text, re.MULTILINE):
+        yield shlex.split(line)
 
 
 def check_command(words):
@@ -78,8 +74,8 @@ def test_commands_exist(text):
                              capture_output=True, check=False)
     assert checked.returncode == 0, checked.stderr
     for words in commands(text):
-        if os.path.basename(words[0]) == "berth":
-            assert words[1] in {*subcommands(), "--help"}, words
+        if words[0] == "berth":
+            assert words[1] in subcommands(), words
             check_command(words)
 
 
@@ -88,7 +84,7 @@ def test_commands_in_the_text_exist(name):
     """`berth …` between backquotes."""
     for quoted in re.findall(r"`(berth [^`]*)`", read(name)):
         words = shlex.split(quoted)
-        if words[1] in ("…",):
+        if words[1] == "…":
             continue
         assert words[1] in subcommands(), quoted
         check_command(words)
@@ -104,3 +100,116 @@ def test_files_that_are_named_exist():
 
 def test_the_program_answers():
     assert berth("version").returncode == 0
+
+
+# What makes a document one of Kubernetes' own: its groups and kinds, and the keys they know.
+KINDS = {
+    ("kubelet.config.k8s.io/v1beta1", "KubeletConfiguration"):
+        {"containerRuntimeEndpoint", "cgroupDriver", "runtimeRequestTimeout"},
+    ("kubeadm.k8s.io/v1beta4", "InitConfiguration"): {"nodeRegistration"},
+    ("kubeadm.k8s.io/v1beta4", "JoinConfiguration"): {"nodeRegistration", "discovery"},
+    ("kubeadm.k8s.io/v1beta4", "ClusterConfiguration"): {"networking"},
+    ("node.k8s.io/v1", "RuntimeClass"): {"metadata", "handler", "overhead", "scheduling"},
+    ("v1", "Pod"): {"metadata", "spec"},
+}
+CRICTL = {"runtime-endpoint", "image-endpoint", "timeout"}
+
+
+def documents(name):
+    for block in BLOCK.finditer(read(name)):
+        if block[1] == "yaml":
+            yield from yaml.safe_load_all(block[2])
+
+
+def test_manifests_have_the_keys_of_their_kinds():
+    seen = set()
+    for document in documents("docs/kubelet.md"):
+        if "kind" not in document:
+            assert document.keys() <= CRICTL
+            continue
+        kind = document.pop("apiVersion"), document.pop("kind")
+        assert document.keys() <= KINDS[kind], kind
+        seen.add(kind)
+    assert seen == KINDS.keys()
+
+
+def test_manifests_name_what_there_is():
+    """Sockets are where the engine serves, handlers are tables of the configuration beside them."""
+    text = read("docs/kubelet.md")
+    shown = json.loads(berth("config", "keys", "--config", "/dev/null").stdout)
+    socket = next(key["default"] for section in shown["sections"] if section["name"] == "grpc"
+                  for key in section["keys"] if key["key"] == "socket")
+    assert set(re.findall(r"unix://(\S+\.sock)", text)) == {socket}
+    tables = set(re.findall(r"^\[runtimes\.(\w+)\]$", text, re.MULTILINE))
+    classes = [document for document in documents("docs/kubelet.md")
+               if document.get("kind") == "RuntimeClass"]
+    assert {document["handler"] for document in classes} == tables
+    names = {document["metadata"]["name"] for document in classes}
+    for document in documents("docs/kubelet.md"):
+        if document.get("kind") == "Pod":
+            assert document["spec"]["runtimeClassName"] in names
+
+
+def test_examples_of_the_packages_are_those_of_the_documents():
+    text = read("docs/kubelet.md")
+    assert read("packaging/examples/10-berth.conflist") in text
+    crictl = yaml.safe_load(read("packaging/examples/crictl.yaml"))
+    assert crictl in list(documents("docs/kubelet.md"))
+    network = json.loads(read("packaging/examples/10-berth.conflist"))
+    assert [plugin["type"] for plugin in network["plugins"]] == ["bridge", "portmap"]
+
+
+def test_settings_that_are_named_exist():
+    """Keys of the configuration in tables and sentences, as `section.key`."""
+    keys = json.loads(berth("config", "keys", "--config", "/dev/null").stdout)
+    sections = {section["name"]: {key["key"] for key in section["keys"]}
+                for section in keys["sections"]}
+    count = 0
+    for name in ("docs/kubelet.md", "docs/migration.md", "docs/troubleshooting.md"):
+        text = read(name)
+        if name == "docs/migration.md":
+            # The first columns of its tables are other engines' keys.
+            text = "\n".join(line.split("|")[-2] if line.startswith("|") else line
+                             for line in text.splitlines())
+        for section, key in re.findall(r"`(\w+)\.(\w+)(?:`| =)", text):
+            if section in sections:
+                assert key in sections[section], (name, section, key)
+                count += 1
+    assert count > 20
+
+
+def sources():
+    """All string literals of the sources, those that follow each other joined."""
+    text = ""
+    for folder in ("core", "plugins", "sdk"):
+        for path in glob.glob(os.path.join(SOURCE, folder, "**/*.[ch]pp"), recursive=True):
+            with open(path, encoding="utf-8") as stream:
+                text += stream.read()
+    text = re.sub(r'"\s*,?\s*"', "", text)
+    return text.replace('\\"', '"')
+
+
+# What others say.
+NOT_OURS = {"timeout", "watchdog", "container runtime is down",
+            "misconfiguration: kubelet cgroup driver", "kubectl exec", "kubectl port-forward",
+            "OOMKilled"}
+
+
+def test_messages_that_are_quoted_are_what_is_said():
+    said = sources()
+    count = 0
+    for heading in re.findall(r"^### (.*)$", read("docs/troubleshooting.md"), re.MULTILINE):
+        for quoted in re.findall(r"`([^`]+)`", heading):
+            if quoted in NOT_OURS:
+                continue
+            for part in quoted.split("…"):
+                assert part.strip() in said, quoted
+            count += 1
+    assert count > 20
+    for quoted in ("the daemon does not answer its own watchdog",
+                   "credentials cannot be looked up everywhere",
+                   "the kernel's OOM killer ended a process of a container",
+                   "the pod's monitor has died; its containers were killed",
+                   "a pod's isolation ended by itself"):
+        assert quoted in said
+        assert quoted in re.sub(r"\s+", " ", read("docs/troubleshooting.md"))

@@ -1,0 +1,143 @@
+"""What is in the packages, and what becomes of a system when they come and go."""
+
+import os
+import re
+import tomllib
+
+from conftest import SOURCE, run
+
+
+def contents(path):
+    """The files of a package, with links as "NAME -> TARGET"."""
+    return {line.split(None, 5)[5][1:] for line in run("dpkg-deb", "--contents", path).splitlines()
+            if not line.startswith("d")}
+
+
+def test_lintian_has_nothing_to_say(packages):
+    told = run("lintian", "--fail-on", "error,warning", *packages.values(), check=False)
+    assert not re.findall(r"^[EW]: .*", told, re.MULTILINE), told
+
+
+def test_version_is_that_of_the_sources(packages):
+    with open(os.path.join(SOURCE, "CMakeLists.txt"), encoding="utf-8") as stream:
+        version = re.search(r"project\(Berth VERSION (\S+)", stream.read())[1]
+    for path in packages.values():
+        assert run("dpkg-deb", "--field", path, "Version").startswith(version + "-")
+
+
+def test_everything_is_in_it(packages):
+    found = contents(packages["berth"])
+    library = next(name for name in found if name.endswith("/berth-runtime-runc.so"))
+    folder = os.path.dirname(library)
+    plugins = {name for name in os.listdir(os.path.join(SOURCE, "plugins"))
+               if os.path.isdir(os.path.join(SOURCE, "plugins", name))}
+    assert {"%s/berth-%s.so" % (folder, name) for name in plugins} == {
+        name for name in found if name.startswith(folder)}
+    assert found >= {
+        "/etc/berth/berth.toml", "/lib/systemd/system/berth.service", "/usr/bin/berth",
+        "/usr/sbin/berthd -> ../bin/berth", "/usr/libexec/berth/berth-monitor",
+        "/usr/libexec/berth/berth-keeper", "/usr/share/man/man1/berth.1.gz",
+        "/usr/share/man/man5/berth.toml.5.gz", "/usr/share/man/man8/berthd.8.gz",
+        "/usr/share/bash-completion/completions/berth",
+        "/usr/share/zsh/vendor-completions/_berth",
+        "/usr/share/fish/vendor_completions.d/berth.fish",
+        "/usr/share/doc/berth/examples/10-berth.conflist",
+        "/usr/share/doc/berth/examples/crictl.yaml", "/usr/share/doc/berth/README.Debian"}
+    assert not [name for name in found if name.startswith(("/usr/include", "/usr/local", "/var"))]
+    developer = contents(packages["libberth-plugin-dev"])
+    for name in ("plugin.h", "runtime.h", "snapshotter.h", "image_source.h", "network.h"):
+        assert "/usr/include/berth/" + name in developer
+    assert "/usr/share/man/man7/berth-plugin.7.gz" in developer
+    assert not found & developer - {"/usr/share/doc"}
+
+
+def test_configuration_is_a_conffile_and_valid(installed):
+    assert "/etc/berth/berth.toml" in installed.run(
+        "dpkg-query --show --showformat='${Conffiles}' berth")
+    with open(installed.path("/etc/berth/berth.toml"), "rb") as stream:
+        assert tomllib.load(stream).keys() <= {
+            "grpc", "log", "streaming", "cgroup", "images", "containers", "runtimes",
+            "snapshotters", "sources", "networks"}
+    with open(installed.path("/etc/berth/berth.toml"), encoding="utf-8") as stream:
+        text = stream.read()
+    # Of a plugin's own, as it declares them.
+    assert "#conf_dir = " in text and "#mount_api = " in text
+    folder = re.search(r'^#plugin_dirs = \["(.*)"\]$', text, re.MULTILINE)[1]
+    assert os.path.exists(installed.path(folder + "/berth-runtime-runc.so"))
+
+
+def test_programs_find_what_they_need(installed):
+    assert installed.run("berth version").startswith("berth ")
+    listed = installed.run("berth plugins", check=False)
+    for plugin in ("runtime-runc", "snapshotter-overlay", "registry-v2", "network-cni"):
+        assert re.search(r"\b%s .* configured +/usr/lib/" % plugin, listed), listed
+    assert "OCI runtime, runc" in installed.run("berth check", check=False)
+    # The monitor is where the plugin looks for it.
+    assert re.search(r"^ok +berth-monitor, runc", installed.run("berth check", check=False),
+                     re.MULTILINE)
+
+
+def test_systemd_takes_the_unit(installed):
+    told = installed.run("systemd-analyze --man=no verify /lib/systemd/system/berth.service; "
+                         "systemctl is-enabled berth.service")
+    assert told == "enabled\n", told
+    with open(installed.path("/lib/systemd/system/berth.service"), encoding="utf-8") as stream:
+        unit = stream.read()
+    for line in ("Type=notify", "KillMode=process", "Delegate=yes", "ExecStart=/usr/sbin/berthd",
+                 "ExecReload=/usr/bin/berth reload"):
+        assert "\n%s\n" % line in unit
+    # It would be removed when the daemon stops, with the sockets of pods.
+    assert "RuntimeDirectory" not in unit
+
+
+def test_plugins_are_built_with_the_developers_package(packages, tmp_path):
+    run("dpkg-deb", "--extract", packages["libberth-plugin-dev"], str(tmp_path / "root"))
+    project = os.path.join(SOURCE, "tests/sdk-consumer/project")
+    run("cmake", "-S", project, "-B", str(tmp_path / "build"), "-G", "Ninja",
+        "-DCMAKE_PREFIX_PATH=%s/usr" % (tmp_path / "root"))
+    run("cmake", "--build", str(tmp_path / "build"))
+    assert (tmp_path / "build/lib/berth/plugins/berth-quiet-c.so").exists()
+
+
+STATE = """
+mkdir -p /var/lib/berth/images /var/lib/berth/plugins /run/berth/pods/p/shm /etc/berth/berth.toml.d
+touch /var/lib/berth/berth.db /var/lib/berth/plugins/x /run/berth/berthd.lock
+"""
+
+
+def test_removal_and_purge_leave_running_pods_alone(installed):
+    """A pod is seen by what is mounted for it."""
+    told = installed.run(STATE + """
+        echo archive > /var/lib/berth/images/mine.tar
+        echo '{}' > /etc/berth/auth.json
+        mount -t tmpfs tmpfs /run/berth/pods/p/shm
+        touch /run/berth/pods/p/shm/memory
+        dpkg --remove berth
+        test -e /var/lib/berth/berth.db -a -e /run/berth/pods/p/shm/memory -a -e /etc/berth/berth.toml
+        dpkg --purge berth
+        test -e /var/lib/berth/berth.db -a -e /run/berth/pods/p/shm/memory
+        echo kept
+    """)
+    assert "They go on without the engine" in told
+    assert "/var/lib/berth and /run/berth are left" in told
+    assert told.endswith("kept\n")
+
+    # Again, as after a restart of the machine.
+    told = installed.run(STATE + """
+        apt-get -q -y install --no-install-recommends /tmp/berth_*.deb > /dev/null
+        mkdir /var/lib/berth/disk; mount -t tmpfs tmpfs /var/lib/berth/disk
+        touch /var/lib/berth/disk/foreign
+        dpkg --purge berth
+        test ! -e /run/berth
+        find /var/lib/berth /etc/berth -type f | sort
+    """, check=False)
+    assert "are left" not in told
+    assert told.split("\n")[-4:-1] == ["/etc/berth/auth.json", "/var/lib/berth/disk/foreign",
+                                       "/var/lib/berth/images/mine.tar"], told
+
+    # Without anything of others nothing is left at all.
+    installed.run("rm -r /var/lib/berth /etc/berth\n" + STATE + """
+        apt-get -q -y install --no-install-recommends /tmp/berth_*.deb > /dev/null
+        dpkg --purge berth libberth-plugin-dev
+        test ! -e /var/lib/berth -a ! -e /run/berth -a ! -e /etc/berth
+    """)
