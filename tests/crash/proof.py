@@ -219,7 +219,8 @@ class LineLost(StartShortContainer):
 
 
 class LineTwice(StartShortContainer):
-    command = ("sh", "-c", "echo 0; i=0; while [ $i -lt 199 ]; do echo $i; i=$((i+1)); done; exit 5")
+    command = ("sh", "-c", "echo 0; i=0; while [ $i -lt 199 ]; do echo $i; i=$((i+1)); done;"
+                           "exit 5")
     complaint = "the log is not 0, 1, 2"
 
 

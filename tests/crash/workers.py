@@ -2,15 +2,19 @@
 
 import json
 import os
+import select
 import socket
 import sys
 import threading
+import time
 import traceback
 
 import machine
 import suite
 
 MESSAGE = 1 << 16
+# No point takes that long.
+SILENCE_SECONDS = 120
 
 
 class Crew:
@@ -22,7 +26,8 @@ class Crew:
         self._children = [self._start(build, take, answer) for _ in range(number)]
         take.close()
         os.close(answer)
-        self._lines = os.fdopen(self._answers, encoding="utf-8")
+        self._text = b""
+        self._statuses = []
         self._feeder = None
 
     def _start(self, build, take, answer):
@@ -62,23 +67,41 @@ class Crew:
         self._feeder.start()
 
     def results(self, tasks):
-        """The results of as many tasks, as they come; fewer when all workers have ended."""
+        """The results of as many tasks, as they come; fewer when workers have died at them."""
+        silent = time.monotonic()
         while tasks > 0:
-            line = self._lines.readline()
-            if not line:
-                return
-            result = json.loads(line)
-            if "done" in result:
-                tasks -= 1
-            else:
-                yield result
+            line, newline, rest = self._text.partition(b"\n")
+            if newline:
+                self._text = rest
+                result = json.loads(line)
+                if "done" in result:
+                    tasks -= 1
+                else:
+                    yield result
+                silent = time.monotonic()
+            elif select.select([self._answers], [], [], SILENCE_SECONDS)[0]:
+                text = os.read(self._answers, MESSAGE)
+                if not text:
+                    return
+                self._text += text
+            elif self._ended() and time.monotonic() - silent > SILENCE_SECONDS:
+                return  # the others have nothing more to do
+
+    def _ended(self):
+        """Whether a worker has; none should before finish()."""
+        for child in list(self._children):
+            pid, status = os.waitpid(child, os.WNOHANG)
+            if pid:
+                self._children.remove(child)
+                self._statuses.append(status)
+        return bool(self._statuses)
 
     def finish(self):
         """Whether all workers came to a good end."""
         self._queue.close()
-        statuses = [os.waitpid(child, 0)[1] for child in self._children]
+        self._statuses += [os.waitpid(child, 0)[1] for child in self._children]
         self._children = []
-        return not any(statuses)
+        return not any(self._statuses)
 
     def __enter__(self):
         return self
