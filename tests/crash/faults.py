@@ -94,13 +94,19 @@ def _is_ownerless(point):
 
 
 def release_ownerless(bed, point):
-    """What an administrator does after such a point; says so when there was nothing to do, since
-    then the exception has no reason any more."""
+    """After such a point the engine's next start gives the address back."""
     if not _is_ownerless(point):
         return []
     folder = os.path.join(bed.network.addresses, bed.network.name)
-    found = [path for path in (os.path.join(folder, name) for name in bed.network.held_addresses())
-             if os.path.getsize(path) == 0]
-    for path in found:
+
+    def found():
+        paths = [os.path.join(folder, name) for name in bed.network.held_addresses()]
+        return [path for path in paths if os.path.exists(path) and os.path.getsize(path) == 0]
+    if not found():
+        return ["no reservation without an owner is left: is the plugin mended?"]
+    bed.stop_engine()
+    bed.start_engine()
+    left = found()
+    for path in left:
         os.unlink(path)
-    return [] if found else ["no reservation without an owner is left: is the plugin mended?"]
+    return ["a reservation without an owner outlives a start: " + path for path in left]

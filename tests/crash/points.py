@@ -12,6 +12,8 @@ A point is (piece, what, name, occurrence, count): the `occurrence`-th of the `c
 name. Names are the same in each run (canonical.hpp), in whatever order threads take their steps.
 """
 
+import hashlib
+
 import faults
 from operations import OPERATIONS
 
@@ -77,14 +79,17 @@ def points_of(piece, steps):
 
 def quick(points, wanted, rotation=0):
     """A choice of about `wanted` points in which each piece has one and each kind of step two, if
-    it has as many: one may not be met. The rest is spread evenly over all; `rotation` shifts it.
-    The same is chosen of the same points."""
+    it has as many: one may not be met. The rest follows by a digest of the name, so that a step more
+    or less somewhere changes nothing elsewhere; `rotation` gives another choice."""
     missing_pieces = {point[0] for point in points}
     missing_kinds = dict.fromkeys(map(step_kind, points), 2)
     chosen = set()
-    # One that serves for both at once before one for either; of the middle rather than of the ends.
-    order = sorted(range(len(points)),
-                   key=lambda number: ((number * 7919 + rotation) % len(points), number))
+
+    def digest(number):
+        return hashlib.sha256(repr((rotation, *points[number][:4])).encode()).digest()
+
+    # One that serves for both at once before one for either.
+    order = sorted(range(len(points)), key=digest)
     for enough in (2, 1):
         for number in order:
             piece, kind = points[number][0], step_kind(points[number])
@@ -93,7 +98,6 @@ def quick(points, wanted, rotation=0):
                 chosen.add(number)
                 missing_pieces.discard(piece)
                 missing_kinds[kind] -= 1
-    rest = [number for number in range(len(points)) if number not in chosen]
-    more = min(len(rest), max(0, wanted - len(chosen)))
-    chosen.update(rest[(index * len(rest) // more + rotation) % len(rest)] for index in range(more))
+    rest = [number for number in order if number not in chosen]
+    chosen.update(rest[:max(0, wanted - len(chosen))])
     return [points[number] for number in sorted(chosen)]
