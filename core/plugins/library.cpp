@@ -1,7 +1,10 @@
 #include "plugins/library.hpp"
 
+#include <deque>
 #include <dlfcn.h>
+#include <mutex>
 #include <unistd.h>
+#include <utility>
 
 #include <absl/strings/str_join.h>
 #include <boost/dll/shared_library_load_mode.hpp>
@@ -14,25 +17,32 @@ namespace berth::plugins {
 
 namespace {
 
-// Loads and never unloads: threads and statics of a plugin may outlive any reference to it.
+// Never unloaded, not at the process's end either: threads and statics of a plugin may outlive any
+// reference to it. Returns the kept one.
+boost::dll::shared_library& keep(boost::dll::shared_library library) {
+  static std::mutex mutex;
+  static auto& kept = *new std::deque<boost::dll::shared_library>;
+  const std::lock_guard lock(mutex);
+  return kept.emplace_back(std::move(library));
+}
+
 absl::StatusOr<berth_plugin_entry_function> findEntry(const std::string& path) {
   boost::dll::fs::error_code error;
-  auto* library = new boost::dll::shared_library();
-  library->load(path, error, boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local);
+  boost::dll::shared_library library;
+  library.load(path, error, boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local);
   if (error) {
     // dlerror() has the linker's own words: the unresolved symbol, or that it is no ELF file.
     const std::string reason = error.message();
     const char* linker = ::dlerror();
-    delete library;
     return absl::FailedPreconditionError(
         support::strCat("cannot be loaded: ", linker != nullptr ? linker : reason));
   }
-  if (!library->has("berth_plugin_entry")) {
-    delete library;
+  if (!library.has("berth_plugin_entry")) {
     return absl::FailedPreconditionError(
         "is no Berth plugin: it does not export berth_plugin_entry");
   }
-  return &library->get<const berth_plugin*(uint32_t, uint32_t)>("berth_plugin_entry");
+  return &keep(std::move(library))
+              .get<const berth_plugin*(uint32_t, uint32_t)>("berth_plugin_entry");
 }
 
 absl::Status checkMajor(const berth_plugin& plugin) {

@@ -128,9 +128,9 @@ void Store::syncLoop() {
     if (enough) changes_ = 0;
     lock.unlock();
     if (toReserve || enough) reserved = reserve_.make();
-    // A failure leaves the log as it is: the next one, or the next start, sees to it. Nobody is told
-    // of a step: it falls between those of any operation, and changes nothing but what a power cut
-    // does.
+    // A failure leaves the log as it is: the next one, or the next start, sees to it. Nobody is
+    // told of a step: it falls between those of any operation, and changes nothing but what a power
+    // cut does.
     if (enough) {
       checkpoint().IgnoreError();
     } else if (toSync) {

@@ -43,11 +43,11 @@ struct Damaged {
 
 // A map from (kind, id) to a value, kept in write-ahead-log mode (SQLite documentation,
 // "Write-Ahead Logging"): a change survives the process as soon as the call returns, and a power
-// cut once the log has been synced, which a thread of the store does a moment later, for all changes
-// of that moment at once and without holding up writers. A cut within it loses the last changes and
-// never an earlier one. That suffices, because what pods' records describe does not survive a power
-// cut either; what must (image content) syncs its own files and calls sync(). Thread-safe; calls
-// block on the disk.
+// cut once the log has been synced, which a thread of the store does a moment later, for all
+// changes of that moment at once and without holding up writers. A cut within it loses the last
+// changes and never an earlier one. That suffices, because what pods' records describe does not
+// survive a power cut either; what must (image content) syncs its own files and calls sync().
+// Thread-safe; calls block on the disk.
 //
 // A full disk is RESOURCE_EXHAUSTED, and meets changes later than others: "<path>.reserve" holds
 // room for those that are needed to free some.

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <thread>
 
+#include "berth/support/aside.hpp"
 #include "berth/support/fd.hpp"
 #include "berth/support/files.hpp"
 #include "berth/support/json.hpp"
@@ -33,7 +34,9 @@ bool isAddress(const std::string& name) {
 
 bool isEmptyFile(const std::string& path) {
   struct stat info = {};
-  return ::lstat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode) && info.st_size == 0;
+  if (::lstat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return false;
+  const auto content = support::readFile(path);
+  return content.ok() && support::isCutOff(*content);
 }
 
 absl::StatusOr<std::vector<std::string>> emptyOnes(const std::string& directory) {

@@ -99,8 +99,7 @@ absl::StatusOr<std::vector<support::DamagedFile>> Records::findDamages() const {
     if (absl::IsDataLoss(record)) damages.push_back({recordFile(name.pod, name.interface), record});
     const std::string file = path(name.pod, name.interface, kResult);
     const auto result = support::readFile(file);
-    // An empty one is what a power cut leaves of it: as none.
-    if (!result.ok() || result->empty()) continue;
+    if (!result.ok() || support::isCutOff(*result)) continue;
     const absl::Status parsed = support::parseJsonObject(*result, file).status();
     if (!parsed.ok()) damages.push_back({file, parsed});
   }

@@ -4,7 +4,8 @@ import mmap
 import os
 import struct
 
-TRACE_AT = 64
+NAME_SIZE = 232
+TRACE_AT = 256
 SIZE = 1 << 20
 
 
@@ -18,10 +19,13 @@ class Control:
         self._memory = mmap.mmap(file, SIZE)
         os.close(file)
 
-    def reset(self, countdown=0, primitive=""):
-        """Forgets the trace; with `countdown` n the n-th step from now on is the program's last, or
-        the n-th of that primitive."""
-        self._memory[0:TRACE_AT] = struct.pack("<qQQQ32s", countdown, 0, 0, 0, primitive.encode())
+    def reset(self, name="", occurrence=0):
+        """Forgets the trace; with a name the n-th step of that name from now on is the program's
+        last."""
+        encoded = name.encode()
+        if len(encoded) >= NAME_SIZE:
+            raise ValueError("too long for a point's name: " + name)
+        self._memory[0:TRACE_AT] = struct.pack("<qQQ%ds" % NAME_SIZE, occurrence, 0, 0, encoded)
 
     def disarm(self):
         self._memory[0:8] = struct.pack("<q", 0)
@@ -30,16 +34,10 @@ class Control:
         """The process that ended itself since the last reset, or 0."""
         return struct.unpack_from("<Q", self._memory, 16)[0]
 
-    def last_step(self):
-        """The step at which a process ended itself."""
-        begin = TRACE_AT + struct.unpack_from("<Q", self._memory, 24)[0]
-        end = self._memory.find(b"\n", begin)
-        return self._memory[begin:end].decode(errors="replace").replace("\t", " ")
-
     def steps(self):
-        """(primitive, subject) of each step since the last reset."""
+        """The name, "PRIMITIVE<tab>SUBJECT", of each step since the last reset."""
         used = struct.unpack_from("<Q", self._memory, 8)[0]
         if used > SIZE - TRACE_AT:
             raise RuntimeError("the trace of %s is full" % self.program)
         text = self._memory[TRACE_AT:TRACE_AT + used].decode(errors="replace")
-        return [tuple(line.split("\t", 1)) for line in text.split("\n")[:-1]]
+        return text.split("\n")[:-1]

@@ -69,7 +69,8 @@ class CrashBed(TestBed):
         self.clean = {
             "processes": {pid for pid in machine.processes()} - {self.pid},
             "mounts": machine.mounts(), "links": self._links(), "tree": self._tree(),
-            "records": self._records(), "namespaces": self._held_namespaces()}
+            "records": self.records(), "namespaces": machine.namespaces(),
+            "sockets": machine.sockets()}
 
     def _links(self):
         return host.links() - self.network.bridges
@@ -88,23 +89,12 @@ class CrashBed(TestBed):
                              if not name.startswith("berth.db"))
         return found
 
-    def _records(self):
+    def records(self):
         with contextlib.closing(sqlite3.connect(
                 "file:%s/berth.db?mode=ro" % self.engine.root, uri=True, timeout=10)) as database:
             rows = database.execute("SELECT kind, id FROM records UNION ALL "
                                     "SELECT 'damaged ' || kind, id FROM damaged")
             return {"%s %s" % row for row in rows}
-
-    def _held_namespaces(self):
-        """Namespaces that the daemon holds open."""
-        held = []
-        base = "/proc/%d/fd/" % self.pid
-        for name in os.listdir(base):
-            with contextlib.suppress(OSError):
-                target = os.readlink(base + name)
-                if target.split(":")[0] in ("net", "mnt", "pid", "ipc", "uts", "user", "cgroup"):
-                    held.append(target)
-        return sorted(held)
 
     def _cgroups(self):
         found = []
@@ -130,12 +120,13 @@ class CrashBed(TestBed):
         found += ["file " + path for path in sorted(self._tree() - self.clean["tree"])]
         found += ["missing " + path for path in sorted(self.clean["tree"] - self._tree())
                   if path.startswith(self.engine.root)]
-        found += ["record " + name for name in self._records() - self.clean["records"]]
-        found += ["missing record " + name for name in self.clean["records"] - self._records()]
+        found += ["record " + name for name in self.records() - self.clean["records"]]
+        found += ["missing record " + name for name in self.clean["records"] - self.records()]
         found += ["cgroup " + path for path in self._cgroups()]
-        held = self._held_namespaces()
-        if len(held) > len(self.clean["namespaces"]):
-            found += ["namespace held by the daemon: " + name for name in held]
+        found += ["socket " + name for name in sorted(machine.sockets() - self.clean["sockets"])]
+        for kind, number in machine.namespaces().items():
+            if number > self.clean["namespaces"].get(kind, 0):
+                found.append("namespaces of kind %s: %d" % (kind, number))
         if not found:  # the costly one last
             found += ["packet filter rule " + rule
                       for rule in host.filter_rules(self.network.name)]
@@ -160,8 +151,12 @@ class CrashBed(TestBed):
             self.cri.StopContainer({"container_id": container.id, "timeout": 0}, timeout=60)
             self.cri.RemoveContainer({"container_id": container.id}, timeout=60)
         self.remove_all_pods()
-        left = [*self.cri.ListContainers({}).containers, *self.cri.ListPodSandbox({}).items]
         shutil.rmtree(os.path.join(self.folder, "logs"), ignore_errors=True)
+        return self.listed()
+
+    def listed(self):
+        """Containers and pods, as something that is left."""
+        left = [*self.cri.ListContainers({}).containers, *self.cri.ListPodSandbox({}).items]
         return ["listed: " + item.id for item in left]
 
     def sweep(self):

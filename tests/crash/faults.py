@@ -1,99 +1,106 @@
-"""OCI runtime and CNI plugins that are killed on request, at most once for each request."""
+"""OCI runtime and CNI plugins that are killed on request, at most once for each request.
 
+They run under berth-crash-tracer, whose requests these are (tracer.cpp)."""
+
+import contextlib
 import os
+import re
 import stat
 
-RUNTIME = """#!/bin/sh
-# {real}, but killed where {fault} says: "SUBCOMMAND WHEN".
-if read subcommand when 2> /dev/null < {fault}; then
-  case " $* " in
-    *" $subcommand "*)
-      rm -f {fault}
-      case $when in
-        before) kill -9 $$ ;;
-        after) {real} "$@"; kill -9 $$ ;;
-      esac
-      # Once the container's state is there (or, for those that take it away, has gone).
-      id=
-      for id; do :; done
-      there={root}/$id/state.json
-      test -e "$there"; before=$?
-      {real} "$@" <&0 &
-      while kill -0 $! 2> /dev/null; do
-        test -e "$there"; now=$?
-        [ $now = $before ] || break
-      done
-      kill -9 $! $$ ;;
-  esac
-fi
-exec {real} "$@"
+WRAPPER = """#!/bin/sh
+[ -e {request} ] || exec {real} "$@"
+exec {tracer} {request} {name} {real} "$@"
 """
-
-CNI = """#!/bin/sh
-# {real}, but killed where {fault} says: "PLUGIN COMMAND WHEN".
-if read plugin command when 2> /dev/null < {fault} && [ "$plugin" = {name} ] &&
-   [ "$command" = "$CNI_COMMAND" ]; then
-  rm -f {fault}
-  [ "$when" = before ] || {real}
-  kill -9 $$
-fi
-exec {real}
-"""
+PLUGINS = ("bridge", "host-local", "portmap", "loopback")
+RUNTIME = "runtime"
 
 
-def _script(path, text):
+def _wrap(bed, path, name, real):
     with open(path, "w", encoding="utf-8") as stream:
-        stream.write(text)
+        stream.write(WRAPPER.format(
+            request=_request_file(bed), name=name, real=real,
+            tracer=os.path.join(bed.build, "tests/crash/berth-crash-tracer")))
     os.chmod(path, os.stat(path).st_mode | stat.S_IXUSR)
     return path
 
 
-def fault_file(bed):
+def _request_file(bed):
     return os.path.join(bed.folder, "fault")
 
 
 def wrap_runtime(bed, real):
-    root = os.path.join(bed.engine.state, "plugins/runtime-runc/runtime")
-    return _script(os.path.join(bed.folder, "runtime"),
-                   RUNTIME.format(real=real, fault=fault_file(bed), root=root))
+    return _wrap(bed, os.path.join(bed.folder, RUNTIME), RUNTIME, real)
 
 
 def wrap_cni(bed, real):
     folder = os.path.join(bed.folder, "cni-bin")
     os.mkdir(folder)
-    for name in ("bridge", "host-local", "portmap", "loopback"):
-        _script(os.path.join(folder, name), CNI.format(
-            real=os.path.join(real, name), name=name, fault=fault_file(bed)))
+    for name in PLUGINS:
+        _wrap(bed, os.path.join(folder, name), name, os.path.join(real, name))
     return folder
 
 
-def request(bed, words):
-    with open(fault_file(bed), "w", encoding="utf-8") as stream:
-        stream.write(" ".join(words) + "\n")
+def request(bed, name, word, what, step="", occurrence=0):
+    """See tracer.cpp."""
+    withdraw(bed)
+    path = _request_file(bed)
+    with open(path + ".new", "w", encoding="utf-8") as stream:
+        stream.write("%s\n%s\n%s\n%d\n%s\n" % (name, word, what, occurrence, step))
+    os.rename(path + ".new", path)
 
 
 def withdraw(bed):
-    """Whether it was met; takes back what was not."""
-    try:
-        os.unlink(fault_file(bed))
-        return False
-    except FileNotFoundError:
-        return True
+    """Takes back what was not met; gives the steps that were listed, and whether something was
+    killed."""
+    path = _request_file(bed)
+    steps = []
+    with contextlib.suppress(FileNotFoundError), \
+            open(path + ".steps", encoding="utf-8", errors="replace") as stream:
+        steps = stream.read().splitlines()
+    met = os.path.exists(path + ".met")
+    for name in (path, path + ".steps", path + ".met"):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+    return steps, met
 
 
-# (operation, what is killed, when)
-WHEN = ("before", "during", "after")
-RUNTIME_FAULTS = [(operation, (subcommand, when))
-                  for operation, subcommand in (
-                      ("StartContainer", "run"), ("StartShortContainer", "run"),
-                      ("ExecSync", "exec"), ("UpdateContainerResources", "update"),
-                      ("RemoveContainer", "delete"), ("RemovePodSandbox", "delete"))
-                  for when in WHEN]
-# The bridge plugin takes its interface away before it has host-local release the address. When that
-# fails, and it is called again, it finds no interface, and so no address to remove its
-# masquerading for: the rules are lost to everyone (CNI plugins 1.1).
-RULES_ARE_LOST = ("host-local", "DEL")
-CNI_FAULTS = [(operation, (plugin, command, when))
-              for operation, command in (("RunPodSandboxWithNetwork", "ADD"),
-                                         ("StopPodSandbox", "DEL"), ("RemovePodSandbox", "DEL"))
-              for plugin in ("bridge", "host-local", "portmap") for when in ("before", "after")]
+# (operation, whom, the word that tells its call)
+RUNTIME_CALLS = [(operation, RUNTIME, word) for operation, word in (
+    ("StartContainer", "run"), ("StartShortContainer", "run"), ("ExecSync", "exec"),
+    ("UpdateContainerResources", "update"), ("RemoveContainer", "delete"),
+    ("RemovePodSandbox", "delete"))]
+CNI_CALLS = [(operation, plugin, word) for operation, word in (
+    ("RunPodSandboxWithNetwork", "ADD"), ("StopPodSandbox", "DEL"), ("RemovePodSandbox", "DEL"))
+    for plugin in ("bridge", "host-local", "portmap")]
+# The bridge plugin takes its interface away before it has host-local release the address. When it
+# ends there, or host-local fails, and it is called again, it finds no interface, and so no address
+# to remove its masquerading for: these rules are lost to everyone (CNI plugins 1.1).
+RULES_ARE_LOST = (("host-local", "DEL"), ("bridge", "DEL"))
+_MASQUERADING = ("packet filter rule -A POSTROUTING -s ",
+                 *("packet filter rule -A CNI-" + digit for digit in "0123456789abcdef"))
+
+
+def lost_rules(point):
+    """Beginnings of leftovers of a point that are nobody's to remove."""
+    return _MASQUERADING if tuple(point[0][2:]) in RULES_ARE_LOST else ()
+
+
+def _is_ownerless(point):
+    """The host-local plugin makes a reservation's file and then writes into it whose it is. Killed
+    in between it leaves one that is nobody's, and that no call of it releases (CNI plugins 1.1)."""
+    (_, _, whom, word), _, name, _, _ = point
+    return (whom, word) == ("host-local", "ADD") and \
+        re.fullmatch(r"host-local create\t.*/N\.N\.N\.N", name)
+
+
+def release_ownerless(bed, point):
+    """What an administrator does after such a point; says so when there was nothing to do, since
+    then the exception has no reason any more."""
+    if not _is_ownerless(point):
+        return []
+    folder = os.path.join(bed.network.addresses, bed.network.name)
+    found = [path for path in (os.path.join(folder, name) for name in bed.network.held_addresses())
+             if os.path.getsize(path) == 0]
+    for path in found:
+        os.unlink(path)
+    return [] if found else ["no reservation without an owner is left: is the plugin mended?"]

@@ -3,14 +3,17 @@
 //
 // The folder that BERTH_CRASH_FOLDER names holds a control file for each program, by its name:
 //
-//   int64    how many more steps until the process kills itself; 0 or less: never
-//   uint64   bytes of the trace that have been claimed
-//   uint64   the process that killed itself, 0: none
-//   uint64   where the line of its last step begins in the trace
-//   char[32] the primitive whose steps alone are counted; empty: all are
-//   ...      from byte 64 on: the trace, a line "PRIMITIVE<tab>SUBJECT" for each step
+//   int64     how many more steps of the name until the process kills itself; 0 or less: never
+//   uint64    bytes of the trace that have been claimed
+//   uint64    the process that killed itself, 0: none
+//   char[232] the name of the steps that are counted
+//   ...       from byte 256 on: the trace, a line for each step, its name
 //
-// The driver (suite.py) makes and arms it. Without the variable or the file nothing happens.
+// A step's name is "PRIMITIVE<tab>SUBJECT", as canonical.hpp writes the subject: it is the same in
+// each run, and so is the n-th step of a name where the n-th of all is another one each time, since
+// threads work side by side.
+//
+// The driver (control.py) makes and arms it. Without the variable or the file nothing happens.
 #include <atomic>
 #include <cerrno>
 #include <csignal>
@@ -22,6 +25,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "canonical.hpp"
+
 extern "C" __attribute__((visibility("default"))) void berth_durable_step(const char* primitive,
                                                                           const char* subject);
 
@@ -31,12 +36,11 @@ struct Control {
   std::atomic<int64_t> countdown;
   std::atomic<uint64_t> used;
   std::atomic<uint64_t> killed;
-  std::atomic<uint64_t> last;
-  char primitive[32];
+  char name[berth::crash::kNameSize];
 };
 static_assert(std::atomic<int64_t>::is_always_lock_free, "it is shared between processes");
 
-constexpr size_t kTraceAt = 64;
+constexpr size_t kTraceAt = 256;
 static_assert(sizeof(Control) <= kTraceAt);
 
 Control* control = nullptr;
@@ -60,20 +64,13 @@ __attribute__((constructor)) void open() {
   close(file);
 }
 
-// Where the line begins.
-uint64_t trace(const char* primitive, const char* subject) {
-  const size_t first = strlen(primitive);
-  const size_t second = strlen(subject);
-  const size_t length = first + second + 2;
-  const uint64_t begin = control->used.fetch_add(length);
-  const size_t at = kTraceAt + begin;
-  if (at + length > size) return begin;
+void trace(berth::crash::Name& name) {
+  const size_t length = name.length() + 1;
+  const size_t at = kTraceAt + control->used.fetch_add(length);
+  if (at + length > size) return;
   char* line = reinterpret_cast<char*>(control) + at;
-  memcpy(line, primitive, first);
-  line[first] = '\t';
-  memcpy(line + first + 1, subject, second);
+  memcpy(line, name.text(), name.length());
   line[length - 1] = '\n';
-  return begin;
 }
 
 }  // namespace
@@ -81,11 +78,13 @@ uint64_t trace(const char* primitive, const char* subject) {
 void berth_durable_step(const char* primitive, const char* subject) {
   if (control == nullptr) return;
   const int error = errno;
-  const uint64_t line = trace(primitive, subject);
-  const bool counts = control->primitive[0] == '\0' || strcmp(primitive, control->primitive) == 0;
+  berth::crash::Name name;
+  name.add(primitive);
+  name.add('\t');
+  name.addCanonical(subject);
+  trace(name);
   // Below zero it counts on, far from coming round.
-  if (counts && control->countdown.fetch_sub(1) == 1) {
-    control->last = line;
+  if (strcmp(name.text(), control->name) == 0 && control->countdown.fetch_sub(1) == 1) {
     control->killed = static_cast<uint64_t>(getpid());
     kill(getpid(), SIGKILL);
     for (;;) pause();

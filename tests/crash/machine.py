@@ -1,5 +1,6 @@
 """A machine within the machine: namespaces in which a crash test is alone and can restart all."""
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -18,6 +19,7 @@ MS_BIND = 4096
 MS_REC = 16384
 MS_PRIVATE = 1 << 18
 PR_SET_PDEATHSIG = 1
+NAMESPACES = ("net", "mnt", "pid", "ipc", "uts", "user", "cgroup")
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
@@ -84,6 +86,31 @@ def processes():
         if fields and fields[0] != "Z":
             found[int(name)] = host.read("/proc/%s/cmdline" % name).replace("\0", " ").strip()
     return found
+
+
+def namespaces():
+    """How many of each kind are in use by processes of this machine but this one, or held open by
+    them."""
+    found = set()
+    for pid in processes():
+        for folder in ("ns", "fd"):
+            with contextlib.suppress(OSError):
+                base = "/proc/%d/%s/" % (pid, folder)
+                for name in os.listdir(base):
+                    with contextlib.suppress(OSError):
+                        found.add(os.readlink(base + name))
+    counts = {}
+    for target in found:
+        kind, _, number = target.partition(":")
+        if kind in NAMESPACES and number:
+            counts[kind] = counts.get(kind, 0) + 1
+    return counts
+
+
+def sockets():
+    """Names of Unix sockets, with an @ in front where it is no file's."""
+    lines = host.read("/proc/net/unix").splitlines()[1:]
+    return {fields[7] for fields in map(str.split, lines) if len(fields) > 7}
 
 
 def mounts():

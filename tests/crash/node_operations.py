@@ -61,7 +61,7 @@ class DaemonStart(Operation):
 
     linux = {}
     half = "half"
-    cut_at = None  # the step at which a pod's creation is cut off: its network is being attached
+    cut_at = None  # a pod's creation is cut off as its network is being attached
 
     def setup(self):
         volume = os.path.join(self.bed.folder, "volume")
@@ -76,7 +76,8 @@ class DaemonStart(Operation):
         self.other = self.bed.run(self.pod, "other", command=["sleep", "1000"])
         if DaemonStart.cut_at is None:
             DaemonStart.cut_at = self.find_cut()
-        self.bed.daemon.reset(DaemonStart.cut_at)
+        self.known = self.bed.records()
+        self.bed.daemon.reset(DaemonStart.cut_at, 1)
         with contextlib.suppress(grpc.RpcError):
             self.bed.run_pod(self.half)
         check(self.bed.await_death(), "the daemon did not die")
@@ -89,15 +90,16 @@ class DaemonStart(Operation):
         pod = self.bed.run_pod(self.half)
         steps = self.bed.daemon.steps()
         self.bed.remove_pod(pod)
-        return 1 + next(number for number, step in enumerate(steps)
-                        if step[0] == "start process" and step[1].endswith("/bridge"))
+        return next(name for name in steps
+                    if name.startswith("start process\t") and name.endswith("/bridge"))
 
     def act(self):
         with contextlib.suppress(RuntimeError, TimeoutError, grpc.RpcError):
             self.bed.start_engine()
 
     def settle(self):
-        wait_until(lambda: not self.bed.alive() or not self.half_listed(),
+        wait_until(lambda: not self.bed.alive() or (
+            not self.half_listed() and self.bed.records() <= self.known),
                    what="the undoing of the pod")
 
     def half_listed(self):

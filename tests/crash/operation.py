@@ -58,7 +58,11 @@ class Operation:
     # Parts of them.
 
     def pod_config(self):
-        return self.bed.pod_config(POD, linux=dict(self.linux), labels={"berth.test": "crash"})
+        # A port gives the port mapping's plugin something to do.
+        ports = [] if self.linux == HOST_NETWORK or self.linux == SHARED_PROCESSES else [
+            {"container_port": 80, "host_port": 8080}]
+        return self.bed.pod_config(POD, linux=dict(self.linux), labels={"berth.test": "crash"},
+                                   port_mappings=ports)
 
     def run_pod(self):
         self.pod = self.bed.run_pod_config(self.pod_config())

@@ -1,17 +1,11 @@
-"""What a worker does: cuts each operation off at each of its points, and proves what it must.
-
-A piece of work is (kind, operation). Kinds:
-
-    daemon    berthd dies after its n-th durable step, and is started again
-    reboot    the same, but the whole machine goes down with it
-    monitor   berth-monitor dies after its n-th durable step; the daemon goes on
-    runtime   the OCI runtime is killed before, during or after its work
-    cni       a CNI plugin is killed before or after its work
+"""What a worker does: lists the points of a piece of work, cuts the operation off at one of them,
+and proves what it must. What a piece and a point are: points.py.
 """
 
 import contextlib
+import fcntl
+import json
 import os
-import re
 import shutil
 import subprocess
 import time
@@ -21,57 +15,29 @@ import faults
 import grpc
 import host
 import machine
+import proof
 from crash_bed import DATA, VOLUMES, CrashBed, flush_rules
 from image_set import BUSYBOX
 from operations import OPERATIONS
+from points import label, title
 
 BY_NAME = {operation.__name__: operation for operation in OPERATIONS}
-MONITOR_OPERATIONS = (
-    "RunPodSandboxWithUserNamespace", "RunPodSandboxSharingProcesses", "StartContainer",
-    "StartShortContainer", "ExecSync", "StopContainer", "RemoveContainer", "StopPodSandbox",
-    "RemovePodSandbox")
-REBOOT_OPERATIONS = ("RunPodSandboxWithNetwork", "CreateContainer", "StopPodSandbox",
-                     "RemovePodSandbox")
-MANY = ("(tree)", "(layer)")
+# How often a point is tried that depends on which of two threads comes first.
+ATTEMPTS = 3
 
 
-def all_work():
-    """The longest first."""
-    work = [("daemon", operation.__name__) for operation in OPERATIONS]
-    work += [("monitor", name) for name in MONITOR_OPERATIONS]
-    work += [("reboot", name) for name in REBOOT_OPERATIONS]
-    work += [("runtime", name) for name in dict.fromkeys(name for name, _ in faults.RUNTIME_FAULTS)]
-    work += [("cni", name) for name in dict.fromkeys(name for name, _ in faults.CNI_FAULTS)]
-    return work
+class Reporter:
+    """Writes results into a pipe, one line each; those of several workers do not mix."""
 
+    def __init__(self, pipe, lock):
+        self._stream = os.fdopen(pipe, "w", encoding="utf-8")
+        self._lock = lock
 
-def chosen(steps):
-    """The steps to be the last, as Control.reset takes them: of many that remove a tree or unpack
-    a layer the first, the last, and of each primitive one in the middle among its like, since
-    layers are unpacked side by side, in another order each time."""
-    points = []
-    seen = {}
-    begin = 0
-    while begin < len(steps):
-        end = begin + 1
-        if steps[begin][1] in MANY:
-            while end < len(steps) and steps[end][1] in MANY:
-                end += 1
-        points += [(number, "") for number in sorted({begin + 1, end})]
-        alike = {}
-        for primitive, _ in steps[begin:end]:
-            alike[primitive] = alike.get(primitive, 0) + 1
-        if end - begin > 2:
-            points += [(seen.get(primitive, 0) + (count + 1) // 2, primitive)
-                       for primitive, count in sorted(alike.items())]
-        for primitive, count in alike.items():
-            seen[primitive] = seen.get(primitive, 0) + count
-        begin = end
-    return points
-
-
-def name_of(point):
-    return "step %d %s" % point if point[1] else "step %d" % point[0]
+    def __call__(self, result):
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self._stream.write(json.dumps(result) + "\n")
+        self._stream.flush()
+        fcntl.flock(self._lock, fcntl.LOCK_UN)
 
 
 class Worker:
@@ -105,22 +71,39 @@ class Worker:
         self.bed.start_engine()
         self.bed.note_clean()
 
-    def run(self, kind, name):
+    def prove(self):
+        proof.prove(self.bed, self.report)
+
+    def list_steps(self, piece):
+        """Reports the steps of an operation that is not cut off."""
+        failures = []
+        steps = []
         try:
-            getattr(self, "run_" + kind)(BY_NAME[name])
+            steps = self.dry_run(piece)
         except Exception:  # what the dry run says is a result as well
-            self.result(kind, name, "dry run", [traceback.format_exc()])
+            failures.append(traceback.format_exc())
+        self.report({"piece": piece, "steps": steps, "failures": failures,
+                     "log": self.bed.log_tail(60) if failures else ""})
+        if failures:
             self.start_over()
 
-    def result(self, kind, name, point, failures, hit=True, begun=None):
-        folder = self.bed.folder
-        def tidy(text):
-            text = text.replace(folder + "/", "")
-            text = re.sub(r"\b[0-9a-f]{32,}\b", "ID", text)
-            return re.sub(r"\.[0-9a-f]{16}\.tmp", ".tmp", re.sub(r"/[0-9]+/ns", "/PID/ns", text))
-        self.report({"kind": kind, "operation": name, "point": tidy(point), "failures": failures,
-                     "hit": hit, "seconds": time.monotonic() - (begun or time.monotonic()),
+    def run(self, point):
+        """Reports one point, which is tried again as long as it is not met."""
+        begun = time.monotonic()
+        failures = []
+        for attempt in range(1, ATTEMPTS + 1):
+            hit, new = self.attempt(point)
+            failures += new
+            if hit or failures:
+                break
+        piece = point[0]
+        text = title(piece).partition("/")[2]
+        self.report({"kind": piece[0], "operation": text, "point": label(point), "spec": point,
+                     "failures": failures, "hit": hit, "attempts": attempt,
+                     "seconds": time.monotonic() - begun,
                      "log": self.bed.log_tail(60) if failures else ""})
+        if failures:
+            self.start_over()
 
     def start_over(self):
         """After a failure: nothing of it may show at the next point."""
@@ -134,26 +117,27 @@ class Worker:
 
     # One point.
 
-    def point(self, kind, operation, name, before, after):
-        """`before(op)` is done between setup and operation, `after(op)` behind it: it says whether
-        the point was met."""
-        begun = time.monotonic()
+    def attempt(self, point):
+        """Whether the point was met, and what went wrong."""
+        kind, name = point[0][:2]
+        self.bed.ignored = faults.lost_rules(point)
         failures = []
-        label = name
-        hit = True
+        hit = False
         try:
-            op = operation(self.bed)
+            op = BY_NAME[name](self.bed)
             op.setup()
-            before(op)
+            self.arm(point)
             with contextlib.suppress(grpc.RpcError):
                 op.act()
                 op.settle()
-            hit, label = after(op)
-            failures += self.bed.remove_everything() if kind != "daemon" else []
+            hit = getattr(self, "after_" + kind)()
+            if hit:
+                failures += faults.release_ownerless(self.bed, point)
             if kind != "daemon":
+                failures += self.bed.remove_everything()
                 failures += self.bed.prove_clean()
                 # Once more, now in peace.
-                op = operation(self.bed)
+                op = BY_NAME[name](self.bed)
                 op.setup()
                 op.act()
             op.finish()
@@ -162,35 +146,49 @@ class Worker:
         except Exception as error:  # one point's failure must not hide the others
             details = error.details() if isinstance(error, grpc.RpcError) else ""
             failures.append("%s %s" % (traceback.format_exc(), details))
-        self.result(kind, operation.__name__, "%s: %s" % (name, label), failures, hit, begun)
-        if failures:
-            self.start_over()
+        if self.bed.ignored:
+            flush_rules()
+        self.bed.ignored = ()
+        return hit, failures
 
-    def dry_run(self, operation, control):
-        op = operation(self.bed)
+    def arm(self, point):
+        (kind, _, whom, word), what, name, occurrence, _ = point
+        if kind in ("daemon", "reboot"):
+            self.bed.daemon.reset(name, occurrence)
+        elif kind == "monitor":
+            self.bed.monitor.reset(name, occurrence)
+        else:
+            faults.request(self.bed, whom, word, what, name, occurrence)
+
+    def dry_run(self, piece):
+        kind, name, whom, word = piece
+        op = BY_NAME[name](self.bed)
         op.setup()
-        control.reset()
+        if whom:
+            faults.request(self.bed, whom, word, "list")
+        self.bed.daemon.reset()
+        self.bed.monitor.reset()
         op.act()
         op.settle()
-        steps = control.steps()
+        if whom:
+            steps, _ = faults.withdraw(self.bed)
+        else:
+            steps = (self.bed.monitor if kind == "monitor" else self.bed.daemon).steps()
         op.finish()
         left = self.bed.remove_everything() + self.bed.prove_clean()
         if left:
             raise AssertionError("left without any crash: " + "; ".join(left))
+        if not steps:
+            raise AssertionError("no step was taken")
         return steps
 
-    def run_daemon(self, operation):
-        for step in chosen(self.dry_run(operation, self.bed.daemon)):
-            self.point("daemon", operation, name_of(step),
-                       lambda _, step=step: self.bed.daemon.reset(*step), self.restart)
-
-    def restart(self, _):
-        """The daemon has died, or the operation took fewer steps this time."""
+    def after_daemon(self):
+        """The daemon has died, or did not come to its point this time."""
         hit = self.died()
         if not hit:
             self.bed.kill_engine()
         self.bed.start_engine()
-        return hit, self.bed.daemon.last_step() if hit else "not met"
+        return hit
 
     def died(self):
         control = self.bed.daemon
@@ -200,16 +198,10 @@ class Worker:
         control.disarm()
         return hit
 
-    def run_reboot(self, operation):
-        for step in chosen(self.dry_run(operation, self.bed.daemon)):
-            self.point("reboot", operation, name_of(step),
-                       lambda _, step=step: self.bed.daemon.reset(*step), self.reboot)
-
-    def reboot(self, _):
+    def after_reboot(self):
         hit = self.died()
         if self.bed.alive():
             self.bed.kill_engine()
-        label = self.bed.daemon.last_step() if hit else "not met"
         # What a machine forgets: processes, mounts, devices, rules, cgroups, and /run.
         bed = self.bed
         host.kill(pid for pid in machine.processes() if pid not in bed.clean["processes"])
@@ -226,33 +218,14 @@ class Worker:
         machine.new_boot(bed.folder)
         bed.clean["mounts"] = machine.mounts()
         bed.start_engine()
-        return hit, label
+        return hit
 
-    def run_monitor(self, operation):
-        for step in chosen(self.dry_run(operation, self.bed.monitor)):
-            self.point("monitor", operation, name_of(step),
-                       lambda _, step=step: self.bed.monitor.reset(*step), self.bereaved)
+    def after_monitor(self):
+        hit = bool(self.bed.monitor.killed())
+        self.bed.monitor.disarm()
+        return hit
 
-    def bereaved(self, _):
-        control = self.bed.monitor
-        hit = bool(control.killed())
-        control.disarm()
-        return hit, control.last_step() if hit else "not met"
+    def after_runtime(self):
+        return faults.withdraw(self.bed)[1]
 
-    def run_runtime(self, operation):
-        self.run_faults("runtime", operation, faults.RUNTIME_FAULTS)
-
-    def run_cni(self, operation):
-        self.run_faults("cni", operation, faults.CNI_FAULTS)
-
-    def run_faults(self, kind, operation, table):
-        for name, words in table:
-            if name == operation.__name__:
-                lost = words[:2] == faults.RULES_ARE_LOST
-                self.bed.ignored = ("packet filter rule",) if lost else ()
-                self.point(kind, operation, " ".join(words),
-                           lambda _, words=words: faults.request(self.bed, words),
-                           lambda _: (faults.withdraw(self.bed), "killed"))
-                self.bed.ignored = ()
-                if lost:
-                    flush_rules()
+    after_cni = after_runtime

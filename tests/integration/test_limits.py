@@ -143,6 +143,28 @@ def test_a_pull_on_a_full_disk(small_disk, fill):
         assert bed.run(bed.run_pod("b"), "app", image=NGINX)
 
 
+def test_commands_with_little_room_for_state():
+    """Whoever runs out of it, the daemon, its monitor or the OCI runtime, says so."""
+    with bed_with_state_elsewhere("mode=0711,size=16m") as bed:
+        container = bed.run(bed.run_pod("a"), "c", command=["sleep", "1000"])
+        outcomes = set()
+        for pages in range(8):
+            fill_blocks(bed.engine.state)
+            os.truncate(bed.engine.state + "/filler",
+                        os.path.getsize(bed.engine.state + "/filler") - pages * 4096)
+            try:
+                assert bed.exec(container, "echo", "here").stdout == b"here\n"
+                outcomes.add("ok")
+            except grpc.RpcError as error:
+                told = error.details()
+                assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED, told
+                assert "o space left on device" in told and bed.engine.state in told
+                outcomes.add("refused")
+            empty(bed.engine.state)
+        assert outcomes == {"ok", "refused"}
+        assert bed.exec(container, "true").exit_code == 0
+
+
 def test_a_full_folder_for_state():
     """/run is full: what runs goes on, its exit is told, and what is new is refused."""
     with bed_with_state_elsewhere("mode=0711,size=16m,nr_inodes=2000") as bed:

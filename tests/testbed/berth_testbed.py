@@ -309,7 +309,7 @@ class TestBed:
         found += ["packet filter rule " + rule for rule in host.filter_rules(self.network.name)]
         found += ["address " + name for name in self.network.held_addresses()]
         found += ["network namespace " + name
-                  for name in sorted(self._new_network_namespaces())]
+                  for name in sorted(self.new_network_namespaces())]
         found += ["cgroup " + path for path in sorted(self._new_cgroups())]
         return found
 
@@ -320,7 +320,7 @@ class TestBed:
                   if _alone() and POD_ID.search(path) and PREFIX not in path}
         return self.cgroups.left(new) | others
 
-    def _new_network_namespaces(self):
+    def new_network_namespaces(self):
         """Names that stand for a pod; in CI, where nothing else runs, any."""
         new = host.network_namespaces() - self._before[1]
         return {name for name in new if _alone() or POD_ID.search(name)}

@@ -27,7 +27,8 @@ class RecordedDisk:
     """An ext4 file system of `size` bytes; everything is kept below `folder`."""
 
     def __init__(self, folder, size=512 << 20):
-        os.makedirs(folder)
+        os.makedirs(folder, exist_ok=True)
+        self.folder = folder
         self._base = os.path.join(folder, "base")
         self._data = os.path.join(folder, "data")
         self._log = os.path.join(folder, "log")
@@ -93,8 +94,8 @@ class RecordedDisk:
                     at += len(data)
                 yield flags, sector * SECTOR, data
 
-    def cuts(self):
-        """For each cut: a file with what the disk holds after it, which is the caller's from then
+    def cuts(self, begin=0):
+        """For each cut from that entry of the log on: a file with what the disk holds after it, which is the caller's from then
         on, and how many entries of the log are certain. Between two flushes there are two cuts: all
         is lost that was written since the first, or some of it."""
         chance = random.Random(1)
@@ -111,8 +112,9 @@ class RecordedDisk:
 
         for flags, offset, data in self.entries():
             if flags & FLUSH and since:
-                yield cut([])
-                yield cut([write for write in since if chance.random() < 0.5])
+                if count >= begin:
+                    yield cut([])
+                    yield cut([write for write in since if chance.random() < 0.5])
                 _write(certain, since)
                 since = []
             if data:

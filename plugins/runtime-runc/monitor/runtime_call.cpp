@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,6 +16,17 @@ namespace berth::runc::monitor {
 
 namespace {
 constexpr size_t kLogTail = 16u << 10;
+// Blocks and inodes; what failed for want of them has given some back since.
+constexpr uint64_t kLittle = 16;
+
+// Whether the runtime may have found no room for its log either, which it tells of errors in.
+bool hasLittleRoom(int folder) {
+  struct statvfs info = {};
+  if (fstatvfs(folder, &info) != 0) return false;
+  // 0 of all: there is no limit.
+  return (info.f_blocks != 0 && info.f_bavail < kLittle) ||
+         (info.f_files != 0 && info.f_favail < kLittle);
+}
 }  // namespace
 
 RuntimeCall::~RuntimeCall() {
@@ -94,13 +106,20 @@ Status RuntimeCall::statusOf(int status) const {
                    {what_, ": ", context_.config.runtimePath, " was killed by signal ",
                     Number(WTERMSIG(status)), text.empty() ? "" : ": ", text});
   }
-  if (text.empty())
+  if (text.empty()) {
     text = concat({"exit code ", Number(WEXITSTATUS(status)), " without a message"});
+    if (hasLittleRoom(context_.runDir.get()))
+      text += concat({"; no space left on device: ", context_.config.runDir, " is full"});
+  }
   // A program that is missing or may not run is the image's or the request's fault.
   const bool program = text.find("executable file not found") != std::string::npos ||
                        text.find("no such file or directory") != std::string::npos ||
                        text.find("permission denied") != std::string::npos;
-  return failure(program ? Code::kFailedPrecondition : Code::kInternal,
+  // Its files lie in the run folder and its root; Go and libc have a word each for a full one.
+  const bool noRoom = text.find("o space left on device") != std::string::npos;
+  return failure(noRoom    ? Code::kResourceExhausted
+                 : program ? Code::kFailedPrecondition
+                           : Code::kInternal,
                  {what_, ": ", context_.config.runtimePath, ": ", text});
 }
 

@@ -51,6 +51,10 @@ absl::StatusOr<std::vector<std::string>> AsideFolder::list() const {
   return names;
 }
 
+bool isCutOff(std::string_view content) {
+  return content.find_first_not_of('\0') == std::string_view::npos;
+}
+
 std::string describeAside(std::string_view path) {
   return strCat(path,
                 " was damaged and is set aside: nothing uses it; remove it when you have "

@@ -41,13 +41,15 @@ class HostLocalTest : public ::testing::Test {
 TEST_F(HostLocalTest, OnlyEmptyAddressesAreReleased) {
   write("10.1.0.2", "");
   write("10.1.0.3", "0123\r\neth0");
+  write("10.1.0.5", std::string(70, '\0'));
   write("fd00::2", "");
   write("last_reserved_ip.0", "");
   write("lock", "");
   std::filesystem::create_directory(addresses_ + "/10.1.0.4");
   const auto released = releaseEmptyReservations(network());
   ASSERT_TRUE(released.ok()) << released.status();
-  EXPECT_THAT(*released, UnorderedElementsAre(addresses_ + "/10.1.0.2", addresses_ + "/fd00::2"));
+  EXPECT_THAT(*released, UnorderedElementsAre(addresses_ + "/10.1.0.2", addresses_ + "/10.1.0.5",
+                                              addresses_ + "/fd00::2"));
   EXPECT_FALSE(has("10.1.0.2"));
   EXPECT_TRUE(has("10.1.0.3") && has("last_reserved_ip.0") && has("lock") && has("10.1.0.4"));
 }

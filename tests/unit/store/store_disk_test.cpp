@@ -64,14 +64,12 @@ class StoreDiskTest : public ::testing::Test {
     sqlite3* other = nullptr;
     sqlite3_stmt* query = nullptr;
     const std::string uri = "file:" + path_ + "?immutable=1";
-    EXPECT_EQ(
-        sqlite3_open_v2(uri.c_str(), &other, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, nullptr),
-        SQLITE_OK);
+    EXPECT_EQ(sqlite3_open_v2(uri.c_str(), &other, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, nullptr),
+              SQLITE_OK);
     const std::string sql = "SELECT 1 FROM records WHERE id = '" + id + "'";
     // While a checkpoint writes it may look like anything.
-    const bool found =
-        sqlite3_prepare_v2(other, sql.c_str(), -1, &query, nullptr) == SQLITE_OK &&
-        sqlite3_step(query) == SQLITE_ROW;
+    const bool found = sqlite3_prepare_v2(other, sql.c_str(), -1, &query, nullptr) == SQLITE_OK &&
+                       sqlite3_step(query) == SQLITE_ROW;
     sqlite3_finalize(query);
     sqlite3_close(other);
     return found;

@@ -61,6 +61,13 @@ TEST_F(AsideFolderTest, PutSaysWhereItIs) {
   EXPECT_TRUE(pathExists(directory_ / "b.json"));
 }
 
+TEST(CutOff, IsWhatAPowerCutLeaves) {
+  EXPECT_TRUE(isCutOff(""));
+  EXPECT_TRUE(isCutOff(std::string(70, '\0')));
+  EXPECT_FALSE(isCutOff("{"));
+  EXPECT_FALSE(isCutOff(std::string(70, '\0') + "x"));
+}
+
 TEST_F(AsideFolderTest, OfTooManyTheOldestGoes) {
   for (int i = 0; i < 105; ++i) ASSERT_TRUE(folder_.take(make("x"), strCat(i)).ok());
   const auto kept = *folder_.list();

@@ -34,7 +34,11 @@ class AsideFolder {
   const std::string folder_;
 };
 
-// What `berth check` says of such a file.
+// Whether that is what a power cut leaves of a file that nobody has synced: nothing, or as many
+// zeros as there was content (ext4, "delayed allocation"). It is as missing, and no damage.
+bool isCutOff(std::string_view content);
+
+// What `berth check` says of a file that was set aside.
 std::string describeAside(std::string_view path);
 
 }  // namespace berth::support

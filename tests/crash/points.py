@@ -1,0 +1,99 @@
+"""Pieces of work, the points of each, and which of them a quick run takes.
+
+A piece is (kind, operation, whom, word); the last two are empty but for foreign programs. Kinds:
+
+    daemon    berthd dies at a durable step, and is started again
+    reboot    the same, but the whole machine goes down with it
+    monitor   berth-monitor dies at a durable step; the daemon goes on
+    runtime   the OCI runtime is killed before its work, at a system call, or after it
+    cni       the same with a CNI plugin
+
+A point is (piece, what, name, occurrence, count): the `occurrence`-th of the `count` steps of that
+name. Names are the same in each run (canonical.hpp), in whatever order threads take their steps.
+"""
+
+import faults
+from operations import OPERATIONS
+
+MONITOR_OPERATIONS = (
+    "RunPodSandboxWithUserNamespace", "RunPodSandboxSharingProcesses", "StartContainer",
+    "StartShortContainer", "ExecSync", "StopContainer", "RemoveContainer", "StopPodSandbox",
+    "RemovePodSandbox")
+REBOOT_OPERATIONS = ("RunPodSandboxWithNetwork", "CreateContainer", "StopPodSandbox",
+                     "RemovePodSandbox")
+OWN = ("daemon", "reboot", "monitor")
+MANY = ("(tree)", "(layer)")
+FEW = 6
+
+
+def pieces():
+    """The longest first."""
+    work = [("daemon", operation.__name__, "", "") for operation in OPERATIONS]
+    work += [("monitor", name, "", "") for name in MONITOR_OPERATIONS]
+    work += [("reboot", name, "", "") for name in REBOOT_OPERATIONS]
+    work += [("runtime", *call) for call in faults.RUNTIME_CALLS]
+    work += [("cni", *call) for call in faults.CNI_CALLS]
+    return work
+
+
+def title(piece):
+    kind, operation, *rest = piece
+    return " ".join(filter(None, ("%s/%s" % (kind, operation), *rest)))
+
+
+def label(point):
+    _, what, name, occurrence, count = point
+    if what != "at":
+        return what
+    return name.replace("\t", " ").strip() + (" #%d of %d" % (occurrence, count)
+                                              if count > 1 else "")
+
+
+def step_kind(point):
+    """The primitive, of whose steps one must be met by all means."""
+    piece, what, name = point[:3]
+    program = "daemon" if piece[0] == "reboot" else piece[2] or piece[0]
+    return program, name.split("\t")[0] if what == "at" else what
+
+
+def _occurrences(name, count):
+    if count <= FEW and not name.endswith(MANY):
+        return list(range(1, count + 1))
+    return sorted({1, min(2, count), (count + 1) // 2, max(1, count - 1), count})
+
+
+def points_of(piece, steps):
+    """The points of a piece whose steps have these names, in the order of their first."""
+    piece = tuple(piece)
+    counts = {}
+    for name in steps:
+        counts[name] = counts.get(name, 0) + 1
+    found = []
+    if piece[0] not in OWN:
+        found = [(piece, "before", "", 0, 1), (piece, "after", "", 0, 1)]
+    return found + [(piece, "at", name, occurrence, count) for name, count in counts.items()
+                    for occurrence in _occurrences(name, count)]
+
+
+def quick(points, wanted, rotation=0):
+    """A choice of about `wanted` points in which each piece has one and each kind of step two, if
+    it has as many: one may not be met. The rest is spread evenly over all; `rotation` shifts it.
+    The same is chosen of the same points."""
+    missing_pieces = {point[0] for point in points}
+    missing_kinds = dict.fromkeys(map(step_kind, points), 2)
+    chosen = set()
+    # One that serves for both at once before one for either; of the middle rather than of the ends.
+    order = sorted(range(len(points)),
+                   key=lambda number: ((number * 7919 + rotation) % len(points), number))
+    for enough in (2, 1):
+        for number in order:
+            piece, kind = points[number][0], step_kind(points[number])
+            if number not in chosen and \
+                    (piece in missing_pieces) + (missing_kinds[kind] > 0) >= enough:
+                chosen.add(number)
+                missing_pieces.discard(piece)
+                missing_kinds[kind] -= 1
+    rest = [number for number in range(len(points)) if number not in chosen]
+    more = min(len(rest), max(0, wanted - len(chosen)))
+    chosen.update(rest[(index * len(rest) // more + rotation) % len(rest)] for index in range(more))
+    return [points[number] for number in sorted(chosen)]

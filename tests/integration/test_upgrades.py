@@ -1,0 +1,163 @@
+"""Other versions: a daemon takes over what one of another version has left running, or leaves it
+alone and says so."""
+
+import contextlib
+import glob
+import json
+import os
+import shutil
+import sqlite3
+
+import pytest
+
+import grpc
+import host
+from berth_testbed import SOURCE
+from image_set import BUSYBOX
+
+pytestmark = pytest.mark.berth
+SLEEP = ["sleep", "1000"]
+FIXTURES = os.path.join(SOURCE, "tests/fixtures")
+VERSIONS = sorted(name for name in os.listdir(FIXTURES)
+                  if os.path.isdir(os.path.join(FIXTURES, name)))
+# A field of a later version (protobuf, "Encoding"): the number 15000, a varint.
+UNKNOWN_FIELD = b"\xc0\xa9\x07\x2a"
+KINDS = ("pod", "container", "image")
+
+
+def start_of(bed, container):
+    """Tells its first process from any other."""
+    return bed.exec(container, "cat", "/proc/1/stat").stdout.split()[21]
+
+
+@contextlib.contextmanager
+def database(bed):
+    with contextlib.closing(sqlite3.connect(bed.engine.root + "/berth.db", timeout=20)) as opened:
+        yield opened
+        opened.commit()
+
+
+def records(bed, kind):
+    with database(bed) as opened:
+        return dict(opened.execute("SELECT id, value FROM records WHERE kind = ?", (kind,)))
+
+
+def pod_file(bed, pod, *names):
+    return os.path.join(bed.engine.state, "pods", pod, "runtime", *names)
+
+
+def change_json(path, change):
+    with open(path, encoding="utf-8") as stream:
+        document = json.load(stream)
+    change(document)
+    with open(path, "w", encoding="utf-8") as stream:
+        json.dump(document, stream)
+
+
+def test_fields_of_a_newer_version_are_no_hindrance(own_bed):
+    bed = own_bed()
+    pod = bed.run_pod("a")
+    container = bed.run(pod, "c", command=SLEEP)
+    ended = bed.run(pod, "ended", command=["sh", "-c", "exit 5"])
+    assert bed.wait_exit(ended).exit_code == 5
+    before = start_of(bed, container)
+    bed.kill_engine()
+    with database(bed) as opened:
+        for kind in KINDS:
+            changed = opened.execute("UPDATE records SET value = CAST(value || ? AS BLOB) "
+                                     "WHERE kind = ?", (UNKNOWN_FIELD, kind))
+            assert changed.rowcount > 0, kind
+    files = [path for top in (bed.engine.state, bed.engine.root)
+             for pattern in ("pods/*/runtime/pod.json", "pods/*/runtime/containers/*.json",
+                             "plugins/*/cgroups.json", "plugins/*/*.attachment",
+                             "plugins/*/*.result", "plugins/*/layers/*/layer.json",
+                             "plugins/*/snapshots/*/snapshot.json")
+             for path in glob.glob(os.path.join(top, pattern))]
+    kinds = {path.rpartition(".")[2] for path in files}
+    assert kinds == {"json", "attachment", "result"} and len(files) > 7, files
+    for path in files:
+        change_json(path, lambda document: document.update({"later": {"than": ["this"]}}))
+    with open(pod_file(bed, pod, "monitor", "exits", ended), "a", encoding="ascii") as stream:
+        stream.write("later=than this\n")
+    bed.start_engine()
+
+    assert start_of(bed, container) == before
+    assert bed.status(ended).exit_code == 5
+    log = host.read(bed.log_path)
+    assert "damaged" not in log and "level=error" not in log
+    bed.cri.UpdateContainerResources({"container_id": container,
+                                      "linux": {"memory_limit_in_bytes": 64 << 20}})
+    # What this version does not know it keeps for the next one.
+    for kind in KINDS:
+        for identity, value in records(bed, kind).items():
+            assert UNKNOWN_FIELD in value, "%s %s" % (kind, identity)
+    bed.cri.StopContainer({"container_id": container, "timeout": 0})
+    bed.remove_pod(pod)
+    assert bed.network.held_addresses() == []
+    assert BUSYBOX in {tag for image in bed.cri.ListImages().images for tag in image.repo_tags}
+    assert bed.run(bed.run_pod("a"), "c", command=SLEEP)
+
+
+def test_a_database_of_a_newer_format_is_left_as_it_is(own_bed):
+    bed = own_bed()
+    container = bed.run(bed.run_pod("a"), "c", command=SLEEP)
+    before = start_of(bed, container)
+    assert bed.stop_engine() == 0
+
+    def set_format(number):
+        with database(bed) as opened:
+            [(old,)] = opened.execute("PRAGMA user_version")
+            opened.execute("PRAGMA user_version = %d" % number)
+            return old
+    known = set_format(99)
+    with pytest.raises(RuntimeError, match="format 99 of a newer berthd"):
+        bed.start_engine()
+    assert set_format(known) == 99, "it was changed"
+    bed.start_engine()
+    assert start_of(bed, container) == before
+
+
+def test_a_pod_of_a_newer_format_is_left_alone(own_bed):
+    """The newer daemon finds it as it was."""
+    bed = own_bed()
+    newer, other = bed.run_pod("newer"), bed.run_pod("other")
+    containers = {pod: bed.run(pod, "c", command=SLEEP) for pod in (newer, other)}
+    before = {pod: start_of(bed, one) for pod, one in containers.items()}
+    path = pod_file(bed, newer, "pod.json")
+    bed.kill_engine()
+    with open(path, encoding="utf-8") as stream:
+        known = json.load(stream)["version"]
+    change_json(path, lambda document: document.update(version=known + 1))
+    bed.start_engine()
+    assert start_of(bed, containers[other]) == before[other]
+    assert bed.status(containers[newer]).state == bed.cri.messages.CONTAINER_RUNNING
+    with pytest.raises(grpc.RpcError) as refused:
+        bed.exec(containers[newer], "true")
+    assert refused.value.code() in (grpc.StatusCode.FAILED_PRECONDITION,
+                                    grpc.StatusCode.UNAVAILABLE), refused.value.details()
+    assert "version %d" % (known + 1) in host.read(bed.log_path)
+    bed.kill_engine()
+    change_json(path, lambda document: document.update(version=known))
+    bed.start_engine()
+    assert start_of(bed, containers[newer]) == before[newer]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_what_an_older_version_has_recorded(own_bed, version):
+    """After a reboot into this one: its pods are told of, and can be removed."""
+    def put_in_place(bed):
+        os.makedirs(bed.engine.root)
+        shutil.copy(os.path.join(FIXTURES, version, "berth.db"), bed.engine.root)
+        return {}
+    bed = own_bed(more_mirrors=put_in_place)
+    pods = bed.cri.ListPodSandbox({}).items
+    containers = bed.cri.ListContainers({}).containers
+    assert pods and containers
+    assert {pod.state for pod in pods} == {bed.cri.messages.SANDBOX_NOTREADY}
+    for one in containers:
+        assert bed.status(one.id).state != bed.cri.messages.CONTAINER_RUNNING
+        bed.cri.RemoveContainer({"container_id": one.id})
+    bed.remove_all_pods()
+    for kind in ("pod", "container"):
+        assert records(bed, kind) == {}
+    assert bed.run(bed.run_pod("new"), "c", command=SLEEP)
