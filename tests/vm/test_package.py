@@ -17,16 +17,19 @@ IMAGE = "images.berth.test/busybox:1"
 PATIENCE = 120  # of an emulated processor
 
 
-def run(*command, check=True):
+def run(*command, check=True, errors=subprocess.STDOUT):
     made = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, check=False, timeout=300,
+                          stderr=errors, text=True, check=False, timeout=300,
                           env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
-    assert not check or made.returncode == 0, "%s: %s" % (" ".join(command), made.stdout[-4000:])
+    if check and made.returncode != 0:
+        pytest.fail("%s: %s" % (" ".join(command), (made.stderr or made.stdout)[-4000:]),
+                    pytrace=False)
     return made.stdout.strip()
 
 
 def crictl(*arguments):
-    return run(CRICTL, "--timeout", "60s", *arguments)
+    # What it warns of is no part of the answer.
+    return run(CRICTL, "--timeout", "60s", *arguments, errors=subprocess.PIPE)
 
 
 def shown(name):
@@ -62,7 +65,8 @@ class Pod:
 
     def __init__(self, folder):
         write(folder / "pod.json", {"metadata": {"name": "a", "namespace": "default", "uid": "a"},
-                                    "log_directory": "/var/log/pods/a", "linux": {}})
+                                    "log_directory": "/var/log/pods/a",
+                                    "linux": {"cgroup_parent": "kubepods-a.slice"}})
         write(folder / "container.json", {
             "metadata": {"name": "c"}, "image": {"image": IMAGE}, "log_path": "c.log", "linux": {},
             "command": ["sh", "-c", "while true; do date +%s; sleep 1; done"]})
@@ -96,8 +100,11 @@ def write(path, value):
 
 @pytest.fixture(scope="module")
 def node():
-    for folder in ("/etc/cni/net.d", "/etc/berth/berth.toml.d"):
+    for folder in ("/etc/cni/net.d", "/etc/berth/berth.toml.d", "/etc/systemd/system-preset"):
         os.makedirs(folder, exist_ok=True)
+    # This machine's own preset enables nothing, unlike Debian's.
+    with open("/etc/systemd/system-preset/00-a-node.preset", "w", encoding="utf-8") as stream:
+        stream.write("enable berth.service\n")
     examples = os.path.join(SOURCE, "packaging/examples")
     run("cp", os.path.join(examples, "10-berth.conflist"), "/etc/cni/net.d/")
     run("cp", os.path.join(examples, "crictl.yaml"), "/etc/crictl.yaml")
