@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "../protocol/runtime_copy.hpp"
 #include "files.hpp"
 
 namespace berth::runc::monitor {
@@ -30,8 +31,7 @@ bool RuntimeProgram::copyIsCurrent() const {
   struct stat file = {};
   struct stat copy = {};
   return copy_ && stat(path_.c_str(), &file) == 0 && fstat(copy_.get(), &copy) == 0 &&
-         file.st_size == copy.st_size && file.st_mtim.tv_sec == copy.st_mtim.tv_sec &&
-         file.st_mtim.tv_nsec == copy.st_mtim.tv_nsec;
+         protocol::isCopyOf(copy, file);
 }
 
 Status RuntimeProgram::spawn(const std::vector<std::string>& argv, const Stdio& stdio, pid_t& pid) {

@@ -8,10 +8,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../protocol/runtime_copy.hpp"
 #include "berth/support/status.hpp"
 
 namespace berth::runc {
 
+using protocol::isCopyOf;
 using support::Fd;
 
 namespace {
@@ -22,11 +24,6 @@ constexpr unsigned MFD_EXEC = 0x10;  // Linux 6.3
 
 // Neither more nor fewer: older runtimes compare.
 constexpr int kSeals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
-
-bool sameFile(const struct stat& one, const struct stat& other) {
-  return one.st_size == other.st_size && one.st_mtim.tv_sec == other.st_mtim.tv_sec &&
-         one.st_mtim.tv_nsec == other.st_mtim.tv_nsec;
-}
 
 bool isBinary(int file) {
   char magic[4];
@@ -61,7 +58,7 @@ Fd sealedCopy(const std::string& program) {
   struct stat after = {};
   const timespec times[] = {{0, UTIME_OMIT}, before.st_mtim};
   // Written to meanwhile, it could be a mixture.
-  if (fstat(file.get(), &after) != 0 || !sameFile(before, after)) return {};
+  if (fstat(file.get(), &after) != 0 || !isCopyOf(after, before)) return {};
   if (fchmod(copy.get(), 0555) != 0 || futimens(copy.get(), times) != 0 ||
       fcntl(copy.get(), F_ADD_SEALS, kSeals) != 0) {
     return {};
@@ -76,7 +73,7 @@ std::string SealedProgram::pathOf(const std::string& program) {
   struct stat file = {};
   struct stat copy = {};
   const bool current = copy_ && program_ == program && stat(program.c_str(), &file) == 0 &&
-                       fstat(copy_.get(), &copy) == 0 && sameFile(file, copy);
+                       fstat(copy_.get(), &copy) == 0 && isCopyOf(copy, file);
   if (!current) {
     copy_ = sealedCopy(program);
     program_ = program;
