@@ -75,13 +75,13 @@ absl::Status Store::openLog() {
   return support::errnoStatus(errno, strCat("sync the directory of ", path_));
 }
 
-// All that was committed is in the log, or has been synced with the database before the log began
-// anew.
 absl::Status Store::syncLog() const {
   if (::fdatasync(log_.get()) == 0) return absl::OkStatus();
   return support::errnoStatus(errno, strCat("sync the log of the database ", path_));
 }
 
+// All that was committed is in the log, or has been synced with the database before the log began
+// anew.
 absl::Status Store::sync() {
   BERTH_RETURN_IF_ERROR(syncLog());
   support::durableStep("sync records");
