@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <memory>
+#include <mutex>
 
 #include <boost/json.hpp>
 #include <spdlog/sinks/basic_file_sink.h>
@@ -122,7 +123,39 @@ std::atomic<std::shared_ptr<const State>>& state() {
   return *instance;
 }
 
+constexpr size_t kMostLast = 32;
+constexpr size_t kMostOfLine = 1024;
+
+struct Memory {
+  std::mutex mutex;
+  Problems problems;
+};
+
+// Never destroyed, as the state.
+Memory& memory() {
+  static Memory* const instance = new Memory;
+  return *instance;
+}
+
+void remember(LogLevel level, std::string_view message, const std::vector<LogField>& fields) {
+  std::string line =
+      formatLogLine(LogFormat::kText, level, support::nowNanoseconds(), message, fields);
+  if (line.size() > kMostOfLine) line = support::validUtf8(line.substr(0, kMostOfLine));
+  Memory& kept = memory();
+  const std::lock_guard lock(kept.mutex);
+  ++(level == LogLevel::kError ? kept.problems.errors : kept.problems.warnings);
+  std::vector<std::string>& last = kept.problems.last;
+  if (last.size() == kMostLast) last.erase(last.begin());
+  last.push_back(std::move(line));
+}
+
 }  // namespace
+
+Problems problems() {
+  Memory& kept = memory();
+  const std::lock_guard lock(kept.mutex);
+  return kept.problems;
+}
 
 absl::Status setUpLog(const LogSettings& settings) {
   spdlog::sink_ptr sink;
@@ -168,7 +201,12 @@ std::string formatLogLine(LogFormat format, LogLevel level, int64_t nanoseconds,
   return line;
 }
 
+bool isLogged(LogLevel level) {
+  return state().load()->logger->should_log(spdlogLevel(level));
+}
+
 void log(LogLevel level, std::string_view message, const std::vector<LogField>& fields) {
+  if (level >= LogLevel::kWarning) remember(level, message, fields);
   const std::shared_ptr<const State> current = state().load();
   if (!current->logger->should_log(spdlogLevel(level))) return;
   current->logger->log(

@@ -1,6 +1,7 @@
 // The daemon's log: a message and fields, as text (key=value) or as one JSON object a line.
 #pragma once
 
+#include <cstdint>
 #include <initializer_list>
 #include <string>
 #include <string_view>
@@ -30,6 +31,9 @@ absl::Status setUpLog(const LogSettings& settings);
 // FAILED_PRECONDITION when the file cannot be opened: messages go on to where they went.
 absl::Status resumeLog(LogLevel level);
 
+// Whether a message of the level is written. Thread-safe.
+bool isLogged(LogLevel level);
+
 // Thread-safe; writes at once.
 void log(LogLevel level, std::string_view message, const std::vector<LogField>& fields);
 
@@ -45,6 +49,14 @@ inline void logWarning(std::string_view message, std::initializer_list<LogField>
 inline void logError(std::string_view message, std::initializer_list<LogField> fields = {}) {
   log(LogLevel::kError, message, fields);
 }
+
+// Warnings and errors of this process, which a log that is kept elsewhere may have lost.
+struct Problems {
+  uint64_t warnings = 0;
+  uint64_t errors = 0;
+  std::vector<std::string> last;  // lines as text, cut off where they are long; the oldest first
+};
+Problems problems();
 
 // One line without its end, as it is written: for tests.
 std::string formatLogLine(LogFormat format, LogLevel level, int64_t nanoseconds,

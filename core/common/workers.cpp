@@ -37,6 +37,11 @@ void Workers::postSurely(Work work) {
   wakeReserve_.notify_one();
 }
 
+Workers::Load Workers::load() const {
+  const std::lock_guard lock(mutex_);
+  return {threads_, idle_, waiting_.size()};
+}
+
 // Under the lock. Takes the work only when there is a thread for it.
 absl::Status Workers::give(Work& work) {
   if (idle_ > queue_.size()) {

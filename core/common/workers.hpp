@@ -29,6 +29,12 @@ class Workers {
   // waits for one of those that are there. One is kept for this alone, and what waits there
   // holds up the rest: `work` must have an end of its own, such as a deadline.
   void postSurely(Work work);
+  struct Load {
+    size_t threads = 0;  // those that work, and those that wait for some
+    size_t idle = 0;
+    size_t waiting = 0;  // work for which there is no thread
+  };
+  Load load() const;
   // Waits for all work and ends the threads; nothing may be posted afterwards. Idempotent.
   void finish();
 
@@ -38,7 +44,7 @@ class Workers {
   void reserveMain();
   void runNext(std::unique_lock<std::mutex>& lock, std::deque<Work>& queue);
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::condition_variable wakeReserve_;
   std::condition_variable done_;

@@ -46,6 +46,13 @@ struct Streaming {
   bool operator==(const Streaming&) const = default;
 };
 
+// Prometheus.
+struct Metrics {
+  std::string address;  // IPv4 or IPv6
+  int64_t port = 0;     // 0: nothing is counted, nor served
+  bool operator==(const Metrics&) const = default;
+};
+
 struct Cgroup {
   std::string driver;  // auto, systemd, cgroupfs
   bool operator==(const Cgroup&) const = default;
@@ -109,6 +116,7 @@ struct Config {
   Grpc grpc;
   Log log;
   Streaming streaming;
+  Metrics metrics;
   Cgroup cgroup;
   Images images;
   Containers containers;

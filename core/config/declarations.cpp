@@ -156,6 +156,17 @@ void addStreaming(std::vector<Key>& all) {
        "need none."}));
 }
 
+void addMetrics(std::vector<Key>& all) {
+  const auto restart = Reload::kRestart;
+  all.push_back(key<&Config::metrics, &Metrics::address>(
+      {"metrics", "address", "127.0.0.1", "10.0.0.7", ipAddress(), restart,
+       "The address on which metrics for Prometheus are served, over HTTP at /metrics, to everyone "
+       "who reaches it."}));
+  all.push_back(key<&Config::metrics, &Metrics::port>(
+      {"metrics", "port", int64_t{0}, int64_t{9464}, between(0, 65'535), restart,
+       "The port there. 0: no metrics are counted."}));
+}
+
 void addCgroup(std::vector<Key>& all) {
   const auto restart = Reload::kRestart;
   all.push_back(key<&Config::cgroup, &Cgroup::driver>(
@@ -314,6 +325,7 @@ const std::vector<Key>& keys() {
     addTop(result);
     addGrpcAndLog(result);
     addStreaming(result);
+    addMetrics(result);
     addCgroup(result);
     addImages(result);
     addContainers(result);

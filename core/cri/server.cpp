@@ -84,7 +84,8 @@ absl::StatusOr<gid_t> socketGroup(const std::string& group) {
 
 absl::StatusOr<std::unique_ptr<Server>> Server::start(const ServerSettings& settings,
                                                       RuntimeService& runtime, ImageService& images,
-                                                      const std::vector<grpc::Service*>& others) {
+                                                      const std::vector<grpc::Service*>& others,
+                                                      CallEnded ended) {
   const size_t slash = settings.socket.rfind('/');
   if (slash != std::string::npos && slash > 0) {
     BERTH_RETURN_IF_ERROR(support::makeDirectories(settings.socket.substr(0, slash)));
@@ -101,6 +102,11 @@ absl::StatusOr<std::unique_ptr<Server>> Server::start(const ServerSettings& sett
   builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::NUM_CQS, 1);
   builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::MIN_POLLERS, 1);
   builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::MAX_POLLERS, 4);
+  if (ended) {
+    std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> meters;
+    meters.push_back(std::make_unique<CallMeterFactory>(std::move(ended)));
+    builder.experimental().SetInterceptorCreators(std::move(meters));
+  }
   std::unique_ptr<grpc::Server> server;
   BERTH_RETURN_IF_ERROR(support::onOwnThread([&]() -> absl::Status {
     // All threads share the mask, and others make files meanwhile: this one gets its own, and those

@@ -10,6 +10,7 @@
 #include <absl/status/statusor.h>
 #include <grpcpp/grpcpp.h>
 
+#include "cri/call_meter.hpp"
 #include "cri/image_service.hpp"
 #include "cri/runtime_service.hpp"
 
@@ -25,15 +26,16 @@ struct ServerSettings {
 // The group that a name or a number means. FAILED_PRECONDITION when there is none of that name.
 absl::StatusOr<gid_t> socketGroup(const std::string& group);
 
-// Serves from creation until stop(), also the `others`, which must outlive it. FAILED_PRECONDITION
-// when another daemon serves the socket or it cannot be made; a socket that nobody serves any more
-// is replaced.
+// Serves from creation until stop(), also the `others`, which must outlive it, and tells `ended`,
+// unless it is empty, of each call. FAILED_PRECONDITION when another daemon serves the socket or it
+// cannot be made; a socket that nobody serves any more is replaced.
 class Server {
  public:
   static absl::StatusOr<std::unique_ptr<Server>> start(const ServerSettings& settings,
                                                        RuntimeService& runtime,
                                                        ImageService& images,
-                                                       const std::vector<grpc::Service*>& others);
+                                                       const std::vector<grpc::Service*>& others,
+                                                       CallEnded ended);
   ~Server() { stop({}); }
   // Refuses new calls, gives those that run a moment, and then cuts them off: their clients are
   // told so, and `cutOff` is called, which must make handlers that block return. Idempotent.

@@ -5,6 +5,7 @@
 #include <boost/json.hpp>
 
 #include "berth/support/status.hpp"
+#include "common/log.hpp"
 #include "cri/plugin_list.hpp"
 
 namespace berth::cri {
@@ -63,6 +64,12 @@ bj::array operationsInfo() {
   return operations;
 }
 
+bj::array problemsInfo() {
+  bj::array lines;
+  for (const std::string& line : common::problems().last) lines.push_back(bj::value(line));
+  return lines;
+}
+
 }  // namespace
 
 void addStatusInfo(const engine::Engine& engine, const absl::Status& network,
@@ -70,6 +77,7 @@ void addStatusInfo(const engine::Engine& engine, const absl::Status& network,
   info["plugins"] = bj::serialize(pluginList(engine.registry()));
   info["runtimes"] = bj::serialize(runtimesInfo(engine));
   info["operations"] = bj::serialize(operationsInfo());
+  info["problems"] = bj::serialize(problemsInfo());
   info["host"] = bj::serialize(hostInfo(engine));
   info["checkpoints"] = bj::serialize(checkpointsInfo(engine));
   // Under the name that containerd has for it.

@@ -111,6 +111,7 @@ class Engine {
   absl::StatusOr<support::Fd> connectPort(const std::string& podId, uint16_t port,
                                           Deadline deadline);
   // See Workers::postSurely; not after finish().
+  common::Workers::Load load() const { return workers_.load(); }
   void runLater(std::function<void()> work) { workers_.postSurely(std::move(work)); }
   absl::Status reopenContainerLog(const std::string& id, Deadline deadline);
   absl::Status updateContainerResources(const runtime::v1::UpdateContainerResourcesRequest& request,

@@ -272,6 +272,11 @@ class Turn {
   // Waits for it; DEADLINE_EXCEEDED or CANCELLED names what is waited for.
   template <class Object>
   static absl::StatusOr<Turn> take(plugins::Operation& op, Object& object) {
+    if constexpr (requires { object.pod(); }) {
+      op.about(object.pod().id(), object.id());
+    } else {
+      op.about(object.id());
+    }
     op.setStage("wait for the operation before it");
     for (;;) {
       std::unique_lock lock(object.serial, std::chrono::milliseconds(200));

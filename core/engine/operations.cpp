@@ -23,14 +23,11 @@ std::string ageOf(const plugins::Operation& operation) {
 }
 
 void logEnd(const plugins::Operation& operation, const absl::Status& status) {
-  if (status.ok()) {
-    common::logDebug("done", {{"operation", operation.name()}, {"ms", ageOf(operation)}});
-  } else {
-    common::logWarning("failed", {{"operation", operation.name()},
-                                  {"ms", ageOf(operation)},
-                                  {"stage", operation.stage()},
-                                  {"error", status.ToString()}});
-  }
+  if (status.ok()) return;
+  common::logWarning("failed", {{"operation", operation.name()},
+                                {"ms", ageOf(operation)},
+                                {"stage", operation.stage()},
+                                {"error", status.ToString()}});
 }
 
 }  // namespace
@@ -58,6 +55,7 @@ absl::Status Operations::begin(const std::string& key, const std::shared_ptr<Fli
     });
     if (!thrown.ok()) result = support::annotate(thrown, flight->operation.name());
     work = nullptr;
+    flight->operation.setResult(result.status());
     logEnd(flight->operation, result.status());
     {
       // Gone before the answer, so that who hears it and asks again starts anew.

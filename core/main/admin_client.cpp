@@ -60,6 +60,16 @@ absl::StatusOr<admin::ConfigurationResponse> askForConfiguration(const std::stri
       });
 }
 
+absl::StatusOr<admin::TimelinesResponse> askForTimelines(const std::string& socket,
+                                                         const std::string& object) {
+  admin::TimelinesRequest request;
+  request.set_object(object);
+  return ask<admin::TimelinesResponse>(
+      socket, [&](admin::Admin::Stub& stub, grpc::ClientContext& context, auto& response) {
+        return stub.Timelines(&context, request, &response);
+      });
+}
+
 absl::Status askToCheckStorage(const std::string& socket, const admin::CheckStorageRequest& request,
                                const std::function<void(const admin::StorageFinding&)>& show) {
   grpc::ClientContext context;

@@ -16,6 +16,9 @@ absl::StatusOr<berth::admin::v1::ReloadResponse> askToReload(const std::string& 
 absl::StatusOr<berth::admin::v1::ConfigurationResponse> askForConfiguration(
     const std::string& socket);
 
+absl::StatusOr<berth::admin::v1::TimelinesResponse> askForTimelines(const std::string& socket,
+                                                                    const std::string& object);
+
 // Shows each finding as it is made. Blocks as long as the check takes; one for what has been set
 // aside alone no longer than half a minute.
 absl::Status askToCheckStorage(

@@ -1,5 +1,6 @@
 #include "main/admin_service.hpp"
 
+#include "berth/support/status.hpp"
 #include "common/log.hpp"
 #include "cri/convert.hpp"
 
@@ -14,6 +15,20 @@ void fill(admin::Change& told, const config::Change& change) {
   told.set_from(change.from);
   told.set_to(change.to);
   told.set_restart(change.reload == config::Reload::kRestart);
+}
+
+void fill(admin::Timeline& told, const plugins::Timeline& timeline) {
+  told.set_operation(timeline.operation);
+  told.mutable_subjects()->Assign(timeline.subjects.begin(), timeline.subjects.end());
+  told.set_begin(timeline.begin);
+  told.set_duration(timeline.duration);
+  told.set_error(timeline.error);
+  for (const plugins::Stage& stage : timeline.stages) {
+    admin::Stage& one = *told.add_stages();
+    one.set_name(stage.name);
+    one.set_begin(stage.begin);
+    one.set_duration(stage.duration);
+  }
 }
 
 images::StorageRequest requestOf(const admin::CheckStorageRequest& request) {
@@ -93,6 +108,19 @@ grpc::Status AdminService::CheckStorage(grpc::ServerContext* context,
     writer->Write(row);
   };
   return cri::toGrpc(checkStorage(op, requestOf(*request), kept_, tell));
+}
+
+grpc::Status AdminService::Timelines(grpc::ServerContext* /*context*/,
+                                     const admin::TimelinesRequest* request,
+                                     admin::TimelinesResponse* response) {
+  const auto timelines = timelines_.of(request->object());
+  if (timelines.empty())
+    return cri::toGrpc(absl::NotFoundError(support::strCat(
+        "nothing is remembered of a pod \"", request->object(),
+        "\", or of more than one: name it by its id, or as namespace/name. Only the last operations "
+        "are remembered, and those since the daemon's start")));
+  for (const plugins::Timeline& timeline : timelines) fill(*response->add_timelines(), timeline);
+  return grpc::Status::OK;
 }
 
 }  // namespace berth::program

@@ -7,13 +7,15 @@
 #include "cri/call_watch.hpp"
 #include "main/reload.hpp"
 #include "main/storage_check.hpp"
+#include "telemetry/timelines.hpp"
 
 namespace berth::program {
 
 class AdminService final : public berth::admin::v1::Admin::Service {
  public:
   // All must outlive the service.
-  AdminService(Reloader& reloader, const KeptThings& kept) : reloader_(reloader), kept_(kept) {}
+  AdminService(Reloader& reloader, const KeptThings& kept, const telemetry::Timelines& timelines)
+      : reloader_(reloader), kept_(kept), timelines_(timelines) {}
 
   grpc::Status Reload(grpc::ServerContext* context, const berth::admin::v1::ReloadRequest* request,
                       berth::admin::v1::ReloadResponse* response) override;
@@ -23,10 +25,14 @@ class AdminService final : public berth::admin::v1::Admin::Service {
   grpc::Status CheckStorage(grpc::ServerContext* context,
                             const berth::admin::v1::CheckStorageRequest* request,
                             grpc::ServerWriter<berth::admin::v1::StorageFinding>* writer) override;
+  grpc::Status Timelines(grpc::ServerContext* context,
+                         const berth::admin::v1::TimelinesRequest* request,
+                         berth::admin::v1::TimelinesResponse* response) override;
 
  private:
   Reloader& reloader_;
   const KeptThings& kept_;
+  const telemetry::Timelines& timelines_;
   cri::CallWatch calls_;
   std::mutex checking_;
 };

@@ -16,6 +16,9 @@ CommandLine::CommandLine() : app_("berth: a container engine for Kubernetes node
                  [this] { return listPlugins(options_); }));
   withConfig(add(&app_, "ops", "list what the running engine is doing, the oldest first",
                  [this] { return listOperations(options_); }));
+  withConfig(add(&app_, "status", "say how the running engine does, in one page",
+                 [this] { return status(options_); }));
+  addExplain();
   withConfig(add(&app_, "reload", "have the running engine read its configuration anew",
                  [this] { return reload(options_); }));
   CLI::App* completion =
@@ -51,6 +54,16 @@ void CommandLine::addConfig() {
                  [this] { return configDefault(options_); }));
   withConfig(add(config, "keys", "print every key as JSON, with those of the plugins in use",
                  [this] { return configKeys(options_); }));
+}
+
+void CommandLine::addExplain() {
+  CLI::App* explain = add(&app_, "explain", "show where time went", nullptr);
+  explain->require_subcommand(1);
+  CLI::App* pod = withConfig(add(explain, "pod", "the operations on a pod, stage by stage",
+                                 [this] { return explainPod(options_, explained_); }));
+  pod->add_option("pod", explained_.pod, "its id, or that of a container, or namespace/name")
+      ->required();
+  pod->add_option("--html", explained_.page, "write a page with a chart to this file");
 }
 
 int CommandLine::run() const {

@@ -28,10 +28,12 @@ class CommandLine {
   CLI::App* withConfig(CLI::App* command);
   void addCheck();
   void addConfig();
+  void addExplain();
 
   CLI::App app_;
   ConfigOptions options_;
   CheckOptions wanted_;
+  ExplainOptions explained_;
   std::string shell_;
   std::vector<std::pair<CLI::App*, Run>> commands_;
 };

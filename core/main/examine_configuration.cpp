@@ -54,6 +54,11 @@ absl::Status checkStreamingAddress(const config::Streaming& streaming) {
   return support::annotate(streaming::listenOn(streaming.address, 0).status(), "streaming.address");
 }
 
+absl::Status checkMetricsAddress(const config::Metrics& metrics) {
+  if (metrics.port == 0) return absl::OkStatus();
+  return support::annotate(streaming::listenOn(metrics.address, 0).status(), "metrics.address");
+}
+
 absl::Status checkStreamingTls(const config::Streaming& streaming) {
   if (streaming.tlsCert.empty()) return absl::OkStatus();
   const auto tls =
@@ -67,6 +72,7 @@ void examineSettings(const config::Config& config, const common::HostFacts& host
   rows.refuse("log", checkLogFile(config.log.file));
   rows.refuse("streaming", checkStreamingAddress(config.streaming));
   rows.refuse("streaming", checkStreamingTls(config.streaming));
+  rows.refuse("metrics", checkMetricsAddress(config.metrics));
   if (!config.grpc.socketGroup.empty())
     rows.refuse("socket", cri::socketGroup(config.grpc.socketGroup).status());
 }

@@ -19,6 +19,12 @@ struct CheckOptions {
   bool repair = false;   // drop what is damaged
 };
 
+// Where the time of a pod went.
+struct ExplainOptions {
+  std::string pod;   // an id or a name
+  std::string page;  // the HTML file that is written; empty: text is printed
+};
+
 // Files named on the command line must exist and stand alone: no drop-ins.
 config::Paths pathsOf(const ConfigOptions& options);
 
@@ -36,6 +42,8 @@ int configKeys(const ConfigOptions& options);
 int listPlugins(const ConfigOptions& options);
 int listOperations(const ConfigOptions& options);
 int reload(const ConfigOptions& options);
+int status(const ConfigOptions& options);
+int explainPod(const ConfigOptions& options, const ExplainOptions& wanted);
 int version();
 
 }  // namespace berth::program

@@ -26,6 +26,7 @@
 #include "engine/volumes/mapped_mounts.hpp"
 #include "images/credentials.hpp"
 #include "main/admin_service.hpp"
+#include "main/live_metrics.hpp"
 #include "main/options.hpp"
 #include "main/watchdog.hpp"
 #include "main/wiring.hpp"
@@ -149,16 +150,20 @@ std::string configurationJson(const config::Config& config) {
 // Opens the daemon to its clients until a signal; afterwards nobody is served any more.
 absl::Status serveUntilSignal(const config::Config& config, Reloader& reloader,
                               engine::Engine& engine, const KeptThings& kept,
+                              telemetry::Telemetry& telemetry,
                               const common::ServiceManager& manager) {
   cri::StreamingBackend backend(engine);
   auto streaming = streaming::Server::start(streamingSettings(config), backend);
   if (!streaming.ok()) return support::annotate(streaming.status(), "serve streams");
   cri::RuntimeService runtimeService(engine, **streaming, configurationJson(config));
   cri::ImageService imageService(kept.images, engine, imageSettings(config));
-  AdminService adminService(reloader, kept);
+  AdminService adminService(reloader, kept, telemetry.timelines());
+  BERTH_ASSIGN_OR_RETURN(const auto metrics, ServedMetrics::start(config.metrics, telemetry, engine,
+                                                                  kept.images));
   BERTH_ASSIGN_OR_RETURN(
       const std::unique_ptr<cri::Server> server,
-      cri::Server::start(serverSettings(config), runtimeService, imageService, {&adminService}));
+      cri::Server::start(serverSettings(config), runtimeService, imageService, {&adminService},
+                         callCounter(telemetry)));
   common::releaseStartMemory();
   common::logInfo("serving",
                   {{"socket", config.grpc.socket},
@@ -200,6 +205,7 @@ absl::Status run(const config::Paths& paths, const config::Config& config,
     common::logError("the database was damaged; it is set aside and an empty one takes its place",
                      {{"file", setAside}});
   }
+  telemetry::Telemetry& telemetry = startTelemetry(config.metrics);
   std::atomic<engine::Engine*> current{nullptr};
   const plugins::HostServices services = hostServices(config, current);
   plugins::Registry registry(config.pluginDirs, services);
@@ -216,7 +222,7 @@ absl::Status run(const config::Paths& paths, const config::Config& config,
   absl::Status status = engine->recover();
   Reloader reloader(paths, config, *engine);
   const KeptThings kept{database, *store, *images};
-  if (status.ok()) status = serveUntilSignal(config, reloader, *engine, kept, manager);
+  if (status.ok()) status = serveUntilSignal(config, reloader, *engine, kept, telemetry, manager);
   engine->finish();
   images->finish();
   registry.stop();

@@ -9,6 +9,7 @@
 #include "berth/support/status.hpp"
 #include "berth/support/utf8.hpp"
 #include "plugins/findings.hpp"
+#include "plugins/observer.hpp"
 #include "plugins/options.hpp"
 #include "plugins/owned_text.hpp"
 
@@ -156,6 +157,15 @@ absl::Status Instance::call(const Operation& op, std::string_view object,
 }
 
 absl::Status Instance::callBeside(const std::function<berth_code(berth_error*)>& body) const {
+  Observer* const hears = observer();
+  if (hears == nullptr) return callUnheard(body);
+  const auto begin = std::chrono::steady_clock::now();
+  const absl::Status status = callUnheard(body);
+  hears->onCall(*this, !status.ok(), std::chrono::steady_clock::now() - begin);
+  return status;
+}
+
+absl::Status Instance::callUnheard(const std::function<berth_code(berth_error*)>& body) const {
   detail::ErrorSlot slot;
   try {
     const berth_code code = body(slot.get());

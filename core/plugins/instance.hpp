@@ -70,6 +70,7 @@ class Instance {
  private:
   Instance(std::shared_ptr<const Library> library, Kind kind, std::string name, Origin origin,
            const HostServices& services);
+  absl::Status callUnheard(const std::function<berth_code(berth_error*)>& body) const;
   // What failed, with where it was configured and who failed.
   absl::Status located(std::string_view doing, const absl::Status& status) const;
 

@@ -5,7 +5,9 @@
 #include <sys/eventfd.h>
 
 #include "berth/plugin.hpp"
+#include "berth/support/clock.hpp"
 #include "berth/support/status.hpp"
+#include "berth/support/threads.hpp"
 #include "berth/support/utf8.hpp"
 
 namespace berth::plugins {
@@ -16,6 +18,12 @@ int64_t monotonicNanoseconds(Operation::Clock::time_point time) {
   if (time == Operation::Clock::time_point::max()) return INT64_MAX;
   // libstdc++'s steady_clock is CLOCK_MONOTONIC.
   return std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count();
+}
+
+constexpr size_t kMostStages = 64;
+
+int64_t nanoseconds(Operation::Clock::duration time) {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(time).count();
 }
 
 // Of all operations. Never destroyed: detached threads may outlive static objects.
@@ -52,8 +60,41 @@ Operation::Operation(std::string name, Clock::time_point deadline)
 }
 
 Operation::~Operation() {
-  std::lock_guard lock(roll().mutex);
-  roll().operations.erase(this);
+  {
+    std::lock_guard lock(roll().mutex);
+    roll().operations.erase(this);
+  }
+  // Without memory for it nobody hears of the operation.
+  if (Observer* const hears = observer()) {
+    support::returnThrown([&] {
+      tell(*hears);
+      return absl::OkStatus();
+    }).IgnoreError();
+  }
+}
+
+void Operation::tell(Observer& hears) {
+  const auto now = Clock::now();
+  endStage(now);
+  timeline_.operation = name_;
+  timeline_.duration = nanoseconds(now - begun_);
+  timeline_.begin = support::nowNanoseconds() - timeline_.duration;
+  hears.onOperation(std::move(timeline_));
+}
+
+void Operation::endStage(Clock::time_point now) {
+  int64_t begin = 0;
+  if (!timeline_.stages.empty())
+    begin = timeline_.stages.back().begin + timeline_.stages.back().duration;
+  const int64_t duration = nanoseconds(now - begun_) - begin;
+  // What goes through its stages over and over has no more of them than anyone would read.
+  const bool again = !timeline_.stages.empty() && (timeline_.stages.back().name == stage_ ||
+                                                   timeline_.stages.size() >= kMostStages);
+  if (again) {
+    timeline_.stages.back().duration += duration;
+  } else {
+    timeline_.stages.push_back({stage_, begin, duration});
+  }
 }
 
 void Operation::cancel() {
@@ -88,7 +129,22 @@ absl::Status Operation::check() const {
 
 void Operation::setStage(std::string_view stage) {
   std::lock_guard lock(mutex_);
+  if (observer() != nullptr) endStage(Clock::now());
   stage_ = support::validUtf8(stage);
+}
+
+void Operation::about(const std::string& pod, const std::string& container) {
+  std::lock_guard lock(mutex_);
+  auto& subjects = timeline_.subjects;
+  for (const std::string& id : {pod, container}) {
+    if (!id.empty() && std::find(subjects.begin(), subjects.end(), id) == subjects.end())
+      subjects.push_back(id);
+  }
+}
+
+void Operation::setResult(const absl::Status& status) {
+  std::lock_guard lock(mutex_);
+  timeline_.error = status.ok() ? "" : support::validUtf8(support::fromAbsl(status.ToString()));
 }
 
 std::string Operation::stage() const {

@@ -12,6 +12,7 @@
 
 #include "berth/support/fd.hpp"
 #include "berth/types.h"
+#include "plugins/observer.hpp"
 
 namespace berth::plugins {
 
@@ -40,8 +41,13 @@ class Operation {
   // CANCELLED or DEADLINE_EXCEEDED naming the stage, or OK.
   absl::Status check() const;
 
+  // The stage it is in from now on.
   void setStage(std::string_view stage);
   std::string stage() const;
+  // The pod and the container that it is about, as its timeline tells; any number of them.
+  void about(const std::string& pod, const std::string& container = {});
+  // What it came to, as its timeline tells.
+  void setResult(const absl::Status& status);
   struct Progress {
     uint64_t done = 0;
     uint64_t total = 0;  // 0: not known
@@ -51,6 +57,9 @@ class Operation {
   const berth_op* op() const { return &op_; }
 
  private:
+  // With the mutex held: the stage that has gone on until now.
+  void endStage(Clock::time_point now);
+  void tell(Observer& hears);
   static Operation& self(const berth_op* op) { return *static_cast<Operation*>(op->host); }
 
   const std::string name_;
@@ -58,10 +67,11 @@ class Operation {
   const Clock::time_point deadline_;
   support::Fd cancelFd_;
   berth_op op_;
-  mutable std::mutex mutex_;
+  mutable std::mutex mutex_;  // all that follow
   std::string stage_ = "waiting";
   Progress progress_;
   bool cancelled_ = false;
+  Timeline timeline_;
 };
 
 // An operation of this process as it is at a moment.

@@ -4,17 +4,21 @@
 #include <chrono>
 #include <poll.h>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "berth/plugin.hpp"
+#include "berth/support/clock.hpp"
 #include "berth/support/status.hpp"
 
 namespace berth::plugins {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using Clock = Operation::Clock;
 
@@ -78,6 +82,60 @@ TEST(OperationTest, ThePluginsSideCopesWithoutAnOperation) {
   EXPECT_FALSE(none.cancelled());
   EXPECT_EQ(none.cancelFd(), -1);
   EXPECT_EQ(none.deadline(), INT64_MAX);
+}
+
+class Hearing final : public Observer {
+ public:
+  Hearing() { setObserver(this); }
+  ~Hearing() { setObserver(nullptr); }
+  void onOperation(Timeline timeline) override { heard.push_back(std::move(timeline)); }
+  void onCall(const Instance&, bool, std::chrono::nanoseconds) override {}
+  std::vector<Timeline> heard;
+};
+
+TEST(OperationTest, WhereItsTimeWentIsHeardAtItsEnd) {
+  Hearing observer;
+  const int64_t before = support::nowNanoseconds();
+  {
+    Operation op("RunPodSandbox default/web");
+    op.about("pod");
+    Op(op.op()).stage("attach the network");
+    Op(op.op()).stage("attach the network");
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    op.setStage("start");
+    op.about("pod", "container");
+    op.setResult(absl::NotFoundError("no pod"));
+    EXPECT_TRUE(observer.heard.empty());
+  }
+  ASSERT_EQ(observer.heard.size(), 1u);
+  const Timeline& timeline = observer.heard[0];
+  EXPECT_EQ(timeline.operation, "RunPodSandbox default/web");
+  EXPECT_THAT(timeline.subjects, ElementsAre("pod", "container"));
+  EXPECT_THAT(timeline.error, HasSubstr("no pod"));
+  EXPECT_GE(timeline.begin, before - 1'000'000);
+  ASSERT_EQ(timeline.stages.size(), 3u);
+  EXPECT_EQ(timeline.stages[0].name, "waiting");
+  EXPECT_EQ(timeline.stages[1].name, "attach the network");
+  EXPECT_GE(timeline.stages[1].duration, 2'000'000);
+  EXPECT_EQ(timeline.stages[2].name, "start");
+  int64_t end = 0;
+  for (const Stage& stage : timeline.stages) {
+    EXPECT_EQ(stage.begin, end);
+    end += stage.duration;
+  }
+  EXPECT_EQ(end, timeline.duration);
+}
+
+TEST(OperationTest, StagesOverAndOverDoNotGrow) {
+  Hearing observer;
+  {
+    Operation op("work");
+    for (int count = 0; count < 1000; ++count) op.setStage(count % 2 == 0 ? "even" : "odd");
+  }
+  ASSERT_EQ(observer.heard.size(), 1u);
+  EXPECT_LE(observer.heard[0].stages.size(), 64u);
+  const Stage& last = observer.heard[0].stages.back();
+  EXPECT_EQ(last.begin + last.duration, observer.heard[0].duration);
 }
 
 }  // namespace

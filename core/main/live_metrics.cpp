@@ -1,0 +1,127 @@
+#include "main/live_metrics.hpp"
+
+#include <map>
+#include <string>
+
+#include "berth/support/status.hpp"
+#include "common/log.hpp"
+#include "plugins/operation.hpp"
+
+namespace berth::program {
+
+namespace v1 = runtime::v1;
+using support::strCat;
+using telemetry::Reading;
+
+namespace {
+
+void add(std::vector<Reading>& readings, std::string name, std::string help,
+         std::vector<std::pair<std::string, std::string>> labels, double value) {
+  readings.push_back({std::move(name), std::move(help), std::move(labels), value});
+}
+
+template <typename Objects>
+std::map<std::string, int> countStates(const Objects& objects, std::string (*nameOf)(int)) {
+  std::map<std::string, int> counts;
+  for (const auto& object : objects) ++counts[nameOf(object.state())];
+  return counts;
+}
+
+std::string podState(int state) {
+  return state == v1::SANDBOX_READY ? "ready" : "not_ready";
+}
+
+std::string containerState(int state) {
+  switch (state) {
+    case v1::CONTAINER_CREATED:
+      return "created";
+    case v1::CONTAINER_RUNNING:
+      return "running";
+    case v1::CONTAINER_EXITED:
+      return "exited";
+    default:
+      return "unknown";
+  }
+}
+
+std::vector<Reading> readObjects(const engine::Engine& engine, const images::ImageService& images) {
+  std::vector<Reading> readings;
+  for (const auto& [state, count] : countStates(engine.listPodSandboxes({}), podState))
+    add(readings, "berth_pods", "Pod sandboxes, by their state.", {{"state", state}}, count);
+  for (const auto& [state, count] : countStates(engine.listContainers({}), containerState))
+    add(readings, "berth_containers", "Containers, by their state.", {{"state", state}}, count);
+  add(readings, "berth_images", "Images of this node.", {},
+      static_cast<double>(images.list().size()));
+  return readings;
+}
+
+std::vector<Reading> readWork(const engine::Engine& engine) {
+  std::vector<Reading> readings;
+  const auto running = plugins::runningOperations();
+  add(readings, "berth_operations", "Operations that are under way.", {},
+      static_cast<double>(running.size()));
+  const double oldest =
+      running.empty() ? 0 : std::chrono::duration<double>(running.front().age).count();
+  add(readings, "berth_oldest_operation_seconds", "For how long the oldest of them has been.", {},
+      oldest);
+  const common::Workers::Load load = engine.load();
+  add(readings, "berth_worker_threads", "Threads for work that blocks.", {{"state", "busy"}},
+      static_cast<double>(load.threads - load.idle));
+  add(readings, "berth_worker_threads", "Threads for work that blocks.", {{"state", "idle"}},
+      static_cast<double>(load.idle));
+  add(readings, "berth_waiting_work", "Work for which there is no thread.", {},
+      static_cast<double>(load.waiting));
+  const common::Problems problems = common::problems();
+  const auto logged = [&](const char* level, uint64_t count) {
+    readings.push_back({"berth_log_messages_total",
+                        "Warnings and errors that were logged.",
+                        {{"level", level}},
+                        static_cast<double>(count),
+                        true});
+  };
+  logged("warning", problems.warnings);
+  logged("error", problems.errors);
+  return readings;
+}
+
+}  // namespace
+
+telemetry::Telemetry& startTelemetry(const config::Metrics& settings) {
+  // Never destroyed: operations may end at the very end of the process.
+  static auto* const telemetry = new telemetry::Telemetry(settings.port != 0);
+  plugins::setObserver(telemetry);
+  return *telemetry;
+}
+
+absl::StatusOr<std::unique_ptr<ServedMetrics>> ServedMetrics::start(
+    const config::Metrics& settings, telemetry::Telemetry& telemetry, const engine::Engine& engine,
+    const images::ImageService& images) {
+  telemetry::Metrics* const metrics = telemetry.metrics();
+  std::unique_ptr<ServedMetrics> served(new ServedMetrics(metrics));
+  if (metrics == nullptr) return served;
+  metrics->addSource([] {
+    return std::vector<Reading>{
+        {"berth_build_info", "Always 1.", {{"version", BERTH_VERSION}}, 1}};
+  });
+  metrics->addSource([&engine, &images] { return readObjects(engine, images); });
+  metrics->addSource([&engine] { return readWork(engine); });
+  metrics->addSource(telemetry::readProcess);
+  const bool six = settings.address.find(':') != std::string::npos;
+  const std::string host = six ? strCat("[", settings.address, "]") : settings.address;
+  BERTH_RETURN_IF_ERROR(metrics->serve(strCat(host, ":", settings.port)));
+  return served;
+}
+
+ServedMetrics::~ServedMetrics() {
+  if (metrics_ != nullptr) metrics_->stop();
+}
+
+cri::CallEnded callCounter(telemetry::Telemetry& telemetry) {
+  telemetry::Metrics* const metrics = telemetry.metrics();
+  if (metrics == nullptr) return {};
+  return [metrics](const cri::EndedCall& call) {
+    metrics->countCall(call.path, call.code, call.took, call.stream);
+  };
+}
+
+}  // namespace berth::program

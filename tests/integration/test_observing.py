@@ -1,0 +1,179 @@
+"""What the daemon tells of its work: metrics, timelines, its status, spans in its log."""
+
+import html.parser
+import json
+import re
+import socket
+import subprocess
+import urllib.error
+import urllib.request
+
+import pytest
+
+import grpc
+import host
+from berth_testbed import wait_until
+
+pytestmark = pytest.mark.berth
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Node:
+    def __init__(self, own_bed, more=""):
+        self.port = free_port()
+        self.bed = own_bed(settings="[metrics]\nport = %d\n%s" % (self.port, more))
+
+    def scrape(self):
+        """Series with their values."""
+        with urllib.request.urlopen("http://127.0.0.1:%d/metrics" % self.port, timeout=10) as answer:
+            text = answer.read().decode()
+        found = {}
+        for line in text.splitlines():
+            if line and not line.startswith("#"):
+                series, _, value = line.rpartition(" ")
+                found[series] = float(value)
+        return found
+
+    def run(self, *arguments, code=0):
+        command = self.bed.engine.command()
+        answer = subprocess.run([command[0], *arguments, "--config", command[-1]],
+                                capture_output=True, text=True, check=False,
+                                stdin=subprocess.DEVNULL, timeout=60)
+        assert answer.returncode == code, answer.stderr
+        return answer.stdout if code == 0 else answer.stderr
+
+
+@pytest.fixture
+def node(own_bed):
+    return Node(own_bed)
+
+
+def value(series, name, **labels):
+    """The sum of the series that have these labels."""
+    wanted = ['%s="%s"' % item for item in labels.items()]
+    found = [number for one, number in series.items()
+             if one.partition("{")[0] == name and all(label in one for label in wanted)]
+    assert found, "no %s with %s" % (name, labels)
+    return sum(found)
+
+
+def test_metrics_of_a_pods_life(node):
+    bed = node.bed
+    pod = bed.run_pod("web")
+    container = bed.run(pod, "app", command=["sleep", "1000"])
+    created = bed.create(pod, "later", command=["sleep", "1000"])
+    with pytest.raises(grpc.RpcError):
+        bed.cri.ContainerStatus({"container_id": "no-such-container"})
+    series = node.scrape()
+    assert value(series, "berth_pods", state="ready") == 1
+    assert value(series, "berth_containers", state="running") == 1
+    assert value(series, "berth_containers", state="created") == 1
+    assert value(series, "berth_images") == len(bed.cri.ListImages({}).images)
+    assert value(series, "berth_calls_total", method="RunPodSandbox", code="OK") == 1
+    assert value(series, "berth_calls_total", method="ContainerStatus", code="NOT_FOUND") == 1
+    assert value(series, "berth_call_seconds_count", method="CreateContainer") == 2
+    assert value(series, "berth_stage_seconds_count", operation="RunPodSandbox",
+                 stage="CNI ADD bridge") == 1
+    assert value(series, "berth_plugin_calls_total", kind="network", result="ok") >= 1
+    took = value(series, "berth_call_seconds_sum", method="RunPodSandbox")
+    stages = value(series, "berth_stage_seconds_sum", operation="RunPodSandbox")
+    assert 0 < stages <= took
+    assert value(series, "process_resident_memory_bytes") > 1 << 20
+    assert value(series, "process_open_fds") > 3
+
+    bed.cri.StopContainer({"container_id": container, "timeout": 0})
+    bed.cri.RemoveContainer({"container_id": created})
+    series = node.scrape()
+    assert value(series, "berth_containers", state="exited") == 1
+    assert "berth_containers{state=\"created\"}" not in series
+    assert value(series, "berth_worker_threads", state="busy") >= 0
+
+
+def test_without_a_port_nobody_listens(own_bed):
+    bed = own_bed()
+    listening = subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True, check=True).stdout
+    ports = re.findall(r":(\d+) .*pid=%d," % bed.pid, listening)
+    assert len(ports) == 1, "more than the streaming port: %s" % listening
+
+
+def test_a_port_that_is_taken_stops_the_start(own_bed):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(Exception, match="metrics on 127.0.0.1:%d" % port):
+            own_bed(settings="[metrics]\nport = %d\n" % port)
+
+
+def test_where_the_time_of_a_pod_went(node, tmp_path):
+    bed = node.bed
+    pod = bed.run_pod("web")
+    container = bed.run(pod, "app", command=["sleep", "1000"])
+    bed.run_pod("other")
+    for name in (pod, pod[:12], container, "default/web", "web"):
+        text = node.run("explain", "pod", name)
+        operations = re.findall(r"^(\w+) ", text, re.MULTILINE)
+        assert operations == ["RunPodSandbox", "CreateContainer", "StartContainer"], name
+    # Without gaps: the stages of an operation are all of its time.
+    for block in text.split("\n\n"):
+        whole = float(re.search(r", ([\d.]+) ms$", block, re.MULTILINE)[1])
+        stages = [float(ms) for ms in re.findall(r"^ +([\d.]+) ms \|", block, re.MULTILINE)]
+        assert abs(sum(stages) - whole) < 0.01 * len(stages)
+    assert "| CNI ADD bridge" in text
+
+    page = tmp_path / "pod.html"
+    assert node.run("explain", "pod", "web", "--html", str(page)) == ""
+    content = page.read_text()
+    html.parser.HTMLParser().feed(content)
+    assert content.count("<svg") == 4 and "CNI ADD bridge" in content
+    # It needs nothing but itself.
+    assert not re.search(r"(src|href)=|url\(|@import", content)
+
+    bed.remove_pod(pod)
+    assert "RemovePodSandbox" in node.run("explain", "pod", pod)
+    assert "nothing is remembered" in node.run("explain", "pod", "nobody", code=1)
+
+
+def test_a_failure_is_explained(node):
+    bed = node.bed
+    pod = bed.run_pod("web")
+    container = bed.create(pod, "app", command=["/no/such/program"])
+    with pytest.raises(grpc.RpcError):
+        bed.cri.StartContainer({"container_id": container})
+    assert re.search(r"failed: .*no/such/program", node.run("explain", "pod", "web"))
+
+
+def test_the_status_on_one_page(node):
+    bed = node.bed
+    pod = bed.run_pod("web")
+    container = bed.create(pod, "app", command=["/no/such/program"])
+    text = node.run("status")
+    assert re.search(r"^Pods +1 ready$", text, re.MULTILINE)
+    assert re.search(r"^Containers +1 created$", text, re.MULTILINE)
+    assert "RuntimeReady: yes" in text and "NetworkReady: yes" in text
+    for plugin in ("runtime-runc", "snapshotter-overlay", "registry-v2", "network-cni"):
+        assert re.search(r"%s +started" % plugin, text)
+    with pytest.raises(grpc.RpcError):
+        bed.cri.StartContainer({"container_id": container})
+    problems = node.run("status").partition("Last warnings and errors")[2]
+    assert "StartContainer " + container in problems and "/no/such/program" in problems
+
+
+def test_spans_in_the_log(own_bed):
+    bed = own_bed(settings="[log]\nlevel = \"debug\"\nformat = \"json\"\n")
+    pod = bed.run_pod("web")
+
+    def spans():
+        lines = [json.loads(line) for line in host.read(bed.log_path).splitlines()
+                 if line.startswith("{")]
+        return [line for line in lines if line["message"] == "span"
+                and line["operation"].startswith("RunPodSandbox default/web")]
+    wait_until(spans, what="the span")
+    [span] = spans()
+    assert span["about"] == pod and float(span["ms"]) > 0
+    assert "CNI ADD bridge" in span["stages"]
