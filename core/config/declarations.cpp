@@ -294,6 +294,13 @@ void addInstances(std::vector<Key>& all) {
        listOf(nonEmptyText()), Reload::kLive,
        "Annotations of pods and containers that reach this runtime and its hooks as annotations of "
        "the OCI specification: beginnings of their names, or shell patterns for the whole name."}));
+  all.push_back(key<&Runtime::defaultAnnotations>(
+      {"runtimes", "default_annotations", Strings{},
+       Strings{"io.katacontainers.config.hypervisor.default_memory=512"}, annotationEntries(),
+       Reload::kLive,
+       "Annotations that pods of this runtime have where they set none of that name, as "
+       "\"name=value\"; they reach the runtime, its hooks and the OCI specifications of the pod's "
+       "containers, and are not shown as the pod's own."}));
   all.push_back(key<&Runtime::privilegedDevices>(
       {"runtimes", "privileged_devices", "all", "none", oneOf({"all", "none"}), Reload::kLive,
        "What privileged containers find in /dev: all devices of the host, or none beyond those "

@@ -181,4 +181,9 @@ Rule sysctls() {
                  .accepts = isEnvironmentEntry});
 }
 
+Rule annotationEntries() {
+  return listOf({.expects = "an annotation such as \"example.org/name=value\"",
+                 .accepts = isEnvironmentEntry});
+}
+
 }  // namespace berth::config

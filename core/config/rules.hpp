@@ -30,6 +30,7 @@ Rule capabilities();
 Rule ulimits();
 Rule environment();
 Rule sysctls();
+Rule annotationEntries();
 
 // Whether an address that ipAddress() takes is only reached from this host.
 bool isLoopback(std::string_view address);

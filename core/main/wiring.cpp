@@ -144,6 +144,10 @@ absl::StatusOr<engine::Preferences> enginePreferences(const config::Config& conf
   for (const auto& [name, runtime] : config.runtimes) {
     spec::Defaults own = defaults;
     own.annotations = runtime.annotations;
+    for (const std::string& entry : runtime.defaultAnnotations) {
+      const size_t equals = entry.find('=');
+      own.defaultAnnotations[entry.substr(0, equals)] = entry.substr(equals + 1);
+    }
     if (runtime.privilegedDevices == "none") {
       own.privilegedDevices = spec::PrivilegedDevices::kNone;
     }

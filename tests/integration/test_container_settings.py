@@ -27,6 +27,7 @@ def settings(bed):
         "[runtimes.plain]",
         'plugin = "runtime-runc"',
         'annotations = ["hooks.berth.test/", "*.whole"]',
+        'default_annotations = ["set.berth.test/a=1=2", "hooks.berth.test/pod=unseen"]',
         'privileged_devices = "none"',
         "[runtimes.plain.options]",
         "path = " + engines.toml(bed.runtime),
@@ -63,7 +64,9 @@ def test_containers_find_what_the_configuration_sets(own_bed, name, runtime):
     passed = {key: value for key, value in given["annotations"].items()
               if "berth.test" in key or "whole" in key}
     assert passed == {"hooks.berth.test/pod": "of the pod", "any.whole": "1",
-                      "hooks.berth.test/both": "of the container"}
+                      "hooks.berth.test/both": "of the container", "set.berth.test/a": "1=2"}
+    [listed] = bed.cri.ListPodSandbox({"filter": {"id": pod}}).items
+    assert "set.berth.test/a" not in listed.annotations
 
 
 def test_devices_keep_the_hosts_owner_unless_the_configuration_says_otherwise(bed, pod):

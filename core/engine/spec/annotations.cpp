@@ -57,7 +57,8 @@ void describeResources(const runtime::v1::LinuxContainerResources& resources, bj
 
 bj::object containerAnnotations(const ContainerSpecInput& input) {
   bj::object json;
-  // First, so that none of the request's can pass itself off as one of ours.
+  // First, so that none of these can pass itself off as one of ours.
+  for (const auto& [key, value] : input.defaults.defaultAnnotations) json[key] = value;
   passThrough(input.pod.annotations(), input.defaults.annotations, json);
   passThrough(input.config.annotations(), input.defaults.annotations, json);
 
@@ -82,6 +83,7 @@ bj::object containerAnnotations(const ContainerSpecInput& input) {
 bj::object podAnnotations(const runtime::v1::PodSandboxConfig& pod, const std::string& podId,
                           const Defaults& defaults) {
   bj::object json;
+  for (const auto& [key, value] : defaults.defaultAnnotations) json[key] = value;
   passThrough(pod.annotations(), defaults.annotations, json);
   describePod(pod, podId, json);
   containerd(json, "container-type", "sandbox");

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -97,6 +98,8 @@ struct Defaults {
   // Annotations of pods and containers that reach the runtime: beginnings of their names, or shell
   // patterns for the whole name.
   std::vector<std::string> annotations;
+  // Of pods that set none of that name.
+  std::map<std::string, std::string> defaultAnnotations;
   DeviceOwnership deviceOwnership = DeviceOwnership::kHost;
   PrivilegedDevices privilegedDevices = PrivilegedDevices::kAll;
 };

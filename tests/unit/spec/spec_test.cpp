@@ -275,6 +275,19 @@ TEST_F(Specification, AnnotationsNameThePodAndTheContainer) {
     EXPECT_FALSE(annotations.contains(absent)) << absent;
 }
 
+TEST_F(Specification, DefaultAnnotationsAreForThoseThatAreNotSet) {
+  defaults.annotations = {"io.example/"};
+  defaults.defaultAnnotations = {{"io.example/a", "default"},
+                                 {"io.example/b", "default"},
+                                 {"io.kubernetes.cri.sandbox-id", "mine"}};
+  const auto made = build("annotations { key: 'io.example/a' value: 'own' }");
+  ASSERT_OK(made);
+  const bj::object& annotations = made->spec.at("annotations").as_object();
+  EXPECT_EQ(annotations.at("io.example/a"), "own");
+  EXPECT_EQ(annotations.at("io.example/b"), "default");
+  EXPECT_EQ(annotations.at("io.kubernetes.cri.sandbox-id"), "pod-id");
+}
+
 TEST_F(Specification, AnnotationsCannotBeForged) {
   defaults.annotations = {"*"};
   EXPECT_EQ(build("annotations { key: 'io.kubernetes.cri.sandbox-id' value: 'mine' }")
