@@ -131,8 +131,6 @@ class Worker:
                 op.act()
                 op.settle()
             hit = getattr(self, "after_" + kind)()
-            if hit:
-                failures += faults.release_ownerless(self.bed, point)
             if kind != "daemon":
                 failures += self.bed.remove_everything()
                 failures += self.bed.prove_clean()
