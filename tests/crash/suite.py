@@ -144,6 +144,7 @@ class Worker:
         except Exception as error:  # one point's failure must not hide the others
             details = error.details() if isinstance(error, grpc.RpcError) else ""
             failures.append("%s %s" % (traceback.format_exc(), details))
+            failures += self.bed.under_way()
         if self.bed.ignored:
             flush_rules()
         self.bed.ignored = ()
