@@ -37,11 +37,20 @@ if(BERTH_BUNDLE)
 endif()
 
 if(BERTH_SANITIZE)
-  add_compile_options(-fsanitize=${BERTH_SANITIZE} -fno-omit-frame-pointer)
+  # Reports name lines, and nothing more is read of the debugging information.
+  add_compile_options(-fsanitize=${BERTH_SANITIZE} -fno-omit-frame-pointer -g1)
   add_link_options(-fsanitize=${BERTH_SANITIZE})
   if(CMAKE_CXX_COMPILER_ID MATCHES "Clang" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 17)
     # It cannot put its marks before coroutines ("Cannot represent a difference across sections").
     add_compile_options(-fno-sanitize=function)
+  endif()
+  if(BERTH_SANITIZE MATCHES "thread")
+    # ThreadSanitizer knows no fences. Asio puts them beside the locks that order its handlers.
+    add_compile_definitions(BOOST_ASIO_DISABLE_FENCED_BLOCK)
+    # The system's libraries are built without it, and headers of some lay out their classes
+    # differently with it (google/protobuf/map_field.h); libstdc++ only has marks for it.
+    add_compile_options(-U__SANITIZE_THREAD__)
+    add_compile_definitions(_GLIBCXX_TSAN=1)
   endif()
 endif()
 

@@ -218,7 +218,7 @@ absl::Status CniNetwork::connect(const Op& op, AttachmentRecord& record, int loc
 
 absl::Status CniNetwork::rollBack(const Op& op, const AttachmentRecord& record, int lock,
                                   const absl::Status& failure) {
-  absl::Status undone = Chain(parts_->invoker, op, lock).remove(record, limitsOfUndo(op));
+  absl::Status undone = runDels(op, record, lock, limitsOfUndo(op));
   if (undone.ok()) undone = parts_->records.remove(record.pod, record.interface);
   if (undone.ok()) return failure;
   // The record stays, so that detach or gc can finish.
@@ -237,7 +237,19 @@ absl::Status CniNetwork::runDel(const Op& op, const AttachmentRecord& record,
     BERTH_ASSIGN_OR_RETURN(
         lock, awaitPlugins(op, parts_->records.recordFile(record.pod, record.interface), patience));
   }
-  return Chain(parts_->invoker, op, lock.get()).remove(record, limitsOf(op));
+  return runDels(op, record, lock.get(), limitsOf(op));
+}
+
+absl::Status CniNetwork::runDels(const Op& op, const AttachmentRecord& record, int lock,
+                                 const support::RunLimits& limits) const {
+  BERTH_RETURN_IF_ERROR(Chain(parts_->invoker, op, lock).remove(record, limits));
+  // What cannot be had now is had by gc().
+  const absl::Status released =
+      record.result ? absl::OkStatus() : releaseEmptied(record.network);
+  if (!released.ok())
+    host().warn("reservations without an owner were not looked for",
+                {{"pod", record.pod}, {"error", fromAbsl(released.message())}});
+  return absl::OkStatus();
 }
 
 // From the host's state, else from the plugin's own record. NOT_FOUND: neither exists. DATA_LOSS:
@@ -321,10 +333,10 @@ absl::Status CniNetwork::collect(const Op& op, const std::vector<Attachment>& wa
   return failures.status();
 }
 
-absl::Status CniNetwork::releaseEmptied(const NetworkConfig& network) {
+absl::Status CniNetwork::releaseEmptied(const NetworkConfig& network) const {
   BERTH_ASSIGN_OR_RETURN(const auto released, releaseEmptyReservations(network));
   for (const std::string& path : released)
-    host().warn("the reservation of an address was empty, as a power cut leaves it: it is released",
+    host().warn("the reservation of an address had no owner, as a kill or a power cut leaves it: it is released",
                 {{"file", path}});
   return absl::OkStatus();
 }

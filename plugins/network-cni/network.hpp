@@ -53,10 +53,13 @@ class CniNetwork : public Network {
   absl::Status connect(const Op& op, AttachmentRecord& record, int lock, NetworkResult& out);
   absl::Status rollBack(const Op& op, const AttachmentRecord& record, int lock,
                         const absl::Status& failure);
-  // DEL for all plugins, after those that a killed daemon has left at work; until `patience` they
-  // are let be.
+  // Undoes an attachment, after plugins that a killed daemon has left at work for it; until
+  // `patience` they are let be.
   absl::Status runDel(const Op& op, const AttachmentRecord& record,
                       std::chrono::steady_clock::time_point patience) const;
+  // DEL for all plugins, and what no DEL finds of an ADD that was cut off.
+  absl::Status runDels(const Op& op, const AttachmentRecord& record, int lock,
+                       const support::RunLimits& limits) const;
   absl::Status detachOne(const Op& op, const NetworkRequest& request, std::string_view state);
   absl::Status checkOne(const Op& op, const NetworkRequest& request, std::string_view state);
   absl::Status collect(const Op& op, const std::vector<Attachment>& wanted);
@@ -65,7 +68,7 @@ class CniNetwork : public Network {
   absl::StatusOr<AttachmentRecord> known(std::string_view pod, std::string_view state) const;
   void onFilesChanged();
   void tellDamages();
-  absl::Status releaseEmptied(const NetworkConfig& network);
+  absl::Status releaseEmptied(const NetworkConfig& network) const;
   absl::Status examineRecords(Findings& out) const;
 
   std::unique_ptr<Parts> parts_;

@@ -68,6 +68,7 @@ absl::Status runSuites(Bench& bench) {
   }
   if (bench.wants("created")) BERTH_RETURN_IF_ERROR(runCreated(bench));
   if (bench.wants("pull")) BERTH_RETURN_IF_ERROR(runPull(bench));
+  if (bench.wants("removal")) BERTH_RETURN_IF_ERROR(runRemoval(bench));
   if (bench.wants("streams")) BERTH_RETURN_IF_ERROR(runStreams(bench));
   return absl::OkStatus();
 }

@@ -97,7 +97,7 @@ void declare(CLI::App& app, RawOptions& raw, Options& options) {
   app.add_option("--sandbox-image", options.sandboxImage,
                  "The pause image of peers that have one (default: the pods' image)");
   app.add_option("--pull-image", options.pullImage,
-                 "The image of the suite pull (default: the pods' image)");
+                 "The image of the suites pull (default: the pods' image) and removal");
   app.add_option("--registry", raw.registries,
                  "HOST=URL: where images of HOST are fetched from by engines that the bench "
                  "starts (repeatable)");
@@ -112,6 +112,7 @@ void declare(CLI::App& app, RawOptions& raw, Options& options) {
   app.add_option("--stats-rounds", options.statsRounds)->check(CLI::Range(1, 100000));
   app.add_option("--restart-rounds", options.restartRounds)->check(CLI::Range(1, 1000));
   app.add_option("--pull-rounds", options.pullRounds)->check(CLI::Range(1, 1000));
+  app.add_option("--removal-rounds", options.removalRounds)->check(CLI::Range(1, 1000));
   app.add_option("--exec-rounds", options.execRounds)->check(CLI::Range(1, 100000));
   app.add_option("--created", options.createdContainers, "Containers of the suite created")
       ->check(CLI::Range(1, 20000));
@@ -167,7 +168,14 @@ absl::Status checkNames(const Options& options) {
 
 absl::Status checkSuites(Options& options) {
   const std::vector<std::string>& known = knownSuites();
-  if (options.suites.empty()) options.suites = {known.begin(), known.end()};
+  // What is removed must not be the pods' own.
+  const bool canRemove = options.pullImage != options.image;
+  if (options.suites.empty()) {
+    options.suites = {known.begin(), known.end()};
+    if (!canRemove) options.suites.erase("removal");
+  } else if (options.suites.contains("removal") && !canRemove) {
+    return absl::InvalidArgumentError("--suites removal: needs --pull-image, and not the pods'");
+  }
   for (const std::string& suite : options.suites) {
     if (std::find(known.begin(), known.end(), suite) == known.end()) {
       return absl::InvalidArgumentError(absl::StrCat("--suites: unknown suite \"", suite,
@@ -180,8 +188,9 @@ absl::Status checkSuites(Options& options) {
 }  // namespace
 
 const std::vector<std::string>& knownSuites() {
-  static const std::vector<std::string> names{"cycle", "hostnet", "exec",    "parallel", "density",
-                                              "stats", "restart", "created", "pull",     "streams"};
+  static const std::vector<std::string> names{"cycle",   "hostnet", "exec",    "parallel",
+                                              "density", "stats",   "restart", "created",
+                                              "pull",    "removal", "streams"};
   return names;
 }
 
@@ -248,6 +257,7 @@ absl::Status completeOptions(Options& options) {
         "no engine to measure: name one with --engine, --start, --containerd or --berth-binary");
   }
   BERTH_RETURN_IF_ERROR(checkNames(options));
+  if (options.pullImage.empty()) options.pullImage = options.image;
   BERTH_RETURN_IF_ERROR(checkSuites(options));
   if (!validSubnet(options.subnet)) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -259,7 +269,6 @@ absl::Status completeOptions(Options& options) {
                      [](const auto& spec) { return spec.kind == EngineKind::kContainerd; });
     options.baseline = peer == options.engines.end() ? options.engines.front().name : peer->name;
   }
-  if (options.pullImage.empty()) options.pullImage = options.image;
   if (options.sandboxImage.empty()) options.sandboxImage = options.image;
   for (const char* name : {"containerd-shim-runc-v2", "conmon", "conmonrs", "berth-monitor"}) {
     options.helpers.emplace_back(name);

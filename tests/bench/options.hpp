@@ -39,7 +39,7 @@ struct Options {
   std::set<std::string> suites;
 
   std::string image;
-  std::string pullImage;     // for the suite "pull"
+  std::string pullImage;     // for the suites "pull" and "removal"
   std::string sandboxImage;  // for peers with a pause container
   std::vector<RegistryMirror> registries;
 
@@ -52,6 +52,7 @@ struct Options {
   int statsRounds = 20;  // calls of each list
   int restartRounds = 5;
   int pullRounds = 3;
+  int removalRounds = 5;
   int execRounds = 50;
   int createdContainers = 1000;
   int streamRounds = 5;

@@ -66,7 +66,7 @@ TEST(CommandLine, comparesWithContainerdUnlessTold) {
   EXPECT_EQ(options->baseline, "containerd");
   EXPECT_EQ(options->pullImage, "i");
   EXPECT_EQ(options->sandboxImage, "i");
-  EXPECT_EQ(options->suites.size(), knownSuites().size());
+  EXPECT_EQ(options->suites.size(), knownSuites().size() - 1);  // no image to remove
   const auto [attached, ignored] =
       parse({"--image", "i", "--engine", "a=unix:///a", "--engine", "b=unix:///b"});
   ASSERT_TRUE(attached.has_value());
@@ -77,6 +77,8 @@ TEST(CommandLine, takesSuitesAsAList) {
   const auto [options, code] = parse({"--image", "i", "--containerd", "--suites", "pull,cycle"});
   ASSERT_TRUE(options.has_value());
   EXPECT_THAT(options->suites, ElementsAre("cycle", "pull"));
+  const auto [more, ignored] = parse({"--image", "i", "--pull-image", "j", "--containerd"});
+  EXPECT_EQ(more->suites.size(), knownSuites().size());
 }
 
 TEST(CommandLine, refusesWhatCannotRun) {
@@ -85,6 +87,8 @@ TEST(CommandLine, refusesWhatCannotRun) {
   const std::vector<const char*> base{"--image", "i", "--containerd"};
   for (const std::vector<const char*>& extra :
        std::vector<std::vector<const char*>>{{"--suites", "cycles"},
+                                             {"--suites", "removal"},
+                                             {"--suites", "removal", "--pull-image", "i"},
                                              {"--baseline", "nobody"},
                                              {"--subnet", "10"},
                                              {"--subnet", "10.256"},

@@ -37,6 +37,7 @@ absl::Status runParallel(Bench& bench);
 // Density, stats and restart, as far as they were asked for: the same pods stand for all three.
 absl::Status runPopulation(Bench& bench);
 absl::Status runPull(Bench& bench);
+absl::Status runRemoval(Bench& bench);
 absl::Status runStreams(Bench& bench);
 absl::Status runCreated(Bench& bench);
 

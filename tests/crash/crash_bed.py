@@ -1,11 +1,14 @@
 """A test bed whose programs have crash points, and the proof that nothing is left in it."""
 
 import contextlib
+import json
 import os
 import shutil
 import sqlite3
 import subprocess
 import time
+
+import grpc
 
 import engines
 import host
@@ -142,6 +145,14 @@ class CrashBed(TestBed):
                 return found
             time.sleep(pause)
             pause = min(pause * 1.5, 0.2)
+
+    def under_way(self):
+        """What the engine is at: what a wait that took too long has waited for."""
+        with contextlib.suppress(grpc.RpcError):
+            info = self.cri.Status({"verbose": True}, timeout=5).info
+            return ["under way: %(name)s, %(ageMs)d ms, %(stage)s" % operation
+                    for operation in json.loads(info["operations"])]
+        return []
 
     # What a kubelet does.
 

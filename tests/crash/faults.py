@@ -4,7 +4,6 @@ They run under berth-crash-tracer, whose requests these are (tracer.cpp)."""
 
 import contextlib
 import os
-import re
 import stat
 
 WRAPPER = """#!/bin/sh
@@ -83,30 +82,3 @@ _MASQUERADING = ("packet filter rule -A POSTROUTING -s ",
 def lost_rules(point):
     """Beginnings of leftovers of a point that are nobody's to remove."""
     return _MASQUERADING if tuple(point[0][2:]) in RULES_ARE_LOST else ()
-
-
-def _is_ownerless(point):
-    """The host-local plugin makes a reservation's file and then writes into it whose it is. Killed
-    in between it leaves one that is nobody's, and that no call of it releases (CNI plugins 1.1)."""
-    (_, _, whom, word), _, name, _, _ = point
-    return (whom, word) == ("host-local", "ADD") and \
-        re.fullmatch(r"host-local create\t.*/N\.N\.N\.N", name)
-
-
-def release_ownerless(bed, point):
-    """After such a point the engine's next start gives the address back."""
-    if not _is_ownerless(point):
-        return []
-    folder = os.path.join(bed.network.addresses, bed.network.name)
-
-    def found():
-        paths = [os.path.join(folder, name) for name in bed.network.held_addresses()]
-        return [path for path in paths if os.path.exists(path) and os.path.getsize(path) == 0]
-    if not found():
-        return ["no reservation without an owner is left: is the plugin mended?"]
-    bed.stop_engine()
-    bed.start_engine()
-    left = found()
-    for path in left:
-        os.unlink(path)
-    return ["a reservation without an owner outlives a start: " + path for path in left]

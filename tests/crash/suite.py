@@ -131,8 +131,6 @@ class Worker:
                 op.act()
                 op.settle()
             hit = getattr(self, "after_" + kind)()
-            if hit:
-                failures += faults.release_ownerless(self.bed, point)
             if kind != "daemon":
                 failures += self.bed.remove_everything()
                 failures += self.bed.prove_clean()
@@ -146,6 +144,7 @@ class Worker:
         except Exception as error:  # one point's failure must not hide the others
             details = error.details() if isinstance(error, grpc.RpcError) else ""
             failures.append("%s %s" % (traceback.format_exc(), details))
+            failures += self.bed.under_way()
         if self.bed.ignored:
             flush_rules()
         self.bed.ignored = ()

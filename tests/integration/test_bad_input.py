@@ -1,10 +1,13 @@
 """Files that are damaged while no daemon runs: each is set aside, named in the log and by `berth
 check`, and everything else goes on."""
 
+import contextlib
 import glob
 import os
 import re
+import socket
 import subprocess
+import threading
 
 import pytest
 
@@ -185,7 +188,27 @@ def test_an_attachment_of_a_pod_without_a_record(own_bed):
     assert len(bed.network.held_addresses()) == 2
 
 
-@pytest.mark.parametrize("instead", ["nothing", "file"])
+def serve(path, kind, greeting):
+    """A stranger's socket: says `greeting` to each client, and nothing after it."""
+    listener = socket.socket(socket.AF_UNIX, kind)
+    folder = os.open(os.path.dirname(path), os.O_PATH)
+    listener.bind("/proc/self/fd/%d/%s" % (folder, os.path.basename(path)))  # the path is long
+    os.close(folder)
+    listener.listen()
+    clients = []
+
+    def accept():
+        with contextlib.suppress(OSError):  # it is closed
+            while True:
+                client, _ = listener.accept()
+                clients.append(client)
+                with contextlib.suppress(OSError):
+                    client.sendall(greeting)
+    threading.Thread(target=accept, daemon=True).start()
+    return listener
+
+
+@pytest.mark.parametrize("instead", ["nothing", "file", "stream", "silence", "noise"])
 def test_the_socket_of_a_monitor(own_bed, instead):
     """Nobody gets to the monitor any more: the pod can still be ended."""
     node = Node(own_bed)
@@ -196,6 +219,10 @@ def test_the_socket_of_a_monitor(own_bed, instead):
     if instead == "file":
         with open(path, "wb") as stream:
             stream.write(JUNK)
+    elif instead == "stream":
+        serve(path, socket.SOCK_STREAM, JUNK)
+    elif instead != "nothing":
+        serve(path, socket.SOCK_SEQPACKET, b"" if instead == "silence" else JUNK)
     bed.start_engine()
     assert node.start_of_other() == node.started
     assert bed.status(node.container).state == bed.cri.messages.CONTAINER_RUNNING

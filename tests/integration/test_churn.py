@@ -36,15 +36,16 @@ def descriptors(pid):
 class Growth:
     """What the daemon has when nothing is to be done, after a warm-up and at the end."""
 
-    def __init__(self, bed):
+    def __init__(self, bed, tell):
         self.bed = bed
+        self.tell = tell
         self.descriptors = self.resident = None
 
     def note(self):
         self.resident, self.descriptors = resident(self.bed.pid), descriptors(self.bed.pid)
 
     def check(self, what):
-        print("%s: %d KiB and %d descriptors after the warm-up, %d and %d at the end" % (
+        self.tell("%s: %d KiB and %d descriptors after the warm-up, %d and %d at the end" % (
             what, self.resident, self.descriptors, resident(self.bed.pid),
             descriptors(self.bed.pid)))
         wait_until(lambda: descriptors(self.bed.pid) <= self.descriptors,
@@ -58,7 +59,7 @@ def side_by_side(work, numbers):
             done.result()
 
 
-def test_pods(own_bed):
+def test_pods(own_bed, tell):
     bed = own_bed()
     bed.pull()
 
@@ -71,16 +72,18 @@ def test_pods(own_bed):
         assert [line[3] for line in bed.log_lines(name, "app")] == ["said"]
         bed.remove_pod(pod)
 
-    growth = Growth(bed)
+    growth = Growth(bed, tell)
     first = int(PODS * WARM_UP)
     side_by_side(cycle, range(first))
     growth.note()
     side_by_side(cycle, range(first, PODS))
     growth.check("%d pods" % PODS)
-    assert bed.find_leaks() == []
+    leaks = bed.find_leaks()
+    tell("%d things left of them" % len(leaks))
+    assert leaks == []
 
 
-def test_commands(own_bed):
+def test_commands(own_bed, tell):
     bed = own_bed()
     pod = bed.run_pod("pod")
     containers = [bed.run(pod, "app-%d" % number, command=["sleep", "100000"])
@@ -93,7 +96,7 @@ def test_commands(own_bed):
                           "echo %d; exit %d" % (number, number % 100), timeout=60)
         assert (answer.stdout, answer.exit_code) == (b"%d\n" % number, number % 100)
 
-    growth = Growth(bed)
+    growth = Growth(bed, tell)
     first = int(EXECS * WARM_UP)
     side_by_side(command, range(first))
     growth.note()

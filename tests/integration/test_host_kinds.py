@@ -141,6 +141,10 @@ def test_an_update_leaves_what_systemd_has_no_property_for(bed, pod):
                            stdout=subprocess.DEVNULL)
         assert file_of(container, "memory.max") == str(mebibytes * MEBIBYTE)
         assert file_of(container, "memory.oom.group") == expected
+    if bed.cgroups.driver == "systemd":
+        subprocess.run(["systemctl", "daemon-reload"], check=True)
+        bed.run(pod, "beside", command=SLEEP, linux=limits(64))
+        assert file_of(container, "memory.oom.group") == expected
 
 
 @needs_v2

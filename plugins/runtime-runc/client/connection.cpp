@@ -7,10 +7,12 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include "berth/support/durable.hpp"
 #include "berth/support/files.hpp"
+#include "berth/support/lock_holders.hpp"
 #include "berth/support/status.hpp"
 
 namespace berth::runc {
@@ -101,11 +103,21 @@ size_t attachDescriptors(const Streams& streams, char* control, msghdr& message)
   return count;
 }
 
+// Whether the one at the socket's other end is who holds the run folder.
+bool isMonitor(int socket, const struct stat& runDir) {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  return getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
+         support::holdsLock(peer.pid, runDir);
+}
+
 }  // namespace
 
 absl::StatusOr<Fd> connectToMonitor(const std::string& runDir) {
   BERTH_ASSIGN_OR_RETURN(const Fd directory,
                          support::openFile(runDir, O_PATH | O_DIRECTORY | O_CLOEXEC));
+  struct stat info = {};
+  if (fstat(directory.get(), &info) != 0) return support::errnoStatus(errno, runDir);
   // Through the descriptor, because a socket's path is limited to 108 bytes.
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -115,10 +127,15 @@ absl::StatusOr<Fd> connectToMonitor(const std::string& runDir) {
   if (!socket) return support::errnoStatus(errno, "make a socket");
   if (connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     const std::string doing = absl::StrCat("connect to the monitor of ", runDir);
-    if (errno == ENOENT || errno == ECONNREFUSED) {
+    // EPROTOTYPE: a socket that no monitor has made.
+    if (errno == ENOENT || errno == ECONNREFUSED || errno == EPROTOTYPE) {
       return absl::NotFoundError(absl::StrCat(doing, ": none serves it (", strerror(errno), ")"));
     }
     return support::errnoStatus(errno, doing);
+  }
+  if (!isMonitor(socket.get(), info)) {
+    return absl::NotFoundError(absl::StrCat("connect to the monitor of ", runDir,
+                                            ": none serves it (another program has its socket)"));
   }
   return socket;
 }

@@ -1,8 +1,17 @@
 #include "removal.hpp"
 
+#include <iterator>
 #include <unistd.h>
 
 namespace berth::runc::monitor {
+
+namespace {
+
+// A runtime that was killed leaves children which end by themselves, and until then may keep its
+// successor from deleting: runc's still mount its binary into the container's state.
+constexpr int64_t kPausesNs[] = {20'000'000, 100'000'000, 400'000'000};
+
+}  // namespace
 
 Removal::Removal(Context& context, const protocol::CreateContainerRequest& spec,
                  RemovalListener& listener)
@@ -13,6 +22,7 @@ Removal::Removal(Context& context, const protocol::CreateContainerRequest& spec,
       call_(context, *this) {}
 
 void Removal::start() {
+  failures_ = 0;
   leftovers_.kill({spec_.cgroupKind, spec_.cgroupDir});
 }
 
@@ -24,15 +34,25 @@ bool Removal::runtimeKnowsIt() const {
 
 void Removal::onLeftoversGone(Status status) {
   if (!isOk(status)) return listener_.onRemoved(std::move(status));
+  callRuntime();
+}
+
+void Removal::callRuntime() {
   if (!runtimeKnowsIt()) return listener_.onRemoved({});
-  status = call_.start(concat({"delete container ", spec_.containerId}),
-                       concat({spec_.bundle, "/runtime.log"}), {"delete", spec_.containerId}, {});
+  Status status =
+      call_.start(concat({"delete container ", spec_.containerId}),
+                  concat({spec_.bundle, "/runtime.log"}), {"delete", spec_.containerId}, {});
   if (!isOk(status)) listener_.onRemoved(std::move(status));
 }
 
 void Removal::onRuntimeDone(Status status) {
-  if (!isOk(status) && !runtimeKnowsIt()) status = {};
-  listener_.onRemoved(std::move(status));
+  if (isOk(status) || !runtimeKnowsIt()) return listener_.onRemoved({});
+  if (failures_ == std::size(kPausesNs)) return listener_.onRemoved(std::move(status));
+  context_.loop.arm(*this, kPausesNs[failures_++]);
+}
+
+void Removal::onTimer() {
+  callRuntime();
 }
 
 }  // namespace berth::runc::monitor

@@ -18,10 +18,11 @@ class RemovalListener {
 
 // The container's init must be dead. A container that the runtime does not know is removed at
 // once. Can be started again after a failure.
-class Removal final : public Mortal, public LeftoversListener, public RuntimeListener {
+class Removal final : public Mortal, public LeftoversListener, public RuntimeListener, Timer {
  public:
   Removal(Context& context, const protocol::CreateContainerRequest& spec,
           RemovalListener& listener);
+  ~Removal() { context_.loop.disarm(*this); }
 
   // The listener may be called before this returns.
   void start();
@@ -29,6 +30,8 @@ class Removal final : public Mortal, public LeftoversListener, public RuntimeLis
  private:
   void onLeftoversGone(Status status) override;
   void onRuntimeDone(Status status) override;
+  void onTimer() override;
+  void callRuntime();
   bool runtimeKnowsIt() const;
 
   Context& context_;
@@ -36,6 +39,7 @@ class Removal final : public Mortal, public LeftoversListener, public RuntimeLis
   RemovalListener& listener_;
   Leftovers leftovers_;
   RuntimeCall call_;
+  size_t failures_ = 0;  // of the runtime, one after the other
 };
 
 }  // namespace berth::runc::monitor

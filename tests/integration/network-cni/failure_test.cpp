@@ -11,9 +11,11 @@ namespace {
 
 using support::strCat;
 using ::testing::AllOf;
+using ::testing::Each;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
+using ::testing::StartsWith;
 
 constexpr char kError[] =
     R"(echo '{"cniVersion": "1.0.0", "code": 123, "msg": "broken", "details": "on purpose"}'; exit 1)";
@@ -66,6 +68,17 @@ TEST_P(EachPlugin, FailsToAddAndToDelete) {
   EXPECT_TRUE(detached.ok()) << detached.message;
   EXPECT_THAT(reservations(), IsEmpty());
   EXPECT_THAT(records(), IsEmpty());
+}
+
+// Killed between making a reservation's file and writing into it whose it is.
+TEST_F(FailureTest, HostLocalLeavesAReservationWithoutAnOwner) {
+  Pod pod = newPod("pod-a");
+  ASSERT_TRUE(start().attach(pod).ok());
+  const std::vector<std::string> held = reservations();
+  wrap("host-local", strCat(": > ", path("ipam/test-net"), "/10.254.254.254; kill -9 $$"));
+  EXPECT_EQ(plugin().attach(newPod("pod-b")).code, BERTH_INTERNAL);
+  EXPECT_EQ(reservations(), held) << "what is another pod's stays, and nothing else";
+  EXPECT_THAT(records(), Each(StartsWith("pod-a@")));
 }
 
 INSTANTIATE_TEST_SUITE_P(Chain, EachPlugin, ::testing::Values("bridge", "portmap", "bandwidth"));
