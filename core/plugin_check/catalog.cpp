@@ -1,0 +1,14 @@
+#include "plugin_check/check.hpp"
+
+namespace berth::check {
+
+std::vector<Check> allChecks() {
+  std::vector<Check> all;
+  for (const auto& part : {fileChecks(), descriptionChecks(), optionChecks(), lifeCycleChecks(),
+                           growthChecks(), callChecks(), memoryChecks()}) {
+    all.insert(all.end(), part.begin(), part.end());
+  }
+  return all;
+}
+
+}  // namespace berth::check
