@@ -5,7 +5,9 @@ namespace berth::check {
 std::vector<Check> allChecks() {
   std::vector<Check> all;
   for (const auto& part : {fileChecks(), descriptionChecks(), optionChecks(), lifeCycleChecks(),
-                           growthChecks(), callChecks(), memoryChecks()}) {
+                           growthChecks(), callChecks(), memoryChecks(), snapshotterLayerChecks(),
+                           snapshotterSnapshotChecks(), snapshotterFaultChecks(), sourceChecks(),
+                           networkChecks(), runtimeChecks(), runtimeFaultChecks()}) {
     all.insert(all.end(), part.begin(), part.end());
   }
   return all;

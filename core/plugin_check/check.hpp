@@ -39,9 +39,12 @@ std::vector<Check> lifeCycleChecks();
 std::vector<Check> growthChecks();
 std::vector<Check> callChecks();
 std::vector<Check> memoryChecks();
-std::vector<Check> snapshotterChecks();
+std::vector<Check> snapshotterLayerChecks();
+std::vector<Check> snapshotterSnapshotChecks();
+std::vector<Check> snapshotterFaultChecks();
 std::vector<Check> sourceChecks();
 std::vector<Check> networkChecks();
 std::vector<Check> runtimeChecks();
+std::vector<Check> runtimeFaultChecks();
 
 }  // namespace berth::check

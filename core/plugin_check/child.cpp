@@ -103,7 +103,7 @@ int runChild(int /*argc*/, char** argv) {
 std::optional<plugins::Kind> askKind(const std::string& file) {
   support::Command command;
   command.argv = {"/proc/self/exe", kKindOption, file};
-  command.environment = environmentFor(file);
+  command.environment = environmentFor(file, Leaks::kIgnored);
   support::RunLimits limits;
   limits.deadline = std::chrono::steady_clock::now() + kKindPatience;
   const auto output = support::run(command, {}, limits);

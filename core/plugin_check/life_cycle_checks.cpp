@@ -62,7 +62,7 @@ void checkUnstarted(Probe& probe) {
 void checkFailedConfigure(Probe& probe) {
   const auto subject = prepareSubject(probe);
   if (!subject.has_value()) return;
-  for (const std::string_view document : {"", "{", "[]", "null", "{\"\xff\": 1}"}) {
+  for (const std::string_view document : {"", "{", "[]", "null", "{\"path\": nul"}) {
     WatchedHost& host = WatchedHost::make(probe.path(""), "refused");
     RawInstance instance(probe, subject->plugin(), host);
     if (!probe.succeeds(instance.create(), "create")) return;

@@ -1,6 +1,7 @@
 #include "plugin_check/probe.hpp"
 
 #include <algorithm>
+#include <csignal>
 #include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
@@ -102,32 +103,29 @@ absl::StatusOr<boost::json::object> Probe::options(const plugins::Library& libra
   return optionsOf(settings_, view(library.description().options));
 }
 
-bool Probe::Other::awaitReady() {
-  pollfd polled{.fd = readiness_.get(), .events = POLLIN};
-  char byte = 0;
-  return ::poll(&polled, 1, kReadyPatience) == 1 && ::read(readiness_.get(), &byte, 1) == 1;
-}
-
-absl::StatusOr<Probe::Other> Probe::startPart(const std::string& part) {
+bool Probe::killPart(const std::string& part) {
+  step(strCat("start the process that is to be ", part));
   int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return support::errnoStatus(errno, "pipe");
-  support::Fd ours(ends[0]);
-  const support::Fd theirs(ends[1]);
+  if (!expect(::pipe2(ends, O_CLOEXEC) == 0, "no pipe is to be had")) return false;
+  const support::Fd ours(ends[0]);
+  support::Fd theirs(ends[1]);
   support::Command command;
   command.argv = childArguments({place_.folder, place_.check, part});
   command.standardOutput = STDERR_FILENO;
   command.standardError = STDERR_FILENO;
   command.descriptors = {{theirs.get(), kReadyFd}};
-  BERTH_ASSIGN_OR_RETURN(support::Process process, support::spawn(command));
-  return Other(std::move(process), std::move(ours));
-}
-
-bool Probe::runPart(const std::string& part) {
-  auto other = startPart(part);
-  if (!succeeds(other.status(), strCat("start the process for ", part))) return false;
-  const auto code = other->process().wait();
-  if (!succeeds(code.status(), strCat("wait for the process for ", part))) return false;
-  return expect(*code == 0, strCat("the process for ", part, " ended with ", *code));
+  auto process = support::spawn(command);
+  if (!succeeds(process.status(), "start a process")) return false;
+  theirs.reset();
+  pollfd polled{.fd = ours.get(), .events = POLLIN};
+  char byte = 0;
+  const bool ready = ::poll(&polled, 1, kReadyPatience) == 1 && ::read(ours.get(), &byte, 1) == 1;
+  if (ready) process->signal(SIGKILL).IgnoreError();
+  const auto code = process->wait();
+  if (!succeeds(code.status(), "wait for a process") || ready) return ready;
+  expect(*code == 0, strCat("the process that was to be ", part, " has ended with ", *code));
+  skip("the process did not get to where it was to be killed");
+  return false;
 }
 
 void Probe::ready() {

@@ -1,6 +1,7 @@
 // What a running check tells of itself: the step it is in, and what it has found.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -57,23 +58,10 @@ class Probe {
   // Its options with the user's; what is wrong with those is a failure.
   absl::StatusOr<boost::json::object> options(const plugins::Library& library) const;
 
-  // Runs this check's function in another process, with part() being `part`. The process calls
-  // ready() when it has got to where others wait for it.
-  class Other {
-   public:
-    Other(support::Process process, support::Fd readiness)
-        : process_(std::move(process)), readiness_(std::move(readiness)) {}
-    support::Process& process() { return process_; }
-    // False when it has ended before, or not got there in the time.
-    bool awaitReady();
-
-   private:
-    support::Process process_;
-    support::Fd readiness_;
-  };
-  absl::StatusOr<Other> startPart(const std::string& part);
-  // Runs it to its end; a failure unless it ends well.
-  bool runPart(const std::string& part);
+  // Runs this check's function in another process, with part() being `part`, and kills that process
+  // once it has called ready(). False when it does not get there: a failure when the process
+  // ended otherwise than by itself.
+  bool killPart(const std::string& part);
   void ready();
 
  private:
@@ -82,7 +70,7 @@ class Probe {
   const Settings settings_;
   const Place place_;
   support::Fd record_;
-  bool failed_ = false;
+  std::atomic<bool> failed_ = false;
 };
 
 }  // namespace berth::check

@@ -21,8 +21,8 @@ constexpr auto kMoment = std::chrono::milliseconds(200);
 }  // namespace
 
 Session::Session(Probe& probe) : probe_(probe) {
-  services_.root = probe.path("root");
-  services_.state = probe.path("state");
+  services_.root = probe.path("r");
+  services_.state = probe.path("s");
   services_.log = [](berth_log_level level, std::string_view, std::string_view message,
                      const plugins::LogFields& fields) {
     std::string line = strCat("[", level, "] ", message);
