@@ -44,6 +44,9 @@ struct HostServices {
   std::function<absl::Status(const support::RunLimits& limits, std::string_view registry,
                              const std::function<void(const berth_credentials&)>& found)>
       credentials;
+  // Optional: sees what each call of the host returned, before it is made a status of: what is
+  // wrong with it is only seen here.
+  std::function<void(berth_code code, std::string_view message)> answered = nullptr;
 };
 
 // Owns the berth_host of one instance; must outlive it.

@@ -53,6 +53,7 @@ Instance::Instance(std::shared_ptr<const Library> library, Kind kind, std::strin
     : library_(std::move(library)),
       kind_(kind),
       origin_(std::move(origin)),
+      services_(services),
       host_(kindName(kind), std::move(name), services),
       gate_(library_->description().threading) {}
 
@@ -169,6 +170,7 @@ absl::Status Instance::callUnheard(const std::function<berth_code(berth_error*)>
   detail::ErrorSlot slot;
   try {
     const berth_code code = body(slot.get());
+    if (services_.answered) services_.answered(code, slot.status(code).message());
     return toStatus(code, slot.status(code), name());
   } catch (...) {
     return absl::InternalError(support::strCat("plugin ", name(), " (", library_->name(),

@@ -77,6 +77,7 @@ class Instance {
   std::shared_ptr<const Library> library_;
   const Kind kind_;
   const Origin origin_;
+  const HostServices& services_;
   HostTable host_;
   mutable CallGate gate_;
   boost::json::object options_;

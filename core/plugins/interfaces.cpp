@@ -1,6 +1,7 @@
 #include "plugins/interfaces.hpp"
 
 #include <cstring>
+#include <optional>
 
 #include "berth/image_source.h"
 #include "berth/network.h"
@@ -36,6 +37,27 @@ std::string_view interfaceId(Kind kind) {
       return BERTH_NETWORK_INTERFACE;
   }
   return "";
+}
+
+std::optional<Kind> kindOf(std::string_view interfaceId) {
+  for (const Kind kind : {Kind::kRuntime, Kind::kSnapshotter, Kind::kImageSource, Kind::kNetwork}) {
+    if (plugins::interfaceId(kind) == interfaceId) return kind;
+  }
+  return std::nullopt;
+}
+
+size_t tableSize(Kind kind) {
+  switch (kind) {
+    case Kind::kRuntime:
+      return sizeof(berth_runtime);
+    case Kind::kSnapshotter:
+      return sizeof(berth_snapshotter);
+    case Kind::kImageSource:
+      return sizeof(berth_image_source);
+    case Kind::kNetwork:
+      break;
+  }
+  return sizeof(berth_network);
 }
 
 #define BERTH_CALLBACK(table, member) \

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +15,10 @@ enum class Kind { kRuntime, kSnapshotter, kImageSource, kNetwork };
 
 std::string_view kindName(Kind kind);     // "runtime"
 std::string_view interfaceId(Kind kind);  // "berth.runtime/1"
+// The kind of an interface id; none when this host does not know it.
+std::optional<Kind> kindOf(std::string_view interfaceId);
+// Bytes of the kind's function table as this host knows it.
+size_t tableSize(Kind kind);
 
 struct Callback {
   std::string_view name;  // as in the header

@@ -3,6 +3,7 @@
 #include <deque>
 #include <dlfcn.h>
 #include <mutex>
+#include <optional>
 #include <unistd.h>
 #include <utility>
 
@@ -63,7 +64,8 @@ absl::Status checkMinor(const berth_plugin& plugin) {
   return absl::OkStatus();
 }
 
-absl::Status checkDescription(const berth_plugin& plugin, Kind kind) {
+// `wanted`: none for any kind.
+absl::StatusOr<Kind> checkDescription(const berth_plugin& plugin, std::optional<Kind> wanted) {
   if (view(plugin.name).empty() || view(plugin.version).empty()) {
     return absl::FailedPreconditionError("its description has no name or version");
   }
@@ -77,10 +79,16 @@ absl::Status checkDescription(const berth_plugin& plugin, Kind kind) {
     return absl::FailedPreconditionError(
         support::strCat("declares the unknown threading ", plugin.threading));
   }
-  if (view(plugin.interface_id) != interfaceId(kind)) {
+  const std::optional<Kind> kind = kindOf(view(plugin.interface_id));
+  if (wanted.has_value() && kind != wanted) {
     return absl::FailedPreconditionError(
         support::strCat("implements ", view(plugin.interface_id), ", but is configured as a ",
-                        kindName(kind), " (", interfaceId(kind), ")"));
+                        kindName(*wanted), " (", interfaceId(*wanted), ")"));
+  }
+  if (!kind.has_value()) {
+    return absl::FailedPreconditionError(
+        support::strCat("implements ", support::validUtf8(view(plugin.interface_id)),
+                        ", which is no interface of this host"));
   }
   const std::pair<const char*, bool> lifeCycle[] = {{"create", plugin.create != nullptr},
                                                     {"configure", plugin.configure != nullptr},
@@ -93,7 +101,7 @@ absl::Status checkDescription(const berth_plugin& plugin, Kind kind) {
           support::strCat("lacks the mandatory callback `", name, "` of berth_plugin"));
     }
   }
-  return absl::OkStatus();
+  return *kind;
 }
 
 }  // namespace
@@ -103,6 +111,15 @@ std::string Library::name() const {
 }
 
 absl::StatusOr<std::shared_ptr<const Library>> Library::load(const std::string& path, Kind kind) {
+  return open(path, kind);
+}
+
+absl::StatusOr<std::shared_ptr<const Library>> Library::load(const std::string& path) {
+  return open(path, std::nullopt);
+}
+
+absl::StatusOr<std::shared_ptr<const Library>> Library::open(const std::string& path,
+                                                             std::optional<Kind> wanted) {
   const std::string context = support::strCat("plugin file ", path);
   auto entry = findEntry(path);
   if (!entry.ok()) return support::annotate(entry.status(), context);
@@ -123,8 +140,9 @@ absl::StatusOr<std::shared_ptr<const Library>> Library::load(const std::string& 
   const std::string named =
       support::strCat(context, " (", support::validUtf8(view(description.name)), ")");
   BERTH_RETURN_IF_ERROR(support::annotate(checkMinor(description), named));
-  BERTH_RETURN_IF_ERROR(support::annotate(checkDescription(description, kind), named));
-  return std::shared_ptr<const Library>(new Library(path, description));
+  const absl::StatusOr<Kind> kind = checkDescription(description, wanted);
+  if (!kind.ok()) return support::annotate(kind.status(), named);
+  return std::shared_ptr<const Library>(new Library(path, description, *kind));
 }
 
 absl::StatusOr<std::string> findPlugin(const std::string& name,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,17 +20,23 @@ class Library {
   // Loads with RTLD_NOW | RTLD_LOCAL and checks the entry, the ABI version, the description and
   // the kind. FAILED_PRECONDITION or NOT_FOUND with file, plugin and reason.
   static absl::StatusOr<std::shared_ptr<const Library>> load(const std::string& path, Kind kind);
+  // The same of any kind this host knows.
+  static absl::StatusOr<std::shared_ptr<const Library>> load(const std::string& path);
 
   const std::string& path() const { return path_; }
   const berth_plugin& description() const { return description_; }
   std::string name() const;
+  Kind kind() const { return kind_; }
 
  private:
-  Library(std::string path, berth_plugin description)
-      : path_(std::move(path)), description_(description) {}
+  Library(std::string path, berth_plugin description, Kind kind)
+      : path_(std::move(path)), description_(description), kind_(kind) {}
+  static absl::StatusOr<std::shared_ptr<const Library>> open(const std::string& path,
+                                                             std::optional<Kind> wanted);
 
   std::string path_;
   berth_plugin description_;
+  Kind kind_;
 };
 
 // The file of a plugin: a name with a slash is a path; "runtime-runc" is searched as

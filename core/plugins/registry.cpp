@@ -81,11 +81,8 @@ absl::StatusOr<std::shared_ptr<const Library>> Registry::openLibrary(const Wante
   }
   // The table is checked here, so that wrappers can copy it without looking.
   alignas(16) unsigned char scratch[sizeof(berth_runtime) + sizeof(berth_snapshotter)] = {};
-  absl::Status complete = copyTable(wanted.kind, library->description().functions, scratch,
-                                    wanted.kind == Kind::kRuntime       ? sizeof(berth_runtime)
-                                    : wanted.kind == Kind::kSnapshotter ? sizeof(berth_snapshotter)
-                                    : wanted.kind == Kind::kImageSource ? sizeof(berth_image_source)
-                                                                        : sizeof(berth_network));
+  absl::Status complete =
+      copyTable(wanted.kind, library->description().functions, scratch, tableSize(wanted.kind));
   BERTH_RETURN_IF_ERROR(support::annotate(
       complete, support::strCat("plugin file ", path, " (", library->name(), ")")));
   return library;

@@ -17,7 +17,11 @@ function(berth_plugin name)
     C_VISIBILITY_PRESET hidden
     CXX_VISIBILITY_PRESET hidden
     VISIBILITY_INLINES_HIDDEN ON)
-  target_link_options(${name} PRIVATE -Wl,--no-undefined -Wl,--exclude-libs,ALL)
+  # The visibility above does not reach what is made of the standard library's templates.
+  set(script "${CMAKE_CURRENT_BINARY_DIR}/${name}.version-script")
+  file(CONFIGURE OUTPUT "${script}" CONTENT "{ global: berth_plugin_entry; local: *; };\n")
+  target_link_options(${name} PRIVATE -Wl,--no-undefined -Wl,--exclude-libs,ALL
+    "-Wl,--version-script=${script}")
   target_link_libraries(${name} PRIVATE Berth::sdk ${BERTH_PLUGIN_LIBRARIES} ${ARG_LIBRARIES})
   install(TARGETS ${name} LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}/berth/plugins")
 endfunction()

@@ -9,7 +9,8 @@ import pytest
 
 from conftest import BUILD, PLUGINS, SOURCE, options, path_of, read, subcommands
 
-PAGES = ["docs/man/" + name for name in ("berth.1", "berth.toml.5", "berth-plugin.7", "berthd.8")]
+PAGES = ["docs/man/" + name for name in ("berth.1", "berth-plugin-check.1", "berth.toml.5", "berth-plugin.7",
+                                    "berthd.8")]
 
 
 def literals(text):
@@ -56,6 +57,15 @@ def test_every_subcommand_that_is_described_exists():
         names = words.split()
         assert names[0] in subcommands()
         assert len(names) == 1 or names[1] in subcommands(names[0])
+
+
+def test_every_option_of_the_checker_is_described():
+    shown = subprocess.run([os.path.join(BUILD, "bin/berth-plugin-check"), "--help"],
+                           capture_output=True, text=True, check=True).stdout
+    found = set(re.findall(r"^ *(?:-\w,)?--([a-z-]+)", shown, re.MULTILINE)) - {"help"}
+    described = re.findall(r"^\.It Fl Fl ([a-z-]+)", read("docs/man/berth-plugin-check.1"),
+                           re.MULTILINE)
+    assert sorted(found) == sorted(described) and "only" in found
 
 
 def test_examples_of_the_configuration_are_loaded(loaded):

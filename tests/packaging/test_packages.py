@@ -47,7 +47,8 @@ def test_everything_is_in_it(packages):
     developer = contents(packages["libberth-plugin-dev"])
     for name in ("plugin.h", "runtime.h", "snapshotter.h", "image_source.h", "network.h"):
         assert "/usr/include/berth/" + name in developer
-    assert "/usr/share/man/man7/berth-plugin.7.gz" in developer
+    assert developer >= {"/usr/share/man/man7/berth-plugin.7.gz", "/usr/bin/berth-plugin-check",
+                         "/usr/share/man/man1/berth-plugin-check.1.gz"}
     assert not found & developer - {"/usr/share/doc"}
 
 

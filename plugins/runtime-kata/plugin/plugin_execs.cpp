@@ -90,8 +90,13 @@ absl::Status KataPlugin::startExec(const Op& op, const Target& target, const ber
   request.set_exec_id(exec->id);
   request.set_terminal(terminal);
   request.set_stdin(open.input);
-  request.set_stdout(open.output);
-  request.set_stderr(open.error);
+  // Shims of this host that are given one stream open the others too.
+  const bool whole = target.pod->record().namespaces && !terminal && maskOf(streams) != 0;
+  const auto output = [&](const std::string& fifoPath) {
+    return fifoPath.empty() && whole ? std::string("/dev/null") : fifoPath;
+  };
+  request.set_stdout(output(open.output));
+  request.set_stderr(output(open.error));
   request.mutable_spec()->set_type_url(kProcess);
   request.mutable_spec()->set_value(copy(spec.process));
   op.stage("add the process to its container");

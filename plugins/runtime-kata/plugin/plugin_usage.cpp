@@ -36,6 +36,10 @@ void give(TaskStats& found, std::string_view id, Runtime::StatsSink& out) {
   }
   found.stats.id = str(id);
   found.stats.timestamp = support::nowNanoseconds();
+  if ((out.wanted() & BERTH_STATS_HUGEPAGES) == 0) {
+    found.hugepages.clear();
+    found.stats.present &= ~uint32_t{BERTH_STATS_HUGEPAGES};
+  }
   found.stats.hugepages = found.hugepages.data();
   found.stats.hugepage_count = found.hugepages.size();
   out.add(found.stats);

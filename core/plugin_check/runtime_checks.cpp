@@ -1,0 +1,293 @@
+// Checks of runtimes: pods and containers on a real root filesystem.
+#include <csignal>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <absl/strings/str_split.h>
+
+#include "berth/support/files.hpp"
+#include "berth/support/status.hpp"
+#include "berth/support/threads.hpp"
+#include "plugin_check/check.hpp"
+#include "plugin_check/runtime_bed.hpp"
+
+namespace berth::check {
+
+using support::strCat;
+
+namespace {
+
+constexpr size_t kPods = 4;
+
+// A pod that is removed when the check is done with it.
+struct Pod {
+  explicit Pod(RuntimeBed& given) : bed(given), spec(given.podSpec()) {}
+  ~Pod() {
+    if (made) bed.removePod(spec);
+  }
+  Pod(const Pod&) = delete;
+  Pod& operator=(const Pod&) = delete;
+  bool run() { return made = bed.runPod(spec, created); }
+
+  RuntimeBed& bed;
+  plugins::PodSpec spec;
+  plugins::CreatedPod created;
+  bool made = false;
+};
+
+void checkFeatures(Probe& probe) {
+  const auto bed = RuntimeBed::begin(probe);
+  if (bed == nullptr) return;
+  const auto* version = bed->plugin().features().if_contains("ociVersion");
+  probe.expect(version != nullptr && version->is_string() && !version->get_string().empty(),
+               "features has no ociVersion");
+}
+
+void checkLifeCycle(Probe& probe) {
+  const auto bed = RuntimeBed::begin(probe);
+  if (bed == nullptr) return;
+  Pod pod(*bed);
+  if (!pod.run()) return;
+  for (const auto& [bit, path] : pod.created.namespaces) {
+    probe.expect(path.empty() || support::pathExists(path),
+                 strCat("pod_create names ", path, " for a namespace, which is not there"));
+  }
+  probe.step("pod_create of an id in use");
+  probe.fails(bed->plugin().createPod(bed->op(), pod.spec).status(), "pod_create of an id in use",
+              {absl::StatusCode::kAlreadyExists});
+  TestContainer container = bed->container(pod.spec, {"sh", "-c", "echo hello; exit 7"});
+  if (!bed->run(pod.spec, pod.created, container)) return;
+  const int code = bed->wait(container);
+  probe.expect(code == 7, strCat("a container that exits with 7 has the exit code ", code));
+  plugins::Event event;
+  probe.step("wait for the event of the exit");
+  if (probe.expect(
+          bed->session().awaitEvent(BERTH_EVENT_CONTAINER_EXITED, container.spec.id, &event),
+          "no event tells of the exit of a container"))
+    probe.expect(event.exitCode == 7 && event.pod == pod.spec.id && event.timestamp > 0,
+                 strCat("the event of an exit with 7 has the exit code ", event.exitCode));
+  probe.expect(bed->wait(container) == 7, "container_wait answers otherwise the second time");
+  bed->remove(container);
+  probe.step("container_wait of a removed container");
+  probe.fails(bed->plugin().waitContainer(bed->op(), pod.spec.id, container.spec.id).status(),
+              "container_wait of a removed container", {absl::StatusCode::kNotFound});
+}
+
+void checkExits(Probe& probe) {
+  const auto bed = RuntimeBed::begin(probe);
+  if (bed == nullptr) return;
+  Pod pod(*bed);
+  if (!pod.run()) return;
+  const std::pair<std::vector<std::string>, int> programs[] = {
+      {{"sh", "-c", "exit 0"}, 0},
+      {{"sh", "-c", "exit 255"}, 255},
+      {{"sh", "-c", "sh -c 'kill -9 $$'; exit $?"}, 137}};
+  for (const auto& [arguments, expected] : programs) {
+    TestContainer container = bed->container(pod.spec, arguments);
+    if (!bed->run(pod.spec, pod.created, container)) return;
+    const int code = bed->wait(container);
+    probe.expect(code == expected,
+                 strCat("a container that exits with ", expected, " has the exit code ", code));
+    bed->remove(container);
+  }
+  TestContainer missing = bed->container(pod.spec, {"/no/such/program"});
+  if (!bed->create(pod.spec, pod.created, missing)) return;
+  probe.step("container_start of a program that is not there");
+  probe.fails(bed->plugin().startContainer(bed->op(), pod.spec.id, missing.spec.id).status(),
+              "container_start of a program that is not there");
+  bed->remove(missing);
+}
+
+void checkKill(Probe& probe) {
+  const auto bed = RuntimeBed::begin(probe);
+  if (bed == nullptr) return;
+  Pod pod(*bed);
+  if (!pod.run()) return;
+  for (const auto scope : {plugins::KillScope::kFirstProcess, plugins::KillScope::kAllProcesses}) {
+    TestContainer container = bed->container(pod.spec, {"sleep", "600"});
+    if (!bed->run(pod.spec, pod.created, container)) return;
+    probe.step("container_kill");
+    probe.succeeds(
+        bed->plugin().killContainer(bed->op(), pod.spec.id, container.spec.id, SIGKILL, scope),
+        "container_kill");
+    const int code = bed->wait(container);
+    probe.expect(code == 128 + SIGKILL, strCat("a killed container has the exit code ", code));
+    probe.step("container_kill of a container that has exited");
+    probe.succeeds(
+        bed->plugin().killContainer(bed->op(), pod.spec.id, container.spec.id, SIGTERM, scope),
+        "container_kill of a container that has exited");
+    bed->remove(container);
+  }
+  TestContainer running = bed->container(pod.spec, {"sleep", "600"});
+  if (bed->run(pod.spec, pod.created, running)) bed->remove(running);
+  TestContainer left = bed->container(pod.spec, {"sleep", "600"});
+  if (!bed->run(pod.spec, pod.created, left)) return;
+  probe.step("pod_stop with a running container");
+  probe.succeeds(bed->plugin().stopPod(bed->op(), pod.spec.id),
+                 "pod_stop with a running container");
+  const int code = bed->wait(left);
+  probe.expect(code == 128 + SIGKILL,
+               strCat("a container whose pod was stopped has the exit code ", code));
+}
+
+void checkLogs(Probe& probe) {
+  const auto bed = RuntimeBed::begin(probe);
+  if (bed == nullptr) return;
+  Pod pod(*bed);
+  if (!pod.run()) return;
+  TestContainer container = bed->container(
+      pod.spec, {"sh", "-c", "echo to-stdout; echo to-stderr >&2; printf no-newline; sleep 600"});
+  if (!bed->run(pod.spec, pod.created, container)) return;
+  probe.step("wait for the log");
+  probe.expect(
+      bed->awaitLog(container, " stdout F to-stdout\n") &&
+          bed->awaitLog(container, " stderr F to-stderr\n"),
+      strCat("the log has not the lines of both streams in CRI's format: ", bed->logOf(container)));
+  const std::string renamed = container.spec.logPath + ".1";
+  ::rename(container.spec.logPath.c_str(), renamed.c_str());
+  probe.step("container_reopen_log");
+  probe.succeeds(bed->plugin().reopenLog(bed->op(), pod.spec.id, container.spec.id),
+                 "container_reopen_log");
+  probe.expect(support::pathExists(container.spec.logPath),
+               "container_reopen_log does not make the log anew");
+  bed->remove(container);
+}
+
+struct Pipe {
+  support::Fd read, write;
+};
+
+absl::StatusOr<Pipe> makePipe() {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return support::errnoStatus(errno, "pipe");
+  return Pipe{support::Fd(ends[0]), support::Fd(ends[1])};
+}
+
+std::string readToEnd(int fd) {
+  std::string text;
+  char buffer[4096];
+  for (ssize_t got = 0; (got = ::read(fd, buffer, sizeof buffer)) > 0;)
+    text.append(buffer, static_cast<size_t>(got));
+  return text;
+}
+
+void checkExec(Probe& probe) {
+  const auto bed = RuntimeBed::begin(probe);
+  if (bed == nullptr) return;
+  Pod pod(*bed);
+  if (!pod.run()) return;
+  TestContainer container = bed->container(pod.spec, {"sleep", "600"});
+  if (!bed->run(pod.spec, pod.created, container)) return;
+  auto output = makePipe();
+  if (!probe.succeeds(output.status(), "make a pipe")) return;
+  plugins::ExecSpec exec{.pod = pod.spec.id, .container = container.spec.id, .id = "first"};
+  exec.process = RuntimeBed::processDocument({"sh", "-c", "echo from-exec; exit 5"}, false);
+  exec.stdoutFd = output->write.get();
+  probe.step("exec_start");
+  if (!probe.succeeds(bed->plugin().startExec(bed->op(), exec), "exec_start")) return;
+  output->write.reset();
+  const std::string said = readToEnd(output->read.get());
+  probe.expect(said == "from-exec\n", strCat("exec writes \"", said, "\""));
+  probe.step("exec_wait");
+  const auto code = bed->plugin().waitExec(bed->op(), pod.spec.id, container.spec.id, "first");
+  if (probe.succeeds(code.status(), "exec_wait"))
+    probe.expect(*code == 5, strCat("an exec that exits with 5 has the exit code ", *code));
+  exec.id = "missing";
+  exec.stdoutFd = -1;
+  exec.process = RuntimeBed::processDocument({"/no/such/program"}, false);
+  probe.step("exec_start of a program that is not there");
+  probe.fails(bed->plugin().startExec(bed->op(), exec),
+              "exec_start of a program that is not there");
+  exec.id = "long";
+  exec.process = RuntimeBed::processDocument({"sleep", "600"}, false);
+  if (!probe.succeeds(bed->plugin().startExec(bed->op(), exec), "exec_start")) return;
+  judgeCancelledDuring(probe, "exec_wait", [&](const plugins::Operation& op) {
+    return bed->plugin().waitExec(op, pod.spec.id, container.spec.id, "long").status();
+  });
+  bed->remove(container);
+}
+
+void checkStats(Probe& probe) {
+  const auto bed = RuntimeBed::begin(probe);
+  if (bed == nullptr) return;
+  Pod pod(*bed);
+  if (!pod.run()) return;
+  TestContainer container = bed->container(pod.spec, {"sleep", "600"});
+  if (!bed->run(pod.spec, pod.created, container)) return;
+  probe.step("container_stats");
+  const auto stats = bed->plugin().containerStats(bed->op(), pod.spec.id,
+                                                  {container.spec.id, std::string(64, '0')}, 0);
+  if (probe.succeeds(stats.status(), "container_stats") &&
+      probe.expect(stats->size() == 1 && stats->front().id == container.spec.id,
+                   strCat("container_stats of one running and one unknown container gives ",
+                          stats->size()))) {
+    probe.expect(stats->front().raw.timestamp > 0, "container_stats gives no time");
+    probe.expect((stats->front().raw.present & BERTH_STATS_ON_REQUEST) == 0,
+                 "container_stats gives what is costly without being asked");
+  }
+  probe.step("pod_stats");
+  const auto whole = bed->plugin().podStats(bed->op(), pod.spec.id, 0);
+  if (probe.succeeds(whole.status(), "pod_stats"))
+    probe.expect(whole->size() == 1, strCat("pod_stats gives ", whole->size(), " results"));
+  bed->remove(container);
+}
+
+void checkConcurrent(Probe& probe) {
+  const auto bed = RuntimeBed::begin(probe);
+  if (bed == nullptr) return;
+  std::vector<std::unique_ptr<Pod>> pods;
+  for (size_t i = 0; i < kPods; ++i) pods.push_back(std::make_unique<Pod>(*bed));
+  probe.step("several pods at the same time");
+  probe.succeeds(
+      support::inParallel(
+          kPods, kPods,
+          [&](size_t i) -> absl::Status {
+            Pod& pod = *pods[i];
+            if (!pod.run()) return absl::InternalError("no pod");
+            TestContainer one = bed->container(pod.spec, {"sh", "-c", strCat("exit ", i + 1)});
+            if (!bed->run(pod.spec, pod.created, one)) return absl::InternalError("no container");
+            const int code = bed->wait(one);
+            if (code != static_cast<int>(i) + 1)
+              return absl::InternalError(strCat("exit code ", code));
+            return absl::OkStatus();
+          }),
+      "several pods at the same time");
+}
+
+}  // namespace
+
+std::vector<Check> runtimeChecks() {
+  const auto check = [](std::string_view name, std::string_view meaning, std::string_view rule,
+                        void (*run)(Probe&)) {
+    return Check{.name = name,
+                 .meaning = meaning,
+                 .rule = rule,
+                 .run = run,
+                 .rights = Rights::kRoot,
+                 .kind = plugins::Kind::kRuntime,
+                 .patience = 2};
+  };
+  return {
+      check("runtime.features", "It says which version of the OCI runtime spec it takes.",
+            "runtime.h, features", &checkFeatures),
+      check("runtime.life-cycle", "A pod and a container go through their lives, exit told.",
+            "runtime.h: a pod's life, a container's life; plugin.h, BERTH_EVENT_CONTAINER_EXITED",
+            &checkLifeCycle),
+      check("runtime.exits", "Exit codes are those of the programs; a program not found is told.",
+            "runtime.h, container_start: a failure of finding the program is reported here",
+            &checkExits),
+      check("runtime.kill", "Containers are ended by signals, by removal, and with their pod.",
+            "runtime.h: container_kill (OK when it has exited), container_remove, pod_stop",
+            &checkKill),
+      check("runtime.logs", "Output is logged in CRI's format, and the log is opened anew.",
+            "runtime.h: berth_container_spec.log_path, container_reopen_log", &checkLogs),
+      check("runtime.exec", "Processes run in a container, and are killed when not wanted.",
+            "runtime.h: exec_start, exec_wait (on cancellation the process is killed)", &checkExec),
+      check("runtime.stats", "Usage is told of what runs, without what is costly.",
+            "runtime.h: container_stats (unknown ones are left out), pod_stats", &checkStats),
+      check("runtime.concurrent", "Several pods live at the same time.",
+            "plugin.h, berth_threading: per object means per pod", &checkConcurrent),
+  };
+}
+
+}  // namespace berth::check
