@@ -5,6 +5,7 @@ find_program(RUN_CLANG_TIDY run-clang-tidy)
 file(GLOB_RECURSE berth_sources CONFIGURE_DEPENDS
   "${CMAKE_SOURCE_DIR}/core/*.[ch]pp" "${CMAKE_SOURCE_DIR}/plugins/*.[ch]pp"
   "${CMAKE_SOURCE_DIR}/sdk/*.[ch]pp" "${CMAKE_SOURCE_DIR}/sdk/include/*.h"
+  "${CMAKE_SOURCE_DIR}/sdk/examples/*.[ch]" "${CMAKE_SOURCE_DIR}/sdk/templates/*.[ch]"
   "${CMAKE_SOURCE_DIR}/tests/*.[ch]pp")
 
 if(CLANG_FORMAT)

@@ -19,7 +19,8 @@ run("installing the SDK" "${CMAKE_COMMAND}" --install "${BERTH_BUILD}" --compone
     --prefix "${prefix}")
 file(GLOB_RECURSE installed RELATIVE "${prefix}" "${prefix}/*")
 foreach(file IN LISTS installed)
-  if(NOT file MATCHES "^(bin/berth-plugin-check$|include/berth/|lib)")
+  if(NOT file MATCHES
+     "^(bin/berth-plugin-check$|include/berth/|lib|share/berth/(examples|templates)/)")
     message(FATAL_ERROR "the SDK installs ${file}, which is no part of it")
   endif()
 endforeach()

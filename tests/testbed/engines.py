@@ -77,7 +77,8 @@ class Berth(Engine):
         lines = [
             "root = " + toml(self.root),
             "state = " + toml(self.state),
-            "plugin_dirs = " + toml([os.path.join(bed.build, "lib/berth/plugins")]),
+            "plugin_dirs = " + toml(bed.plugin_dirs),
+            bed.first_settings,
             "[grpc]",
             "socket = " + toml(self.socket),
             bed.grpc_settings,

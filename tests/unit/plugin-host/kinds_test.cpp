@@ -1,4 +1,5 @@
-// A good plugin of each kind: what goes in and what comes out.
+// A good plugin of each kind: what goes in and what comes out. Plugins of today, of ABI 1.0 with
+// the headers of then (tests/fixtures/abi-1.0), and of a later version whose structs have grown.
 #include <fstream>
 #include <unistd.h>
 
@@ -15,27 +16,33 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::TestHost;
 
-class KindsTest : public ::testing::Test {
+// What the names of their files begin with.
+class KindsTest : public ::testing::TestWithParam<const char*> {
  protected:
   TestHost host_;
   Registry registry_{{TEST_PLUGIN_DIR}, host_.services()};
   Operation op_{"test"};
 
   void SetUp() override {
-    const absl::Status loaded = registry_.load(
-        {{Kind::kRuntime, "run", "runtime", {}},
-         {Kind::kSnapshotter, "snap", "snapshotter", {}},
-         {Kind::kImageSource, "files", "source", {{"directory", host_.directory().path()}}}});
+    const absl::Status loaded =
+        registry_.load({{Kind::kRuntime, "run", plugin("runtime"), {}},
+                        {Kind::kSnapshotter, "snap", plugin("snapshotter"), {}},
+                        {Kind::kNetwork, "net", plugin("network"), {}},
+                        {Kind::kImageSource,
+                         "files",
+                         plugin("source"),
+                         {{"directory", host_.directory().path()}}}});
     ASSERT_TRUE(loaded.ok()) << loaded;
     const absl::Status started = registry_.start();
     ASSERT_TRUE(started.ok()) << started;
   }
+  static std::string plugin(const char* kind) { return support::strCat(GetParam(), kind); }
   void write(const std::string& name, const std::string& text) {
     std::ofstream(host_.directory() / name) << text;
   }
 };
 
-TEST_F(KindsTest, RuntimeAnswers) {
+TEST_P(KindsTest, RuntimeAnswers) {
   Runtime& runtime = **registry_.runtime("run");
   EXPECT_EQ(runtime.features().at("ociVersion"), "1.0.2");
 
@@ -74,7 +81,7 @@ TEST_F(KindsTest, RuntimeAnswers) {
   EXPECT_EQ(removed.message(), "remove pod pod-1: it is busy");
 }
 
-TEST_F(KindsTest, RuntimeExtensions) {
+TEST_P(KindsTest, RuntimeExtensions) {
   Runtime& runtime = **registry_.runtime("run");
   const absl::Status updated = runtime.updatePodResources(op_, "pod-1", "{1}", "{2}");
   EXPECT_EQ(updated.code(), absl::StatusCode::kFailedPrecondition);
@@ -88,7 +95,7 @@ TEST_F(KindsTest, RuntimeExtensions) {
   EXPECT_EQ(port, 8080);
 }
 
-TEST_F(KindsTest, StatsKeepTheirNamesAndALaterMinorsInterfaces) {
+TEST_P(KindsTest, StatsKeepTheirNamesAndALaterMinorsInterfaces) {
   Runtime& runtime = **registry_.runtime("run");
   const auto stats = runtime.containerStats(op_, "pod-1", {"a", "b"}, 0);
   ASSERT_TRUE(stats.ok()) << stats.status();
@@ -107,7 +114,7 @@ TEST_F(KindsTest, StatsKeepTheirNamesAndALaterMinorsInterfaces) {
   EXPECT_EQ(interfaces[1].raw.rx_bytes, 2u);
 }
 
-TEST_F(KindsTest, ThePluginKnowsWhatIsWantedAndTheHostKeepsWhatItGets) {
+TEST_P(KindsTest, ThePluginKnowsWhatIsWantedAndTheHostKeepsWhatItGets) {
   Runtime& runtime = **registry_.runtime("run");
   const auto usual = runtime.containerStats(op_, "pod-1", {"a"}, 0);
   ASSERT_TRUE(usual.ok()) << usual.status();
@@ -127,7 +134,7 @@ TEST_F(KindsTest, ThePluginKnowsWhatIsWantedAndTheHostKeepsWhatItGets) {
   EXPECT_EQ(more->front().hugePages[0].raw.usage, 5u);
 }
 
-TEST_F(KindsTest, SnapshotterTakesAStreamAndListsLayers) {
+TEST_P(KindsTest, SnapshotterTakesAStreamAndListsLayers) {
   Snapshotter& snapshotter = **registry_.snapshotter("snap");
   EXPECT_TRUE(snapshotter.independentLayers());
   EXPECT_FALSE(snapshotter.mapsIds());
@@ -148,7 +155,7 @@ TEST_F(KindsTest, SnapshotterTakesAStreamAndListsLayers) {
             "snapshot container-1 above 2 layers, top d2");
 }
 
-TEST_F(KindsTest, AFailingStreamsOwnFailureComesBack) {
+TEST_P(KindsTest, AFailingStreamsOwnFailureComesBack) {
   Snapshotter& snapshotter = **registry_.snapshotter("snap");
   const auto usage = snapshotter.applyLayer(op_, {"chain", "", "diff-2"},
                                             []() -> absl::StatusOr<std::string_view> {
@@ -158,7 +165,7 @@ TEST_F(KindsTest, AFailingStreamsOwnFailureComesBack) {
   EXPECT_TRUE(snapshotter.listLayers(op_)->empty());
 }
 
-TEST_F(KindsTest, SourceResolvesAndFetches) {
+TEST_P(KindsTest, SourceResolvesAndFetches) {
   ImageSource& source = **registry_.imageSource("files");
   write("a.example_app:1", "sha256:d");
   write("sha256:d", "{\"schemaVersion\": 2}");
@@ -187,6 +194,25 @@ TEST_F(KindsTest, SourceResolvesAndFetches) {
                          [](std::string_view) { return absl::AbortedError("no room"); }),
             absl::AbortedError("no room"));
 }
+
+TEST_P(KindsTest, NetworkAttachesAndLetsGo) {
+  Network& network = **registry_.network("net");
+  NetworkRequest request;
+  request.pod = "pod-1";
+  const auto attached = network.attach(op_, request);
+  ASSERT_TRUE(attached.ok()) << attached.status();
+  EXPECT_THAT(attached->addresses, ElementsAre("192.0.2.1"));
+  EXPECT_EQ(op_.stage(), "pod-1");
+  EXPECT_TRUE(network.check(op_, request, attached->state).ok());
+  EXPECT_TRUE(network.status(op_).ok());
+  EXPECT_TRUE(network.setPodCidr(op_, "10.0.0.0/24").ok());
+  EXPECT_TRUE(network.collectGarbage(op_, {{"pod-1", attached->state}}).ok());
+  EXPECT_TRUE(network.detach(op_, request, attached->state).ok());
+}
+
+INSTANTIATE_TEST_SUITE_P(All, KindsTest,
+                         ::testing::Values("", "first-c-", "first-cpp-", "future-c-", "future-cpp-",
+                                           "later-"));
 
 }  // namespace
 }  // namespace berth::plugins

@@ -62,6 +62,22 @@ INSTANTIATE_TEST_SUITE_P(
                 "lacks the mandatory callback `detach` of berth.network/1"},
         Spoiled{"past-table", kRefused, "(spoiled-past-table)",
                 "lacks the mandatory callback `set_pod_cidr` of berth.network/1"},
+        Spoiled{"old-major", kRefused, "", "built for ABI 0.1"},
+        Spoiled{"no-size", kRefused, "", "built for ABI 0.0"},
+        Spoiled{"no-table-size", kRefused, "(spoiled-no-table-size)",
+                "lacks the mandatory callback `attach` of berth.network/1"},
+        Spoiled{"no-interface", kRefused, "(spoiled-no-interface)",
+                "configured as a network (berth.network/1)"},
+        Spoiled{"no-threading", kRefused, "(spoiled-no-threading)", "unknown threading 0"},
+        Spoiled{"null-name", kRefused, "", "no name or version"},
+        Spoiled{"no-create", kRefused, "(spoiled-no-create)",
+                "lacks the mandatory callback `create` of berth_plugin"},
+        Spoiled{"no-configure", kRefused, "(spoiled-no-configure)",
+                "lacks the mandatory callback `configure` of berth_plugin"},
+        Spoiled{"no-stop", kRefused, "(spoiled-no-stop)",
+                "lacks the mandatory callback `stop` of berth_plugin"},
+        Spoiled{"no-destroy", kRefused, "(spoiled-no-destroy)",
+                "lacks the mandatory callback `destroy` of berth_plugin"},
         Spoiled{"no-start", kRefused, "(spoiled-no-start)",
                 "lacks the mandatory callback `start` of berth_plugin"},
         Spoiled{"no-functions", kRefused, "(spoiled-no-functions)", "its function table is null"},
@@ -287,8 +303,26 @@ TEST_P(OtherAge, LoadsAndIsCalled) {
   ASSERT_TRUE(registry.start().ok());
   Operation op("status");
   EXPECT_TRUE((*registry.network("net"))->status(op).ok());
-  unsigned char table[16];
-  EXPECT_FALSE(registry.instances()[0]->extension("x", 1, table, sizeof table));
+}
+
+TEST(OtherAges, WhatAPluginOffersBeyondTodayIsCutToWhatIsKnown) {
+  TestHost host;
+  Registry registry({TEST_PLUGIN_DIR}, host.services());
+  ASSERT_TRUE(
+      registry.load({{Kind::kNetwork, "net", "future", {}}, {Kind::kNetwork, "old", "past", {}}})
+          .ok());
+  const absl::Status started = registry.start();
+  ASSERT_TRUE(started.ok()) << started;
+  struct {
+    size_t size;
+    uint64_t known, after;
+  } table = {0, 0, 5};
+  const size_t size = offsetof(decltype(table), after);
+  EXPECT_TRUE(registry.instances()[0]->extension("com.example.future", 1, &table, size));
+  EXPECT_EQ(table.known, 17u);
+  EXPECT_EQ(table.after, 5u) << "written past the end of what is known";
+  EXPECT_FALSE(registry.instances()[0]->extension("com.example.future", 2, &table, size));
+  EXPECT_FALSE(registry.instances()[1]->extension("com.example.future", 1, &table, size));
 }
 
 INSTANTIATE_TEST_SUITE_P(All, OtherAge, ::testing::Values("future", "past"));

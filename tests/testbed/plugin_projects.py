@@ -1,0 +1,100 @@
+"""Projects of plugins outside of the tree, built with the installed SDK and nothing else."""
+
+import fcntl
+import glob
+import os
+import shutil
+import subprocess
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SOURCE = os.path.dirname(os.path.dirname(HERE))
+EXAMPLES = {os.path.basename(os.path.dirname(path)): os.path.dirname(path)
+            for path in glob.glob(os.path.join(SOURCE, "sdk/examples/*/CMakeLists.txt"))}
+BUILD = os.path.abspath(os.environ.get("BERTH_BUILD", os.path.join(SOURCE, "build/release")))
+# Everything that a plugin's author is likely to have on.
+WARNINGS = "-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror"
+
+
+def run(*command, **settings):
+    """Gives what it printed; fails with that."""
+    made = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+                          timeout=600, **settings)
+    assert made.returncode == 0, "%s failed:\n%s" % (command[0], made.stdout[-6000:])
+    return made.stdout
+
+
+def install_sdk(prefix):
+    """The component that plugins are built with, alone."""
+    run("cmake", "--install", BUILD, "--component", "sdk", "--prefix", prefix)
+    return str(prefix)
+
+
+def build_project(source, prefix, build):
+    """Builds with warnings as errors, and installs beside the SDK; gives the folder of plugins."""
+    run("cmake", "-S", source, "-B", build, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=RelWithDebInfo",
+        "-DCMAKE_PREFIX_PATH=" + str(prefix), "-DCMAKE_FIND_USE_PACKAGE_REGISTRY=OFF",
+        "-DCMAKE_C_FLAGS=" + WARNINGS, "-DCMAKE_CXX_FLAGS=" + WARNINGS, "--no-warn-unused-cli")
+    run("cmake", "--build", build)
+    run("cmake", "--install", build, "--prefix", prefix)
+    installed = glob.glob(os.path.join(prefix, "lib*/**/berth/plugins"), recursive=True)
+    assert len(installed) == 1, installed
+    return installed[0]
+
+
+def build_examples():
+    """All of sdk/examples, below the build folder; gives the folder with the plugins."""
+    folder = os.path.join(BUILD, "plugin-examples")
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, "lock"), "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        prefix = install_sdk(os.path.join(folder, "prefix"))
+        for name, source in EXAMPLES.items():
+            plugins = build_project(source, prefix, os.path.join(folder, name))
+    assert sorted(os.listdir(plugins)) == sorted("berth-%s.so" % name for name in EXAMPLES)
+    return plugins
+
+
+def berth(*arguments, **settings):
+    """Runs the built command; gives the finished process."""
+    return subprocess.run([os.path.join(BUILD, "bin/berth"), *map(str, arguments)],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+                          timeout=60, **settings)
+
+
+KINDS = ("runtime", "snapshotter", "image-source", "network")
+LANGUAGES = ("c", "c++")
+NEW = {"new-%s-%s" % (kind, language.replace("+", "p")): (kind, language)
+       for kind in KINDS for language in LANGUAGES}
+
+
+def _same(one, other):
+    return subprocess.run(["diff", "-r", one, other], check=False,
+                          capture_output=True).returncode == 0
+
+
+def build_new_projects():
+    """A project of each kind in each language as `berth plugin new` writes it, built and tested,
+    below the build folder; gives the folder with the plugins."""
+    folder = os.path.join(BUILD, "plugin-projects")
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, "lock"), "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        prefix = install_sdk(os.path.join(folder, "prefix"))
+        for name, (kind, language) in NEW.items():
+            source, fresh = os.path.join(folder, name), os.path.join(folder, name + ".fresh")
+            shutil.rmtree(fresh, ignore_errors=True)
+            made = berth("plugin", "new", "--kind", kind, "--language", language,
+                         "--sdk", os.path.join(prefix, "share/berth"), name, fresh)
+            assert made.returncode == 0, made.stderr
+            # What has not changed need not be built again.
+            if _same(fresh, source):
+                shutil.rmtree(fresh)
+            else:
+                shutil.rmtree(source, ignore_errors=True)
+                os.rename(fresh, source)
+            build = os.path.join(folder, "build-" + name)
+            plugins = build_project(source, prefix, build)
+            run("ctest", "--test-dir", build, "--output-on-failure", "-R", "load")
+    assert sorted(os.listdir(plugins)) == sorted("berth-%s.so" % name for name in NEW)
+    return plugins
