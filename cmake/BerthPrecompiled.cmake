@@ -35,8 +35,8 @@ endfunction()
 
 berth_precompile(berth_library_headers
   HEADERS ${library_headers}
-  USED_BY berth_support berth_untar berth_common berth_cdi berth_hooks berth_config berth_plugins
-          berth_plugin_check
+  USED_BY berth_support berth_untar berth_common berth_references berth_signatures berth_cdi
+          berth_hooks berth_config berth_plugins berth_plugin_check
           berth_streaming berth_streaming_spdy
           berth_registry_v2 berth_network_cni berth_runtime_runc berth_monitor_client
           snapshotter-overlay registry-v2 network-cni runtime-runc)

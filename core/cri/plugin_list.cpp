@@ -5,6 +5,7 @@
 #include <boost/json.hpp>
 
 #include "berth/extensions.h"
+#include "berth/image_signatures.h"
 #include "berth/plugin.hpp"
 #include "berth/support/status.hpp"
 
@@ -42,7 +43,8 @@ json::array capabilities(const plugins::Instance& instance, const plugins::Regis
       json::value_from(
           offered(instance,
                   {BERTH_EXTENSION_PAUSE, BERTH_EXTENSION_CHECKPOINT, BERTH_EXTENSION_POD_RESOURCES,
-                   BERTH_EXTENSION_PORT_FORWARD, BERTH_EXTENSION_DIFF, BERTH_EXTENSION_VERIFY}))
+                   BERTH_EXTENSION_PORT_FORWARD, BERTH_EXTENSION_DIFF, BERTH_EXTENSION_VERIFY,
+                   BERTH_EXTENSION_IMAGE_SIGNATURES}))
           .as_array();
   if (instance.kind() == plugins::Kind::kRuntime) {
     if (auto runtime = registry.runtime(instance.name()); runtime.ok()) {

@@ -103,7 +103,7 @@ std::string Reference::full() const {
   return text;
 }
 
-absl::StatusOr<Reference> parseReference(std::string_view text) {
+absl::StatusOr<Reference> parseNamed(std::string_view text) {
   const auto invalid = [&](std::string_view why) {
     return absl::InvalidArgumentError(
         strCat("\"", text.substr(0, 300), "\" is no image reference: ", why));
@@ -143,6 +143,11 @@ absl::StatusOr<Reference> parseReference(std::string_view text) {
     return invalid("its repository must be lowercase letters, digits and separators");
   }
   if (reference.name().size() > kMaxName) return invalid("its name is longer than 255 characters");
+  return reference;
+}
+
+absl::StatusOr<Reference> parseReference(std::string_view text) {
+  BERTH_ASSIGN_OR_RETURN(Reference reference, parseNamed(text));
   if (reference.tag.empty() && reference.digest.empty()) reference.tag = "latest";
   return reference;
 }

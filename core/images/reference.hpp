@@ -24,4 +24,7 @@ struct Reference {
 // INVALID_ARGUMENT says what is wrong with it.
 absl::StatusOr<Reference> parseReference(std::string_view text);
 
+// The same, but "busybox" has neither tag nor digest.
+absl::StatusOr<Reference> parseNamed(std::string_view text);
+
 }  // namespace berth::images

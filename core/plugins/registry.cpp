@@ -122,6 +122,7 @@ absl::Status Registry::start() {
 
 absl::Status Registry::askOnce() {
   support::StatusCollector problems;
+  for (const auto& [name, source] : sources_) source->findExtensions();
   for (const auto& [name, snapshotter] : snapshotters_) {
     problems.add(
         support::annotate(snapshotter->readFlags(), support::strCat("snapshotter ", name)));

@@ -126,8 +126,8 @@ Failure Client::request(const Endpoint& endpoint, const Query& query, Content& c
   return judge(followed, content);
 }
 
-Failure Client::fromEndpoint(const Endpoint& endpoint, const Query& query, Content& content,
-                             Place place) {
+Failure Client::repeated(EndpointRole role, Place place, Content& content,
+                         const std::function<Failure()>& attempt) {
   const Milliseconds longest = place == Place::kLast ? kLongestWait : kWaitBeforeNext;
   unsigned repeat = 0;
   while (true) {
@@ -135,9 +135,9 @@ Failure Client::fromEndpoint(const Endpoint& endpoint, const Query& query, Conte
     if (!wanted.ok()) return stop(wanted);
     const uint64_t before = content.delivered();
     const Clock::time_point start = Clock::now();
-    Failure failure = request(endpoint, query, content);
+    Failure failure = attempt();
     const uint64_t gained = content.delivered() - before;
-    if (failure.ok() || !isWorthRepeating(failure, endpoint.role, Clock::now() - start, gained))
+    if (failure.ok() || !isWorthRepeating(failure, role, Clock::now() - start, gained))
       return failure;
     if (gained >= kWorthwhile) repeat = 0;
     if (repeat == services_.options.retries) return failure;
@@ -150,7 +150,7 @@ Failure Client::fromEndpoint(const Endpoint& endpoint, const Query& query, Conte
                  (pause.count() + 999) / 1000, " s, which is too late for this call"));
       return failure;
     }
-    attempts_.add(endpoint.role, failure);
+    attempts_.add(role, failure);
     const absl::Status waited = patience_.wait(pause);
     if (!waited.ok()) return stop(waited);
     ++repeat;
@@ -179,6 +179,33 @@ Failure Client::fromUrl(std::string_view text, Content& content) {
   return judge(followed, content);
 }
 
+absl::Status Client::getFile(const std::string& doing, const Url& url, const Endpoint& registry,
+                             Content& content) {
+  const ConnectionOptions connection = connectionFor(services_.options, registry, url);
+  Url base = url;
+  base.path.clear();
+  const Endpoint server{.role = EndpointRole::kRegistry,
+                        .base = base,
+                        .registry = registry.registry,
+                        .connection = &connection,
+                        .connectTimeout = services_.options.connectTimeout};
+  patience_.op().stage(strCat(doing, " from ", url.origin()));
+  const Failure failure = repeated(server.role, Place::kLast, content, [&] {
+    HttpRequest request;
+    request.url = url;
+    request.headers = content.headers();
+    request.connection = connection;
+    request.connectTimeout = server.connectTimeout;
+    return judge(performFollowing(services_.http, services_.options, server, std::move(request),
+                                  content, patience_),
+                 content);
+  });
+  if (failure.ok()) return absl::OkStatus();
+  if (failure.remedy == Remedy::kStop) return attempts_.ended(doing, failure.status);
+  attempts_.add(server.role, failure);
+  return attempts_.summary(doing);
+}
+
 absl::Status Client::get(const Query& query, Content& content,
                          const std::vector<std::string_view>& urls) {
   const std::vector<Endpoint> endpoints = ordered(query.reference);
@@ -187,8 +214,8 @@ absl::Status Client::get(const Query& query, Content& content,
     const std::string origin = endpoint.base.origin();
     patience_.op().stage(strCat(query.doing, " from ", origin));
     const bool last = &endpoint == &endpoints.back() && extra == 0;
-    const Failure failure =
-        fromEndpoint(endpoint, query, content, last ? Place::kLast : Place::kMoreFollow);
+    const Failure failure = repeated(endpoint.role, last ? Place::kLast : Place::kMoreFollow,
+                                     content, [&] { return request(endpoint, query, content); });
     if (failure.remedy == Remedy::kStop) return attempts_.ended(query.doing, failure.status);
     remember(endpoint, failure);
     if (failure.ok()) return absl::OkStatus();

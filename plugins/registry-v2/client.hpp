@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <string>
@@ -61,12 +62,17 @@ class Client {
   // without credentials. Blocks. The error lists every attempt.
   absl::Status get(const Query& query, Content& content,
                    const std::vector<std::string_view>& urls = {});
+  // A file of another server that serves the registry `registry`: with that server's own settings
+  // and no credentials. NOT_FOUND when it says so.
+  absl::Status getFile(const std::string& doing, const Url& url, const Endpoint& registry,
+                       Content& content);
 
  private:
   enum class Place { kMoreFollow, kLast };
 
   std::vector<Endpoint> ordered(const Reference& reference) const;
-  Failure fromEndpoint(const Endpoint& endpoint, const Query& query, Content& content, Place place);
+  Failure repeated(EndpointRole role, Place place, Content& content,
+                   const std::function<Failure()>& attempt);
   Failure fromUrl(std::string_view text, Content& content);
   Failure request(const Endpoint& endpoint, const Query& query, Content& content);
   FollowedAnswer send(const Endpoint& endpoint, const Query& query,

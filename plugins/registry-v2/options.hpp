@@ -13,6 +13,7 @@
 #include <absl/status/statusor.h>
 #include <boost/json.hpp>
 
+#include "lookaside.hpp"
 #include "retry.hpp"
 #include "url.hpp"
 
@@ -33,6 +34,7 @@ enum class Fallback { kRegistry, kNone };
 struct RegistryOptions {
   std::vector<Url> mirrors;  // in the order they are asked; the path is a prefix of repositories
   Fallback fallback = Fallback::kRegistry;
+  Lookaside lookaside;            // where signatures lie beside it
   std::optional<bool> plainHttp;  // not given: only for loopback hosts without TLS settings
   ConnectionOptions connection;
 };

@@ -92,6 +92,15 @@ absl::Status readHeaders(const bj::value& value, const std::string& where,
   return absl::OkStatus();
 }
 
+absl::Status readLookasideUrl(const bj::value& value, const std::string& where, Lookaside& store) {
+  const bj::string* text = value.if_string();
+  if (text == nullptr) return refuse(where, "must be a string with a URL");
+  auto parsed = parseLookaside(std::string_view(text->data(), text->size()));
+  if (!parsed.ok()) return refuse(where, support::fromAbsl(parsed.status().message()));
+  store = *std::move(parsed);
+  return absl::OkStatus();
+}
+
 absl::Status readMember(std::string_view key, const bj::value& value, const std::string& where,
                         RegistryOptions& table) {
   ConnectionOptions& connection = table.connection;
@@ -100,6 +109,7 @@ absl::Status readMember(std::string_view key, const bj::value& value, const std:
   if (key == "client_cert") return readFile(value, where, connection.clientCert);
   if (key == "client_key") return readFile(value, where, connection.clientKey);
   if (key == "headers") return readHeaders(value, where, connection.headers);
+  if (key == "lookaside") return readLookasideUrl(value, where, table.lookaside);
   if (key == "fallback") {
     BERTH_ASSIGN_OR_RETURN(const bool wanted, readFlag(value, where));
     table.fallback = wanted ? Fallback::kRegistry : Fallback::kNone;
@@ -113,12 +123,13 @@ absl::Status readMember(std::string_view key, const bj::value& value, const std:
     BERTH_ASSIGN_OR_RETURN(table.plainHttp, readFlag(value, where));
     return absl::OkStatus();
   }
-  const std::string near = support::nearest(key, {"mirrors", "fallback", "insecure", "plain_http",
-                                                  "ca", "client_cert", "client_key", "headers"});
+  const std::string near =
+      support::nearest(key, {"mirrors", "fallback", "insecure", "plain_http", "ca", "client_cert",
+                             "client_key", "headers", "lookaside"});
   if (!near.empty()) return refuse(where, strCat("is not known; did you mean ", near, "?"));
   return refuse(where,
                 "is not known; known are mirrors, fallback, insecure, plain_http, ca, client_cert, "
-                "client_key and headers");
+                "client_key, headers and lookaside");
 }
 
 absl::Status checkTogether(const RegistryOptions& table, const std::string& where) {

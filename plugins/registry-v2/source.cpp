@@ -9,6 +9,7 @@
 #include "digest.hpp"
 #include "manifest.hpp"
 #include "reference.hpp"
+#include "signatures.hpp"
 
 namespace berth::registry {
 namespace {
@@ -78,6 +79,17 @@ Status RegistrySource::fetch(const Op& op, const ImageRequest& request,
   return fetchContent(op, request, descriptor, offset, out);
 }
 
+Status RegistrySource::origin(const Op& /*op*/, const ImageRequest& /*request*/,
+                              std::string_view /*digest*/, ImageOrigin& out) {
+  out = {};
+  return {};
+}
+
+Status RegistrySource::signatures(const Op& op, const ImageRequest& request,
+                                  std::string_view digest, SignatureList& out) {
+  return findSignatures(op, request, digest, out);
+}
+
 absl::Status RegistrySource::resolveImage(const Op& op, const ImageRequest& request, uint64_t limit,
                                           Resolved& out) {
   BERTH_ASSIGN_OR_RETURN(const Reference reference, parseReference(request.reference));
@@ -130,6 +142,17 @@ absl::Status RegistrySource::fetchContent(const Op& op, const ImageRequest& requ
     return absl::DataLossError(strCat(doing, ": it has ", content.document().size(),
                                       " bytes; its descriptor says ", descriptor.size));
   return writeRest(content.document(), offset, out);
+}
+
+absl::Status RegistrySource::findSignatures(const Op& op, const ImageRequest& request,
+                                            std::string_view digest, SignatureList& out) {
+  BERTH_ASSIGN_OR_RETURN(const Reference reference, parseReference(request.reference));
+  BERTH_RETURN_IF_ERROR(support::annotate(checkDigest(digest), "get the signatures of an image"));
+  BERTH_ASSIGN_OR_RETURN(std::optional<Credentials> given, credentialsOf(request));
+  const Patience patience(op);
+  const Services shared = services();
+  Authorizer authorizer(shared, std::move(given), patience);
+  return SignatureFinder(shared, dead_, authorizer, patience, reference).find(digest, out);
 }
 
 }  // namespace berth::registry

@@ -27,16 +27,24 @@ bool has(const Files& files, const std::string& name) {
   return found.ok() || !absl::IsNotFound(found.status());
 }
 
-absl::StatusOr<Parts> read(const std::shared_ptr<const Files>& files, const Check& check) {
+absl::StatusOr<Parts> read(const std::shared_ptr<const Files>& files, const Check& check,
+                           bool isFolder) {
+  // With the name that containers-transports(5) has for the form.
+  const auto named = [](absl::StatusOr<Parts> parts, std::string_view transport) {
+    if (parts.ok()) parts->transport = transport;
+    return parts;
+  };
   // Newer "docker save" writes both: the layout says more.
-  if (has(*files, "oci-layout") || has(*files, "index.json")) return readOciLayout(files);
+  if (has(*files, "oci-layout") || has(*files, "index.json"))
+    return named(readOciLayout(files), isFolder ? "oci" : "oci-archive");
   auto manifest = readJson(*files, "manifest.json");
   if (absl::IsNotFound(manifest.status()))
     return absl::InvalidArgumentError(
         "it is neither an OCI layout (index.json is missing) nor what \"docker save\" writes "
         "(manifest.json is missing)");
   BERTH_RETURN_IF_ERROR(manifest.status());
-  return manifest->is_array() ? readDockerArchive(files, check) : readPlainFolder(files);
+  return manifest->is_array() ? named(readDockerArchive(files, check), "docker-archive")
+                              : named(readPlainFolder(files), "dir");
 }
 
 // The type a document says it has, or the one its members make it.
@@ -80,10 +88,11 @@ absl::StatusOr<std::shared_ptr<const ImageSet>> ImageSet::open(const std::string
                                                                const Check& check) {
   struct stat info = {};
   if (::stat(path.c_str(), &info) != 0) return support::errnoStatus(errno, strCat("open ", path));
+  const bool isFolder = S_ISDIR(info.st_mode);
   absl::StatusOr<std::unique_ptr<Files>> files =
-      S_ISDIR(info.st_mode) ? openFolder(path) : openArchive(path, check);
+      isFolder ? openFolder(path) : openArchive(path, check);
   if (!files.ok()) return files.status();
-  auto parts = read(std::shared_ptr<const Files>(*std::move(files)), check);
+  auto parts = read(std::shared_ptr<const Files>(*std::move(files)), check, isFolder);
   const std::string what = strCat("images in ", path);
   // A file that another one names: the set is there, but not whole.
   if (absl::IsNotFound(parts.status()))

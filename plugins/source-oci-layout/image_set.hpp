@@ -36,6 +36,7 @@ struct Parts {
   std::string blobFolder;                      // where each blob lies by its digits, with its slash
   std::map<std::string, std::string> written;  // blobs that were made up here, by digest
   std::map<std::string, std::string> placed;   // blobs that lie elsewhere: digest → file
+  std::string transport;  // what the form is called: "oci", "oci-archive", "docker-archive", "dir"
 };
 
 // The forms. Each is INVALID_ARGUMENT with what is wrong and in which file.
@@ -56,6 +57,7 @@ class ImageSet {
   static absl::StatusOr<std::shared_ptr<const ImageSet>> open(const std::string& path,
                                                               const Check& check);
 
+  const std::string& transport() const { return parts_.transport; }
   // An index of all images there are, each with its name as "org.opencontainers.image.ref.name".
   Document everything() const;
   // By complete name, or by digest, which also finds what only an index of the set names.

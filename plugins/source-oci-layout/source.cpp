@@ -1,6 +1,7 @@
 #include "source.hpp"
 
 #include <chrono>
+#include <filesystem>
 
 #include "berth/support/status.hpp"
 
@@ -63,8 +64,9 @@ bool LayoutSource::serves(std::string_view reference) {
 Status LayoutSource::resolve(const Op& op, const ImageRequest& request, uint64_t limit,
                              Resolved& out) {
   op.stage(strCat("look for ", request.reference));
-  auto document = documentOf(checkOf(op), request.reference);
-  if (!document.ok()) return document.status();
+  auto place = placeOf(checkOf(op), request.reference);
+  if (!place.ok()) return place.status();
+  Document* document = &place->document;
   if (document->bytes.size() > limit)
     return absl::ResourceExhaustedError(strCat("the manifest of ", request.reference, " has ",
                                                document->bytes.size(), " bytes; the limit is ",
@@ -86,15 +88,38 @@ Status LayoutSource::fetch(const Op& op, const ImageRequest& request, const Desc
                            doing);
 }
 
-absl::StatusOr<Document> LayoutSource::documentOf(const Check& check, std::string_view reference) {
+Status LayoutSource::origin(const Op& op, const ImageRequest& request, std::string_view digest,
+                            ImageOrigin& out) {
+  auto place = placeOf(checkOf(op), request.reference);
+  if (!place.ok()) return place.status();
+  if (place->document.digest != digest)
+    return {BERTH_NOT_FOUND, strCat(request.reference, " has become another image in ", place->path,
+                                    " by now; pull it again")};
+  // Scopes of policies are paths without links.
+  std::error_code error;
+  const std::filesystem::path path = std::filesystem::canonical(place->path, error);
+  if (error) return support::errnoStatus(error.value(), strCat("resolve the path ", place->path));
+  out.transport = std::move(place->transport);
+  out.location = path;
+  return {};
+}
+
+// None of the forms keeps any.
+Status LayoutSource::signatures(const Op& /*op*/, const ImageRequest& /*request*/,
+                                std::string_view /*digest*/, SignatureList& /*out*/) {
+  return {};
+}
+
+absl::StatusOr<LayoutSource::Place> LayoutSource::placeOf(const Check& check,
+                                                          std::string_view reference) {
   const std::string path = pathOf(reference);
   if (path.empty()) return findConfigured(check, reference);
   BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<const ImageSet> set, sets_.at(path, check));
-  return set->everything();
+  return Place{set->everything(), path, set->transport()};
 }
 
-absl::StatusOr<Document> LayoutSource::findConfigured(const Check& check,
-                                                      std::string_view reference) {
+absl::StatusOr<LayoutSource::Place> LayoutSource::findConfigured(const Check& check,
+                                                                 std::string_view reference) {
   size_t looked = 0;
   for (const std::string& path : options_.paths) {
     for (const std::string& one : Sets::within(path)) {
@@ -103,7 +128,7 @@ absl::StatusOr<Document> LayoutSource::findConfigured(const Check& check,
       if (!set.ok()) continue;
       ++looked;
       auto document = (*set)->find(reference);
-      if (document.ok()) return document;
+      if (document.ok()) return Place{*std::move(document), one, (*set)->transport()};
       if (!absl::IsNotFound(document.status()))
         return support::annotate(document.status(), strCat(reference, " in ", one));
     }

@@ -36,7 +36,7 @@ def test_everything_is_in_it(packages):
     assert found >= {
         "/etc/berth/berth.toml", "/lib/systemd/system/berth.service", "/usr/bin/berth",
         "/usr/sbin/berthd -> ../bin/berth", "/usr/libexec/berth/berth-monitor",
-        "/usr/libexec/berth/berth-keeper", "/usr/share/man/man1/berth.1.gz",
+        "/usr/libexec/berth/berth-keeper", "/usr/libexec/berth/berth-openpgp", "/usr/share/man/man1/berth.1.gz",
         "/usr/share/man/man5/berth.toml.5.gz", "/usr/share/man/man8/berthd.8.gz",
         "/usr/share/bash-completion/completions/berth",
         "/usr/share/zsh/vendor-completions/_berth",
@@ -45,7 +45,8 @@ def test_everything_is_in_it(packages):
         "/usr/share/doc/berth/examples/crictl.yaml", "/usr/share/doc/berth/README.Debian"}
     assert not [name for name in found if name.startswith(("/usr/include", "/usr/local", "/var"))]
     developer = contents(packages["libberth-plugin-dev"])
-    for name in ("plugin.h", "runtime.h", "snapshotter.h", "image_source.h", "network.h"):
+    for name in ("plugin.h", "runtime.h", "snapshotter.h", "image_source.h",
+                 "image_signatures.h", "network.h"):
         assert "/usr/include/berth/" + name in developer
     assert developer >= {"/usr/share/man/man7/berth-plugin.7.gz", "/usr/bin/berth-plugin-check",
                          "/usr/share/man/man1/berth-plugin-check.1.gz"}

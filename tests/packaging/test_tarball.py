@@ -66,6 +66,12 @@ def test_programs_of_plugins_need_nothing(bare):
     assert in_root(bare, "/opt/berth/libexec/berth/berth-monitor", "version").returncode == 0
 
 
+def test_the_program_for_openpgp_finds_its_libraries(bare):
+    """Asked nothing, it says so."""
+    asked = in_root(bare, "/opt/berth/libexec/berth/berth-openpgp")
+    assert asked.stderr == "the request is malformed"
+
+
 def test_unit_and_manuals_are_there(bare):
     unit = (bare / "opt/berth/lib/systemd/system/berth.service").read_text()
     assert "\nExecStart=/opt/berth/sbin/berthd\n" in unit

@@ -226,6 +226,39 @@ Outcome PluginUnderTest::fetch(const TestOp& op, const std::string& reference,
   return outcome;
 }
 
+FoundSignatures PluginUnderTest::signatures(const std::string& reference, const std::string& digest,
+                                            size_t most,
+                                            const std::optional<TestCredentials>& credentials) {
+  const void* extension =
+      description().get_extension(instance_, str(BERTH_EXTENSION_IMAGE_SIGNATURES), 1);
+  if (extension == nullptr) throw std::runtime_error("no signatures");
+  struct Taker {
+    FoundSignatures found;
+    size_t most;
+    static berth_code add(berth_image_signature_builder* builder,
+                          const berth_image_signature* one) {
+      auto& self = *static_cast<Taker*>(builder->host);
+      if (self.most-- == 0) return BERTH_RESOURCE_EXHAUSTED;
+      const std::string payload(view(one->payload));
+      if (one->kind == BERTH_SIGNATURE_SIMPLE)
+        self.found.simple.push_back(payload);
+      else
+        self.found.sigstore.emplace_back(payload, copy(one->signature));
+      return BERTH_OK;
+    }
+  } taker{{}, most};
+  berth_image_signature_builder builder{sizeof(berth_image_signature_builder), &taker, &Taker::add};
+  const TestCredentials kept = credentials.value_or(TestCredentials());
+  const berth_credentials given = abi(kept);
+  const berth_image_request request{sizeof(berth_image_request), str(reference),
+                                    credentials ? &given : nullptr};
+  ErrorText error;
+  taker.found.code = static_cast<const berth_image_signatures*>(extension)->signatures(
+      instance_, TestOp().get(), &request, str(digest), &builder, &error.error);
+  taker.found.message = error.message;
+  return taker.found;
+}
+
 std::string PluginUnderTest::log() const {
   const std::lock_guard lock(mutex_);
   return log_;

@@ -9,8 +9,10 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "berth/image_signatures.h"
 #include "berth/image_source.h"
 #include "berth/plugin.h"
 #include "berth/support/fd.hpp"
@@ -61,6 +63,15 @@ struct Outcome {
   bool ok() const { return code == BERTH_OK; }
 };
 
+struct FoundSignatures {
+  berth_code code = BERTH_OK;
+  std::string message;
+  std::vector<std::string> simple;
+  std::vector<std::pair<std::string, std::string>> sigstore;  // payload, signature
+
+  bool ok() const { return code == BERTH_OK; }
+};
+
 class PluginUnderTest {
  public:
   // Configures and starts an instance; throws with the plugin's message when it refuses.
@@ -87,6 +98,10 @@ class PluginUnderTest {
                   const std::optional<TestCredentials>& credentials);
   Outcome fetch(const TestOp& op, const std::string& reference, const TestDescriptor& descriptor,
                 uint64_t offset, const std::optional<TestCredentials>& credentials);
+  // As a host takes them that wants no more than `most`.
+  FoundSignatures signatures(const std::string& reference, const std::string& digest,
+                             size_t most = SIZE_MAX,
+                             const std::optional<TestCredentials>& credentials = std::nullopt);
 
   // Everything the plugin has logged, fields included.
   std::string log() const;

@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "berth/extensions.h"
+#include "berth/image_signatures.h"
 #include "berth/image_source.h"
 #include "berth/network.h"
 #include "berth/plugin.h"
@@ -194,6 +195,29 @@ BERTH_AT(berth_image_source, size, 0);
 BERTH_AT(berth_image_source, serves, 8);
 BERTH_AT(berth_image_source, resolve, 16);
 BERTH_AT(berth_image_source, fetch, 24);
+
+BERTH_SIZE(berth_image_origin_builder, 24);
+BERTH_AT(berth_image_origin_builder, size, 0);
+BERTH_AT(berth_image_origin_builder, host, 8);
+BERTH_AT(berth_image_origin_builder, set, 16);
+
+BERTH_SIZE(berth_image_signature, 48);
+BERTH_AT(berth_image_signature, size, 0);
+BERTH_AT(berth_image_signature, kind, 8);
+BERTH_AT(berth_image_signature, reserved, 12);
+BERTH_AT(berth_image_signature, payload, 16);
+BERTH_AT(berth_image_signature, signature, 32);
+static_assert(BERTH_SIGNATURE_SIMPLE == 1 && BERTH_SIGNATURE_SIGSTORE == 2);
+
+BERTH_SIZE(berth_image_signature_builder, 24);
+BERTH_AT(berth_image_signature_builder, size, 0);
+BERTH_AT(berth_image_signature_builder, host, 8);
+BERTH_AT(berth_image_signature_builder, add, 16);
+
+BERTH_SIZE(berth_image_signatures, 24);
+BERTH_AT(berth_image_signatures, size, 0);
+BERTH_AT(berth_image_signatures, origin, 8);
+BERTH_AT(berth_image_signatures, signatures, 16);
 
 BERTH_SIZE(berth_port_mapping, 32);
 BERTH_AT(berth_port_mapping, protocol, 0);

@@ -1,6 +1,7 @@
 // The plugin's class as the host calls it.
 #include "source.hpp"
 
+#include <map>
 #include <mutex>
 
 #include <boost/json.hpp>
@@ -71,6 +72,32 @@ TEST_F(SourceTest, LooksThroughFoldersOfSetsInTheirOrder) {
   EXPECT_TRUE(fetch("a.example/x:1", digestOf("of docker"), 9).ok());
   EXPECT_EQ(fetched_, "of docker");
   EXPECT_THAT(log_, ElementsAre());
+}
+
+TEST_F(SourceTest, TellsWhereAnImageLies) {
+  folder("images/layout", layout("a.example/a:1", "one"));
+  archive("images/archive.tar", layout("a.example/b:1", "two"));
+  archive("images/saved.tar", saved("a.example/c:1", "three"));
+  std::filesystem::create_directory_symlink(directory_ / "images", directory_ / "link");
+  start({directory_ / "link"});
+  const std::string real = std::filesystem::canonical(directory_.path()) / "images";
+  const std::map<std::string, std::pair<std::string, std::string>> wanted = {
+      {"a.example/a:1", {"oci", real + "/layout"}},
+      {"a.example/b:1", {"oci-archive", real + "/archive.tar"}},
+      {"a.example/c:1", {"docker-archive", real + "/saved.tar"}}};
+  for (const auto& [name, place] : wanted) {
+    Resolved out;
+    ASSERT_TRUE(resolve(name, out).ok());
+    ImageOrigin origin;
+    const Status told = source_->origin(Op(nullptr), {name, false, {}}, out.digest, origin);
+    ASSERT_TRUE(told.ok()) << told.message();
+    EXPECT_EQ(origin.transport, place.first);
+    EXPECT_EQ(origin.location, place.second);
+    // What the host has got must be what is judged.
+    const Status other =
+        source_->origin(Op(nullptr), {name, false, {}}, digestOf("another"), origin);
+    EXPECT_EQ(other.code(), BERTH_NOT_FOUND);
+  }
 }
 
 TEST_F(SourceTest, WhatIsPutThereLaterIsSeen) {
