@@ -6,6 +6,7 @@
 
 #include "berth/plugin.hpp"
 #include "berth/support/status.hpp"
+#include "plugin_check/blocked.hpp"
 #include "plugins/options.hpp"
 
 namespace berth::check {
@@ -15,13 +16,14 @@ std::optional<Subject> prepareSubject(Probe& probe) {
   if (subject.library == nullptr) return std::nullopt;
   const auto given = probe.options(*subject.library);
   if (!given.ok()) {
-    probe.skip(support::fromAbsl(given.status().message()));
+    blocked(probe, {"options."}, support::fromAbsl(given.status().message()));
     return std::nullopt;
   }
   const auto resolved = plugins::resolveOptions(view(subject.plugin().options), *given);
   if (!resolved.ok()) {
-    probe.skip(support::strCat("the options given do not fit (--config, --set): ",
-                               support::fromAbsl(resolved.status().message())));
+    blocked(probe, {"options."},
+            support::strCat("the options given do not fit (--config, --set): ",
+                            support::fromAbsl(resolved.status().message())));
     return std::nullopt;
   }
   subject.options = boost::json::serialize(*resolved);

@@ -12,6 +12,7 @@
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
 #include "berth/support/utf8.hpp"
+#include "plugin_check/blocked.hpp"
 #include "plugin_check/child.hpp"
 
 namespace berth::check {
@@ -95,7 +96,8 @@ std::shared_ptr<const plugins::Library> Probe::library() {
                                 plugins::tableSize(kind));
   }
   if (status.ok()) return *library;
-  skip(strCat("the plugin is not accepted: ", status.message()));
+  blocked(*this, {"file.", "description."},
+          strCat("the plugin is not accepted: ", status.message()));
   return nullptr;
 }
 

@@ -6,6 +6,8 @@
 #include "berth/plugin.hpp"
 #include "berth/support/status.hpp"
 #include "berth/support/utf8.hpp"
+#include "plugin_check/blocked.hpp"
+#include "plugin_check/life.hpp"
 #include "plugin_check/raw_instance.hpp"
 
 namespace berth::check {
@@ -76,7 +78,12 @@ std::unique_ptr<Session> Session::begin(Probe& probe) {
   if (session->library_ == nullptr) return nullptr;
   const absl::Status started = session->start();
   if (started.ok()) return session;
-  probe.skip(strCat("does not start: ", support::fromAbsl(started.message())));
+  const std::string reason = strCat("does not start: ", support::fromAbsl(started.message()));
+  if (lacksRights(started)) {
+    probe.skip(reason);
+  } else {
+    blocked(probe, {"life-cycle.", "options."}, reason);
+  }
   return nullptr;
 }
 
