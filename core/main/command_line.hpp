@@ -28,10 +28,12 @@ class CommandLine {
   CLI::App* withConfig(CLI::App* command);
   void addCheck();
   void addConfig();
+  void addPlugin();
 
   CLI::App app_;
   ConfigOptions options_;
   CheckOptions wanted_;
+  PluginProject project_;
   std::string shell_;
   std::vector<std::pair<CLI::App*, Run>> commands_;
 };
