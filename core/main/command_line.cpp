@@ -14,6 +14,7 @@ CommandLine::CommandLine() : app_("berth: a container engine for Kubernetes node
   addConfig();
   withConfig(add(&app_, "plugins", "list the plugins and what they can do",
                  [this] { return listPlugins(options_); }));
+  addPlugin();
   withConfig(add(&app_, "ops", "list what the running engine is doing, the oldest first",
                  [this] { return listOperations(options_); }));
   withConfig(add(&app_, "status", "say how the running engine does, in one page",
@@ -64,6 +65,21 @@ void CommandLine::addExplain() {
   pod->add_option("pod", explained_.pod, "its id, or that of a container, or namespace/name")
       ->required();
   pod->add_option("--html", explained_.page, "write a page with a chart to this file");
+}
+
+void CommandLine::addPlugin() {
+  CLI::App* plugin = add(&app_, "plugin", "write plugins", nullptr);
+  plugin->require_subcommand(1);
+  CLI::App* begin = add(plugin, "new", "begin a project: code, test and packaging of a plugin",
+                        [this] { return newPlugin(project_); });
+  begin->add_option("--kind", project_.kind, "runtime, snapshotter, image-source or network")
+      ->required()
+      ->check(CLI::IsMember(pluginKinds()));
+  begin->add_option("--language", project_.language, "c or c++, which is the default")
+      ->check(CLI::IsMember(pluginLanguages()));
+  begin->add_option("--sdk", project_.sdk, "where the SDK's examples and templates are");
+  begin->add_option("name", project_.name, "the name of the plugin")->required();
+  begin->add_option("folder", project_.folder, "what is to be made; without it, that name");
 }
 
 int CommandLine::run() const {

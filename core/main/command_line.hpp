@@ -29,11 +29,13 @@ class CommandLine {
   void addCheck();
   void addConfig();
   void addExplain();
+  void addPlugin();
 
   CLI::App app_;
   ConfigOptions options_;
   CheckOptions wanted_;
   ExplainOptions explained_;
+  PluginProject project_;
   std::string shell_;
   std::vector<std::pair<CLI::App*, Run>> commands_;
 };

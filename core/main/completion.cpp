@@ -1,5 +1,7 @@
 #include "main/completion.hpp"
 
+#include <utility>
+
 #include "berth/support/status.hpp"
 
 namespace berth::program {
@@ -12,6 +14,7 @@ struct Word {
   std::string text;
   std::string help;
   bool takesValue = false;
+  std::vector<std::string> values{};  // empty: any, a file's name perhaps
 };
 
 // What may follow a subcommand, which is named by the way to it: "/config/show", "" for the
@@ -22,6 +25,24 @@ struct Level {
   std::vector<Word> options;
 };
 
+// What an option or argument takes, where that is a few words: "TEXT:{bash,zsh,fish}".
+std::vector<std::string> valuesOf(const CLI::Option& option) {
+  const std::string type = option.get_type_name();
+  const size_t begin = type.find('{');
+  const size_t end = type.find('}');
+  if (begin == std::string::npos || end == std::string::npos) return {};
+  std::vector<std::string> values;
+  std::string word;
+  for (const char c : type.substr(begin + 1, end - begin - 1) + ",") {
+    if (c != ',') {
+      word += c;
+    } else {
+      values.push_back(std::exchange(word, {}));
+    }
+  }
+  return values;
+}
+
 void addLevels(const CLI::App& app, const std::string& path, std::vector<Level>& levels) {
   Level level{path, {}, {}};
   const auto subcommands = app.get_subcommands([](const CLI::App*) { return true; });
@@ -29,10 +50,10 @@ void addLevels(const CLI::App& app, const std::string& path, std::vector<Level>&
     level.commands.push_back({command->get_name(), command->get_description()});
   for (const CLI::Option* option : app.get_options()) {
     for (const std::string& name : option->get_lnames())
-      level.options.push_back(
-          {"--" + name, option->get_description(), option->get_items_expected_max() > 0});
+      level.options.push_back({"--" + name, option->get_description(),
+                               option->get_items_expected_max() > 0, valuesOf(*option)});
     if (option->get_positional() && option->get_lnames().empty())
-      for (const std::string& choice : completionShells()) level.commands.push_back({choice, {}});
+      for (const std::string& choice : valuesOf(*option)) level.commands.push_back({choice, {}});
   }
   levels.push_back(std::move(level));
   for (const CLI::App* command : subcommands)
@@ -44,6 +65,12 @@ std::string shellQuoted(std::string_view text) {
   std::string result = "'";
   for (const char c : text) result += c == '\'' ? std::string("'\\''") : std::string(1, c);
   return result + "'";
+}
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += strCat(text.empty() ? "" : " ", word);
+  return text;
 }
 
 // Of every subcommand, between separators.
@@ -63,9 +90,11 @@ std::string bashScript(const std::string& program, const std::vector<Level>& lev
   for (const Level& level : levels)
     for (const Word& option : level.options)
       if (option.takesValue)
-        text += strCat("    ", level.path, ":", option.text,
-                       ")\n      compopt -o filenames\n      mapfile -t COMPREPLY < "
-                       "<(compgen -f -- \"$current\")\n      return ;;\n");
+        text += strCat("    ", level.path, ":", option.text, ")\n",
+                       option.values.empty() ? "      compopt -o filenames\n" : "",
+                       "      mapfile -t COMPREPLY < <(compgen ",
+                       option.values.empty() ? "-f" : strCat("-W '", joined(option.values), "'"),
+                       " -- \"$current\")\n      return ;;\n");
   text += "  esac\n  case $at in\n";
   for (const Level& level : levels) {
     std::string words;
@@ -92,7 +121,9 @@ std::string zshScript(const std::string& program, const std::vector<Level>& leve
   for (const Level& level : levels)
     for (const Word& option : level.options)
       if (option.takesValue)
-        text += strCat("    ", level.path, ":", option.text, ") _files; return ;;\n");
+        text += strCat("    ", level.path, ":", option.text, ") ",
+                       option.values.empty() ? "_files" : strCat("compadd ", joined(option.values)),
+                       "; return ;;\n");
   text += "  esac\n  case $at in\n";
   for (const Level& level : levels) {
     text += strCat("    ", level.path.empty() ? "''" : level.path, ")\n      commands=(");
@@ -117,11 +148,14 @@ std::string fishScript(const std::string& program, const std::vector<Level>& lev
     const auto help = [](const Word& word) {
       return word.help.empty() ? std::string() : strCat(" -d ", shellQuoted(word.help));
     };
+    const auto takes = [](const Word& word) {
+      if (!word.values.empty()) return strCat(" -x -a ", shellQuoted(joined(word.values)));
+      return std::string(word.takesValue ? " -r -F" : "");
+    };
     for (const Word& word : level.commands)
       text += strCat(here, "-a ", word.text, help(word), "\n");
     for (const Word& word : level.options)
-      text += strCat(here, "-l ", word.text.substr(2), word.takesValue ? " -r -F" : "", help(word),
-                     "\n");
+      text += strCat(here, "-l ", word.text.substr(2), takes(word), help(word), "\n");
   }
   return text;
 }

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "config/config.hpp"
+#include "main/plugin_project.hpp"
 
 namespace berth::program {
 
@@ -40,6 +41,7 @@ int configCheck(const ConfigOptions& options);
 int configDefault(const ConfigOptions& options);
 int configKeys(const ConfigOptions& options);
 int listPlugins(const ConfigOptions& options);
+int newPlugin(const PluginProject& wanted);
 int listOperations(const ConfigOptions& options);
 int reload(const ConfigOptions& options);
 int status(const ConfigOptions& options);

@@ -117,6 +117,11 @@ def test_shells_complete_what_there_is(shell):
     assert completed(shell, "berth check --") == options("check")
     assert completed(shell, "berth config check --") == options("config", "check")
     assert completed(shell, "berth completion ") >= {"bash", "zsh", "fish"}
+    assert completed(shell, "berth plugin new --kind ") == {
+        "runtime", "snapshotter", "image-source", "network"}
+    assert completed(shell, "berth plugin new --kind s") == {"snapshotter"}
+    # What is any word is not completed with words of others.
+    assert not {"bash", "c"} & completed(shell, "berth plugin new ")
     assert any(path.endswith("README.md") for path in completed(
         shell, "berth serve --config %s/READ" % SOURCE))
 

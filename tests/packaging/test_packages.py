@@ -48,8 +48,13 @@ def test_everything_is_in_it(packages):
     for name in ("plugin.h", "runtime.h", "snapshotter.h", "image_source.h",
                  "image_signatures.h", "network.h"):
         assert "/usr/include/berth/" + name in developer
-    assert developer >= {"/usr/share/man/man7/berth-plugin.7.gz", "/usr/bin/berth-plugin-check",
-                         "/usr/share/man/man1/berth-plugin-check.1.gz"}
+    assert developer >= {
+        "/usr/share/man/man7/berth-plugin.7.gz", "/usr/bin/berth-plugin-check",
+        "/usr/share/man/man1/berth-plugin-check.1.gz", "/usr/share/berth/templates/debian/control",
+        "/usr/share/berth/examples/network-veth/plugin.cpp",
+        "/usr/share/berth/examples/network-veth/template"}
+    assert any(name.startswith("/usr/share/doc/libberth-plugin-dev/plugins.md")
+               for name in developer)
     assert not found & developer - {"/usr/share/doc"}
 
 
@@ -99,6 +104,25 @@ def test_plugins_are_built_with_the_developers_package(packages, tmp_path):
         "-DCMAKE_PREFIX_PATH=%s/usr" % (tmp_path / "root"))
     run("cmake", "--build", str(tmp_path / "build"))
     assert (tmp_path / "build/lib/berth/plugins/berth-quiet-c.so").exists()
+
+
+def test_a_new_project_becomes_a_package(packages, installed, tmp_path):
+    """With what is installed, and nothing of the tree."""
+    made = installed.run("cd /tmp && berth plugin new --kind network --language c my-network")
+    assert "cd my-network" in made
+    run("dpkg-deb", "--extract", packages["libberth-plugin-dev"], str(tmp_path / "root"))
+    project = installed.path("/tmp/my-network")
+    run("cmake", "-S", project, "-B", str(tmp_path / "build"), "-G", "Ninja",
+        "-DCMAKE_PREFIX_PATH=%s/usr" % (tmp_path / "root"))
+    run("cmake", "--build", str(tmp_path / "build"))
+    run("ctest", "--test-dir", str(tmp_path / "build"), "-R", "load")
+    run("cp", "-r", project, str(tmp_path / "project"))
+    run("dpkg-buildpackage", "-b", "-d", "-us", "-uc", cwd=tmp_path / "project",
+        env={**os.environ, "CMAKE_PREFIX_PATH": "%s/usr" % (tmp_path / "root")})
+    found = contents(str(next(tmp_path.glob("berth-my-network_*.deb"))))
+    own = contents(packages["berth"])
+    folder = os.path.dirname(next(name for name in own if name.endswith("/berth-network-cni.so")))
+    assert folder + "/berth-my-network.so" in found
 
 
 STATE = """
