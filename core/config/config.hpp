@@ -68,6 +68,7 @@ struct Images {
   int64_t pullDeadlineSeconds = 0;   // 0 is none
   int64_t maxLayerBytes = 0;
   int64_t maxManifestBytes = 0;
+  std::string signaturePolicy;  // a path; empty: any image is accepted
   bool operator==(const Images&) const = default;
 };
 

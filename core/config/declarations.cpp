@@ -207,6 +207,12 @@ void addImages(std::vector<Key>& all) {
   all.push_back(key<&Config::images, &Images::maxManifestBytes>(
       {"images", "max_manifest_bytes", 4 * kMiB, 8 * kMiB, between(64 * kKiB, 64 * kMiB), restart,
        "The largest manifest, index or image configuration, in bytes."}));
+  all.push_back(key<&Config::images, &Images::signaturePolicy>(
+      {"images", "signature_policy", "", "/etc/containers/policy.json", absolutePathOrEmpty(),
+       Reload::kLive,
+       "The file that says who must have signed an image for it to be pulled and run "
+       "(containers-policy.json(5)); read with the keys that it names at the start and at each "
+       "reload. Empty: every image is accepted."}));
 }
 
 void addContainers(std::vector<Key>& all) {

@@ -34,6 +34,20 @@ std::string namespacePath(const records::PodRecord& pod, uint32_t bit) {
   return found == pod.namespaces().end() ? std::string() : found->second;
 }
 
+// Images that are mounted are run from as well. One that is not there is told of later.
+absl::Status checkMountedImages(const plugins::Operation& op, const images::ImageService& images,
+                                const v1::ContainerConfig& config) {
+  for (const v1::Mount& mount : config.mounts()) {
+    const v1::ImageSpec& wanted = mount.image();
+    if (wanted.image().empty()) continue;
+    const auto image = images.find(wanted.image());
+    if (!image.ok()) continue;
+    BERTH_RETURN_IF_ERROR(
+        images.checkAccepted(op, **image, {wanted.image(), wanted.user_specified_image()}));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status checkContainerRequest(const v1::CreateContainerRequest& request) {
@@ -104,6 +118,7 @@ absl::StatusOr<std::string> Engine::createFrom(plugins::Operation& op,
                                                const std::string& name,
                                                const std::shared_ptr<Pod>& pod,
                                                ContainerOrigin origin) {
+  BERTH_RETURN_IF_ERROR(checkMountedImages(op, images_, request.config()));
   BERTH_ASSIGN_OR_RETURN(std::shared_ptr<Container> container,
                          recordContainer(request, name, pod, origin));
   // The kubelet sends the pod's configuration again; that of RunPodSandbox is what the pod has.

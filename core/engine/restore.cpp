@@ -71,6 +71,9 @@ absl::StatusOr<ContainerOrigin> Engine::findOrigin(plugins::Operation& op,
         strCat("unpack the checkpoint ", reference)));
   } else {
     BERTH_ASSIGN_OR_RETURN(origin.image, images_.find(reference));
+    op.setStage("check the image's signatures");
+    BERTH_RETURN_IF_ERROR(images_.checkAccepted(
+        op, *origin.image, {reference, config.image().user_specified_image()}));
     if (!isCheckpoint(*origin.image)) return origin;
     BERTH_RETURN_IF_ERROR(checkCheckpoints(op, pod));
     op.setStage("copy the checkpoint out of its image");
@@ -96,6 +99,7 @@ absl::StatusOr<ContainerOrigin> Engine::originFrom(plugins::Operation& op, const
   }
   ContainerOrigin origin;
   BERTH_ASSIGN_OR_RETURN(origin.image, baseImage(op, description, pod));
+  BERTH_RETURN_IF_ERROR(images_.checkAccepted(op, *origin.image, {description.imageName}));
   origin.checkpoint = std::move(checkpoint);
   return origin;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "berth/support/status.hpp"
+#include "images/acceptance.hpp"
 #include "images/digest.hpp"
 #include "images/image_record.hpp"
 
@@ -96,6 +97,7 @@ absl::StatusOr<Catalog::Addition> Catalog::add(records::ImageRecord record) {
       for (const std::string& digest : old->second.record.digests()) {
         addUnique(*entry.record.mutable_digests(), digest);
       }
+      mergeSignatures(old->second.record, entry.record);
       entry.record.set_pinned(entry.record.pinned() || old->second.record.pinned());
     }
     std::map<std::string, Changed> losers;

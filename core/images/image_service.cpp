@@ -9,6 +9,7 @@
 
 #include "berth/support/status.hpp"
 #include "berth/support/threads.hpp"
+#include "images/acceptance.hpp"
 #include "images/artifact.hpp"
 #include "images/catalog.hpp"
 #include "images/digest.hpp"
@@ -38,6 +39,7 @@ class Service : public ImageService {
   Service(Options options, Platform platform, plugins::Registry& registry, store::Store& store)
       : options_(std::move(options)),
         platform_(std::move(platform)),
+        acceptance_(options_.policy),
         registry_(registry),
         store_(store),
         catalog_(store),
@@ -125,6 +127,17 @@ class Service : public ImageService {
     absl::Status status = layers_.obtain(op, snapshotter, wantedLayers(image, record), origin);
     if (status.ok()) layers_.release(image.layers);  // the image has its own claim
     return support::annotate(status, strCat("unpack image ", image.id, " for ", snapshotter));
+  }
+
+  void judgeBy(std::shared_ptr<const signatures::Policy> policy) override {
+    acceptance_.judgeBy(std::move(policy));
+  }
+
+  absl::Status checkAccepted(const plugins::Operation& op, const Image& image,
+                             const std::vector<std::string>& names) const override {
+    if (acceptance_.acceptsAll()) return absl::OkStatus();
+    BERTH_ASSIGN_OR_RETURN(const records::ImageRecord record, catalog_.record(image.id));
+    return acceptance_.check(op, record, names);
   }
 
   absl::StatusOr<std::shared_ptr<const Image>> find(std::string_view reference) const override {
@@ -215,6 +228,8 @@ class Service : public ImageService {
       return absl::DataLossError(strCat("pull ", reference.full(), ": the source gave ",
                                         found.resolved.descriptor.digest));
     }
+    BERTH_RETURN_IF_ERROR(
+        acceptance_.admit(op, origin, reference, found.resolved.descriptor.digest, record));
     if (!reference.tag.empty() && reference.digest.empty()) record.add_tags(reference.tagged());
     record.add_digests(strCat(reference.name(), "@", found.resolved.descriptor.digest));
     record.set_source(found.source->name());
@@ -333,6 +348,7 @@ class Service : public ImageService {
 
   const Options options_;
   const Platform platform_;
+  Acceptance acceptance_;
   plugins::Registry& registry_;
   store::Store& store_;
   Catalog catalog_;

@@ -18,6 +18,10 @@
 #include "plugins/registry.hpp"
 #include "store/store.hpp"
 
+namespace berth::signatures {
+class Policy;
+}
+
 namespace berth::images {
 
 // A whole image; immutable. Names change by a new object taking its place.
@@ -42,6 +46,7 @@ struct Options {
   unsigned concurrentUnpacks = 0;        // 0: number of CPUs
   uint64_t maxLayerBytes = 64ull << 30;  // uncompressed, a bound against bombs
   uint64_t maxManifestBytes = 4u << 20;
+  std::shared_ptr<const signatures::Policy> policy;  // null: every image is accepted
 };
 
 // Thread-safe. Calls that pull, unpack or remove block; find and list answer from memory.
@@ -58,8 +63,9 @@ class ImageService {
 
   // Pulls what `reference` names (as users write it: "busybox", "app:1.0", "app@sha256:…") and
   // unpacks it for `snapshotter` (empty: the default). Pulls of the same content share one
-  // download and one unpack for each layer. When it returns, the image is durable and visible;
-  // when it fails, nothing of this pull is visible and what no other image needs is gone.
+  // download and one unpack for each layer. An image that the policy does not accept is refused
+  // before its layers are fetched, as by checkAccepted(). When it returns, the image is durable and
+  // visible; when it fails, nothing of this pull is visible and what no other image needs is gone.
   // `credentials` may be null. Error codes as image_source.h says; INVALID_ARGUMENT for a
   // reference, manifest, config or layer that is malformed.
   virtual absl::StatusOr<std::shared_ptr<const Image>> pull(const plugins::Operation& op,
@@ -105,6 +111,15 @@ class ImageService {
   // Of every snapshotter that the configuration names, that of the options first.
   virtual absl::StatusOr<std::vector<FilesystemUsage>> filesystems(
       const plugins::Operation& op) = 0;
+
+  // Judges by another policy from now on, what is here as well; null accepts every image.
+  virtual void judgeBy(std::shared_ptr<const signatures::Policy> policy) = 0;
+  // Whether the policy accepts a known image for a container that asks for it by `names`: by each
+  // of them that is a name, or, when all are ids or empty, by any name that the image has. Looks at
+  // the signatures that its pulls have brought and nowhere else. UNKNOWN as CRI clients expect it
+  // for a refused image; blocks as long as verifying takes.
+  virtual absl::Status checkAccepted(const plugins::Operation& op, const Image& image,
+                                     const std::vector<std::string>& names) const = 0;
 };
 
 }  // namespace berth::images

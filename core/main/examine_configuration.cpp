@@ -69,6 +69,7 @@ absl::Status checkStreamingTls(const config::Streaming& streaming) {
 void examineSettings(const config::Config& config, const common::HostFacts& host, Rows& rows) {
   rows.refuse("configuration", engineSettings(config, host).status());
   rows.refuse("configuration", enginePreferences(config, host).status());
+  rows.refuse("signature policy", signaturePolicy(config).status());
   rows.refuse("log", checkLogFile(config.log.file));
   rows.refuse("streaming", checkStreamingAddress(config.streaming));
   rows.refuse("streaming", checkStreamingTls(config.streaming));

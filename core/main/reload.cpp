@@ -6,6 +6,7 @@
 #include "common/log.hpp"
 #include "main/examination.hpp"
 #include "main/wiring.hpp"
+#include "signatures/policy.hpp"
 
 namespace berth::program {
 
@@ -42,6 +43,7 @@ absl::StatusOr<std::vector<config::Change>> Reloader::reload() {
   BERTH_ASSIGN_OR_RETURN(const config::Config wanted, config::load(paths_));
   const config::Config next = config::withLiveChanges(running_, wanted);
   BERTH_ASSIGN_OR_RETURN(engine::Preferences preferences, enginePreferences(next, engine_.host()));
+  BERTH_ASSIGN_OR_RETURN(std::shared_ptr<const signatures::Policy> policy, signaturePolicy(next));
   // A default runtime that is new is there after the next start only.
   if (!running_.runtimes.contains(next.defaultRuntime))
     return absl::InvalidArgumentError(support::strCat(
@@ -53,6 +55,7 @@ absl::StatusOr<std::vector<config::Change>> Reloader::reload() {
   BERTH_RETURN_IF_ERROR(common::resumeLog(logSettings(next).level));
   // From here on nothing fails.
   engine_.prefer(std::move(preferences));
+  images_.judgeBy(std::move(policy));
   running_ = next;
   wanted_ = wanted;
   for (const config::Change& change : changes) logChange(change);

@@ -9,17 +9,25 @@
 #include "config/changes.hpp"
 #include "config/config.hpp"
 #include "engine/engine.hpp"
+#include "images/image_service.hpp"
 
 namespace berth::program {
 
 // Thread-safe.
 class Reloader {
  public:
-  // `engine` runs by `running`, which `paths` were read as; it must outlive the reloader.
-  Reloader(config::Paths paths, config::Config running, engine::Engine& engine)
-      : paths_(std::move(paths)), running_(running), wanted_(std::move(running)), engine_(engine) {}
+  // `engine` and `images` run by `running`, which `paths` were read as; they must outlive the
+  // reloader.
+  Reloader(config::Paths paths, config::Config running, engine::Engine& engine,
+           images::ImageService& images)
+      : paths_(std::move(paths)),
+        running_(running),
+        wanted_(std::move(running)),
+        engine_(engine),
+        images_(images) {}
 
-  // Takes up what may change, and logs it. On an error, which names file, line and key, everything
+  // Takes up what may change, and logs it; the signature policy and its keys are read anew in any
+  // case. On an error, which names file, line and key, everything
   // stays as it was: also when it is about something that would wait for the next start, and make
   // that fail. Also opens the log file anew. Blocks on the disk.
   absl::StatusOr<std::vector<config::Change>> reload();
@@ -36,6 +44,7 @@ class Reloader {
   config::Config running_;
   config::Config wanted_;  // as the files were when they were last read
   engine::Engine& engine_;
+  images::ImageService& images_;
 };
 
 }  // namespace berth::program

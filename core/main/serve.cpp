@@ -196,6 +196,8 @@ absl::Status run(const config::Paths& paths, const config::Config& config,
   }
   BERTH_ASSIGN_OR_RETURN(engine::Settings settings, engineSettings(config, host));
   BERTH_ASSIGN_OR_RETURN(engine::Preferences preferences, enginePreferences(config, host));
+  images::Options imagesWanted = imageOptions(config);
+  BERTH_ASSIGN_OR_RETURN(imagesWanted.policy, signaturePolicy(config));
 
   std::string setAside;
   const std::string database = strCat(config.root, "/berth.db");
@@ -214,13 +216,13 @@ absl::Status run(const config::Paths& paths, const config::Config& config,
   for (const auto& instance : registry.instances()) warnOfUnused(*instance);
   BERTH_ASSIGN_OR_RETURN(
       const std::unique_ptr<images::ImageService> images,
-      images::ImageService::open(imageOptions(config), registry, *store,
+      images::ImageService::open(std::move(imagesWanted), registry, *store,
                                  [](std::string_view message) { common::logError(message); }));
   auto engine = std::make_unique<engine::Engine>(std::move(settings), std::move(preferences),
                                                  registry, *images, *store, std::move(host));
   current = engine.get();
   absl::Status status = engine->recover();
-  Reloader reloader(paths, config, *engine);
+  Reloader reloader(paths, config, *engine, *images);
   const KeptThings kept{database, *store, *images};
   if (status.ok()) status = serveUntilSignal(config, reloader, *engine, kept, telemetry, manager);
   engine->finish();

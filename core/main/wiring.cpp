@@ -156,6 +156,15 @@ absl::StatusOr<engine::Preferences> enginePreferences(const config::Config& conf
   return preferences;
 }
 
+absl::StatusOr<std::shared_ptr<const signatures::Policy>> signaturePolicy(
+    const config::Config& config) {
+  const std::string& path = config.images.signaturePolicy;
+  if (path.empty()) return std::shared_ptr<const signatures::Policy>();
+  auto policy = signatures::Policy::load(path, signatures::OpenPgp());
+  if (!policy.ok()) return support::annotate(policy.status(), "images.signature_policy");
+  return policy;
+}
+
 images::Options imageOptions(const config::Config& config) {
   images::Options options;
   options.sources = config.images.sources;

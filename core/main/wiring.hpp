@@ -1,6 +1,7 @@
 // From the configuration to what runs.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include <absl/status/statusor.h>
@@ -13,6 +14,7 @@
 #include "engine/engine.hpp"
 #include "images/image_service.hpp"
 #include "plugins/registry.hpp"
+#include "signatures/policy.hpp"
 #include "streaming/server.hpp"
 
 namespace berth::program {
@@ -25,6 +27,10 @@ absl::StatusOr<engine::Settings> engineSettings(const config::Config& config,
                                                 const common::HostFacts& host);
 absl::StatusOr<engine::Preferences> enginePreferences(const config::Config& config,
                                                       const common::HostFacts& host);
+// Null when every image is accepted. Blocks on the policy's file and those that it names.
+absl::StatusOr<std::shared_ptr<const signatures::Policy>> signaturePolicy(
+    const config::Config& config);
+// Without the policy.
 images::Options imageOptions(const config::Config& config);
 cri::ImageSettings imageSettings(const config::Config& config);
 cri::ServerSettings serverSettings(const config::Config& config);

@@ -32,6 +32,7 @@ extern const Target kRegistry;
 extern const Target kMonitor;
 extern const Target kTtrpc;
 extern const Target kShim;
+extern const Target kSignatures;
 
 // What holds for every input. In release builds too, unlike assert().
 inline void demand(bool holds, const char* what) {

@@ -194,7 +194,7 @@ class Registry:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         connection.request(method, path, body, headers)
         answer = connection.getresponse()
-        data = answer.read()
+        data = answer.body = answer.read()
         connection.close()
         if accept and answer.status not in accept:
             raise RuntimeError("the registry answered %d to %s %s: %s" % (

@@ -18,8 +18,8 @@ using berth::signatures::Keyring;
 namespace frames = berth::signatures::frames;
 
 constexpr id_t kNobody = 65534;
-constexpr rlim_t kMostSeconds = 10;
-constexpr rlim_t kMostMemory = 512u << 20;
+[[maybe_unused]] constexpr rlim_t kMostSeconds = 10;
+[[maybe_unused]] constexpr rlim_t kMostMemory = 512u << 20;
 
 bool limit(__rlimit_resource resource, rlim_t value) {
   const rlimit both{value, value};
@@ -36,13 +36,12 @@ absl::Status giveUpRights() {
     if (!changed && errno != EPERM && errno != EINVAL)
       return berth::support::errnoStatus(errno, "become nobody");
   }
-  // No files and no processes; a bomb of a message ends this process and nothing else.
   bool limited = ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-                 ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 && limit(RLIMIT_CORE, 0) &&
-                 limit(RLIMIT_CPU, kMostSeconds) && limit(RLIMIT_FSIZE, 0) &&
-                 limit(RLIMIT_NOFILE, 0) && limit(RLIMIT_NPROC, 0);
-#ifndef __SANITIZE_ADDRESS__
-  limited = limited && limit(RLIMIT_AS, kMostMemory);
+                 ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 && limit(RLIMIT_CORE, 0);
+#ifndef BERTH_SANITIZED  // whose threads and shadow memory these do not allow
+  // No files and no processes; a bomb of a message ends this process and nothing else.
+  limited = limited && limit(RLIMIT_CPU, kMostSeconds) && limit(RLIMIT_AS, kMostMemory) &&
+            limit(RLIMIT_FSIZE, 0) && limit(RLIMIT_NOFILE, 0) && limit(RLIMIT_NPROC, 0);
 #endif
   return limited ? absl::OkStatus() : berth::support::errnoStatus(errno, "give up rights");
 }

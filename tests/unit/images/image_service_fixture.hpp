@@ -33,6 +33,7 @@ class ImageServiceTest : public ::testing::Test {
   std::unique_ptr<ImageService> images_;
   plugins::Operation op_{"test"};
   std::vector<std::string> reports_;
+  std::shared_ptr<const signatures::Policy> policy_;  // from the next open() on
 
   void SetUp() override {
     fs::create_directory(blobs());
@@ -58,6 +59,7 @@ class ImageServiceTest : public ::testing::Test {
     options.platform = "linux/amd64";
     options.maxLayerBytes = 1u << 20;
     options.concurrentDownloads = downloads;
+    options.policy = policy_;
     auto images = ImageService::open(options, registry_, *store_, [this](std::string_view line) {
       reports_.emplace_back(line);
     });

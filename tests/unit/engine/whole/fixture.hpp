@@ -56,6 +56,14 @@ class TestImages final : public images::ImageService {
     }
     return absl::OkStatus();
   }
+  void judgeBy(std::shared_ptr<const signatures::Policy>) override {}
+  absl::Status checkAccepted(const plugins::Operation&, const images::Image&,
+                             const std::vector<std::string>& names) const override {
+    return names == refused_ ? absl::UnknownError("SignatureValidationFailed: as told")
+                             : absl::OkStatus();
+  }
+  // A container that asks by these names gets no image.
+  void refuse(std::vector<std::string> names) { refused_ = std::move(names); }
   // Before anybody asks: it takes so long until images are unpacked.
   void hold(std::shared_future<void> until) { unpacked_ = std::move(until); }
   absl::StatusOr<std::shared_ptr<const images::Image>> find(
@@ -81,6 +89,7 @@ class TestImages final : public images::ImageService {
  private:
   std::shared_ptr<const images::Image> image_;
   std::shared_future<void> unpacked_;
+  std::vector<std::string> refused_;
 };
 
 class EngineTest : public ::testing::Test {

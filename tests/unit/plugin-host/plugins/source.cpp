@@ -2,6 +2,9 @@
 // called as the reference with '_' for '/', blobs in files called as their digests. A blob of
 // which there is a file "<digest>.broken" breaks off half way, once for each of the file's bytes.
 // One of which there is a FIFO "<digest>.gate" comes once somebody has opened and closed that.
+// Signatures of a document are in "<digest>.simple.1" and so on, and in "<digest>.sigstore.1" with
+// "<digest>.sigstore.1.signature". Images come from the "oci" layout that the file "origin" names,
+// when it is there. With a file "no-signatures", those cannot be got.
 #include <algorithm>
 #include <array>
 #include <fcntl.h>
@@ -13,6 +16,7 @@
 #include <string>
 #include <unistd.h>
 
+#include "berth/image_signatures.hpp"
 #include "berth/image_source.hpp"
 
 namespace {
@@ -21,7 +25,7 @@ namespace fs = std::filesystem;
 using berth::Op;
 using berth::Status;
 
-class TestSource : public berth::ImageSource {
+class TestSource : public berth::ImageSource, public berth::Extensions<berth::ImageSignatures> {
  public:
   using ImageSource::ImageSource;
 
@@ -66,6 +70,27 @@ class TestSource : public berth::ImageSource {
     Status status = out.write(bytes);
     if (!status.ok()) return status;
     return breaks ? Status(BERTH_UNAVAILABLE, "the connection broke off") : Status();
+  }
+  Status origin(const Op&, const berth::ImageRequest&, std::string_view,
+                berth::ImageOrigin& out) override {
+    if (fs::exists(directory_ + "/origin")) out = {"oci", read("origin")};
+    return {};
+  }
+  Status signatures(const Op&, const berth::ImageRequest&, std::string_view digest,
+                    berth::SignatureList& out) override {
+    host().info("signatures", {{"digest", digest}});
+    if (fs::exists(directory_ + "/no-signatures")) return Status(BERTH_UNAVAILABLE, "not now");
+    for (int number = 1;; ++number) {
+      const std::string name = std::string(digest) + ".simple." + std::to_string(number);
+      if (!fs::exists(directory_ + "/" + name)) break;
+      if (Status status = out.addSimple(read(name)); !status.ok()) return status;
+    }
+    for (int number = 1;; ++number) {
+      const std::string name = std::string(digest) + ".sigstore." + std::to_string(number);
+      if (!fs::exists(directory_ + "/" + name)) return {};
+      Status status = out.addSigstore(read(name), read(name + ".signature"));
+      if (!status.ok()) return status;
+    }
   }
 
  private:

@@ -1,0 +1,191 @@
+#include "images/acceptance.hpp"
+
+#include <algorithm>
+
+#include <absl/strings/str_join.h>
+
+#include "berth/support/status.hpp"
+#include "common/log.hpp"
+
+namespace berth::images {
+
+using signatures::Policy;
+using signatures::Subject;
+using support::fromAbsl;
+using support::strCat;
+
+namespace {
+
+constexpr std::string_view kRefused = "SignatureValidationFailed";
+// With each pull by another name there may be others; those of the latest count first.
+constexpr int kMostSignatures = 256;
+constexpr int kMostOrigins = 32;
+
+support::RunLimits limitsOf(const plugins::Operation& op) {
+  support::RunLimits limits;
+  limits.deadline = op.deadline();
+  limits.cancelFd = op.cancelFd();
+  return limits;
+}
+
+absl::Status refused(const absl::Status& reason) {
+  return absl::UnknownError(strCat(kRefused, ": ", fromAbsl(reason.message())));
+}
+
+// What is no refusal stays what it is: the caller's time was over.
+absl::Status judged(const absl::Status& checked) {
+  const bool ended = absl::IsCancelled(checked) || absl::IsDeadlineExceeded(checked);
+  return checked.ok() || ended ? checked : refused(checked);
+}
+
+bool isSame(const records::SignatureRecord& one, const records::SignatureRecord& other) {
+  return one.kind() == other.kind() && one.payload() == other.payload() &&
+         one.signature() == other.signature();
+}
+
+bool isSame(const records::ImageOriginRecord& one, const records::ImageOriginRecord& other) {
+  return one.transport() == other.transport() && one.location() == other.location();
+}
+
+template <class Field, class Record>
+void addNew(Field& field, const Record& one, int most) {
+  const auto same = [&](const Record& other) { return isSame(one, other); };
+  if (field.size() < most && std::none_of(field.begin(), field.end(), same)) *field.Add() = one;
+}
+
+void keep(const std::vector<plugins::ImageSignature>& signatures, records::ImageRecord& record) {
+  for (const plugins::ImageSignature& one : signatures) {
+    records::SignatureRecord kept;
+    kept.set_kind(one.kind);
+    kept.set_payload(one.payload);
+    kept.set_signature(one.signature);
+    addNew(*record.mutable_signatures(), kept, kMostSignatures);
+  }
+}
+
+// Everything but the name and where it comes from. A document of which the record has a digest has
+// been seen to name the manifest when it was pulled.
+Subject subjectOf(const records::ImageRecord& record) {
+  Subject subject;
+  subject.digests.push_back(record.manifest_digest());
+  for (const std::string& name : record.digests()) {
+    std::string digest = name.substr(name.find('@') + 1);
+    if (digest != record.manifest_digest()) subject.digests.push_back(std::move(digest));
+  }
+  for (const records::SignatureRecord& one : record.signatures()) {
+    using Kind = signatures::Signature::Kind;
+    if (one.kind() == BERTH_SIGNATURE_SIMPLE)
+      subject.signatures.push_back({Kind::kSimple, one.payload(), {}});
+    if (one.kind() == BERTH_SIGNATURE_SIGSTORE)
+      subject.signatures.push_back({Kind::kSigstore, one.payload(), one.signature()});
+  }
+  return subject;
+}
+
+std::vector<plugins::ImageOrigin> originsOf(const records::ImageRecord& record) {
+  std::vector<plugins::ImageOrigin> origins;
+  for (const records::ImageOriginRecord& one : record.origins())
+    origins.push_back({one.transport(), one.location()});
+  if (origins.empty()) origins.emplace_back();
+  return origins;
+}
+
+// Whether the image may be run by this name: it may have come by it from any of its origins.
+absl::Status checkName(const Policy& policy, Subject& subject,
+                       const std::vector<plugins::ImageOrigin>& origins,
+                       const support::RunLimits& limits) {
+  std::vector<std::string> reasons;
+  for (const plugins::ImageOrigin& origin : origins) {
+    subject.transport = origin.transport;
+    subject.location = origin.location;
+    const absl::Status checked = policy.check(subject, limits);
+    if (!absl::IsPermissionDenied(checked)) return checked;
+    reasons.emplace_back(fromAbsl(checked.message()));
+  }
+  return absl::PermissionDeniedError(absl::StrJoin(reasons, "; "));
+}
+
+// An id is no name (ImageService::find).
+bool isIdOf(const records::ImageRecord& record, std::string_view text) {
+  constexpr std::string_view kPrefix = "sha256:";
+  constexpr size_t kShortest = 7;
+  std::string_view digits = record.id();
+  digits.remove_prefix(kPrefix.size());
+  if (text.starts_with(kPrefix)) text.remove_prefix(kPrefix.size());
+  return text.size() >= kShortest && digits.starts_with(text);
+}
+
+std::vector<std::string> namesOf(const records::ImageRecord& record) {
+  std::vector<std::string> names(record.tags().begin(), record.tags().end());
+  names.insert(names.end(), record.digests().begin(), record.digests().end());
+  return names;
+}
+
+}  // namespace
+
+absl::Status Acceptance::admit(const plugins::Operation& op, const Origin& origin,
+                               const Reference& reference, const std::string& digest,
+                               records::ImageRecord& record) const {
+  const std::shared_ptr<const Policy> policy = policy_.load();
+  if (policy == nullptr) return absl::OkStatus();
+  BERTH_ASSIGN_OR_RETURN(const plugins::ImageOrigin place,
+                         origin.source->origin(op, origin.request, digest));
+  records::ImageOriginRecord* kept = record.add_origins();
+  kept->set_transport(place.transport);
+  kept->set_location(place.location);
+
+  Subject subject = subjectOf(record);
+  subject.name = reference;
+  subject.transport = place.transport;
+  subject.location = place.location;
+  if (std::find(subject.digests.begin(), subject.digests.end(), digest) == subject.digests.end())
+    subject.digests.push_back(digest);
+  const bool needed = policy->needsSignatures(subject);
+  // What is refused whoever has signed it is refused before anybody is asked.
+  if (!needed) BERTH_RETURN_IF_ERROR(judged(policy->check(subject, limitsOf(op))));
+  for (const std::string& one : subject.digests) {
+    const auto found = origin.source->signatures(op, origin.request, one);
+    if (found.ok()) {
+      keep(*found, record);
+    } else if (needed) {
+      return support::annotate(found.status(), strCat("get the signatures of ", reference.full()));
+    } else {
+      // The policy may want them later, and then the image has to be pulled again.
+      common::logInfo("the signatures of an image cannot be kept",
+                      {{"image", reference.full()}, {"error", found.status().ToString()}});
+    }
+  }
+  subject.signatures = subjectOf(record).signatures;
+  return judged(policy->check(subject, limitsOf(op)));
+}
+
+absl::Status Acceptance::check(const plugins::Operation& op, const records::ImageRecord& record,
+                               const std::vector<std::string>& names) const {
+  const std::shared_ptr<const Policy> policy = policy_.load();
+  if (policy == nullptr) return absl::OkStatus();
+  Subject subject = subjectOf(record);
+  const std::vector<plugins::ImageOrigin> origins = originsOf(record);
+  bool named = false;
+  for (const std::string& name : names) {
+    if (name.empty() || isIdOf(record, name)) continue;
+    named = true;
+    BERTH_ASSIGN_OR_RETURN(subject.name, parseReference(name));
+    BERTH_RETURN_IF_ERROR(judged(checkName(*policy, subject, origins, limitsOf(op))));
+  }
+  if (named) return absl::OkStatus();
+  absl::Status last = absl::PermissionDeniedError(
+      strCat("image ", record.id(), " has no name by which ", policy->path(), " could judge it"));
+  for (const std::string& name : namesOf(record)) {
+    BERTH_ASSIGN_OR_RETURN(subject.name, parseReference(name));
+    last = checkName(*policy, subject, origins, limitsOf(op));
+    if (last.ok()) return last;
+  }
+  return judged(last);
+}
+
+void mergeSignatures(const records::ImageRecord& old, records::ImageRecord& into) {
+  for (const auto& one : old.origins()) addNew(*into.mutable_origins(), one, kMostOrigins);
+  for (const auto& one : old.signatures()) addNew(*into.mutable_signatures(), one, kMostSignatures);
+}
+
+}  // namespace berth::images
