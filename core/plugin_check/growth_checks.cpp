@@ -1,8 +1,10 @@
 // Whether instances that come and go leave anything in the process.
 #include <algorithm>
 #include <malloc.h>
+#include <unistd.h>
 
 #include "berth/support/status.hpp"
+#include "plugin_check/blocked.hpp"
 #include "plugin_check/check.hpp"
 #include "plugin_check/life.hpp"
 #include "plugin_check/probe.hpp"
@@ -50,7 +52,9 @@ void checkGrowth(Probe& probe, Reach reach) {
   if (!subject.has_value()) return;
   WatchedHost& host = WatchedHost::make(probe.path(""), "again");
   for (int i = 0; i < kWarmUp; ++i) {
-    if (!runOnce(probe, *subject, host, reach)) return probe.skip("another check tells why");
+    if (runOnce(probe, *subject, host, reach)) continue;
+    if (::geteuid() != 0) return probe.skip("an instance does not get through its life");
+    return blocked(probe, {"life-cycle.", "options."}, "an instance does not get through its life");
   }
   const Surroundings before = lookAround();
   size_t growth[kSpans] = {};

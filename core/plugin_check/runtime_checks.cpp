@@ -1,6 +1,7 @@
 // Checks of runtimes: pods and containers on a real root filesystem.
 #include <csignal>
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <absl/strings/str_split.h>
@@ -18,6 +19,7 @@ using support::strCat;
 namespace {
 
 constexpr size_t kPods = 4;
+constexpr int kStreamPatience = 20000;  // milliseconds
 
 // A pod that is removed when the check is done with it.
 struct Pod {
@@ -166,9 +168,13 @@ absl::StatusOr<Pipe> makePipe() {
 std::string readToEnd(int fd) {
   std::string text;
   char buffer[4096];
-  for (ssize_t got = 0; (got = ::read(fd, buffer, sizeof buffer)) > 0;)
+  for (;;) {
+    pollfd polled{.fd = fd, .events = POLLIN};
+    if (::poll(&polled, 1, kStreamPatience) != 1) return text + " (and is not at its end)";
+    const ssize_t got = ::read(fd, buffer, sizeof buffer);
+    if (got <= 0) return text;
     text.append(buffer, static_cast<size_t>(got));
-  return text;
+  }
 }
 
 void checkExec(Probe& probe) {
@@ -186,12 +192,14 @@ void checkExec(Probe& probe) {
   probe.step("exec_start");
   if (!probe.succeeds(bed->plugin().startExec(bed->op(), exec), "exec_start")) return;
   output->write.reset();
-  const std::string said = readToEnd(output->read.get());
-  probe.expect(said == "from-exec\n", strCat("exec writes \"", said, "\""));
+  // What it has written is less than a pipe holds.
   probe.step("exec_wait");
   const auto code = bed->plugin().waitExec(bed->op(), pod.spec.id, container.spec.id, "first");
   if (probe.succeeds(code.status(), "exec_wait"))
     probe.expect(*code == 5, strCat("an exec that exits with 5 has the exit code ", *code));
+  probe.step("read what the exec has written");
+  const std::string said = readToEnd(output->read.get());
+  probe.expect(said == "from-exec\n", strCat("exec writes \"", said, "\""));
   exec.id = "missing";
   exec.stdoutFd = -1;
   exec.process = RuntimeBed::processDocument({"/no/such/program"}, false);

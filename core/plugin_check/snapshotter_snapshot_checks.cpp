@@ -8,6 +8,7 @@
 #include "berth/support/status.hpp"
 #include "berth/support/threads.hpp"
 #include "plugin_check/check.hpp"
+#include "plugin_check/digest.hpp"
 #include "plugin_check/layers.hpp"
 
 namespace berth::check {
@@ -263,6 +264,46 @@ void checkIdMapping(Probe& probe) {
   bed->removeAll("mapped", {layer});
 }
 
+void checkDiff(Probe& probe) {
+  const auto bed = SnapshotterBed::begin(probe);
+  if (bed == nullptr) return;
+  const TestLayer layer = makeLayer(LayerTar().file("kept", "kept").file("removed", "x"));
+  const std::string root = bed->mountLayers("changed", {layer});
+  if (root.empty()) return;
+  probe.succeeds(write(strCat(root, "/made"), "made"), "make a file");
+  probe.succeeds(support::removePath(strCat(root, "/removed")), "remove a file of the layer");
+  TestLayer changes;
+  const plugins::PieceTaker keep = [&](std::string_view piece) {
+    changes.tar += piece;
+    return absl::OkStatus();
+  };
+  bed->step("diff");
+  const absl::Status told = bed->plugin().diff(bed->op(), "changed", 1, keep);
+  if (absl::IsUnimplemented(told)) {
+    bed->removeAll("changed", {layer});
+    return probe.skip("does not offer berth.snapshotter.diff");
+  }
+  if (!probe.succeeds(told, "diff")) return;
+  changes.layer = {digestOf(strCat(layer.layer.chainId, " ", digestOf(changes.tar))),
+                   layer.layer.chainId, digestOf(changes.tar)};
+  const std::string copy = bed->mountLayers("copy", {layer, changes});
+  if (!copy.empty()) {
+    expectContent(probe, strCat(copy, "/kept"), "kept");
+    expectContent(probe, strCat(copy, "/made"), "made");
+    expectAbsent(probe, strCat(copy, "/removed"));
+  }
+  bed->unmount("copy");
+  bed->remove("copy");
+  bed->removeLayer(changes);
+  bed->step("diff of an unknown key");
+  probe.fails(bed->plugin().diff(bed->op(), "unknown", 0, keep), "diff of an unknown key",
+              {absl::StatusCode::kNotFound});
+  bed->step("diff above more layers than there are");
+  probe.fails(bed->plugin().diff(bed->op(), "changed", 2, keep),
+              "diff above more layers than there are", {absl::StatusCode::kOutOfRange});
+  bed->removeAll("changed", {layer});
+}
+
 }  // namespace
 
 std::vector<Check> snapshotterSnapshotChecks() {
@@ -314,6 +355,12 @@ std::vector<Check> snapshotterSnapshotChecks() {
        .meaning = "Owners are mapped as the snapshot's user namespace says.",
        .rule = "snapshotter.h, BERTH_SNAPSHOTTER_ID_MAPPING",
        .run = &checkIdMapping,
+       .rights = Rights::kRoot,
+       .kind = kind},
+      {.name = "snapshotter.diff",
+       .meaning = "What a snapshot has changed is a layer that gives the same content.",
+       .rule = "extensions.h, berth_snapshotter_diff",
+       .run = &checkDiff,
        .rights = Rights::kRoot,
        .kind = kind},
   };
