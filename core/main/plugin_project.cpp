@@ -1,7 +1,9 @@
 #include "main/plugin_project.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
+#include <climits>
 #include <cstdlib>
 #include <ctime>
 #include <fcntl.h>
@@ -16,7 +18,6 @@
 
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
-#include "berth/support/steps.hpp"
 
 namespace berth::program {
 

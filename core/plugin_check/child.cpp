@@ -54,6 +54,15 @@ absl::Status isolate(Rights rights) {
   return support::mountFilesystem("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC);
 }
 
+// For networks that give interfaces of the host to pods.
+absl::Status makeInterface(const std::string& name) {
+  BERTH_ASSIGN_OR_RETURN(
+      const support::Output made,
+      support::run({.argv = {"ip", "link", "add", "name", name, "type", "dummy"}}));
+  if (made.exitCode == 0) return absl::OkStatus();
+  return absl::FailedPreconditionError(strCat("ip link add ", name, ": ", made.standardError));
+}
+
 void runCheck(const Check& check, Probe& probe) {
   // A part works in the namespaces of the process that started it.
   if (probe.part().empty() && ::geteuid() == 0) {
@@ -61,6 +70,10 @@ void runCheck(const Check& check, Probe& probe) {
     if (!isolated.ok()) {
       // Without rights to do so there are none to mount and connect either.
       if (check.rights != Rights::kAny) return probe.skip(isolated.ToString());
+    } else if (check.rights == Rights::kNetwork) {
+      for (const std::string& name : probe.settings().hostInterfaces) {
+        if (!probe.succeeds(makeInterface(name), "make an interface of the host")) return;
+      }
     }
   } else if (check.rights != Rights::kAny && ::geteuid() != 0) {
     return probe.skip("needs root");

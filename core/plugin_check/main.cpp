@@ -55,6 +55,9 @@ void declare(CLI::App& app, Arguments& arguments) {
                  "Runtimes: the cgroup, or slice, below which those of pods are made");
   app.add_option("--cgroup-driver", settings.cgroupDriver, "Runtimes: cgroupfs or systemd")
       ->check(CLI::IsMember({"cgroupfs", "systemd"}));
+  app.add_option("--host-interface", settings.hostInterfaces,
+                 "Networks: an interface to be made in the namespace that stands for the host's")
+      ->allow_extra_args(false);
   app.add_option("--reference", settings.reference, "Image sources: an image that is there");
   app.add_option("--unknown-reference", settings.unknownReference,
                  "Image sources: an image that is not there");

@@ -60,6 +60,7 @@ json::object toJson(const Settings& settings) {
           {"rootfs", settings.rootfs},
           {"cgroupParent", settings.cgroupParent},
           {"cgroupDriver", settings.cgroupDriver},
+          {"hostInterfaces", json::value_from(settings.hostInterfaces)},
           {"reference", settings.reference},
           {"unknownReference", settings.unknownReference},
           {"failed", json::value_from(settings.failed)},
@@ -78,6 +79,7 @@ absl::StatusOr<Settings> settingsFromJson(std::string_view text) {
   settings.rootfs = support::stringMember(given, "rootfs");
   settings.cgroupParent = support::stringMember(given, "cgroupParent");
   settings.cgroupDriver = support::stringMember(given, "cgroupDriver");
+  settings.hostInterfaces = support::stringsMember(given, "hostInterfaces");
   settings.reference = support::stringMember(given, "reference");
   settings.unknownReference = support::stringMember(given, "unknownReference");
   settings.failed = support::stringsMember(given, "failed");

@@ -17,11 +17,12 @@ struct Settings {
   std::string rootfs;  // runtimes: of the containers; empty: made from the host's busybox
   std::string cgroupParent = "/berth-plugin-check";
   std::string cgroupDriver = "cgroupfs";
-  std::string reference;              // image sources: an image that is there
-  std::string unknownReference;       // one that is not; empty: made from the other
-  std::vector<std::string> failed;    // checks before this one
-  std::vector<std::string> valgrind;  // its path, or nothing
-  int64_t timeLimit = 60;             // seconds
+  std::vector<std::string> hostInterfaces;  // networks: made where the host's would be
+  std::string reference;                    // image sources: an image that is there
+  std::string unknownReference;             // one that is not; empty: made from the other
+  std::vector<std::string> failed;          // checks before this one
+  std::vector<std::string> valgrind;        // its path, or nothing
+  int64_t timeLimit = 60;                   // seconds
 };
 
 boost::json::object toJson(const Settings& settings);

@@ -98,9 +98,13 @@ class DaemonStart(Operation):
             self.bed.start_engine()
 
     def settle(self):
-        wait_until(lambda: not self.bed.alive() or (
-            not self.half_listed() and self.bed.records() <= self.known),
-                   what="the undoing of the pod")
+        try:
+            wait_until(lambda: not self.bed.alive() or not self.left_of_half(), what="the undoing")
+        except TimeoutError:
+            check(False, "the pod is not undone: %s" % self.left_of_half())
+
+    def left_of_half(self):
+        return self.half_listed() + sorted(self.bed.records() - self.known)
 
     def half_listed(self):
         try:

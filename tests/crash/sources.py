@@ -38,6 +38,8 @@ TELLING = {
 # There is nothing to tell: file → (calls, why).
 SILENT = {
     "core/main/examine_host.cpp": ({"SYS_clone3"}, "asked for nothing, to see whether it is there"),
+    "core/main/plugin_project.cpp": (
+        {"SYS_renameat2", "mkdtemp"}, "a command writes a folder that no engine knows of"),
     "core/store/checkpoint.cpp": ({"sqlite3_exec"}, "it only reads"),
     "core/store/verify.cpp": ({"sqlite3_exec"}, "it only reads"),
     "core/streaming/listener.cpp": ({"bind"}, "a port goes with its process"),

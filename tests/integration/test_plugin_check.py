@@ -124,6 +124,12 @@ def test_network_cni(check, cni):
     passes(check(plugin("network-cni"), *cni))
 
 
+def test_interfaces_of_the_host_are_made(check, cni):
+    path = [plugin("network-cni"), *cni, "--only", "network.attach", "--host-interface"]
+    assert check(*path, "check1").code == 0
+    only_fails(check(*path, "a-name-that-is-too-long"), "network.attach")
+
+
 def test_runtime_runc(check):
     passes(check(plugin("runtime-runc")))
 

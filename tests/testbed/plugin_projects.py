@@ -3,6 +3,7 @@
 import fcntl
 import glob
 import os
+import re
 import shutil
 import subprocess
 
@@ -30,11 +31,23 @@ def install_sdk(prefix):
     return str(prefix)
 
 
+def settings():
+    """The compilers that the SDK's libraries were built with, and their sanitizer, if any."""
+    with open(os.path.join(BUILD, "CMakeCache.txt"), encoding="utf-8") as stream:
+        cache = dict(re.findall(r"^(\w+):\w+=(.+)$", stream.read(), re.MULTILINE))
+    flags = WARNINGS
+    if "BERTH_SANITIZE" in cache:
+        flags += " -fsanitize=" + cache["BERTH_SANITIZE"]
+    return ["-DCMAKE_%s%s" % setting for language in ("C", "CXX") for setting in (
+        (language, "_FLAGS=" + flags),
+        (language, "_COMPILER=" + cache["CMAKE_%s_COMPILER" % language]))]
+
+
 def build_project(source, prefix, build):
     """Builds with warnings as errors, and installs beside the SDK; gives the folder of plugins."""
     run("cmake", "-S", source, "-B", build, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=RelWithDebInfo",
         "-DCMAKE_PREFIX_PATH=" + str(prefix), "-DCMAKE_FIND_USE_PACKAGE_REGISTRY=OFF",
-        "-DCMAKE_C_FLAGS=" + WARNINGS, "-DCMAKE_CXX_FLAGS=" + WARNINGS, "--no-warn-unused-cli")
+        "--no-warn-unused-cli", *settings())
     run("cmake", "--build", build)
     run("cmake", "--install", build, "--prefix", prefix)
     installed = glob.glob(os.path.join(prefix, "lib*/**/berth/plugins"), recursive=True)
