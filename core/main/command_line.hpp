@@ -28,10 +28,13 @@ class CommandLine {
   CLI::App* withConfig(CLI::App* command);
   void addCheck();
   void addConfig();
+  void addImages();
 
   CLI::App app_;
   ConfigOptions options_;
   CheckOptions wanted_;
+  ImageOptions images_;
+  ImportOptions import_;
   std::string shell_;
   std::vector<std::pair<CLI::App*, Run>> commands_;
 };

@@ -20,7 +20,16 @@ struct Level {
   std::string path;
   std::vector<Word> commands;
   std::vector<Word> options;
+  bool takesPath = false;
 };
+
+// What CLI::IsMember writes of itself: "TEXT:{bash,zsh,fish}".
+std::vector<std::string> choicesOf(const CLI::Option& option) {
+  const std::string type = option.get_type_name();
+  const size_t begin = type.find('{');
+  if (begin == std::string::npos || type.back() != '}') return {};
+  return CLI::detail::split(type.substr(begin + 1, type.size() - begin - 2), ',');
+}
 
 void addLevels(const CLI::App& app, const std::string& path, std::vector<Level>& levels) {
   Level level{path, {}, {}};
@@ -31,8 +40,9 @@ void addLevels(const CLI::App& app, const std::string& path, std::vector<Level>&
     for (const std::string& name : option->get_lnames())
       level.options.push_back(
           {"--" + name, option->get_description(), option->get_items_expected_max() > 0});
-    if (option->get_positional() && option->get_lnames().empty())
-      for (const std::string& choice : completionShells()) level.commands.push_back({choice, {}});
+    if (!option->get_positional() || !option->get_lnames().empty()) continue;
+    for (const std::string& choice : choicesOf(*option)) level.commands.push_back({choice, {}});
+    level.takesPath = level.takesPath || option->get_type_name() == kPathType;
   }
   levels.push_back(std::move(level));
   for (const CLI::App* command : subcommands)
@@ -56,7 +66,7 @@ std::string paths(const std::vector<Level>& levels, std::string_view separator) 
 
 std::string bashScript(const std::string& program, const std::vector<Level>& levels) {
   std::string text =
-      strCat("_", program, "() {\n  local current=${COMP_WORDS[COMP_CWORD]} at= words= i\n",
+      strCat("_", program, "() {\n  local current=${COMP_WORDS[COMP_CWORD]} at= words= files= i\n",
              "  for ((i = 1; i < COMP_CWORD; i++)); do\n    case $at/${COMP_WORDS[i]} in\n      ",
              paths(levels, " | "), ") at=$at/${COMP_WORDS[i]} ;;\n    esac\n  done\n",
              "  case $at:${COMP_WORDS[COMP_CWORD - 1]} in\n");
@@ -71,9 +81,13 @@ std::string bashScript(const std::string& program, const std::vector<Level>& lev
     std::string words;
     for (const Word& word : level.commands) words += strCat(words.empty() ? "" : " ", word.text);
     for (const Word& word : level.options) words += strCat(words.empty() ? "" : " ", word.text);
-    text += strCat("    ", level.path.empty() ? "''" : level.path, ") words='", words, "' ;;\n");
+    // Files beside the words, where they are wanted.
+    text += strCat("    ", level.path.empty() ? "''" : level.path, ") words='", words, "'",
+                   level.takesPath ? " files='-f'" : "", " ;;\n");
   }
-  return strCat(text, "  esac\n  mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$current\")\n",
+  return strCat(text,
+                "  esac\n  [[ $files ]] && compopt -o filenames\n"
+                "  mapfile -t COMPREPLY < <(compgen $files -W \"$words\" -- \"$current\")\n",
                 "}\ncomplete -F _", program, " ", program, "\n");
 }
 
@@ -85,7 +99,7 @@ std::string zshScript(const std::string& program, const std::vector<Level>& leve
     return shellQuoted(strCat(word.text, ":", help));
   };
   std::string text =
-      strCat("#compdef ", program, "\n_", program, "() {\n  local at= word\n",
+      strCat("#compdef ", program, "\n_", program, "() {\n  local at= word files=\n",
              "  local -a commands options\n  for word in ${(@)words[2,CURRENT-1]}; do\n",
              "    case $at/$word in\n      ", paths(levels, "|"),
              ") at=$at/$word ;;\n    esac\n  done\n  case $at:${words[CURRENT-1]} in\n");
@@ -99,9 +113,11 @@ std::string zshScript(const std::string& program, const std::vector<Level>& leve
     for (const Word& word : level.commands) text += strCat("\n        ", entry(word));
     text += ")\n      options=(";
     for (const Word& word : level.options) text += strCat("\n        ", entry(word));
-    text += ") ;;\n";
+    text += strCat(")\n      files=", level.takesPath ? "1" : "", " ;;\n");
   }
-  return strCat(text, "  esac\n  (( $#commands )) && _describe -t commands command commands\n",
+  return strCat(text,
+                "  esac\n  [[ -n $files ]] && _files\n  (( $#commands )) && _describe -t commands "
+                "command commands\n",
                 "  _describe -t options option options -o\n}\n_", program, " \"$@\"\n");
 }
 
@@ -117,6 +133,7 @@ std::string fishScript(const std::string& program, const std::vector<Level>& lev
     const auto help = [](const Word& word) {
       return word.help.empty() ? std::string() : strCat(" -d ", shellQuoted(word.help));
     };
+    if (level.takesPath) text += strCat(here, "-F\n");
     for (const Word& word : level.commands)
       text += strCat(here, "-a ", word.text, help(word), "\n");
     for (const Word& word : level.options)

@@ -26,6 +26,7 @@
 #include "engine/volumes/mapped_mounts.hpp"
 #include "images/credentials.hpp"
 #include "main/admin_service.hpp"
+#include "main/image_admin.hpp"
 #include "main/options.hpp"
 #include "main/watchdog.hpp"
 #include "main/wiring.hpp"
@@ -156,9 +157,10 @@ absl::Status serveUntilSignal(const config::Config& config, Reloader& reloader,
   cri::RuntimeService runtimeService(engine, **streaming, configurationJson(config));
   cri::ImageService imageService(kept.images, engine, imageSettings(config));
   AdminService adminService(reloader, kept);
-  BERTH_ASSIGN_OR_RETURN(
-      const std::unique_ptr<cri::Server> server,
-      cri::Server::start(serverSettings(config), runtimeService, imageService, {&adminService}));
+  ImageAdmin imageAdmin(kept.images, imageSettings(config));
+  BERTH_ASSIGN_OR_RETURN(const std::unique_ptr<cri::Server> server,
+                         cri::Server::start(serverSettings(config), runtimeService, imageService,
+                                            {&adminService, &imageAdmin}));
   common::releaseStartMemory();
   common::logInfo("serving",
                   {{"socket", config.grpc.socket},
