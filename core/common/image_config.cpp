@@ -105,14 +105,12 @@ class Reader {
   absl::Status status_;
 };
 
-// OCI image specification, "Digests". Layers are only ever hashed with the algorithm that every
-// implementation must know.
+// OCI image specification, "Digests": with one of the registered algorithms.
 bool isDigest(std::string_view text) {
-  constexpr std::string_view kPrefix = "sha256:";
-  constexpr size_t kDigits = 64;
-  if (!text.starts_with(kPrefix)) return false;
-  text.remove_prefix(kPrefix.size());
-  return text.size() == kDigits && text.find_first_not_of("0123456789abcdef") == text.npos;
+  constexpr size_t kPrefix = 7;
+  const size_t digits = text.starts_with("sha256:") ? 64 : text.starts_with("sha512:") ? 128 : 0;
+  return digits != 0 && text.size() == kPrefix + digits &&
+         text.find_first_not_of("0123456789abcdef", kPrefix) == text.npos;
 }
 
 absl::Status readRun(const bj::object& object, std::string_view what, ImageConfig& out) {
@@ -141,7 +139,7 @@ absl::Status readRootfs(const bj::object& object, std::string_view what, ImageCo
   for (size_t i = 0; i < out.diffIds.size(); ++i)
     if (!isDigest(out.diffIds[i]))
       return absl::InvalidArgumentError(support::strCat("parse ", what, ": rootfs.diff_ids[", i,
-                                                        "] is not a sha256 digest: \"",
+                                                        "] is not a sha256 or sha512 digest: \"",
                                                         out.diffIds[i], "\""));
   return absl::OkStatus();
 }

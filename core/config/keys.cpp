@@ -15,15 +15,14 @@ using Strings = std::vector<std::string>;
 using Options = boost::json::object;
 
 template <auto Map>
-InstanceSection section(std::string_view name, std::string_view one, std::string_view builtIn,
-                        std::string_view plugin, std::string_view example, std::string_view doc) {
+InstanceSection section(std::string_view name, std::string_view one, std::vector<BuiltIn> builtIns,
+                        std::string_view example, std::string_view doc) {
   using Instance =
       typename std::remove_cvref_t<decltype(std::declval<Config&>().*Map)>::mapped_type;
   return {
       .name = name,
       .one = one,
-      .builtIn = builtIn,
-      .plugin = plugin,
+      .builtIns = std::move(builtIns),
       .example = example,
       .doc = doc,
       .make = [](Config& config, const std::string& instance) -> void* {
@@ -42,15 +41,22 @@ InstanceSection section(std::string_view name, std::string_view one, std::string
 
 const std::vector<InstanceSection>& instanceSections() {
   static const std::vector<InstanceSection> all = {
-      section<&Config::runtimes>("runtimes", "runtime", "runc", "runtime-runc", "kata",
+      section<&Config::runtimes>("runtimes", "runtime", {{"runc", "runtime-runc"}}, "kata",
                                  "Runtimes; the name is the handler of a RuntimeClass."),
-      section<&Config::snapshotters>("snapshotters", "snapshotter", "overlay",
-                                     "snapshotter-overlay", "nvme", "Keepers of layers."),
-      section<&Config::sources>("sources", "source", "registry", "registry-v2", "layout",
-                                "Places that images come from."),
-      section<&Config::networks>("networks", "network", "cni", "network-cni", "calico",
+      section<&Config::snapshotters>("snapshotters", "snapshotter",
+                                     {{"overlay", "snapshotter-overlay"}}, "nvme",
+                                     "Keepers of layers."),
+      section<&Config::sources>(
+          "sources", "source", {{"registry", "registry-v2"}, {"layout", "source-oci-layout"}},
+          "layout", "Places that images come from; whether pulls ask them, images.sources says."),
+      section<&Config::networks>("networks", "network", {{"cni", "network-cni"}}, "calico",
                                  "Providers of pod networks.")};
   return all;
+}
+
+bool InstanceSection::isBuiltIn(std::string_view instance) const {
+  return std::any_of(builtIns.begin(), builtIns.end(),
+                     [&](const BuiltIn& each) { return each.name == instance; });
 }
 
 const InstanceSection* findInstanceSection(std::string_view name) {
@@ -71,9 +77,10 @@ Config standardConfig() {
   for (const Key& key : keys())
     if (findInstanceSection(key.section) == nullptr) key.set(&config, key.standard);
   for (const InstanceSection& section : instanceSections()) {
-    void* instance = section.make(config, std::string(section.builtIn));
-    for (const Key* key : keysOf(section.name)) {
-      key->set(instance, key->required ? Value(std::string(section.plugin)) : key->standard);
+    for (const BuiltIn& builtIn : section.builtIns) {
+      void* instance = section.make(config, std::string(builtIn.name));
+      for (const Key* key : keysOf(section.name))
+        key->set(instance, key->required ? Value(std::string(builtIn.plugin)) : key->standard);
     }
   }
   return config;

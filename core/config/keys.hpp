@@ -59,17 +59,24 @@ struct Key {
 // In the order in which they are written.
 const std::vector<Key>& keys();
 
+// An instance that is always there.
+struct BuiltIn {
+  std::string_view name;
+  std::string_view plugin;
+};
+
 // A section whose tables are named by the operator: [runtimes.NAME].
 struct InstanceSection {
   std::string_view name;
-  std::string_view one;      // "runtime"
-  std::string_view builtIn;  // the instance that is always there
-  std::string_view plugin;   // and its plugin
+  std::string_view one;  // "runtime"
+  std::vector<BuiltIn> builtIns;
   std::string_view example;  // the name of the instance that the examples of the keys make
   std::string_view doc;
   void* (*make)(Config& config, const std::string& name);  // finds or makes it, with defaults
   std::vector<std::pair<std::string, const void*>> (*all)(const Config& config);
   Place& (*place)(void* instance);
+
+  bool isBuiltIn(std::string_view instance) const;
 };
 const std::vector<InstanceSection>& instanceSections();
 // Null when `name` is no such section.

@@ -224,7 +224,7 @@ void Reader::readInstance(std::string_view section, const Entry& entry) {
   void* instance = kind.make(config_, entry.key);
   kind.place(instance).text = entry.where.text();
   const std::vector<const Key*> known = keysOf(section);
-  if (entry.key != kind.builtIn)
+  if (!kind.isBuiltIn(entry.key))
     for (const Key* key : known) key->set(instance, key->standard);
   for (const Entry& member : *table) {
     const std::string memberPath = joinKey(path, member.key);
@@ -239,7 +239,7 @@ void Reader::readInstance(std::string_view section, const Entry& entry) {
     }
   }
   for (const Key* key : known)
-    if (key->required && entry.key != kind.builtIn && find(*table, key->name) == nullptr)
+    if (key->required && !kind.isBuiltIn(entry.key) && find(*table, key->name) == nullptr)
       problems_.add(entry.where, strCat(path, ": the key ", joinKey(path, key->name),
                                         " is missing: ", key->rule.expects));
 }

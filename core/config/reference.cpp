@@ -29,10 +29,10 @@ bj::object describe(std::string_view section) {
 bj::object describe(const InstanceSection& section) {
   bj::object described = describe(section.name);
   described["doc"] = section.doc;
-  described["instances"] = {{"one", section.one},
-                            {"builtIn", section.builtIn},
-                            {"plugin", section.plugin},
-                            {"example", section.example}};
+  bj::object builtIns;
+  for (const BuiltIn& one : section.builtIns) builtIns[one.name] = one.plugin;
+  described["instances"] = {
+      {"one", section.one}, {"builtIn", std::move(builtIns)}, {"example", section.example}};
   return described;
 }
 

@@ -17,7 +17,8 @@ boost::json::array declaredOptions(std::string_view declaration);
 // {"sections": [{"name", "doc", "keys": […]}], "plugins": [{"name", "options": […]}]}, in the order
 // in which keys are written. A key has "key", "type", "expects", "example", "reload" ("live" or
 // "restart"), "doc", and "default" unless it is required; a section whose tables the operator names
-// has "instances": {"one", "builtIn", "plugin", "example"}. `declarations` as for defaultFile().
+// has "instances": {"one", "builtIn": {name: plugin, …}, "example"}. `declarations` as for
+// defaultFile().
 boost::json::object reference(const std::map<std::string, std::string>& declarations);
 
 }  // namespace berth::config

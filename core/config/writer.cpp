@@ -87,16 +87,16 @@ std::string explainedOptions(std::string_view declaration) {
   return text;
 }
 
-std::string defaultInstance(const InstanceSection& section, const Config& config,
+std::string defaultInstance(const InstanceSection& section, const BuiltIn& builtIn, Config& config,
                             const std::map<std::string, std::string>& declarations) {
-  const std::string path = joinKey(section.name, section.builtIn);
+  const std::string path = joinKey(section.name, builtIn.name);
   std::string text = strCat("\n", comment(section.doc), "[", path, "]\n");
-  for (const auto& [name, instance] : section.all(config))
-    for (const Key* key : keysOf(section.name)) text += explained(*key, key->get(instance));
+  const void* instance = section.make(config, std::string(builtIn.name));
+  for (const Key* key : keysOf(section.name)) text += explained(*key, key->get(instance));
   for (const Key* key : keysOf(section.name))
     if (std::holds_alternative<boost::json::object>(key->standard)) {
       text += strCat("\n", comment(key->doc), "[", joinKey(path, key->name), "]\n");
-      const auto declared = declarations.find(std::string(section.plugin));
+      const auto declared = declarations.find(std::string(builtIn.plugin));
       if (declared != declarations.end()) text += explainedOptions(declared->second);
     }
   return text;
@@ -115,7 +115,7 @@ std::string dump(const Config& config) {
 }
 
 std::string defaultFile(const std::map<std::string, std::string>& declarations) {
-  const Config config = standardConfig();
+  Config config = standardConfig();
   std::string text = comment(
       "The configuration of Berth. Every key stands here at its default and commented out; remove "
       "the \"#\" before it to change it. Files in /etc/berth/berth.toml.d are read after this one, "
@@ -127,7 +127,8 @@ std::string defaultFile(const std::map<std::string, std::string>& declarations) 
     for (const Key* key : keysOf(section)) text += explained(*key, key->get(&config));
   }
   for (const InstanceSection& section : instanceSections())
-    text += defaultInstance(section, config, declarations);
+    for (const BuiltIn& builtIn : section.builtIns)
+      text += defaultInstance(section, builtIn, config, declarations);
   return text;
 }
 

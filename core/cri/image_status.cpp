@@ -35,10 +35,10 @@ grpc::Status ImageService::ImageStatus(grpc::ServerContext* /*context*/,
   if (absl::IsNotFound(image.status())) return grpc::Status::OK;
   if (!image.ok()) return toGrpc(image.status());
   if (request->verbose()) {
-    auto configuration = images_.configuration(**image);
-    if (absl::IsNotFound(configuration.status())) return grpc::Status::OK;
-    if (!configuration.ok()) return toGrpc(configuration.status());
-    (*response->mutable_info())["info"] = imageInfo(**image, *configuration);
+    const auto content = images_.content(**image);
+    if (absl::IsNotFound(content.status())) return grpc::Status::OK;
+    if (!content.ok()) return toGrpc(content.status());
+    (*response->mutable_info())["info"] = imageInfo(**image, content->config);
   }
   *response->mutable_image() = toCri(**image, settings_.pinned);
   return grpc::Status::OK;

@@ -33,8 +33,8 @@ grpc::Status ImageService::PullImage(grpc::ServerContext* context,
   const plugins::Credentials credentials = credentialsOf(request->auth());
   auto snapshotter = engine_.snapshotterOf(*request);
   if (!snapshotter.ok()) return toGrpc(snapshotter.status());
-  auto image =
-      images_.pull(op, reference, request->has_auth() ? &credentials : nullptr, *snapshotter);
+  auto image = images_.pull(op, reference, request->has_auth() ? &credentials : nullptr,
+                            *snapshotter, nullptr);
   if (image.ok()) response->set_image_ref((*image)->id);
   return toGrpc(image.status());
 }

@@ -117,7 +117,7 @@ absl::StatusOr<std::shared_ptr<const images::Image>> Engine::baseImage(
   if (absl::IsNotFound(image.status())) {
     op.setStage(strCat("pull the checkpointed container's image ", name));
     BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(pod));
-    image = images_.pull(op, name, nullptr, snapshotterFor(runtime->name()));
+    image = images_.pull(op, name, nullptr, snapshotterFor(runtime->name()), nullptr);
   }
   if (!image.ok()) {
     return support::annotate(image.status(), "find the image of the checkpointed container");

@@ -130,9 +130,10 @@ absl::Status Acceptance::admit(const plugins::Operation& op, const Origin& origi
   if (policy == nullptr) return absl::OkStatus();
   BERTH_ASSIGN_OR_RETURN(const plugins::ImageOrigin place,
                          origin.source->origin(op, origin.request, digest));
-  records::ImageOriginRecord* kept = record.add_origins();
-  kept->set_transport(place.transport);
-  kept->set_location(place.location);
+  records::ImageOriginRecord kept;
+  kept.set_transport(place.transport);
+  kept.set_location(place.location);
+  addNew(*record.mutable_origins(), kept, kMostOrigins);
 
   Subject subject = subjectOf(record);
   subject.name = reference;

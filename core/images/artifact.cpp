@@ -27,10 +27,11 @@ bool isArchive(std::string_view mediaType) {
                      [&](std::string_view ending) { return mediaType.ends_with(ending); });
 }
 
-absl::StatusOr<std::string> hashPlain(PieceQueue& queue, uint64_t maxBytes) {
+absl::StatusOr<std::string> hashPlain(const plugins::Operation& op, PieceQueue& queue,
+                                      uint64_t maxBytes) {
   const std::unique_ptr<Decompressor> plain =
-      Decompressor::create([&queue] { return queue.next(); });
-  Sha256 hash;
+      Decompressor::create([&queue] { return queue.next(); }, &op);
+  Hash hash;
   uint64_t bytes = 0;
   for (;;) {
     BERTH_ASSIGN_OR_RETURN(const std::string_view piece, plain->next());
@@ -59,7 +60,7 @@ absl::StatusOr<std::string> diffId(const plugins::Operation& op, const Origin& o
                              });
                            }));
                          }));
-  auto digest = hashPlain(queue, maxBytes);
+  auto digest = hashPlain(op, queue, maxBytes);
   queue.abandon();
   fetcher.join();
   if (digest.ok()) return digest;

@@ -13,7 +13,7 @@ using support::strCat;
 
 namespace {
 
-constexpr std::string_view kDigestPrefix = "sha256:";
+constexpr std::string_view kDigestPrefixes[] = {"sha256:", "sha512:"};
 constexpr size_t kShortestIdPrefix = 7;
 
 bool isHex(std::string_view text) {
@@ -173,20 +173,26 @@ bool Catalog::knows(const std::string& id) const {
   return entries_.contains(id);
 }
 
-const Catalog::Entry* Catalog::findLocked(std::string_view reference) const {
-  const std::string_view digits = reference.substr(0, kDigestPrefix.size()) == kDigestPrefix
-                                      ? reference.substr(kDigestPrefix.size())
-                                      : reference;
-  if (isHex(digits) && digits.size() >= kShortestIdPrefix) {
-    const std::string id = strCat(kDigestPrefix, digits);
-    auto found = entries_.lower_bound(id);
-    const auto matches = [&](auto it) {
-      return it != entries_.end() && it->first.compare(0, id.size(), id) == 0;
-    };
-    if (matches(found) && (found->first == id || !matches(std::next(found)))) {
-      return &found->second;
+// Of the ids that begin so the only one, or the one that is no longer.
+const Catalog::Entry* Catalog::findByIdLocked(std::string_view reference) const {
+  const Entry* only = nullptr;
+  for (const std::string_view prefix : kDigestPrefixes) {
+    const bool has = reference.starts_with(prefix);
+    const std::string_view digits = has ? reference.substr(prefix.size()) : reference;
+    if (!isHex(digits) || digits.size() < kShortestIdPrefix) continue;
+    const std::string id = strCat(prefix, digits);
+    for (auto found = entries_.lower_bound(id);
+         found != entries_.end() && found->first.starts_with(id); ++found) {
+      if (found->first == id) return &found->second;
+      if (only != nullptr) return nullptr;
+      only = &found->second;
     }
   }
+  return only;
+}
+
+const Catalog::Entry* Catalog::findLocked(std::string_view reference) const {
+  if (const Entry* entry = findByIdLocked(reference)) return entry;
   auto parsed = parseReference(reference);
   if (!parsed.ok()) return nullptr;
   const std::string name =
@@ -263,6 +269,27 @@ absl::Status Catalog::keepAnew(const std::string& id) {
     if (found != entries_.end()) value = found->second.record.SerializeAsString();
   }
   return value.empty() ? store_.erase(kImageKind, id) : store_.put(kImageKind, id, value);
+}
+
+absl::StatusOr<std::shared_ptr<const Image>> Catalog::setPinned(std::string_view reference,
+                                                                bool pinned) {
+  std::lock_guard writing(writing_);
+  Entry entry;
+  {
+    std::shared_lock lock(mutex_);
+    const Entry* found = findLocked(reference);
+    if (found == nullptr || found->hidden)
+      return absl::NotFoundError(strCat("image ", reference, " is not on this node"));
+    entry = *found;
+  }
+  if (entry.record.pinned() == pinned) return entry.image;
+  entry.record.set_pinned(pinned);
+  BERTH_ASSIGN_OR_RETURN(entry.image, images::imageOf(entry.record));
+  BERTH_RETURN_IF_ERROR(
+      store_.put(kImageKind, entry.record.id(), entry.record.SerializeAsString()));
+  std::unique_lock lock(mutex_);
+  replaceLocked(entry);
+  return entry.image;
 }
 
 absl::StatusOr<std::shared_ptr<const Image>> Catalog::remove(std::string_view reference) {

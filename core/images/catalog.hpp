@@ -66,6 +66,9 @@ class Catalog {
   // Makes the store have what is here.
   absl::Status keepAnew(const std::string& id);
 
+  // Survives the process when it returns. NOT_FOUND; hidden ones are not there.
+  absl::StatusOr<std::shared_ptr<const Image>> setPinned(std::string_view reference, bool pinned);
+
   // Takes the image that any of its names means, hidden or not, with all of them (CRI,
   // RemoveImage). The image that went, or null.
   absl::StatusOr<std::shared_ptr<const Image>> remove(std::string_view reference);
@@ -76,6 +79,7 @@ class Catalog {
     std::shared_ptr<const Image> image;
     bool hidden = false;
   };
+  const Entry* findByIdLocked(std::string_view reference) const;
   const Entry* findLocked(std::string_view reference) const;
   std::vector<std::shared_ptr<const Image>> listOf(bool hidden) const;
   void indexLocked(const Entry& entry);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include <zstd.h>
 
 #include "berth/support/status.hpp"
+#include "images/slots.hpp"
 
 namespace berth::images {
 
@@ -96,55 +98,145 @@ class Gzip : public Decompressor {
   bool outputPending_ = false;  // the library holds more than the last piece had room for
 };
 
+// What the decoder of a zstd frame must remember, in bytes (RFC 8878, 3.1.1.1); nothing while the
+// frame's beginning is not all there, 0 for what is no such frame.
+std::optional<uint64_t> windowOf(std::string_view head) {
+  constexpr std::string_view kFrame = "\x28\xb5\x2f\xfd";
+  constexpr size_t kDictionaryBytes[] = {0, 1, 2, 4};
+  constexpr size_t kContentBytes[] = {1, 2, 4, 8};
+  if (head.size() < kFrame.size()) return std::nullopt;
+  if (!head.starts_with(kFrame)) return 0;
+  const auto byte = [head](size_t at) {
+    return static_cast<uint64_t>(static_cast<uint8_t>(head[at]));
+  };
+  size_t at = kFrame.size();
+  if (head.size() <= at + 1) return std::nullopt;
+  const uint64_t descriptor = byte(at++);
+  const bool isSingleSegment = (descriptor & 0x20) != 0;
+  if (!isSingleSegment) {
+    const uint64_t base = uint64_t{1} << (10 + (byte(at) >> 3));
+    return base + base / 8 * (byte(at) & 7);
+  }
+  at += kDictionaryBytes[descriptor & 3];
+  const size_t size = kContentBytes[descriptor >> 6];
+  if (head.size() < at + size) return std::nullopt;
+  uint64_t content = size == 2 ? 256 : 0;
+  for (size_t i = 0; i < size; ++i) content += byte(at + i) << (8 * i);
+  return content;
+}
+
+// Of the process: for frames with large windows.
+Slots& largeWindows() {
+  static Slots slots(1);
+  return slots;
+}
+
 // RFC 8878: frames and skippable frames, one after the other.
 class Zstd : public Decompressor {
  public:
-  explicit Zstd(Pieces input)
-      : input_(std::move(input)), context_(ZSTD_createDCtx()), output_(kOutput) {
-    // RFC 8878, 3.1.1.1.2: decoders should bear windows of 8 MiB; layers rarely have larger ones,
-    // and a bound keeps memory bounded.
-    ZSTD_DCtx_setParameter(context_.get(), ZSTD_d_windowLogMax, 27);
+  Zstd(Pieces input, const plugins::Operation* op)
+      : input_(std::move(input)), op_(op), context_(ZSTD_createDCtx()), output_(kOutput) {
+    ZSTD_DCtx_setParameter(context_.get(), ZSTD_d_windowLogMax, kLargestWindowLog);
   }
 
   absl::StatusOr<std::string_view> next() override {
     for (;;) {
-      if (in_.pos == in_.size && !outputPending_) {
-        BERTH_ASSIGN_OR_RETURN(const std::string_view piece, input_());
-        if (piece.empty()) {
-          if (betweenFrames_) return std::string_view();
-          return absl::InvalidArgumentError("the zstd stream ends early");
-        }
-        in_ = {piece.data(), piece.size(), 0};
+      if (!headKnown_) {
+        BERTH_ASSIGN_OR_RETURN(const bool more, readHead());
+        if (!more) return std::string_view();
       }
+      const bool fromHead = head_.size() > headGiven_;
+      if (!fromHead && in_.pos == in_.size && !outputPending_ && !refill()) {
+        BERTH_RETURN_IF_ERROR(failure_);
+        return absl::InvalidArgumentError("the zstd stream ends early");
+      }
+      ZSTD_inBuffer head{head_.data(), head_.size(), headGiven_};
       ZSTD_outBuffer out{output_.data(), output_.size(), 0};
-      const size_t result = ZSTD_decompressStream(context_.get(), &out, &in_);
+      const size_t result = ZSTD_decompressStream(context_.get(), &out, fromHead ? &head : &in_);
+      if (fromHead) headGiven_ = head.pos;
       if (ZSTD_isError(result) != 0) {
         return absl::InvalidArgumentError(
             strCat("the zstd stream is damaged: ", ZSTD_getErrorName(result)));
       }
-      betweenFrames_ = result == 0;
       // At the end of a frame everything has come out: a full buffer then hides nothing more.
-      outputPending_ = out.pos == out.size && !betweenFrames_;
+      outputPending_ = out.pos == out.size && result != 0;
+      if (result == 0) endFrame();
       if (out.pos > 0) return std::string_view(output_.data(), out.pos);
     }
   }
 
  private:
+  static constexpr uint64_t kSmallWindow = 8u << 20;
+  static constexpr int kLargestWindowLog = 27;
+  static constexpr size_t kLongestHead = 18;
+
   struct Free {
     void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
   };
+
+  // False at the end, or with failure_ set.
+  bool refill() {
+    auto piece = input_();
+    if (!piece.ok()) {
+      failure_ = piece.status();
+      return false;
+    }
+    in_ = {piece->data(), piece->size(), 0};
+    return !piece->empty();
+  }
+
+  // Of a frame as much as tells what memory it needs. False when there is no further frame.
+  absl::StatusOr<bool> readHead() {
+    std::optional<uint64_t> window = windowOf(head_);
+    while (!window && head_.size() < kLongestHead) {
+      if (in_.pos == in_.size && !refill()) {
+        BERTH_RETURN_IF_ERROR(failure_);
+        break;
+      }
+      const char* from = static_cast<const char*>(in_.src) + in_.pos;
+      const size_t count = std::min(kLongestHead - head_.size(), in_.size - in_.pos);
+      head_.append(from, count);
+      in_.pos += count;
+      window = windowOf(head_);
+    }
+    if (head_.empty()) return false;
+    headKnown_ = true;
+    if (window.value_or(0) > uint64_t{1} << kLargestWindowLog)
+      return absl::InvalidArgumentError(strCat("the zstd stream needs a window of ", *window,
+                                               " bytes; at most ", uint64_t{1} << kLargestWindowLog,
+                                               " are given"));
+    if (window.value_or(0) > kSmallWindow && !large_) {
+      const plugins::Operation endless("unpack what has a large window");
+      BERTH_ASSIGN_OR_RETURN(Slots::Slot slot,
+                             largeWindows().take(op_ != nullptr ? *op_ : endless));
+      large_.emplace(std::move(slot));
+    }
+    return true;
+  }
+
+  void endFrame() {
+    head_.erase(0, headGiven_);
+    headGiven_ = 0;
+    headKnown_ = false;
+  }
+
   Pieces input_;
+  const plugins::Operation* op_;
+  std::optional<Slots::Slot> large_;  // given back after the memory
   std::unique_ptr<ZSTD_DCtx, Free> context_;
   std::vector<char> output_;
   ZSTD_inBuffer in_{nullptr, 0, 0};
-  bool betweenFrames_ = false;
+  std::string head_;  // of the frame, and maybe more, not yet given to the library in all
+  size_t headGiven_ = 0;
+  bool headKnown_ = false;
   bool outputPending_ = false;  // the library holds more than the last piece had room for
+  absl::Status failure_;        // of the input
 };
 
 // Looks at the first bytes, then hands over to what they ask for.
 class Detecting : public Decompressor {
  public:
-  explicit Detecting(Pieces input) : input_(std::move(input)) {}
+  Detecting(Pieces input, const plugins::Operation* op) : input_(std::move(input)), op_(op) {}
 
   absl::StatusOr<std::string_view> next() override {
     if (chosen_ == nullptr) BERTH_RETURN_IF_ERROR(chooseFormat());
@@ -175,7 +267,7 @@ class Detecting : public Decompressor {
     if (begins("\x1f\x8b")) {
       chosen_ = std::make_unique<Gzip>(std::move(all));
     } else if (begins("\x28\xb5\x2f\xfd") || skippableFrame) {
-      chosen_ = std::make_unique<Zstd>(std::move(all));
+      chosen_ = std::make_unique<Zstd>(std::move(all), op_);
     } else {
       chosen_ = std::make_unique<Plain>(std::move(all));
     }
@@ -183,6 +275,7 @@ class Detecting : public Decompressor {
   }
 
   Pieces input_;
+  const plugins::Operation* op_;
   std::string head_;
   bool headGiven_ = false;
   std::unique_ptr<Decompressor> chosen_;
@@ -190,8 +283,8 @@ class Detecting : public Decompressor {
 
 }  // namespace
 
-std::unique_ptr<Decompressor> Decompressor::create(Pieces input) {
-  return std::make_unique<Detecting>(std::move(input));
+std::unique_ptr<Decompressor> Decompressor::create(Pieces input, const plugins::Operation* op) {
+  return std::make_unique<Detecting>(std::move(input), op);
 }
 
 }  // namespace berth::images

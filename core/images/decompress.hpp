@@ -8,20 +8,25 @@
 
 #include <absl/status/statusor.h>
 
+#include "plugins/operation.hpp"
+
 namespace berth::images {
 
 // Gives the next piece of input, empty at the end, lent until the next call.
 using Pieces = std::function<absl::StatusOr<std::string_view>()>;
 
-// Turns compressed pieces into plain ones. Not thread-safe.
+// Turns compressed pieces into plain ones. Not thread-safe. It needs little memory, but for zstd
+// frames with a window above 8 MiB, of which RFC 8878 (3.1.1.1.2) lets decoders choose: up to 128
+// MiB they are read, by one decompressor of the process at a time.
 class Decompressor {
  public:
   virtual ~Decompressor() = default;
   // The next plain piece, empty at the end, lent until the next call. INVALID_ARGUMENT for input
-  // that is damaged or ends early.
+  // that is damaged, ends early or needs a larger window.
   virtual absl::StatusOr<std::string_view> next() = 0;
 
-  static std::unique_ptr<Decompressor> create(Pieces input);
+  // `op`, which must outlive it, ends waiting for a large window; null: nothing does.
+  static std::unique_ptr<Decompressor> create(Pieces input, const plugins::Operation* op = nullptr);
 };
 
 }  // namespace berth::images

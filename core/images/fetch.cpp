@@ -14,7 +14,7 @@ constexpr int kFruitlessAttempts = 3;
 
 absl::Status fetchBlob(const plugins::Operation& op, const Origin& origin,
                        const plugins::Descriptor& descriptor, const plugins::ByteSink& out) {
-  Sha256 hash;
+  Hash hash(descriptor.digest);
   uint64_t received = 0;
   absl::Status refused;
   const plugins::ByteSink counting = [&](std::string_view bytes) -> absl::Status {

@@ -6,15 +6,18 @@
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 
+#include "images/pull_progress.hpp"
 #include "plugins/image_source.hpp"
 #include "plugins/operation.hpp"
 
 namespace berth::images {
 
-// Where an image comes from and how to prove the right to it. Borrowed for the pull.
+// Where an image comes from and how to prove the right to it, and who wants to know how far its
+// layers are. Borrowed for the pull.
 struct Origin {
   plugins::ImageSource* source = nullptr;
   plugins::ImageRequest request;
+  PullProgress* progress = nullptr;  // may be null
 };
 
 // Fetches a blob into `out`, resuming where a connection broke off. DATA_LOSS when what came does

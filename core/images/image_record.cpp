@@ -63,12 +63,13 @@ absl::StatusOr<std::shared_ptr<const Image>> imageOf(const records::ImageRecord&
 }
 
 absl::Status checkContent(const records::ImageRecord& record) {
-  if (sha256(record.manifest()) != record.manifest_digest()) {
+  if (digestLike(record.manifest_digest(), record.manifest()) != record.manifest_digest()) {
     return absl::DataLossError(
         strCat("its manifest does not have the digest ", record.manifest_digest()));
   }
   // An artifact has a configuration of its image's own making.
-  if (record.id() == record.manifest_digest() || sha256(record.config()) == record.id())
+  if (record.id() == record.manifest_digest() ||
+      digestLike(record.id(), record.config()) == record.id())
     return absl::OkStatus();
   return absl::DataLossError(strCat("its configuration does not have the digest ", record.id()));
 }

@@ -11,11 +11,15 @@
 #include "berth/support/threads.hpp"
 #include "images/acceptance.hpp"
 #include "images/artifact.hpp"
+#include "common/log.hpp"
 #include "images/catalog.hpp"
 #include "images/digest.hpp"
+#include "images/export.hpp"
 #include "images/fetch.hpp"
 #include "images/image_record.hpp"
+#include "images/import.hpp"
 #include "images/layer_keeper.hpp"
+#include "images/locator.hpp"
 #include "images/manifest.hpp"
 #include "images/reference.hpp"
 #include "images/storage_check.hpp"
@@ -26,20 +30,19 @@ using support::strCat;
 
 namespace {
 
-constexpr uint64_t kMaxConfigBytes = 8u << 20;
+// How often people are told of a pull that takes long.
+constexpr std::chrono::seconds kTellEvery{5};
 
-// A document that was resolved, and the source that had it.
-struct Found {
-  plugins::ImageSource* source;
-  plugins::Resolved resolved;
-};
+void logPull(const std::string& reference, const PullProgress::Figures& figures) {
+  common::logInfo("pulling", {{"image", reference}, {"progress", textOf(figures)}});
+}
 
 class Service : public ImageService {
  public:
   Service(Options options, Platform platform, plugins::Registry& registry, store::Store& store)
       : options_(std::move(options)),
-        platform_(std::move(platform)),
         acceptance_(options_.policy),
+        locator_(registry, options_, std::move(platform)),
         registry_(registry),
         store_(store),
         catalog_(store),
@@ -69,7 +72,8 @@ class Service : public ImageService {
   absl::StatusOr<std::shared_ptr<const Image>> pull(const plugins::Operation& op,
                                                     std::string_view text,
                                                     const plugins::Credentials* credentials,
-                                                    const std::string& snapshotterGiven) override {
+                                                    const std::string& snapshotterGiven,
+                                                    PullProgress* progress) override {
     BERTH_ASSIGN_OR_RETURN(const Reference reference, parseReference(text));
     const std::string& snapshotter =
         snapshotterGiven.empty() ? options_.snapshotter : snapshotterGiven;
@@ -77,20 +81,24 @@ class Service : public ImageService {
     for (;;) {
       std::promise<Pulled> promise;
       std::shared_future<Pulled> joined;
+      std::shared_ptr<PullProgress> own;
       {
         std::lock_guard lock(pullsMutex_);
         auto [slot, begun] = pulls_.try_emplace(key);
         if (begun) {
-          slot->second = promise.get_future().share();
+          own = std::make_shared<PullProgress>();
+          slot->second = {promise.get_future().share(), own};
         } else {
-          joined = slot->second;
+          joined = slot->second.result;
         }
+        if (progress != nullptr) progress->follow(slot->second.progress);
       }
       if (!joined.valid()) {
         Pulled result;
         // Who has joined must get a result in any case.
         const absl::Status thrown = support::returnThrown([&] {
-          result = pullAlone(op, reference, credentials, snapshotter);
+          const PullWatch::Guard watched(watch_, reference.full(), *own);
+          result = pullAlone(op, {reference.full(), credentials}, reference, snapshotter, *own);
           return absl::OkStatus();
         });
         if (!thrown.ok()) result = thrown;
@@ -112,19 +120,12 @@ class Service : public ImageService {
   absl::Status ensureUnpacked(const plugins::Operation& op, const Image& image,
                               const std::string& snapshotter,
                               const plugins::Credentials* credentials) override {
-    bool whole = true;
-    for (const plugins::Layer& layer : image.layers) {
-      whole = whole && layers_.has(snapshotter, layer);
-    }
-    if (whole) return absl::OkStatus();
+    if (hasAll(snapshotter, image)) return absl::OkStatus();
     BERTH_ASSIGN_OR_RETURN(const records::ImageRecord record, catalog_.record(image.id));
-    BERTH_ASSIGN_OR_RETURN(plugins::ImageSource * source, registry_.imageSource(record.source()));
-    if (record.digests().empty()) {
-      return absl::FailedPreconditionError(
-          strCat("image ", image.id, " lacks layers and has no digest to fetch them by"));
-    }
-    const Origin origin{source, {record.digests(0), credentials}};
-    absl::Status status = layers_.obtain(op, snapshotter, wantedLayers(image, record), origin);
+    const absl::Status status =
+        locator_.fromAny(op, record, credentials, [&](const Origin& origin) {
+          return layers_.obtain(op, snapshotter, wantedLayers(image, record), origin);
+        });
     if (status.ok()) layers_.release(image.layers);  // the image has its own claim
     return support::annotate(status, strCat("unpack image ", image.id, " for ", snapshotter));
   }
@@ -146,9 +147,59 @@ class Service : public ImageService {
 
   std::vector<std::shared_ptr<const Image>> list() const override { return catalog_.list(); }
 
-  absl::StatusOr<std::string> configuration(const Image& image) const override {
+  absl::StatusOr<ImageContent> content(const Image& image) const override {
     BERTH_ASSIGN_OR_RETURN(const records::ImageRecord record, catalog_.record(image.id));
-    return record.config();
+    ImageContent content{record.manifest(), record.config(), {}, record.source()};
+    for (const WantedLayer& layer : wantedLayers(image, record))
+      content.layers.push_back(layer.descriptor);
+    return content;
+  }
+
+  absl::StatusOr<std::shared_ptr<const Image>> setPinned(std::string_view reference,
+                                                         bool pinned) override {
+    std::lock_guard lock(changing_);
+    BERTH_ASSIGN_OR_RETURN(std::shared_ptr<const Image> image,
+                           catalog_.setPinned(reference, pinned));
+    BERTH_RETURN_IF_ERROR(store_.sync());
+    return image;
+  }
+
+  absl::Status importImages(const plugins::Operation& op, const ImportRequest& request,
+                            PullProgress* progress, const ImportTeller& tell) override {
+    BERTH_ASSIGN_OR_RETURN(const Found found, locator_.resolveFile(op, request.path));
+    BERTH_ASSIGN_OR_RETURN(const auto document, parseDocument(found.resolved.document,
+                                                              found.resolved.descriptor.mediaType));
+    const Index* index = std::get_if<Index>(&document);
+    if (index == nullptr)
+      return absl::InternalError(
+          strCat("plugin ", found.source->name(), " gave no index of ", request.path));
+    auto choices = chooseImports(*index, request.names, locator_.platform());
+    if (!choices.ok()) return support::annotate(choices.status(), request.path);
+    PullProgress unseen;
+    const Origin origin{found.source,
+                        {strCat(kFileScheme, request.path), nullptr},
+                        progress != nullptr ? progress : &unseen};
+    const PullWatch::Guard watched(watch_, request.path, *origin.progress);
+    support::StatusCollector failures("\n");
+    for (const ImportChoice& choice : *choices) {
+      const auto image = importOne(op, origin, choice, request.snapshotter);
+      BERTH_RETURN_IF_ERROR(op.check());
+      if (image.ok())
+        tell(**image, choice.names);
+      else
+        failures.add(support::annotate(image.status(), absl::StrJoin(choice.names, ", ")));
+    }
+    return failures.status();
+  }
+
+  absl::StatusOr<Exported> exportImage(const plugins::Operation& op, const ExportRequest& request,
+                                       LayoutTarget& target) override {
+    BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<const Image> image, find(request.reference));
+    // Removing the image does not wait, and leaves these.
+    layers_.claim(image->layers);
+    const auto exported = exportClaimed(op, *image, request, target);
+    layers_.release(image->layers);
+    return exported;
   }
 
   absl::Status remove(const plugins::Operation& /*op*/, std::string_view reference) override {
@@ -217,32 +268,65 @@ class Service : public ImageService {
   }
 
   absl::StatusOr<std::shared_ptr<const Image>> pullAlone(const plugins::Operation& op,
+                                                         const plugins::ImageRequest& request,
                                                          const Reference& reference,
-                                                         const plugins::Credentials* credentials,
-                                                         const std::string& snapshotter) {
-    const plugins::ImageRequest request{reference.full(), credentials};
-    BERTH_ASSIGN_OR_RETURN(Found found, resolve(op, request));
-    Origin origin{found.source, request};
-    BERTH_ASSIGN_OR_RETURN(records::ImageRecord record, describe(op, origin, found.resolved));
-    if (!reference.digest.empty() && reference.digest != found.resolved.descriptor.digest) {
-      return absl::DataLossError(strCat("pull ", reference.full(), ": the source gave ",
-                                        found.resolved.descriptor.digest));
-    }
-    BERTH_RETURN_IF_ERROR(
-        acceptance_.admit(op, origin, reference, found.resolved.descriptor.digest, record));
-    if (!reference.tag.empty() && reference.digest.empty()) record.add_tags(reference.tagged());
-    record.add_digests(strCat(reference.name(), "@", found.resolved.descriptor.digest));
-    record.set_source(found.source->name());
+                                                         const std::string& snapshotter,
+                                                         PullProgress& progress) {
+    BERTH_ASSIGN_OR_RETURN(const Found found, locator_.resolve(op, request));
+    const Origin origin{found.source, request, &progress};
+    BERTH_ASSIGN_OR_RETURN(records::ImageRecord record,
+                           locator_.describe(op, origin, found.resolved));
+    BERTH_RETURN_IF_ERROR(addName(op, origin, reference, found.resolved.descriptor.digest, record));
+    return obtain(op, std::move(record), snapshotter, origin);
+  }
 
-    auto described = imageOf(record);
-    if (!described.ok()) {
-      return support::annotate(described.status(), strCat("pull ", reference.full()));
+  Pulled importOne(const plugins::Operation& op, const Origin& origin, const ImportChoice& choice,
+                   const std::string& snapshotter) {
+    plugins::Resolved resolved{choice.descriptor, {}};
+    BERTH_ASSIGN_OR_RETURN(resolved.document,
+                           fetchDocument(op, origin, choice.descriptor, options_.maxManifestBytes));
+    BERTH_ASSIGN_OR_RETURN(records::ImageRecord record, locator_.describe(op, origin, resolved));
+    for (const std::string& name : choice.names) {
+      BERTH_ASSIGN_OR_RETURN(const Reference reference, parseReference(name));
+      BERTH_RETURN_IF_ERROR(addName(op, origin, reference, choice.descriptor.digest, record));
     }
-    const std::shared_ptr<const Image> image = *std::move(described);
-    BERTH_RETURN_IF_ERROR(
-        support::annotate(layers_.obtain(op, snapshotter, wantedLayers(*image, record), origin),
-                          strCat("pull ", reference.full())));
-    return keep(*image, std::move(record));
+    return obtain(op, std::move(record), snapshotter.empty() ? options_.snapshotter : snapshotter,
+                  origin);
+  }
+
+  absl::StatusOr<Exported> exportClaimed(const plugins::Operation& op, const Image& image,
+                                         const ExportRequest& request, LayoutTarget& target) {
+    BERTH_ASSIGN_OR_RETURN(const records::ImageRecord record, catalog_.record(image.id));
+    plugins::Snapshotter* having = nullptr;
+    for (const auto& [name, snapshotter] : registry_.snapshotters())
+      if (hasAll(name, image) && (having == nullptr || name == options_.snapshotter))
+        having = snapshotter.get();
+    return Exporter(op, locator_, having, target).run(image, record, request);
+  }
+
+  // A name that the policy lets in; `digest` is that of the document which it means.
+  absl::Status addName(const plugins::Operation& op, const Origin& origin,
+                       const Reference& reference, const std::string& digest,
+                       records::ImageRecord& record) const {
+    if (!reference.digest.empty() && reference.digest != digest)
+      return absl::DataLossError(strCat("pull ", reference.full(), ": the source gave ", digest));
+    if (!reference.tag.empty() && reference.digest.empty()) record.add_tags(reference.tagged());
+    const std::string byDigest = strCat(reference.name(), "@", digest);
+    const auto& known = record.digests();
+    if (std::find(known.begin(), known.end(), byDigest) == known.end())
+      record.add_digests(byDigest);
+    return acceptance_.admit(op, origin, reference, digest, record);
+  }
+
+  Pulled obtain(const plugins::Operation& op, records::ImageRecord record,
+                const std::string& snapshotter, const Origin& origin) {
+    const std::string context = strCat("pull ", origin.request.reference);
+    const auto described = imageOf(record);
+    if (!described.ok()) return support::annotate(described.status(), context);
+    const Image& image = **described;
+    BERTH_RETURN_IF_ERROR(support::annotate(
+        layers_.obtain(op, snapshotter, wantedLayers(image, record), origin), context));
+    return keep(image, std::move(record));
   }
 
   // obtain() has claimed the layers for this image; an image that was there already has its own.
@@ -270,91 +354,31 @@ class Service : public ImageService {
 
   // Whether some snapshotter has all its layers.
   bool isWhole(const Image& image) const {
-    for (const auto& [name, snapshotter] : registry_.snapshotters()) {
-      const auto there = [&](const plugins::Layer& layer) { return layers_.has(name, layer); };
-      if (std::all_of(image.layers.begin(), image.layers.end(), there)) return true;
-    }
+    for (const auto& [name, snapshotter] : registry_.snapshotters())
+      if (hasAll(name, image)) return true;
     return false;
   }
 
-  // Asks the sources in order; those that do not know the reference let the next one try.
-  absl::StatusOr<Found> resolve(const plugins::Operation& op,
-                                const plugins::ImageRequest& request) {
-    std::vector<std::string> attempts;
-    absl::StatusCode code = absl::StatusCode::kNotFound;
-    for (const std::string& name : options_.sources) {
-      BERTH_ASSIGN_OR_RETURN(plugins::ImageSource * source, registry_.imageSource(name));
-      if (!source->serves(request.reference)) continue;
-      auto resolved = source->resolve(op, request, options_.maxManifestBytes);
-      if (resolved.ok()) {
-        const std::string digest = sha256(resolved->document);
-        if (digest != resolved->descriptor.digest) {
-          return absl::DataLossError(strCat("plugin ", name, " gave a document for ",
-                                            request.reference, " that does not have its digest"));
-        }
-        return Found{source, *std::move(resolved)};
-      }
-      attempts.push_back(strCat(name, ": ", support::fromAbsl(resolved.status().message())));
-      code = resolved.status().code();
-      if (!absl::IsNotFound(resolved.status())) break;
-    }
-    if (attempts.empty()) attempts.push_back("no configured image source serves this reference");
-    return absl::Status(code,
-                        strCat("pull ", request.reference, ": ", absl::StrJoin(attempts, "; ")));
-  }
-
-  // Follows an index to the platform's manifest, and reads the configuration.
-  absl::StatusOr<records::ImageRecord> describe(const plugins::Operation& op, const Origin& origin,
-                                                const plugins::Resolved& resolved) {
-    const std::string context =
-        strCat("pull ", origin.request.reference, ": manifest ", resolved.descriptor.digest);
-    std::string text = resolved.document;
-    std::string digest = resolved.descriptor.digest;
-    auto document = parseDocument(text, resolved.descriptor.mediaType);
-    if (!document.ok()) return support::annotate(document.status(), context);
-    if (const Index* index = std::get_if<Index>(&*document)) {
-      auto chosen = choose(*index, platform_);
-      if (!chosen.ok()) return support::annotate(chosen.status(), context);
-      BERTH_ASSIGN_OR_RETURN(text, fetchDocument(op, origin, *chosen, options_.maxManifestBytes));
-      digest = chosen->digest;
-      document = parseDocument(text, chosen->mediaType);
-      if (!document.ok()) return support::annotate(document.status(), context);
-    }
-    const Manifest* manifest = std::get_if<Manifest>(&*document);
-    if (manifest == nullptr) {
-      return absl::InvalidArgumentError(strCat(context, ": the index names another index"));
-    }
-    records::ImageRecord record;
-    record.set_id(manifest->config.digest);
-    record.set_manifest_digest(digest);
-    record.set_manifest(text);
-    BERTH_ASSIGN_OR_RETURN(*record.mutable_config(),
-                           fetchDocument(op, origin, manifest->config, kMaxConfigBytes));
-    if (isArtifact(*manifest, record.config())) {
-      auto config = artifactConfig(op, origin, *manifest, platform_, options_.maxLayerBytes);
-      if (!config.ok()) return support::annotate(config.status(), context);
-      record.set_config(*std::move(config));
-      record.set_id(digest);  // artifacts share their empty configuration
-    }
-    for (const plugins::Descriptor& layer : manifest->layers) {
-      records::DescriptorRecord* kept = record.add_layers();
-      kept->set_media_type(layer.mediaType);
-      kept->set_digest(layer.digest);
-      kept->set_size(layer.size);
-      for (const std::string& url : layer.urls) kept->add_urls(url);
-    }
-    return record;
+  bool hasAll(const std::string& snapshotter, const Image& image) const {
+    return std::all_of(image.layers.begin(), image.layers.end(), [&](const plugins::Layer& layer) {
+      return layers_.has(snapshotter, layer);
+    });
   }
 
   const Options options_;
-  const Platform platform_;
   Acceptance acceptance_;
+  const Locator locator_;
   plugins::Registry& registry_;
   store::Store& store_;
   Catalog catalog_;
   LayerKeeper layers_;
   std::mutex pullsMutex_;
-  std::map<std::string, std::shared_future<Pulled>> pulls_;
+  struct Pull {
+    std::shared_future<Pulled> result;
+    std::shared_ptr<const PullProgress> progress;
+  };
+  std::map<std::string, Pull> pulls_;
+  PullWatch watch_{kTellEvery, logPull};
   std::mutex changing_;  // keeps an image's claim on its layers in step with the catalog
 };
 

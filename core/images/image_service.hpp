@@ -13,6 +13,7 @@
 #include <absl/status/statusor.h>
 
 #include "common/image_config.hpp"
+#include "images/pull_progress.hpp"
 #include "images/storage.hpp"
 #include "plugins/operation.hpp"
 #include "plugins/registry.hpp"
@@ -49,6 +50,53 @@ struct Options {
   std::shared_ptr<const signatures::Policy> policy;  // null: every image is accepted
 };
 
+// What there is of an image beyond its layers, as it was fetched.
+struct ImageContent {
+  std::string manifest;
+  std::string config;                       // OCI image specification, "Image Configuration"
+  std::vector<plugins::Descriptor> layers;  // lowest first
+  std::string source;                       // instance that it came from
+};
+
+struct ImportRequest {
+  std::string path;                // absolute, of a folder or an archive
+  std::vector<std::string> names;  // of the images that are wanted; empty: all that have one
+  std::string snapshotter;         // empty: the default
+};
+// Called for each image that has been taken in, with the names it was taken in by.
+using ImportTeller = std::function<void(const Image& image, const std::vector<std::string>& names)>;
+
+enum class ExportLayers {
+  kAny,       // as they were if they can be had, else from what is unpacked
+  kOriginal,  // fetched from where the image came from: all digests stay as they were
+  kUnpacked,  // written anew from what is unpacked, without asking anybody
+};
+
+struct ExportRequest {
+  std::string reference;
+  ExportLayers layers = ExportLayers::kAny;
+};
+
+// Takes the files of an OCI image layout, one after the other.
+class LayoutTarget {
+ public:
+  virtual ~LayoutTarget() = default;
+  virtual absl::Status write(std::string_view bytes) = 0;    // of the next file
+  virtual absl::Status finish(const std::string& path) = 0;  // that was all of it: its path
+  virtual absl::Status drop() = 0;                           // it is not wanted after all
+  virtual absl::Status restart() = 0;                        // nor is any that came before
+};
+
+// What an export has written.
+struct Exported {
+  std::string id;
+  std::string manifestDigest;
+  std::string manifest;
+  std::vector<std::string> names;
+  bool rebuilt = false;  // from what is unpacked: the digests are others than the image's
+  std::string reason;    // why, when it was not asked for
+};
+
 // Thread-safe. Calls that pull, unpack or remove block; find and list answer from memory.
 class ImageService {
  public:
@@ -66,15 +114,33 @@ class ImageService {
   // download and one unpack for each layer. An image that the policy does not accept is refused
   // before its layers are fetched, as by checkAccepted(). When it returns, the image is durable and
   // visible; when it fails, nothing of this pull is visible and what no other image needs is gone.
-  // `credentials` may be null. Error codes as image_source.h says; INVALID_ARGUMENT for a
-  // reference, manifest, config or layer that is malformed.
+  // `credentials` and `progress` may be null. Error codes as image_source.h says; INVALID_ARGUMENT
+  // for a reference, manifest, config or layer that is malformed.
   virtual absl::StatusOr<std::shared_ptr<const Image>> pull(const plugins::Operation& op,
                                                             std::string_view reference,
                                                             const plugins::Credentials* credentials,
-                                                            const std::string& snapshotter) = 0;
+                                                            const std::string& snapshotter,
+                                                            PullProgress* progress) = 0;
+
+  // Takes in the images of a folder or an archive that lies on the node, as pull() does. Each image
+  // is durable and visible, or nothing of it is, when it has been told of; the failures of all are
+  // joined. INVALID_ARGUMENT when the file has no images, or none has a name; NOT_FOUND for a name
+  // that is not there. `progress` may be null.
+  virtual absl::Status importImages(const plugins::Operation& op, const ImportRequest& request,
+                                    PullProgress* progress, const ImportTeller& tell) = 0;
+  // Writes an image, blobs first and the index last. NOT_FOUND; what kOriginal cannot fetch is told
+  // of with every place that was asked. Nothing can take the image's layers away meanwhile.
+  virtual absl::StatusOr<Exported> exportImage(const plugins::Operation& op,
+                                               const ExportRequest& request,
+                                               LayoutTarget& target) = 0;
+  // Whether the kubelet is asked to keep the image when the disk gets full (CRI, Image.pinned); it
+  // stays so until it is changed or the image removed. Durable when it returns. NOT_FOUND.
+  virtual absl::StatusOr<std::shared_ptr<const Image>> setPinned(std::string_view reference,
+                                                                 bool pinned) = 0;
 
   // Makes sure that all layers of a known image are there for `snapshotter`, fetching them again
-  // where they are not (another snapshotter, damage). Nothing to do is the usual, fast case.
+  // where they are not (another snapshotter, damage), from wherever they can be had. Nothing to do
+  // is the usual, fast case.
   virtual absl::Status ensureUnpacked(const plugins::Operation& op, const Image& image,
                                       const std::string& snapshotter,
                                       const plugins::Credentials* credentials) = 0;
@@ -83,9 +149,8 @@ class ImageService {
   // digest reference, names completed as in pull. NOT_FOUND.
   virtual absl::StatusOr<std::shared_ptr<const Image>> find(std::string_view reference) const = 0;
   virtual std::vector<std::shared_ptr<const Image>> list() const = 0;
-  // The image's configuration blob as it was fetched (OCI image specification, "Image
-  // Configuration"). NOT_FOUND when the image is gone.
-  virtual absl::StatusOr<std::string> configuration(const Image& image) const = 0;
+  // NOT_FOUND when the image is gone.
+  virtual absl::StatusOr<ImageContent> content(const Image& image) const = 0;
 
   // Removes the image that the id or name means, with all its names (CRI, RemoveImage); its layers
   // go as soon as no image and no snapshot uses them. One that is not there is success.

@@ -61,10 +61,11 @@ class LayerStream {
   }
   bool begun() const { return decompressor_ != nullptr; }
   bool ended() const { return ended_; }
+  uint64_t fetched() const { return fetched_; }  // bytes
 
  private:
   void begin() {
-    decompressor_ = Decompressor::create([this] { return queue_.next(); });
+    decompressor_ = Decompressor::create([this] { return queue_.next(); }, &op_);
     auto fetcher = support::startThread(
         [this] { queue_.close(support::returnThrown([&] { return fetch(); })); });
     if (fetcher.ok()) {
@@ -76,8 +77,11 @@ class LayerStream {
 
   absl::Status fetch() {
     BERTH_ASSIGN_OR_RETURN(const Slots::Slot slot, downloads_.take(op_));
-    return fetchBlob(op_, origin_, wanted_.descriptor,
-                     [this](std::string_view bytes) { return queue_.write(bytes); });
+    return fetchBlob(op_, origin_, wanted_.descriptor, [this](std::string_view bytes) {
+      fetched_ += bytes.size();
+      if (origin_.progress != nullptr) origin_.progress->received(bytes.size());
+      return queue_.write(bytes);
+    });
   }
 
   absl::Status checkEnd() {
@@ -100,29 +104,14 @@ class LayerStream {
   Slots& downloads_;
   PieceQueue queue_;
   std::unique_ptr<Decompressor> decompressor_;
-  Sha256 hash_;
+  Hash hash_{wanted_.layer.diffId};
   uint64_t plain_ = 0;
+  std::atomic<uint64_t> fetched_ = 0;
   bool ended_ = false;
   std::thread fetcher_;
 };
 
 }  // namespace
-
-absl::StatusOr<Slots::Slot> Slots::take(const plugins::Operation& op) {
-  std::unique_lock lock(mutex_);
-  while (!freed_.wait_for(lock, kLook, [this] { return free_ > 0; }))
-    BERTH_RETURN_IF_ERROR(op.check());
-  --free_;
-  return Slot(*this);
-}
-
-void Slots::give() {
-  {
-    std::lock_guard lock(mutex_);
-    ++free_;
-  }
-  freed_.notify_one();
-}
 
 LayerKeeper::LayerKeeper(plugins::Registry& registry, LayerLimits limits,
                          std::function<absl::Status()> settle)
@@ -203,7 +192,13 @@ absl::Status LayerKeeper::obtain(const plugins::Operation& op, const std::string
   BERTH_ASSIGN_OR_RETURN(plugins::Snapshotter * snapshotter,
                          registry_.snapshotter(snapshotterName));
   std::vector<plugins::Layer> claimed;
-  for (const WantedLayer& wanted : layers) claimed.push_back(wanted.layer);
+  uint64_t bytes = 0;
+  for (const WantedLayer& wanted : layers) {
+    claimed.push_back(wanted.layer);
+    bytes += wanted.descriptor.size;
+  }
+  if (origin.progress != nullptr)
+    origin.progress->expect(static_cast<unsigned>(layers.size()), bytes);
   claim(claimed);
   const size_t width =
       snapshotter->independentLayers() ? std::min<size_t>(layers.size(), limits_.downloads) : 1;
@@ -227,7 +222,10 @@ absl::Status LayerKeeper::obtainOne(const plugins::Operation& op, plugins::Snaps
     std::shared_future<absl::Status> joined;
     {
       std::lock_guard lock(mutex_);
-      if (present_[snapshotter.name()].contains(key)) return absl::OkStatus();
+      if (present_[snapshotter.name()].contains(key)) {
+        if (origin.progress != nullptr) origin.progress->unpacked(wanted.descriptor.size);
+        return absl::OkStatus();
+      }
       auto running = underWay_.find(flight);
       if (running != underWay_.end()) {
         joined = running->second;
@@ -267,6 +265,8 @@ absl::Status LayerKeeper::unpack(const plugins::Operation& op, plugins::Snapshot
     return absl::InternalError(strCat("plugin ", snapshotter.name(), " kept layer ",
                                       wanted.layer.diffId, " without reading it to its end"));
   }
+  if (origin.progress != nullptr)
+    origin.progress->unpacked(wanted.descriptor.size - stream.fetched());
   return absl::OkStatus();
 }
 

@@ -17,40 +17,10 @@
 #include <absl/status/statusor.h>
 
 #include "images/fetch.hpp"
+#include "images/slots.hpp"
 #include "plugins/registry.hpp"
 
 namespace berth::images {
-
-// Bounds how many threads do something at once. Thread-safe.
-class Slots {
- public:
-  explicit Slots(unsigned count) : free_(count == 0 ? 1 : count) {}
-  Slots(const Slots&) = delete;
-  Slots& operator=(const Slots&) = delete;
-
-  class Slot {
-   public:
-    Slot(Slot&& other) noexcept : slots_(std::exchange(other.slots_, nullptr)) {}
-    Slot& operator=(Slot&&) = delete;
-    ~Slot() {
-      if (slots_ != nullptr) slots_->give();
-    }
-
-   private:
-    friend class Slots;
-    explicit Slot(Slots& slots) : slots_(&slots) {}
-    Slots* slots_;
-  };
-  // Waits for one; the operation's cancellation and deadline end that.
-  absl::StatusOr<Slot> take(const plugins::Operation& op);
-
- private:
-  void give();
-
-  std::mutex mutex_;
-  std::condition_variable freed_;
-  unsigned free_;
-};
 
 struct LayerLimits {
   unsigned downloads = 6;

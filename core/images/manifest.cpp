@@ -28,8 +28,8 @@ absl::StatusOr<plugins::Descriptor> parseDescriptor(const json::value& value,
   descriptor.mediaType = support::stringMember(*object, "mediaType");
   descriptor.digest = support::stringMember(*object, "digest");
   if (!isDigest(descriptor.digest)) {
-    return absl::InvalidArgumentError(
-        strCat(where, ".digest \"", descriptor.digest.substr(0, 100), "\" is no sha256 digest"));
+    return absl::InvalidArgumentError(strCat(where, ".digest \"", descriptor.digest.substr(0, 100),
+                                             "\" is no sha256 or sha512 digest"));
   }
   const int64_t size = support::intMember(*object, "size", -1);
   if (size < 0) return absl::InvalidArgumentError(strCat(where, ".size is missing or negative"));

@@ -113,7 +113,8 @@ absl::StatusOr<Reference> parseNamed(std::string_view text) {
   std::string_view rest = text;
   if (const size_t at = rest.find('@'); at != std::string_view::npos) {
     if (!isDigest(rest.substr(at + 1))) {
-      return invalid("its digest is not sha256: and 64 lowercase hexadecimal digits");
+      return invalid(
+          "its digest is neither sha256: and 64 nor sha512: and 128 lowercase hexadecimal digits");
     }
     reference.digest = rest.substr(at + 1);
     rest = rest.substr(0, at);

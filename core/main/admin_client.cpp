@@ -7,31 +7,18 @@
 
 #include "berth-admin-v1.grpc.pb.h"
 #include "berth/support/status.hpp"
+#include "main/daemon_channel.hpp"
 
 namespace berth::program {
 
 namespace {
 
 namespace admin = berth::admin::v1;
-using support::strCat;
 
 constexpr std::chrono::seconds kPatience{30};
 
 std::unique_ptr<admin::Admin::Stub> stubOf(const std::string& socket) {
-  return admin::Admin::NewStub(
-      grpc::CreateChannel(strCat("unix:", socket), grpc::InsecureChannelCredentials()));
-}
-
-absl::Status toStatus(const grpc::Status& status, const std::string& socket) {
-  if (status.ok()) return absl::OkStatus();
-  if (status.error_code() == grpc::StatusCode::UNAVAILABLE)
-    return absl::UnavailableError(
-        strCat("no daemon answers on ", socket, ": ", status.error_message()));
-  if (status.error_code() == grpc::StatusCode::UNIMPLEMENTED)
-    return absl::UnimplementedError(
-        strCat("the daemon on ", socket, " is older than this command and does not know it"));
-  return absl::Status(static_cast<absl::StatusCode>(status.error_code()),
-                      support::toAbsl(status.error_message()));
+  return admin::Admin::NewStub(channelTo(socket));
 }
 
 // `call` makes it with a stub and a context.
@@ -40,7 +27,7 @@ absl::StatusOr<Response> ask(const std::string& socket, const Call& call) {
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + kPatience);
   Response response;
-  BERTH_RETURN_IF_ERROR(toStatus(call(*stubOf(socket), context, response), socket));
+  BERTH_RETURN_IF_ERROR(statusOf(call(*stubOf(socket), context, response), socket));
   return response;
 }
 
@@ -79,7 +66,7 @@ absl::Status askToCheckStorage(const std::string& socket, const admin::CheckStor
   const auto reader = stub->CheckStorage(&context, request);
   admin::StorageFinding finding;
   while (reader->Read(&finding)) show(finding);
-  return toStatus(reader->Finish(), socket);
+  return statusOf(reader->Finish(), socket);
 }
 
 }  // namespace berth::program

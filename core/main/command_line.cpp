@@ -12,6 +12,7 @@ CommandLine::CommandLine() : app_("berth: a container engine for Kubernetes node
       add(&app_, "serve", "run the engine in the foreground", [this] { return serve(options_); }));
   addCheck();
   addConfig();
+  addImages();
   withConfig(add(&app_, "plugins", "list the plugins and what they can do",
                  [this] { return listPlugins(options_); }));
   addPlugin();
@@ -55,6 +56,59 @@ void CommandLine::addConfig() {
                  [this] { return configDefault(options_); }));
   withConfig(add(config, "keys", "print every key as JSON, with those of the plugins in use",
                  [this] { return configKeys(options_); }));
+  CLI::App* import = add(config, "import", "print another engine's registries as configuration",
+                         [this] { return configImport(import_); });
+  import->add_option("--from", import_.from, "registries.conf or hosts.toml")
+      ->required()
+      ->check(CLI::IsMember(importableForms()));
+  import->add_option("path", import_.path, "the file, or containerd's folder certs.d")
+      ->required()
+      ->type_name(kPathType);
+}
+
+void CommandLine::addImages() {
+  CLI::App* image = add(&app_, "image", "look after the images of the running engine", nullptr);
+  image->require_subcommand(1);
+  const auto verb = [&](const std::string& name, const std::string& help,
+                        int (*perform)(const ConfigOptions&, const ImageOptions&)) {
+    return withConfig(
+        add(image, name, help, [this, perform] { return perform(options_, images_); }));
+  };
+  const auto takesImage = [this](CLI::App* command) {
+    command->add_option("image", images_.image, "its name or id")->required();
+  };
+  const auto takesImages = [this](CLI::App* command) {
+    command->add_option("image", images_.images, "their names or ids")->required();
+  };
+  const auto takesPath = [this](CLI::App* command, const std::string& help) {
+    command->add_option("path", images_.path, help)->required()->type_name(kPathType);
+  };
+  const auto takesSnapshotter = [this](CLI::App* command) {
+    command->add_option("--snapshotter", images_.snapshotter,
+                        "what keeps the layers, instead of images.snapshotter");
+  };
+  CLI::App* list = verb("list", "list the images", listImages);
+  list->add_flag("--json", images_.json, "as JSON");
+  takesImage(verb("inspect", "print all there is to know of an image, as JSON", inspectImage));
+  CLI::App* pull = verb("pull", "fetch an image, showing how far it is", pullImage);
+  takesImage(pull);
+  takesSnapshotter(pull);
+  CLI::App* import = verb("import", "take in the images of a folder or an archive", importImages);
+  takesPath(import, "an OCI layout, an OCI archive, or what docker save writes");
+  import->add_option("name", images_.images, "of the images that are wanted; otherwise all");
+  takesSnapshotter(import);
+  CLI::App* write = verb("export", "write an image as an OCI layout or archive", exportImage);
+  takesImage(write);
+  takesPath(write, "what to write: an archive when it ends in .tar, else a folder");
+  CLI::Option* original = write->add_flag("--original", images_.original,
+                                          "fail rather than write layers with other digests");
+  write->add_flag("--offline", images_.offline, "do not ask where the image came from")
+      ->excludes(original);
+  CLI::App* remove = verb("remove", "remove images, with all their names", removeImages);
+  takesImages(remove);
+  remove->add_flag("--force", images_.force, "also those that are pinned");
+  takesImages(verb("pin", "have the kubelet keep images when the disk gets full", pinImages));
+  takesImages(verb("unpin", "take that back", unpinImages));
 }
 
 void CommandLine::addExplain() {

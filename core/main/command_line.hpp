@@ -30,12 +30,15 @@ class CommandLine {
   void addConfig();
   void addExplain();
   void addPlugin();
+  void addImages();
 
   CLI::App app_;
   ConfigOptions options_;
   CheckOptions wanted_;
   ExplainOptions explained_;
   PluginProject project_;
+  ImageOptions images_;
+  ImportOptions import_;
   std::string shell_;
   std::vector<std::pair<CLI::App*, Run>> commands_;
 };

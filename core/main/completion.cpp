@@ -23,6 +23,7 @@ struct Level {
   std::string path;
   std::vector<Word> commands;
   std::vector<Word> options;
+  bool takesPath = false;
 };
 
 // What an option or argument takes, where that is a few words: "TEXT:{bash,zsh,fish}".
@@ -31,16 +32,7 @@ std::vector<std::string> valuesOf(const CLI::Option& option) {
   const size_t begin = type.find('{');
   const size_t end = type.find('}');
   if (begin == std::string::npos || end == std::string::npos) return {};
-  std::vector<std::string> values;
-  std::string word;
-  for (const char c : type.substr(begin + 1, end - begin - 1) + ",") {
-    if (c != ',') {
-      word += c;
-    } else {
-      values.push_back(std::exchange(word, {}));
-    }
-  }
-  return values;
+  return CLI::detail::split(type.substr(begin + 1, end - begin - 1), ',');
 }
 
 void addLevels(const CLI::App& app, const std::string& path, std::vector<Level>& levels) {
@@ -52,8 +44,9 @@ void addLevels(const CLI::App& app, const std::string& path, std::vector<Level>&
     for (const std::string& name : option->get_lnames())
       level.options.push_back({"--" + name, option->get_description(),
                                option->get_items_expected_max() > 0, valuesOf(*option)});
-    if (option->get_positional() && option->get_lnames().empty())
-      for (const std::string& choice : valuesOf(*option)) level.commands.push_back({choice, {}});
+    if (!option->get_positional() || !option->get_lnames().empty()) continue;
+    for (const std::string& value : valuesOf(*option)) level.commands.push_back({value, {}});
+    level.takesPath = level.takesPath || option->get_type_name() == kPathType;
   }
   levels.push_back(std::move(level));
   for (const CLI::App* command : subcommands)
@@ -83,7 +76,7 @@ std::string paths(const std::vector<Level>& levels, std::string_view separator) 
 
 std::string bashScript(const std::string& program, const std::vector<Level>& levels) {
   std::string text =
-      strCat("_", program, "() {\n  local current=${COMP_WORDS[COMP_CWORD]} at= words= i\n",
+      strCat("_", program, "() {\n  local current=${COMP_WORDS[COMP_CWORD]} at= words= files= i\n",
              "  for ((i = 1; i < COMP_CWORD; i++)); do\n    case $at/${COMP_WORDS[i]} in\n      ",
              paths(levels, " | "), ") at=$at/${COMP_WORDS[i]} ;;\n    esac\n  done\n",
              "  case $at:${COMP_WORDS[COMP_CWORD - 1]} in\n");
@@ -100,9 +93,13 @@ std::string bashScript(const std::string& program, const std::vector<Level>& lev
     std::string words;
     for (const Word& word : level.commands) words += strCat(words.empty() ? "" : " ", word.text);
     for (const Word& word : level.options) words += strCat(words.empty() ? "" : " ", word.text);
-    text += strCat("    ", level.path.empty() ? "''" : level.path, ") words='", words, "' ;;\n");
+    // Files beside the words, where they are wanted.
+    text += strCat("    ", level.path.empty() ? "''" : level.path, ") words='", words, "'",
+                   level.takesPath ? " files='-f'" : "", " ;;\n");
   }
-  return strCat(text, "  esac\n  mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$current\")\n",
+  return strCat(text,
+                "  esac\n  [[ $files ]] && compopt -o filenames\n"
+                "  mapfile -t COMPREPLY < <(compgen $files -W \"$words\" -- \"$current\")\n",
                 "}\ncomplete -F _", program, " ", program, "\n");
 }
 
@@ -114,7 +111,7 @@ std::string zshScript(const std::string& program, const std::vector<Level>& leve
     return shellQuoted(strCat(word.text, ":", help));
   };
   std::string text =
-      strCat("#compdef ", program, "\n_", program, "() {\n  local at= word\n",
+      strCat("#compdef ", program, "\n_", program, "() {\n  local at= word files=\n",
              "  local -a commands options\n  for word in ${(@)words[2,CURRENT-1]}; do\n",
              "    case $at/$word in\n      ", paths(levels, "|"),
              ") at=$at/$word ;;\n    esac\n  done\n  case $at:${words[CURRENT-1]} in\n");
@@ -130,9 +127,11 @@ std::string zshScript(const std::string& program, const std::vector<Level>& leve
     for (const Word& word : level.commands) text += strCat("\n        ", entry(word));
     text += ")\n      options=(";
     for (const Word& word : level.options) text += strCat("\n        ", entry(word));
-    text += ") ;;\n";
+    text += strCat(")\n      files=", level.takesPath ? "1" : "", " ;;\n");
   }
-  return strCat(text, "  esac\n  (( $#commands )) && _describe -t commands command commands\n",
+  return strCat(text,
+                "  esac\n  [[ -n $files ]] && _files\n  (( $#commands )) && _describe -t commands "
+                "command commands\n",
                 "  _describe -t options option options -o\n}\n_", program, " \"$@\"\n");
 }
 
@@ -152,6 +151,7 @@ std::string fishScript(const std::string& program, const std::vector<Level>& lev
       if (!word.values.empty()) return strCat(" -x -a ", shellQuoted(joined(word.values)));
       return std::string(word.takesValue ? " -r -F" : "");
     };
+    if (level.takesPath) text += strCat(here, "-F\n");
     for (const Word& word : level.commands)
       text += strCat(here, "-a ", word.text, help(word), "\n");
     for (const Word& word : level.options)

@@ -8,11 +8,15 @@
 
 namespace berth::program {
 
+// The type name (CLI::Option::type_name) of what has no name on the command line and is a path.
+inline constexpr const char* kPathType = "PATH";
+
 // "bash", "zsh", "fish".
 std::vector<std::string> completionShells();
 
 // What the shell reads to complete subcommands and long options of `app`. Values of options are
-// completed as files; what has no name, such as "completion SHELL", by its choices.
+// completed as files; what has no name by its choices, such as "completion SHELL", or as files when
+// it is a path.
 std::string completionScript(const CLI::App& app, const std::string& shell);
 
 }  // namespace berth::program

@@ -1,11 +1,13 @@
 // `berth config …`, `berth version`.
 #include <cstdio>
+#include <filesystem>
 #include <map>
 
 #include <boost/json/serialize.hpp>
 
 #include "berth/plugin.hpp"
 #include "berth/support/status.hpp"
+#include "config/import.hpp"
 #include "config/reference.hpp"
 #include "main/admin_client.hpp"
 #include "main/examination.hpp"
@@ -99,6 +101,20 @@ int configKeys(const ConfigOptions& options) {
   if (!loaded.ok()) return fail(loaded.status());
   const boost::json::object reference = config::reference(declarationsOf(*loaded));
   std::printf("%s\n", boost::json::serialize(reference).c_str());
+  return 0;
+}
+
+std::vector<std::string> importableForms() {
+  return {"registries.conf", "hosts.toml"};
+}
+
+int configImport(const ImportOptions& wanted) {
+  // Files beside it are named by it, and the engine has another working directory.
+  const std::string path = std::filesystem::absolute(wanted.path).lexically_normal();
+  const auto text = wanted.from == "hosts.toml" ? config::importHostsToml(path)
+                                                : config::importRegistriesConf(path);
+  if (!text.ok()) return fail(text.status());
+  std::fputs(text->c_str(), stdout);
   return 0;
 }
 

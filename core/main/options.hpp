@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "config/config.hpp"
 #include "main/plugin_project.hpp"
@@ -26,6 +27,25 @@ struct ExplainOptions {
   std::string page;  // the HTML file that is written; empty: text is printed
 };
 
+// What is to be done with which image.
+struct ImageOptions {
+  std::string image;
+  std::vector<std::string> images;  // or names
+  std::string path;
+  std::string snapshotter;  // empty: the default
+  bool json = false;
+  bool force = false;     // remove also what is pinned
+  bool original = false;  // export only with the digests that it has
+  bool offline = false;   // export without asking where the image came from
+};
+
+// Which file of another engine is to be read.
+struct ImportOptions {
+  std::string from;  // one of importableForms()
+  std::string path;
+};
+std::vector<std::string> importableForms();
+
 // Files named on the command line must exist and stand alone: no drop-ins.
 config::Paths pathsOf(const ConfigOptions& options);
 
@@ -40,6 +60,15 @@ int configShow(const ConfigOptions& options);
 int configCheck(const ConfigOptions& options);
 int configDefault(const ConfigOptions& options);
 int configKeys(const ConfigOptions& options);
+int configImport(const ImportOptions& wanted);
+int listImages(const ConfigOptions& options, const ImageOptions& wanted);
+int inspectImage(const ConfigOptions& options, const ImageOptions& wanted);
+int pullImage(const ConfigOptions& options, const ImageOptions& wanted);
+int importImages(const ConfigOptions& options, const ImageOptions& wanted);
+int exportImage(const ConfigOptions& options, const ImageOptions& wanted);
+int removeImages(const ConfigOptions& options, const ImageOptions& wanted);
+int pinImages(const ConfigOptions& options, const ImageOptions& wanted);
+int unpinImages(const ConfigOptions& options, const ImageOptions& wanted);
 int listPlugins(const ConfigOptions& options);
 int newPlugin(const PluginProject& wanted);
 int listOperations(const ConfigOptions& options);

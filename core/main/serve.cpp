@@ -27,6 +27,7 @@
 #include "images/credentials.hpp"
 #include "main/admin_service.hpp"
 #include "main/live_metrics.hpp"
+#include "main/image_admin.hpp"
 #include "main/options.hpp"
 #include "main/watchdog.hpp"
 #include "main/wiring.hpp"
@@ -158,12 +159,13 @@ absl::Status serveUntilSignal(const config::Config& config, Reloader& reloader,
   cri::RuntimeService runtimeService(engine, **streaming, configurationJson(config));
   cri::ImageService imageService(kept.images, engine, imageSettings(config));
   AdminService adminService(reloader, kept, telemetry.timelines());
+  ImageAdmin imageAdmin(kept.images, imageSettings(config));
   BERTH_ASSIGN_OR_RETURN(const auto metrics, ServedMetrics::start(config.metrics, telemetry, engine,
                                                                   kept.images));
   BERTH_ASSIGN_OR_RETURN(
       const std::unique_ptr<cri::Server> server,
-      cri::Server::start(serverSettings(config), runtimeService, imageService, {&adminService},
-                         callCounter(telemetry)));
+      cri::Server::start(serverSettings(config), runtimeService, imageService,
+                         {&adminService, &imageAdmin}, callCounter(telemetry)));
   common::releaseStartMemory();
   common::logInfo("serving",
                   {{"socket", config.grpc.socket},

@@ -35,6 +35,7 @@ struct RegistryOptions {
   std::vector<Url> mirrors;  // in the order they are asked; the path is a prefix of repositories
   Fallback fallback = Fallback::kRegistry;
   Lookaside lookaside;            // where signatures lie beside it
+  bool blocked = false;           // nothing is taken from it, nor from its mirrors
   std::optional<bool> plainHttp;  // not given: only for loopback hosts without TLS settings
   ConnectionOptions connection;
 };

@@ -99,6 +99,8 @@ bool namesRegistry(std::string_view text) {
   const size_t slash = text.find('/');
   if (slash == std::string_view::npos) return false;
   const std::string_view host = text.substr(0, slash);
+  // A colon without a port behind it ends a scheme: "file:///…" names something else.
+  if (host.ends_with(':')) return false;
   return host == "localhost" || host.find_first_of(".:") != std::string_view::npos;
 }
 

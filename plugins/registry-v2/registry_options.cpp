@@ -115,6 +115,10 @@ absl::Status readMember(std::string_view key, const bj::value& value, const std:
     table.fallback = wanted ? Fallback::kRegistry : Fallback::kNone;
     return absl::OkStatus();
   }
+  if (key == "blocked") {
+    BERTH_ASSIGN_OR_RETURN(table.blocked, readFlag(value, where));
+    return absl::OkStatus();
+  }
   if (key == "insecure") {
     BERTH_ASSIGN_OR_RETURN(connection.insecure, readFlag(value, where));
     return absl::OkStatus();
@@ -124,12 +128,12 @@ absl::Status readMember(std::string_view key, const bj::value& value, const std:
     return absl::OkStatus();
   }
   const std::string near =
-      support::nearest(key, {"mirrors", "fallback", "insecure", "plain_http", "ca", "client_cert",
-                             "client_key", "headers", "lookaside"});
+      support::nearest(key, {"mirrors", "fallback", "blocked", "insecure", "plain_http", "ca",
+                             "client_cert", "client_key", "headers", "lookaside"});
   if (!near.empty()) return refuse(where, strCat("is not known; did you mean ", near, "?"));
   return refuse(where,
-                "is not known; known are mirrors, fallback, insecure, plain_http, ca, client_cert, "
-                "client_key, headers and lookaside");
+                "is not known; known are mirrors, fallback, blocked, insecure, plain_http, ca, "
+                "client_cert, client_key, headers and lookaside");
 }
 
 absl::Status checkTogether(const RegistryOptions& table, const std::string& where) {

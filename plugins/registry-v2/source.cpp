@@ -33,6 +33,13 @@ absl::Status startLibcurl() {
   return absl::InternalError(strCat("start libcurl: ", ::curl_easy_strerror(code)));
 }
 
+absl::Status checkAllowed(const Options& options, const Reference& reference) {
+  const RegistryOptions* table = options.find(reference.host);
+  if (table == nullptr || !table->blocked) return absl::OkStatus();
+  return absl::PermissionDeniedError(
+      strCat("the registry ", reference.host, " is blocked by the configuration"));
+}
+
 // A Sink's failure, which ends the call with the host's own code.
 absl::Status writeRest(const std::string& document, uint64_t offset, Sink& out) {
   const std::string_view rest = std::string_view(document).substr(static_cast<size_t>(offset));
@@ -93,6 +100,7 @@ Status RegistrySource::signatures(const Op& op, const ImageRequest& request,
 absl::Status RegistrySource::resolveImage(const Op& op, const ImageRequest& request, uint64_t limit,
                                           Resolved& out) {
   BERTH_ASSIGN_OR_RETURN(const Reference reference, parseReference(request.reference));
+  BERTH_RETURN_IF_ERROR(checkAllowed(options_, reference));
   BERTH_ASSIGN_OR_RETURN(std::optional<Credentials> given, credentialsOf(request));
   const Patience patience(op);
   const Services shared = services();
@@ -114,6 +122,7 @@ absl::Status RegistrySource::fetchContent(const Op& op, const ImageRequest& requ
                                           const Descriptor& descriptor, uint64_t offset,
                                           Sink& out) {
   BERTH_ASSIGN_OR_RETURN(const Reference reference, parseReference(request.reference));
+  BERTH_RETURN_IF_ERROR(checkAllowed(options_, reference));
   const std::string doing = strCat("fetch ", descriptor.digest, " of ", request.reference);
   BERTH_RETURN_IF_ERROR(support::annotate(checkDigest(descriptor.digest), "fetch a blob"));
   if (offset > descriptor.size)

@@ -16,12 +16,14 @@ using support::strCat;
 namespace {
 
 constexpr size_t kPiece = 1u << 20;
-constexpr std::string_view kPrefix = "sha256:";
-constexpr size_t kDigits = 64;
+constexpr std::string_view kSha256 = "sha256:";
+constexpr std::string_view kSha512 = "sha512:";
 
 class Hash {
  public:
-  Hash() { EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr); }
+  explicit Hash(std::string_view like = {}) : wide_(like.starts_with(kSha512)) {
+    EVP_DigestInit_ex(context_.get(), wide_ ? EVP_sha512() : EVP_sha256(), nullptr);
+  }
   void update(std::string_view bytes) {
     EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size());
   }
@@ -30,7 +32,7 @@ class Hash {
     unsigned int length = 0;
     EVP_DigestFinal_ex(context_.get(), value.data(), &length);
     static constexpr char kHex[] = "0123456789abcdef";
-    std::string text(kPrefix);
+    std::string text(wide_ ? kSha512 : kSha256);
     for (unsigned int i = 0; i < length; ++i) {
       text.push_back(kHex[value[i] >> 4]);
       text.push_back(kHex[value[i] & 15]);
@@ -42,6 +44,7 @@ class Hash {
   struct Free {
     void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
   };
+  const bool wide_;
   std::unique_ptr<EVP_MD_CTX, Free> context_{EVP_MD_CTX_new()};
 };
 
@@ -113,15 +116,16 @@ absl::StatusOr<std::string> digestOf(const Content& content, const Check& check)
   return hash.finish();
 }
 
-std::string digestOf(std::string_view bytes) {
-  Hash hash;
+std::string digestOf(std::string_view bytes, std::string_view like) {
+  Hash hash(like);
   hash.update(bytes);
   return hash.finish();
 }
 
 bool isDigest(std::string_view text) {
-  return text.size() == kPrefix.size() + kDigits && text.starts_with(kPrefix) &&
-         text.find_first_not_of("0123456789abcdef", kPrefix.size()) == std::string_view::npos;
+  const size_t digits = text.starts_with(kSha256) ? 64 : text.starts_with(kSha512) ? 128 : 0;
+  return digits != 0 && text.size() == kSha256.size() + digits &&
+         text.find_first_not_of("0123456789abcdef", kSha256.size()) == std::string_view::npos;
 }
 
 }  // namespace berth::layout

@@ -39,9 +39,10 @@ absl::StatusOr<std::string_view> compressionOf(const Content& content);
 
 // Of the whole content, as "sha256:…".
 absl::StatusOr<std::string> digestOf(const Content& content, const Check& check);
-std::string digestOf(std::string_view bytes);
+// With the algorithm of the digest `like`; empty: as "sha256:…".
+std::string digestOf(std::string_view bytes, std::string_view like = {});
 
-// "sha256:" and 64 lowercase hexadecimal digits.
+// "sha256:" or "sha512:", and as many lowercase hexadecimal digits as that has.
 bool isDigest(std::string_view text);
 
 // The files of an image, by name, as in "blobs/sha256/…". Thread-safe.

@@ -100,9 +100,9 @@ class Reader {
 
   absl::StatusOr<Layer> addLayer(const std::string& name, const std::string& diffId) {
     if (!isDigest(diffId))
-      return absl::InvalidArgumentError(strCat("its configuration's diff ID \"",
-                                               support::oneLine(diffId, 160),
-                                               "\" is not sha256: and 64 hexadecimal digits"));
+      return absl::InvalidArgumentError(
+          strCat("its configuration's diff ID \"", support::oneLine(diffId, 160),
+                 "\" is neither sha256: and 64 nor sha512: and 128 hexadecimal digits"));
     if (const auto known = known_.find(name); known != known_.end()) return known->second;
     BERTH_ASSIGN_OR_RETURN(const Content content, files_->open(name));
     // Some tools write compressed ones.

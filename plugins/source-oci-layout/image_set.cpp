@@ -20,7 +20,7 @@ namespace {
 constexpr std::string_view kIndexType = "application/vnd.oci.image.index.v1+json";
 constexpr std::string_view kManifestType = "application/vnd.oci.image.manifest.v1+json";
 constexpr std::string_view kNameAnnotation = "org.opencontainers.image.ref.name";
-constexpr size_t kDigestPrefix = 7;  // "sha256:"
+constexpr size_t kDigestPrefix = 7;  // "sha256:", "sha512:"
 
 bool has(const Files& files, const std::string& name) {
   const auto found = files.open(name);
@@ -122,9 +122,11 @@ absl::StatusOr<Document> ImageSet::find(std::string_view reference) const {
 absl::StatusOr<Content> ImageSet::locate(const std::string& digest) const {
   if (!isDigest(digest)) return absl::NotFoundError(strCat("no blob ", digest));
   const auto placed = parts_.placed.find(digest);
-  return parts_.files->open(placed != parts_.placed.end()
-                                ? placed->second
-                                : strCat(parts_.blobFolder, digest.substr(kDigestPrefix)));
+  if (placed != parts_.placed.end()) return parts_.files->open(placed->second);
+  // "OCI Image Layout Specification", "Blobs": a folder for each algorithm.
+  const std::string algorithm =
+      parts_.folders ? strCat("blobs/", digest.substr(0, kDigestPrefix - 1), "/") : std::string();
+  return parts_.files->open(strCat(algorithm, digest.substr(kDigestPrefix)));
 }
 
 absl::StatusOr<Document> ImageSet::document(const std::string& digest) const {
@@ -137,7 +139,7 @@ absl::StatusOr<Document> ImageSet::document(const std::string& digest) const {
     if (!text.ok()) return support::annotate(text.status(), strCat("document ", digest));
     document.bytes = *std::move(text);
   }
-  if (const std::string own = digestOf(document.bytes); own != digest)
+  if (const std::string own = digestOf(document.bytes, digest); own != digest)
     return absl::DataLossError(strCat("the file of ", digest, " has the digest ", own));
   BERTH_ASSIGN_OR_RETURN(document.mediaType,
                          mediaTypeOf(document.bytes, strCat("document ", digest)));

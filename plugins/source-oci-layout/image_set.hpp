@@ -33,7 +33,7 @@ struct Named {
 struct Parts {
   std::vector<Named> images;
   std::shared_ptr<const Files> files;
-  std::string blobFolder;                      // where each blob lies by its digits, with its slash
+  bool folders = false;                        // blobs lie in folders by their algorithms
   std::map<std::string, std::string> written;  // blobs that were made up here, by digest
   std::map<std::string, std::string> placed;   // blobs that lie elsewhere: digest → file
   std::string transport;  // what the form is called: "oci", "oci-archive", "docker-archive", "dir"

@@ -64,12 +64,13 @@ absl::StatusOr<Parts> readOciLayout(std::shared_ptr<const Files> files) {
     if (descriptor == nullptr) return absl::InvalidArgumentError(strCat(where, " is no object"));
     const std::string digest = support::stringMember(*descriptor, "digest");
     if (!isDigest(digest))
-      return absl::InvalidArgumentError(strCat(where, ".digest \"", support::oneLine(digest, 160),
-                                               "\" is not sha256: and 64 hexadecimal digits"));
+      return absl::InvalidArgumentError(
+          strCat(where, ".digest \"", support::oneLine(digest, 160),
+                 "\" is neither sha256: and 64 nor sha512: and 128 hexadecimal digits"));
     parts.images.push_back({nameOf(*descriptor), *descriptor});
   }
   parts.files = std::move(files);
-  parts.blobFolder = "blobs/sha256/";
+  parts.folders = true;
   return parts;
 }
 

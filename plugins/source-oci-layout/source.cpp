@@ -92,7 +92,8 @@ Status LayoutSource::origin(const Op& op, const ImageRequest& request, std::stri
                             ImageOrigin& out) {
   auto place = placeOf(checkOf(op), request.reference);
   if (!place.ok()) return place.status();
-  if (place->document.digest != digest)
+  // Whatever a file's index leads to comes from that file.
+  if (pathOf(request.reference).empty() && place->document.digest != digest)
     return {BERTH_NOT_FOUND, strCat(request.reference, " has become another image in ", place->path,
                                     " by now; pull it again")};
   // Scopes of policies are paths without links.

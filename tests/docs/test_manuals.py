@@ -122,8 +122,15 @@ def test_shells_complete_what_there_is(shell):
     assert completed(shell, "berth plugin new --kind s") == {"snapshotter"}
     # What is any word is not completed with words of others.
     assert not {"bash", "c"} & completed(shell, "berth plugin new ")
-    assert any(path.endswith("README.md") for path in completed(
-        shell, "berth serve --config %s/READ" % SOURCE))
+    assert set(subcommands("image")) <= completed(shell, "berth image ")
+    assert completed(shell, "berth image l") == {"list"}
+    assert completed(shell, "berth image export --") == options("image", "export")
+    for before in ("berth serve --config", "berth image import", "berth config import"):
+        assert any(path.endswith("README.md") for path in completed(
+            shell, "%s %s/READ" % (before, SOURCE))), before
+    # What is no path is not completed as one.
+    assert not any(path.endswith("README.md") for path in completed(
+        shell, "berth image pin %s/READ" % SOURCE))
 
 
 def test_zsh_reads_its_completion(tmp_path):

@@ -183,7 +183,7 @@ absl::StatusOr<RestoredLayer> joinLayer(const std::string& tree, const std::stri
   RestoredLayer result{.file = strCat(tree, "/layer.tar")};
   BERTH_ASSIGN_OR_RETURN(const Fd file,
                          support::openFile(result.file, O_WRONLY | O_CREAT | O_EXCL, 0600));
-  images::Sha256 digest;
+  images::Hash digest;
   const auto take = [&](std::string_view piece) {
     digest.update(piece);
     return support::writeAll(file.get(), piece);

@@ -99,7 +99,7 @@ TEST_F(ConfigTest, ReferencesMustExist) {
   EXPECT_EQ(errorOf("[images]\nsnapshotter = \"btrfs\"\n"),
             "2:15: images.snapshotter: there is no [snapshotters.btrfs]; known are: overlay");
   EXPECT_EQ(errorOf("[images]\nsources = [\"registry\",\n \"p2p-mesh\"]\n"),
-            "3:2: images.sources[1]: there is no [sources.p2p-mesh]; known are: registry");
+            "3:2: images.sources[1]: there is no [sources.p2p-mesh]; known are: layout, registry");
   EXPECT_EQ(errorOf("[images]\nsources = [\"registry\", \"registry\"]\n"),
             "2:24: images.sources[1]: \"registry\" is named twice");
   EXPECT_EQ(errorOf("[runtimes.runc]\nsnapshotter = \"devmapper\"\n"),

@@ -29,6 +29,9 @@ TEST_F(ConfigTest, NoFileMeansDefaults) {
   EXPECT_EQ(config->runtimes.at("runc").plugin, "runtime-runc");
   EXPECT_EQ(config->snapshotters.at("overlay").plugin, "snapshotter-overlay");
   EXPECT_EQ(config->sources.at("registry").plugin, "registry-v2");
+  // For "berth image import"; pulls do not ask it.
+  EXPECT_EQ(config->sources.at("layout").plugin, "source-oci-layout");
+  EXPECT_THAT(config->images.sources, ::testing::ElementsAre("registry"));
   EXPECT_EQ(config->networks.at("cni").plugin, "network-cni");
   ASSERT_EQ(config->pluginDirs.size(), 1u);
   EXPECT_THAT(config->pluginDirs[0], ::testing::EndsWith("/berth/plugins"));

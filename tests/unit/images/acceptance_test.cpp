@@ -2,12 +2,16 @@
 #include "../signatures/keys.hpp"
 #include "image_service_fixture.hpp"
 #include "records.pb.h"
+#include "signatures/policy.hpp"
 
 namespace berth::images {
 namespace {
 
+namespace fs = std::filesystem;
+
 using signatures::testing::sigstorePayload;
 using signatures::testing::TestKey;
+using support::strCat;
 using testing::gzip;
 using ::testing::HasSubstr;
 using ::testing::Not;

@@ -191,6 +191,56 @@ TEST(Zstd, ATruncatedSkippableFrameIsNoticed) {
             absl::StatusCode::kInvalidArgument);
 }
 
+// Compressed with a window of so many bytes, in the way of a tool that does not know the size.
+std::string zstdWithWindow(std::string_view text, int log) {
+  ZSTD_CCtx* context = ZSTD_createCCtx();
+  ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, 1);
+  ZSTD_CCtx_setParameter(context, ZSTD_c_windowLog, log);
+  ZSTD_CCtx_setParameter(context, ZSTD_c_enableLongDistanceMatching, 1);
+  std::string out(ZSTD_compressBound(text.size()), '\0');
+  ZSTD_inBuffer in{text.data(), text.size(), 0};
+  ZSTD_outBuffer to{out.data(), out.size(), 0};
+  while (in.pos < in.size) ZSTD_compressStream2(context, &to, &in, ZSTD_e_continue);
+  while (ZSTD_compressStream2(context, &to, &in, ZSTD_e_end) != 0) {
+  }
+  ZSTD_freeCCtx(context);
+  out.resize(to.pos);
+  return out;
+}
+
+TEST(Zstd, WindowsUpTo128MiBAreRead) {
+  // The second half repeats the first, further back than small windows reach.
+  const std::string half = noise(12u << 20);
+  const std::string input = zstdWithWindow(half + half, 27);
+  ASSERT_LT(input.size(), zstd(half).size() * 3 / 2) << "the window is used";
+  for (const size_t step : {size_t{1} << 20, size_t{4099}}) {
+    const auto result = plain(zstd("first ") + input, step);
+    ASSERT_TRUE(result.ok()) << result.status();
+    EXPECT_TRUE(*result == "first " + half + half);
+  }
+}
+
+TEST(Zstd, LargerWindowsAreRefused) {
+  const auto result = plain(zstdWithWindow(noise(1000), 28));
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(
+      std::string(result.status().message()),
+      ::testing::AllOf(::testing::HasSubstr("268435456"), ::testing::HasSubstr("134217728")));
+}
+
+TEST(Zstd, LargeWindowsTakeTurnsAndSmallOnesDoNot) {
+  const std::string large = zstdWithWindow(noise(1000), 27);
+  auto first = Decompressor::create(inPieces(large, 100));
+  ASSERT_TRUE(first->next().ok());
+  const plugins::Operation impatient(
+      "impatient", plugins::Operation::Clock::now() + std::chrono::milliseconds(1));
+  auto second = Decompressor::create(inPieces(large, 100), &impatient);
+  EXPECT_EQ(second->next().status().code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_TRUE(plain(zstdWithWindow(noise(1000), 23)).ok()) << "8 MiB";
+  first.reset();
+  EXPECT_TRUE(plain(large).ok());
+}
+
 TEST(Plain, ShortContentIsNotTakenForAnything) {
   for (const char* text : {"", "a", "\x1f", "\x28\xb5", "abc"}) {
     const auto result = plain(text, 1);

@@ -37,10 +37,12 @@ class ImageServiceTest : public ::testing::Test {
 
   void SetUp() override {
     fs::create_directory(blobs());
+    fs::create_directory(moreBlobs());
     const absl::Status loaded =
         registry_.load({{Kind::kSnapshotter, "snap", "snapshotter", {}},
                         {Kind::kSnapshotter, "second", "snapshotter", {}},
-                        {Kind::kImageSource, "files", "source", {{"directory", blobs()}}}});
+                        {Kind::kImageSource, "files", "source", {{"directory", blobs()}}},
+                        {Kind::kImageSource, "more", "source", {{"directory", moreBlobs()}}}});
     ASSERT_TRUE(loaded.ok()) << loaded;
     ASSERT_TRUE(registry_.start().ok());
     open();
@@ -54,7 +56,7 @@ class ImageServiceTest : public ::testing::Test {
     ASSERT_TRUE(store.ok()) << store.status();
     store_ = *std::move(store);
     Options options;
-    options.sources = {"files"};
+    options.sources = {"files", "more"};
     options.snapshotter = "snap";
     options.platform = "linux/amd64";
     options.maxLayerBytes = 1u << 20;
@@ -68,6 +70,8 @@ class ImageServiceTest : public ::testing::Test {
   }
 
   std::string blobs() const { return host_.directory() / "blobs"; }
+  // Of the source that is asked second.
+  std::string moreBlobs() const { return host_.directory() / "more-blobs"; }
   void write(const std::string& name, const std::string& bytes) const {
     std::ofstream(blobs() + "/" + name, std::ios::binary) << bytes;
   }
@@ -116,7 +120,7 @@ class ImageServiceTest : public ::testing::Test {
     return sha256(manifest);
   }
   absl::StatusOr<std::shared_ptr<const Image>> pull(const std::string& name) {
-    return images_->pull(op_, "a.example/" + name, nullptr, "");
+    return images_->pull(op_, "a.example/" + name, nullptr, "", nullptr);
   }
   std::string pullFailure(const std::string& name, absl::StatusCode code) {
     const auto pulled = pull(name);

@@ -15,7 +15,7 @@ class ImageWaitsTest : public testing::ImageServiceTest {
 
   std::future<Pulled> begin(const plugins::Operation& op, const std::string& name) {
     return std::async(std::launch::async, [this, &op, name] {
-      return images_->pull(op, "a.example/" + name, nullptr, "");
+      return images_->pull(op, "a.example/" + name, nullptr, "", nullptr);
     });
   }
   const std::string layer_ = testing::gzip(one_);
@@ -29,7 +29,7 @@ TEST_F(ImageWaitsTest, WhoWaitsForALayerOfAnotherPullMayGiveUp) {
   awaitCount("at the gate", 1);
 
   plugins::Operation impatient("impatient", plugins::Operation::Clock::now() + milliseconds(50));
-  EXPECT_EQ(images_->pull(impatient, "a.example/second:1", nullptr, "").status().code(),
+  EXPECT_EQ(images_->pull(impatient, "a.example/second:1", nullptr, "", nullptr).status().code(),
             absl::StatusCode::kDeadlineExceeded);
   plugins::Operation unwanted("unwanted");
   auto joined = begin(unwanted, "second:1");
@@ -51,7 +51,7 @@ TEST_F(ImageWaitsTest, WhoWaitsForADownloadToBeginMayGiveUp) {
   awaitCount("at the gate", 1);
 
   plugins::Operation impatient("impatient", plugins::Operation::Clock::now() + milliseconds(50));
-  EXPECT_EQ(images_->pull(impatient, "a.example/second:1", nullptr, "").status().code(),
+  EXPECT_EQ(images_->pull(impatient, "a.example/second:1", nullptr, "", nullptr).status().code(),
             absl::StatusCode::kDeadlineExceeded);
   openGate(sha256(layer_));
   EXPECT_TRUE(owner.get().ok());

@@ -82,6 +82,7 @@ TEST(Options, RefusalsNameTheKey) {
        "option registries.\"a.b\".mirrors[1]:"},
       {R"({"registries": {"a.b": {"fallback": false}}})", "option registries.\"a.b\":"},
       {R"({"registries": {"a.b": {"fallback": 1}}})", "option registries.\"a.b\".fallback:"},
+      {R"({"registries": {"a.b": {"blocked": "no"}}})", "option registries.\"a.b\".blocked:"},
       {R"({"registries": {"a.b": {"ca": "/nonexistent/ca.pem"}}})",
        "option registries.\"a.b\".ca: open /nonexistent/ca.pem:"},
       {R"({"registries": {"a.b": {"ca": "relative.pem"}}})", "option registries.\"a.b\".ca:"},

@@ -96,6 +96,8 @@ TEST(Reference, NamesRegistry) {
   EXPECT_TRUE(namesRegistry("localhost/c"));
   EXPECT_FALSE(namesRegistry("library/c"));
   EXPECT_FALSE(namesRegistry("c.d"));
+  EXPECT_FALSE(namesRegistry("file:///x"));
+  EXPECT_FALSE(namesRegistry("file:///a.b/c:1"));
   EXPECT_FALSE(namesRegistry(""));
 }
 

@@ -40,6 +40,32 @@ TEST_P(EitherWay, ALayoutsImageIsFoundByNameAndByDigest) {
   EXPECT_THAT(blob(*set, digestOf("another")), HasSubstr("NOT_FOUND"));
 }
 
+TEST_P(EitherWay, BlobsOfTheOtherAlgorithmLieInAFolderOfTheirOwn) {
+  const auto wide = [](const std::string& bytes) { return digestOf(bytes, "sha512:"); };
+  const std::string layer = "the layer";
+  const std::string text =
+      strCat(R"({"schemaVersion": 2, "config": {"digest": ")", wide("{}"),
+             R"(", "size": 2}, "layers": [{"digest": ")", wide(layer), R"(", "size": 9}]})");
+  const auto set =
+      open(made({{"oci-layout", R"({"imageLayoutVersion": "1.0.0"})"},
+                 {"index.json", index(strCat(R"({"digest": ")", wide(text), R"(", "size": )",
+                                             text.size(), nameAnnotation(kName), "}"))},
+                 {"blobs/sha512/" + wide(text).substr(7), text},
+                 {"blobs/sha512/" + wide(layer).substr(7), layer},
+                 {"blobs/sha512/" + wide("wrong").substr(7), "other"}}));
+  ASSERT_NE(set, nullptr);
+  EXPECT_EQ(wide(text).size(), 7u + 128);
+  for (const std::string& reference : {std::string(kName), strCat("a.example/x@", wide(text))}) {
+    const auto document = set->find(reference);
+    ASSERT_TRUE(document.ok()) << document.status();
+    EXPECT_EQ(document->digest, wide(text));
+  }
+  EXPECT_EQ(blob(*set, wide(layer)), layer);
+  EXPECT_THAT(blob(*set, digestOf(layer)), HasSubstr("NOT_FOUND"));
+  EXPECT_EQ(set->find(strCat("a.example/x@", wide("wrong"))).status().code(),
+            absl::StatusCode::kDataLoss);
+}
+
 TEST_P(EitherWay, EverythingIsAnIndexWithNames) {
   const Document all = open(made(layout("busybox:1")))->everything();
   EXPECT_EQ(all.digest, digestOf(all.bytes));

@@ -80,11 +80,15 @@ TEST(ImageConfig, SaysWhatIsWrongAndWhere) {
     EXPECT_THAT(parseImageConfig(text, "it"), invalid(message)) << text;
 }
 
-// Layers are hashed with SHA-256 alone: another digest could never be that of what was unpacked.
-TEST(ImageConfig, LayersAreNamedBySha256) {
-  const std::string digest = "sha512:" + std::string(128, '0');
-  EXPECT_THAT(parseImageConfig(R"({"rootfs": {"diff_ids": [")" + digest + R"("]}})", "it"),
-              invalid("rootfs.diff_ids[0] is not a sha256 digest"));
+TEST(ImageConfig, LayersAreNamedByRegisteredAlgorithms) {
+  const auto parse = [](const std::string& digest) {
+    return parseImageConfig(R"({"rootfs": {"diff_ids": [")" + digest + R"("]}})", "it");
+  };
+  EXPECT_TRUE(parse("sha512:" + std::string(128, '0')).ok());
+  EXPECT_THAT(parse("sha512:" + std::string(64, '0')),
+              invalid("rootfs.diff_ids[0] is not a sha256 or sha512 digest"));
+  EXPECT_THAT(parse("blake3:" + std::string(64, '0')),
+              invalid("rootfs.diff_ids[0] is not a sha256 or sha512 digest"));
 }
 
 }  // namespace

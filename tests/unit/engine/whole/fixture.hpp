@@ -45,7 +45,21 @@ class TestImages final : public images::ImageService {
   absl::StatusOr<std::shared_ptr<const images::Image>> pull(const plugins::Operation&,
                                                             std::string_view reference,
                                                             const plugins::Credentials*,
-                                                            const std::string&) override {
+                                                            const std::string&,
+                                                            images::PullProgress*) override {
+    return find(reference);
+  }
+  absl::Status importImages(const plugins::Operation&, const images::ImportRequest&,
+                            images::PullProgress*, const images::ImportTeller&) override {
+    return absl::OkStatus();
+  }
+  absl::StatusOr<images::Exported> exportImage(const plugins::Operation&,
+                                               const images::ExportRequest&,
+                                               images::LayoutTarget&) override {
+    return images::Exported();
+  }
+  absl::StatusOr<std::shared_ptr<const images::Image>> setPinned(std::string_view reference,
+                                                                 bool) override {
     return find(reference);
   }
   absl::Status ensureUnpacked(const plugins::Operation& op, const images::Image&,
@@ -72,7 +86,9 @@ class TestImages final : public images::ImageService {
     return absl::NotFoundError("no such image");
   }
   std::vector<std::shared_ptr<const images::Image>> list() const override { return {image_}; }
-  absl::StatusOr<std::string> configuration(const images::Image&) const override { return "{}"; }
+  absl::StatusOr<images::ImageContent> content(const images::Image&) const override {
+    return images::ImageContent{"{}", "{}", {}, "source"};
+  }
   absl::Status remove(const plugins::Operation&, std::string_view) override {
     return absl::OkStatus();
   }

@@ -1,0 +1,52 @@
+#include "main/interruption.hpp"
+
+#include <array>
+#include <csignal>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "berth/support/threads.hpp"
+
+namespace berth::program {
+
+Interruption::Interruption(std::function<void()> interrupted)
+    : interrupted_(std::move(interrupted)) {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set, number);
+  signals_ = support::Fd(::signalfd(-1, &set, SFD_CLOEXEC));
+  end_ = support::Fd(::eventfd(0, EFD_CLOEXEC));
+  if (!signals_ || !end_) return;  // the signals then end the process, as they always did
+  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  auto thread = support::startThread([this] { watch(); });
+  if (thread.ok())
+    thread_ = *std::move(thread);
+  else
+    ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+}
+
+Interruption::~Interruption() {
+  if (!thread_.joinable()) return;
+  ::eventfd_write(end_.get(), 1);
+  thread_.join();
+}
+
+void Interruption::watch() {
+  std::array<pollfd, 2> waits{pollfd{signals_.get(), POLLIN, 0}, pollfd{end_.get(), POLLIN, 0}};
+  for (;;) {
+    if (::poll(waits.data(), waits.size(), -1) < 0) continue;
+    if (waits[1].revents != 0) return;
+    signalfd_siginfo info{};
+    if (::read(signals_.get(), &info, sizeof info) != sizeof info) continue;
+    happened_ = true;
+    interrupted_();
+  }
+}
+
+absl::Status Interruption::explain(const absl::Status& status) const {
+  return happened_ && !status.ok() ? absl::CancelledError("cancelled") : status;
+}
+
+}  // namespace berth::program
