@@ -95,7 +95,7 @@ struct Runtime {
   std::string snapshotter;  // never empty after load()
   std::vector<std::string> annotations;
   std::vector<std::string> defaultAnnotations;  // "name=value"
-  std::string privilegedDevices;  // all, none
+  std::string privilegedDevices;                // all, none
   boost::json::object options;
   Place place;
   bool operator==(const Runtime&) const = default;

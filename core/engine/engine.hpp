@@ -14,7 +14,6 @@
 #include <unordered_map>
 #include <vector>
 
-#include <absl/status/status.h>
 #include <absl/status/statusor.h>
 
 #include "berth/support/fd.hpp"
@@ -110,8 +109,8 @@ class Engine {
   // UNAVAILABLE when nothing listens there.
   absl::StatusOr<support::Fd> connectPort(const std::string& podId, uint16_t port,
                                           Deadline deadline);
-  // See Workers::postSurely; not after finish().
   common::Workers::Load load() const { return workers_.load(); }
+  // See Workers::postSurely; not after finish().
   void runLater(std::function<void()> work) { workers_.postSurely(std::move(work)); }
   absl::Status reopenContainerLog(const std::string& id, Deadline deadline);
   absl::Status updateContainerResources(const runtime::v1::UpdateContainerResourcesRequest& request,

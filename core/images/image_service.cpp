@@ -9,9 +9,9 @@
 
 #include "berth/support/status.hpp"
 #include "berth/support/threads.hpp"
+#include "common/log.hpp"
 #include "images/acceptance.hpp"
 #include "images/artifact.hpp"
-#include "common/log.hpp"
 #include "images/catalog.hpp"
 #include "images/digest.hpp"
 #include "images/export.hpp"

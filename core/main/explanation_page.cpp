@@ -127,8 +127,8 @@ std::string overview(const admin::TimelinesResponse& timelines, int count) {
                       position(one.duration(), end - begin), colour(static_cast<size_t>(index)),
                       strCat(one.operation(), ": ", millisecondsText(one.duration()), " ms"));
   }
-  std::string text = strCat("<h2>The first ", count, " operations: ",
-                            millisecondsText(end - begin), " ms</h2>\n");
+  std::string text =
+      strCat("<h2>The first ", count, " operations: ", millisecondsText(end - begin), " ms</h2>\n");
   text += "<p>Between them it was the client's turn.</p>\n";
   text += svg(count * kRowHeight, rows, "operations over time");
   text += "<table>\n";
@@ -143,10 +143,9 @@ std::string overview(const admin::TimelinesResponse& timelines, int count) {
 }
 
 std::string operation(const admin::Timeline& timeline) {
-  std::string text =
-      strCat("<h2>", escaped(timeline.operation()), "</h2>\n<p>",
-             support::formatRfc3339Nano(timeline.begin()), ", ",
-             millisecondsText(timeline.duration()), " ms</p>\n");
+  std::string text = strCat("<h2>", escaped(timeline.operation()), "</h2>\n<p>",
+                            support::formatRfc3339Nano(timeline.begin()), ", ",
+                            millisecondsText(timeline.duration()), " ms</p>\n");
   if (!timeline.error().empty())
     text += strCat("<p class=\"error\">", escaped(timeline.error()), "</p>\n");
   std::string bars;

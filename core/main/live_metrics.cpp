@@ -100,8 +100,7 @@ absl::StatusOr<std::unique_ptr<ServedMetrics>> ServedMetrics::start(
   std::unique_ptr<ServedMetrics> served(new ServedMetrics(metrics));
   if (metrics == nullptr) return served;
   metrics->addSource([] {
-    return std::vector<Reading>{
-        {"berth_build_info", "Always 1.", {{"version", BERTH_VERSION}}, 1}};
+    return std::vector<Reading>{{"berth_build_info", "Always 1.", {{"version", BERTH_VERSION}}, 1}};
   });
   metrics->addSource([&engine, &images] { return readObjects(engine, images); });
   metrics->addSource([&engine] { return readWork(engine); });

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cctype>
 #include <cerrno>
-#include <climits>
 #include <cstdlib>
 #include <ctime>
 #include <fcntl.h>
@@ -15,6 +14,7 @@
 
 #include <absl/strings/str_replace.h>
 #include <absl/strings/str_split.h>
+#include <climits>
 
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"

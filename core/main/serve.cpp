@@ -26,8 +26,8 @@
 #include "engine/volumes/mapped_mounts.hpp"
 #include "images/credentials.hpp"
 #include "main/admin_service.hpp"
-#include "main/live_metrics.hpp"
 #include "main/image_admin.hpp"
+#include "main/live_metrics.hpp"
 #include "main/options.hpp"
 #include "main/watchdog.hpp"
 #include "main/wiring.hpp"
@@ -160,12 +160,11 @@ absl::Status serveUntilSignal(const config::Config& config, Reloader& reloader,
   cri::ImageService imageService(kept.images, engine, imageSettings(config));
   AdminService adminService(reloader, kept, telemetry.timelines());
   ImageAdmin imageAdmin(kept.images, imageSettings(config));
-  BERTH_ASSIGN_OR_RETURN(const auto metrics, ServedMetrics::start(config.metrics, telemetry, engine,
-                                                                  kept.images));
-  BERTH_ASSIGN_OR_RETURN(
-      const std::unique_ptr<cri::Server> server,
-      cri::Server::start(serverSettings(config), runtimeService, imageService,
-                         {&adminService, &imageAdmin}, callCounter(telemetry)));
+  BERTH_ASSIGN_OR_RETURN(const auto metrics,
+                         ServedMetrics::start(config.metrics, telemetry, engine, kept.images));
+  BERTH_ASSIGN_OR_RETURN(const std::unique_ptr<cri::Server> server,
+                         cri::Server::start(serverSettings(config), runtimeService, imageService,
+                                            {&adminService, &imageAdmin}, callCounter(telemetry)));
   common::releaseStartMemory();
   common::logInfo("serving",
                   {{"socket", config.grpc.socket},

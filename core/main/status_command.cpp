@@ -51,7 +51,9 @@ class Daemon {
     std::map<std::string, int> counts;
     for (const v1::Container& container : response.containers()) {
       const bool runs = container.state() == v1::CONTAINER_RUNNING;
-      ++counts[runs ? "running" : container.state() == v1::CONTAINER_CREATED ? "created" : "exited"];
+      ++counts[runs                                         ? "running"
+               : container.state() == v1::CONTAINER_CREATED ? "created"
+                                                            : "exited"];
     }
     return inWords(counts);
   }
@@ -72,9 +74,9 @@ class Daemon {
     }));
     std::vector<std::string> lines;
     for (const v1::RuntimeCondition& one : response.status().conditions())
-      lines.push_back(one.status() ? strCat(one.type(), ": yes")
-                                   : strCat(one.type(), ": NO, ", one.reason(), ": ",
-                                            one.message()));
+      lines.push_back(one.status()
+                          ? strCat(one.type(), ": yes")
+                          : strCat(one.type(), ": NO, ", one.reason(), ": ", one.message()));
     return lines;
   }
 
@@ -119,10 +121,9 @@ void printOperations(const boost::json::array& operations) {
     // The question itself is one.
     if (one == nullptr || support::stringMember(*one, "name") == "Status") continue;
     any = true;
-    std::printf("  %8.1f s  %s (%s)\n",
-                static_cast<double>(support::intMember(*one, "ageMs")) / 1000,
-                support::stringMember(*one, "name").c_str(),
-                support::stringMember(*one, "stage").c_str());
+    std::printf(
+        "  %8.1f s  %s (%s)\n", static_cast<double>(support::intMember(*one, "ageMs")) / 1000,
+        support::stringMember(*one, "name").c_str(), support::stringMember(*one, "stage").c_str());
   }
   if (!any) std::printf("  nothing\n");
 }

@@ -3,13 +3,12 @@
 #include <algorithm>
 #include <map>
 #include <mutex>
-#include <set>
-
 #include <prometheus/counter.h>
 #include <prometheus/exposer.h>
 #include <prometheus/family.h>
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
+#include <set>
 
 #include "berth/support/status.hpp"
 
@@ -26,9 +25,8 @@ constexpr const char* kOther = "other";
 
 // From a call that reads memory to one that pulls an image.
 const Histogram::BucketBoundaries& buckets() {
-  static const Histogram::BucketBoundaries seconds{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025,
-                                                   0.05,   0.1,   0.25,   0.5,   1,    2.5,
-                                                   5,      10,    30,     120};
+  static const Histogram::BucketBoundaries seconds{
+      0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120};
   return seconds;
 }
 
@@ -61,8 +59,7 @@ class Live final : public prometheus::Collectable {
   static void put(prometheus::MetricFamily& family, const Reading& reading) {
     family.name = reading.name;
     family.help = reading.help;
-    family.type =
-        reading.counter ? prometheus::MetricType::Counter : prometheus::MetricType::Gauge;
+    family.type = reading.counter ? prometheus::MetricType::Counter : prometheus::MetricType::Gauge;
     prometheus::ClientMetric metric;
     for (const auto& [name, value] : reading.labels) metric.label.push_back({name, value});
     (reading.counter ? metric.counter.value : metric.gauge.value) = reading.value;
@@ -87,21 +84,19 @@ struct Metrics::Parts {
           .Name("berth_call_seconds")
           .Help("What calls of gRPC services took, but for streams.")
           .Register(*registry);
-  prometheus::Family<Histogram>& stageSeconds =
-      prometheus::BuildHistogram()
-          .Name("berth_stage_seconds")
-          .Help("What the stages of operations took.")
-          .Register(*registry);
+  prometheus::Family<Histogram>& stageSeconds = prometheus::BuildHistogram()
+                                                    .Name("berth_stage_seconds")
+                                                    .Help("What the stages of operations took.")
+                                                    .Register(*registry);
   prometheus::Family<prometheus::Counter>& pluginCalls =
       prometheus::BuildCounter()
           .Name("berth_plugin_calls_total")
           .Help("Calls into plugins that have ended.")
           .Register(*registry);
-  prometheus::Family<Histogram>& pluginSeconds =
-      prometheus::BuildHistogram()
-          .Name("berth_plugin_call_seconds")
-          .Help("What calls into plugins took.")
-          .Register(*registry);
+  prometheus::Family<Histogram>& pluginSeconds = prometheus::BuildHistogram()
+                                                     .Name("berth_plugin_call_seconds")
+                                                     .Help("What calls into plugins took.")
+                                                     .Register(*registry);
   std::mutex mutex;
   std::set<std::pair<std::string, std::string>> stages;  // under the mutex
   std::unique_ptr<prometheus::Exposer> exposer;          // goes first: it reads the rest
@@ -119,8 +114,8 @@ struct Metrics::Parts {
 Metrics::Metrics() : parts_(std::make_unique<Parts>()) {}
 Metrics::~Metrics() = default;
 
-void Metrics::countCall(std::string_view path, std::string_view code,
-                        std::chrono::nanoseconds took, bool stream) {
+void Metrics::countCall(std::string_view path, std::string_view code, std::chrono::nanoseconds took,
+                        bool stream) {
   const size_t slash = path.rfind('/');
   const std::string method(path.substr(slash + 1));
   const std::string_view whole = path.substr(0, slash);

@@ -54,10 +54,9 @@ std::vector<Timeline> Timelines::of(std::string_view object) const {
     for (const Timeline& timeline : timelines_)
       if (isMeant(timeline, object)) pods.insert(timeline.subjects.front());
     if (pods.size() != 1) return {};
-    std::copy_if(timelines_.begin(), timelines_.end(), std::back_inserter(found),
-                 [&](const Timeline& timeline) {
-                   return timeline.subjects.front() == *pods.begin();
-                 });
+    std::copy_if(
+        timelines_.begin(), timelines_.end(), std::back_inserter(found),
+        [&](const Timeline& timeline) { return timeline.subjects.front() == *pods.begin(); });
   }
   std::stable_sort(found.begin(), found.end(),
                    [](const auto& left, const auto& right) { return left.begin < right.begin; });

@@ -244,8 +244,7 @@ absl::Status CniNetwork::runDels(const Op& op, const AttachmentRecord& record, i
                                  const support::RunLimits& limits) const {
   BERTH_RETURN_IF_ERROR(Chain(parts_->invoker, op, lock).remove(record, limits));
   // What cannot be had now is had by gc().
-  const absl::Status released =
-      record.result ? absl::OkStatus() : releaseEmptied(record.network);
+  const absl::Status released = record.result ? absl::OkStatus() : releaseEmptied(record.network);
   if (!released.ok())
     host().warn("reservations without an owner were not looked for",
                 {{"pod", record.pod}, {"error", fromAbsl(released.message())}});
@@ -336,8 +335,10 @@ absl::Status CniNetwork::collect(const Op& op, const std::vector<Attachment>& wa
 absl::Status CniNetwork::releaseEmptied(const NetworkConfig& network) const {
   BERTH_ASSIGN_OR_RETURN(const auto released, releaseEmptyReservations(network));
   for (const std::string& path : released)
-    host().warn("the reservation of an address had no owner, as a kill or a power cut leaves it: it is released",
-                {{"file", path}});
+    host().warn(
+        "the reservation of an address had no owner, as a kill or a power cut leaves it: it is "
+        "released",
+        {{"file", path}});
   return absl::OkStatus();
 }
 

@@ -65,8 +65,8 @@ absl::Status measureOnce(const Bench& bench, Section& section, Engine& engine,
 
 absl::Status runRemoval(Bench& bench) {
   const Options& options = bench.options;
-  bench.progress(absl::StrCat("removal: ", options.removalRounds, " rounds with ",
-                              options.pullImage));
+  bench.progress(
+      absl::StrCat("removal: ", options.removalRounds, " rounds with ", options.pullImage));
   std::map<Engine*, std::unique_ptr<Population>> populations;
   Section section("removal", absl::StrCat("Creating containers while ", options.pullImage,
                                           " is being removed"));

@@ -13,10 +13,10 @@
 namespace berth::telemetry {
 namespace {
 
+using support::strCat;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
-using support::strCat;
 
 sockaddr_in loopback(uint16_t port) {
   sockaddr_in address{};
@@ -64,13 +64,14 @@ TEST_F(MetricsTest, CallsAreCountedByTheirStatus) {
                      false);
   metrics_.countCall("/runtime.v1.RuntimeService/Version", "INTERNAL", std::chrono::seconds(3),
                      false);
-  metrics_.countCall("/runtime.v1.RuntimeService/GetContainerEvents", "OK",
-                     std::chrono::seconds(3), true);
+  metrics_.countCall("/runtime.v1.RuntimeService/GetContainerEvents", "OK", std::chrono::seconds(3),
+                     true);
   const std::string text = scrape();
   const std::string version = R"(method="Version",service="RuntimeService")";
   EXPECT_THAT(text, HasSubstr(strCat("berth_calls_total{code=\"INTERNAL\",", version, "} 1\n")));
   EXPECT_THAT(text, HasSubstr(strCat("berth_call_seconds_count{", version, "} 2\n")));
-  EXPECT_THAT(text, HasSubstr(strCat("berth_call_seconds_bucket{", version, ",le=\"0.0025\"} 1\n")));
+  EXPECT_THAT(text,
+              HasSubstr(strCat("berth_call_seconds_bucket{", version, ",le=\"0.0025\"} 1\n")));
   EXPECT_THAT(text, HasSubstr("method=\"GetContainerEvents\""));
   EXPECT_THAT(text, Not(HasSubstr("berth_call_seconds_count{method=\"GetContainerEvents\"")));
 }
@@ -108,9 +109,9 @@ TEST_F(MetricsTest, PluginCallsAreCountedByTheirInstance) {
   metrics_.countPluginCall("network", "cni", true, std::chrono::milliseconds(1));
   EXPECT_THAT(
       scrape(),
-      AllOf(
-          HasSubstr("berth_plugin_calls_total{kind=\"network\",plugin=\"cni\",result=\"error\"} 1\n"),
-          HasSubstr("berth_plugin_call_seconds_count{kind=\"network\",plugin=\"cni\"} 2\n")));
+      AllOf(HasSubstr(
+                "berth_plugin_calls_total{kind=\"network\",plugin=\"cni\",result=\"error\"} 1\n"),
+            HasSubstr("berth_plugin_call_seconds_count{kind=\"network\",plugin=\"cni\"} 2\n")));
 }
 
 TEST_F(MetricsTest, SourcesAreReadWhenTheyAreAskedFor) {

@@ -1,5 +1,5 @@
-// ThreadSanitizer of GCC 12 does not see pthread_mutex_clocklock(3), by which std::timed_mutex waits:
-// it would take what such a lock orders for races. It sees the older function.
+// ThreadSanitizer of GCC 12 does not see pthread_mutex_clocklock(3), by which std::timed_mutex
+// waits: it would take what such a lock orders for races. It sees the older function.
 #include <cerrno>
 #include <ctime>
 #include <pthread.h>
