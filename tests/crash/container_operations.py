@@ -177,7 +177,7 @@ class ExitWhileNobodyLooks(Operation):
             status = self.bed.cri.ContainerStatus(
                 {"container_id": self.container}, timeout=1).status
         except grpc.RpcError:
-            return not self.bed.alive()
+            return self.bed.doomed()
         return status.state == self.bed.cri.messages.CONTAINER_EXITED
 
     def finish(self):

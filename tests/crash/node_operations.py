@@ -99,7 +99,7 @@ class DaemonStart(Operation):
 
     def settle(self):
         try:
-            wait_until(lambda: not self.bed.alive() or not self.left_of_half(), what="the undoing")
+            wait_until(lambda: self.bed.doomed() or not self.left_of_half(), what="the undoing")
         except TimeoutError:
             check(False, "the pod is not undone: %s" % self.left_of_half())
 
