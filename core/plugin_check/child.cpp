@@ -58,7 +58,7 @@ absl::Status isolate(Rights rights) {
 absl::Status makeInterface(const std::string& name) {
   BERTH_ASSIGN_OR_RETURN(
       const support::Output made,
-      support::run({.argv = {"ip", "link", "add", "name", name, "type", "dummy"}}));
+      support::run({.argv = {"ip", "link", "add", "name", name, "type", "veth"}}));
   if (made.exitCode == 0) return absl::OkStatus();
   return absl::FailedPreconditionError(strCat("ip link add ", name, ": ", made.standardError));
 }

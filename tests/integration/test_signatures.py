@@ -267,8 +267,10 @@ def test_through_a_mirror(signatures, name):
     image = "mirrored.berth.test/mirror/app:1"
     scopes = {"docker": {"mirrored.berth.test": signatures.sigstore()}}
     signatures.require(ACCEPT, **scopes)
-    message = refused(signatures.bed.cri.PullImage, {"image": {"image": image}}, UNKNOWN)
-    assert "no signature of that kind" in message
+    # Whether the one that is away has a signature nobody knows.
+    message = refused(signatures.bed.cri.PullImage, {"image": {"image": image}},
+                      grpc.StatusCode.UNAVAILABLE)
+    assert "get the signatures of " + image in message and "manifest unknown" in message
     # Signed by the name that the mirror has it by.
     signatures.attach("mirror/app", digest, "mirror/app:1")
     message = refused(signatures.bed.cri.PullImage, {"image": {"image": image}}, UNKNOWN)

@@ -77,14 +77,14 @@ class TestBed:
     __test__ = False  # pytest: this is no test class
 
     def __init__(self, engine=None, build=None, runtime=None, cache=None, keep=False,
-                 more_mirrors=None, settings="", wrapper=(), grpc_settings="", shim=None,
-                 handler=None, first_settings="", plugin_dirs=()):
+                 more_mirrors=None, settings="", wrapper=(), grpc_settings="", log_settings="",
+                 shim=None, handler=None, first_settings="", plugin_dirs=()):
         """`runtime` is an OCI runtime's program, by default $BERTH_TEST_RUNTIME or else runc; the
-        cgroup driver is $BERTH_TEST_CGROUP_DRIVER. `more_mirrors(bed)` is called once the registry serves, and gives further mirrors:
-        source registry → URLs. What it enters into `bed.also` is closed with the bed. `settings`
-        are further tables of Berth's configuration, in TOML, or a function that makes them of the
-        bed, `first_settings` keys before all tables, `grpc_settings` further lines of the table
-        [grpc]. `plugin_dirs` are folders with more plugins. `wrapper` is a command that
+        cgroup driver is $BERTH_TEST_CGROUP_DRIVER. `more_mirrors(bed)` is called once the registry
+        serves, and gives further mirrors: source registry → URLs. What it enters into `bed.also` is
+        closed with the bed. `settings` are further tables of Berth's configuration, in TOML, or a
+        function that makes them of the bed, `first_settings` keys before all tables,
+        `grpc_settings` and `log_settings` further lines of [grpc] and [log]. `plugin_dirs` are folders with more plugins. `wrapper` is a command that
         executes the daemon's. `shim` is a containerd shim v2 without virtual machines, for the
         handler "shim". Pods have the handler `handler`, by default $BERTH_TEST_HANDLER."""
         engine = engine or os.environ.get("BERTH_TEST_ENGINE", "berth")
@@ -99,6 +99,7 @@ class TestBed:
         self.first_settings = first_settings
         self.plugin_dirs = [os.path.join(self.build, "lib/berth/plugins"), *plugin_dirs]
         self.grpc_settings = grpc_settings
+        self.log_settings = log_settings
         self.wrapper = list(wrapper)
         self.handler = handler or os.environ.get("BERTH_TEST_HANDLER", "")
         self.shim = shim or (engines.SHIM if self.handler == "shim" else None)

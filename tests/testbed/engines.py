@@ -84,6 +84,7 @@ class Berth(Engine):
             bed.grpc_settings,
             "[log]",
             'level = "debug"',
+            bed.log_settings,
             "[cgroup]",
             "driver = " + toml(bed.cgroups.driver),
             "[runtimes.runc.options]",
