@@ -13,88 +13,11 @@ import signing
 from asking import out, refused
 from image_set import BUSYBOX
 from oci_images import OCI, host_architecture, sha256
+from signature_policy import ACCEPT, REFUSED, REJECT, UNKNOWN, Signatures
 from test_containers import SLEEP
 
 pytestmark = pytest.mark.berth
-
-ACCEPT = [{"type": "insecureAcceptAnything"}]
-REJECT = [{"type": "reject"}]
-REFUSED = "SignatureValidationFailed: image "
-# The kubelet compares the text of errors of this code alone.
-UNKNOWN = grpc.StatusCode.UNKNOWN
 YEARS_AGO = "20200101T000000"
-
-
-class Signatures:
-    """An engine with a policy, a registry of its own, and keys."""
-
-    def __init__(self, bed, also):
-        self.bed = bed
-        self.folder = os.path.join(bed.folder, "signatures")
-        os.makedirs(self.folder)
-        self.registry = also.enter_context(signing.EmptyRegistry(self.folder))
-        self.gpg = also.enter_context(signing.GpgHome(self.folder))
-        self.signer = signing.Signer(self.registry, self.folder)
-        self.policy = os.path.join(self.folder, "policy.json")
-        self.good = self.gpg.make_key("good")
-        self.other = self.gpg.make_key("other")
-        self.key = signing.SigstoreKey(self.folder, "key")
-        self.other_key = signing.SigstoreKey(self.folder, "other-key")
-        self.write(ACCEPT)
-
-    def settings(self):
-        return "\n".join([
-            "[images]", 'signature_policy = "%s"' % self.policy,
-            '[sources.registry.options.registries."%s"]' % self.registry.host,
-            'lookaside = "file://%s"' % self.signer.lookaside, ""])
-
-    def write(self, requirements, **transports):
-        """Requirements for the test's registry; anything else is accepted."""
-        document = {"default": ACCEPT,
-                    "transports": {"docker": {self.registry.host: requirements}, **transports}}
-        with open(self.policy, "w", encoding="utf-8") as stream:
-            json.dump(document, stream)
-
-    def berth_reload(self):
-        return subprocess.run(
-            [os.path.join(self.bed.build, "bin/berth"), "reload", "--config",
-             os.path.join(self.bed.folder, "berth.toml")],
-            capture_output=True, text=True, check=False, timeout=60)
-
-    def require(self, requirements, **transports):
-        """The same, in force."""
-        self.write(requirements, **transports)
-        answer = self.berth_reload()
-        assert answer.returncode == 0, answer.stderr
-
-    def simple(self, *names, **more):
-        paths = [self.gpg.export(name) for name in names or (self.good,)]
-        return [{"type": "signedBy", "keyType": "GPGKeys", "keyPaths": paths, **more}]
-
-    def sigstore(self, **more):
-        return [{"type": "sigstoreSigned", "keyPath": self.key.public, **more}]
-
-    def copy(self, name, *options):
-        """Puts busybox there; gives its digest."""
-        source = self.bed.registry.mirror(BUSYBOX.partition("/")[0]).replace("http", "docker", 1)
-        return self.signer.copy(source + "/busybox:1", name, *options, gpg=self.gpg)
-
-    def image(self, name):
-        return "%s/%s" % (self.registry.host, name)
-
-    def message(self, key, name, digest, when=None):
-        return self.gpg.sign(key, signing.payload(self.image(name), digest, "atomic"), when)
-
-    def attach(self, path, digest, name=None, key=None, signed=None, **more):
-        """A sigstore signature for `name` ("path:tag") and the digest `signed`."""
-        payload = signing.payload(self.image(name or path), signed or digest)
-        self.registry.attach(path, digest, [(payload, (key or self.key).sign(payload))], **more)
-
-    def refusal(self, name):
-        message = refused(self.bed.cri.PullImage, {"image": {"image": self.image(name)}}, UNKNOWN)
-        assert message.startswith(REFUSED + self.image(name)), message
-        assert self.bed.cri.ImageStatus({"image": {"image": self.image(name)}}).image.id == ""
-        return message
 
 
 @pytest.fixture(scope="module")
@@ -282,6 +205,28 @@ def test_through_a_mirror(signatures, name):
     assert runs(signatures, image, name)
 
 
+def test_what_is_imported_is_judged_by_where_the_file_lies(signatures, name):
+    """Also when it is called like an image of a registry that is trusted."""
+    bed = signatures.bed
+    archive = os.path.join(signatures.folder, "app.tar")
+    image = signatures.image("imported:1")
+    signatures.copy("imported:1")
+    subprocess.run(["skopeo", "--insecure-policy", "copy", "--src-tls-verify=false",
+                    "docker://" + image, "oci-archive:%s:%s" % (archive, image)],
+                   check=True, capture_output=True)
+    signatures.require(ACCEPT, **{"oci-archive": {signatures.folder: REJECT}})
+    answer = signatures.berth("image", "import", archive)
+    assert answer.returncode == 1 and "it rejects every image" in answer.stderr
+    assert not bed.cri.ListImages().images
+    # What is nearer decides.
+    signatures.require(REJECT, **{"oci-archive": {signatures.folder: REJECT, archive: ACCEPT}})
+    answer = signatures.berth("image", "import", archive)
+    assert answer.returncode == 0, answer.stderr
+    assert runs(signatures, image, name)
+    assert "it rejects every image" in refused(bed.cri.PullImage, {"image": {"image": image}},
+                                               UNKNOWN)
+
+
 # What is here already.
 
 
@@ -366,12 +311,8 @@ def test_a_policy_that_is_wrong_is_refused(signatures):
              "default[0].keyPath: it is no public key in PEM")):
         with open(signatures.policy, "w", encoding="utf-8") as stream:
             stream.write(document if isinstance(document, str) else json.dumps(document))
-        for command in ("reload", ["config", "check"]):
-            command = [command] if isinstance(command, str) else command
-            answer = subprocess.run(
-                [os.path.join(bed.build, "bin/berth"), *command, "--config",
-                 os.path.join(bed.folder, "berth.toml")],
-                capture_output=True, text=True, check=False, timeout=60)
+        for command in (["reload"], ["config", "check"]):
+            answer = signatures.berth(*command)
             assert answer.returncode != 0
             assert "images.signature_policy: " in answer.stdout + answer.stderr
             assert reason in answer.stdout + answer.stderr
