@@ -19,7 +19,7 @@ pytestmark = pytest.mark.berth
 SLEEP = ["sleep", "1000"]
 FIXTURES = os.path.join(SOURCE, "tests/fixtures")
 VERSIONS = sorted(name for name in os.listdir(FIXTURES)
-                  if os.path.isdir(os.path.join(FIXTURES, name)))
+                  if os.path.exists(os.path.join(FIXTURES, name, "berth.db")))
 # A field of a later version (protobuf, "Encoding"): the number 15000, a varint.
 UNKNOWN_FIELD = b"\xc0\xa9\x07\x2a"
 KINDS = ("pod", "container", "image")
