@@ -20,6 +20,7 @@ SLEEP = ["sleep", "1000"]
 FIXTURES = os.path.join(SOURCE, "tests/fixtures")
 VERSIONS = sorted(name for name in os.listdir(FIXTURES)
                   if os.path.exists(os.path.join(FIXTURES, name, "berth.db")))
+assert VERSIONS
 # A field of a later version (protobuf, "Encoding"): the number 15000, a varint.
 UNKNOWN_FIELD = b"\xc0\xa9\x07\x2a"
 KINDS = ("pod", "container", "image")
