@@ -198,6 +198,21 @@ def test_the_kubelets_flags_are_moved_over_or_told_of(tmp_path, socket, moved):
     assert ("=unix:///run/berth/berth.sock " in flags.read_text()) == moved
 
 
+def test_registries_in_examples_are_nobodys():
+    """But the one that short names are completed to (RFC 2606)."""
+    count = 0
+    for name in [*DOCUMENTS, *(os.path.relpath(path, SOURCE)
+                               for path in glob.glob(os.path.join(SOURCE, "docs/man/*")))]:
+        text = read(name).replace("\\-", "-")
+        hosts = re.findall(r"(?<![\w./-])((?:[a-z0-9-]+\.)+[a-z]+)/[a-z0-9._/-]+:[\w.-]+", text)
+        hosts += re.findall(r'registries\."([a-z0-9.-]+)', text)
+        hosts += re.findall(r'registries = { "([a-z0-9.-]+)', text.replace('""', '"'))
+        for host in hosts:
+            assert host.endswith(".example") or host == "docker.io", (name, host)
+        count += len(hosts)
+    assert count > 15
+
+
 def sources():
     """All string literals of the sources, those that follow each other joined."""
     text = ""
