@@ -1,8 +1,11 @@
 #include "common/log.hpp"
 
 #include <atomic>
+#include <cstdlib>
 #include <memory>
 #include <mutex>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <boost/json.hpp>
 #include <spdlog/sinks/basic_file_sink.h>
@@ -111,15 +114,43 @@ std::shared_ptr<spdlog::logger> makeLogger(spdlog::sink_ptr sink, LogLevel level
   return logger;
 }
 
+enum class Priorities { kNone, kPrefixed };
+
+// Whether standard error goes to the journal, which then reads priorities from the lines
+// (systemd.exec(5), JOURNAL_STREAM; sd-daemon(3)). What a shell redirects only inherits the
+// variable.
+Priorities prioritiesOfStandardError() {
+  const char* journal = std::getenv("JOURNAL_STREAM");
+  struct stat info = {};
+  if (journal == nullptr || ::fstat(STDERR_FILENO, &info) != 0) return Priorities::kNone;
+  return support::strCat(info.st_dev, ":", info.st_ino) == journal ? Priorities::kPrefixed
+                                                                   : Priorities::kNone;
+}
+
+std::string_view priorityOf(LogLevel level) {
+  switch (level) {
+    case LogLevel::kError:
+      return "<3>";
+    case LogLevel::kWarning:
+      return "<4>";
+    case LogLevel::kInfo:
+      return "<6>";
+    default:
+      return "<7>";
+  }
+}
+
 struct State {
   LogSettings settings;
+  Priorities priorities = Priorities::kNone;
   std::shared_ptr<spdlog::logger> logger;
 };
 
 // What is in force. Never destroyed: threads may log until the very end.
 std::atomic<std::shared_ptr<const State>>& state() {
-  static auto* const instance = new std::atomic<std::shared_ptr<const State>>(
-      std::make_shared<const State>(State{{}, makeLogger(standardError(), LogLevel::kInfo)}));
+  static auto* const instance =
+      new std::atomic<std::shared_ptr<const State>>(std::make_shared<const State>(
+          State{{}, prioritiesOfStandardError(), makeLogger(standardError(), LogLevel::kInfo)}));
   return *instance;
 }
 
@@ -167,8 +198,10 @@ absl::Status setUpLog(const LogSettings& settings) {
     return absl::FailedPreconditionError(
         support::strCat("open the log file ", settings.file, ": ", error.what()));
   }
-  state() =
-      std::make_shared<const State>(State{settings, makeLogger(std::move(sink), settings.level)});
+  const Priorities priorities =
+      settings.file.empty() ? prioritiesOfStandardError() : Priorities::kNone;
+  state() = std::make_shared<const State>(
+      State{settings, priorities, makeLogger(std::move(sink), settings.level)});
   return absl::OkStatus();
 }
 
@@ -209,9 +242,10 @@ void log(LogLevel level, std::string_view message, const std::vector<LogField>& 
   if (level >= LogLevel::kWarning) remember(level, message, fields);
   const std::shared_ptr<const State> current = state().load();
   if (!current->logger->should_log(spdlogLevel(level))) return;
-  current->logger->log(
-      spdlogLevel(level),
-      formatLogLine(current->settings.format, level, support::nowNanoseconds(), message, fields));
+  std::string line =
+      formatLogLine(current->settings.format, level, support::nowNanoseconds(), message, fields);
+  if (current->priorities == Priorities::kPrefixed) line.insert(0, priorityOf(level));
+  current->logger->log(spdlogLevel(level), line);
 }
 
 }  // namespace berth::common

@@ -55,6 +55,7 @@ std::vector<Change> changesBetween(const Config& before, const Config& after) {
 }
 
 Config withLiveChanges(Config running, const Config& wanted) {
+  running.keys = wanted.keys;
   takeLiveValues("", &running, &wanted);
   for (const std::string_view section : plainSections()) takeLiveValues(section, &running, &wanted);
   for (const InstanceSection& section : instanceSections()) {

@@ -126,6 +126,8 @@ struct Config {
   std::map<std::string, Plugin> snapshotters;
   std::map<std::string, Plugin> sources;
   std::map<std::string, Plugin> networks;
+  // Where each key of the files was written, by its path: `containers.default_sysctls[2]`.
+  Place keys;
   bool operator==(const Config&) const = default;
 };
 
@@ -149,6 +151,10 @@ Config defaults();
 // INVALID_ARGUMENT lists all problems, one to a line, each with file, line, column and key. Blocks
 // on the file system; any thread.
 absl::StatusOr<Config> load(const Paths& paths);
+
+// `status`, which is about the value of `key`, with the place where that was written and the key
+// before its message: "/etc/berth/berth.toml:12:8: log.file: ...". OK stays OK.
+absl::Status atKey(const Config& config, std::string_view key, const absl::Status& status);
 
 // TOML that load() turns into the same Config.
 std::string dump(const Config& config);

@@ -185,7 +185,7 @@ void addImages(std::vector<Key>& all) {
        "Keeps the layers of images for runtimes that name no other: one of [snapshotters]."}));
   all.push_back(key<&Config::images, &Images::pinned>(
       {"images", "pinned", Strings{},
-       Strings{"registry.k8s.io/kube-proxy:v1.33.0", "registry.example/base/*"},
+       Strings{"registry.example/kube-proxy:v1.33.0", "registry.example/base/*"},
        listOf(nonEmptyText()), restart,
        "Images that the kubelet is asked to keep when the disk gets full: their full names, or "
        "shell patterns for them, such as \"registry.example/base/*\"."}));

@@ -33,6 +33,10 @@ absl::StatusOr<std::string> readText(const std::string& file) {
 
 }  // namespace
 
+absl::Status atKey(const Config& config, std::string_view key, const absl::Status& status) {
+  return support::annotate(support::annotate(status, key), config.keys.ofOption(key));
+}
+
 Config defaults() {
   Problems none;
   return Reader(none).read({});

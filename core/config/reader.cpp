@@ -247,11 +247,16 @@ void Reader::readInstance(std::string_view section, const Entry& entry) {
 void Reader::readKey(const Key& key, const std::string& path, const Entry& entry, void* object) {
   std::optional<Value> value = ValueReader(key, path, problems_).read(entry.value);
   if (!value) return;
-  places_[path] = entry.value.where;
+  addPlace(path, entry.value.where);
   if (const Array* array = std::get_if<Array>(&entry.value.value))
     for (size_t i = 0; i < array->size(); ++i)
-      places_[strCat(path, "[", i, "]")] = (*array)[i].where;
+      addPlace(strCat(path, "[", i, "]"), (*array)[i].where);
   key.set(object, *std::move(value));
+}
+
+void Reader::addPlace(const std::string& path, const Location& where) {
+  places_[path] = where;
+  config_.keys.options[path] = where.text();
 }
 
 void Reader::unknownKey(const std::string& path, std::string_view section,

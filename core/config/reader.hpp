@@ -21,6 +21,7 @@ class Reader {
   void readInstances(std::string_view section, const Table& table);
   void readInstance(std::string_view section, const Entry& entry);
   void readKey(const struct Key& key, const std::string& path, const Entry& entry, void* object);
+  void addPlace(const std::string& path, const Location& where);
   void unknownKey(const std::string& path, std::string_view section, std::string_view instance,
                   const Entry& entry);
   void checkReferences();

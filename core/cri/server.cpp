@@ -56,9 +56,8 @@ absl::Status setAccess(const ServerSettings& settings) {
   if (::chmod(settings.socket.c_str(), settings.mode) != 0) {
     return support::errnoStatus(errno, strCat("set the mode of ", settings.socket));
   }
-  if (settings.group.empty()) return absl::OkStatus();
-  BERTH_ASSIGN_OR_RETURN(const gid_t group, socketGroup(settings.group));
-  if (::chown(settings.socket.c_str(), static_cast<uid_t>(-1), group) != 0) {
+  if (!settings.group.has_value()) return absl::OkStatus();
+  if (::chown(settings.socket.c_str(), static_cast<uid_t>(-1), *settings.group) != 0) {
     return support::errnoStatus(errno, strCat("set the group of ", settings.socket));
   }
   return absl::OkStatus();
@@ -79,7 +78,7 @@ absl::StatusOr<gid_t> socketGroup(const std::string& group) {
   if (!group.empty() && read.ec == std::errc() && read.ptr == end &&
       number != static_cast<gid_t>(-1))
     return number;
-  return absl::FailedPreconditionError(strCat("grpc.socket_group: there is no group ", group));
+  return absl::FailedPreconditionError(strCat("there is no group ", group));
 }
 
 absl::StatusOr<std::unique_ptr<Server>> Server::start(const ServerSettings& settings,

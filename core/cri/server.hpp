@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <sys/types.h>
 #include <vector>
@@ -19,7 +20,7 @@ namespace berth::cri {
 struct ServerSettings {
   std::string socket;
   mode_t mode = 0660;
-  std::string group;  // name or number; empty: as the daemon's
+  std::optional<gid_t> group;  // none: the daemon's
   int maxMessageBytes = 16 << 20;
 };
 

@@ -114,13 +114,8 @@ grpc::Status AdminService::Timelines(grpc::ServerContext* /*context*/,
                                      const admin::TimelinesRequest* request,
                                      admin::TimelinesResponse* response) {
   const auto timelines = timelines_.of(request->object());
-  if (timelines.empty())
-    return cri::toGrpc(
-        absl::NotFoundError(support::strCat("nothing is remembered of a pod \"", request->object(),
-                                            "\", or of more than one: name it by its id, or as "
-                                            "namespace/name. Only the last operations "
-                                            "are remembered, and those since the daemon's start")));
-  for (const plugins::Timeline& timeline : timelines) fill(*response->add_timelines(), timeline);
+  if (!timelines.ok()) return cri::toGrpc(timelines.status());
+  for (const plugins::Timeline& timeline : *timelines) fill(*response->add_timelines(), timeline);
   return grpc::Status::OK;
 }
 

@@ -2,12 +2,36 @@
 
 #include <cstdio>
 
+#include "berth/support/status.hpp"
+#include "berth/support/suggestion.hpp"
 #include "main/completion.hpp"
 
 namespace berth::program {
 
+using support::strCat;
+
+namespace {
+
+constexpr const char* kConfigOption = "--config";
+
+std::string unknownCommand(const CLI::App& where, const std::string& before,
+                           const std::string& word) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : where.get_subcommands([](const CLI::App*) { return true; }))
+    names.push_back(command->get_name());
+  const std::string near = support::nearest(word, names);
+  return strCat("there is no command \"", before, word, "\"",
+                near.empty() ? std::string() : strCat("; did you mean \"", before, near, "\"?"),
+                near.empty() ? strCat("; see ", before, "--help") : std::string());
+}
+
+}  // namespace
+
 CommandLine::CommandLine() : app_("berth: a container engine for Kubernetes nodes", "berth") {
   app_.require_subcommand(1);
+  app_.set_version_flag("--version", strCat("berth ", BERTH_VERSION), "print the version");
+  // In front of the command as well as after it.
+  addConfigOption(&app_);
   withConfig(
       add(&app_, "serve", "run the engine in the foreground", [this] { return serve(options_); }));
   addCheck();
@@ -136,6 +160,22 @@ void CommandLine::addPlugin() {
   begin->add_option("folder", project_.folder, "what is to be made; without it, that name");
 }
 
+std::string CommandLine::wrongCommand(int argc, const char* const* argv) const {
+  const CLI::App* at = &app_;
+  std::string before = "berth ";
+  for (int i = 1; i < argc && at->get_require_subcommand_min() > 0; ++i) {
+    const std::string word = argv[i];
+    if (word == kConfigOption) ++i;  // and what it takes
+    if (word.starts_with('-')) continue;
+    const auto next =
+        at->get_subcommands([&](const CLI::App* command) { return command->get_name() == word; });
+    if (next.empty()) return unknownCommand(*at, before, word);
+    at = next.front();
+    before += word + " ";
+  }
+  return {};
+}
+
 int CommandLine::run() const {
   for (const auto& [command, run] : commands_)
     if (command->parsed()) return run();
@@ -151,9 +191,13 @@ CLI::App* CommandLine::add(CLI::App* parent, const std::string& name, const std:
 }
 
 CLI::App* CommandLine::withConfig(CLI::App* command) {
-  command->add_option("--config", options_.file,
-                      "configuration file, instead of /etc/berth/berth.toml");
+  addConfigOption(command);
   return command;
+}
+
+void CommandLine::addConfigOption(CLI::App* app) {
+  app->add_option(kConfigOption, options_.file,
+                  "configuration file, instead of /etc/berth/berth.toml");
 }
 
 }  // namespace berth::program

@@ -19,6 +19,9 @@ class CommandLine {
   CommandLine& operator=(const CommandLine&) = delete;
 
   CLI::App& app() { return app_; }
+  // What to say of the first word of a command line that is no command where one must stand;
+  // empty when there is none.
+  std::string wrongCommand(int argc, const char* const* argv) const;
   // Runs the subcommand that was parsed; returns the exit code.
   int run() const;
 
@@ -26,6 +29,7 @@ class CommandLine {
   using Run = std::function<int()>;
   CLI::App* add(CLI::App* parent, const std::string& name, const std::string& help, Run run);
   CLI::App* withConfig(CLI::App* command);
+  void addConfigOption(CLI::App* app);
   void addCheck();
   void addConfig();
   void addExplain();

@@ -10,6 +10,7 @@
 #include "config/import.hpp"
 #include "config/reference.hpp"
 #include "main/admin_client.hpp"
+#include "main/daemon_channel.hpp"
 #include "main/examination.hpp"
 #include "main/options.hpp"
 #include "main/wiring.hpp"
@@ -74,8 +75,10 @@ int configShow(const ConfigOptions& options) {
   // Where the daemon is, if there is one; what it runs with it knows better than the files.
   auto loaded = config::load(pathsOf(options));
   if (!loaded.ok()) return fail(loaded.status());
+  const absl::Status reached = reachDaemon(loaded->grpc.socket);
+  if (absl::IsUnavailable(reached)) return showFiles(*loaded);
+  if (!reached.ok()) return fail(reached);
   const auto running = askForConfiguration(loaded->grpc.socket);
-  if (absl::IsUnavailable(running.status())) return showFiles(*loaded);
   if (!running.ok()) return fail(running.status());
   printComment(strCat("What the daemon that serves ", loaded->grpc.socket, " runs with."));
   for (const berth::admin::v1::Change& change : running->pending())

@@ -1,27 +1,22 @@
 #include "main/daemon_status.hpp"
 
-#include <grpcpp/grpcpp.h>
-
 #include "berth/support/json.hpp"
 #include "berth/support/status.hpp"
 #include "cri-runtime-v1.grpc.pb.h"
+#include "main/daemon_channel.hpp"
 
 namespace berth::program {
 
 using support::strCat;
 
 absl::StatusOr<boost::json::array> askDaemon(const std::string& socket, const std::string& key) {
-  auto channel = grpc::CreateChannel(strCat("unix:", socket), grpc::InsecureChannelCredentials());
-  auto stub = runtime::v1::RuntimeService::NewStub(channel);
+  auto stub = runtime::v1::RuntimeService::NewStub(channelTo(socket));
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(3));
   runtime::v1::StatusRequest request;
   request.set_verbose(true);
   runtime::v1::StatusResponse response;
-  const grpc::Status status = stub->Status(&context, request, &response);
-  if (!status.ok())
-    return absl::UnavailableError(
-        strCat("no daemon answers on ", socket, ": ", status.error_message()));
+  BERTH_RETURN_IF_ERROR(statusOf(stub->Status(&context, request, &response), socket));
   const auto found = response.info().find(key);
   if (found == response.info().end())
     return absl::UnimplementedError(strCat("the daemon on ", socket, " does not tell its ", key));

@@ -9,7 +9,7 @@
 namespace berth::program {
 
 // A list of the verbose status (CRI, StatusResponse.info) of the daemon on `socket`; UNAVAILABLE
-// when none answers. Blocks, for three seconds at most.
+// when there is none. Blocks, for three seconds at most.
 absl::StatusOr<boost::json::array> askDaemon(const std::string& socket, const std::string& key);
 
 }  // namespace berth::program

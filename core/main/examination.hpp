@@ -20,9 +20,6 @@ std::vector<plugins::Finding> examineConfiguration(const config::Config& config,
 std::vector<plugins::Finding> examineHost(const config::Config& config,
                                           const common::HostFacts& host);
 
-// The longest part of an absolute path that there is.
-std::string existingPart(std::string path);
-
 // For plugins that are loaded without a daemon. What they log goes to standard error.
 plugins::HostServices servicesWithoutDaemon(const config::Config& config);
 

@@ -1,13 +1,9 @@
 #include <cstdio>
-#include <filesystem>
-#include <unistd.h>
 
 #include "berth/support/status.hpp"
-#include "cri/server.hpp"
 #include "main/examination.hpp"
+#include "main/surroundings.hpp"
 #include "main/wiring.hpp"
-#include "streaming/listener.hpp"
-#include "streaming/tls.hpp"
 
 namespace berth::program {
 
@@ -35,47 +31,11 @@ class Rows {
   std::vector<Finding> rows_;
 };
 
-// The start makes the folders that are missing.
-absl::Status checkLogFile(const std::string& file) {
-  if (file.empty()) return absl::OkStatus();
-  const std::string there = existingPart(file);
-  // With the slash only a folder will do.
-  const std::string place = there == file ? file : there + "/";
-  if (::access(place.c_str(), W_OK) != 0)
-    return support::annotate(support::errnoStatus(errno, strCat("write to ", there)), "log.file");
-  std::error_code ignored;
-  if (std::filesystem::is_directory(file, ignored))
-    return absl::InvalidArgumentError(strCat("log.file: ", file, " is a folder"));
-  return absl::OkStatus();
-}
-
-// On a port of the kernel's choice: a daemon may be using the one that is configured.
-absl::Status checkStreamingAddress(const config::Streaming& streaming) {
-  return support::annotate(streaming::listenOn(streaming.address, 0).status(), "streaming.address");
-}
-
-absl::Status checkMetricsAddress(const config::Metrics& metrics) {
-  if (metrics.port == 0) return absl::OkStatus();
-  return support::annotate(streaming::listenOn(metrics.address, 0).status(), "metrics.address");
-}
-
-absl::Status checkStreamingTls(const config::Streaming& streaming) {
-  if (streaming.tlsCert.empty()) return absl::OkStatus();
-  const auto tls =
-      streaming::TlsContexts::load({streaming.tlsCert, streaming.tlsKey, streaming.tlsClientCa});
-  return support::annotate(tls.status(), "streaming.tls_cert");
-}
-
 void examineSettings(const config::Config& config, const common::HostFacts& host, Rows& rows) {
   rows.refuse("configuration", engineSettings(config, host).status());
   rows.refuse("configuration", enginePreferences(config, host).status());
   rows.refuse("signature policy", signaturePolicy(config).status());
-  rows.refuse("log", checkLogFile(config.log.file));
-  rows.refuse("streaming", checkStreamingAddress(config.streaming));
-  rows.refuse("streaming", checkStreamingTls(config.streaming));
-  rows.refuse("metrics", checkMetricsAddress(config.metrics));
-  if (!config.grpc.socketGroup.empty())
-    rows.refuse("socket", cri::socketGroup(config.grpc.socketGroup).status());
+  for (const Surrounding& one : checkSurroundings(config)) rows.refuse(one.what, one.status);
 }
 
 std::string nameOf(plugins::Kind kind, const std::string& instance) {

@@ -10,6 +10,7 @@
 #include "berth/support/status.hpp"
 #include "engine/volumes/mapped_mounts.hpp"
 #include "main/examination.hpp"
+#include "main/surroundings.hpp"
 #include "main/wiring.hpp"
 
 namespace berth::program {
@@ -104,14 +105,6 @@ Finding mappedMountsRow(const config::Config& config, const common::HostFacts& h
 }
 
 }  // namespace
-
-std::string existingPart(std::string path) {
-  while (path.size() > 1 && !support::pathExists(path)) {
-    path.resize(path.rfind('/'));
-    if (path.empty()) path = "/";
-  }
-  return path;
-}
 
 std::vector<Finding> examineHost(const config::Config& config, const common::HostFacts& host) {
   constexpr auto kLimited = BERTH_FINDING_LIMITED;

@@ -1,4 +1,6 @@
 // `berth` with its subcommands; called as `berthd` it serves.
+#include <cstdio>
+#include <string>
 #include <string_view>
 
 #include <CLI/CLI.hpp>
@@ -23,6 +25,10 @@ int runDaemon(int argc, char** argv) {
 
 int runCommand(int argc, char** argv) {
   berth::program::CommandLine line;
+  if (const std::string wrong = line.wrongCommand(argc, argv); !wrong.empty()) {
+    std::fprintf(stderr, "berth: %s\n", wrong.c_str());
+    return static_cast<int>(CLI::ExitCodes::ExtrasError);
+  }
   CLI11_PARSE(line.app(), argc, argv);
   return line.run();
 }

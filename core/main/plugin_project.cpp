@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <absl/strings/str_join.h>
 #include <absl/strings/str_replace.h>
 #include <absl/strings/str_split.h>
 #include <climits>
@@ -104,8 +105,10 @@ absl::StatusOr<Example> findExample(const PluginProject& wanted, const std::stri
   const std::string folder = sdk + "/examples";
   const auto names = support::listDirectory(folder);
   if (!names.ok())
-    return absl::FailedPreconditionError(
-        strCat("there is no SDK in ", sdk, ": install libberth-plugin-dev, or name one by --sdk"));
+    return absl::FailedPreconditionError(strCat(
+        "there is no SDK in ", sdk,
+        ": install libberth-plugin-dev, whose SDK is in /usr/share/berth, or name the folder "
+        "of another one that has examples and templates: --sdk FOLDER"));
   for (const std::string& name : *names) {
     if (!support::pathExists(strCat(folder, "/", name, "/template"))) continue;
     BERTH_ASSIGN_OR_RETURN(Example example, readExample(folder, name));
@@ -164,17 +167,28 @@ std::string packageLines(const std::string& packages) {
   return lines;
 }
 
+// To build and test it, as the names of Debian's packages.
+std::vector<std::string> packagesFor(const PluginProject& wanted, Example& example) {
+  std::vector<std::string> packages = {"libberth-plugin-dev", "cmake",
+                                       wanted.language == "c" ? "gcc" : "g++"};
+  for (const auto one : absl::StrSplit(example.facts["needs"], ", ", absl::SkipEmpty()))
+    packages.emplace_back(one);
+  return packages;
+}
+
 std::string filledIn(const std::string& text, const PluginProject& wanted, Example& example) {
   std::string kind = wanted.kind;
   std::replace(kind.begin(), kind.end(), '-', ' ');
-  return absl::StrReplaceAll(text, {{"@NAME@", wanted.name},
-                                    {"@KIND@", kind},
-                                    {"@TEST@", example.facts["test"]},
-                                    {"@CHECK@", example.facts["check"]},
-                                    {"@NEEDS@", packageLines(example.facts["needs"])},
-                                    {"@MAINTAINER@", maintainer()},
-                                    {"@DATE@", dateOfChangelog()},
-                                    {"@YEAR@", strCat(today().tm_year + 1900)}});
+  return absl::StrReplaceAll(text,
+                             {{"@NAME@", wanted.name},
+                              {"@KIND@", kind},
+                              {"@TEST@", example.facts["test"]},
+                              {"@CHECK@", example.facts["check"]},
+                              {"@NEEDS@", packageLines(example.facts["needs"])},
+                              {"@PACKAGES@", absl::StrJoin(packagesFor(wanted, example), " ")},
+                              {"@MAINTAINER@", maintainer()},
+                              {"@DATE@", dateOfChangelog()},
+                              {"@YEAR@", strCat(today().tm_year + 1900)}});
 }
 
 bool isSource(const std::string& path) {
@@ -185,8 +199,8 @@ bool isSource(const std::string& path) {
 
 // Of the example the code, with its names changed; of the templates what all projects have. What
 // both have is the example's, with the template's after it.
-absl::StatusOr<Files> compose(const PluginProject& wanted, const std::string& sdk) {
-  BERTH_ASSIGN_OR_RETURN(Example example, findExample(wanted, sdk));
+absl::StatusOr<Files> compose(const PluginProject& wanted, const std::string& sdk,
+                              Example& example) {
   const std::string identifier = identifierOf(wanted.name);
   Files sources;
   Files files;
@@ -239,21 +253,23 @@ std::vector<std::string> pluginLanguages() {
   return {"c", "c++"};
 }
 
-absl::Status writePluginProject(const PluginProject& wanted) {
+absl::StatusOr<std::vector<std::string>> writePluginProject(const PluginProject& wanted) {
   BERTH_RETURN_IF_ERROR(checkName(wanted.name));
   const std::string folder = wanted.folder.empty() ? wanted.name : wanted.folder;
   struct stat info = {};
   if (::lstat(folder.c_str(), &info) == 0)
     return absl::AlreadyExistsError(strCat(folder, " exists"));
-  BERTH_ASSIGN_OR_RETURN(const Files files,
-                         compose(wanted, wanted.sdk.empty() ? installedSdk() : wanted.sdk));
+  const std::string sdk = wanted.sdk.empty() ? installedSdk() : wanted.sdk;
+  BERTH_ASSIGN_OR_RETURN(Example example, findExample(wanted, sdk));
+  BERTH_ASSIGN_OR_RETURN(const Files files, compose(wanted, sdk, example));
   std::string staging = folder;
   while (staging.size() > 1 && staging.back() == '/') staging.pop_back();
   staging += ".XXXXXX";
   if (::mkdtemp(staging.data()) == nullptr) return errnoStatus(errno, strCat("make ", staging));
   absl::Status status = write(files, staging);
   if (status.ok()) status = makeVisible(staging, folder);
-  if (!status.ok()) support::removeTree(staging).IgnoreError();
+  if (status.ok()) return packagesFor(wanted, example);
+  support::removeTree(staging).IgnoreError();
   return status;
 }
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include <absl/status/status.h>
+#include <absl/status/statusor.h>
 
 namespace berth::program {
 
@@ -20,7 +20,8 @@ std::vector<std::string> pluginKinds();
 std::vector<std::string> pluginLanguages();
 
 // Writes a project that builds and passes its test. The folder appears as a whole or not at all;
-// ALREADY_EXISTS when there is one. Blocks.
-absl::Status writePluginProject(const PluginProject& wanted);
+// ALREADY_EXISTS when there is one. Returns the packages of Debian that building and testing it
+// takes. Blocks.
+absl::StatusOr<std::vector<std::string>> writePluginProject(const PluginProject& wanted);
 
 }  // namespace berth::program

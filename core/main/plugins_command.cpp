@@ -7,6 +7,7 @@
 #include "berth/support/json.hpp"
 #include "berth/support/status.hpp"
 #include "cri/plugin_list.hpp"
+#include "main/daemon_channel.hpp"
 #include "main/daemon_status.hpp"
 #include "main/examination.hpp"
 #include "main/options.hpp"
@@ -62,12 +63,14 @@ void print(const boost::json::array& list) {
 int listPlugins(const ConfigOptions& options) {
   auto loaded = config::load(pathsOf(options));
   if (!loaded.ok()) return fail(loaded.status());
-  auto list = askDaemon(loaded->grpc.socket, "plugins");
-  if (!list.ok()) {
+  const absl::Status reached = reachDaemon(loaded->grpc.socket);
+  if (absl::IsUnavailable(reached))
     std::fprintf(stderr, "No daemon answers on %s; these are loaded as it would load them.\n",
                  loaded->grpc.socket.c_str());
-    list = loadHere(*loaded);
-  }
+  else if (!reached.ok())
+    return fail(reached);
+  const auto list = reached.ok() ? askDaemon(loaded->grpc.socket, "plugins") : loadHere(*loaded);
+  if (!list.ok()) return fail(list.status());
   print(*list);
   return std::any_of(list->begin(), list->end(), hasFailed) ? 1 : 0;
 }

@@ -5,6 +5,7 @@
 #include "berth/support/status.hpp"
 #include "common/log.hpp"
 #include "main/examination.hpp"
+#include "main/surroundings.hpp"
 #include "main/wiring.hpp"
 #include "signatures/policy.hpp"
 
@@ -22,6 +23,7 @@ void logChange(const config::Change& change) {
 // What waits for the next start must not be what that start refuses. Nothing of it is started.
 absl::Status checkNextStart(const config::Config& wanted, const common::HostFacts& host) {
   BERTH_RETURN_IF_ERROR(engineSettings(wanted, host).status());
+  for (const Surrounding& one : checkSurroundings(wanted)) BERTH_RETURN_IF_ERROR(one.status);
   const plugins::HostServices services = servicesWithoutDaemon(wanted);
   plugins::Registry registry(wanted.pluginDirs, services);
   return registry.load(wantedPlugins(wanted));

@@ -29,6 +29,7 @@
 #include "main/image_admin.hpp"
 #include "main/live_metrics.hpp"
 #include "main/options.hpp"
+#include "main/surroundings.hpp"
 #include "main/watchdog.hpp"
 #include "main/wiring.hpp"
 
@@ -155,15 +156,20 @@ absl::Status serveUntilSignal(const config::Config& config, Reloader& reloader,
                               const common::ServiceManager& manager) {
   cri::StreamingBackend backend(engine);
   auto streaming = streaming::Server::start(streamingSettings(config), backend);
-  if (!streaming.ok()) return support::annotate(streaming.status(), "serve streams");
+  if (!streaming.ok())
+    return config::atKey(
+        config, absl::IsAlreadyExists(streaming.status()) ? "streaming.port" : "streaming.address",
+        support::annotate(streaming.status(), "serve streams"));
   cri::RuntimeService runtimeService(engine, **streaming, configurationJson(config));
   cri::ImageService imageService(kept.images, engine, imageSettings(config));
   AdminService adminService(reloader, kept, telemetry.timelines());
   ImageAdmin imageAdmin(kept.images, imageSettings(config));
+  BERTH_RETURN_IF_ERROR(checkMetricsPort(config));
   BERTH_ASSIGN_OR_RETURN(const auto metrics,
                          ServedMetrics::start(config.metrics, telemetry, engine, kept.images));
+  BERTH_ASSIGN_OR_RETURN(const cri::ServerSettings settings, serverSettings(config));
   BERTH_ASSIGN_OR_RETURN(const std::unique_ptr<cri::Server> server,
-                         cri::Server::start(serverSettings(config), runtimeService, imageService,
+                         cri::Server::start(settings, runtimeService, imageService,
                                             {&adminService, &imageAdmin}, callCounter(telemetry)));
   common::releaseStartMemory();
   common::logInfo("serving",
@@ -183,9 +189,12 @@ absl::Status serveUntilSignal(const config::Config& config, Reloader& reloader,
 // Starts everything, serves until a signal, and stops in reverse order.
 absl::Status run(const config::Paths& paths, const config::Config& config,
                  const common::ServiceManager& manager) {
-  BERTH_RETURN_IF_ERROR(common::setUpLog(logSettings(config)));
-  BERTH_RETURN_IF_ERROR(support::makeDirectories(config.root, 0711));
-  BERTH_RETURN_IF_ERROR(support::makeDirectories(config.state, 0711));
+  // As `berth config check` does, so that both refuse the same.
+  for (const Surrounding& one : checkSurroundings(config)) BERTH_RETURN_IF_ERROR(one.status);
+  BERTH_RETURN_IF_ERROR(config::atKey(config, "log.file", common::setUpLog(logSettings(config))));
+  BERTH_RETURN_IF_ERROR(config::atKey(config, "root", support::makeDirectories(config.root, 0711)));
+  BERTH_RETURN_IF_ERROR(
+      config::atKey(config, "state", support::makeDirectories(config.state, 0711)));
   BERTH_ASSIGN_OR_RETURN(const support::Fd rootLock, lockDirectory(config.root));
   BERTH_ASSIGN_OR_RETURN(const support::Fd stateLock, lockDirectory(config.state));
   BERTH_ASSIGN_OR_RETURN(common::HostFacts host, common::collectHostFacts());

@@ -4,6 +4,7 @@
 
 #include "berth/support/status.hpp"
 #include "main/admin_client.hpp"
+#include "main/daemon_channel.hpp"
 #include "main/options.hpp"
 
 namespace berth::program {
@@ -58,10 +59,10 @@ int checkStorage(const ConfigOptions& options, const CheckOptions& wanted) {
           ++damaged;
         if (finding.state() == admin::STORAGE_REPAIRED) ++repaired;
       });
-  if (absl::IsUnavailable(asked))
-    return fail(absl::UnavailableError(support::strCat(
-        support::fromAbsl(asked.message()),
-        "; start it: it sets aside what it cannot read, and is what can check the rest")));
+  if (!asked.ok() && absl::IsUnavailable(reachDaemon(loaded->grpc.socket)))
+    return fail(absl::UnavailableError(
+        support::strCat(support::fromAbsl(asked.message()),
+                        "; it sets aside what it cannot read, and is what can check the rest")));
   if (!asked.ok()) return fail(asked);
   if (damaged != 0) {
     std::puts(wanted.repair ? "Not all could be repaired: see the lines marked DAMAGED and aside."

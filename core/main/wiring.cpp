@@ -36,7 +36,7 @@ absl::StatusOr<spec::Sysctls> defaultSysctls(const config::Config& config,
     (*pod.mutable_linux()->mutable_sysctls())[entry.substr(0, equals)] = entry.substr(equals + 1);
   }
   auto sysctls = spec::podSysctls(pod, {});
-  if (!sysctls.ok()) return support::annotate(sysctls.status(), "containers.default_sysctls");
+  if (!sysctls.ok()) return config::atKey(config, "containers.default_sysctls", sysctls.status());
   if (host.inUserNamespace) sysctls->erase(std::string(spec::kPingGroups));
   return sysctls;
 }
@@ -161,7 +161,7 @@ absl::StatusOr<std::shared_ptr<const signatures::Policy>> signaturePolicy(
   const std::string& path = config.images.signaturePolicy;
   if (path.empty()) return std::shared_ptr<const signatures::Policy>();
   auto policy = signatures::Policy::load(path, signatures::OpenPgp());
-  if (!policy.ok()) return support::annotate(policy.status(), "images.signature_policy");
+  if (!policy.ok()) return config::atKey(config, "images.signature_policy", policy.status());
   return policy;
 }
 
@@ -181,9 +181,14 @@ cri::ImageSettings imageSettings(const config::Config& config) {
   return {std::chrono::seconds(config.images.pullDeadlineSeconds), config.images.pinned};
 }
 
-cri::ServerSettings serverSettings(const config::Config& config) {
-  return {config.grpc.socket, config.grpc.socketMode, config.grpc.socketGroup,
-          static_cast<int>(config.grpc.maxMessageBytes)};
+absl::StatusOr<cri::ServerSettings> serverSettings(const config::Config& config) {
+  cri::ServerSettings settings{config.grpc.socket, config.grpc.socketMode, std::nullopt,
+                               static_cast<int>(config.grpc.maxMessageBytes)};
+  if (config.grpc.socketGroup.empty()) return settings;
+  const auto group = cri::socketGroup(config.grpc.socketGroup);
+  if (!group.ok()) return config::atKey(config, "grpc.socket_group", group.status());
+  settings.group = *group;
+  return settings;
 }
 
 streaming::Settings streamingSettings(const config::Config& config) {

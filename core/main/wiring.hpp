@@ -33,7 +33,8 @@ absl::StatusOr<std::shared_ptr<const signatures::Policy>> signaturePolicy(
 // Without the policy.
 images::Options imageOptions(const config::Config& config);
 cri::ImageSettings imageSettings(const config::Config& config);
-cri::ServerSettings serverSettings(const config::Config& config);
+// Looks the socket's group up.
+absl::StatusOr<cri::ServerSettings> serverSettings(const config::Config& config);
 streaming::Settings streamingSettings(const config::Config& config);
 
 // "auto" is systemd where it is the init of this host (sd_booted(3)).

@@ -13,6 +13,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <absl/strings/str_join.h>
+
 #include "berth/plugin.hpp"
 #include "berth/support/files.hpp"
 #include "berth/support/mounts.hpp"
@@ -30,6 +32,7 @@ namespace {
 constexpr const char* kChildOption = "--run-check";
 constexpr const char* kKindOption = "--show-kind";
 constexpr std::string_view kKindMark = "\ninterface ";
+constexpr std::string_view kInterfaceNetwork = "192.0.2.";  // for examples (RFC 5737)
 constexpr auto kKindPatience = std::chrono::seconds(20);
 
 absl::Status bringUpLoopback() {
@@ -54,13 +57,18 @@ absl::Status isolate(Rights rights) {
   return support::mountFilesystem("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC);
 }
 
-// For networks that give interfaces of the host to pods.
-absl::Status makeInterface(const std::string& name) {
-  BERTH_ASSIGN_OR_RETURN(
-      const support::Output made,
-      support::run({.argv = {"ip", "link", "add", "name", name, "type", "veth"}}));
+absl::Status runIp(std::vector<std::string> arguments) {
+  const std::string command = strCat("ip ", absl::StrJoin(arguments, " "));
+  arguments.insert(arguments.begin(), "ip");
+  BERTH_ASSIGN_OR_RETURN(const support::Output made, support::run({.argv = std::move(arguments)}));
   if (made.exitCode == 0) return absl::OkStatus();
-  return absl::FailedPreconditionError(strCat("ip link add ", name, ": ", made.standardError));
+  return absl::FailedPreconditionError(strCat(command, ": ", made.standardError));
+}
+
+// For networks that give interfaces of the host to pods, which bring their addresses.
+absl::Status makeInterface(const std::string& name, size_t number) {
+  BERTH_RETURN_IF_ERROR(runIp({"link", "add", "name", name, "type", "veth"}));
+  return runIp({"address", "add", strCat(kInterfaceNetwork, number, "/24"), "dev", name});
 }
 
 void runCheck(const Check& check, Probe& probe) {
@@ -71,8 +79,9 @@ void runCheck(const Check& check, Probe& probe) {
       // Without rights to do so there are none to mount and connect either.
       if (check.rights != Rights::kAny) return probe.skip(isolated.ToString());
     } else if (check.rights == Rights::kNetwork) {
+      size_t number = 0;
       for (const std::string& name : probe.settings().hostInterfaces) {
-        if (!probe.succeeds(makeInterface(name), "make an interface of the host")) return;
+        if (!probe.succeeds(makeInterface(name, ++number), "make an interface of the host")) return;
       }
     }
   } else if (check.rights != Rights::kAny && ::geteuid() != 0) {

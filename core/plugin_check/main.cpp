@@ -1,5 +1,6 @@
 // berth-plugin-check: whether a plugin keeps to the ABI's rules.
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
@@ -82,15 +83,16 @@ std::vector<Check> choose(const Arguments& arguments, std::optional<plugins::Kin
 int check(Arguments& arguments) {
   Settings& settings = arguments.settings;
   std::error_code error;
-  settings.file = std::filesystem::canonical(settings.file, error).string();
-  if (error) return usageError(strCat("plugin file: ", error.message()));
+  const std::string given = settings.file;
+  settings.file = std::filesystem::canonical(given, error).string();
+  if (error) return usageError(strCat(given, ": ", error.message()));
   if (!arguments.config.empty()) {
     auto options = readOptions(arguments.config);
     if (!options.ok()) return usageError(support::fromAbsl(options.status().message()));
     settings.options = *std::move(options);
   }
-  if (const auto given = optionsOf(settings, "[]"); !given.ok())
-    return usageError(support::fromAbsl(given.status().message()));
+  if (const auto options = optionsOf(settings, "[]"); !options.ok())
+    return usageError(support::fromAbsl(options.status().message()));
   const std::string valgrind = findValgrind();
   if (arguments.memory == "always" && valgrind.empty())
     return usageError("--memory=always: valgrind is not installed");
@@ -119,6 +121,8 @@ int check(Arguments& arguments) {
 int run(int argc, char** argv) {
   if (isChild(argc, argv)) return runChild(argc, argv);
   if (isKindQuestion(argc, argv)) return answerKind(argv[2]);
+  // Who reads what is printed may stop reading; there is a folder to remove all the same.
+  ::signal(SIGPIPE, SIG_IGN);
   Arguments arguments;
   CLI::App app("Checks whether a plugin keeps to the rules of Berth's plugin ABI.");
   app.set_version_flag("--version", strCat("berth-plugin-check ", BERTH_VERSION));
@@ -129,7 +133,9 @@ int run(int argc, char** argv) {
     return app.exit(error) == 0 ? kAllPassed : kUsage;
   }
   if (arguments.list) {
-    std::cout << checkList(choose(arguments, std::nullopt));
+    const std::vector<Check> checks = choose(arguments, std::nullopt);
+    if (checks.empty()) return usageError("--only: no check has that name");
+    std::cout << checkList(checks);
     return kAllPassed;
   }
   if (arguments.settings.file.empty()) return usageError("FILE is missing; see --help");

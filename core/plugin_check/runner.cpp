@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -60,13 +61,49 @@ std::string during(const Record& record) {
                              : strCat(" in the step: ", record.step);
 }
 
+// While it exists the signals by which people give a command up do not end this process, which has
+// a child to end and a folder to remove first.
+class Interruption {
+ public:
+  Interruption() {
+    sigemptyset(&signals_);
+    for (const int number : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&signals_, number);
+    ::pthread_sigmask(SIG_BLOCK, &signals_, &before_);
+    fd_ = support::Fd(::signalfd(-1, &signals_, SFD_CLOEXEC | SFD_NONBLOCK));
+  }
+  Interruption(const Interruption&) = delete;
+  Interruption& operator=(const Interruption&) = delete;
+  ~Interruption() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+  int fd() const { return fd_.get(); }
+  bool happened() {
+    signalfd_siginfo info{};
+    if (number_ == 0 && ::read(fd_.get(), &info, sizeof info) == sizeof info)
+      number_ = static_cast<int>(info.ssi_signo);
+    return number_ != 0;
+  }
+  // As the signal would have.
+  void endProcess() {
+    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+    ::raise(number_);
+  }
+
+ private:
+  sigset_t signals_{}, before_{};
+  support::Fd fd_;
+  int number_ = 0;
+};
+
 // How the process ended; empty when it ended by itself with success.
-std::string endOf(const support::Process& process, int64_t milliseconds) {
-  pollfd polled{.fd = process.pidfd(), .events = POLLIN};
+std::string endOf(const support::Process& process, int64_t milliseconds,
+                  Interruption& interruption) {
+  pollfd polled[] = {{.fd = process.pidfd(), .events = POLLIN, .revents = 0},
+                     {.fd = interruption.fd(), .events = POLLIN, .revents = 0}};
   int ready = 0;
   do {
-    ready = ::poll(&polled, 1, static_cast<int>(milliseconds));
+    ready = ::poll(polled, std::size(polled), static_cast<int>(milliseconds));
   } while (ready < 0 && errno == EINTR);
+  if (interruption.happened()) return "was interrupted";
   if (ready == 0) return strCat("did not end within ", milliseconds / 1000, " s; it was killed");
   siginfo_t info{};
   if (::waitid(P_PIDFD, static_cast<id_t>(process.pidfd()), &info, WEXITED | WNOWAIT) != 0)
@@ -105,7 +142,7 @@ std::string lastErrors(const std::string& folder) {
 }
 
 absl::StatusOr<Result> runOne(const Check& check, const Settings& settings,
-                              const std::string& folder) {
+                              const std::string& folder, Interruption& interruption) {
   BERTH_RETURN_IF_ERROR(support::makeDirectories(folder, 0755));
   BERTH_RETURN_IF_ERROR(support::replaceFile(strCat(folder, "/", kSettingsName),
                                              json::serialize(toJson(settings)), 0600,
@@ -124,7 +161,7 @@ absl::StatusOr<Result> runOne(const Check& check, const Settings& settings,
   command.newSession = true;
   const auto begun = std::chrono::steady_clock::now();
   BERTH_ASSIGN_OR_RETURN(support::Process process, support::spawn(command));
-  const std::string end = endOf(process, settings.timeLimit * 1000 * check.patience);
+  const std::string end = endOf(process, settings.timeLimit * 1000 * check.patience, interruption);
   process = support::Process();
   result.took = std::chrono::duration_cast<std::chrono::milliseconds>(
       std::chrono::steady_clock::now() - begun);
@@ -159,6 +196,7 @@ absl::StatusOr<std::vector<Result>> runChecks(const std::vector<Check>& checks, 
                                               const std::function<void(const Result&)>& done) {
   // What the plugin starts and leaves comes to this process, which ends it.
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+  Interruption interruption;
   const char* base = std::getenv("TMPDIR");
   std::string root = strCat(base != nullptr ? base : "/tmp", "/berth-check-XXXXXX");
   if (::mkdtemp(root.data()) == nullptr) return support::errnoStatus(errno, strCat("make ", root));
@@ -167,8 +205,9 @@ absl::StatusOr<std::vector<Result>> runChecks(const std::vector<Check>& checks, 
   for (const Check& check : checks) {
     // Short: plugins make sockets below it, whose paths have 107 bytes.
     const std::string folder = strCat(root, "/", results.size());
-    auto result = runOne(check, settings, folder);
+    auto result = runOne(check, settings, folder, interruption);
     const absl::Status removed = support::removeTree(folder);
+    if (interruption.happened()) break;
     if (!result.ok()) {
       status = support::annotate(result.status(), check.name);
       break;
@@ -182,6 +221,7 @@ absl::StatusOr<std::vector<Result>> runChecks(const std::vector<Check>& checks, 
     results.push_back(*std::move(result));
   }
   support::removeTree(root).IgnoreError();
+  if (interruption.happened()) interruption.endProcess();
   if (!status.ok()) return status;
   return results;
 }

@@ -25,7 +25,8 @@ struct Result {
 };
 
 // Runs the checks and hands each result to `done` at once. Blocks. A failure is one of the checker
-// itself: no folder to work in, no process to be had.
+// itself: no folder to work in, no process to be had. SIGINT, SIGTERM and SIGHUP end this process
+// when nothing of it is left.
 absl::StatusOr<std::vector<Result>> runChecks(const std::vector<Check>& checks, Settings settings,
                                               const std::function<void(const Result&)>& done);
 

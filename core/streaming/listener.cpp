@@ -26,6 +26,11 @@ absl::StatusOr<ListeningSocket> listenOn(const std::string& address, uint16_t po
         strCat("the streaming server's address \"", address, "\" is no IPv4 or IPv6 address"));
   }
   const std::string doing = strCat("listen on ", address, " port ", port);
+  const auto failure = [&doing](int reason) {
+    if (reason != EADDRINUSE) return support::errnoStatus(reason, doing);
+    return absl::AlreadyExistsError(
+        strCat(doing, ": the port is in use (ss -ltnp names by whom); set another"));
+  };
   Fd fd(::socket(endpoint.protocol().family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return support::errnoStatus(errno, doing);
   const int on = 1;
@@ -33,7 +38,7 @@ absl::StatusOr<ListeningSocket> listenOn(const std::string& address, uint16_t po
   if (::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
       ::bind(fd.get(), endpoint.data(), static_cast<socklen_t>(endpoint.size())) != 0 ||
       ::listen(fd.get(), SOMAXCONN) != 0) {
-    return support::errnoStatus(errno, doing);
+    return failure(errno);
   }
   auto length = static_cast<socklen_t>(endpoint.capacity());
   if (::getsockname(fd.get(), endpoint.data(), &length) != 0) {

@@ -6,15 +6,19 @@
 #include <string>
 #include <utility>
 
+#include "berth/support/status.hpp"
+
 namespace berth::telemetry {
 
 using plugins::Timeline;
+using support::strCat;
 
 namespace {
 
 // For the pods of a full node, each with a container or two.
 constexpr size_t kMost = 512;
 constexpr std::string_view kRun = "RunPodSandbox ";
+constexpr size_t kNamedPods = 5;
 
 // "namespace/name/uid/attempt", which a pod was run under.
 bool isNamed(const Timeline& timeline, std::string_view name) {
@@ -33,6 +37,23 @@ bool isMeant(const Timeline& timeline, std::string_view object) {
                      [&](const std::string& id) { return id.starts_with(object); });
 }
 
+absl::Status unknown(std::string_view object) {
+  return absl::NotFoundError(
+      strCat("nothing is remembered of a pod or container \"", object,
+             "\": only the last operations are remembered, and those since the daemon's start"));
+}
+
+absl::Status ambiguous(std::string_view object, const std::set<std::string_view>& pods) {
+  std::string names;
+  size_t count = 0;
+  for (const std::string_view pod : pods)
+    if (++count <= kNamedPods) names += strCat(names.empty() ? "" : ", ", pod);
+  if (count > kNamedPods) names += strCat(" and ", count - kNamedPods, " more");
+  return absl::FailedPreconditionError(
+      strCat("\"", object, "\" may mean ", count,
+             " pods; name one by its id, or as namespace/name: ", names));
+}
+
 }  // namespace
 
 void Timelines::add(Timeline timeline) {
@@ -45,15 +66,16 @@ void Timelines::add(Timeline timeline) {
   timelines_.pop_front();
 }
 
-std::vector<Timeline> Timelines::of(std::string_view object) const {
-  if (object.empty()) return {};
+absl::StatusOr<std::vector<Timeline>> Timelines::of(std::string_view object) const {
+  if (object.empty()) return unknown(object);
   std::vector<Timeline> found;
   {
     const std::lock_guard lock(mutex_);
     std::set<std::string_view> pods;
     for (const Timeline& timeline : timelines_)
       if (isMeant(timeline, object)) pods.insert(timeline.subjects.front());
-    if (pods.size() != 1) return {};
+    if (pods.empty()) return unknown(object);
+    if (pods.size() > 1) return ambiguous(object, pods);
     std::copy_if(
         timelines_.begin(), timelines_.end(), std::back_inserter(found),
         [&](const Timeline& timeline) { return timeline.subjects.front() == *pods.begin(); });

@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include <absl/status/statusor.h>
+
 #include "plugins/observer.hpp"
 
 namespace berth::telemetry {
@@ -18,8 +20,9 @@ class Timelines {
 
   // Those of one pod and its containers, the oldest first. `object` is an id of the pod or of one
   // of its containers, the beginning of one, or the name under which the pod was run:
-  // "namespace/name", or the name alone. Empty when nothing is known, or of more than one pod.
-  std::vector<plugins::Timeline> of(std::string_view object) const;
+  // "namespace/name", or the name alone. NOT_FOUND when nothing is known, FAILED_PRECONDITION when
+  // it may mean more than one pod, which are named.
+  absl::StatusOr<std::vector<plugins::Timeline>> of(std::string_view object) const;
 
  private:
   mutable std::mutex mutex_;

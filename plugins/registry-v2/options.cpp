@@ -12,8 +12,8 @@
 namespace berth::registry {
 
 const std::string_view kDeclaredOptions = R"json([
-  {"key": "registries", "type": "table", "default": {}, "example": {"registry.k8s.io": {"mirrors": ["https://mirror.example"], "fallback": false}},
-   "help": "By registry host (as in quay.io or registry.example:5000; \"*\" for all others): mirrors, fallback, blocked, insecure, plain_http, ca, client_cert, client_key, headers, lookaside."},
+  {"key": "registries", "type": "table", "default": {}, "example": {"registry.example": {"mirrors": ["https://mirror.example"], "fallback": false}},
+   "help": "By registry host (as in registry.example or registry.example:5000; \"*\" for all others): mirrors, fallback, blocked, insecure, plain_http, ca, client_cert, client_key, headers, lookaside."},
   {"key": "connect_timeout_seconds", "type": "integer", "default": 10, "example": 5,
    "help": "How long name lookup, connection and TLS handshake with a registry may take."},
   {"key": "mirror_connect_timeout_seconds", "type": "integer", "default": 2, "example": 1,

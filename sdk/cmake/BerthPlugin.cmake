@@ -1,6 +1,7 @@
 # berth_plugin(NAME SOURCES … LIBRARIES …): a plugin, built as `berth-NAME.so` into
 # lib/berth/plugins of the build folder and installed to where berthd looks for plugins. Only the
-# entry symbol leaves it. BERTH_PLUGIN_LIBRARIES names what all plugins of a project link.
+# entry symbol leaves it. C++ is C++20 at least, which the wrapper needs. BERTH_PLUGIN_LIBRARIES
+# names what all plugins of a project link.
 include(GNUInstallDirs)
 
 function(berth_plugin name)
@@ -17,6 +18,10 @@ function(berth_plugin name)
     C_VISIBILITY_PRESET hidden
     CXX_VISIBILITY_PRESET hidden
     VISIBILITY_INLINES_HIDDEN ON)
+  get_property(languages GLOBAL PROPERTY ENABLED_LANGUAGES)
+  if(CXX IN_LIST languages)
+    target_compile_features(${name} PRIVATE cxx_std_20)
+  endif()
   # The visibility above does not reach what is made of the standard library's templates.
   set(script "${CMAKE_CURRENT_BINARY_DIR}/${name}.version-script")
   file(CONFIGURE OUTPUT "${script}" CONTENT "{ global: berth_plugin_entry; local: *; };\n")

@@ -180,6 +180,39 @@ def test_settings_that_are_named_exist():
     assert count > 20
 
 
+@pytest.mark.parametrize("socket,moved", [
+    ("unix:///var/run/containerd/containerd.sock", True),
+    ("unix:///run/containerd/containerd.sock", True),
+    ("unix:///run/k3s/containerd/containerd.sock", False)])
+def test_the_kubelets_flags_are_moved_over_or_told_of(tmp_path, socket, moved):
+    block = next(found[2] for found in BLOCK.finditer(read("docs/migration.md"))
+                 if "kubeadm-flags.env" in found[2])
+    lines = block[block.index("sed -i 's|unix:"):block.index("kubectl annotate")]
+    flags = tmp_path / "kubeadm-flags.env"
+    flags.write_text('KUBELET_KUBEADM_ARGS="--container-runtime-endpoint=%s --node-ip=::"\n'
+                     % socket)
+    made = subprocess.run(["bash", "-c", lines.replace("/var/lib/kubelet", str(tmp_path))],
+                          capture_output=True, text=True, check=False)
+    assert (made.returncode == 0) == moved, made.stderr
+    assert (made.stdout == "") == moved
+    assert ("=unix:///run/berth/berth.sock " in flags.read_text()) == moved
+
+
+def test_registries_in_examples_are_nobodys():
+    """But the one that short names are completed to (RFC 2606)."""
+    count = 0
+    for name in [*DOCUMENTS, *(os.path.relpath(path, SOURCE)
+                               for path in glob.glob(os.path.join(SOURCE, "docs/man/*")))]:
+        text = read(name).replace("\\-", "-")
+        hosts = re.findall(r"(?<![\w./-])((?:[a-z0-9-]+\.)+[a-z]+)/[a-z0-9._/-]+:[\w.-]+", text)
+        hosts += re.findall(r'registries\."([a-z0-9.-]+)', text)
+        hosts += re.findall(r'registries = { "([a-z0-9.-]+)', text.replace('""', '"'))
+        for host in hosts:
+            assert host.endswith(".example") or host == "docker.io", (name, host)
+        count += len(hosts)
+    assert count > 15
+
+
 def sources():
     """All string literals of the sources, those that follow each other joined."""
     text = ""

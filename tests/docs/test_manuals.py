@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from conftest import BUILD, PLUGINS, SOURCE, options, path_of, read, subcommands
+from conftest import BUILD, PLUGINS, SOURCE, berth, options, path_of, read, subcommands
 
 PAGES = ["docs/man/" + name for name in ("berth.1", "berth-plugin-check.1", "berth.toml.5", "berth-plugin.7",
                                     "berthd.8")]
@@ -88,6 +88,12 @@ def test_the_example_of_a_plugin_is_built_and_loaded(tmp_path, loaded):
     text = next(text for text in literals(read("docs/man/berth-plugin.7")) if "[networks." in text)
     shown = loaded("plugin_dirs = [\"%s\", \"%s\"]\n%s" % (PLUGINS, tmp_path, text))
     assert "[networks.none.options]\naddress = \"192.0.2.7\"" in shown
+    # It reads its option.
+    (tmp_path / "wrong.toml").write_text(
+        "plugin_dirs = [\"%s\", \"%s\"]\n%s" % (
+            PLUGINS, tmp_path, text.replace("192.0.2.7", "nowhere")))
+    refused = berth("config", "check", "--config", str(tmp_path / "wrong.toml"))
+    assert "networks.none.options.address: must be an IPv4 address" in refused.stderr
 
 
 def completed(shell, line):

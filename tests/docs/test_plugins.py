@@ -11,7 +11,7 @@ from test_examples import BLOCK
 
 GUIDE = "docs/plugins.md"
 # Where code is from: what tests/sdk-consumer builds outside of the tree.
-BUILT = ("tests/sdk-consumer/project/", "sdk/examples/")
+BUILT = ("tests/sdk-consumer/least/", "sdk/examples/")
 CODE = re.compile(r"(?:^<!-- (\S+) -->\n)?^```(c|cpp|cmake)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -43,14 +43,17 @@ def test_code_is_that_of_a_plugin_that_is_built(path, language, code):
 
 def test_one_plugin_is_complete():
     whole = [found for found in CODE.finditer(read(GUIDE)) if found[3] == read(found[1])]
-    assert whole and "BERTH_PLUGIN(" in whole[0][3]
+    assert [found[2] for found in whole] == ["cpp", "cmake"]
+    assert len({os.path.dirname(found[1]) for found in whole}) == 1
+    assert "BERTH_PLUGIN(" in whole[0][3]
 
 
 def test_every_example_is_shown():
     text = read(GUIDE)
     examples = {os.path.relpath(os.path.dirname(path), SOURCE)
                 for path in glob.glob(path_of("sdk/examples/*/CMakeLists.txt"))}
-    assert set(re.findall(r"`(sdk/examples/[\w-]+)`", text)) == examples
+    table = text.partition("| kind | in C |")[2].partition("\n\n")[0]
+    assert {"sdk/examples/" + name for name in re.findall(r"`([\w-]+)`", table)} == examples
     listed = read("sdk/examples/README.md")
     for example in examples:
         assert "`%s`" % os.path.basename(example) in listed

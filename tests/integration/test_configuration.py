@@ -3,7 +3,9 @@
 import grp
 import itertools
 import os
+import re
 import signal
+import socket
 import stat
 import subprocess
 import tomllib
@@ -65,7 +67,9 @@ WRONG = [
      "images.max_concurrent_downloads?"),
     ("[images]\nmax_concurrent_downloads = 'many'\n", 2, ":28: images.max_concurrent_downloads: "),
     ("[images\n", None, "not valid TOML"),
-    ("[containers]\ndefault_sysctls = ['vm.swappiness=1']\n", None, "vm.swappiness"),
+    ("[containers]\ndefault_sysctls = ['vm.swappiness=1']\n", 2,
+     ":19: containers.default_sysctls: "),
+    ("[images]\nsignature_policy = '/nowhere/policy.json'\n", 2, ":20: images.signature_policy: "),
     ("[runtimes.other]\nplugin = \"no-such-plugin\"\n", 1, ":11: runtimes.other: no file "),
     ("[runtimes.other]\nplugin = \"network-cni\"\n", 1, ":11: runtimes.other: plugin file "),
     ("[sources.registry.options]\nno_such_option = 1\n", 2,
@@ -108,11 +112,15 @@ def test_a_wrong_configuration_stops_the_start(berth, changed_config, command, t
 
 # A section with more lines; all that `check` must say, and of that what stops `serve` first.
 OUTSIDE = [
-    ("[grpc]\nsocket_group = \"no-such-group\"\n", ["there is no group no-such-group"]),
+    ("[grpc]\nsocket_group = \"no-such-group\"\n",
+     ["grpc.socket_group: there is no group no-such-group"]),
     ("[streaming]\naddress = \"192.0.2.1\"\ntls_cert = \"/dev/null/c\"\n"
-     "tls_key = \"/dev/null/k\"\n", ["/dev/null/c", "192.0.2.1"]),
-    ("[log]\nfile = \"/dev/null/log\"\n", ["/dev/null"]),
-    ("[log]\nfile = \"/dev\"\n", ["/dev"]),
+     "tls_key = \"/dev/null/k\"\n",
+     ["streaming.address: listen on 192.0.2.1 ", "streaming.tls_cert: "]),
+    ("[streaming]\ntls_cert = \"/dev/null/c\"\ntls_key = \"/dev/null/k\"\n",
+     ["streaming.tls_cert: "]),
+    ("[log]\nfile = \"/dev/null/log\"\n", ["log.file: write to /dev/null: "]),
+    ("[log]\nfile = \"/dev\"\n", ["log.file: /dev is a folder"]),
 ]
 
 
@@ -127,11 +135,48 @@ def test_what_lies_outside_the_files_is_checked_too(berth, changed_config, tmp_p
     answer = berth("config", "check", "--config", path)
     assert answer.returncode == 1
     for word in words:
-        assert word in answer.stderr
+        assert re.search(r"^%s:\d+:\d+: %s" % (path, re.escape(word)), answer.stderr, re.MULTILINE)
     assert not (tmp_path / "root").exists(), "checking makes nothing"
     answer = berth("serve", "--config", path)
     assert answer.returncode == 1
-    assert words[0] in answer.stderr
+    assert re.search(r"%s:\d+:\d+: %s" % (path, re.escape(words[0])), answer.stderr)
+
+
+@pytest.mark.parametrize("key,value", [
+    ("root", "/dev/null/root"), ("state", "/dev/null"), ("socket", "/dev/null/folder/socket"),
+    ("socket", "/dev")])
+def test_folders_that_cannot_be_made_are_refused_by_checks_too(berth, changed_config, key, value):
+    path = changed_config("")
+    with open(path, encoding="utf-8") as stream:
+        text = stream.read()
+    text, count = re.subn(r"^%s = .*$" % key, '%s = "%s"' % (key, value), text, count=1,
+                          flags=re.MULTILINE)
+    assert count == 1
+    with open(path, "w", encoding="utf-8") as stream:
+        stream.write(text)
+    line = text[:text.index('"%s"' % value)].count("\n") + 1
+    said = "%s:%d:%d: %s%s: " % (path, line, len(key) + 4, "grpc." if key == "socket" else "", key)
+    for command in (("config", "check"), ("check",), ("serve",)):
+        answer = berth(*command, "--config", path)
+        assert answer.returncode == 1, command
+        assert said in answer.stdout + answer.stderr, command
+
+
+@pytest.mark.parametrize("section", ["streaming", "metrics"])
+def test_a_port_that_is_taken_is_told_of_with_its_key(berth, changed_config, section):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        path = changed_config("")
+        with open(path, encoding="utf-8") as stream:
+            text = re.sub(r"^\[%s\]\n((?!\[).*\n)*" % section, "", stream.read(),
+                          flags=re.MULTILINE)
+        with open(path, "w", encoding="utf-8") as stream:
+            stream.write("%s\n[%s]\nport = %d\n" % (text, section, port))
+        answer = berth("serve", "--config", path)
+    assert answer.returncode == 1
+    assert re.search(r"%s:\d+:8: %s\.port: .*listen on 127\.0\.0\.1 port %d: the port is in use "
+                     r"\(ss -ltnp names by whom\); set another" % (path, section, port),
+                     answer.stderr)
 
 
 def test_files_in_etc_and_their_drop_ins(bed, tmp_path):

@@ -2,13 +2,14 @@
 a new network, from images of a new source."""
 
 import os
+import re
 import subprocess
 
 import pytest
 
 from asking import shell
 from image_set import BUSYBOX
-from plugin_projects import NEW, build_new_projects
+from plugin_projects import NEW, build_new_projects, run_own_tests
 from test_containers import SLEEP
 
 pytestmark = pytest.mark.berth
@@ -17,6 +18,16 @@ pytestmark = pytest.mark.berth
 @pytest.fixture(scope="session")
 def plugins():
     return build_new_projects()
+
+
+@pytest.mark.usefixtures("plugins")
+@pytest.mark.parametrize("project", sorted(NEW))
+def test_new_projects_pass_their_own_tests(project):
+    told = run_own_tests(project)
+    assert "100% tests passed, 0 tests failed out of 2" in told
+    # The checker has looked at what the kind is for; images are only there where the author names one.
+    assert project.startswith("new-image-source") or re.search(
+        r"^2: %s\.\S+ +passed" % NEW[project][0], told, re.MULTILINE), told
 
 
 SETTINGS = """

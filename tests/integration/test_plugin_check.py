@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import xml.etree.ElementTree as ElementTree
 
@@ -278,3 +279,35 @@ def test_wrong_usage(arguments):
     words = [plugin("source-oci-layout") if word == "PLUGIN" else word for word in arguments]
     run = subprocess.run([CHECKER, *words], capture_output=True, text=True, check=False)
     assert run.returncode == 2 and run.stderr, run.stdout
+
+
+def start(*arguments, folder, **settings):
+    """The checker, with its folders in `folder`."""
+    return subprocess.Popen([CHECKER, *arguments], env={**os.environ, "TMPDIR": str(folder)},
+                            stdin=subprocess.DEVNULL, **settings)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_whoever_interrupts_it_leaves_nothing(number, tmp_path):
+    with start(plugin("snapshotter-overlay"), folder=tmp_path, stdout=subprocess.PIPE) as running:
+        assert b"passed" in running.stdout.readline()
+        [folder] = tmp_path.iterdir()
+        assert folder.name.startswith("berth-check-")
+        children = ["/proc/%s" % pid for pid in open(
+            "/proc/%d/task/%d/children" % (running.pid, running.pid), encoding="ascii")
+            .read().split()]
+        running.send_signal(number)
+        running.stdout.read()
+    assert running.returncode == -number
+    assert list(tmp_path.iterdir()) == []
+    assert not [path for path in children if os.path.exists(path)]
+
+
+def test_whoever_stops_reading_leaves_nothing(tmp_path):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with start(plugin("snapshotter-overlay"), "--only", "file", folder=tmp_path,
+               stdout=writer) as running:
+        os.close(writer)
+    assert running.returncode == 0
+    assert list(tmp_path.iterdir()) == []

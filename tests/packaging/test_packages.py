@@ -53,8 +53,13 @@ def test_everything_is_in_it(packages):
         "/usr/share/man/man1/berth-plugin-check.1.gz", "/usr/share/berth/templates/debian/control",
         "/usr/share/berth/examples/network-veth/plugin.cpp",
         "/usr/share/berth/examples/network-veth/template"}
-    assert any(name.startswith("/usr/share/doc/libberth-plugin-dev/plugins.md")
-               for name in developer)
+    assert "/usr/share/doc/libberth-plugin-dev/plugins.md" in developer
+    # What the documents refer to.
+    assert found >= {"/usr/share/doc/berth/plugins/%s.md" % name for name in plugins}
+    assert found >= {"/usr/share/doc/berth/%s.md" % name
+                     for name in ("kubelet", "migration", "troubleshooting")}
+    assert re.search(r"\bberth\b", run("dpkg-deb", "--field", packages["libberth-plugin-dev"],
+                                       "Recommends"))
     assert not found & developer - {"/usr/share/doc"}
 
 

@@ -29,14 +29,28 @@ set(flags "")
 if(SANITIZE)
   set(flags "-fsanitize=${SANITIZE}")
 endif()
-run("configuring the outside project" "${CMAKE_COMMAND}" -S "${PROJECT}" -B "${build}"
-    -G "${GENERATOR}" "-DCMAKE_PREFIX_PATH=${prefix}" "-DCMAKE_C_COMPILER=${C_COMPILER}"
-    "-DCMAKE_CXX_COMPILER=${CXX_COMPILER}" "-DCMAKE_C_FLAGS=${flags}"
-    "-DCMAKE_CXX_FLAGS=${flags}" "-DCMAKE_FIND_USE_PACKAGE_REGISTRY=OFF")
-run("building the outside project" "${CMAKE_COMMAND}" --build "${build}")
+function(build_project source folder)
+  run("configuring ${source}" "${CMAKE_COMMAND}" -S "${source}" -B "${folder}"
+      -G "${GENERATOR}" "-DCMAKE_PREFIX_PATH=${prefix}" "-DCMAKE_C_COMPILER=${C_COMPILER}"
+      "-DCMAKE_CXX_COMPILER=${CXX_COMPILER}" "-DCMAKE_C_FLAGS=${flags}"
+      "-DCMAKE_CXX_FLAGS=${flags}" "-DCMAKE_FIND_USE_PACKAGE_REGISTRY=OFF" --no-warn-unused-cli
+      ${ARGN})
+  run("building ${source}" "${CMAKE_COMMAND}" --build "${folder}")
+endfunction()
+build_project("${PROJECT}" "${build}")
 run("loading the plugins" "${LOAD}" "${WORK}/state" "${build}/lib/berth/plugins/berth-quiet-c.so"
     "${build}/lib/berth/plugins/berth-quiet-cpp.so")
 run("running what links the support library" "${build}/support-user")
+
+# The project of the guide, which says nothing of a standard; and with a later one of its own.
+build_project("${LEAST}" "${WORK}/least")
+run("loading the plugin of the guide" "${LOAD}" "${WORK}/state"
+    "${WORK}/least/lib/berth/plugins/berth-quiet-cpp.so")
+build_project("${LEAST}" "${WORK}/later" -DCMAKE_CXX_STANDARD=23 -DCMAKE_EXPORT_COMPILE_COMMANDS=ON)
+file(READ "${WORK}/later/compile_commands.json" commands)
+if(NOT commands MATCHES "-std=gnu\\+\\+(23|2b)")
+  message(FATAL_ERROR "the project's own standard does not count: ${commands}")
+endif()
 
 # The pkg-config file serves builds without CMake.
 find_program(PKG_CONFIG pkg-config)

@@ -73,6 +73,8 @@ def test_a_project_is_complete(sdk, tmp_path):
                                                  "DEBEMAIL": "a@example.org"})
     assert made.returncode == 0, made.stderr
     assert "cd my-net" in made.stdout
+    needed = "sudo apt-get install libberth-plugin-dev cmake gcc\n"
+    assert needed in made.stdout and needed in (tmp_path / "my-net/README.md").read_text()
     found = files(tmp_path / "my-net")
     assert set(found) >= {".gitignore", "CMakeLists.txt", "README.md", "plugin.c", "test/load.c",
                           "test/CMakeLists.txt", "debian/control", "debian/rules",
@@ -93,6 +95,16 @@ def test_a_project_is_complete(sdk, tmp_path):
     parsed = subprocess.run(["dpkg-parsechangelog", "-l", tmp_path / "my-net/debian/changelog"],
                             capture_output=True, text=True, check=True)
     assert "Maintainer: A B <a@example.org>" in parsed.stdout and not parsed.stderr
+
+
+def test_what_a_project_needs_is_told(sdk, tmp_path):
+    for kind, language, needed in (("runtime", "c++", "g++ berth"),
+                                   ("snapshotter", "c++", "g++ libabsl-dev libboost-json1.81-dev"),
+                                   ("image-source", "c", "gcc libssl-dev")):
+        made = new(sdk, "p", tmp_path / kind, kind=kind, language=language)
+        line = "sudo apt-get install libberth-plugin-dev cmake %s\n" % needed
+        assert line in made.stdout, made.stdout
+        assert line in (tmp_path / kind / "README.md").read_text()
 
 
 @pytest.mark.parametrize("name", ["", "A", "9a", "-a", "a-", "a_b", "a/b", "../a", "a b", "ä",

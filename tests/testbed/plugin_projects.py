@@ -47,6 +47,8 @@ def build_project(source, prefix, build):
     """Builds with warnings as errors, and installs beside the SDK; gives the folder of plugins."""
     run("cmake", "-S", source, "-B", build, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=RelWithDebInfo",
         "-DCMAKE_PREFIX_PATH=" + str(prefix), "-DCMAKE_FIND_USE_PACKAGE_REGISTRY=OFF",
+        # Of the SDK's prefix the SDK alone is installed.
+        "-DBERTH_PLUGIN_DIR=" + os.path.join(BUILD, "lib/berth/plugins"),
         "--no-warn-unused-cli", *settings())
     run("cmake", "--build", build)
     run("cmake", "--install", build, "--prefix", prefix)
@@ -77,6 +79,7 @@ def berth(*arguments, **settings):
 
 KINDS = ("runtime", "snapshotter", "image-source", "network")
 LANGUAGES = ("c", "c++")
+PROJECTS = os.path.join(BUILD, "plugin-projects")
 NEW = {"new-%s-%s" % (kind, language.replace("+", "p")): (kind, language)
        for kind in KINDS for language in LANGUAGES}
 
@@ -87,15 +90,14 @@ def _same(one, other):
 
 
 def build_new_projects():
-    """A project of each kind in each language as `berth plugin new` writes it, built and tested,
-    below the build folder; gives the folder with the plugins."""
-    folder = os.path.join(BUILD, "plugin-projects")
-    os.makedirs(folder, exist_ok=True)
-    with open(os.path.join(folder, "lock"), "w", encoding="utf-8") as lock:
+    """A project of each kind in each language as `berth plugin new` writes it, built and loaded by
+    its own test, below the build folder; gives the folder with the plugins."""
+    os.makedirs(PROJECTS, exist_ok=True)
+    with open(os.path.join(PROJECTS, "lock"), "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        prefix = install_sdk(os.path.join(folder, "prefix"))
+        prefix = install_sdk(os.path.join(PROJECTS, "prefix"))
         for name, (kind, language) in NEW.items():
-            source, fresh = os.path.join(folder, name), os.path.join(folder, name + ".fresh")
+            source, fresh = os.path.join(PROJECTS, name), os.path.join(PROJECTS, name + ".fresh")
             shutil.rmtree(fresh, ignore_errors=True)
             made = berth("plugin", "new", "--kind", kind, "--language", language,
                          "--sdk", os.path.join(prefix, "share/berth"), name, fresh)
@@ -106,8 +108,17 @@ def build_new_projects():
             else:
                 shutil.rmtree(source, ignore_errors=True)
                 os.rename(fresh, source)
-            build = os.path.join(folder, "build-" + name)
-            plugins = build_project(source, prefix, build)
-            run("ctest", "--test-dir", build, "--output-on-failure", "-R", "load")
+            plugins = build_project(source, prefix, build_folder(name))
+            run("ctest", "--test-dir", build_folder(name), "--output-on-failure", "-R", "load")
     assert sorted(os.listdir(plugins)) == sorted("berth-%s.so" % name for name in NEW)
     return plugins
+
+
+def build_folder(name):
+    return os.path.join(PROJECTS, "build-" + name)
+
+
+def run_own_tests(name):
+    """All that a new project tests of itself, once it is built; some of it needs root. Gives what
+    that has printed."""
+    return run("ctest", "--test-dir", build_folder(name), "--verbose")

@@ -205,6 +205,10 @@ static berth_code check(void* instance, const berth_op* op, const berth_network_
   berth_known(&mine, sizeof mine, request);
   if (!ports_load(self->folder, mine.pod, &record) && !ports_decode(kept, &record))
     return berth_failf(error, BERTH_FAILED_PRECONDITION, "the pod has no interface");
+  /* What counts is where the pod is now. */
+  if (mine.namespace_path.size != 0 &&
+      !berth_copy(record.namespace_path, sizeof record.namespace_path, mine.namespace_path))
+    return berth_failf(error, BERTH_INVALID_ARGUMENT, "the pod's namespace has no fit path");
   int there = ports_open(record.namespace_path);
   const bool up = there >= 0 && ports_is_up(there, record.interface);
   if (there >= 0) close(there);

@@ -108,9 +108,17 @@ class Veth final : public berth::Network {
                std::string_view /*state*/) override {
     const std::string name = hostInterface(request.pod);
     Netlink here;
+    Netlink there;
     if (Status status = here.open(); !status.ok()) return status;
     if (!leases_->find(request.pod)) return {BERTH_FAILED_PRECONDITION, "the pod has no address"};
     if (!here.isUp(name)) return {BERTH_FAILED_PRECONDITION, name + " is missing or down"};
+    if (request.namespacePath.empty())
+      return {BERTH_FAILED_PRECONDITION, "the pod has no network namespace"};
+    if (Status status = there.open(std::string(request.namespacePath)); !status.ok())
+      return {BERTH_FAILED_PRECONDITION, status.message()};
+    if (!there.isUp(kPodInterface))
+      return {BERTH_FAILED_PRECONDITION,
+              std::string(kPodInterface) + " is not in the pod, or not up"};
     return {};
   }
 

@@ -1,7 +1,11 @@
 #include "common/log.hpp"
 
+#include <cstdlib>
+#include <fcntl.h>
 #include <fstream>
 #include <sstream>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -105,6 +109,54 @@ TEST_F(LogFile, IsOpenedAnewWithAnotherLevel) {
   EXPECT_THAT(content("moved"), HasSubstr("first"));
   EXPECT_THAT(content("moved"), Not(HasSubstr("second")));
   EXPECT_THAT(content("log"), HasSubstr("\"message\":\"second\""));
+}
+
+// Standard error, as the service manager connects it.
+class LogOfAService : public LogFile {
+ protected:
+  LogOfAService() : before_(::dup(STDERR_FILENO)) {
+    const int file = ::open((directory_ / "journal").c_str(), O_WRONLY | O_CREAT, 0600);
+    ::dup2(file, STDERR_FILENO);
+    ::close(file);
+  }
+  ~LogOfAService() override {
+    ::unsetenv("JOURNAL_STREAM");
+    ::dup2(before_, STDERR_FILENO);
+    ::close(before_);
+  }
+  // As JOURNAL_STREAM has it.
+  static std::string nameOf(const std::string& path) {
+    struct stat info = {};
+    EXPECT_EQ(::stat(path.c_str(), &info), 0);
+    return std::to_string(info.st_dev) + ":" + std::to_string(info.st_ino);
+  }
+  const int before_;
+};
+
+TEST_F(LogOfAService, HasPrioritiesWhereItGoesToTheJournal) {
+  ::setenv("JOURNAL_STREAM", nameOf(directory_ / "journal").c_str(), 1);
+  for (const LogFormat format : {LogFormat::kText, LogFormat::kJson}) {
+    ASSERT_TRUE(setUpLog({LogLevel::kDebug, format, ""}).ok());
+    logError("first");
+    logWarning("second");
+    logInfo("third");
+    logDebug("fourth");
+  }
+  std::istringstream lines(content("journal"));
+  std::string found;
+  for (std::string line; std::getline(lines, line);) found += line.substr(0, 4) + " ";
+  EXPECT_EQ(found, R"(<3>t <4>t <6>t <7>t <3>{ <4>{ <6>{ <7>{ )");
+}
+
+TEST_F(LogOfAService, HasNoneWhereItGoesElsewhere) {
+  ::setenv("JOURNAL_STREAM", nameOf(directory_.path()).c_str(), 1);
+  ASSERT_TRUE(setUpLog({}).ok());
+  logError("redirected");
+  ::setenv("JOURNAL_STREAM", nameOf(directory_ / "journal").c_str(), 1);
+  ASSERT_TRUE(setUpLog({LogLevel::kInfo, LogFormat::kText, directory_ / "log"}).ok());
+  logError("to a file");
+  EXPECT_THAT(content("journal"), StartsWith("time="));
+  EXPECT_THAT(content("log"), StartsWith("time="));
 }
 
 TEST_F(LogFile, ThatCannotBeOpenedIsRefusedAndTheOldOneGoesOn) {

@@ -4,6 +4,7 @@
 
 #include <boost/json/serialize.hpp>
 
+#include "config/changes.hpp"
 #include "fixture.hpp"
 
 namespace berth::config {
@@ -136,6 +137,25 @@ TEST_F(ConfigTest, HugeFileIsRefused) {
   EXPECT_EQ(config.status().code(), absl::StatusCode::kResourceExhausted);
   EXPECT_THAT(std::string(config.status().message()), HasSubstr("berth.toml"));
   EXPECT_TRUE(loadText(std::string(1u << 20, '#')).ok());
+}
+
+TEST_F(ConfigTest, KeysKnowWhereTheyWereWritten) {
+  write("berth.toml", "root = \"/r\"\n[containers]\ndefault_sysctls = [\"a=1\",\n  \"b=2\"]\n");
+  write("d/more.toml", "log.file = \"/log\"\n");
+  const auto config = load(paths());
+  ASSERT_TRUE(config.ok()) << config.status();
+  const auto told = [&](std::string_view key) {
+    return std::string(atKey(*config, key, absl::NotFoundError("no")).message());
+  };
+  const std::string file = directory_ / "berth.toml:";
+  EXPECT_EQ(told("root"), file + "1:8: root: no");
+  EXPECT_EQ(told("containers.default_sysctls"), file + "3:19: containers.default_sysctls: no");
+  EXPECT_EQ(told("containers.default_sysctls[1]"), file + "4:3: containers.default_sysctls[1]: no");
+  EXPECT_EQ(told("log.file"), (directory_ / "d/more.toml:") + "1:12: log.file: no");
+  EXPECT_EQ(told("state"), "built-in default: state: no");
+  EXPECT_TRUE(atKey(*config, "root", absl::OkStatus()).ok());
+  // A daemon that has read its configuration anew knows the new places.
+  EXPECT_EQ(withLiveChanges(defaults(), *config).keys.ofOption("root"), file + "1:8");
 }
 
 TEST_F(ConfigTest, OptionsOfPluginsKnowWhereTheyWereWritten) {

@@ -6,8 +6,9 @@ namespace berth::telemetry {
 namespace {
 
 using plugins::Timeline;
+using ::testing::AllOf;
 using ::testing::ElementsAre;
-using ::testing::IsEmpty;
+using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
 Timeline timeline(std::string operation, std::vector<std::string> subjects, int64_t begin = 0) {
@@ -40,20 +41,24 @@ TEST_F(TimelinesTest, APodsComeWithThoseOfItsContainersTheOldestFirst) {
   const auto expected =
       ElementsAre("RunPodSandbox default/web/uid/0", "CreateContainer aaa1/app/0");
   for (const char* object : {"aaa1", "aaa", "ccc1", "c", "default/web"})
-    EXPECT_THAT(operations(timelines_.of(object)), expected) << object;
+    EXPECT_THAT(operations(*timelines_.of(object)), expected) << object;
 }
 
 TEST_F(TimelinesTest, WhatMayMeanSeveralPodsMeansNone) {
-  EXPECT_THAT(timelines_.of("aa"), IsEmpty());
-  EXPECT_THAT(timelines_.of("web"), IsEmpty());
-  EXPECT_THAT(timelines_.of(""), IsEmpty());
-  EXPECT_THAT(timelines_.of("default/we"), IsEmpty());
+  for (const char* object : {"aa", "web"}) {
+    const absl::Status status = timelines_.of(object).status();
+    EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+    EXPECT_THAT(std::string(status.message()),
+                AllOf(HasSubstr("may mean 2 pods"), HasSubstr("aaa1, aab2")));
+  }
+  for (const char* object : {"", "default/we"})
+    EXPECT_TRUE(absl::IsNotFound(timelines_.of(object).status())) << object;
 }
 
 TEST_F(TimelinesTest, OnlySoManyAreRemembered) {
   for (int count = 0; count < 2000; ++count) timelines_.add(timeline("StopPodSandbox x", {"x"}));
-  EXPECT_THAT(timelines_.of("x"), SizeIs(512));
-  EXPECT_THAT(timelines_.of("aaa1"), IsEmpty());
+  EXPECT_THAT(*timelines_.of("x"), SizeIs(512));
+  EXPECT_TRUE(absl::IsNotFound(timelines_.of("aaa1").status()));
 }
 
 }  // namespace

@@ -1,0 +1,81 @@
+#include "main/surroundings.hpp"
+
+#include <cerrno>
+#include <filesystem>
+#include <unistd.h>
+
+#include "berth/support/files.hpp"
+#include "berth/support/status.hpp"
+#include "main/wiring.hpp"
+#include "streaming/listener.hpp"
+#include "streaming/tls.hpp"
+
+namespace berth::program {
+
+using support::strCat;
+
+namespace {
+
+// The start makes the folders that are missing.
+absl::Status checkFolder(const std::string& folder) {
+  const std::string there = existingPart(folder);
+  // With the slash only a folder will do.
+  if (::access(strCat(there, "/").c_str(), W_OK) == 0) return absl::OkStatus();
+  if (errno == EACCES && ::geteuid() != 0) return absl::OkStatus();
+  return support::errnoStatus(errno, strCat("write to ", there));
+}
+
+absl::Status checkFile(const std::string& file) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(file, ignored))
+    return absl::InvalidArgumentError(strCat(file, " is a folder"));
+  if (!support::pathExists(file)) return checkFolder(file.substr(0, file.rfind('/') + 1));
+  if (::access(file.c_str(), W_OK) == 0 || (errno == EACCES && ::geteuid() != 0))
+    return absl::OkStatus();
+  return support::errnoStatus(errno, strCat("write to ", file));
+}
+
+absl::Status checkTls(const config::Streaming& streaming) {
+  if (streaming.tlsCert.empty()) return absl::OkStatus();
+  return streaming::TlsContexts::load({streaming.tlsCert, streaming.tlsKey, streaming.tlsClientCa})
+      .status();
+}
+
+}  // namespace
+
+std::string existingPart(std::string path) {
+  while (path.size() > 1 && !support::pathExists(path)) {
+    path.resize(path.rfind('/'));
+    if (path.empty()) path = "/";
+  }
+  return path;
+}
+
+std::vector<Surrounding> checkSurroundings(const config::Config& config) {
+  std::vector<Surrounding> all;
+  const auto add = [&](std::string_view what, std::string_view key, const absl::Status& status) {
+    all.push_back({what, config::atKey(config, key, status)});
+  };
+  add("root", "root", checkFolder(config.root));
+  add("state", "state", checkFolder(config.state));
+  add("socket", "grpc.socket", checkFile(config.grpc.socket));
+  all.push_back({"socket", serverSettings(config).status()});
+  if (!config.log.file.empty()) add("log", "log.file", checkFile(config.log.file));
+  // On a port of the kernel's choice: a daemon may be using the one that is configured.
+  add("streaming", "streaming.address", streaming::listenOn(config.streaming.address, 0).status());
+  add("streaming", "streaming.tls_cert", checkTls(config.streaming));
+  if (config.metrics.port != 0)
+    add("metrics", "metrics.address", streaming::listenOn(config.metrics.address, 0).status());
+  return all;
+}
+
+absl::Status checkMetricsPort(const config::Config& config) {
+  if (config.metrics.port == 0) return absl::OkStatus();
+  const absl::Status status =
+      streaming::listenOn(config.metrics.address, static_cast<uint16_t>(config.metrics.port))
+          .status();
+  return config::atKey(config, absl::IsAlreadyExists(status) ? "metrics.port" : "metrics.address",
+                       status);
+}
+
+}  // namespace berth::program
