@@ -95,7 +95,7 @@ TEST_F(OrphanTest, DetachWaitsForAnAddThatIsStillAtWork) {
   EXPECT_THAT(records(), IsEmpty());
 }
 
-TEST_F(OrphanTest, CollectionAndTheNextAttachmentWaitLikewise) {
+TEST_F(OrphanTest, CollectionWaitsLikewise) {
   const Pod pod = newPod("pod-a");
   ASSERT_NO_FATAL_FAILURE(attachAndBeKilled(pod));
   start();
@@ -108,9 +108,12 @@ TEST_F(OrphanTest, CollectionAndTheNextAttachmentWaitLikewise) {
   const Outcome outcome = collected.get();
   EXPECT_TRUE(outcome.ok()) << outcome.message;
   EXPECT_THAT(reservations(), IsEmpty());
+}
 
+TEST_F(OrphanTest, TheNextAttachmentWaitsLikewise) {
+  const Pod pod = newPod("pod-a");
   ASSERT_NO_FATAL_FAILURE(attachAndBeKilled(pod));
-  restart();
+  start();
   // For the one that is left, and for this call's own.
   goOn();
   goOn();
