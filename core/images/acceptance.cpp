@@ -1,6 +1,7 @@
 #include "images/acceptance.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include <absl/strings/str_join.h>
 
@@ -19,6 +20,10 @@ namespace {
 constexpr std::string_view kRefused = "SignatureValidationFailed";
 // With each pull by another name there may be others; those of the latest count first.
 constexpr int kMostSignatures = 256;
+constexpr size_t kMostSignatureBytes = 2u << 20;
+// What one pull may add for good: what others have written must not drive out the rest.
+constexpr int kMostOfAPull = 32;
+constexpr size_t kMostBytesOfAPull = 256u << 10;
 constexpr int kMostOrigins = 32;
 
 support::RunLimits limitsOf(const plugins::Operation& op) {
@@ -82,6 +87,33 @@ Subject subjectOf(const records::ImageRecord& record) {
   return subject;
 }
 
+size_t bytesOf(const records::SignatureRecord& one) {
+  return one.payload().size() + one.signature().size();
+}
+
+// What has been accepted is looked at first, the next time, and is the last to go for want of room.
+void putFirst(const Subject& subject, const std::set<size_t>& accepted,
+              records::ImageRecord& record) {
+  google::protobuf::RepeatedPtrField<records::SignatureRecord> sorted;
+  size_t bytes = 0;
+  for (const bool first : {true, false}) {
+    for (const records::SignatureRecord& one : record.signatures()) {
+      const bool isFirst = std::any_of(accepted.begin(), accepted.end(), [&](size_t index) {
+        const signatures::Signature& good = subject.signatures[index];
+        return good.payload == one.payload() &&
+               (good.kind == signatures::Signature::Kind::kSimple ||
+                good.signature == one.signature());
+      });
+      if (isFirst != first) continue;
+      if (!first && (sorted.size() >= kMostOfAPull || bytesOf(one) + bytes > kMostBytesOfAPull))
+        continue;
+      bytes += bytesOf(one);
+      *sorted.Add() = one;
+    }
+  }
+  *record.mutable_signatures() = std::move(sorted);
+}
+
 std::vector<plugins::ImageOrigin> originsOf(const records::ImageRecord& record) {
   std::vector<plugins::ImageOrigin> origins;
   for (const records::ImageOriginRecord& one : record.origins())
@@ -107,11 +139,11 @@ absl::Status checkName(const Policy& policy, Subject& subject,
 
 // An id is no name (ImageService::find).
 bool isIdOf(const records::ImageRecord& record, std::string_view text) {
-  constexpr std::string_view kPrefix = "sha256:";
   constexpr size_t kShortest = 7;
   std::string_view digits = record.id();
-  digits.remove_prefix(kPrefix.size());
-  if (text.starts_with(kPrefix)) text.remove_prefix(kPrefix.size());
+  const std::string_view algorithm = digits.substr(0, digits.find(':') + 1);
+  digits.remove_prefix(algorithm.size());
+  if (text.starts_with(algorithm)) text.remove_prefix(algorithm.size());
   return text.size() >= kShortest && digits.starts_with(text);
 }
 
@@ -127,13 +159,16 @@ absl::Status Acceptance::admit(const plugins::Operation& op, const Origin& origi
                                const Reference& reference, const std::string& digest,
                                records::ImageRecord& record) const {
   const std::shared_ptr<const Policy> policy = policy_.load();
+  auto found = origin.source->origin(op, origin.request, digest);
+  if (!found.ok() && policy != nullptr) return found.status();
+  if (found.ok()) {
+    records::ImageOriginRecord kept;
+    kept.set_transport(found->transport);
+    kept.set_location(found->location);
+    addNew(*record.mutable_origins(), kept, kMostOrigins);
+  }
   if (policy == nullptr) return absl::OkStatus();
-  BERTH_ASSIGN_OR_RETURN(const plugins::ImageOrigin place,
-                         origin.source->origin(op, origin.request, digest));
-  records::ImageOriginRecord kept;
-  kept.set_transport(place.transport);
-  kept.set_location(place.location);
-  addNew(*record.mutable_origins(), kept, kMostOrigins);
+  const plugins::ImageOrigin place = *std::move(found);
 
   Subject subject = subjectOf(record);
   subject.name = reference;
@@ -145,19 +180,22 @@ absl::Status Acceptance::admit(const plugins::Operation& op, const Origin& origi
   // What is refused whoever has signed it is refused before anybody is asked.
   if (!needed) BERTH_RETURN_IF_ERROR(judged(policy->check(subject, limitsOf(op))));
   for (const std::string& one : subject.digests) {
-    const auto found = origin.source->signatures(op, origin.request, one);
-    if (found.ok()) {
-      keep(*found, record);
+    const auto given = origin.source->signatures(op, origin.request, one);
+    if (given.ok()) {
+      keep(*given, record);
     } else if (needed) {
-      return support::annotate(found.status(), strCat("get the signatures of ", reference.full()));
+      return support::annotate(given.status(), strCat("get the signatures of ", reference.full()));
     } else {
       // The policy may want them later, and then the image has to be pulled again.
       common::logInfo("the signatures of an image cannot be kept",
-                      {{"image", reference.full()}, {"error", found.status().ToString()}});
+                      {{"image", reference.full()}, {"error", given.status().ToString()}});
     }
   }
   subject.signatures = subjectOf(record).signatures;
-  return judged(policy->check(subject, limitsOf(op)));
+  std::set<size_t> accepted;
+  BERTH_RETURN_IF_ERROR(judged(policy->check(subject, limitsOf(op), &accepted)));
+  putFirst(subject, accepted, record);
+  return absl::OkStatus();
 }
 
 absl::Status Acceptance::check(const plugins::Operation& op, const records::ImageRecord& record,
@@ -186,7 +224,13 @@ absl::Status Acceptance::check(const plugins::Operation& op, const records::Imag
 
 void mergeSignatures(const records::ImageRecord& old, records::ImageRecord& into) {
   for (const auto& one : old.origins()) addNew(*into.mutable_origins(), one, kMostOrigins);
-  for (const auto& one : old.signatures()) addNew(*into.mutable_signatures(), one, kMostSignatures);
+  size_t bytes = 0;
+  for (const auto& one : into.signatures()) bytes += bytesOf(one);
+  for (const auto& one : old.signatures()) {
+    if (bytesOf(one) + bytes > kMostSignatureBytes) continue;
+    bytes += bytesOf(one);
+    addNew(*into.mutable_signatures(), one, kMostSignatures);
+  }
 }
 
 }  // namespace berth::images

@@ -28,7 +28,7 @@ class Acceptance {
 
   // For an image that is being pulled as `reference`, which the source has resolved to the document
   // `digest`. Asks the source where the image comes from and for its signatures, and puts both into
-  // the record. Without a policy nothing is asked.
+  // the record. Without a policy only the first is asked.
   absl::Status admit(const plugins::Operation& op, const Origin& origin, const Reference& reference,
                      const std::string& digest, records::ImageRecord& record) const;
 
