@@ -158,6 +158,13 @@ std::vector<std::string> namesOf(const records::ImageRecord& record) {
 absl::Status Acceptance::admit(const plugins::Operation& op, const Origin& origin,
                                const Reference& reference, const std::string& digest,
                                records::ImageRecord& record) const {
+  if (!reference.digest.empty() && reference.digest != digest)
+    return absl::DataLossError(strCat("pull ", reference.full(), ": the source gave ", digest));
+  if (!reference.tag.empty() && reference.digest.empty()) record.add_tags(reference.tagged());
+  const std::string byDigest = strCat(reference.name(), "@", digest);
+  const auto& known = record.digests();
+  if (std::find(known.begin(), known.end(), byDigest) == known.end()) record.add_digests(byDigest);
+
   const std::shared_ptr<const Policy> policy = policy_.load();
   auto found = origin.source->origin(op, origin.request, digest);
   if (!found.ok() && policy != nullptr) return found.status();

@@ -90,6 +90,16 @@ TEST_F(AcceptanceTest, WhereAnImageComesFromIsKeptWithoutAPolicyToo) {
   EXPECT_THAT(judged({"a.example/app:1"}), HasSubstr("scope oci \"/layouts\""));
 }
 
+TEST_F(AcceptanceTest, LayersOfArtifactsAreNotFetchedToBeRefused) {
+  const std::string layer = gzip(two_);
+  publishArtifact("model:1", "application/vnd.oci.image.layer.v1.tar+gzip", {layer});
+  images_->judgeBy(policy(kReject));
+  EXPECT_THAT(refusal("model:1"), HasSubstr("(reject)"));
+  EXPECT_EQ(count(strCat("fetch blob=", sha256(layer))), 0u);
+  images_->judgeBy(policy(kAccept));
+  EXPECT_TRUE(pull("model:1").ok());
+}
+
 TEST_F(AcceptanceTest, IdsOfTheOtherAlgorithmAreNoNames) {
   const auto wide = [](const std::string& bytes) { return digestLike("sha512:", bytes); };
   const std::string layer = gzip(two_);
