@@ -190,6 +190,9 @@ absl::Status Engine::restoreContainers(plugins::Operation& op, const std::shared
                                                   " was checkpointed with the image ",
                                                   origin.image->id, ", not ", image->id));
     }
+    // The checkpoint's own name for the image has been judged: here is the one that is asked for.
+    BERTH_RETURN_IF_ERROR(images_.checkAccepted(
+        op, *image, {config.image().image(), config.image().user_specified_image()}));
     v1::CreateContainerRequest create;
     create.set_pod_sandbox_id(pod->id());
     *create.mutable_config() = config;
