@@ -110,7 +110,7 @@ absl::StatusOr<std::shared_ptr<const images::Image>> Engine::baseImage(
   const std::string& name = canBePulled(reference) ? reference : description.imageName;
   auto image = images_.find(name);
   if (absl::IsNotFound(image.status())) {
-    op.setStage(strCat("pull the checkpointed container's image ", name));
+    op.setStage(strCat("pull the checkpointed container's image: ", name));
     BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(pod));
     image = images_.pull(op, name, nullptr, snapshotterFor(runtime->name()), nullptr);
   }

@@ -168,7 +168,7 @@ absl::Status Engine::restoreContainers(plugins::Operation& op, const std::shared
                          readFolder(folder, request.checkpoint_path()));
   for (const v1::ContainerConfig& config : request.container_configs()) {
     const std::string& container = config.metadata().name();
-    op.setStage(strCat("copy the checkpoint of container ", container));
+    op.setStage(strCat("copy the checkpoint of a container: ", container));
     BERTH_ASSIGN_OR_RETURN(auto imported, ImportedCheckpoint::create(checkpointsDirectory()));
     const Fd tree(::openat(folder.get(), description.containers.at(container).c_str(),
                            O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
