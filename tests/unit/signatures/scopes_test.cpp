@@ -40,9 +40,9 @@ TEST(Scopes, TheDefaultPortMakesNoOtherRegistry) {
   EXPECT_THAT(docker("a.example:443/one:1"),
               ElementsAre("a.example:443/one:1", "a.example:443/one", "a.example:443",
                           "a.example/one:1", "a.example/one", "a.example", "*.example"));
-  EXPECT_THAT(docker("a.example:4430/one:1"),
-              ElementsAre("a.example:4430/one:1", "a.example:4430/one", "a.example:4430",
-                          "*.example"));
+  EXPECT_THAT(
+      docker("a.example:4430/one:1"),
+      ElementsAre("a.example:4430/one:1", "a.example:4430/one", "a.example:4430", "*.example"));
 }
 
 TEST(Scopes, OfFiles) {
