@@ -1,6 +1,7 @@
 #include "images/acceptance.hpp"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include <absl/strings/str_join.h>
@@ -18,12 +19,12 @@ using support::strCat;
 namespace {
 
 constexpr std::string_view kRefused = "SignatureValidationFailed";
-// With each pull by another name there may be others; those of the latest count first.
 constexpr int kMostSignatures = 256;
 constexpr size_t kMostSignatureBytes = 2u << 20;
-// What one pull may add for good: what others have written must not drive out the rest.
-constexpr int kMostOfAPull = 32;
-constexpr size_t kMostBytesOfAPull = 256u << 10;
+// Whoever may write to one repository must not drive out the signatures of others.
+constexpr size_t kMostOfADocument = 32;
+constexpr size_t kMostBytesOfADocument = 256u << 10;
+constexpr size_t kMostOfARepository = 64;
 constexpr int kMostOrigins = 32;
 
 support::RunLimits limitsOf(const plugins::Operation& op) {
@@ -45,7 +46,8 @@ absl::Status judged(const absl::Status& checked) {
 
 bool isSame(const records::SignatureRecord& one, const records::SignatureRecord& other) {
   return one.kind() == other.kind() && one.payload() == other.payload() &&
-         one.signature() == other.signature();
+         one.signature() == other.signature() && one.repository() == other.repository() &&
+         one.digest() == other.digest();
 }
 
 bool isSame(const records::ImageOriginRecord& one, const records::ImageOriginRecord& other) {
@@ -58,9 +60,12 @@ void addNew(Field& field, const Record& one, int most) {
   if (field.size() < most && std::none_of(field.begin(), field.end(), same)) *field.Add() = one;
 }
 
-void keep(const std::vector<plugins::ImageSignature>& signatures, records::ImageRecord& record) {
+void keep(const std::vector<plugins::ImageSignature>& signatures, const std::string& repository,
+          const std::string& digest, records::ImageRecord& record) {
   for (const plugins::ImageSignature& one : signatures) {
     records::SignatureRecord kept;
+    kept.set_repository(repository);
+    kept.set_digest(digest);
     kept.set_kind(one.kind);
     kept.set_payload(one.payload);
     kept.set_signature(one.signature);
@@ -87,6 +92,13 @@ Subject subjectOf(const records::ImageRecord& record) {
   return subject;
 }
 
+// Which document of which repository the signature was found for.
+using Place = std::pair<std::string, std::string>;
+
+Place placeOf(const records::SignatureRecord& one) {
+  return {one.repository(), one.digest()};
+}
+
 size_t bytesOf(const records::SignatureRecord& one) {
   return one.payload().size() + one.signature().size();
 }
@@ -95,7 +107,11 @@ size_t bytesOf(const records::SignatureRecord& one) {
 void putFirst(const Subject& subject, const std::set<size_t>& accepted,
               records::ImageRecord& record) {
   google::protobuf::RepeatedPtrField<records::SignatureRecord> sorted;
-  size_t bytes = 0;
+  struct Taken {
+    size_t count = 0;
+    size_t bytes = 0;
+  };
+  std::map<Place, Taken> places;
   for (const bool first : {true, false}) {
     for (const records::SignatureRecord& one : record.signatures()) {
       const bool isFirst = std::any_of(accepted.begin(), accepted.end(), [&](size_t index) {
@@ -105,9 +121,12 @@ void putFirst(const Subject& subject, const std::set<size_t>& accepted,
                 good.signature == one.signature());
       });
       if (isFirst != first) continue;
-      if (!first && (sorted.size() >= kMostOfAPull || bytesOf(one) + bytes > kMostBytesOfAPull))
+      Taken& taken = places[placeOf(one)];
+      if (!first &&
+          (taken.count >= kMostOfADocument || taken.bytes + bytesOf(one) > kMostBytesOfADocument))
         continue;
-      bytes += bytesOf(one);
+      ++taken.count;
+      taken.bytes += bytesOf(one);
       *sorted.Add() = one;
     }
   }
@@ -189,7 +208,7 @@ absl::Status Acceptance::admit(const plugins::Operation& op, const Origin& origi
   for (const std::string& one : subject.digests) {
     const auto given = origin.source->signatures(op, origin.request, one);
     if (given.ok()) {
-      keep(*given, record);
+      keep(*given, reference.name(), one, record);
     } else if (needed) {
       return support::annotate(given.status(), strCat("get the signatures of ", reference.full()));
     } else {
@@ -231,11 +250,24 @@ absl::Status Acceptance::check(const plugins::Operation& op, const records::Imag
 
 void mergeSignatures(const records::ImageRecord& old, records::ImageRecord& into) {
   for (const auto& one : old.origins()) addNew(*into.mutable_origins(), one, kMostOrigins);
+  std::set<Place> renewed;
+  std::map<std::string, size_t> counts;  // by repository
   size_t bytes = 0;
-  for (const auto& one : into.signatures()) bytes += bytesOf(one);
-  for (const auto& one : old.signatures()) {
-    if (bytesOf(one) + bytes > kMostSignatureBytes) continue;
+  const auto count = [&](const records::SignatureRecord& one) {
+    ++counts[one.repository()];
     bytes += bytesOf(one);
+  };
+  for (const auto& one : into.signatures()) {
+    renewed.insert(placeOf(one));
+    count(one);
+  }
+  for (const auto& one : old.signatures()) {
+    // Of what has been asked for anew only the answer counts.
+    if (!one.repository().empty() && renewed.contains(placeOf(one))) continue;
+    if (counts[one.repository()] >= kMostOfARepository ||
+        bytesOf(one) + bytes > kMostSignatureBytes)
+      continue;
+    count(one);
     addNew(*into.mutable_signatures(), one, kMostSignatures);
   }
 }

@@ -42,7 +42,8 @@ class Acceptance {
   std::atomic<std::shared_ptr<const signatures::Policy>> policy_;
 };
 
-// Adds the origins and signatures that an image's earlier pulls have brought.
+// Adds the origins and signatures that an image's earlier pulls have brought, but for signatures of
+// what this one has asked for anew.
 void mergeSignatures(const records::ImageRecord& old, records::ImageRecord& into);
 
 }  // namespace berth::images

@@ -272,6 +272,40 @@ TEST_F(AcceptanceTest, APullBringsSoManySignaturesAndTheAcceptedOne) {
   EXPECT_EQ(judged({"a.example/app:1"}), "");
 }
 
+TEST_F(AcceptanceTest, OneRepositoryDoesNotDriveOutTheSignaturesOfAnother) {
+  sign(image("app:1"), "app:1", key_);
+  images_->judgeBy(policy(signedBy(key_)));
+  ASSERT_TRUE(pull("app:1").ok());
+  images_->judgeBy(policy(kAccept));
+  const std::string text = config({two_});
+  const std::string layer = gzip(two_);
+  for (int number = 1; number <= 10; ++number) {
+    const std::string manifest =
+        strCat(R"({"schemaVersion": 2, "number": )", number, R"(, "config": )",
+               descriptor(sha256(text), text.size()), R"(, "layers": [)",
+               descriptor(sha256(layer), layer.size()), "]}");
+    const std::string name = strCat("evil:", number);
+    write("a.example_" + name, blob(manifest));
+    for (int one = 1; one <= 40; ++one) sign(sha256(manifest), strCat(name, "x", one), other_, one);
+    ASSERT_TRUE(pull(name).ok());
+  }
+  EXPECT_LE(record().signatures_size(), 65);
+  images_->judgeBy(policy(signedBy(key_)));
+  EXPECT_EQ(judged({"a.example/app:1"}), "");
+}
+
+TEST_F(AcceptanceTest, APullReplacesItsOwnSignatures) {
+  const std::string digest = image("app:1");
+  sign(digest, "app:1", other_);
+  images_->judgeBy(policy(kAccept));
+  ASSERT_TRUE(pull("app:1").ok());
+  sign(digest, "app:1", key_);
+  ASSERT_TRUE(pull("app:1").ok());
+  ASSERT_EQ(record().signatures_size(), 1);
+  images_->judgeBy(policy(signedBy(key_)));
+  EXPECT_EQ(judged({"a.example/app:1"}), "");
+}
+
 TEST_F(AcceptanceTest, MoreSignaturesThanAnybodyMakes) {
   const std::string digest = image("app:1");
   for (int number = 1; number <= 129; ++number) sign(digest, "app:1", key_, number);
