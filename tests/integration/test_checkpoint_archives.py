@@ -286,5 +286,5 @@ def test_a_restored_pods_image_is_judged_by_the_name_asked_for_too(own_bed, stan
         message = refused(bed.cri.RestorePod, request, StatusCode.UNKNOWN)
         assert "SignatureValidationFailed: image %s" % by_digest in message
     assert not bed.cri.ListPodSandbox().items
-    assert bed.cri.RestorePod(restore_request(bed, "b", folder, "c")).restored_containers
     assert left_of_checkpoints(bed) == []
+    assert bed.cri.RestorePod(restore_request(bed, "b", folder, "c")).restored_containers
