@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <fnmatch.h>
 
+#include "berth/support/utf8.hpp"
 #include "common/text.hpp"
 #include "cri/convert.hpp"
 #include "cri/image_service.hpp"
@@ -10,6 +11,11 @@ namespace berth::cri {
 namespace v1 = runtime::v1;
 
 namespace {
+
+// What an image's author writes must not fill the reply that all images share: the kubelet's
+// garbage collection lives by it.
+constexpr size_t kMostAnnotationBytes = 16u << 10;
+constexpr size_t kMostUserBytes = 256;
 
 bool isPinned(const images::Image& image, const std::vector<std::string>& patterns) {
   const auto named = [&](const std::string& pattern) {
@@ -29,7 +35,17 @@ void setUser(const std::string& imageUser, v1::Image& result) {
   if (uid && *uid >= 0)
     result.mutable_uid()->set_value(*uid);
   else
-    result.set_username(user);
+    result.set_username(std::string(support::utf8Prefix(user, kMostUserBytes)));
+}
+
+// In the order of their keys, as many as there is room for.
+void setAnnotations(const images::Image& image, v1::Image& result) {
+  size_t bytes = 0;
+  for (const auto& [key, value] : image.annotations) {
+    if (key.size() + value.size() > kMostAnnotationBytes - bytes) continue;
+    bytes += key.size() + value.size();
+    (*result.mutable_spec()->mutable_annotations())[key] = value;
+  }
 }
 
 }  // namespace
@@ -42,9 +58,7 @@ v1::Image toCri(const images::Image& image, const std::vector<std::string>& pinn
   result.set_size(image.size);
   result.set_pinned(isPinned(image, pinned));
   setUser(image.config.user, result);
-  if (!image.annotations.empty())
-    result.mutable_spec()->mutable_annotations()->insert(image.annotations.begin(),
-                                                         image.annotations.end());
+  setAnnotations(image, result);
   return result;
 }
 

@@ -14,6 +14,7 @@
 #include "engine/checkpoint/names.hpp"
 #include "engine/engine.hpp"
 #include "images/digest.hpp"
+#include "images/manifest.hpp"
 
 namespace berth::engine {
 
@@ -24,12 +25,6 @@ using support::strCat;
 namespace {
 
 constexpr std::chrono::seconds kUndoTime{60};
-
-bool isCheckpoint(const images::Image& image) {
-  return std::any_of(
-      checkpoint::kImageAnnotations.begin(), checkpoint::kImageAnnotations.end(),
-      [&image](std::string_view key) { return image.annotations.contains(std::string(key)); });
-}
 
 absl::StatusOr<Fd> openArchive(const std::string& path) {
   BERTH_ASSIGN_OR_RETURN(Fd file, support::openFile(path, O_RDONLY | O_NONBLOCK));
@@ -74,7 +69,7 @@ absl::StatusOr<ContainerOrigin> Engine::findOrigin(plugins::Operation& op,
     op.setStage("check the image's signatures");
     BERTH_RETURN_IF_ERROR(images_.checkAccepted(
         op, *origin.image, {reference, config.image().user_specified_image()}));
-    if (!isCheckpoint(*origin.image)) return origin;
+    if (!images::isCheckpoint(origin.image->annotations)) return origin;
     BERTH_RETURN_IF_ERROR(checkCheckpoints(op, pod));
     op.setStage("copy the checkpoint out of its image");
     BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(pod));
@@ -115,7 +110,7 @@ absl::StatusOr<std::shared_ptr<const images::Image>> Engine::baseImage(
   const std::string& name = canBePulled(reference) ? reference : description.imageName;
   auto image = images_.find(name);
   if (absl::IsNotFound(image.status())) {
-    op.setStage(strCat("pull the checkpointed container's image ", name));
+    op.setStage(strCat("pull the checkpointed container's image: ", name));
     BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(pod));
     image = images_.pull(op, name, nullptr, snapshotterFor(runtime->name()), nullptr);
   }

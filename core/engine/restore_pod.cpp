@@ -168,7 +168,7 @@ absl::Status Engine::restoreContainers(plugins::Operation& op, const std::shared
                          readFolder(folder, request.checkpoint_path()));
   for (const v1::ContainerConfig& config : request.container_configs()) {
     const std::string& container = config.metadata().name();
-    op.setStage(strCat("copy the checkpoint of container ", container));
+    op.setStage(strCat("copy the checkpoint of a container: ", container));
     BERTH_ASSIGN_OR_RETURN(auto imported, ImportedCheckpoint::create(checkpointsDirectory()));
     const Fd tree(::openat(folder.get(), description.containers.at(container).c_str(),
                            O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
@@ -190,6 +190,9 @@ absl::Status Engine::restoreContainers(plugins::Operation& op, const std::shared
                                                   " was checkpointed with the image ",
                                                   origin.image->id, ", not ", image->id));
     }
+    // The checkpoint's own name for the image has been judged: here is the one that is asked for.
+    BERTH_RETURN_IF_ERROR(images_.checkAccepted(
+        op, *image, {config.image().image(), config.image().user_specified_image()}));
     v1::CreateContainerRequest create;
     create.set_pod_sandbox_id(pod->id());
     *create.mutable_config() = config;

@@ -1,6 +1,8 @@
 #include "images/acceptance.hpp"
 
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include <absl/strings/str_join.h>
 
@@ -17,8 +19,12 @@ using support::strCat;
 namespace {
 
 constexpr std::string_view kRefused = "SignatureValidationFailed";
-// With each pull by another name there may be others; those of the latest count first.
 constexpr int kMostSignatures = 256;
+constexpr size_t kMostSignatureBytes = 2u << 20;
+// Whoever may write to one repository must not drive out the signatures of others.
+constexpr size_t kMostOfADocument = 32;
+constexpr size_t kMostBytesOfADocument = 256u << 10;
+constexpr size_t kMostOfARepository = 64;
 constexpr int kMostOrigins = 32;
 
 support::RunLimits limitsOf(const plugins::Operation& op) {
@@ -40,7 +46,8 @@ absl::Status judged(const absl::Status& checked) {
 
 bool isSame(const records::SignatureRecord& one, const records::SignatureRecord& other) {
   return one.kind() == other.kind() && one.payload() == other.payload() &&
-         one.signature() == other.signature();
+         one.signature() == other.signature() && one.repository() == other.repository() &&
+         one.digest() == other.digest();
 }
 
 bool isSame(const records::ImageOriginRecord& one, const records::ImageOriginRecord& other) {
@@ -53,9 +60,12 @@ void addNew(Field& field, const Record& one, int most) {
   if (field.size() < most && std::none_of(field.begin(), field.end(), same)) *field.Add() = one;
 }
 
-void keep(const std::vector<plugins::ImageSignature>& signatures, records::ImageRecord& record) {
+void keep(const std::vector<plugins::ImageSignature>& signatures, const std::string& repository,
+          const std::string& digest, records::ImageRecord& record) {
   for (const plugins::ImageSignature& one : signatures) {
     records::SignatureRecord kept;
+    kept.set_repository(repository);
+    kept.set_digest(digest);
     kept.set_kind(one.kind);
     kept.set_payload(one.payload);
     kept.set_signature(one.signature);
@@ -80,6 +90,47 @@ Subject subjectOf(const records::ImageRecord& record) {
       subject.signatures.push_back({Kind::kSigstore, one.payload(), one.signature()});
   }
   return subject;
+}
+
+// Which document of which repository the signature was found for.
+using Place = std::pair<std::string, std::string>;
+
+Place placeOf(const records::SignatureRecord& one) {
+  return {one.repository(), one.digest()};
+}
+
+size_t bytesOf(const records::SignatureRecord& one) {
+  return one.payload().size() + one.signature().size();
+}
+
+// What has been accepted is looked at first, the next time, and is the last to go for want of room.
+void putFirst(const Subject& subject, const std::set<size_t>& accepted,
+              records::ImageRecord& record) {
+  google::protobuf::RepeatedPtrField<records::SignatureRecord> sorted;
+  struct Taken {
+    size_t count = 0;
+    size_t bytes = 0;
+  };
+  std::map<Place, Taken> places;
+  for (const bool first : {true, false}) {
+    for (const records::SignatureRecord& one : record.signatures()) {
+      const bool isFirst = std::any_of(accepted.begin(), accepted.end(), [&](size_t index) {
+        const signatures::Signature& good = subject.signatures[index];
+        return good.payload == one.payload() &&
+               (good.kind == signatures::Signature::Kind::kSimple ||
+                good.signature == one.signature());
+      });
+      if (isFirst != first) continue;
+      Taken& taken = places[placeOf(one)];
+      if (!first &&
+          (taken.count >= kMostOfADocument || taken.bytes + bytesOf(one) > kMostBytesOfADocument))
+        continue;
+      ++taken.count;
+      taken.bytes += bytesOf(one);
+      *sorted.Add() = one;
+    }
+  }
+  *record.mutable_signatures() = std::move(sorted);
 }
 
 std::vector<plugins::ImageOrigin> originsOf(const records::ImageRecord& record) {
@@ -107,11 +158,11 @@ absl::Status checkName(const Policy& policy, Subject& subject,
 
 // An id is no name (ImageService::find).
 bool isIdOf(const records::ImageRecord& record, std::string_view text) {
-  constexpr std::string_view kPrefix = "sha256:";
   constexpr size_t kShortest = 7;
   std::string_view digits = record.id();
-  digits.remove_prefix(kPrefix.size());
-  if (text.starts_with(kPrefix)) text.remove_prefix(kPrefix.size());
+  const std::string_view algorithm = digits.substr(0, digits.find(':') + 1);
+  digits.remove_prefix(algorithm.size());
+  if (text.starts_with(algorithm)) text.remove_prefix(algorithm.size());
   return text.size() >= kShortest && digits.starts_with(text);
 }
 
@@ -126,14 +177,24 @@ std::vector<std::string> namesOf(const records::ImageRecord& record) {
 absl::Status Acceptance::admit(const plugins::Operation& op, const Origin& origin,
                                const Reference& reference, const std::string& digest,
                                records::ImageRecord& record) const {
+  if (!reference.digest.empty() && reference.digest != digest)
+    return absl::DataLossError(strCat("pull ", reference.full(), ": the source gave ", digest));
+  if (!reference.tag.empty() && reference.digest.empty()) record.add_tags(reference.tagged());
+  const std::string byDigest = strCat(reference.name(), "@", digest);
+  const auto& known = record.digests();
+  if (std::find(known.begin(), known.end(), byDigest) == known.end()) record.add_digests(byDigest);
+
   const std::shared_ptr<const Policy> policy = policy_.load();
+  auto found = origin.source->origin(op, origin.request, digest);
+  if (!found.ok() && policy != nullptr) return found.status();
+  if (found.ok()) {
+    records::ImageOriginRecord kept;
+    kept.set_transport(found->transport);
+    kept.set_location(found->location);
+    addNew(*record.mutable_origins(), kept, kMostOrigins);
+  }
   if (policy == nullptr) return absl::OkStatus();
-  BERTH_ASSIGN_OR_RETURN(const plugins::ImageOrigin place,
-                         origin.source->origin(op, origin.request, digest));
-  records::ImageOriginRecord kept;
-  kept.set_transport(place.transport);
-  kept.set_location(place.location);
-  addNew(*record.mutable_origins(), kept, kMostOrigins);
+  const plugins::ImageOrigin place = *std::move(found);
 
   Subject subject = subjectOf(record);
   subject.name = reference;
@@ -145,19 +206,22 @@ absl::Status Acceptance::admit(const plugins::Operation& op, const Origin& origi
   // What is refused whoever has signed it is refused before anybody is asked.
   if (!needed) BERTH_RETURN_IF_ERROR(judged(policy->check(subject, limitsOf(op))));
   for (const std::string& one : subject.digests) {
-    const auto found = origin.source->signatures(op, origin.request, one);
-    if (found.ok()) {
-      keep(*found, record);
+    const auto given = origin.source->signatures(op, origin.request, one);
+    if (given.ok()) {
+      keep(*given, reference.name(), one, record);
     } else if (needed) {
-      return support::annotate(found.status(), strCat("get the signatures of ", reference.full()));
+      return support::annotate(given.status(), strCat("get the signatures of ", reference.full()));
     } else {
       // The policy may want them later, and then the image has to be pulled again.
       common::logInfo("the signatures of an image cannot be kept",
-                      {{"image", reference.full()}, {"error", found.status().ToString()}});
+                      {{"image", reference.full()}, {"error", given.status().ToString()}});
     }
   }
   subject.signatures = subjectOf(record).signatures;
-  return judged(policy->check(subject, limitsOf(op)));
+  std::set<size_t> accepted;
+  BERTH_RETURN_IF_ERROR(judged(policy->check(subject, limitsOf(op), &accepted)));
+  putFirst(subject, accepted, record);
+  return absl::OkStatus();
 }
 
 absl::Status Acceptance::check(const plugins::Operation& op, const records::ImageRecord& record,
@@ -186,7 +250,26 @@ absl::Status Acceptance::check(const plugins::Operation& op, const records::Imag
 
 void mergeSignatures(const records::ImageRecord& old, records::ImageRecord& into) {
   for (const auto& one : old.origins()) addNew(*into.mutable_origins(), one, kMostOrigins);
-  for (const auto& one : old.signatures()) addNew(*into.mutable_signatures(), one, kMostSignatures);
+  std::set<Place> renewed;
+  std::map<std::string, size_t> counts;  // by repository
+  size_t bytes = 0;
+  const auto count = [&](const records::SignatureRecord& one) {
+    ++counts[one.repository()];
+    bytes += bytesOf(one);
+  };
+  for (const auto& one : into.signatures()) {
+    renewed.insert(placeOf(one));
+    count(one);
+  }
+  for (const auto& one : old.signatures()) {
+    // Of what has been asked for anew only the answer counts.
+    if (!one.repository().empty() && renewed.contains(placeOf(one))) continue;
+    if (counts[one.repository()] >= kMostOfARepository ||
+        bytesOf(one) + bytes > kMostSignatureBytes)
+      continue;
+    count(one);
+    addNew(*into.mutable_signatures(), one, kMostSignatures);
+  }
 }
 
 }  // namespace berth::images

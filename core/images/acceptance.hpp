@@ -26,9 +26,10 @@ class Acceptance {
 
   void judgeBy(std::shared_ptr<const signatures::Policy> policy) { policy_ = std::move(policy); }
 
-  // For an image that is being pulled as `reference`, which the source has resolved to the document
-  // `digest`. Asks the source where the image comes from and for its signatures, and puts both into
-  // the record. Without a policy nothing is asked.
+  // Gives the record of an image that is being pulled the name `reference`, which the source has
+  // resolved to the document `digest`, if it may have it. Asks the source where the image comes
+  // from and for its signatures, and puts both into the record. Without a policy only the first is
+  // asked, for one that may come.
   absl::Status admit(const plugins::Operation& op, const Origin& origin, const Reference& reference,
                      const std::string& digest, records::ImageRecord& record) const;
 
@@ -41,7 +42,8 @@ class Acceptance {
   std::atomic<std::shared_ptr<const signatures::Policy>> policy_;
 };
 
-// Adds the origins and signatures that an image's earlier pulls have brought.
+// Adds the origins and signatures that an image's earlier pulls have brought, but for signatures of
+// what this one has asked for anew.
 void mergeSignatures(const records::ImageRecord& old, records::ImageRecord& into);
 
 }  // namespace berth::images

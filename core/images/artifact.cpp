@@ -50,8 +50,9 @@ absl::StatusOr<std::string> hashPlain(const plugins::Operation& op, PieceQueue& 
 }
 
 absl::StatusOr<std::string> diffId(const plugins::Operation& op, const Origin& origin,
-                                   const plugins::Descriptor& layer, uint64_t maxBytes) {
+                                   const plugins::Descriptor& layer, const ArtifactLimits& limits) {
   if (layer.mediaType.ends_with("tar")) return layer.digest;
+  BERTH_ASSIGN_OR_RETURN(const Slots::Slot slot, limits.downloads.take(op));
   PieceQueue queue;
   BERTH_ASSIGN_OR_RETURN(std::thread fetcher, support::startThread([&] {
                            queue.close(support::returnThrown([&] {
@@ -60,7 +61,7 @@ absl::StatusOr<std::string> diffId(const plugins::Operation& op, const Origin& o
                              });
                            }));
                          }));
-  auto digest = hashPlain(op, queue, maxBytes);
+  auto digest = hashPlain(op, queue, limits.maxLayerBytes);
   queue.abandon();
   fetcher.join();
   if (digest.ok()) return digest;
@@ -79,7 +80,7 @@ bool isArtifact(const Manifest& manifest, std::string_view config) {
 
 absl::StatusOr<std::string> artifactConfig(const plugins::Operation& op, const Origin& origin,
                                            const Manifest& manifest, const Platform& platform,
-                                           uint64_t maxLayerBytes) {
+                                           const ArtifactLimits& limits) {
   for (const plugins::Descriptor& layer : manifest.layers)
     if (!isArchive(layer.mediaType))
       return absl::InvalidArgumentError(
@@ -87,7 +88,7 @@ absl::StatusOr<std::string> artifactConfig(const plugins::Operation& op, const O
                  "\"; only those whose layers are tar archives can be used as images"));
   json::array diffIds;
   for (const plugins::Descriptor& layer : manifest.layers) {
-    BERTH_ASSIGN_OR_RETURN(const std::string id, diffId(op, origin, layer, maxLayerBytes));
+    BERTH_ASSIGN_OR_RETURN(const std::string id, diffId(op, origin, layer, limits));
     diffIds.emplace_back(id);
   }
   return json::serialize(

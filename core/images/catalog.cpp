@@ -33,11 +33,35 @@ bool removeValue(Field& field, const std::string& value) {
   return true;
 }
 
+// The manifest by which an image came here counts; the digest of the other stays one of its names,
+// as a signature may be of it.
+void keepManifest(const records::ImageRecord& old, records::ImageRecord& record) {
+  if (record.manifest_digest() == old.manifest_digest()) return;
+  if (record.digests_size() > 0) {
+    const std::string& name = record.digests(0);
+    addUnique(*record.mutable_digests(),
+              strCat(name.substr(0, name.find('@')), "@", record.manifest_digest()));
+  }
+  record.set_manifest_digest(old.manifest_digest());
+  record.set_manifest(old.manifest());
+  record.set_config(old.config());
+  record.set_source(old.source());
+  *record.mutable_layers() = old.layers();
+}
+
+// The same of an image whose new manifest is proven.
+void keepManifestDigest(const records::ImageRecord& old, records::ImageRecord& record) {
+  if (record.manifest_digest() == old.manifest_digest() || old.digests_size() == 0) return;
+  const std::string& name = old.digests(0);
+  addUnique(*record.mutable_digests(),
+            strCat(name.substr(0, name.find('@')), "@", old.manifest_digest()));
+}
+
 }  // namespace
 
 absl::Status Catalog::load(const std::function<void(std::string_view)>& report) {
-  BERTH_ASSIGN_OR_RETURN(const std::vector<store::Entry> stored, store_.list(kImageKind));
-  for (const store::Entry& one : stored) {
+  BERTH_ASSIGN_OR_RETURN(std::vector<store::Entry> stored, store_.list(kImageKind));
+  for (store::Entry& one : stored) {
     Entry entry;
     absl::Status status;
     if (!entry.record.ParseFromString(one.value) || entry.record.id() != one.id) {
@@ -61,6 +85,7 @@ absl::Status Catalog::load(const std::function<void(std::string_view)>& report) 
       }
       continue;
     }
+    std::string().swap(one.value);  // together they may have gigabytes
     indexLocked(entry);
     entries_[one.id] = std::move(entry);
   }
@@ -81,7 +106,7 @@ void Catalog::hide(const std::string& id) {
   if (auto found = entries_.find(id); found != entries_.end()) found->second.hidden = true;
 }
 
-absl::StatusOr<Catalog::Addition> Catalog::add(records::ImageRecord record) {
+absl::StatusOr<Catalog::Addition> Catalog::add(records::ImageRecord record, Proof proof) {
   std::lock_guard writing(writing_);
   // What changes is worked out on copies, kept, and only then made visible.
   Addition changed;
@@ -97,6 +122,10 @@ absl::StatusOr<Catalog::Addition> Catalog::add(records::ImageRecord record) {
       for (const std::string& digest : old->second.record.digests()) {
         addUnique(*entry.record.mutable_digests(), digest);
       }
+      if (old->second.hidden || proof == Proof::kFetched)
+        keepManifestDigest(old->second.record, entry.record);
+      else
+        keepManifest(old->second.record, entry.record);
       mergeSignatures(old->second.record, entry.record);
       entry.record.set_pinned(entry.record.pinned() || old->second.record.pinned());
     }
@@ -238,6 +267,11 @@ std::vector<Catalog::Kept> Catalog::all() const {
   for (const auto& [id, entry] : entries_)
     kept.push_back({entry.record, entry.image, entry.hidden});
   return kept;
+}
+
+void Catalog::each(const std::function<void(const records::ImageRecord&)>& use) const {
+  std::shared_lock lock(mutex_);
+  for (const auto& [id, entry] : entries_) use(entry.record);
 }
 
 absl::StatusOr<std::vector<std::string>> Catalog::unlikeStored() {

@@ -38,10 +38,14 @@ class Catalog {
   struct Changed;
   // What an addition has changed, for takeBack().
   using Addition = std::vector<Changed>;
+  // Whether the layers of a record have come by its own manifest, or were here before it. Many
+  // manifests may name one configuration, and what they say of layers may be made up.
+  enum class Proof { kFetched, kNone };
   // Adds the names of `record` to the image, or the image itself; a tag moves away from the image
-  // that had it. All of that or nothing. It survives the process when this returns, and a power cut
-  // once the store has been synced.
-  absl::StatusOr<Addition> add(records::ImageRecord record);
+  // that had it. An image that is here and whole keeps its manifest, unless the new one is proven.
+  // All of that or nothing. It survives the process when this returns, and a power cut once the
+  // store has been synced.
+  absl::StatusOr<Addition> add(records::ImageRecord record, Proof proof = Proof::kNone);
   static const std::shared_ptr<const Image>& imageOf(const Addition& addition);
   // Undoes an addition that cannot be made durable, unless its image has changed since, and for the
   // images that lost a tag to it as far as they have not. Whether the image is gone with that.
@@ -61,6 +65,9 @@ class Catalog {
     bool hidden;
   };
   std::vector<Kept> all() const;
+  // Calls `use` with the record of each, hidden or not, while nothing can change. Without copies of
+  // what may have megabytes.
+  void each(const std::function<void(const records::ImageRecord&)>& use) const;
   // The ids of records that the store does not have as they are here, or that are there alone.
   absl::StatusOr<std::vector<std::string>> unlikeStored();
   // Makes the store have what is here.

@@ -9,6 +9,7 @@
 
 #include "berth/support/status.hpp"
 #include "berth/support/threads.hpp"
+#include "berth/support/utf8.hpp"
 #include "common/log.hpp"
 #include "images/acceptance.hpp"
 #include "images/artifact.hpp"
@@ -33,6 +34,8 @@ namespace {
 // How often people are told of a pull that takes long.
 constexpr std::chrono::seconds kTellEvery{5};
 
+constexpr size_t kMostShown = 1000;  // bytes of the names that an archive gives an image
+
 void logPull(const std::string& reference, const PullProgress::Figures& figures) {
   common::logInfo("pulling", {{"image", reference}, {"progress", textOf(figures)}});
 }
@@ -54,9 +57,13 @@ class Service : public ImageService {
     BERTH_RETURN_IF_ERROR(catalog_.load(report));
     for (const auto& image : catalog_.list()) layers_.claim(image->layers);
     BERTH_RETURN_IF_ERROR(layers_.load());
-    for (const Catalog::Kept& one : catalog_.all()) {
-      const absl::Status content = checkContent(one.record);
-      const Image& image = *one.image;
+    std::map<std::string, absl::Status> contents;
+    catalog_.each([&contents](const records::ImageRecord& record) {
+      contents[record.id()] = checkContent(record);
+    });
+    for (const auto& one : catalog_.list()) {
+      const Image& image = *one;
+      const absl::Status& content = contents[image.id];
       if (content.ok() && isWhole(image)) continue;
       catalog_.hide(image.id);
       report(strCat("image ", image.id,
@@ -124,7 +131,7 @@ class Service : public ImageService {
     BERTH_ASSIGN_OR_RETURN(const records::ImageRecord record, catalog_.record(image.id));
     const absl::Status status =
         locator_.fromAny(op, record, credentials, [&](const Origin& origin) {
-          return layers_.obtain(op, snapshotter, wantedLayers(image, record), origin);
+          return layers_.obtain(op, snapshotter, wantedLayers(image, record), origin).status();
         });
     if (status.ok()) layers_.release(image.layers);  // the image has its own claim
     return support::annotate(status, strCat("unpack image ", image.id, " for ", snapshotter));
@@ -187,7 +194,8 @@ class Service : public ImageService {
       if (image.ok())
         tell(**image, choice.names);
       else
-        failures.add(support::annotate(image.status(), absl::StrJoin(choice.names, ", ")));
+        failures.add(support::annotate(
+            image.status(), support::oneLine(absl::StrJoin(choice.names, ", "), kMostShown)));
     }
     return failures.status();
   }
@@ -276,7 +284,9 @@ class Service : public ImageService {
     const Origin origin{found.source, request, &progress};
     BERTH_ASSIGN_OR_RETURN(records::ImageRecord record,
                            locator_.describe(op, origin, found.resolved));
-    BERTH_RETURN_IF_ERROR(addName(op, origin, reference, found.resolved.descriptor.digest, record));
+    BERTH_RETURN_IF_ERROR(
+        acceptance_.admit(op, origin, reference, found.resolved.descriptor.digest, record));
+    BERTH_RETURN_IF_ERROR(locator_.complete(op, origin, layers_.downloads(), record));
     return obtain(op, std::move(record), snapshotter, origin);
   }
 
@@ -288,8 +298,10 @@ class Service : public ImageService {
     BERTH_ASSIGN_OR_RETURN(records::ImageRecord record, locator_.describe(op, origin, resolved));
     for (const std::string& name : choice.names) {
       BERTH_ASSIGN_OR_RETURN(const Reference reference, parseReference(name));
-      BERTH_RETURN_IF_ERROR(addName(op, origin, reference, choice.descriptor.digest, record));
+      BERTH_RETURN_IF_ERROR(
+          acceptance_.admit(op, origin, reference, choice.descriptor.digest, record));
     }
+    BERTH_RETURN_IF_ERROR(locator_.complete(op, origin, layers_.downloads(), record));
     return obtain(op, std::move(record), snapshotter.empty() ? options_.snapshotter : snapshotter,
                   origin);
   }
@@ -304,36 +316,23 @@ class Service : public ImageService {
     return Exporter(op, locator_, having, target).run(image, record, request);
   }
 
-  // A name that the policy lets in; `digest` is that of the document which it means.
-  absl::Status addName(const plugins::Operation& op, const Origin& origin,
-                       const Reference& reference, const std::string& digest,
-                       records::ImageRecord& record) const {
-    if (!reference.digest.empty() && reference.digest != digest)
-      return absl::DataLossError(strCat("pull ", reference.full(), ": the source gave ", digest));
-    if (!reference.tag.empty() && reference.digest.empty()) record.add_tags(reference.tagged());
-    const std::string byDigest = strCat(reference.name(), "@", digest);
-    const auto& known = record.digests();
-    if (std::find(known.begin(), known.end(), byDigest) == known.end())
-      record.add_digests(byDigest);
-    return acceptance_.admit(op, origin, reference, digest, record);
-  }
-
   Pulled obtain(const plugins::Operation& op, records::ImageRecord record,
                 const std::string& snapshotter, const Origin& origin) {
     const std::string context = strCat("pull ", origin.request.reference);
     const auto described = imageOf(record);
     if (!described.ok()) return support::annotate(described.status(), context);
     const Image& image = **described;
-    BERTH_RETURN_IF_ERROR(support::annotate(
-        layers_.obtain(op, snapshotter, wantedLayers(image, record), origin), context));
-    return keep(image, std::move(record));
+    const auto fetched = layers_.obtain(op, snapshotter, wantedLayers(image, record), origin);
+    if (!fetched.ok()) return support::annotate(fetched.status(), context);
+    const bool all = *fetched == image.layers.size() && *fetched > 0;
+    return keep(image, std::move(record), all ? Catalog::Proof::kFetched : Catalog::Proof::kNone);
   }
 
   // obtain() has claimed the layers for this image; an image that was there already has its own.
-  Pulled keep(const Image& image, records::ImageRecord record) {
+  Pulled keep(const Image& image, records::ImageRecord record, Catalog::Proof proof) {
     std::unique_lock lock(changing_);
     const bool known = catalog_.knows(image.id);
-    auto added = catalog_.add(std::move(record));
+    auto added = catalog_.add(std::move(record), proof);
     if (!added.ok() || known) layers_.release(image.layers);
     BERTH_RETURN_IF_ERROR(added.status());
     // Behind all that a node's pulls write this takes its time: nobody waits with it.

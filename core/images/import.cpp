@@ -7,14 +7,17 @@
 #include <absl/strings/str_join.h>
 
 #include "berth/support/status.hpp"
+#include "berth/support/utf8.hpp"
 #include "images/reference.hpp"
 
 namespace berth::images {
 
+using support::oneLine;
 using support::strCat;
 
 namespace {
 
+constexpr size_t kMostShown = 300;  // bytes of a name, which an archive may make up
 constexpr const char* kNameAnnotation = "org.opencontainers.image.ref.name";
 
 // A name without a registry, a path or a tag is a mere tag (OCI image specification, "Pre-Defined
@@ -76,7 +79,7 @@ class Chooser {
     plugins::Descriptor descriptor = index.entries.front().descriptor;
     if (index.entries.size() > 1) {
       auto chosen = choose(index, platform_);
-      if (!chosen.ok()) return support::annotate(chosen.status(), name);
+      if (!chosen.ok()) return support::annotate(chosen.status(), oneLine(name, kMostShown));
       descriptor = *std::move(chosen);
     }
     const auto same = [&](const ImportChoice& choice) {
@@ -94,10 +97,11 @@ class Chooser {
   // For people.
   std::string offered() const {
     std::vector<std::string> names;
-    for (const auto& [name, index] : named_) names.push_back(name);
+    for (const auto& [name, index] : named_) names.push_back(oneLine(name, kMostShown));
     for (const auto& [name, index] : nameless_) {
       for (const IndexEntry& entry : index.entries)
-        names.push_back(strCat(entry.descriptor.digest, name.empty() ? "" : ", tagged ", name));
+        names.push_back(strCat(entry.descriptor.digest, name.empty() ? "" : ", tagged ",
+                               oneLine(name, kMostShown)));
     }
     return names.empty() ? "none" : absl::StrJoin(names, "; ");
   }

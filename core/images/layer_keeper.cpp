@@ -187,8 +187,10 @@ void LayerKeeper::release(const std::vector<plugins::Layer>& layers) {
   wakeCollector();
 }
 
-absl::Status LayerKeeper::obtain(const plugins::Operation& op, const std::string& snapshotterName,
-                                 const std::vector<WantedLayer>& layers, const Origin& origin) {
+absl::StatusOr<size_t> LayerKeeper::obtain(const plugins::Operation& op,
+                                           const std::string& snapshotterName,
+                                           const std::vector<WantedLayer>& layers,
+                                           const Origin& origin) {
   BERTH_ASSIGN_OR_RETURN(plugins::Snapshotter * snapshotter,
                          registry_.snapshotter(snapshotterName));
   std::vector<plugins::Layer> claimed;
@@ -203,18 +205,22 @@ absl::Status LayerKeeper::obtain(const plugins::Operation& op, const std::string
   const size_t width =
       snapshotter->independentLayers() ? std::min<size_t>(layers.size(), limits_.downloads) : 1;
   std::atomic<bool> failed = false;
+  std::atomic<size_t> fetched = 0;
   const absl::Status status = support::inParallel(layers.size(), width, [&](size_t i) {
     if (failed) return absl::OkStatus();  // the others need not begin
-    absl::Status obtained = obtainOne(op, *snapshotter, layers[i], origin);
+    const absl::StatusOr<bool> obtained = obtainOne(op, *snapshotter, layers[i], origin);
     if (!obtained.ok()) failed = true;
-    return obtained;
+    if (obtained.ok() && *obtained) ++fetched;
+    return obtained.status();
   });
-  if (!status.ok()) release(claimed);
+  if (status.ok()) return fetched.load();
+  release(claimed);
   return status;
 }
 
-absl::Status LayerKeeper::obtainOne(const plugins::Operation& op, plugins::Snapshotter& snapshotter,
-                                    const WantedLayer& wanted, const Origin& origin) {
+absl::StatusOr<bool> LayerKeeper::obtainOne(const plugins::Operation& op,
+                                            plugins::Snapshotter& snapshotter,
+                                            const WantedLayer& wanted, const Origin& origin) {
   const std::string key = keyOf(snapshotter, wanted.layer);
   const std::string flight = strCat(snapshotter.name(), " ", key);
   for (;;) {
@@ -224,7 +230,7 @@ absl::Status LayerKeeper::obtainOne(const plugins::Operation& op, plugins::Snaps
       std::lock_guard lock(mutex_);
       if (present_[snapshotter.name()].contains(key)) {
         if (origin.progress != nullptr) origin.progress->unpacked(wanted.descriptor.size);
-        return absl::OkStatus();
+        return false;
       }
       auto running = underWay_.find(flight);
       if (running != underWay_.end()) {
@@ -239,20 +245,25 @@ absl::Status LayerKeeper::obtainOne(const plugins::Operation& op, plugins::Snaps
       BERTH_RETURN_IF_ERROR(op.check());
       continue;
     }
-    const absl::Status status =
-        support::returnThrown([&] { return unpack(op, snapshotter, wanted, origin); });
+    bool fetched = false;
+    const absl::Status status = support::returnThrown([&]() -> absl::Status {
+      BERTH_ASSIGN_OR_RETURN(fetched, unpack(op, snapshotter, wanted, origin));
+      return absl::OkStatus();
+    });
     {
       std::lock_guard lock(mutex_);
       if (status.ok()) present_[snapshotter.name()][key] = wanted.layer;
       underWay_.erase(flight);
     }
     promise.set_value(status);
-    return status;
+    BERTH_RETURN_IF_ERROR(status);
+    return fetched;
   }
 }
 
-absl::Status LayerKeeper::unpack(const plugins::Operation& op, plugins::Snapshotter& snapshotter,
-                                 const WantedLayer& wanted, const Origin& origin) {
+absl::StatusOr<bool> LayerKeeper::unpack(const plugins::Operation& op,
+                                         plugins::Snapshotter& snapshotter,
+                                         const WantedLayer& wanted, const Origin& origin) {
   BERTH_ASSIGN_OR_RETURN(const Slots::Slot slot, unpacks_.take(op));
   LayerStream stream(op, wanted, origin, limits_.maxBytes, downloads_);
   auto usage = snapshotter.applyLayer(op, wanted.layer, [&] { return stream.next(); });
@@ -267,7 +278,7 @@ absl::Status LayerKeeper::unpack(const plugins::Operation& op, plugins::Snapshot
   }
   if (origin.progress != nullptr)
     origin.progress->unpacked(wanted.descriptor.size - stream.fetched());
-  return absl::OkStatus();
+  return stream.ended();
 }
 
 void LayerKeeper::wakeCollector() {

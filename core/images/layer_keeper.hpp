@@ -54,9 +54,11 @@ class LayerKeeper {
 
   // Makes sure that all layers are there and whole, lowest first; blocks. Those that are missing
   // are fetched in parallel, each once however many callers want it. They are kept from the
-  // collector until release() with the same layers.
-  absl::Status obtain(const plugins::Operation& op, const std::string& snapshotter,
-                      const std::vector<WantedLayer>& layers, const Origin& origin);
+  // collector until release() with the same layers. How many of them this call has fetched.
+  absl::StatusOr<size_t> obtain(const plugins::Operation& op, const std::string& snapshotter,
+                                const std::vector<WantedLayer>& layers, const Origin& origin);
+  // The turns at downloads, for what else fetches layers.
+  Slots& downloads() { return downloads_; }
   // Images' claims on layers. A layer without a claim goes as soon as no snapshot uses it.
   void claim(const std::vector<plugins::Layer>& layers);
   void release(const std::vector<plugins::Layer>& layers);
@@ -69,10 +71,11 @@ class LayerKeeper {
 
  private:
   std::string keyOf(const plugins::Snapshotter& snapshotter, const plugins::Layer& layer) const;
-  absl::Status obtainOne(const plugins::Operation& op, plugins::Snapshotter& snapshotter,
-                         const WantedLayer& wanted, const Origin& origin);
-  absl::Status unpack(const plugins::Operation& op, plugins::Snapshotter& snapshotter,
-                      const WantedLayer& wanted, const Origin& origin);
+  // Both: whether the layer was fetched.
+  absl::StatusOr<bool> obtainOne(const plugins::Operation& op, plugins::Snapshotter& snapshotter,
+                                 const WantedLayer& wanted, const Origin& origin);
+  absl::StatusOr<bool> unpack(const plugins::Operation& op, plugins::Snapshotter& snapshotter,
+                              const WantedLayer& wanted, const Origin& origin);
   using Removal = std::function<absl::Status(const plugins::Layer&)>;
   // Takes a layer out under the lock, if it is there and `mayGo`, which is asked with that held;
   // pulls that want it wait then until `remove` has ended, and fetch it anew. A failure brings it

@@ -14,7 +14,8 @@ using support::strCat;
 
 namespace {
 
-constexpr uint64_t kMaxConfigBytes = 8u << 20;
+// Each image's stays in memory; those of real images have some ten kilobytes.
+constexpr uint64_t kMaxConfigBytes = 1u << 20;
 
 // Another place may have what this one lacks, keeps to itself, or gives damaged.
 bool isThePlaces(const absl::Status& status) {
@@ -91,12 +92,10 @@ absl::StatusOr<records::ImageRecord> Locator::describe(const plugins::Operation&
   record.set_manifest(text);
   BERTH_ASSIGN_OR_RETURN(*record.mutable_config(),
                          fetchDocument(op, origin, manifest->config, kMaxConfigBytes));
-  if (isArtifact(*manifest, record.config())) {
-    auto config = artifactConfig(op, origin, *manifest, platform_, options_.maxLayerBytes);
-    if (!config.ok()) return support::annotate(config.status(), context);
-    record.set_config(*std::move(config));
-    record.set_id(digest);  // artifacts share their empty configuration
-  }
+  // Artifacts share their empty configuration, and what makes an image a checkpoint stands in the
+  // manifest alone.
+  if (isArtifact(*manifest, record.config()) || isCheckpoint(manifest->annotations))
+    record.set_id(digest);
   for (const plugins::Descriptor& layer : manifest->layers) {
     records::DescriptorRecord* kept = record.add_layers();
     kept->set_media_type(layer.mediaType);
@@ -106,6 +105,21 @@ absl::StatusOr<records::ImageRecord> Locator::describe(const plugins::Operation&
   }
   record.set_source(origin.source->name());
   return record;
+}
+
+absl::Status Locator::complete(const plugins::Operation& op, const Origin& origin, Slots& downloads,
+                               records::ImageRecord& record) const {
+  const std::string context =
+      strCat("pull ", origin.request.reference, ": manifest ", record.manifest_digest());
+  const auto document = parseDocument(record.manifest(), {});
+  if (!document.ok()) return support::annotate(document.status(), context);
+  const Manifest* manifest = std::get_if<Manifest>(&*document);
+  if (manifest == nullptr || !isArtifact(*manifest, record.config())) return absl::OkStatus();
+  auto config =
+      artifactConfig(op, origin, *manifest, platform_, {options_.maxLayerBytes, downloads});
+  if (!config.ok()) return support::annotate(config.status(), context);
+  record.set_config(*std::move(config));
+  return absl::OkStatus();
 }
 
 absl::Status Locator::fromAny(const plugins::Operation& op, const records::ImageRecord& record,

@@ -10,6 +10,7 @@
 #include "images/fetch.hpp"
 #include "images/image_service.hpp"
 #include "images/manifest.hpp"
+#include "images/slots.hpp"
 #include "plugins/registry.hpp"
 #include "records.pb.h"
 
@@ -44,9 +45,14 @@ class Locator {
   absl::StatusOr<Found> resolveFile(const plugins::Operation& op, const std::string& path) const;
 
   // Follows an index to the platform's manifest, and reads the configuration: the record of the
-  // image, without names.
+  // image, without names. That of an artifact has to be completed.
   absl::StatusOr<records::ImageRecord> describe(const plugins::Operation& op, const Origin& origin,
                                                 const plugins::Resolved& resolved) const;
+
+  // Gives the record of an artifact the configuration that stands in for its own, for which its
+  // layers are fetched: not before it is known that it may be. Nothing for other images.
+  absl::Status complete(const plugins::Operation& op, const Origin& origin, Slots& downloads,
+                        records::ImageRecord& record) const;
 
   // Calls `use` with every place that may have the content of an image that is known already, until
   // it succeeds: the source that it came from first, then the others in their order, by all its

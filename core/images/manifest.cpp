@@ -1,5 +1,6 @@
 #include "images/manifest.hpp"
 
+#include <algorithm>
 #include <sys/utsname.h>
 
 #include <absl/strings/str_join.h>
@@ -7,6 +8,7 @@
 
 #include "berth/support/json.hpp"
 #include "berth/support/status.hpp"
+#include "berth/support/utf8.hpp"
 #include "common/host_facts.hpp"
 #include "images/digest.hpp"
 
@@ -20,6 +22,18 @@ namespace {
 constexpr size_t kMaxLayers = 1000;
 constexpr size_t kMaxEntries = 10000;
 
+// More than any layer has, and a thousand of them are a number still.
+constexpr int64_t kMostBytes = int64_t{1} << 40;
+
+std::map<std::string, std::string> annotationsOf(const json::object& object) {
+  std::map<std::string, std::string> annotations;
+  const json::object* members = support::objectMember(object, "annotations");
+  if (members == nullptr) return annotations;
+  for (const auto& [key, text] : *members)
+    if (text.is_string()) annotations[std::string(key)] = std::string(text.get_string());
+  return annotations;
+}
+
 absl::StatusOr<plugins::Descriptor> parseDescriptor(const json::value& value,
                                                     std::string_view where) {
   const json::object* object = value.if_object();
@@ -28,20 +42,17 @@ absl::StatusOr<plugins::Descriptor> parseDescriptor(const json::value& value,
   descriptor.mediaType = support::stringMember(*object, "mediaType");
   descriptor.digest = support::stringMember(*object, "digest");
   if (!isDigest(descriptor.digest)) {
-    return absl::InvalidArgumentError(strCat(where, ".digest \"", descriptor.digest.substr(0, 100),
+    return absl::InvalidArgumentError(strCat(where, ".digest \"",
+                                             support::oneLine(descriptor.digest, 100),
                                              "\" is no sha256 or sha512 digest"));
   }
   const int64_t size = support::intMember(*object, "size", -1);
   if (size < 0) return absl::InvalidArgumentError(strCat(where, ".size is missing or negative"));
+  if (size > kMostBytes)
+    return absl::InvalidArgumentError(strCat(where, ".size is more than ", kMostBytes, " bytes"));
   descriptor.size = static_cast<uint64_t>(size);
   descriptor.urls = support::stringsMember(*object, "urls");
-  if (const json::object* annotations = support::objectMember(*object, "annotations")) {
-    for (const auto& [key, text] : *annotations) {
-      if (text.is_string()) {
-        descriptor.annotations[std::string(key)] = std::string(text.get_string());
-      }
-    }
-  }
+  descriptor.annotations = annotationsOf(*object);
   return descriptor;
 }
 
@@ -59,6 +70,7 @@ absl::StatusOr<Manifest> parseManifest(const json::object& document) {
                            parseDescriptor(layer, strCat("layers[", manifest.layers.size(), "]")));
     manifest.layers.push_back(std::move(descriptor));
   }
+  manifest.annotations = annotationsOf(document);
   return manifest;
 }
 
@@ -112,6 +124,11 @@ absl::StatusOr<Platform> parsePlatform(std::string_view text) {
   return Platform{parts[0], parts[1], parts.size() == 3 ? parts[2] : ""};
 }
 
+bool isCheckpoint(const std::map<std::string, std::string>& annotations) {
+  return std::any_of(kCheckpointAnnotations.begin(), kCheckpointAnnotations.end(),
+                     [&](std::string_view key) { return annotations.contains(std::string(key)); });
+}
+
 absl::StatusOr<std::variant<Manifest, Index>> parseDocument(std::string_view text,
                                                             std::string_view mediaType) {
   BERTH_ASSIGN_OR_RETURN(const json::object document, support::parseJsonObject(text, "manifest"));
@@ -132,8 +149,9 @@ absl::StatusOr<std::variant<Manifest, Index>> parseDocument(std::string_view tex
     BERTH_ASSIGN_OR_RETURN(Index index, parseIndex(*manifests));
     return std::variant<Manifest, Index>(std::move(index));
   }
-  return absl::InvalidArgumentError(
-      strCat("a document of the type ", mediaType, " is neither a manifest nor an index"));
+  return absl::InvalidArgumentError(strCat("a document of the type ",
+                                           support::oneLine(mediaType, 256),
+                                           " is neither a manifest nor an index"));
 }
 
 absl::StatusOr<plugins::Descriptor> choose(const Index& index, const Platform& wanted) {
@@ -141,7 +159,7 @@ absl::StatusOr<plugins::Descriptor> choose(const Index& index, const Platform& w
   std::vector<std::string> offered;
   for (const IndexEntry& entry : index.entries) {
     const Platform& platform = entry.platform;
-    offered.push_back(platform.text());
+    offered.push_back(support::oneLine(platform.text(), 64));
     // An entry that says nothing is taken when nothing better is there.
     const bool unsaid = platform.os.empty() && platform.architecture.empty();
     if (unsaid) {

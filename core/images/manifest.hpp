@@ -1,6 +1,8 @@
 // Manifests and indexes (OCI image specification; Docker image manifest version 2, schema 2).
 #pragma once
 
+#include <array>
+#include <map>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -26,7 +28,14 @@ absl::StatusOr<Platform> parsePlatform(std::string_view text);
 struct Manifest {
   plugins::Descriptor config;
   std::vector<plugins::Descriptor> layers;  // lowest first
+  std::map<std::string, std::string> annotations;
 };
+
+// The annotations by which an image says that it is a checkpoint, each with the container's name.
+inline constexpr std::array<std::string_view, 2> kCheckpointAnnotations = {
+    "org.criu.checkpoint.container.name", "io.kubernetes.cri-o.annotations.checkpoint.name"};
+
+bool isCheckpoint(const std::map<std::string, std::string>& annotations);
 
 struct IndexEntry {
   plugins::Descriptor descriptor;

@@ -1,6 +1,7 @@
 #include "images/reference.hpp"
 
 #include "berth/support/status.hpp"
+#include "berth/support/utf8.hpp"
 #include "images/digest.hpp"
 
 namespace berth::images {
@@ -77,8 +78,18 @@ bool isRegistry(std::string_view text) {
     if (colon == std::string_view::npos) return true;
     host = host.substr(colon);
   }
+  // With leading zeros one port would have many names.
   const std::string_view port = host.substr(1);
-  return !port.empty() && port.find_first_not_of("0123456789") == std::string_view::npos;
+  return !port.empty() && port.front() != '0' &&
+         port.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+// Hosts are the same in any case: what is asked of the registry must be what policies judge.
+std::string lowerCase(std::string_view host) {
+  std::string lower(host);
+  for (char& c : lower)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return lower;
 }
 
 // The first part of a name is a registry when it could be no path component of a short name.
@@ -106,7 +117,7 @@ std::string Reference::full() const {
 absl::StatusOr<Reference> parseNamed(std::string_view text) {
   const auto invalid = [&](std::string_view why) {
     return absl::InvalidArgumentError(
-        strCat("\"", text.substr(0, 300), "\" is no image reference: ", why));
+        strCat("\"", support::oneLine(text, 300), "\" is no image reference: ", why));
   };
   if (text.empty()) return absl::InvalidArgumentError("the image reference is empty");
   Reference reference;
@@ -129,7 +140,7 @@ absl::StatusOr<Reference> parseNamed(std::string_view text) {
   const size_t first = rest.find('/');
   if (first != std::string_view::npos && looksLikeRegistry(rest.substr(0, first))) {
     if (!isRegistry(rest.substr(0, first))) return invalid("its registry is no host and port");
-    reference.registry = rest.substr(0, first);
+    reference.registry = lowerCase(rest.substr(0, first));
     reference.repository = rest.substr(first + 1);
   } else {
     reference.registry = kDefaultRegistry;

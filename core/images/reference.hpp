@@ -9,7 +9,7 @@
 namespace berth::images {
 
 struct Reference {
-  std::string registry;    // "docker.io", "registry.example:5000"
+  std::string registry;    // "docker.io", "registry.example:5000"; lowercase
   std::string repository;  // "library/busybox"
   std::string tag;         // empty when only a digest is given
   std::string digest;      // "sha256:…" or empty

@@ -7,6 +7,7 @@
 
 #include "berth/plugin.hpp"
 #include "berth/support/status.hpp"
+#include "common/terminal.hpp"
 #include "config/import.hpp"
 #include "config/reference.hpp"
 #include "main/admin_client.hpp"
@@ -29,7 +30,8 @@ config::Paths pathsOf(const ConfigOptions& options) {
 }
 
 int fail(const absl::Status& status) {
-  std::fprintf(stderr, "berth: %s\n", std::string(status.message()).c_str());
+  const std::string text = common::forTerminal(support::fromAbsl(status.message()));
+  std::fprintf(stderr, "berth: %s\n", text.c_str());
   return 1;
 }
 

@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "berth/support/files.hpp"
+#include "common/terminal.hpp"
 #include "main/admin_client.hpp"
 #include "main/explanation.hpp"
 #include "main/options.hpp"
@@ -14,7 +15,7 @@ int explainPod(const ConfigOptions& options, const ExplainOptions& wanted) {
   const auto timelines = askForTimelines(loaded->grpc.socket, wanted.pod);
   if (!timelines.ok()) return fail(timelines.status());
   if (wanted.page.empty()) {
-    std::fputs(explainAsText(*timelines).c_str(), stdout);
+    std::fputs(common::forTerminal(explainAsText(*timelines)).c_str(), stdout);
     return 0;
   }
   const absl::Status written = support::replaceFile(wanted.page, explainAsPage(*timelines), 0644,

@@ -1,10 +1,11 @@
 #include "main/layout_writer.hpp"
 
 #include <cerrno>
+#include <cinttypes>
 #include <cstdio>
-#include <cstdlib>
 #include <ctime>
 #include <fcntl.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <vector>
@@ -36,21 +37,79 @@ bool isOfALayout(std::string_view name) {
          isPart(blob.substr(slash + 1));
 }
 
-absl::Status moveInto(const std::string& from, const std::string& to) {
-  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0)
-    return absl::OkStatus();
-  // Not all file systems know the flag: those of USB sticks do not.
-  if (errno == EINVAL && !support::pathExists(to) && ::rename(from.c_str(), to.c_str()) == 0)
-    return absl::OkStatus();
-  return errnoStatus(errno, strCat("write ", to));
-}
+// The folder beside the path in which everything lies until it is whole. Whoever owns the folder
+// around it may put something else in its place, and what root writes must not land there: it is
+// opened once, and goes by its descriptor from then on.
+class Staging {
+ public:
+  static absl::StatusOr<Staging> create(const std::string& path) {
+    const size_t slash = path.rfind('/');
+    const size_t begin = slash == std::string::npos ? 0 : slash + 1;
+    Staging staging;
+    staging.target_ = path.substr(begin);
+    BERTH_ASSIGN_OR_RETURN(
+        staging.around_,
+        support::openFile(begin == 0 ? "." : path.substr(0, begin), O_RDONLY | O_DIRECTORY));
+    uint64_t random = 0;
+    if (::getrandom(&random, sizeof random, 0) != sizeof random)
+      return errnoStatus(errno, strCat("write ", path));
+    char digits[2 * sizeof random + 1];
+    std::snprintf(digits, sizeof digits, "%016" PRIx64, random);
+    staging.name_ = strCat(".", staging.target_, ".", digits);
+    if (::mkdirat(staging.around_.get(), staging.name_.c_str(), 0700) != 0)
+      return errnoStatus(errno, strCat("write ", path));
+    staging.folder_ = Fd(::openat(staging.around_.get(), staging.name_.c_str(),
+                                  O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    struct stat info {};
+    if (!staging.folder_ || ::fstat(staging.folder_.get(), &info) != 0)
+      return errnoStatus(errno, strCat("write ", path));
+    if (info.st_uid != ::geteuid() || (info.st_mode & 0077) != 0)
+      return absl::AbortedError(strCat("write ", path, ": its folder was replaced meanwhile"));
+    return staging;
+  }
+  Staging(Staging&&) = default;
+  Staging& operator=(Staging&&) = delete;
+  ~Staging() {
+    if (folder_) ::unlinkat(around_.get(), name_.c_str(), AT_REMOVEDIR);
+  }
 
-// Everything lies in a folder beside the path until it is whole.
+  // The folder itself, wherever it is by now.
+  std::string path() const { return strCat("/proc/self/fd/", folder_.get()); }
+  // Takes what lies in it to the path, where nothing is.
+  absl::Status moveOut(const std::string& name, const std::string& path) const {
+    if (::renameat2(folder_.get(), name.c_str(), around_.get(), target_.c_str(),
+                    RENAME_NOREPLACE) == 0)
+      return absl::OkStatus();
+    // Not all file systems know the flag: those of USB sticks do not.
+    struct stat info {};
+    if (errno == EINVAL &&
+        ::fstatat(around_.get(), target_.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0 &&
+        ::renameat(folder_.get(), name.c_str(), around_.get(), target_.c_str()) == 0)
+      return absl::OkStatus();
+    return errnoStatus(errno, strCat("write ", path));
+  }
+
+ private:
+  Staging() = default;
+
+  Fd around_;
+  Fd folder_;
+  std::string name_;
+  std::string target_;
+};
+
+constexpr const char* kNext = "next";
+constexpr const char* kFolder = "layout";
+constexpr const char* kArchive = "archive";
+
 class Writer : public LayoutWriter {
  public:
-  Writer(std::string path, std::string staging)
+  Writer(std::string path, Staging staging)
       : path_(std::move(path)), staging_(std::move(staging)) {}
-  ~Writer() override { support::removeTree(staging_).IgnoreError(); }
+  ~Writer() override {
+    for (const char* name : {kNext, kFolder, kArchive})
+      support::removeTree(inside(name)).IgnoreError();
+  }
 
   absl::Status write(std::string_view bytes) override {
     if (!next_) {
@@ -75,13 +134,14 @@ class Writer : public LayoutWriter {
  protected:
   // Puts the file where it belongs; the file itself is taken away afterwards if it is still there.
   virtual absl::Status place(const std::string& name, const Fd& file) = 0;
-  std::string nextPath() const { return strCat(staging_, "/next"); }
+  std::string inside(const char* name) const { return strCat(staging_.path(), "/", name); }
+  std::string nextPath() const { return inside(kNext); }
   const std::string& path() const { return path_; }
-  const std::string& staging() const { return staging_; }
+  absl::Status moveOut(const char* name) const { return staging_.moveOut(name, path_); }
 
  private:
   const std::string path_;
-  const std::string staging_;
+  const Staging staging_;
   Fd next_;
 };
 
@@ -96,11 +156,11 @@ class FolderWriter final : public Writer {
   absl::Status commit() override {
     BERTH_ASSIGN_OR_RETURN(const Fd directory, support::openFile(folder(), O_RDONLY | O_DIRECTORY));
     if (::syncfs(directory.get()) != 0) return errnoStatus(errno, strCat("sync ", path()));
-    return moveInto(folder(), path());
+    return moveOut(kFolder);
   }
 
  private:
-  std::string folder() const { return strCat(staging(), "/layout"); }
+  std::string folder() const { return inside(kFolder); }
   absl::Status place(const std::string& name, const Fd& /*file*/) override {
     const std::string target = strCat(folder(), "/", name);
     BERTH_RETURN_IF_ERROR(support::makeDirectories(target.substr(0, target.rfind('/'))));
@@ -122,18 +182,18 @@ class ArchiveWriter final : public Writer {
   absl::Status restart() override {
     BERTH_RETURN_IF_ERROR(drop());
     if (::ftruncate(archive_.get(), 0) != 0 || ::lseek(archive_.get(), 0, SEEK_SET) != 0)
-      return errnoStatus(errno, strCat("empty ", archivePath()));
+      return errnoStatus(errno, strCat("empty ", path()));
     tar_ = untar::TarWriter(target());
     return absl::OkStatus();
   }
   absl::Status commit() override {
     BERTH_RETURN_IF_ERROR(tar_.finish());
     if (::fsync(archive_.get()) != 0) return errnoStatus(errno, strCat("sync ", path()));
-    return moveInto(archivePath(), path());
+    return moveOut(kArchive);
   }
 
  private:
-  std::string archivePath() const { return strCat(staging(), "/archive"); }
+  std::string archivePath() const { return inside(kArchive); }
   untar::PieceTarget target() {
     return [this](std::string_view piece) { return support::writeAll(archive_.get(), piece); };
   }
@@ -170,13 +230,10 @@ absl::StatusOr<std::unique_ptr<LayoutWriter>> LayoutWriter::create(const std::st
   struct stat info {};
   if (::lstat(path.c_str(), &info) == 0)
     return absl::AlreadyExistsError(strCat(path, " is there already; nothing is written over"));
-  const size_t slash = path.rfind('/');
-  const size_t name = slash == std::string::npos ? 0 : slash + 1;
-  std::string staging = strCat(path.substr(0, name), ".", path.substr(name), ".XXXXXX");
-  if (::mkdtemp(staging.data()) == nullptr) return errnoStatus(errno, strCat("write ", path));
+  BERTH_ASSIGN_OR_RETURN(Staging staging, Staging::create(path));
   if (form == LayoutForm::kFolder)
-    return std::unique_ptr<LayoutWriter>(new FolderWriter(path, staging));
-  auto writer = std::make_unique<ArchiveWriter>(path, staging);
+    return std::unique_ptr<LayoutWriter>(new FolderWriter(path, std::move(staging)));
+  auto writer = std::make_unique<ArchiveWriter>(path, std::move(staging));
   BERTH_RETURN_IF_ERROR(writer->open());
   return std::unique_ptr<LayoutWriter>(std::move(writer));
 }

@@ -1,7 +1,10 @@
 #include "signatures/openpgp.hpp"
 
 #include <algorithm>
+#include <poll.h>
+#include <semaphore>
 #include <unistd.h>
+#include <utility>
 
 #include <climits>
 
@@ -16,6 +19,34 @@ using support::strCat;
 namespace {
 
 constexpr std::chrono::seconds kLongest{20};
+
+// However many pulls there are, what others wrote as signatures does not take a node's processors.
+constexpr std::ptrdiff_t kMostAtOnce = 2;
+std::counting_semaphore<kMostAtOnce> turns(kMostAtOnce);
+
+class Turn {
+ public:
+  static absl::StatusOr<Turn> take(const support::RunLimits& limits) {
+    constexpr std::chrono::milliseconds kLook{50};
+    while (!turns.try_acquire_for(kLook)) {
+      if (std::chrono::steady_clock::now() >= limits.deadline)
+        return absl::DeadlineExceededError("the time for verifying signatures is over");
+      pollfd cancel{limits.cancelFd, POLLIN, 0};
+      if (limits.cancelFd >= 0 && ::poll(&cancel, 1, 0) > 0)
+        return absl::CancelledError("verifying signatures was cancelled");
+    }
+    return Turn();
+  }
+  Turn(Turn&& other) noexcept : has_(std::exchange(other.has_, false)) {}
+  Turn& operator=(Turn&&) = delete;
+  ~Turn() {
+    if (has_) turns.release();
+  }
+
+ private:
+  Turn() = default;
+  bool has_ = true;
+};
 
 // Programs for this one lie in <prefix>/libexec/berth; a build folder is such a prefix too.
 absl::StatusOr<std::string> findProgram() {
@@ -69,8 +100,9 @@ absl::StatusOr<std::string> OpenPgp::ask(const std::string& request,
   command.directory = "/";
   command.newSession = true;
   support::RunLimits limits = given;
-  limits.deadline = std::min(given.deadline, std::chrono::steady_clock::now() + kLongest);
   limits.outputBytes = frames::kMostAnswerBytes;
+  BERTH_ASSIGN_OR_RETURN(const Turn turn, Turn::take(given));
+  limits.deadline = std::min(given.deadline, std::chrono::steady_clock::now() + kLongest);
   auto output = support::run(command, request, limits);
   if (!output.ok()) return support::annotate(output.status(), strCat("run ", program));
   if (output->exitCode == frames::kDone) return std::move(output->standardOutput);

@@ -21,6 +21,8 @@ namespace {
 
 constexpr size_t kMostPolicyBytes = 4u << 20;
 constexpr size_t kMostReasons = 8;  // in a message
+// Each costs a process, and whoever may write to a repository may put any number there.
+constexpr size_t kMostMessages = 16;
 
 std::string_view nameOf(Requirement::Kind kind) {
   switch (kind) {
@@ -40,8 +42,12 @@ std::string_view nameOf(Requirement::Kind kind) {
 class Judge {
  public:
   Judge(const Requirement& requirement, const Subject& subject, const OpenPgp& openPgp,
-        const support::RunLimits& limits)
-      : requirement_(requirement), subject_(subject), openPgp_(openPgp), limits_(limits) {}
+        const support::RunLimits& limits, std::set<size_t>* accepted)
+      : requirement_(requirement),
+        subject_(subject),
+        openPgp_(openPgp),
+        limits_(limits),
+        accepted_(accepted) {}
 
   // PERMISSION_DENIED with the reason.
   absl::Status judge() const {
@@ -63,10 +69,17 @@ class Judge {
   absl::Status anyOf(Signature::Kind kind, std::string_view kindName) const {
     std::vector<std::string> reasons;
     size_t number = 0;
+    std::string end;
     for (const Signature& signature : subject_.signatures) {
       if (signature.kind != kind) continue;
+      if (kind == Signature::Kind::kSimple && number == kMostMessages) {
+        end = strCat("; only the first ", kMostMessages, " are looked at");
+        break;
+      }
       ++number;
       const absl::Status accepted = accept(signature);
+      if (accepted.ok() && accepted_ != nullptr)
+        accepted_->insert(static_cast<size_t>(&signature - subject_.signatures.data()));
       if (accepted.ok() || absl::IsCancelled(accepted)) return accepted;
       if (ended()) return absl::DeadlineExceededError("the time for verifying signatures is over");
       reasons.push_back(strCat("signature ", number, ": ", fromAbsl(accepted.message())));
@@ -79,7 +92,7 @@ class Judge {
       reasons.resize(kMostReasons);
       reasons.push_back(strCat(more, " more"));
     }
-    return absl::PermissionDeniedError(absl::StrJoin(reasons, "; "));
+    return absl::PermissionDeniedError(strCat(absl::StrJoin(reasons, "; "), end));
   }
 
   bool ended() const { return std::chrono::steady_clock::now() >= limits_.deadline; }
@@ -116,6 +129,7 @@ class Judge {
   const Subject& subject_;
   const OpenPgp& openPgp_;
   const support::RunLimits& limits_;
+  std::set<size_t>* const accepted_;
 };
 
 }  // namespace
@@ -157,10 +171,11 @@ bool Policy::needsSignatures(const Subject& subject) const {
          (is(Requirement::Kind::kSignedBy) || is(Requirement::Kind::kSigstoreSigned));
 }
 
-absl::Status Policy::check(const Subject& subject, const support::RunLimits& limits) const {
+absl::Status Policy::check(const Subject& subject, const support::RunLimits& limits,
+                           std::set<size_t>* accepted) const {
   const Found found = find(subject);
   for (const Requirement& requirement : *found.requirements) {
-    const absl::Status judged = Judge(requirement, subject, openPgp_, limits).judge();
+    const absl::Status judged = Judge(requirement, subject, openPgp_, limits, accepted).judge();
     if (judged.ok()) continue;
     if (!absl::IsPermissionDenied(judged)) return judged;
     return absl::PermissionDeniedError(

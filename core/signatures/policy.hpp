@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -63,8 +64,10 @@ class Policy {
 
   // PERMISSION_DENIED when the policy does not accept the subject: the policy's file, the scope,
   // the requirement and the reason for each signature. CANCELLED and DEADLINE_EXCEEDED as the
-  // limits say. Blocks as long as verifying takes.
-  absl::Status check(const Subject& subject, const support::RunLimits& limits) const;
+  // limits say. Blocks as long as verifying takes. Into `accepted` come the places of the subject's
+  // signatures that it was accepted by; of OpenPGP signatures only the first sixteen are looked at.
+  absl::Status check(const Subject& subject, const support::RunLimits& limits,
+                     std::set<size_t>* accepted = nullptr) const;
 
   const std::string& path() const { return path_; }
 

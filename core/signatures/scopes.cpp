@@ -12,6 +12,7 @@ using support::strCat;
 namespace {
 
 constexpr std::string_view kWildcard = "*.";
+constexpr std::string_view kDefaultPort = ":443";
 
 bool hasPaths(std::string_view transport) {
   return transport == "dir" || transport == "oci" || transport == "oci-archive";
@@ -67,6 +68,13 @@ std::vector<std::string> dockerScopes(const images::Reference& name) {
   std::vector<std::string> scopes{name.digest.empty() ? strCat(repository, ":", name.tag)
                                                       : strCat(repository, "@", name.digest)};
   for (std::string& scope : foldersAbove(repository)) scopes.push_back(std::move(scope));
+  // Who names the default port means the same registry, and must not come by another scope.
+  if (registry.ends_with(kDefaultPort)) {
+    images::Reference same = name;
+    same.registry.resize(registry.size() - kDefaultPort.size());
+    for (std::string& scope : dockerScopes(same)) scopes.push_back(std::move(scope));
+    return scopes;
+  }
   const std::string host = registry.substr(0, registry.find(':'));
   for (size_t dot = host.find('.'); dot != host.npos; dot = host.find('.', dot + 1))
     scopes.push_back(strCat(kWildcard, host.substr(dot + 1)));

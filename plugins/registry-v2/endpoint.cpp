@@ -13,11 +13,6 @@ const ConnectionOptions& noSettings() {
   return none;
 }
 
-const RegistryOptions* ownTable(const Options& options, std::string_view host) {
-  const auto found = options.registries.find(host);
-  return found == options.registries.end() ? nullptr : &found->second;
-}
-
 bool speaksPlainHttp(std::string_view host, const RegistryOptions* table) {
   if (table != nullptr && table->plainHttp) return *table->plainHttp;
   if (!isLoopback(host)) return false;
@@ -29,7 +24,7 @@ bool speaksPlainHttp(std::string_view host, const RegistryOptions* table) {
 
 Endpoint mirrorEndpoint(const Options& options, const Reference& reference,
                         const RegistryOptions& table, const Url& mirror) {
-  const RegistryOptions* own = ownTable(options, mirror.host);
+  const RegistryOptions* own = options.own(mirror.host);
   return {.role = EndpointRole::kMirror,
           .base = mirror,
           .registry = reference.host,
@@ -78,7 +73,7 @@ std::vector<Endpoint> endpointsOf(const Options& options, const Reference& refer
 
 ConnectionOptions connectionFor(const Options& options, const Endpoint& from, const Url& target) {
   if (target.host == from.base.host) return *from.connection;
-  if (const RegistryOptions* own = ownTable(options, target.host)) return own->connection;
+  if (const RegistryOptions* own = options.own(target.host)) return own->connection;
   if (hostWithoutPort(target.host) == hostWithoutPort(from.base.host)) {
     ConnectionOptions same = *from.connection;
     same.headers.clear();

@@ -121,10 +121,23 @@ absl::Status addRegistry(const std::string& key, const bj::value& value, Options
 
 }  // namespace
 
+const RegistryOptions* Options::own(std::string_view host) const {
+  if (const auto exact = registries.find(host); exact != registries.end()) return &exact->second;
+  // The default port names the same registry, in the reference or in the table's key.
+  for (const bool plain : {false, true}) {
+    const std::string_view port = plain ? ":80" : ":443";
+    const auto other = host.ends_with(port)
+                           ? registries.find(host.substr(0, host.size() - port.size()))
+                           : registries.find(strCat(host, port));
+    if (other != registries.end() && other->second.plainHttp.value_or(false) == plain)
+      return &other->second;
+  }
+  return nullptr;
+}
+
 const RegistryOptions* Options::find(std::string_view host) const {
-  const auto own = registries.find(host);
-  if (own != registries.end()) return &own->second;
-  return byDefault ? &*byDefault : nullptr;
+  const RegistryOptions* const table = own(host);
+  return table == nullptr && byDefault ? &*byDefault : table;
 }
 
 absl::StatusOr<Options> parseOptions(std::string_view json) {

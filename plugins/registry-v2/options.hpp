@@ -51,7 +51,9 @@ struct Options {
   std::string userAgent;
   std::string proxy;  // empty: http_proxy, https_proxy and no_proxy of the environment
 
-  // The table of a registry: its own, else the default one, else null.
+  // The table of a registry, with or without the default port of its scheme; null without one.
+  const RegistryOptions* own(std::string_view host) const;
+  // The same, else the default one, else null.
   const RegistryOptions* find(std::string_view host) const;
 };
 

@@ -34,7 +34,9 @@ bool isNameCharacter(char c) {
 
 bool isPort(std::string_view text) {
   unsigned value = 0;
-  if (text.empty() || text.size() > 5 || !std::all_of(text.begin(), text.end(), isDigit))
+  // With leading zeros one port would have many names.
+  if (text.empty() || text.size() > 5 || text.front() == '0' ||
+      !std::all_of(text.begin(), text.end(), isDigit))
     return false;
   std::from_chars(text.data(), text.data() + text.size(), value);
   return value >= 1 && value <= 65535;

@@ -79,8 +79,20 @@ absl::StatusOr<std::shared_ptr<const support::Fd>> openRegular(const std::string
 
 class Archive : public Files {
  public:
-  Archive(std::string path, Identity identity, Members members)
-      : path_(std::move(path)), identity_(identity), members_(std::move(members)) {}
+  Archive(std::string path, std::string location, Identity identity, Members members)
+      : path_(std::move(path)),
+        location_(std::move(location)),
+        identity_(identity),
+        members_(std::move(members)) {}
+
+  const std::string& location() const override { return location_; }
+  size_t bytes() const override {
+    constexpr size_t kNode = 64;
+    size_t bytes = sizeof *this;
+    for (const auto& [name, member] : members_)
+      bytes += kNode + sizeof name + name.size() + sizeof member + member.link.size();
+    return bytes;
+  }
 
   absl::StatusOr<Content> open(const std::string& name) const override {
     BERTH_ASSIGN_OR_RETURN(const Place place, find(cleanName(name)));
@@ -106,6 +118,7 @@ class Archive : public Files {
   }
 
   const std::string path_;
+  const std::string location_;
   const Identity identity_;
   const Members members_;
 };
@@ -175,11 +188,13 @@ absl::StatusOr<Members> index(const Content& archive, const Check& check) {
 absl::StatusOr<std::unique_ptr<Files>> openArchive(const std::string& path, const Check& check) {
   Identity identity;
   BERTH_ASSIGN_OR_RETURN(std::shared_ptr<const support::Fd> file, openRegular(path, identity));
+  BERTH_ASSIGN_OR_RETURN(std::string location, locationOf(*file));
   const Content archive{std::move(file), 0, static_cast<uint64_t>(identity.size)};
   BERTH_RETURN_IF_ERROR(compressed(archive, path));
   auto members = index(archive, check);
   if (!members.ok()) return support::annotate(members.status(), path);
-  return std::unique_ptr<Files>(new Archive(path, identity, *std::move(members)));
+  return std::unique_ptr<Files>(
+      new Archive(path, std::move(location), identity, *std::move(members)));
 }
 
 }  // namespace berth::layout

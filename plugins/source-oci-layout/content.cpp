@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <filesystem>
+#include <sys/stat.h>
 #include <vector>
 
 #include <openssl/evp.h>
@@ -126,6 +128,18 @@ bool isDigest(std::string_view text) {
   const size_t digits = text.starts_with(kSha256) ? 64 : text.starts_with(kSha512) ? 128 : 0;
   return digits != 0 && text.size() == kSha256.size() + digits &&
          text.find_first_not_of("0123456789abcdef", kSha256.size()) == std::string_view::npos;
+}
+
+absl::StatusOr<std::string> locationOf(const support::Fd& file) {
+  struct stat info = {};
+  if (::fstat(file.get(), &info) != 0) return support::errnoStatus(errno, "stat an open file");
+  std::error_code error;
+  const std::filesystem::path path =
+      std::filesystem::read_symlink(strCat("/proc/self/fd/", file.get()), error);
+  if (error) return support::errnoStatus(error.value(), "find out where an open file lies");
+  if (info.st_nlink == 0 || !path.is_absolute())
+    return absl::AbortedError(strCat(path.string(), " has been removed while it was being read"));
+  return path.string();
 }
 
 }  // namespace berth::layout

@@ -51,6 +51,12 @@ class Files {
   virtual ~Files() = default;
   // NOT_FOUND; INVALID_ARGUMENT for what is no regular file. No name leads out of where they lie.
   virtual absl::StatusOr<Content> open(const std::string& name) const = 0;
+  // The path without links of the folder or archive that is read, whatever leads there by now.
+  virtual const std::string& location() const = 0;
+  virtual size_t bytes() const = 0;  // of memory, about
 };
+
+// Where an open file or folder lies, without links. ABORTED when it has been removed.
+absl::StatusOr<std::string> locationOf(const support::Fd& file);
 
 }  // namespace berth::layout

@@ -1,4 +1,6 @@
 // What "docker save" writes.
+#include <map>
+
 #include <boost/json.hpp>
 
 #include "berth/support/json.hpp"
@@ -19,6 +21,17 @@ constexpr std::string_view kConfigType = "application/vnd.oci.image.config.v1+js
 constexpr std::string_view kLayerType = "application/vnd.oci.image.layer.v1.tar";
 constexpr size_t kMostImages = 1'000;
 constexpr size_t kMostLayers = 1'000;
+constexpr size_t kMostPlatformBytes = 64;
+constexpr size_t kMostNames = 10'000;
+constexpr size_t kMostWrittenBytes = 64u << 20;  // of manifests that are made up
+
+// What counts of a configuration.
+struct Config {
+  std::string digest;
+  uint64_t size = 0;
+  std::vector<std::string> diffIds;
+  json::object platform;
+};
 
 struct Layer {
   std::string digest;
@@ -39,6 +52,7 @@ class Reader {
       return absl::ResourceExhaustedError(strCat("manifest.json names ", images.size(),
                                                  " images, more than the limit of ", kMostImages));
     for (size_t i = 0; i < images.size(); ++i) {
+      BERTH_RETURN_IF_ERROR(check_());
       const absl::Status status = addImage(images[i]);
       if (!status.ok()) return support::annotate(status, strCat("manifest.json, image ", i + 1));
     }
@@ -50,40 +64,56 @@ class Reader {
   absl::Status addImage(const json::value& value) {
     const json::object* image = value.if_object();
     if (image == nullptr) return absl::InvalidArgumentError("it is no object");
-    const std::string configFile = support::stringMember(*image, "Config");
-    BERTH_ASSIGN_OR_RETURN(const Content content, files_->open(configFile));
-    BERTH_ASSIGN_OR_RETURN(const std::string config, readAll(content, kMostDocumentBytes));
-    BERTH_ASSIGN_OR_RETURN(const json::object parsed,
-                           support::parseJsonObject(config, "the configuration"));
-    BERTH_ASSIGN_OR_RETURN(const json::array layers, addLayers(*image, parsed));
-    const std::string configDigest = digestOf(config);
-    parts_.placed[configDigest] = configFile;
+    BERTH_ASSIGN_OR_RETURN(const Config* config,
+                           addConfig(support::stringMember(*image, "Config")));
+    BERTH_ASSIGN_OR_RETURN(const json::array layers, addLayers(*image, config->diffIds));
     const std::string manifest = json::serialize(json::object{
         {"schemaVersion", 2},
         {"mediaType", kManifestType},
-        {"config", {{"mediaType", kConfigType}, {"digest", configDigest}, {"size", config.size()}}},
+        {"config",
+         {{"mediaType", kConfigType}, {"digest", config->digest}, {"size", config->size}}},
         {"layers", layers}});
     const std::string digest = digestOf(manifest);
     const json::object descriptor{{"mediaType", kManifestType},
                                   {"digest", digest},
                                   {"size", manifest.size()},
-                                  {"platform",
-                                   {{"os", support::stringMember(parsed, "os")},
-                                    {"architecture", support::stringMember(parsed, "architecture")},
-                                    {"variant", support::stringMember(parsed, "variant")}}}};
-    parts_.written[digest] = manifest;
+                                  {"platform", config->platform}};
+    if (parts_.written.emplace(digest, manifest).second) written_ += manifest.size();
+    if (written_ > kMostWrittenBytes)
+      return absl::ResourceExhaustedError(
+          strCat("its images' manifests have more than ", kMostWrittenBytes, " bytes"));
     const std::vector<std::string> tags = support::stringsMember(*image, "RepoTags");
+    names_ += tags.size();
+    if (names_ > kMostNames)
+      return absl::ResourceExhaustedError(
+          strCat("its images have more names than the limit of ", kMostNames));
     for (const std::string& tag : tags) parts_.images.push_back({completeName(tag), descriptor});
     if (tags.empty()) parts_.images.push_back({{}, descriptor});
     return absl::OkStatus();
   }
 
-  absl::StatusOr<json::array> addLayers(const json::object& image, const json::object& config) {
+  absl::StatusOr<const Config*> addConfig(const std::string& file) {
+    if (const auto known = configs_.find(file); known != configs_.end()) return &known->second;
+    BERTH_ASSIGN_OR_RETURN(const Content content, files_->open(file));
+    BERTH_ASSIGN_OR_RETURN(const std::string text, readAll(content, kMostDocumentBytes));
+    BERTH_ASSIGN_OR_RETURN(const json::object parsed,
+                           support::parseJsonObject(text, "the configuration"));
+    Config config{digestOf(text), text.size(), {}, {}};
+    if (const json::object* rootfs = support::objectMember(parsed, "rootfs"))
+      config.diffIds = support::stringsMember(*rootfs, "diff_ids");
+    if (config.diffIds.size() > kMostLayers)
+      return absl::ResourceExhaustedError(
+          strCat("its configuration has ", config.diffIds.size(), " layers"));
+    for (const char* member : {"os", "architecture", "variant"})
+      config.platform[member] =
+          support::oneLine(support::stringMember(parsed, member), kMostPlatformBytes);
+    parts_.placed[config.digest] = file;
+    return &configs_.emplace(file, std::move(config)).first->second;
+  }
+
+  absl::StatusOr<json::array> addLayers(const json::object& image,
+                                        const std::vector<std::string>& diffIds) {
     const std::vector<std::string> names = support::stringsMember(image, "Layers");
-    const json::object* rootfs = support::objectMember(config, "rootfs");
-    const std::vector<std::string> diffIds = rootfs == nullptr
-                                                 ? std::vector<std::string>()
-                                                 : support::stringsMember(*rootfs, "diff_ids");
     if (names.size() != diffIds.size())
       return absl::InvalidArgumentError(
           strCat("it has ", names.size(), " layers, its configuration ", diffIds.size()));
@@ -121,7 +151,11 @@ class Reader {
   const std::shared_ptr<const Files> files_;
   const Check& check_;
   Parts parts_;
-  std::map<std::string, Layer> known_;  // by file: images share layers
+  // By file: images share them.
+  std::map<std::string, Layer> known_;
+  std::map<std::string, Config> configs_;
+  size_t names_ = 0;
+  size_t written_ = 0;  // bytes
 };
 
 }  // namespace

@@ -14,7 +14,11 @@ namespace {
 
 class Folder : public Files {
  public:
-  Folder(support::Fd root, std::string path) : root_(std::move(root)), path_(std::move(path)) {}
+  Folder(support::Fd root, std::string path, std::string location)
+      : root_(std::move(root)), path_(std::move(path)), location_(std::move(location)) {}
+
+  const std::string& location() const override { return location_; }
+  size_t bytes() const override { return sizeof *this; }
 
   absl::StatusOr<Content> open(const std::string& name) const override {
     const std::string what = strCat(path_, "/", name);
@@ -32,13 +36,15 @@ class Folder : public Files {
  private:
   const support::Fd root_;
   const std::string path_;
+  const std::string location_;
 };
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Files>> openFolder(const std::string& path) {
   BERTH_ASSIGN_OR_RETURN(support::Fd root, support::openFile(path, O_PATH | O_DIRECTORY));
-  return std::unique_ptr<Files>(new Folder(std::move(root), path));
+  BERTH_ASSIGN_OR_RETURN(std::string location, locationOf(root));
+  return std::unique_ptr<Files>(new Folder(std::move(root), path, std::move(location)));
 }
 
 }  // namespace berth::layout

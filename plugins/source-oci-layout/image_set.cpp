@@ -101,6 +101,16 @@ absl::StatusOr<std::shared_ptr<const ImageSet>> ImageSet::open(const std::string
   return std::shared_ptr<const ImageSet>(new ImageSet(*std::move(parts)));
 }
 
+size_t ImageSet::bytes() const {
+  constexpr size_t kNode = 64;
+  constexpr size_t kDescriptor = 1024;
+  size_t bytes = parts_.files->bytes();
+  for (const Named& image : parts_.images) bytes += kDescriptor + image.name.size();
+  for (const auto* blobs : {&parts_.written, &parts_.placed})
+    for (const auto& [digest, text] : *blobs) bytes += kNode + digest.size() + text.size();
+  return bytes;
+}
+
 Document ImageSet::everything() const {
   std::vector<const Named*> all;
   for (const Named& image : parts_.images) all.push_back(&image);

@@ -58,6 +58,9 @@ class ImageSet {
                                                               const Check& check);
 
   const std::string& transport() const { return parts_.transport; }
+  // The path without links of what was read.
+  const std::string& location() const { return parts_.files->location(); }
+  size_t bytes() const;  // of memory, about
   // An index of all images there are, each with its name as "org.opencontainers.image.ref.name".
   Document everything() const;
   // By complete name, or by digest, which also finds what only an index of the set names.

@@ -14,6 +14,7 @@ namespace {
 
 // More are read again each time.
 constexpr size_t kMostKept = 256;
+constexpr size_t kMostBytes = 64u << 20;
 
 constexpr const char* kTelling[] = {"/index.json", "/manifest.json"};
 
@@ -68,11 +69,17 @@ absl::StatusOr<std::shared_ptr<const ImageSet>> Sets::at(const std::string& path
 void Sets::keep(const std::string& path, Kept kept) {
   std::lock_guard lock(mutex_);
   kept.used = ++uses_;
+  kept.bytes = kept.set.ok() ? (*kept.set)->bytes() : kept.set.status().message().size();
+  bytes_ += kept.bytes;
+  if (const auto old = kept_.find(path); old != kept_.end()) bytes_ -= old->second.bytes;
   kept_.insert_or_assign(path, std::move(kept));
-  if (kept_.size() <= kMostKept) return;
-  kept_.erase(std::min_element(kept_.begin(), kept_.end(), [](const auto& a, const auto& b) {
-    return a.second.used < b.second.used;
-  }));
+  while (kept_.size() > kMostKept || bytes_ > kMostBytes) {
+    const auto oldest = std::min_element(
+        kept_.begin(), kept_.end(),
+        [](const auto& a, const auto& b) { return a.second.used < b.second.used; });
+    bytes_ -= oldest->second.bytes;
+    kept_.erase(oldest);
+  }
 }
 
 std::vector<std::string> Sets::within(const std::string& path) {

@@ -31,11 +31,13 @@ class Sets {
     std::string identity;  // of the file that tells of the others
     absl::StatusOr<std::shared_ptr<const ImageSet>> set;
     uint64_t used = 0;
+    size_t bytes = 0;
   };
   void keep(const std::string& path, Kept kept);
 
   std::mutex mutex_;
   uint64_t uses_ = 0;
+  size_t bytes_ = 0;                  // of all that are kept
   std::map<std::string, Kept> kept_;  // by path
 };
 

@@ -1,7 +1,6 @@
 #include "source.hpp"
 
 #include <chrono>
-#include <filesystem>
 
 #include "berth/support/status.hpp"
 
@@ -96,12 +95,9 @@ Status LayoutSource::origin(const Op& op, const ImageRequest& request, std::stri
   if (pathOf(request.reference).empty() && place->document.digest != digest)
     return {BERTH_NOT_FOUND, strCat(request.reference, " has become another image in ", place->path,
                                     " by now; pull it again")};
-  // Scopes of policies are paths without links.
-  std::error_code error;
-  const std::filesystem::path path = std::filesystem::canonical(place->path, error);
-  if (error) return support::errnoStatus(error.value(), strCat("resolve the path ", place->path));
+  // Scopes of policies are paths without links, and of what was read: links may be changed.
   out.transport = std::move(place->transport);
-  out.location = path;
+  out.location = std::move(place->location);
   return {};
 }
 
@@ -116,7 +112,7 @@ absl::StatusOr<LayoutSource::Place> LayoutSource::placeOf(const Check& check,
   const std::string path = pathOf(reference);
   if (path.empty()) return findConfigured(check, reference);
   BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<const ImageSet> set, sets_.at(path, check));
-  return Place{set->everything(), path, set->transport()};
+  return Place{set->everything(), path, set->transport(), set->location()};
 }
 
 absl::StatusOr<LayoutSource::Place> LayoutSource::findConfigured(const Check& check,
@@ -129,7 +125,9 @@ absl::StatusOr<LayoutSource::Place> LayoutSource::findConfigured(const Check& ch
       if (!set.ok()) continue;
       ++looked;
       auto document = (*set)->find(reference);
-      if (document.ok()) return Place{*std::move(document), one, (*set)->transport()};
+      if (document.ok()) {
+        return Place{*std::move(document), one, (*set)->transport(), (*set)->location()};
+      }
       if (!absl::IsNotFound(document.status()))
         return support::annotate(document.status(), strCat(reference, " in ", one));
     }

@@ -33,6 +33,7 @@ class LayoutSource final : public ImageSource, public Extensions<ImageSignatures
     Document document;
     std::string path;
     std::string transport;
+    std::string location;  // the path without links
   };
   absl::StatusOr<Place> placeOf(const Check& check, std::string_view reference);
   absl::StatusOr<Place> findConfigured(const Check& check, std::string_view reference);

@@ -23,7 +23,11 @@ void run(std::string_view text) {
          "a reference is one line of text");
   demand(full.size() < 1024, "a reference is bounded");
   // What the daemon takes, the plugin must take too, or say what is wrong with it.
-  (void)registry::parseReference(full);
+  const auto asked = registry::parseReference(full);
+  if (!asked.ok()) return;
+  demand(asked->host == reference->registry && asked->path == reference->repository &&
+             asked->tag == reference->tag && asked->digest == reference->digest,
+         "what a policy judges is what is pulled");
 }
 
 std::vector<std::string> seeds() {
@@ -36,7 +40,9 @@ std::vector<std::string> seeds() {
           "localhost/x",
           "a.example/b" + digest,
           "a.example/b:tag" + digest,
-          "index.docker.io/x"};
+          "index.docker.io/x",
+          "Index.docker.io/x/y",
+          "DOCKER.IO/x"};
 }
 
 }  // namespace

@@ -14,6 +14,7 @@ from asking import refused, shell
 from berth_testbed import wait_until
 from checkpoints import (COUNTER, StandIn, checkpoint, create_from, freezer_states,
                          left_of_checkpoints, members, must_run, text_of)
+from image_set import BUSYBOX
 
 pytestmark = pytest.mark.berth
 
@@ -259,3 +260,31 @@ def test_a_pod_that_cannot_be_restored_leaves_nothing(checkpoint_bed, tmp_path):
     assert [each.id for each in bed.cri.ListPodSandbox().items] == [pod]
     assert len(bed.cri.ListContainers().containers) == 2
     assert left_of_checkpoints(bed) == []
+
+
+def test_a_restored_pods_image_is_judged_by_the_name_asked_for_too(own_bed, stand_in, tmp_path):
+    policy, folder = tmp_path / "policy.json", tmp_path / "checkpoint"
+    folder.mkdir()
+    accept = {"default": [{"type": "insecureAcceptAnything"}]}
+    policy.write_text(json.dumps(accept))
+    bed = own_bed(runtime=stand_in.runtime,
+                  settings='[images]\nsignature_policy = "%s"\n' % policy)
+    pod = bed.run_pod("a")
+    container = run_changed(bed, pod)
+    by_digest = bed.cri.ImageStatus({"image": {"image": BUSYBOX}}).image.repo_digests[0]
+    bed.cri.CheckpointPod({"pod_sandbox_id": pod, "output_path": str(folder),
+                           "container_ids": [container]})
+    bed.remove_pod(pod)
+    bed.stop_engine()
+    policy.write_text(json.dumps(
+        {**accept, "transports": {"docker": {by_digest: [{"type": "reject"}]}}}))
+    bed.start_engine()
+    for image in ({"image": by_digest},
+                  {"image": BUSYBOX, "user_specified_image": by_digest}):
+        request = restore_request(bed, "b", folder, "c")
+        request["container_configs"][0]["image"] = image
+        message = refused(bed.cri.RestorePod, request, StatusCode.UNKNOWN)
+        assert "SignatureValidationFailed: image %s" % by_digest in message
+    assert not bed.cri.ListPodSandbox().items
+    assert left_of_checkpoints(bed) == []
+    assert bed.cri.RestorePod(restore_request(bed, "b", folder, "c")).restored_containers

@@ -25,11 +25,6 @@ inline constexpr std::array kFiles = {kConfigDump, kSpecDump,     kStatusDump, k
                                       kBindMounts, kDeletedFiles, kRootfsDiff, kDumpLog,
                                       kStatsDump,  kLog,          kOtherLog};
 
-// The annotations by which an OCI image says that it is a checkpoint, each with the container's
-// name.
-inline constexpr std::array<std::string_view, 2> kImageAnnotations = {
-    "org.criu.checkpoint.container.name", "io.kubernetes.cri-o.annotations.checkpoint.name"};
-
 // Of a pod: beside a tree for each container.
 inline constexpr std::string_view kPodDump = "pod.dump";        // its CRI configuration, JSON
 inline constexpr std::string_view kPodOptions = "pod.options";  // which containers there are, JSON

@@ -18,7 +18,7 @@ using berth::signatures::Keyring;
 namespace frames = berth::signatures::frames;
 
 constexpr id_t kNobody = 65534;
-[[maybe_unused]] constexpr rlim_t kMostSeconds = 10;
+[[maybe_unused]] constexpr rlim_t kMostSeconds = 2;
 [[maybe_unused]] constexpr rlim_t kMostMemory = 512u << 20;
 
 bool limit(__rlimit_resource resource, rlim_t value) {

@@ -56,5 +56,21 @@ TEST(ImagesTest, AnnotationsAreShown) {
               UnorderedElementsAre(Pair("org.opencontainers.image.version", "1.2"), Pair("a", "")));
 }
 
+TEST(ImagesTest, WhatAnImageSaysOfItselfIsBounded) {
+  images::Image given = image();
+  given.annotations = {{"a", std::string(8000, 'x')},
+                       {"b", std::string(8u << 20, 'x')},
+                       {"c", std::string(8000, 'x')},
+                       {"d", std::string(8000, 'x')},
+                       {"e", "short"}};
+  given.config.user = std::string(1u << 20, 'u');
+  const runtime::v1::Image shown = toCri(given, {});
+  EXPECT_THAT(
+      shown.spec().annotations(),
+      UnorderedElementsAre(Pair("a", testing::_), Pair("c", testing::_), Pair("e", "short")));
+  EXPECT_EQ(shown.username(), std::string(256, 'u'));
+  EXPECT_LT(shown.ByteSizeLong(), 20'000u);
+}
+
 }  // namespace
 }  // namespace berth::cri

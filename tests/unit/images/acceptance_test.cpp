@@ -80,6 +80,54 @@ TEST_F(AcceptanceTest, WithoutAPolicyNobodyIsAsked) {
   EXPECT_EQ(judged({"a.example/app:1"}), "");
 }
 
+TEST_F(AcceptanceTest, WhereAnImageComesFromIsKeptWithoutAPolicyToo) {
+  image("app:1");
+  write("origin", "/layouts/one");
+  ASSERT_TRUE(pull("app:1").ok());
+  images_->judgeBy(policy(kReject, kAccept));
+  EXPECT_EQ(judged({"a.example/app:1"}), "");
+  images_->judgeBy(policy(kAccept, kReject));
+  EXPECT_THAT(judged({"a.example/app:1"}), HasSubstr("scope oci \"/layouts\""));
+}
+
+TEST_F(AcceptanceTest, LayersOfArtifactsAreNotFetchedToBeRefused) {
+  const std::string layer = gzip(two_);
+  publishArtifact("model:1", "application/vnd.oci.image.layer.v1.tar+gzip", {layer});
+  images_->judgeBy(policy(kReject));
+  EXPECT_THAT(refusal("model:1"), HasSubstr("(reject)"));
+  EXPECT_EQ(count(strCat("fetch blob=", sha256(layer))), 0u);
+  images_->judgeBy(policy(kAccept));
+  EXPECT_TRUE(pull("model:1").ok());
+}
+
+TEST_F(AcceptanceTest, IdsOfTheOtherAlgorithmAreNoNames) {
+  const auto wide = [](const std::string& bytes) { return digestLike("sha512:", bytes); };
+  const std::string layer = gzip(two_);
+  const std::string config = strCat(
+      R"({"os": "linux", "rootfs": {"type": "layers", "diff_ids": [")", wide(two_), R"("]}})");
+  const std::string manifest =
+      strCat(R"({"schemaVersion": 2, "config": )", descriptor(wide(config), config.size()),
+             R"(, "layers": [)", descriptor(wide(layer), layer.size()), "]}");
+  for (const std::string* bytes : {&config, &manifest, &layer}) write(wide(*bytes), *bytes);
+  write("a.example_app:1", wide(manifest));
+  images_->judgeBy(policy(kAccept));
+  ASSERT_TRUE(pull("app:1").ok());
+  EXPECT_EQ(judged({wide(config)}), "");
+  EXPECT_EQ(judged({wide(config).substr(7, 12)}), "");
+}
+
+TEST_F(AcceptanceTest, TheAcceptedSignatureIsKeptFirst) {
+  const std::string digest = image("app:1");
+  sign(digest, "app:1", other_, 1);
+  sign(digest, "app:1", key_, 2);
+  images_->judgeBy(policy(signedBy(key_)));
+  ASSERT_TRUE(pull("app:1").ok());
+  ASSERT_EQ(record().signatures_size(), 2);
+  std::string accepted;
+  std::ifstream(strCat(blobs(), "/", digest, ".sigstore.2.signature")) >> accepted;
+  EXPECT_EQ(record().signatures(0).signature(), accepted);
+}
+
 TEST_F(AcceptanceTest, RefusedBeforeItsLayersAreFetched) {
   const std::string digest = image("app:1");
   images_->judgeBy(policy(signedBy(key_)));
@@ -204,11 +252,58 @@ TEST_F(AcceptanceTest, WhatLiesOnTheNodeIsJudgedByItsPath) {
 TEST_F(AcceptanceTest, RecordsOfBeforeAreOfRegistries) {
   image("app:1");
   ASSERT_TRUE(pull("app:1").ok());
-  EXPECT_EQ(record().origins_size(), 0);
+  records::ImageRecord old = record();
+  old.clear_origins();
+  ASSERT_TRUE(store_->put("image", old.id(), old.SerializeAsString()).ok());
+  open();
   images_->judgeBy(policy(kAccept));
   EXPECT_EQ(judged({"a.example/app:1"}), "");
   images_->judgeBy(policy(signedBy(key_)));
   EXPECT_THAT(judged({"a.example/app:1"}), HasSubstr("the image has no signature"));
+}
+
+TEST_F(AcceptanceTest, APullBringsSoManySignaturesAndTheAcceptedOne) {
+  const std::string digest = image("app:1");
+  for (int number = 1; number <= 60; ++number) sign(digest, strCat("x", number), other_, number);
+  sign(digest, "app:1", key_, 61);
+  images_->judgeBy(policy(signedBy(key_)));
+  ASSERT_TRUE(pull("app:1").ok());
+  EXPECT_EQ(record().signatures_size(), 32);
+  EXPECT_EQ(judged({"a.example/app:1"}), "");
+}
+
+TEST_F(AcceptanceTest, OneRepositoryDoesNotDriveOutTheSignaturesOfAnother) {
+  sign(image("app:1"), "app:1", key_);
+  images_->judgeBy(policy(signedBy(key_)));
+  ASSERT_TRUE(pull("app:1").ok());
+  images_->judgeBy(policy(kAccept));
+  const std::string text = config({two_});
+  const std::string layer = gzip(two_);
+  for (int number = 1; number <= 10; ++number) {
+    const std::string manifest =
+        strCat(R"({"schemaVersion": 2, "number": )", number, R"(, "config": )",
+               descriptor(sha256(text), text.size()), R"(, "layers": [)",
+               descriptor(sha256(layer), layer.size()), "]}");
+    const std::string name = strCat("evil:", number);
+    write("a.example_" + name, blob(manifest));
+    for (int one = 1; one <= 40; ++one) sign(sha256(manifest), strCat(name, "x", one), other_, one);
+    ASSERT_TRUE(pull(name).ok());
+  }
+  EXPECT_LE(record().signatures_size(), 65);
+  images_->judgeBy(policy(signedBy(key_)));
+  EXPECT_EQ(judged({"a.example/app:1"}), "");
+}
+
+TEST_F(AcceptanceTest, APullReplacesItsOwnSignatures) {
+  const std::string digest = image("app:1");
+  sign(digest, "app:1", other_);
+  images_->judgeBy(policy(kAccept));
+  ASSERT_TRUE(pull("app:1").ok());
+  sign(digest, "app:1", key_);
+  ASSERT_TRUE(pull("app:1").ok());
+  ASSERT_EQ(record().signatures_size(), 1);
+  images_->judgeBy(policy(signedBy(key_)));
+  EXPECT_EQ(judged({"a.example/app:1"}), "");
 }
 
 TEST_F(AcceptanceTest, MoreSignaturesThanAnybodyMakes) {

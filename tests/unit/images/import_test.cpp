@@ -87,5 +87,13 @@ TEST(ChooseImports, SaysWhatThereIsWhenNothingHasAName) {
   EXPECT_EQ(refused({}).code(), absl::StatusCode::kInvalidArgument);
 }
 
+TEST(ChooseImports, WhatIsToldOfAnArchivesNamesIsOneLineEach) {
+  const std::string name = "a.example/a:\x1b[2J\n" + std::string(1000, 'x');
+  const absl::Status status = refused({entry(name, "A"), entry("a\nb", "B")}, {"a.example/c:1"});
+  EXPECT_THAT(std::string(status.message()),
+              AllOf(HasSubstr("it has a.example/a: [2J xxx"), HasSubstr("tagged a b")));
+  EXPECT_LT(status.message().size(), 600u);
+}
+
 }  // namespace
 }  // namespace berth::images

@@ -40,6 +40,23 @@ TEST(ParseDocument, ReadsAManifest) {
   EXPECT_EQ(manifest.layers[0].annotations.at("k"), "v");
 }
 
+TEST(ParseDocument, SizesAreBounded) {
+  const auto sized = [](const std::string& size) {
+    return parse(strCat(R"({"schemaVersion": 2, "config": )", descriptor(kA),
+                        R"(, "layers": [{"mediaType": "x", "digest": ")", kB, R"(", "size": )",
+                        size, "}]}"));
+  };
+  EXPECT_TRUE(sized("1099511627776").ok());
+  EXPECT_THAT(std::string(sized("1099511627777").status().message()), HasSubstr("layers[0].size"));
+  EXPECT_THAT(std::string(sized("9223372036854775807").status().message()),
+              HasSubstr("layers[0].size"));
+}
+
+TEST(ParseDocument, ItsFailuresAreOneLine) {
+  const auto parsed = parseDocument(R"({"schemaVersion": 2})", "a\x1b[2J\nb");
+  EXPECT_THAT(std::string(parsed.status().message()), HasSubstr("type a [2J b is"));
+}
+
 TEST(ParseDocument, ReadsAnIndex) {
   const auto document =
       parse(strCat(R"({"schemaVersion": 2, "manifests": [)",

@@ -30,7 +30,11 @@ TEST(ParseReference, CompletesAsTheEcosystemDoes) {
       {"127.0.0.1:5000/a/b/c:t", "127.0.0.1:5000", "a/b/c", "t", "", "127.0.0.1:5000/a/b/c:t"},
       {"[::1]:5000/app", "[::1]:5000", "app", "latest", "", "[::1]:5000/app:latest"},
       {"[2001:db8::1]/app", "[2001:db8::1]", "app", "latest", "", "[2001:db8::1]/app:latest"},
-      {"REGISTRY:80/app", "REGISTRY:80", "app", "latest", "", "REGISTRY:80/app:latest"},
+      {"REGISTRY:80/app", "registry:80", "app", "latest", "", "registry:80/app:latest"},
+      {"Index.Docker.IO/busybox", "docker.io", "library/busybox", "latest", "",
+       "docker.io/library/busybox:latest"},
+      {"DOCKER.IO/user/app", "docker.io", "user/app", "latest", "", "docker.io/user/app:latest"},
+      {"[2001:DB8::1]/app", "[2001:db8::1]", "app", "latest", "", "[2001:db8::1]/app:latest"},
       {"a.example/app@" + kDigest, "a.example", "app", "", kDigest, "a.example/app@" + kDigest},
       {"a.example/app:1@" + kDigest, "a.example", "app", "1", kDigest,
        "a.example/app:1@" + kDigest},
@@ -78,6 +82,7 @@ TEST(ParseReference, RefusesWhatIsNone) {
                                "app@" + kDigest + "@" + kDigest,
                                "a.example:port/app",
                                "a.example:/app",
+                               "a.example:0443/app",
                                ":5000/app",
                                "[::1/app",
                                "[::1]x/app",
@@ -105,6 +110,12 @@ TEST(ParseReference, LongestNameIsTaken) {
 TEST(ParseReference, AnErrorDoesNotRepeatAnEndlessReference) {
   const auto reference = parseReference(std::string(1u << 20, '!'));
   EXPECT_LT(reference.status().message().size(), 1000u);
+}
+
+TEST(ParseReference, AnErrorIsOneLine) {
+  const auto reference = parseReference("a\x1b[2J\nb");
+  EXPECT_NE(reference.status().message().find("\"a [2J b\""), absl::string_view::npos)
+      << reference.status();
 }
 
 }  // namespace

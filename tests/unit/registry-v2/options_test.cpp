@@ -58,6 +58,19 @@ TEST(Options, OneTable) {
   EXPECT_EQ(options->retries, 0u);
 }
 
+TEST(Options, ATableIsNotAvoidedByTheDefaultPort) {
+  const auto options = parseOptions(R"({"registries": {"evil.example": {"blocked": true},
+    "other.example:443": {"blocked": true},
+    "plain.example": {"plain_http": true, "blocked": true}, "*": {}}})");
+  ASSERT_TRUE(options.ok()) << options.status();
+  for (const char* host : {"evil.example", "evil.example:443", "other.example", "other.example:443",
+                           "plain.example", "plain.example:80"})
+    EXPECT_TRUE(options->find(host)->blocked) << host;
+  for (const char* host :
+       {"evil.example:80", "evil.example:4430", "plain.example:443", "a.example"})
+    EXPECT_FALSE(options->find(host)->blocked) << host;
+}
+
 TEST(Options, RefusalsNameTheKey) {
   const std::pair<const char*, const char*> cases[] = {
       {R"({"retries": -1})", "option retries:"},

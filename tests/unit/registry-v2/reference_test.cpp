@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "images/reference.hpp"
+
 namespace berth::registry {
 namespace {
 
@@ -36,6 +38,26 @@ TEST(Reference, DockerHub) {
   EXPECT_EQ(parseReference("docker.io/team/app:1")->path, "team/app");
   EXPECT_EQ(parseReference("index.docker.io/team/app:1")->host, "docker.io");
   EXPECT_EQ(parseReference("quay.io/busybox:1")->path, "busybox");
+}
+
+// A policy judges the daemon's reading of a name, and the plugin pulls by its own.
+TEST(Reference, MeansWhatTheDaemonTakesItFor) {
+  for (const std::string name :
+       {"docker.io/busybox:1", "DOCKER.IO/nginx:1", "Index.docker.io/evil/x:1",
+        "index.docker.io/x:1", "Quay.IO/a/b:Tag", "quay.io:443/a:1", "[2001:DB8::A]:5000/a:1",
+        "LocalHost:5000/a:1"}) {
+    const auto own = parseReference(name);
+    const auto daemons = images::parseReference(name);
+    ASSERT_TRUE(own.ok()) << own.status();
+    ASSERT_TRUE(daemons.ok()) << daemons.status();
+    EXPECT_EQ(own->host, daemons->registry) << name;
+    EXPECT_EQ(own->path, daemons->repository) << name;
+    EXPECT_EQ(own->tag, daemons->tag) << name;
+    const auto asked = parseReference(daemons->full());
+    ASSERT_TRUE(asked.ok()) << asked.status();
+    EXPECT_EQ(asked->host, daemons->registry) << name;
+    EXPECT_EQ(asked->path, daemons->repository) << name;
+  }
 }
 
 TEST(Reference, Sha512) {
@@ -71,6 +93,7 @@ TEST(Reference, Refused) {
                                "a.b/app@" + kHex,
                                "a.b/app@sha256:" + kHex + "@sha256:" + kHex,
                                "a.b:0/app:1",
+                               "a.b:0443/app:1",
                                "a.b:65536/app:1",
                                "a.b:x/app:1",
                                ":5000/app:1",

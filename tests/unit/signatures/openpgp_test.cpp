@@ -1,10 +1,14 @@
 #include "signatures/openpgp.hpp"
 
 #include <ctime>
+#include <fstream>
+#include <sys/stat.h>
+#include <thread>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "../support/temporary_directory.hpp"
 #include "openpgp_keys.hpp"
 
 namespace berth::signatures {
@@ -109,6 +113,24 @@ TEST_F(OpenPgpTest, Keyrings) {
               HasSubstr("keyring 2 of 2: it holds no OpenPGP keys"));
   EXPECT_FALSE(openPgp_.checkKeyrings({""}, {}).ok());
   EXPECT_FALSE(openPgp_.checkKeyrings({good_.sign("a message")}, {}).ok());
+}
+
+TEST_F(OpenPgpTest, TwoProcessesAtOnce) {
+  berth::testing::TemporaryDirectory directory;
+  const std::string program = directory / "slow";
+  // Each leaves a file while it runs, and says how many there were.
+  std::ofstream(program) << "#!/bin/sh\ncd '" << std::string(directory / "") << "'\n"
+                         << "/bin/touch running.$$; /bin/sleep 0.2; ls running.* | /bin/grep -c . "
+                            ">> seen; /bin/rm running.$$\nexit 1\n";
+  ASSERT_EQ(::chmod(program.c_str(), 0755), 0);
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 6; ++i)
+    threads.emplace_back([&] { (void)OpenPgp(program).open({}, "x", {}); });
+  for (std::thread& thread : threads) thread.join();
+  std::ifstream seen(directory / "seen");
+  int count = 0;
+  for (int running = 0; seen >> running; ++count) EXPECT_LE(running, 2);
+  EXPECT_EQ(count, 6);
 }
 
 TEST_F(OpenPgpTest, WithoutItsProgramNothingIsGood) {

@@ -113,6 +113,29 @@ TEST_F(PolicyTest, Sigstore) {
       HasSubstr("its type is not"));
 }
 
+TEST_F(PolicyTest, SaysWhichSignatureItAccepts) {
+  const auto policy = policyOf(forExample("[" + sigstore() + "]"));
+  const std::string good = sigstorePayload(kName, digestOf('a'));
+  std::set<size_t> accepted;
+  EXPECT_TRUE(policy
+                  ->check(subject(kName, {attached(otherKey_, good), attached(key_, good),
+                                          attached(key_, good)}),
+                          {}, &accepted)
+                  .ok());
+  EXPECT_THAT(accepted, ::testing::ElementsAre(1u));
+}
+
+TEST_F(PolicyTest, LooksAtSixteenMessages) {
+  const auto policy = policyOf(forExample("[" + simple() + "]"));
+  const Signature good = message(openPgpKey_, simplePayload(kName, digestOf('a')));
+  std::vector<Signature> many(15, {Signature::Kind::kSimple, "no message", ""});
+  many.push_back(good);
+  EXPECT_TRUE(accepts(*policy, subject(kName, many)));
+  many.insert(many.begin(), {Signature::Kind::kSimple, "no message", ""});
+  EXPECT_THAT(refusal(*policy, subject(kName, many)),
+              HasSubstr("8 more; only the first 16 are looked at"));
+}
+
 TEST_F(PolicyTest, SimpleSigning) {
   const auto policy = policyOf(forExample("[" + simple() + "]"));
   const std::string good = simplePayload(kName, digestOf('a'));

@@ -36,6 +36,15 @@ TEST(Scopes, CapitalsMakeNoOtherRegistry) {
   EXPECT_EQ(comparableScope("oci", "/Images"), "/Images");
 }
 
+TEST(Scopes, TheDefaultPortMakesNoOtherRegistry) {
+  EXPECT_THAT(docker("a.example:443/one:1"),
+              ElementsAre("a.example:443/one:1", "a.example:443/one", "a.example:443",
+                          "a.example/one:1", "a.example/one", "a.example", "*.example"));
+  EXPECT_THAT(
+      docker("a.example:4430/one:1"),
+      ElementsAre("a.example:4430/one:1", "a.example:4430/one", "a.example:4430", "*.example"));
+}
+
 TEST(Scopes, OfFiles) {
   const images::Reference name = *images::parseReference("a.example/b:1");
   EXPECT_THAT(scopesOf("oci", "/var/lib/images", name),

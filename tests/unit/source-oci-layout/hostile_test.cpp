@@ -132,6 +132,36 @@ TEST_F(LayoutTest, WrongDockerArchivesAreRefused) {
   EXPECT_THAT(refused(1, "no JSON"), HasSubstr("configuration"));
 }
 
+TEST_F(LayoutTest, TheNamesInADockerArchiveAreBounded) {
+  const auto named = [this](size_t images, size_t names) {
+    std::string tags;
+    for (size_t i = 0; i < names; ++i) tags += strCat(i == 0 ? "" : ",", "\"a.example/a:", i, "\"");
+    std::string list;
+    for (size_t i = 0; i < images; ++i)
+      list += strCat(i == 0 ? "" : ",", R"({"Config": "c.json", "RepoTags": [)", tags,
+                     R"(], "Layers": ["1/layer.tar"]})");
+    Tree tree = saved("busybox:1");
+    tree[0].second = strCat("[", list, "]");
+    return archive("set.tar", tree);
+  };
+  EXPECT_NE(open(named(10, 1000)), nullptr);
+  EXPECT_THAT(refusal(named(10, 1001), absl::StatusCode::kResourceExhausted),
+              HasSubstr("more names than the limit of 10000"));
+}
+
+TEST_F(LayoutTest, ALargeDockerArchiveIsGivenUpBetweenItsImages) {
+  Tree tree = saved("busybox:1");
+  std::string list;
+  for (int i = 0; i < 100; ++i)
+    list += strCat(i == 0 ? "" : ",", R"({"Config": "c.json", "Layers": ["1/layer.tar"]})");
+  tree[0].second = strCat("[", list, "]");
+  const std::string path = folder("set", tree);
+  int asked = 0;
+  const auto set = ImageSet::open(
+      path, [&] { return ++asked < 50 ? absl::OkStatus() : absl::CancelledError("enough"); });
+  EXPECT_TRUE(absl::IsCancelled(set.status())) << set.status();
+}
+
 TEST_F(LayoutTest, ACallThatIsGivenUpEnds) {
   const std::string path = archive("set.tar", layout("a.example/app:1"));
   const auto set = ImageSet::open(path, [] { return absl::CancelledError("enough"); });

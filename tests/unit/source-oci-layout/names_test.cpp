@@ -10,6 +10,9 @@ TEST(CompleteName, AsTheEcosystemDoes) {
   EXPECT_EQ(completeName("team/app"), "docker.io/team/app:latest");
   EXPECT_EQ(completeName("docker.io/busybox"), "docker.io/library/busybox:latest");
   EXPECT_EQ(completeName("index.docker.io/busybox:1"), "docker.io/library/busybox:1");
+  EXPECT_EQ(completeName("Index.docker.io/busybox:Tag"), "docker.io/library/busybox:Tag");
+  EXPECT_EQ(completeName("DOCKER.IO/busybox"), "docker.io/library/busybox:latest");
+  EXPECT_EQ(completeName("A.Example:5000/app"), "a.example:5000/app:latest");
   EXPECT_EQ(completeName("a.example:5000/app"), "a.example:5000/app:latest");
   EXPECT_EQ(completeName("localhost/app:1"), "localhost/app:1");
   EXPECT_EQ(completeName("a.example/app@sha256:12"), "a.example/app@sha256:12");

@@ -100,6 +100,22 @@ TEST_F(SourceTest, TellsWhereAnImageLies) {
   }
 }
 
+TEST_F(SourceTest, APlaceIsThatOfWhatWasRead) {
+  folder("one", layout(kName));
+  std::filesystem::create_directory(directory_ / "two");
+  std::filesystem::create_hard_link(directory_ / "one/index.json", directory_ / "two/index.json");
+  std::filesystem::create_directory_symlink(directory_ / "one", directory_ / "link");
+  start({directory_ / "link"});
+  Resolved out;
+  ASSERT_TRUE(resolve(kName, out).ok());
+  std::filesystem::remove(directory_ / "link");
+  std::filesystem::create_directory_symlink(directory_ / "two", directory_ / "link");
+  ImageOrigin origin;
+  const Status told = source_->origin(Op(nullptr), {kName, false, {}}, out.digest, origin);
+  ASSERT_TRUE(told.ok()) << told.message();
+  EXPECT_EQ(origin.location, std::filesystem::canonical(directory_.path()) / "one");
+}
+
 TEST_F(SourceTest, WhatIsPutThereLaterIsSeen) {
   start({directory_ / "images"});
   Resolved out;

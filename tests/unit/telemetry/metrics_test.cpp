@@ -80,13 +80,13 @@ TEST_F(MetricsTest, StagesAreCountedByTheirOperation) {
   serve();
   plugins::Timeline timeline;
   timeline.operation = "RunPodSandbox default/\"web\"";
-  timeline.stages = {{"attach the \"network\"", 0, 4'000'000}, {"start", 4'000'000, 1}};
+  timeline.stages = {{"attach the pod's network", 0, 4'000'000}, {"start", 4'000'000, 1}};
   metrics_.countStages(timeline);
   timeline.operation = "free layers";
   metrics_.countStages(timeline);
   const std::string text = scrape();
   EXPECT_THAT(text, HasSubstr("berth_stage_seconds_bucket{operation=\"RunPodSandbox\","
-                              "stage=\"attach the \\\"network\\\"\",le=\"0.005\"} 1\n"));
+                              "stage=\"attach the pod's network\",le=\"0.005\"} 1\n"));
   EXPECT_THAT(text,
               HasSubstr("berth_stage_seconds_count{operation=\"other\",stage=\"start\"} 1\n"));
 }
@@ -95,12 +95,33 @@ TEST_F(MetricsTest, PluginsCannotMakeAnyNumberOfSeries) {
   serve();
   plugins::Timeline timeline;
   timeline.operation = "PullImage x";
-  for (int number = 0; number < 1000; ++number)
-    timeline.stages.push_back({strCat("blob ", number), 0, 1});
+  const auto name = [](int number) {
+    return strCat("blob ", std::string(1, static_cast<char>('a' + number / 26)),
+                  std::string(1, static_cast<char>('a' + number % 26)));
+  };
+  for (int number = 0; number < 500; ++number) timeline.stages.push_back({name(number), 0, 1});
   metrics_.countStages(timeline);
   const std::string text = scrape();
-  EXPECT_THAT(text, AllOf(HasSubstr("stage=\"blob 255\""), Not(HasSubstr("stage=\"blob 256\""))));
-  EXPECT_THAT(text, HasSubstr("_count{operation=\"PullImage\",stage=\"other\"} 744\n"));
+  EXPECT_THAT(text, AllOf(HasSubstr(strCat("stage=\"", name(255), "\"")),
+                          Not(HasSubstr(strCat("stage=\"", name(256), "\"")))));
+  EXPECT_THAT(text, HasSubstr("_count{operation=\"PullImage\",stage=\"other\"} 244\n"));
+}
+
+TEST_F(MetricsTest, StagesAreCountedByTheirWordsAlone) {
+  serve();
+  plugins::Timeline timeline;
+  timeline.operation = "PullImage x";
+  timeline.stages = {{"fetch sha256:0123 of secret.example/app:1 from https://m.example", 0, 1},
+                     {"resolve localhost/secret:1", 0, 1},
+                     {"CNI ADD host-local", 0, 1},
+                     {"pull the container's image: secret", 0, 1},
+                     {"7 secrets", 0, 1}};
+  metrics_.countStages(timeline);
+  const std::string text = scrape();
+  for (const char* stage :
+       {"fetch", "resolve", "CNI ADD host-local", "pull the container's image", "other"})
+    EXPECT_THAT(text, HasSubstr(strCat("stage=\"", stage, "\"} 1\n")));
+  EXPECT_THAT(text, Not(HasSubstr("secret")));
 }
 
 TEST_F(MetricsTest, PluginCallsAreCountedByTheirInstance) {

@@ -1,0 +1,13 @@
+// Texts of others on a terminal.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace berth::common {
+
+// The text with everything that a terminal obeys, but for line ends and tabs, shown as "\x1b", and
+// with U+FFFD for what is no UTF-8: names in archives and what registries answer may hold anything.
+std::string forTerminal(std::string_view text);
+
+}  // namespace berth::common
