@@ -51,6 +51,12 @@ absl::Status statusOf(const grpc::Status& status, const std::string& socket) {
   // It may be the daemon that has answered so.
   if (status.error_code() == grpc::StatusCode::UNAVAILABLE)
     BERTH_RETURN_IF_ERROR(reachDaemon(socket));
+  // In gRPC's own words, not the daemon's.
+  if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED &&
+      status.error_message() == "Deadline Exceeded")
+    return absl::DeadlineExceededError(strCat("the daemon on ", socket,
+                                              " has not answered in time; what it says: "
+                                              "journalctl -u berth"));
   if (status.error_code() == grpc::StatusCode::UNIMPLEMENTED)
     return absl::UnimplementedError(
         strCat("the daemon on ", socket, " is older than this command and does not know it"));

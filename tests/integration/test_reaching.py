@@ -74,6 +74,16 @@ def test_without_an_engine_it_is_said_how_to_start_it(files, command, left):
     assert "journalctl -u berth" in made.stderr
 
 
+@pytest.mark.parametrize("command", [("ops",), ("plugins",)], ids=["ops", "plugins"])
+def test_an_engine_that_does_not_answer_is_not_denied_either(files, command):
+    with socket.socket(socket.AF_UNIX) as served:
+        served.bind(files.socket)
+        served.listen()
+        made = files.run(command)
+    assert (made.returncode, made.stdout) == (1, "")
+    assert "the daemon on %s has not answered in time" % files.socket in made.stderr
+
+
 @pytest.mark.berth
 def test_what_the_engine_answers_is_not_turned_round(bed, berth):
     made = berth("image", "pull", "127.0.0.1:9/app:1", "--config", bed.engine.command()[-1])
