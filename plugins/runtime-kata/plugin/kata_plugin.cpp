@@ -148,6 +148,7 @@ Status KataPlugin::features(std::string& json) {
       {"ociVersion", "1.0.2"},
       {"binary", options_.shim},
       {"binaryName", options_.shim.substr(options_.shim.rfind('/') + 1)},
+      {"virtualMachine", !namespaces},
       {"userNamespaces", false},
       {"recursiveReadOnly", false},
       {"idmappedMounts", false},
