@@ -35,6 +35,7 @@ absl::Status recordExit(Container& container, const plugins::ContainerStatus& st
     if (status.startedAt != 0) r.set_started_at(status.startedAt);
     r.set_finished_at(orNow(status.finishedAt));
     r.set_reason(exitReason(status.exitCode, status.oomKilled));
+    r.set_message(status.message);
     r.set_pid(0);
   });
 }

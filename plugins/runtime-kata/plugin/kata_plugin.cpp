@@ -212,7 +212,7 @@ absl::StatusOr<KataPlugin::Target> KataPlugin::reach(const Op& op, std::string_v
 }
 
 absl::StatusOr<std::shared_ptr<Pod>> KataPlugin::load(PodRecord record) {
-  auto pod = std::make_shared<Pod>(record, *this);
+  BERTH_ASSIGN_OR_RETURN(auto pod, Pod::make(record, *this));
   std::vector<support::DamagedFile> damages;
   BERTH_ASSIGN_OR_RETURN(const auto containers, loadContainers(record, damages));
   for (const support::DamagedFile& damage : damages) {
