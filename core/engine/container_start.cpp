@@ -85,7 +85,13 @@ absl::StatusOr<int64_t> Engine::targetProcess(const std::string& pod, const std:
   const bool runs = record.pod_id() == pod && record.state() == v1::CONTAINER_RUNNING &&
                     (record.process_start() == 0 ||
                      support::processStart(record.pid()) == record.process_start());
-  if (runs) return record.pid();
+  if (runs && record.pid() > 0) return record.pid();
+  if (runs) {
+    return absl::FailedPreconditionError(
+        strCat("the target container ", id,
+               " of the PID namespace has no process on this host: in a virtual machine containers "
+               "share their processes with the whole pod (shareProcessNamespace) or not at all"));
+  }
   return absl::FailedPreconditionError(
       strCat("the target container ", id, " of the PID namespace does not run in this pod"));
 }

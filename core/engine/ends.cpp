@@ -27,14 +27,20 @@ int64_t orNow(int64_t time) {
 }  // namespace
 
 absl::Status recordExit(Container& container, const plugins::ContainerStatus& status) {
-  if (container.state() == v1::CONTAINER_EXITED) return absl::OkStatus();  // told twice
+  const bool known = container.state() == v1::CONTAINER_EXITED;
+  if (known && status.message.empty()) return absl::OkStatus();  // told twice
   return container.change([&](records::ContainerRecord& r) {
-    if (r.state() == v1::CONTAINER_EXITED) return;
+    if (r.state() == v1::CONTAINER_EXITED) {
+      // Who waits for an end hears of no reason; the event brings it, now or before.
+      if (r.message().empty()) r.set_message(status.message);
+      return;
+    }
     r.set_state(v1::CONTAINER_EXITED);
     r.set_exit_code(status.exitCode);
     if (status.startedAt != 0) r.set_started_at(status.startedAt);
     r.set_finished_at(orNow(status.finishedAt));
     r.set_reason(exitReason(status.exitCode, status.oomKilled));
+    r.set_message(status.message);
     r.set_pid(0);
   });
 }

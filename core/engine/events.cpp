@@ -106,6 +106,7 @@ void Engine::handleExit(const plugins::Event& event) {
   status.state = BERTH_CONTAINER_EXITED;
   status.exitCode = event.exitCode;
   status.finishedAt = event.timestamp;
+  status.message = event.message;
   status.oomKilled = (event.flags & BERTH_EVENT_OOM_KILLED) != 0;
   if (absl::Status recorded = recordExit(**container, status); !recorded.ok()) {
     common::logError("a container's exit could not be recorded",

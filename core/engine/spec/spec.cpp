@@ -227,6 +227,8 @@ RuntimeFeatures runtimeFeatures(const bj::object& features) {
   const RuntimeFeatures unknown;
   RuntimeFeatures known{
       .ociVersion = support::stringMember(features, "ociVersion", unknown.ociVersion),
+      .isolation = support::boolMember(features, "virtualMachine") ? Isolation::kVirtualMachine
+                                                                   : Isolation::kNamespaces,
       .recursiveReadOnly = support::boolMember(features, "recursiveReadOnly"),
       .idmappedMounts = support::boolMember(features, "idmappedMounts"),
       .userNamespaces = support::boolMember(features, "userNamespaces")};

@@ -34,6 +34,7 @@ enum class CgroupDriver { kCgroupfs, kSystemd };
 // What the handler's runtime can do, as its plugin reports it.
 struct RuntimeFeatures {
   std::string ociVersion = "1.0.2";
+  Isolation isolation = Isolation::kNamespaces;
   bool recursiveReadOnly = false;
   bool idmappedMounts = false;
   bool userNamespaces = false;

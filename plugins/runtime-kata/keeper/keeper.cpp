@@ -41,6 +41,7 @@ Status Keeper::open(const Places& places) {
   if (Status status = streams::listenAt(folder.get(), name, SOCK_STREAM, listener); !isOk(status)) {
     return status;
   }
+  directoryPath_ = places.directory;
   eventsPath_ = places.events;
   if (Status status = events_.open(std::move(listener)); !isOk(status)) return status;
   return control_.open(directory_.get(), kSocketName, kMaxPacket);
@@ -73,7 +74,9 @@ Status Keeper::perform(const Request& request, Fd* fds, size_t count) {
     case Operation::kOpen:
       return openProcess(request);
     case Operation::kForget:
-      if (process != nullptr) processes_.erase(found);
+      if (process == nullptr) return {};
+      process->forget();
+      processes_.erase(found);
       return {};
     case Operation::kSubscribe:
       return {};
@@ -97,7 +100,8 @@ Status Keeper::perform(const Request& request, Fd* fds, size_t count) {
 Status Keeper::openProcess(const Request& request) {
   if (request.key.empty()) return streams::failure(Code::kInvalidArgument, {"there is no key"});
   if (processes_.contains(request.key)) return {};
-  auto process = std::make_unique<Process>(loop_, *this, request.key, request.bound != 0);
+  auto process = std::make_unique<Process>(
+      loop_, *this, request.key, directoryPath_ + "/" + request.key + ".oom", request.bound != 0);
   if (Status status = process->open(request); !isOk(status)) return status;
   processes_.emplace(request.key, std::move(process));
   return {};

@@ -51,6 +51,7 @@ class Keeper final : streams::PacketHandler, ttrpc::Handler, public ProcessListe
 
   streams::Loop loop_;
   Fd directory_;
+  std::string directoryPath_;
   std::string eventsPath_;
   streams::PacketServer control_;
   ttrpc::Server events_;

@@ -3,6 +3,9 @@
 #include <cerrno>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#include "berth/support/steps.hpp"
 
 namespace berth::kata::keeper {
 
@@ -28,10 +31,12 @@ Status openFifo(const std::string& path, int flags, Fd& fifo) {
 
 }  // namespace
 
-Process::Process(streams::Loop& loop, ProcessListener& listener, std::string key, bool bound)
+Process::Process(streams::Loop& loop, ProcessListener& listener, std::string key,
+                 std::string oomFile, bool bound)
     : loop_(loop),
       listener_(listener),
       key_(std::move(key)),
+      oomFile_(std::move(oomFile)),
       hub_(loop, *this, bound ? streams::kNeverStuck : streams::kStuckAfterNs) {}
 
 Process::~Process() {
@@ -39,6 +44,7 @@ Process::~Process() {
 }
 
 Status Process::open(const Request& request) {
+  oomKilled_ = ::access(oomFile_.c_str(), F_OK) == 0;
   if (Status status = log_.open(request.log); !isOk(status)) return status;
   const std::pair<const std::string&, LogStream::Kind> outputs[] = {
       {request.output, LogStream::Kind::kStdout}, {request.error, LogStream::Kind::kStderr}};
@@ -66,6 +72,16 @@ void Process::finish(uint32_t timeoutMs, bool awaitExit, std::function<void()> d
   awaitExit_ = awaitExit;
   loop_.arm(*this, timeoutMs * kNsPerMs);
   finishIfOver();
+}
+
+// It is told also when it cannot be kept.
+void Process::noteOom() {
+  oomKilled_ = true;
+  const Fd file(support::steps::create(oomFile_.c_str(), O_WRONLY | O_CLOEXEC, 0600));
+}
+
+void Process::forget() {
+  if (oomKilled_) support::steps::unlink(oomFile_.c_str());
 }
 
 void Process::noteExit() {

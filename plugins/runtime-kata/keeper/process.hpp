@@ -23,7 +23,10 @@ class ProcessListener {
 
 class Process final : streams::HubListener, streams::Timer {
  public:
-  Process(streams::Loop& loop, ProcessListener& listener, std::string key, bool bound);
+  // `oomFile` is there once the process has been killed for want of memory: a keeper that takes
+  // over finds it.
+  Process(streams::Loop& loop, ProcessListener& listener, std::string key, std::string oomFile,
+          bool bound);
   ~Process();
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
@@ -39,7 +42,9 @@ class Process final : streams::HubListener, streams::Timer {
   void finish(uint32_t timeoutMs, bool awaitExit, std::function<void()> done);
 
   void noteExit();
-  void noteOom() { oomKilled_ = true; }
+  void noteOom();
+  // Of what is told of it after its end nothing is kept.
+  void forget();
   Entry entry() const;
 
  private:
@@ -53,6 +58,7 @@ class Process final : streams::HubListener, streams::Timer {
   streams::Loop& loop_;
   ProcessListener& listener_;
   const std::string key_;
+  const std::string oomFile_;
   streams::LogFile log_;
   streams::IoHub hub_;
   bool inputEnded_ = false;

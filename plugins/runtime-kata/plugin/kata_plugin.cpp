@@ -148,6 +148,7 @@ Status KataPlugin::features(std::string& json) {
       {"ociVersion", "1.0.2"},
       {"binary", options_.shim},
       {"binaryName", options_.shim.substr(options_.shim.rfind('/') + 1)},
+      {"virtualMachine", !namespaces},
       {"userNamespaces", false},
       {"recursiveReadOnly", false},
       {"idmappedMounts", false},
@@ -211,7 +212,7 @@ absl::StatusOr<KataPlugin::Target> KataPlugin::reach(const Op& op, std::string_v
 }
 
 absl::StatusOr<std::shared_ptr<Pod>> KataPlugin::load(PodRecord record) {
-  auto pod = std::make_shared<Pod>(record, *this);
+  BERTH_ASSIGN_OR_RETURN(auto pod, Pod::make(record, *this));
   std::vector<support::DamagedFile> damages;
   BERTH_ASSIGN_OR_RETURN(const auto containers, loadContainers(record, damages));
   for (const support::DamagedFile& damage : damages) {

@@ -134,8 +134,8 @@ absl::Status KataPlugin::endExec(const Target& target, const Exec& exec, const C
     api::KillRequest kill;
     kill.set_id(exec.container);
     kill.set_exec_id(exec.id);
+    // Not all: Kata's shim would take that for all of the container.
     kill.set_signal(SIGKILL);
-    kill.set_all(true);
     // A shim kills the one process; where it is one of this host, its descendants go as well.
     api::StateRequest ask;
     ask.set_id(exec.container);

@@ -166,7 +166,9 @@ Status KataPlugin::podCreate(const Op& op, const PodSpec& spec, PodBuilder& out)
   auto sandbox = sandboxSpec(spec, record, options_);
   if (!sandbox.ok()) return sandbox.status();
   record.sandbox = *std::move(sandbox);
-  const auto pod = std::make_shared<Pod>(record, *this);
+  const auto made = Pod::make(record, *this);
+  if (!made.ok()) return made.status();
+  const std::shared_ptr<Pod>& pod = *made;
   if (!insert(pod)) {
     return Status(BERTH_ALREADY_EXISTS, strCat("pod ", spec.id, " exists: remove it first"));
   }

@@ -9,12 +9,18 @@ namespace berth::kata {
 
 using support::strCat;
 
-Pod::Pod(PodRecord record, PodListener& listener)
+absl::StatusOr<std::shared_ptr<Pod>> Pod::make(PodRecord record, PodListener& listener) {
+  support::Fd ended(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!ended) return support::errnoStatus(errno, strCat("make an eventfd for pod ", record.id));
+  return std::shared_ptr<Pod>(new Pod(std::move(record), listener, std::move(ended)));
+}
+
+Pod::Pod(PodRecord record, PodListener& listener, support::Fd sandboxEnded)
     : id_(record.id),
       keeperDirectory_(record.keeperDirectory()),
       listener_(listener),
       record_(std::move(record)) {
-  sandbox_.ended.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  sandbox_.ended = std::move(sandboxEnded);
 }
 
 Pod::~Pod() {
@@ -91,6 +97,16 @@ void Pod::beginEnding() {
 bool Pod::isEnding() const {
   const std::lock_guard lock(mutex_);
   return ending_;
+}
+
+absl::Status Pod::takeEnd(std::unique_lock<std::mutex>& lock, const CallLimits& limits) {
+  constexpr auto kPause = std::chrono::milliseconds(5);
+  lock = std::unique_lock(end_, std::defer_lock);
+  while (!lock.try_lock()) {
+    BERTH_RETURN_IF_ERROR(
+        pauseFor(kPause, limits, strCat("wait for another call that ends pod ", id_)));
+  }
+  return absl::OkStatus();
 }
 
 void Pod::wake(const Awaited& awaited) const {
@@ -206,6 +222,7 @@ void Pod::awaitContainer(TaskClient& shim, const std::shared_ptr<Container>& con
           .exitCode = known ? static_cast<int>(response.exit_status()) : 255,
           .exitedAt = nanosecondsOf(response.exited_at())});
   });
+  settleIfLost(container);
 }
 
 void Pod::awaitExec(TaskClient& shim, const std::shared_ptr<Exec>& exec, const CallLimits& limits) {
@@ -240,11 +257,13 @@ void Pod::settleExit(const std::shared_ptr<Container>& container, int exitCode, 
   constexpr int kKilled = 137;
   ContainerRecord record = recordOf(*container);
   if (record.stage == Stage::kExited) return;
-  // The kernel's OOM killer sends SIGKILL, and that it did is told beside the exit.
-  const keeper::Request finish{.operation = keeper::Operation::kFinish,
-                               .key = record.id,
-                               .timeoutMs = static_cast<uint32_t>(kOutputTime.count()),
-                               .awaitExit = exitCode == kKilled && !isDead() ? 1u : 0u};
+  // The kernel's OOM killer sends SIGKILL, and that it did is told beside the exit; not by a shim
+  // that is gone, which is why there is a message.
+  const keeper::Request finish{
+      .operation = keeper::Operation::kFinish,
+      .key = record.id,
+      .timeoutMs = static_cast<uint32_t>(kOutputTime.count()),
+      .awaitExit = exitCode == kKilled && !isDead() && message.empty() ? 1u : 0u};
   const auto finished = keeper().call(finish, limitsFor(2 * kOutputTime));
   const bool oomKilled = record.oomKilled || (finished.ok() && !finished->entries.empty() &&
                                               finished->entries[0].oomKilled != 0);

@@ -66,7 +66,8 @@ std::string exitMessageOf(const PodRecord& pod);
 // Thread-safe. The lock is held for memory accesses alone, never over a call.
 class Pod final {
  public:
-  Pod(PodRecord record, PodListener& listener);
+  // RESOURCE_EXHAUSTED without a descriptor.
+  static absl::StatusOr<std::shared_ptr<Pod>> make(PodRecord record, PodListener& listener);
   ~Pod();
   Pod(const Pod&) = delete;
   Pod& operator=(const Pod&) = delete;
@@ -89,6 +90,11 @@ class Pod final {
   // From here on its end is nothing to tell.
   void beginEnding();
   bool isEnding() const;
+  // Held by who ends what the pod has, or a part of it, without its shim: one at a time.
+  absl::Status takeEnd(std::unique_lock<std::mutex>& lock, const CallLimits& limits);
+  void warn(std::string_view what, const absl::Status& why) const {
+    listener_.warn(id_, what, why);
+  }
 
   absl::StatusOr<std::shared_ptr<Container>> add(ContainerRecord record);
   void remove(const std::string& container);
@@ -123,6 +129,8 @@ class Pod final {
   void close();
 
  private:
+  Pod(PodRecord record, PodListener& listener, support::Fd sandboxEnded);
+
   struct Task {
     enum class Kind { kExit, kSandboxExit, kBroken, kStop } kind;
     std::shared_ptr<Container> container;
@@ -136,7 +144,9 @@ class Pod final {
   void drainEvents();
   void onInputEnded(const std::string& key);
   void settleBreak();
-  void lose(const std::string& reason);
+  // False when the pod is being ended by somebody who does it all.
+  bool lose(const std::string& reason);
+  void settleIfLost(const std::shared_ptr<Container>& container);
   void askAgain(TaskClient& shim, const CallLimits& limits);
   void wake(const Awaited& awaited) const;
 
@@ -151,7 +161,9 @@ class Pod final {
   bool dead_ = false;
   bool ending_ = false;
   bool lost_ = false;
+  std::string lostMessage_;  // once nothing of it runs any more
 
+  std::mutex end_;         // taken before all others
   std::mutex connecting_;  // taken before mutex_
   std::shared_ptr<TaskClient> shim_;
 

@@ -13,6 +13,7 @@
 #include "berth/support/process_stat.hpp"
 #include "berth/support/status.hpp"
 #include "berth/support/steps.hpp"
+#include "leftovers.hpp"
 
 namespace berth::kata {
 
@@ -36,19 +37,39 @@ absl::Status killTask(TaskClient& shim, const std::string& id, const CallLimits&
   request.set_signal(SIGKILL);
   request.set_all(true);
   const absl::Status killed = shim.tell("Kill", request, within(limits, kAnswerTime));
-  return isGone(killed) ? absl::OkStatus() : killed;
+  return absl::IsNotFound(killed) ? absl::OkStatus() : killed;
 }
 
 absl::Status deleteTask(TaskClient& shim, const std::string& id, const CallLimits& limits) {
   api::DeleteRequest request;
   request.set_id(id);
   const absl::Status deleted = shim.tell("Delete", request, within(limits, kAnswerTime));
-  return isGone(deleted) ? absl::OkStatus() : deleted;
+  return absl::IsNotFound(deleted) ? absl::OkStatus() : deleted;
 }
 
 // Whether it was, before its time was up.
 bool awaitEnd(int ended, const CallLimits& limits) {
   return waitFor(ended, POLLIN, limits, "wait for an end").ok();
+}
+
+// UNAVAILABLE when the shim is gone.
+absl::Status removeTask(Pod& pod, const Container& container, const CallLimits& limits) {
+  for (;;) {
+    BERTH_ASSIGN_OR_RETURN(const auto shim, pod.shim(within(limits, kAnswerTime)));
+    const ContainerRecord record = pod.recordOf(container);
+    support::StatusCollector failures;
+    if (record.stage != Stage::kExited) {
+      failures.add(killTask(*shim, record.id, limits));
+      if (!awaitEnd(container.ended.get(), within(limits, kEndTime))) {
+        failures.add(absl::DeadlineExceededError("it goes on after SIGKILL"));
+      }
+    }
+    failures.add(deleteTask(*shim, record.id, limits));
+    // A connection can break while the shim goes on.
+    if (!shim->isBroken()) return failures.status();
+    BERTH_RETURN_IF_ERROR(
+        pauseFor(std::chrono::milliseconds(1), limits, "remove a container from its shim"));
+  }
 }
 
 // By the shim: SIGKILL to all first, so that they end at once; then each in turn.
@@ -81,7 +102,9 @@ absl::Status endWithShim(Pod& pod, TaskClient& shim, const CallLimits& limits) {
     failures.add(absl::DeadlineExceededError("the sandbox goes on after SIGKILL"));
   }
   failures.add(deleteTask(shim, pod.id(), limits));
-  if (pod.isDead()) return absl::UnavailableError("the shim has ended too early");
+  if (pod.isDead() || shim.isBroken()) {
+    return absl::UnavailableError("the shim has ended too early");
+  }
   // Some shims answer before they end, others end without an answer.
   api::ShutdownRequest request;
   request.set_id(pod.id());
@@ -108,26 +131,61 @@ absl::Status awaitShimEnd(const PodRecord& record, const CallLimits& limits) {
   return waitFor(process.get(), POLLIN, limits, "wait for the end of the pod's shim");
 }
 
-// Without the shim, and without a guest: by the shim's program, container by container.
+// By the shim's program, of which one run may be cut off like anything else. It fails, too, for
+// what its shim had not begun to make; then all that there can be are processes in cgroups.
+absl::Status cleanUp(Pod& pod, const std::string& id, const std::string& bundle,
+                     const CallLimits& limits) {
+  constexpr int kAttempts = 2;
+  absl::Status cleaned = absl::OkStatus();
+  for (int i = 0; i < kAttempts; ++i) {
+    cleaned = cleanUpWithShim(pod.shimCall(id, bundle), within(limits, kCleanUpTime)).status();
+    if (cleaned.ok()) return cleaned;
+    if (absl::IsDeadlineExceeded(cleaned)) break;
+  }
+  support::StatusCollector failures;
+  failures.add(endCgroups(id, within(limits, kEndTime)));
+  if (failures.ok()) {
+    pod.warn("the shim's program cannot clean up; nothing of it is left in cgroups", cleaned);
+  } else {
+    failures.add(cleaned);
+  }
+  return failures.status();
+}
+
+// The address of a shim that was killed while it started: most write it down.
+std::string addressOf(const PodRecord& record) {
+  constexpr size_t kMaxAddress = 4096;
+  if (!record.address.address.empty()) return record.address.address;
+  const auto text = support::readFile(record.sandboxBundle() + "/address", kMaxAddress);
+  return text.ok() ? *text : std::string();
+}
+
+// Without the shim, and without a guest, container by container.
 absl::Status endWithoutShim(Pod& pod, const CallLimits& limits) {
   const PodRecord record = pod.record();
   support::StatusCollector failures;
   BERTH_ASSIGN_OR_RETURN(const support::Fd process, openShim(record));
   if (process) ::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0);
   failures.add(awaitShimEnd(record, within(limits, kAnswerTime)));
+  failures.add(endShims(record.shim, pod.id(), within(limits, kAnswerTime)));
   for (const auto& container : pod.containers()) {
     const ContainerRecord each = pod.recordOf(*container);
     if (each.stage == Stage::kCreated || !support::pathExists(each.bundle)) continue;
-    failures.add(
-        cleanUpWithShim(pod.shimCall(each.id, each.bundle), within(limits, kCleanUpTime)).status());
+    failures.add(cleanUp(pod, each.id, each.bundle, limits));
   }
   if (support::pathExists(record.sandboxBundle() + "/config.json")) {
-    failures.add(cleanUpWithShim(pod.shimCall(pod.id(), record.sandboxBundle()),
-                                 within(limits, kCleanUpTime))
-                     .status());
+    failures.add(cleanUp(pod, pod.id(), record.sandboxBundle(), limits));
   }
-  failures.add(removeStaleSocket(record.address.address));
+  failures.add(removeStaleSocket(addressOf(record)));
   return failures.status();
+}
+
+// One whose shim is gone, of which it may have made something; nothing when the pod has been ended.
+absl::Status cleanUpRemoved(Pod& pod, const ContainerRecord& container, const CallLimits& limits) {
+  std::unique_lock<std::mutex> alone;
+  BERTH_RETURN_IF_ERROR(pod.takeEnd(alone, limits));
+  if (pod.record().stopped || !support::pathExists(container.bundle)) return absl::OkStatus();
+  return cleanUp(pod, container.id, container.bundle, limits);
 }
 
 absl::Status removeStreams(const Pod& pod, const std::string& key) {
@@ -174,6 +232,8 @@ keeper::Request openRequest(const Pod& pod, const ContainerRecord& container) {
 
 absl::Status endPod(Pod& pod, const CallLimits& limits) {
   pod.beginEnding();
+  std::unique_lock<std::mutex> alone;
+  BERTH_RETURN_IF_ERROR(pod.takeEnd(alone, limits));
   const PodRecord record = pod.record();
   if (record.stopped) return absl::OkStatus();
   absl::Status status = absl::OkStatus();
@@ -201,19 +261,9 @@ absl::Status removeContainer(Pod& pod, const std::shared_ptr<Container>& contain
                              const CallLimits& limits) {
   const ContainerRecord record = pod.recordOf(*container);
   support::StatusCollector failures;
-  if (record.stage != Stage::kCreated && !pod.isDead()) {
-    const auto shim = pod.shim(within(limits, kAnswerTime));
-    if (shim.ok()) {
-      if (record.stage != Stage::kExited) {
-        failures.add(killTask(**shim, record.id, limits));
-        if (!awaitEnd(container->ended.get(), within(limits, kEndTime))) {
-          failures.add(absl::DeadlineExceededError("it goes on after SIGKILL"));
-        }
-      }
-      failures.add(deleteTask(**shim, record.id, limits));
-    } else if (!absl::IsUnavailable(shim.status())) {
-      failures.add(shim.status());
-    }
+  if (record.stage != Stage::kCreated) {
+    const absl::Status removed = removeTask(pod, *container, limits);
+    failures.add(absl::IsUnavailable(removed) ? cleanUpRemoved(pod, record, limits) : removed);
   }
   BERTH_RETURN_IF_ERROR(failures.status());
   failures.add(forgetStreams(pod, record.id, limits));

@@ -39,6 +39,11 @@ absl::Status Pod::listen() {
   tasksWake_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!tasksWake_) return support::errnoStatus(errno, "make an eventfd for a pod");
   auto events = keeper().subscribe(limitsFor(kAskTime));
+  if (absl::IsUnavailable(events.status())) {
+    // It has died since it was started, and nobody has looked.
+    BERTH_RETURN_IF_ERROR(ensureKeeper(limitsFor(kAskTime)));
+    events = keeper().subscribe(limitsFor(kAskTime));
+  }
   BERTH_RETURN_IF_ERROR(events.status());
   events_ = *std::move(events);
   BERTH_ASSIGN_OR_RETURN(thread_, support::startThread([this] { run(); }));
@@ -101,7 +106,9 @@ bool Pod::handle(const Task& task) {
       settleExit(task.container, task.exitCode, task.exitedAt, {});
       break;
     case Task::Kind::kSandboxExit:
-      if (!isEnding()) lose(strCat("the pod's sandbox has ended, exit code ", task.exitCode));
+      if (!isEnding()) {
+        (void)lose(strCat("the pod's sandbox has ended, exit code ", task.exitCode));
+      }
       break;
     case Task::Kind::kBroken:
       settleBreak();
@@ -166,8 +173,8 @@ void Pod::settleBreak() {
   const auto client = shim(limits);
   if (absl::IsUnavailable(client.status())) {
     // Whoever ends it waits for ends that nobody will tell.
-    if (isEnding()) return declareDead();
-    return lose("the pod's shim has ended");
+    if (isEnding() || !lose("the pod's shim has ended")) declareDead();
+    return;
   }
   if (client.ok()) return askAgain(**client, limits);
   // Nobody would hear of exits.
@@ -184,10 +191,16 @@ void Pod::askAgain(TaskClient& shim, const CallLimits& limits) {
 }
 
 // Nothing tells of ends any more: all that may run is ended, then it is told.
-void Pod::lose(const std::string& reason) {
+bool Pod::lose(const std::string& reason) {
+  constexpr auto kPause = std::chrono::milliseconds(5);
+  std::unique_lock alone(end_, std::defer_lock);
+  while (!alone.try_lock()) {
+    if (isEnding()) return false;
+    (void)support::pauseFor(kPause, support::CallLimits{}, "wait for another end");
+  }
   {
     const std::lock_guard lock(mutex_);
-    if (lost_) return;
+    if (lost_) return true;
     lost_ = true;
   }
   constexpr auto kEndTime = std::chrono::milliseconds(3500);
@@ -199,13 +212,25 @@ void Pod::lose(const std::string& reason) {
   } else {
     listener_.warn(id_, "not everything of a lost pod could be ended", ended);
   }
-  for (const auto& container : containers()) {
-    if (recordOf(*container).stage == Stage::kRunning) {
-      settleExit(container, kLostCode, support::nowNanoseconds(), message);
-    }
+  {
+    const std::lock_guard lock(mutex_);
+    lostMessage_ = message;
   }
+  for (const auto& container : containers()) settleIfLost(container);
   declareDead();
   listener_.onPodLost(id_, message);
+  return true;
+}
+
+// One whose start was at work when the pod was lost says so when it has come to its end.
+void Pod::settleIfLost(const std::shared_ptr<Container>& container) {
+  std::string message;
+  {
+    const std::lock_guard lock(mutex_);
+    if (lostMessage_.empty() || container->record.stage != Stage::kRunning) return;
+    message = lostMessage_;
+  }
+  settleExit(container, kLostCode, support::nowNanoseconds(), message);
 }
 
 absl::Status Pod::ensureKeeper(const CallLimits& limits) {

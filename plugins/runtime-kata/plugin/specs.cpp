@@ -27,22 +27,38 @@ void describe(json::object& annotations, std::string_view kind, std::string_view
   annotations["io.kubernetes.cri-o.SandboxID"] = text(pod);
 }
 
-// What the pod's containers may use together decides the machine's size.
-absl::Status describeSize(json::object& annotations, std::string_view resources) {
-  if (resources.empty()) return absl::OkStatus();
-  BERTH_ASSIGN_OR_RETURN(const json::object parsed,
-                         support::parseJsonObject(resources, "the pod's resources"));
-  const auto number = [&](const char* name, const json::object* part, const char* member) {
-    if (part == nullptr || !part->contains(member)) return;
-    annotations[strCat("io.kubernetes.cri.sandbox-", name)] =
-        std::to_string(support::intMember(*part, member));
+// A part of OCI's linux.resources, and what the engines that shims know call it.
+struct Quantity {
+  const char* part;
+  const char* member;
+  const char* containerd;
+  const char* crio;
+};
+constexpr Quantity kQuantities[] = {
+    {"cpu", "period", "io.kubernetes.cri.sandbox-cpu-period", "cpu_period"},
+    {"cpu", "quota", "io.kubernetes.cri.sandbox-cpu-quota", "cpu_quota"},
+    {"cpu", "shares", "io.kubernetes.cri.sandbox-cpu-shares", "cpu_shares"},
+    {"memory", "limit", "io.kubernetes.cri.sandbox-memory", "memory_limit_in_bytes"}};
+
+// What the pod's containers may use together decides the machine's size. The overhead is what the
+// machine itself may use of the host: it is told apart from that and never added to it.
+absl::Status describeSize(json::object& annotations, const PodSpec& pod) {
+  const auto describe = [&](const char* name, std::string_view given, bool isSize) -> absl::Status {
+    if (given.empty()) return absl::OkStatus();
+    BERTH_ASSIGN_OR_RETURN(const json::object resources, support::parseJsonObject(given, name));
+    json::object told;
+    for (const Quantity& each : kQuantities) {
+      const json::object* part = support::objectMember(resources, each.part);
+      if (part == nullptr || !part->contains(each.member)) continue;
+      const int64_t value = support::intMember(*part, each.member);
+      told[each.crio] = value;
+      if (isSize) annotations[each.containerd] = std::to_string(value);
+    }
+    annotations[name] = text(json::serialize(told));
+    return absl::OkStatus();
   };
-  const json::object* cpu = support::objectMember(parsed, "cpu");
-  number("cpu-period", cpu, "period");
-  number("cpu-quota", cpu, "quota");
-  number("cpu-shares", cpu, "shares");
-  number("memory", support::objectMember(parsed, "memory"), "limit");
-  return absl::OkStatus();
+  BERTH_RETURN_IF_ERROR(describe("io.kubernetes.cri-o.PodLinuxResources", pod.resources, true));
+  return describe("io.kubernetes.cri-o.PodLinuxOverhead", pod.overhead, false);
 }
 
 json::object mountOf(const char* destination, const char* type, const char* source,
@@ -83,7 +99,7 @@ absl::StatusOr<std::string> sandboxSpec(const PodSpec& pod, const PodRecord& rec
   annotations["io.kubernetes.cri.sandbox-name"] = text(view(pod.raw.name));
   annotations["io.kubernetes.cri.sandbox-namespace"] = text(view(pod.raw.pod_namespace));
   annotations["io.kubernetes.cri.sandbox-uid"] = text(view(pod.raw.uid));
-  BERTH_RETURN_IF_ERROR(describeSize(annotations, pod.resources));
+  BERTH_RETURN_IF_ERROR(describeSize(annotations, pod));
   json::object sysctls;
   for (const auto& [name, value] : pod.sysctls) sysctls[key(name)] = text(value);
   json::object linux{

@@ -260,8 +260,8 @@ typedef struct berth_runtime {
    * {"ociVersion": "1.0.2-dev", "binary": "/usr/sbin/runc", "binaryVersion": "1.1.5",
    *  "userNamespaces": true, "recursiveReadOnly": true, "idmappedMounts": false,
    *  "checkpoint": false, "checkpointReason": "criu is not installed",
-   *  "hostNetwork": true, "hostPid": true, "hostIpc": true}
-   * Members left out are false. Asked once after start. */
+   *  "hostNetwork": true, "hostPid": true, "hostIpc": true, "virtualMachine": false}
+   * Members left out are false; of a virtual machine only the network has a path. Asked once. */
   berth_code (*features)(void* instance, berth_sink* out, berth_error* error);
 
   /* Makes the pod's isolation: namespaces, helpers. BERTH_ALREADY_EXISTS when the id is in use.

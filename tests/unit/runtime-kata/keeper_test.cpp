@@ -27,16 +27,23 @@ class KeeperTest : public testing::Test {
   KeeperTest() {
     ::mkfifo((folder / "log").c_str(), 0600);
     for (const char* name : {"in", "out", "err"}) ::mkfifo((folder / name).c_str(), 0600);
-    EXPECT_TRUE(streams::isOk(served.open({.directory = folder / "",
-                                           .events = folder / "e",
-                                           .logFifo = folder / "log",
-                                           .logFile = folder / "shim.log"})));
-    thread = std::thread([this] { served.run(); });
+    start();
   }
-  ~KeeperTest() override {
+  ~KeeperTest() override { stop(); }
+
+  void start() {
+    served = std::make_unique<keeper::Keeper>();
+    EXPECT_TRUE(streams::isOk(served->open({.directory = folder / "",
+                                            .events = folder / "e",
+                                            .logFifo = folder / "log",
+                                            .logFile = folder / "shim.log"})));
+    thread = std::thread([this] { served->run(); });
+  }
+  void stop() {
     EXPECT_TRUE(call({.operation = Operation::kShutDown}).ok());
     thread.join();
-    served.close();
+    served->close();
+    served.reset();
   }
 
   absl::StatusOr<keeper::Reply> call(const keeper::Request& request, const Streams& streams = {}) {
@@ -69,7 +76,7 @@ class KeeperTest : public testing::Test {
   }
 
   ttrpc::test::Folder folder;
-  keeper::Keeper served;
+  std::unique_ptr<keeper::Keeper> served;
   KeeperClient client{folder / ""};
   std::thread thread;
 };
@@ -173,6 +180,24 @@ TEST_F(KeeperTest, TakesTheShimsEvents) {
   exit.join();
   ASSERT_TRUE(finished.ok()) << finished.status();
   EXPECT_EQ(finished->entries.at(0).oomKilled, 1u);
+}
+
+TEST_F(KeeperTest, AKeeperThatTakesOverKnowsOfKillsForMemory) {
+  open();
+  const ttrpc::Method method{"containerd.services.events.ttrpc.v1.Events", "Forward"};
+  {
+    const auto shim = ttrpc::Client::connect(folder / "e", limitsFor(10s));
+    ASSERT_TRUE(shim.ok()) << shim.status();
+    EXPECT_TRUE((*shim)->call(method, forward("/tasks/oom", "c"), limitsFor(10s)).ok());
+  }
+  stop();
+  start();
+  open();
+  EXPECT_EQ(call({.operation = Operation::kList})->entries.at(0).oomKilled, 1u);
+  // Nothing of it is another one's.
+  EXPECT_TRUE(call({.operation = Operation::kForget, .key = "c"}).ok());
+  open();
+  EXPECT_EQ(call({.operation = Operation::kList})->entries.at(0).oomKilled, 0u);
 }
 
 TEST_F(KeeperTest, KeepsTheShimsLog) {

@@ -28,6 +28,7 @@ PodSpec podSpec() {
   spec.sysctls = {{"net.core.somaxconn", "10"}};
   spec.annotations = {{"io.katacontainers.config.hypervisor.default_vcpus", "2"}, {"other", "x"}};
   spec.resources = R"({"cpu": {"quota": 50000, "period": 100000}, "memory": {"limit": 1048576}})";
+  spec.overhead = R"({"cpu": {"quota": 25000, "period": 100000}, "memory": {"limit": 4096}})";
   return spec;
 }
 
@@ -47,6 +48,10 @@ TEST(SandboxSpec, TellsTheShimWhatItIs) {
   EXPECT_EQ(annotations.at("io.kubernetes.cri.sandbox-cpu-period").as_string(), "100000");
   EXPECT_EQ(annotations.at("io.kubernetes.cri.sandbox-memory").as_string(), "1048576");
   EXPECT_FALSE(annotations.contains("io.kubernetes.cri.sandbox-cpu-shares"));
+  EXPECT_EQ(annotations.at("io.kubernetes.cri-o.PodLinuxResources").as_string(),
+            R"({"cpu_period":100000,"cpu_quota":50000,"memory_limit_in_bytes":1048576})");
+  EXPECT_EQ(annotations.at("io.kubernetes.cri-o.PodLinuxOverhead").as_string(),
+            R"({"cpu_period":100000,"cpu_quota":25000,"memory_limit_in_bytes":4096})");
   EXPECT_TRUE(annotations.contains("io.katacontainers.config.hypervisor.default_vcpus"));
   EXPECT_FALSE(annotations.contains("other"));
   EXPECT_EQ(spec.at("hostname").as_string(), "told");
@@ -62,6 +67,9 @@ TEST(SandboxSpec, TellsTheShimWhatItIs) {
 TEST(SandboxSpec, RefusesResourcesThatAreNone) {
   PodSpec spec = podSpec();
   spec.resources = "{";
+  EXPECT_TRUE(absl::IsInvalidArgument(sandboxSpec(spec, record(false), {}).status()));
+  spec = podSpec();
+  spec.overhead = "[]";
   EXPECT_TRUE(absl::IsInvalidArgument(sandboxSpec(spec, record(false), {}).status()));
 }
 

@@ -237,6 +237,9 @@ TEST_F(Specification, FollowsTheRuntimesVersion) {
   EXPECT_FALSE(features.netDevices);
   EXPECT_TRUE(runtimeFeatures(test::json(R"({"ociVersion": "1.3.0"})").as_object()).netDevices);
   EXPECT_EQ(runtimeFeatures({}).ociVersion, "1.0.2");
+  EXPECT_EQ(runtimeFeatures({}).isolation, Isolation::kNamespaces);
+  EXPECT_EQ(runtimeFeatures(test::json(R"({"virtualMachine": true})").as_object()).isolation,
+            Isolation::kVirtualMachine);
 }
 
 TEST_F(Specification, AnnotationsNameThePodAndTheContainer) {
