@@ -1,12 +1,10 @@
 #include "signatures/openpgp.hpp"
 
 #include <algorithm>
-#include <unistd.h>
-
-#include <climits>
 
 #include "berth/support/status.hpp"
 #include "berth/support/utf8.hpp"
+#include "common/installed_program.hpp"
 #include "signatures/openpgp/frames.hpp"
 
 namespace berth::signatures {
@@ -16,19 +14,6 @@ using support::strCat;
 namespace {
 
 constexpr std::chrono::seconds kLongest{20};
-
-// Programs for this one lie in <prefix>/libexec/berth; a build folder is such a prefix too.
-absl::StatusOr<std::string> findProgram() {
-  char self[PATH_MAX];
-  const ssize_t size = ::readlink("/proc/self/exe", self, sizeof self);
-  if (size <= 0) return support::errnoStatus(errno, "read the link /proc/self/exe");
-  std::string folder(self, static_cast<size_t>(size));
-  for (int up = 0; up < 2 && !folder.empty(); ++up) folder.resize(folder.rfind('/'));
-  std::string path = folder + "/libexec/berth/berth-openpgp";
-  if (::access(path.c_str(), X_OK) != 0)
-    return support::errnoStatus(errno, strCat("execute ", path));
-  return path;
-}
 
 std::string request(char kind, const std::vector<std::string>& keyrings) {
   std::string text(1, kind);
@@ -59,7 +44,7 @@ absl::StatusOr<std::string> OpenPgp::ask(const std::string& request,
         strCat("keyrings and signature have more than ", frames::kMostRequestBytes, " bytes"));
   std::string program = program_;
   if (program.empty()) {
-    auto found = findProgram();
+    auto found = common::installedProgram("berth-openpgp");
     if (!found.ok()) return support::annotate(found.status(), "verify OpenPGP signatures");
     program = *std::move(found);
   }
