@@ -96,6 +96,8 @@ struct Runtime {
   std::vector<std::string> annotations;
   std::vector<std::string> defaultAnnotations;  // "name=value"
   std::string privilegedDevices;                // all, none
+  std::string isolation;                        // none, process
+  std::vector<std::string> isolationCapabilities;
   boost::json::object options;
   Place place;
   bool operator==(const Runtime&) const = default;
@@ -104,6 +106,8 @@ struct Runtime {
 // [snapshotters.NAME], [sources.NAME], [networks.NAME].
 struct Plugin {
   std::string plugin;
+  std::string isolation;                           // none, process
+  std::vector<std::string> isolationCapabilities;  // "CAP_CHOWN"; empty: those of the kind
   boost::json::object options;
   Place place;
   bool operator==(const Plugin&) const = default;

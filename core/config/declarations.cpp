@@ -281,6 +281,22 @@ void addContainers(std::vector<Key>& all) {
        "dropped. It is never more than grpc.max_message_bytes lets through."}));
 }
 
+template <auto Isolation, auto Capabilities>
+void addIsolation(std::vector<Key>& all, std::string_view section) {
+  const auto restart = Reload::kRestart;
+  all.push_back(key<Isolation>(
+      {section, "isolation", "none", "process", oneOf({"none", "process"}), restart,
+       "Where the plugin runs. \"none\": in the daemon. \"process\": in a process of its own, with "
+       "the rights that its kind needs; when that ends, calls fail with UNAVAILABLE until it has "
+       "been started again, and the daemon and the pods go on."}));
+  all.push_back(key<Capabilities>({section, "isolation_capabilities", Strings{},
+                                   Strings{"CAP_DAC_OVERRIDE", "CAP_NET_ADMIN", "CAP_SYS_ADMIN"},
+                                   capabilities(), restart,
+                                   "Capabilities that the plugin's own process keeps, with "
+                                   "isolation = \"process\", in place of those that plugins of "
+                                   "its kind keep. Empty: those."}));
+}
+
 void addInstances(std::vector<Key>& all) {
   const auto restart = Reload::kRestart;
   constexpr std::string_view kPluginDoc = "The plugin that does it: berth-NAME.so in plugin_dirs.";
@@ -311,6 +327,7 @@ void addInstances(std::vector<Key>& all) {
       {"runtimes", "privileged_devices", "all", "none", oneOf({"all", "none"}), Reload::kLive,
        "What privileged containers find in /dev: all devices of the host, or none beyond those "
        "that they ask for."}));
+  addIsolation<&Runtime::isolation, &Runtime::isolationCapabilities>(all, "runtimes");
   all.push_back(key<&Runtime::options>({"runtimes", "options", Options{}, Options{{"debug", true}},
                                         tableOfOptions(), restart, kOptionsDoc}));
   struct Example {
@@ -325,6 +342,7 @@ void addInstances(std::vector<Key>& all) {
   for (const Example& example : examples) {
     required(key<&Plugin::plugin>(
         {example.section, "plugin", "", example.plugin, pluginName(), restart, kPluginDoc}));
+    addIsolation<&Plugin::isolation, &Plugin::isolationCapabilities>(all, example.section);
     all.push_back(key<&Plugin::options>({example.section, "options", Options{}, example.options,
                                          tableOfOptions(), restart, kOptionsDoc}));
   }

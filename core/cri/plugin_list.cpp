@@ -62,6 +62,13 @@ json::array capabilities(const plugins::Instance& instance, const plugins::Regis
   return result;
 }
 
+// The process of its own; null without one.
+json::value processOf(const plugins::Instance& instance) {
+  const auto process = instance.process();
+  if (!process.has_value()) return nullptr;
+  return json::object{{"pid", process->pid}, {"restarts", process->restarts}};
+}
+
 }  // namespace
 
 std::vector<std::string> unusedExtensions(const plugins::Instance& instance) {
@@ -82,6 +89,8 @@ json::array pluginList(const plugins::Registry& registry) {
                      {"threading", threadingName(description.threading)},
                      {"state", plugins::instanceStateName(instance->state())},
                      {"path", instance->library().path()},
+                     {"isolation", instance->process().has_value() ? "process" : "none"},
+                     {"process", processOf(*instance)},
                      {"capabilities", capabilities(*instance, registry)},
                      {"unused", json::value_from(unusedExtensions(*instance))}});
   }

@@ -14,8 +14,9 @@ namespace berth::cri {
 std::vector<std::string> unusedExtensions(const plugins::Instance& instance);
 
 // [{"name", "kind", "plugin", "version", "summary", "abi", "threading", "state", "path",
-// "capabilities", "unused"}]. Of what could not be loaded: {"name", "kind", "plugin", "state":
-// "failed", "error"}.
+// "isolation", "process", "capabilities", "unused"}]. "isolation" is "none" or "process"; with the
+// latter "process" is {"pid", "restarts"}, else null; pid 0: there is none at this moment. Of what
+// could not be loaded: {"name", "kind", "plugin", "state": "failed", "error"}.
 boost::json::array pluginList(const plugins::Registry& registry);
 
 }  // namespace berth::cri

@@ -38,6 +38,13 @@ bool hasFailed(const boost::json::value& one) {
   return support::stringMember(one.as_object(), "state") == "failed";
 }
 
+std::string processText(const boost::json::object& process) {
+  const int64_t pid = support::intMember(process, "pid", 0);
+  const int64_t restarts = support::intMember(process, "restarts", 0);
+  return strCat(pid != 0 ? strCat("pid ", pid) : std::string("none at this moment"),
+                ", started again ", restarts, restarts == 1 ? " time" : " times");
+}
+
 void print(const boost::json::array& list) {
   std::printf("%-12s %-14s %-22s %-8s %-5s %-11s %-11s %s\n", "NAME", "KIND", "PLUGIN", "VERSION",
               "ABI", "THREADING", "STATE", "PATH");
@@ -52,6 +59,9 @@ void print(const boost::json::array& list) {
                 cell("kind").c_str(), cell("plugin").c_str(), cell("version").c_str(),
                 cell("abi").c_str(), cell("threading").c_str(), cell("state").c_str(),
                 cell("path").c_str());
+    if (const auto* process = one.if_contains("process");
+        process != nullptr && process->is_object())
+      std::printf("  in a process of its own: %s\n", processText(process->get_object()).c_str());
     printList("  can:", support::stringsMember(one, "capabilities"));
     printList("  offers what no part of the engine uses:", support::stringsMember(one, "unused"));
     if (!text("error").empty()) std::printf("  %s\n", text("error").c_str());

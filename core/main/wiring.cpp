@@ -4,6 +4,7 @@
 
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
+#include "common/capability_names.hpp"
 #include "config/document.hpp"
 
 namespace berth::program {
@@ -50,14 +51,32 @@ std::map<std::string, std::string> snapshotterExceptions(const config::Config& c
   return exceptions;
 }
 
+template <class Instance>
+plugins::Isolation isolationOf(const Instance& instance) {
+  plugins::Isolation isolation;
+  isolation.process = instance.isolation == "process";
+  if (instance.isolationCapabilities.empty()) return isolation;
+  uint64_t kept = 0;
+  for (const std::string& name : instance.isolationCapabilities) {
+    if (const auto number = common::capabilityNumber(name); number.has_value())
+      kept |= common::capabilityBit(*number);
+  }
+  isolation.capabilities = kept;
+  return isolation;
+}
+
 }  // namespace
 
 std::vector<plugins::Wanted> wantedPlugins(const config::Config& config) {
   std::vector<plugins::Wanted> wanted;
   const auto add = [&](plugins::Kind kind, std::string_view section, const auto& instances) {
     for (const auto& [name, one] : instances)
-      wanted.push_back(
-          {kind, name, one.plugin, one.options, {config::joinKey(section, name), one.place}});
+      wanted.push_back({kind,
+                        name,
+                        one.plugin,
+                        one.options,
+                        {config::joinKey(section, name), one.place},
+                        isolationOf(one)});
   };
   add(plugins::Kind::kImageSource, "sources", config.sources);
   add(plugins::Kind::kSnapshotter, "snapshotters", config.snapshotters);

@@ -80,8 +80,9 @@ absl::StatusOr<std::unique_ptr<Instance>> Instance::create(std::shared_ptr<const
   instance->options_ = *std::move(resolved);
 
   void* handle = nullptr;
-  const absl::Status created = instance->call(
-      {}, [&](berth_error* error) { return plugin.create(instance->host_.get(), &handle, error); });
+  const absl::Status created = instance->call({}, [&](berth_error* error) {
+    return instance->library().create(instance->host_.get(), &handle, error);
+  });
   BERTH_RETURN_IF_ERROR(instance->located("create", created));
   instance->handle_ = handle;
   const std::string text = boost::json::serialize(instance->options_);

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -52,6 +53,10 @@ class Instance {
   const boost::json::object& options() const { return options_; }
 
   void* handle() const { return handle_; }
+  // The process that its calls go to; none when that is this one.
+  std::optional<Library::ProcessState> process() const {
+    return handle_ != nullptr ? library_->process(handle_) : std::nullopt;
+  }
   // The extension's function table, copied up to `size` bytes into `table`; false: not offered.
   bool extension(std::string_view id, uint32_t revision, void* table, size_t size) const;
 

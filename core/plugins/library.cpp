@@ -135,6 +135,13 @@ absl::StatusOr<std::shared_ptr<const Library>> Library::open(const std::string& 
                                                          BERTH_ABI_MAJOR, ".", BERTH_ABI_MINOR));
   }
   const berth_plugin description = detail::known(given);
+  BERTH_ASSIGN_OR_RETURN(const Kind kind, check(description, path, wanted));
+  return std::shared_ptr<const Library>(new Library(path, description, kind));
+}
+
+absl::StatusOr<Kind> Library::check(const berth_plugin& description, const std::string& path,
+                                    std::optional<Kind> wanted) {
+  const std::string context = support::strCat("plugin file ", path);
   // Before anything else: what follows the version may be another thing in another major.
   BERTH_RETURN_IF_ERROR(support::annotate(checkMajor(description), context));
   const std::string named =
@@ -142,7 +149,7 @@ absl::StatusOr<std::shared_ptr<const Library>> Library::open(const std::string& 
   BERTH_RETURN_IF_ERROR(support::annotate(checkMinor(description), named));
   const absl::StatusOr<Kind> kind = checkDescription(description, wanted);
   if (!kind.ok()) return support::annotate(kind.status(), named);
-  return std::shared_ptr<const Library>(new Library(path, description, *kind));
+  return kind;
 }
 
 absl::StatusOr<std::string> findPlugin(const std::string& name,

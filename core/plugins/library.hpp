@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <sys/types.h>
 #include <vector>
 
 #include <absl/status/statusor.h>
@@ -23,14 +24,34 @@ class Library {
   // The same of any kind this host knows.
   static absl::StatusOr<std::shared_ptr<const Library>> load(const std::string& path);
 
+  virtual ~Library() = default;
+  Library(const Library&) = delete;
+  Library& operator=(const Library&) = delete;
+
   const std::string& path() const { return path_; }
   const berth_plugin& description() const { return description_; }
   std::string name() const;
   Kind kind() const { return kind_; }
 
- private:
+  // Makes an instance, as berth_plugin.create.
+  virtual berth_code create(const berth_host* host, void** instance, berth_error* error) const {
+    return description_.create(host, instance, error);
+  }
+  // Of an instance whose calls go to another process; none for others. Any thread.
+  struct ProcessState {
+    pid_t pid = 0;  // 0: there is none at this moment
+    uint32_t restarts = 0;
+  };
+  virtual std::optional<ProcessState> process(void* /*instance*/) const { return std::nullopt; }
+
+ protected:
   Library(std::string path, berth_plugin description, Kind kind)
       : path_(std::move(path)), description_(description), kind_(kind) {}
+  // What is wrong with a description of the file `path`; its kind. `wanted`: none for any.
+  static absl::StatusOr<Kind> check(const berth_plugin& description, const std::string& path,
+                                    std::optional<Kind> wanted);
+
+ private:
   static absl::StatusOr<std::shared_ptr<const Library>> open(const std::string& path,
                                                              std::optional<Kind> wanted);
 

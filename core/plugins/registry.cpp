@@ -63,22 +63,22 @@ absl::Status Registry::load(const std::vector<Wanted>& wanted) {
 // Loaded once for all its instances, and complete.
 absl::StatusOr<std::shared_ptr<const Library>> Registry::openLibrary(const Wanted& wanted) {
   BERTH_ASSIGN_OR_RETURN(const std::string path, findPlugin(wanted.plugin, directories_));
-  std::shared_ptr<const Library>& library = libraries_[path];
-  if (library == nullptr) {
-    BERTH_ASSIGN_OR_RETURN(library, Library::load(path, wanted.kind));
-    for (const auto& [otherPath, other] : libraries_) {
-      if (other != nullptr && other != library && other->name() == library->name()) {
-        absl::Status duplicate = absl::AlreadyExistsError(
-            support::strCat("plugin file ", path, ": the plugin name ", library->name(),
-                            " is already taken by ", otherPath));
-        library = nullptr;
-        return duplicate;
-      }
-    }
-  } else {
+  std::shared_ptr<const Library> library;
+  if (wanted.isolation.process) {
+    BERTH_ASSIGN_OR_RETURN(library, loadIsolated(path, wanted.kind, wanted.isolation));
+  } else if (const auto known = libraries_.find(path); known != libraries_.end()) {
     // The same file configured as another kind must be refused like a first load.
     BERTH_RETURN_IF_ERROR(Library::load(path, wanted.kind).status());
+    library = known->second;
+  } else {
+    BERTH_ASSIGN_OR_RETURN(library, Library::load(path, wanted.kind));
   }
+  const auto taken = names_.emplace(library->name(), path).first;
+  if (taken->second != path)
+    return absl::AlreadyExistsError(support::strCat("plugin file ", path, ": the plugin name ",
+                                                    library->name(), " is already taken by ",
+                                                    taken->second));
+  if (!wanted.isolation.process) libraries_[path] = library;
   // The table is checked here, so that wrappers can copy it without looking.
   alignas(16) unsigned char scratch[sizeof(berth_runtime) + sizeof(berth_snapshotter)] = {};
   absl::Status complete =

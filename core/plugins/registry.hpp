@@ -13,6 +13,7 @@
 #include "plugins/host_table.hpp"
 #include "plugins/image_source.hpp"
 #include "plugins/instance.hpp"
+#include "plugins/isolated_library.hpp"
 #include "plugins/network.hpp"
 #include "plugins/runtime.hpp"
 #include "plugins/snapshotter.hpp"
@@ -26,6 +27,7 @@ struct Wanted {
   std::string plugin;  // name or path of the file
   boost::json::object options;
   Origin origin;  // where that stands; empty: named by kind and name
+  Isolation isolation;
 };
 
 // What could not be loaded.
@@ -74,6 +76,7 @@ class Registry {
   const std::vector<std::string> directories_;
   const HostServices& services_;
   std::map<std::string, std::shared_ptr<const Library>> libraries_;  // by path
+  std::map<std::string, std::string> names_;                         // of plugins, with their paths
   std::vector<std::unique_ptr<Instance>> instances_;
   std::vector<Failure> failures_;
   std::map<std::string, std::unique_ptr<Runtime>> runtimes_;

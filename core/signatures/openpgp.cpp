@@ -3,13 +3,11 @@
 #include <algorithm>
 #include <poll.h>
 #include <semaphore>
-#include <unistd.h>
 #include <utility>
-
-#include <climits>
 
 #include "berth/support/status.hpp"
 #include "berth/support/utf8.hpp"
+#include "common/installed_program.hpp"
 #include "signatures/openpgp/frames.hpp"
 
 namespace berth::signatures {
@@ -48,19 +46,6 @@ class Turn {
   bool has_ = true;
 };
 
-// Programs for this one lie in <prefix>/libexec/berth; a build folder is such a prefix too.
-absl::StatusOr<std::string> findProgram() {
-  char self[PATH_MAX];
-  const ssize_t size = ::readlink("/proc/self/exe", self, sizeof self);
-  if (size <= 0) return support::errnoStatus(errno, "read the link /proc/self/exe");
-  std::string folder(self, static_cast<size_t>(size));
-  for (int up = 0; up < 2 && !folder.empty(); ++up) folder.resize(folder.rfind('/'));
-  std::string path = folder + "/libexec/berth/berth-openpgp";
-  if (::access(path.c_str(), X_OK) != 0)
-    return support::errnoStatus(errno, strCat("execute ", path));
-  return path;
-}
-
 std::string request(char kind, const std::vector<std::string>& keyrings) {
   std::string text(1, kind);
   frames::putNumber(text, keyrings.size());
@@ -90,7 +75,7 @@ absl::StatusOr<std::string> OpenPgp::ask(const std::string& request,
         strCat("keyrings and signature have more than ", frames::kMostRequestBytes, " bytes"));
   std::string program = program_;
   if (program.empty()) {
-    auto found = findProgram();
+    auto found = common::installedProgram("berth-openpgp");
     if (!found.ok()) return support::annotate(found.status(), "verify OpenPGP signatures");
     program = *std::move(found);
   }

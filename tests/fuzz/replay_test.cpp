@@ -93,7 +93,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"decompress", kDecompress, 1000}, Case{"tar", kTar, 500},
                     Case{"cni", kCni, 500}, Case{"registry", kRegistry, 1000},
                     Case{"monitor", kMonitor, 1000}, Case{"ttrpc", kTtrpc, 1000},
-                    Case{"shim", kShim, 1000}, Case{"signatures", kSignatures, 500}),
+                    Case{"shim", kShim, 1000}, Case{"signatures", kSignatures, 500},
+                    Case{"isolation", kIsolation, 200}),
     [](const auto& target) { return std::string(target.param.name); });
 
 }  // namespace

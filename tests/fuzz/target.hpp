@@ -33,6 +33,7 @@ extern const Target kMonitor;
 extern const Target kTtrpc;
 extern const Target kShim;
 extern const Target kSignatures;
+extern const Target kIsolation;
 
 // What holds for every input. In release builds too, unlike assert().
 inline void demand(bool holds, const char* what) {

@@ -36,7 +36,8 @@ def test_everything_is_in_it(packages):
     assert found >= {
         "/etc/berth/berth.toml", "/lib/systemd/system/berth.service", "/usr/bin/berth",
         "/usr/sbin/berthd -> ../bin/berth", "/usr/libexec/berth/berth-monitor",
-        "/usr/libexec/berth/berth-keeper", "/usr/libexec/berth/berth-openpgp", "/usr/share/man/man1/berth.1.gz",
+        "/usr/libexec/berth/berth-keeper", "/usr/libexec/berth/berth-openpgp",
+        "/usr/libexec/berth/berth-plugin-host", "/usr/share/man/man1/berth.1.gz",
         "/usr/share/man/man5/berth.toml.5.gz", "/usr/share/man/man8/berthd.8.gz",
         "/usr/share/bash-completion/completions/berth",
         "/usr/share/zsh/vendor-completions/_berth",

@@ -89,6 +89,7 @@ def test_install_keeps_to_its_folder(tmp_path):
     found = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if not path.is_dir()}
     assert all(("/" + name).startswith(prefix + "/") for name in found)
     for name in ("bin/berth", "sbin/berthd", "libexec/berth/berth-monitor",
+                 "libexec/berth/berth-plugin-host",
                  "lib/systemd/system/berth.service", "share/man/man8/berthd.8",
                  "share/zsh/site-functions/_berth", "include/berth/plugin.h"):
         assert prefix.lstrip("/") + "/" + name in found

@@ -58,6 +58,8 @@ exec_sync_output_bytes = 4096
 plugin = "runtime-kata"
 annotations = ["io.katacontainers."]
 privileged_devices = "none"
+isolation = "process"
+isolation_capabilities = ["CAP_SYS_ADMIN", "net_admin"]
 [runtimes.kata.options]
 shim = "shim"
 count = -7
@@ -106,6 +108,10 @@ TEST_F(ConfigTest, EveryKeyIsRead) {
   EXPECT_THAT(config->containers.hooksDirs, ElementsAre("/hooks", "/etc/hooks"));
   EXPECT_EQ(config->runtimes.at("kata").privilegedDevices, "none");
   EXPECT_EQ(config->runtimes.at("runc").privilegedDevices, "all");
+  EXPECT_EQ(config->runtimes.at("kata").isolation, "process");
+  EXPECT_THAT(config->runtimes.at("kata").isolationCapabilities,
+              ElementsAre("CAP_SYS_ADMIN", "net_admin"));
+  EXPECT_EQ(config->networks.at("mine").isolation, "none");
   EXPECT_EQ(config->runtimes.size(), 2u);
   EXPECT_EQ(boost::json::serialize(config->sources.at("layout").options.at("folders")),
             R"(["/images"])");

@@ -53,6 +53,17 @@ TEST_F(PluginListTest, SaysWhatNobodyUses) {
               ::testing::ElementsAre(BERTH_EXTENSION_QUOTA));
 }
 
+TEST_F(PluginListTest, SaysWhichProcessAPluginHas) {
+  plugins::Wanted apart{Kind::kRuntime, "apart", "runtime", {}};
+  apart.isolation = {.process = true, .program = TEST_PLUGIN_HOST};
+  ASSERT_TRUE(registry_.load({{Kind::kRuntime, "one", "runtime", {}, {}}, apart}).ok());
+  EXPECT_EQ(row("one").at("isolation"), "none");
+  EXPECT_TRUE(row("one").at("process").is_null());
+  EXPECT_EQ(row("apart").at("isolation"), "process");
+  EXPECT_GT(row("apart").at("process").at("pid").as_int64(), 0);
+  EXPECT_EQ(row("apart").at("process").at("restarts").as_int64(), 0);
+}
+
 TEST_F(PluginListTest, SaysWhatCouldNotBeLoaded) {
   EXPECT_FALSE(registry_.load({{Kind::kRuntime, "one", "no-such-plugin", {}, {}}}).ok());
   const json::object one = row("one");

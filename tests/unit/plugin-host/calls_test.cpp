@@ -16,14 +16,17 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::TestHost;
 
-class CallsTest : public ::testing::Test {
+// In this process, and in a process of its own.
+class CallsTest : public ::testing::TestWithParam<bool> {
  protected:
   TestHost host_;
   Registry registry_{{TEST_PLUGIN_DIR}, host_.services()};
   Network* network_ = nullptr;
 
   void SetUp() override {
-    ASSERT_TRUE(registry_.load({{Kind::kNetwork, "net", "parallel", {}}}).ok());
+    Wanted wanted{Kind::kNetwork, "net", "parallel", {}};
+    wanted.isolation = {.process = GetParam(), .program = TEST_PLUGIN_HOST};
+    ASSERT_TRUE(registry_.load({wanted}).ok());
     ASSERT_TRUE(registry_.start().ok());
     network_ = *registry_.network("net");
   }
@@ -43,7 +46,7 @@ class CallsTest : public ::testing::Test {
   }
 };
 
-TEST_F(CallsTest, ResultsComeBackOwned) {
+TEST_P(CallsTest, ResultsComeBackOwned) {
   const auto result = attach("");
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_THAT(result->addresses, ElementsAre("192.0.2.1"));
@@ -51,23 +54,23 @@ TEST_F(CallsTest, ResultsComeBackOwned) {
   EXPECT_EQ(result->state, "/run/netns/1");
 }
 
-TEST_F(CallsTest, ExceptionsArriveAsInternal) {
+TEST_P(CallsTest, ExceptionsArriveAsInternal) {
   EXPECT_THAT(failure("throw", absl::StatusCode::kInternal), HasSubstr("thrown by the plugin"));
 }
 
-TEST_F(CallsTest, CodesOutOfRangeBecomeInternalAndSaySo) {
+TEST_P(CallsTest, CodesOutOfRangeBecomeInternalAndSaySo) {
   EXPECT_THAT(
       failure("code 99", absl::StatusCode::kInternal),
       AllOf(HasSubstr("plugin net"), HasSubstr("unknown code 99"), HasSubstr("a code of its own")));
   EXPECT_THAT(failure("code -1", absl::StatusCode::kInternal), HasSubstr("unknown code -1"));
 }
 
-TEST_F(CallsTest, AFailureWithoutAMessageNamesThePlugin) {
+TEST_P(CallsTest, AFailureWithoutAMessageNamesThePlugin) {
   EXPECT_THAT(failure("silent", absl::StatusCode::kUnavailable),
               HasSubstr("plugin net failed without a message"));
 }
 
-TEST_F(CallsTest, NoTextThatIsNotUtf8GetsIn) {
+TEST_P(CallsTest, NoTextThatIsNotUtf8GetsIn) {
   EXPECT_EQ(failure("fail with bad bytes", absl::StatusCode::kUnavailable), "cut \uFFFD");
 
   Operation op("attach");
@@ -87,7 +90,7 @@ TEST_F(CallsTest, NoTextThatIsNotUtf8GetsIn) {
   EXPECT_EQ(events[0].second.message, "because \uFFFD");
 }
 
-TEST_F(CallsTest, CancellationReachesTheCallAndTheStageComesOut) {
+TEST_P(CallsTest, CancellationReachesTheCallAndTheStageComesOut) {
   Operation op("attach");
   absl::Status status;
   std::thread caller([&] {
@@ -105,7 +108,7 @@ TEST_F(CallsTest, CancellationReachesTheCallAndTheStageComesOut) {
   EXPECT_EQ(op.progress().total, 10u);
 }
 
-TEST_F(CallsTest, EventsReachTheHostWithTheirInstance) {
+TEST_P(CallsTest, EventsReachTheHostWithTheirInstance) {
   ASSERT_TRUE(attach("event").ok());
   const auto events = host_.events();
   ASSERT_EQ(events.size(), 1u);
@@ -120,35 +123,35 @@ TEST_F(CallsTest, EventsReachTheHostWithTheirInstance) {
   EXPECT_EQ(event.message, "out of memory");
 }
 
-TEST_F(CallsTest, LogLinesCarryTheirFields) {
+TEST_P(CallsTest, LogLinesCarryTheirFields) {
   ASSERT_TRUE(attach("", "pod-7").ok());
   EXPECT_THAT(host_.log(), ::testing::Contains("net: enter pod=pod-7"));
 }
 
-TEST_F(CallsTest, SavedStateReachesTheHost) {
+TEST_P(CallsTest, SavedStateReachesTheHost) {
   ASSERT_TRUE(attach("save").ok());
   EXPECT_EQ(host_.states().at("network net pod-1"), "state of the pod");
 }
 
-TEST_F(CallsTest, FailuresOfTheHostReachThePlugin) {
+TEST_P(CallsTest, FailuresOfTheHostReachThePlugin) {
   const auto unknown = attach("save", "unknown");
   EXPECT_EQ(unknown.status().code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(unknown.status().message(), "no record unknown");
 }
 
-TEST_F(CallsTest, StateBeyondTheBoundIsRefused) {
+TEST_P(CallsTest, StateBeyondTheBoundIsRefused) {
   EXPECT_THAT(failure("save too much", absl::StatusCode::kInvalidArgument),
               AllOf(HasSubstr("1048577"), HasSubstr("1048576")));
   EXPECT_TRUE(host_.states().empty());
 }
 
-TEST_F(CallsTest, CredentialsAreLentToThePlugin) {
+TEST_P(CallsTest, CredentialsAreLentToThePlugin) {
   const auto result = attach("credentials");
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_THAT(result->addresses, ElementsAre("user", "secret"));
 }
 
-TEST_F(CallsTest, InstancesHaveDirectoriesOfTheirOwn) {
+TEST_P(CallsTest, InstancesHaveDirectoriesOfTheirOwn) {
   const auto result = attach("directories");
   ASSERT_TRUE(result.ok()) << result.status();
   ASSERT_EQ(result->addresses.size(), 2u);
@@ -159,19 +162,22 @@ TEST_F(CallsTest, InstancesHaveDirectoriesOfTheirOwn) {
   }
 }
 
-TEST_F(CallsTest, ExtensionsAreFoundByIdAndRevision) {
+TEST_P(CallsTest, ExtensionsAreFoundByIdAndRevision) {
   const Instance& instance = *registry_.instances()[0];
   berth_runtime_port_forward table{};
   ASSERT_TRUE(instance.extension(BERTH_EXTENSION_PORT_FORWARD, 1, &table, sizeof table));
   EXPECT_EQ(table.size, sizeof table);
+  // The socket of this one is none, which cannot go from one process to another.
   int32_t socket = 0;
-  EXPECT_EQ(table.connect(instance.handle(), nullptr, {}, 80, &socket, nullptr), BERTH_OK);
-  EXPECT_EQ(socket, 81);
+  const berth_code connected =
+      table.connect(instance.handle(), nullptr, {}, 8080, &socket, nullptr);
+  EXPECT_EQ(connected, GetParam() ? BERTH_UNAVAILABLE : BERTH_OK);
+  EXPECT_EQ(socket, GetParam() ? 0 : 8081);
   EXPECT_FALSE(instance.extension(BERTH_EXTENSION_PORT_FORWARD, 2, &table, sizeof table));
   EXPECT_FALSE(instance.extension(BERTH_EXTENSION_QUOTA, 1, &table, sizeof table));
 }
 
-TEST_F(CallsTest, ALargerExtensionOfTheHostReadsTheUnknownAsNull) {
+TEST_P(CallsTest, ALargerExtensionOfTheHostReadsTheUnknownAsNull) {
   struct Later {
     berth_runtime_port_forward now;
     void (*added)();
@@ -181,6 +187,8 @@ TEST_F(CallsTest, ALargerExtensionOfTheHostReadsTheUnknownAsNull) {
   EXPECT_NE(table.now.connect, nullptr);
   EXPECT_EQ(table.added, nullptr);
 }
+
+INSTANTIATE_TEST_SUITE_P(Isolation, CallsTest, ::testing::Bool());
 
 TEST(Calls, AnExceptionThatCrossesIsCaughtAndBlamed) {
   TestHost host;

@@ -16,27 +16,37 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::TestHost;
 
-// What the names of their files begin with.
-class KindsTest : public ::testing::TestWithParam<const char*> {
+// What the names of their files begin with, and whether each is in a process of its own.
+struct Age {
+  const char* prefix;
+  bool isolated;
+};
+void PrintTo(const Age& age, std::ostream* out) {
+  *out << '"' << age.prefix << '"' << (age.isolated ? ", isolated" : "");
+}
+
+class KindsTest : public ::testing::TestWithParam<Age> {
  protected:
   TestHost host_;
   Registry registry_{{TEST_PLUGIN_DIR}, host_.services()};
   Operation op_{"test"};
 
   void SetUp() override {
-    const absl::Status loaded =
-        registry_.load({{Kind::kRuntime, "run", plugin("runtime"), {}},
-                        {Kind::kSnapshotter, "snap", plugin("snapshotter"), {}},
-                        {Kind::kNetwork, "net", plugin("network"), {}},
-                        {Kind::kImageSource,
-                         "files",
-                         plugin("source"),
-                         {{"directory", host_.directory().path()}}}});
+    std::vector<Wanted> wanted = {
+        {Kind::kRuntime, "run", plugin("runtime"), {}},
+        {Kind::kSnapshotter, "snap", plugin("snapshotter"), {}},
+        {Kind::kNetwork, "net", plugin("network"), {}},
+        {Kind::kImageSource, "files", plugin("source"), {{"directory", host_.directory().path()}}}};
+    for (Wanted& one : wanted) {
+      one.isolation.process = GetParam().isolated;
+      one.isolation.program = TEST_PLUGIN_HOST;
+    }
+    const absl::Status loaded = registry_.load(wanted);
     ASSERT_TRUE(loaded.ok()) << loaded;
     const absl::Status started = registry_.start();
     ASSERT_TRUE(started.ok()) << started;
   }
-  static std::string plugin(const char* kind) { return support::strCat(GetParam(), kind); }
+  static std::string plugin(const char* kind) { return support::strCat(GetParam().prefix, kind); }
   void write(const std::string& name, const std::string& text) {
     std::ofstream(host_.directory() / name) << text;
   }
@@ -210,9 +220,16 @@ TEST_P(KindsTest, NetworkAttachesAndLetsGo) {
   EXPECT_TRUE(network.detach(op_, request, attached->state).ok());
 }
 
-INSTANTIATE_TEST_SUITE_P(All, KindsTest,
-                         ::testing::Values("", "first-c-", "first-cpp-", "future-c-", "future-cpp-",
-                                           "later-"));
+std::vector<Age> ages() {
+  std::vector<Age> all;
+  for (const bool isolated : {false, true}) {
+    for (const char* prefix : {"", "first-c-", "first-cpp-", "future-c-", "future-cpp-", "later-"})
+      all.push_back({prefix, isolated});
+  }
+  return all;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, KindsTest, ::testing::ValuesIn(ages()));
 
 }  // namespace
 }  // namespace berth::plugins

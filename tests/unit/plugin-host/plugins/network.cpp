@@ -2,9 +2,11 @@
 // is said by the pod's name.
 #include "berth/network.hpp"
 
+#include <csignal>
 #include <poll.h>
 #include <stdexcept>
 #include <string>
+#include <unistd.h>
 
 #include "berth/extensions.hpp"
 
@@ -57,7 +59,10 @@ class TestNetwork : public berth::Network, public berth::Extensions<berth::Runti
   Status check(const Op&, const berth::NetworkRequest&, std::string_view) override { return {}; }
   Status status(const Op&) override { return {}; }
   Status gc(const Op&, const std::vector<berth::Attachment>&) override { return {}; }
-  Status setPodCidr(const Op&, std::string_view) override { return {}; }
+  Status setPodCidr(const Op&, std::string_view cidr) override {
+    cidr_ = cidr;
+    return {};
+  }
 
   Status connectPort(const Op&, std::string_view, uint16_t port, int32_t& socket) override {
     socket = port + 1;
@@ -74,6 +79,14 @@ class TestNetwork : public berth::Network, public berth::Extensions<berth::Runti
     if (what == "bad bytes") return giveBadBytes(op, out);
     if (what == "fail with bad bytes") return Status(BERTH_UNAVAILABLE, "cut \xC3");
     if (what == "wait") return waitForCancellation(op);
+    if (what == "die") return Status(BERTH_INTERNAL, ::raise(SIGKILL) == 0 ? "dead" : "");
+    if (what == "hang") {
+      for (;;) ::pause();
+    }
+    if (what == "process") {
+      out.addresses = {std::to_string(::getpid()), cidr_};
+      return {};
+    }
     if (what == "event") return emit(request);
     if (what == "save") return host().saveState(request.pod, "state of the pod");
     if (what == "save too much") return host().saveState(request.pod, std::string(1048577, 'x'));
@@ -126,6 +139,7 @@ class TestNetwork : public berth::Network, public berth::Extensions<berth::Runti
     return {};
   }
 
+  std::string cidr_;
   bool failStart_ = false;
   bool failExamination_ = false;
 };

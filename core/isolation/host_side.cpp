@@ -1,0 +1,157 @@
+// What the process of a plugin asks of its host, and its end.
+#include <poll.h>
+
+#include "berth/support/status.hpp"
+#include "berth/support/threads.hpp"
+#include "isolation/codec.hpp"
+#include "isolation/end_patience.hpp"
+#include "isolation/plugin_process.hpp"
+
+namespace berth::isolation {
+
+namespace {
+
+constexpr int kLeaveMilliseconds = 2000;
+
+// The operation of the plugin's side on whose behalf it asks.
+struct AskingOp {
+  support::Fd cancel;
+  berth_op op{};
+
+  AskingOp(int64_t deadline, support::Fd fd) : cancel(std::move(fd)) {
+    op = {.size = sizeof op,
+          .host = this,
+          .deadline = deadline,
+          .cancel_fd = cancel.get(),
+          .cancelled = [](const berth_op* asked) -> int32_t {
+            pollfd polled{asked->cancel_fd, POLLIN, 0};
+            const auto now = std::chrono::steady_clock::now().time_since_epoch();
+            return now >= std::chrono::nanoseconds(asked->deadline) ||
+                           (asked->cancel_fd >= 0 && ::poll(&polled, 1, 0) > 0)
+                       ? 1
+                       : 0;
+          },
+          .stage = [](const berth_op*, berth_str) {},
+          .progress = [](const berth_op*, uint64_t, uint64_t) {}};
+  }
+  AskingOp(const AskingOp&) = delete;
+  AskingOp& operator=(const AskingOp&) = delete;
+};
+
+}  // namespace
+
+void PluginProcess::watch() {
+  std::vector<bool> served(hostChannels_.size());
+  absl::Status heard;
+  while (heard.ok()) {
+    std::vector<pollfd> polled = {{control_.fd(), POLLIN, 0}, {pidfd_.get(), POLLIN, 0}};
+    for (size_t i = 0; i < served.size(); ++i)
+      polled.push_back({served[i] ? -1 : hostChannels_[i]->fd(), POLLIN, 0});
+    if (::poll(polled.data(), polled.size(), -1) < 0) continue;
+    // Threads for the plugin's calls: most plugins make none.
+    for (size_t i = 0; i < served.size(); ++i) {
+      if (polled[2 + i].revents == 0) continue;
+      served[i] = true;
+      auto thread = support::startThread([this, i] { serveHostChannel(i); });
+      if (thread.ok()) hostThreads_.push_back(*std::move(thread));
+      heard.Update(thread.status());
+    }
+    if (polled[0].revents != 0) {
+      EndPatience read(pidfd_.get());
+      absl::StatusOr<Frame> frame = control_.receive(&read);
+      heard.Update(frame.ok() ? hear(*frame) : frame.status());
+    } else if (polled[1].revents != 0) {
+      break;
+    }
+  }
+  // A process that was told to leave, or has closed its sockets, leaves; another is ended.
+  pollfd left{pidfd_.get(), POLLIN, 0};
+  if (absl::IsUnavailable(heard)) ::poll(&left, 1, kLeaveMilliseconds);
+  if (!heard.ok()) {
+    kill();
+    const std::lock_guard lock(mutex_);
+    if (reason_.empty() && !absl::IsUnavailable(heard))
+      reason_ = support::strCat("broke the protocol: ", support::fromAbsl(heard.message()));
+  }
+  reap();
+  changed_.notify_all();
+}
+
+absl::Status PluginProcess::hear(const Frame& frame) const {
+  const berth_host* const host = host_;
+  Decoder in(frame.bytes);
+  if (frame.kind == Kind::kLog) {
+    const auto level = in.raw<berth_log_level>();
+    berth_str message;
+    const berth_pair* fields = nullptr;
+    size_t count = 0;
+    decode(in, message);
+    decodeArray(in, fields, count);
+    if (in.finished() && host != nullptr) host->log(host->context, level, message, fields, count);
+  } else if (frame.kind == Kind::kEvent) {
+    berth_event event;
+    decode(in, event);
+    if (in.finished() && host != nullptr) host->emit_event(host->context, &event);
+  } else {
+    in.fail();
+  }
+  return in.finished() ? absl::OkStatus()
+                       : absl::InvalidArgumentError("a frame that is not understood");
+}
+
+void PluginProcess::serveHostChannel(size_t index) {
+  Channel& channel = *hostChannels_[index];
+  for (;;) {
+    absl::StatusOr<Frame> frame = channel.receive();
+    if (!frame.ok()) return channel.shutDown();
+    Encoder out;
+    const absl::Status answered = support::returnThrown([&] { return answerHost(*frame, out); });
+    if (!answered.ok() || !channel.send(Kind::kAnswer, 0, out).ok()) return channel.shutDown();
+  }
+}
+
+absl::Status PluginProcess::answerHost(Frame& frame, Encoder& out) const {
+  const berth_host* const host = host_;
+  Decoder in(frame.bytes, frame.descriptors);
+  detail::ErrorSlot error;
+  if (host == nullptr) return absl::FailedPreconditionError("before the instance is created");
+  if (frame.kind == Kind::kSaveState) {
+    berth_str object;
+    berth_bytes state;
+    decode(in, object);
+    decode(in, state);
+    if (!in.finished()) return absl::InvalidArgumentError("a state that is not understood");
+    const berth_code code = host->save_state(host->context, object, state, error.get());
+    out.raw(code);
+    out.text(error.status(code).message());
+    return absl::OkStatus();
+  }
+  if (frame.kind != Kind::kCredentials) return absl::InvalidArgumentError("no call of the host");
+  const bool hasOp = in.raw<uint8_t>() != 0;
+  const auto deadline = in.raw<int64_t>();
+  const AskingOp asking(deadline, in.takeDescriptor());
+  berth_str registry;
+  decode(in, registry);
+  if (!in.finished()) return absl::InvalidArgumentError("a registry that is not understood");
+  // They are lent for the length of the callback.
+  Encoder found;
+  const berth_code code = host->get_credentials(
+      host->context, hasOp ? &asking.op : nullptr, registry,
+      [](void* user, const berth_credentials* credentials) {
+        detail::guard(nullptr, [&]() -> Status {
+          encodePointer(*static_cast<Encoder*>(user), credentials);
+          return {};
+        });
+      },
+      &found, error.get());
+  out.raw(code);
+  out.text(error.status(code).message());
+  if (found.bytes().empty()) {
+    encodePointer<berth_credentials>(out, nullptr);
+  } else {
+    out.append(found.bytes());
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace berth::isolation

@@ -1,0 +1,124 @@
+#include "isolation/program/host_proxy.hpp"
+
+#include <cstdlib>
+
+#include "berth/support/status.hpp"
+#include "isolation/held.hpp"
+
+namespace berth::isolation {
+
+HostProxy::HostProxy(Channel& control, std::vector<support::Fd> hostChannels) : control_(control) {
+  for (support::Fd& fd : hostChannels) {
+    channels_.push_back(std::make_unique<Channel>(std::move(fd)));
+    idle_.push_back(channels_.back().get());
+  }
+}
+
+void HostProxy::describe(Decoder& in) {
+  version_ = in.text();
+  instance_ = in.text();
+  root_ = in.text();
+  state_ = in.text();
+  table_ = {.size = sizeof table_,
+            .abi_major = BERTH_ABI_MAJOR,
+            .abi_minor = BERTH_ABI_MINOR,
+            .version = str(version_),
+            .instance = str(instance_),
+            .context = this,
+            .log = &log,
+            .allocate = [](void*, size_t size) { return std::malloc(size); },
+            .release = [](void*, void* memory) { std::free(memory); },
+            .emit_event = &emit,
+            .save_state = &saveState,
+            .get_credentials = &getCredentials,
+            .get_extension = [](void*, berth_str, uint32_t) -> const void* { return nullptr; },
+            .root_directory = str(root_),
+            .state_directory = str(state_)};
+}
+
+void HostProxy::tell(Kind kind, const Encoder& content) {
+  // What a call says comes before its return.
+  if (Asked* const asked = Asked::current()) return asked->tell(kind, 0, content);
+  const std::lock_guard lock(controlMutex_);
+  // A host that is gone ends this process anyway.
+  control_.send(kind, 0, content).IgnoreError();
+}
+
+absl::StatusOr<Frame> HostProxy::ask(Kind kind, const Encoder& content) {
+  Channel* channel = nullptr;
+  {
+    std::unique_lock lock(mutex_);
+    freed_.wait(lock, [this] { return !idle_.empty(); });
+    channel = idle_.back();
+    idle_.pop_back();
+  }
+  absl::StatusOr<Frame> answer = [&]() -> absl::StatusOr<Frame> {
+    BERTH_RETURN_IF_ERROR(channel->send(kind, 0, content));
+    return channel->receive();
+  }();
+  {
+    const std::lock_guard lock(mutex_);
+    idle_.push_back(channel);
+  }
+  freed_.notify_one();
+  return answer;
+}
+
+void HostProxy::log(void* context, berth_log_level level, berth_str message,
+                    const berth_pair* fields, size_t count) {
+  detail::guard(nullptr, [&]() -> Status {
+    Encoder out;
+    out.raw(level);
+    encode(out, message);
+    encodeArray(out, fields, count);
+    self(context).tell(Kind::kLog, out);
+    return {};
+  });
+}
+
+void HostProxy::emit(void* context, const berth_event* event) {
+  detail::guard(nullptr, [&]() -> Status {
+    Encoder out;
+    encode(out, *event);
+    self(context).tell(Kind::kEvent, out);
+    return {};
+  });
+}
+
+berth_code HostProxy::saveState(void* context, berth_str object, berth_bytes state,
+                                berth_error* error) {
+  return detail::guard(error, [&]() -> Status {
+    Encoder out;
+    encode(out, object);
+    encode(out, state);
+    const absl::StatusOr<Frame> answer = self(context).ask(Kind::kSaveState, out);
+    if (!answer.ok()) return answer.status();
+    Decoder in(answer->bytes);
+    const auto code = in.raw<berth_code>();
+    return Status(code, std::string(in.text()));
+  });
+}
+
+berth_code HostProxy::getCredentials(void* context, const berth_op* op, berth_str registry,
+                                     void (*found)(void*, const berth_credentials*), void* user,
+                                     berth_error* error) {
+  return detail::guard(error, [&]() -> Status {
+    Encoder out;
+    out.raw(static_cast<uint8_t>(op != nullptr));
+    const berth_op known = detail::known(op);
+    out.raw(known.deadline);
+    out.descriptor(op != nullptr ? known.cancel_fd : -1);
+    encode(out, registry);
+    const absl::StatusOr<Frame> answer = self(context).ask(Kind::kCredentials, out);
+    if (!answer.ok()) return answer.status();
+    Decoder in(answer->bytes);
+    const auto code = in.raw<berth_code>();
+    const std::string message(in.text());
+    const berth_credentials* credentials = nullptr;
+    decodePointer(in, credentials);
+    if (credentials != nullptr) found(user, credentials);
+    return Status(code, message);
+  });
+}
+
+}  // namespace berth::isolation

@@ -1,0 +1,170 @@
+#include "isolation/program/plugin.hpp"
+
+#include "berth/support/status.hpp"
+#include "plugins/interfaces.hpp"
+
+namespace berth::isolation {
+
+namespace {
+
+// A table as this build knows it.
+template <class T>
+const void* knownTable(const void* given) {
+  return new T(detail::known(static_cast<const T*>(given)));
+}
+
+template <class Body>
+void withTable(size_t index, Body body) {
+  [&]<size_t... I>(std::index_sequence<I...>) {
+    (void)((I == index && (body(std::type_identity<std::tuple_element_t<I, Tables>>()), true)) ||
+           ...);
+  }
+  (std::make_index_sequence<kTableCount>());
+}
+
+template <auto Member>
+bool callMember(const StructOf<Member>& table, void* instance, Decoder& in, Asked& asked,
+                Encoder& out, Function<Member> /*function*/) {
+  if (table.*Member == nullptr) return false;
+  Served<Member, Asked> served(instance, in, asked);
+  if (!in.finished()) return false;
+  served.run(table.*Member, out);
+  return true;
+}
+
+template <class T>
+bool callTable(const T& table, size_t place, void* instance, Decoder& in, Asked& asked,
+               Encoder& out) {
+  bool understood = false;
+  size_t index = 0;
+  std::apply(
+      [&](auto... functions) {
+        ((index++ == place &&
+          (understood = callMember(table, instance, in, asked, out, functions), true)) ||
+         ...);
+      },
+      Functions<T>::list());
+  return understood;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Plugin>> Plugin::load(const LoadRequest& request, HostProxy& host) {
+  BERTH_ASSIGN_OR_RETURN(std::shared_ptr<const plugins::Library> library,
+                         plugins::Library::load(request.path));
+  const berth_plugin& description = library->description();
+  std::unique_ptr<Plugin> plugin(new Plugin(library, host));
+  plugin->tables_[0] = &description;
+  absl::Status complete;
+  for (const size_t index : {size_t{1}, size_t{2}, size_t{3}, size_t{4}}) {
+    withTable(index, [&]<class T>(std::type_identity<T>) {
+      if (interfaceOf(index) != view(description.interface_id)) return;
+      auto* const table = new T{};
+      complete = plugins::copyTable(library->kind(), description.functions, table, sizeof(T));
+      plugin->tables_[index] = table;
+    });
+  }
+  if (!complete.ok())
+    return support::annotate(
+        complete, support::strCat("plugin file ", request.path, " (", library->name(), ")"));
+  return plugin;
+}
+
+Description Plugin::description() const {
+  const berth_plugin& from = library_->description();
+  return {.abiMajor = from.abi_major,
+          .abiMinor = from.abi_minor,
+          .requiredMinor = from.required_minor,
+          .threading = from.threading,
+          .name = copy(from.name),
+          .version = copy(from.version),
+          .summary = copy(from.summary),
+          .interfaceId = copy(from.interface_id),
+          .options = copy(from.options),
+          .extends = from.get_extension != nullptr,
+          .examines = from.examine != nullptr};
+}
+
+void Plugin::serve(support::Fd socket, support::Fd cancel) {
+  Channel channel(std::move(socket));
+  for (;;) {
+    absl::StatusOr<Frame> frame = channel.receive();
+    if (!frame.ok()) return;
+    Asked asked(channel, cancel.get());
+    Asked::current() = &asked;
+    Encoder out;
+    out.raw(Outcome::kReturned);
+    try {
+      if (!answer(*frame, asked, out)) return;
+    } catch (...) {
+      out = Encoder();
+      out.raw(Outcome::kThrew);
+    }
+    Asked::current() = nullptr;
+    if (!channel.send(Kind::kReply, frame->number, out).ok()) return;
+  }
+}
+
+bool Plugin::answer(Frame& frame, Asked& asked, Encoder& out) {
+  Decoder in(frame.bytes, frame.descriptors);
+  switch (frame.kind) {
+    case Kind::kCall:
+      return call(frame.number, in, asked, out);
+    case Kind::kCreate:
+      return create(in, out);
+    case Kind::kExtension:
+      return extension(frame.number, out);
+    default:
+      return false;
+  }
+}
+
+bool Plugin::call(uint16_t number, Decoder& in, Asked& asked, Encoder& out) {
+  const size_t index = number >> 8;
+  if (index >= kTableCount) return false;
+  const void* table = nullptr;
+  {
+    const std::lock_guard lock(mutex_);
+    table = tables_[index];
+  }
+  if (table == nullptr) return false;
+  bool understood = false;
+  withTable(index, [&]<class T>(std::type_identity<T>) {
+    understood = callTable(*static_cast<const T*>(table), number & 0xFF, instance_, in, asked, out);
+  });
+  return understood;
+}
+
+bool Plugin::create(Decoder& in, Encoder& out) {
+  host_.describe(in);
+  if (!in.finished()) return false;
+  detail::ErrorSlot error;
+  const berth_code code = library_->description().create(host_.get(), &instance_, error.get());
+  out.raw(code);
+  out.text(error.status(code).message());
+  return true;
+}
+
+bool Plugin::extension(uint16_t number, Encoder& out) {
+  if (number >= std::size(kExtensions)) return false;
+  const berth_plugin& description = library_->description();
+  const void* found = nullptr;
+  if (description.get_extension != nullptr)
+    found = description.get_extension(
+        instance_, berth_str{kExtensions[number], std::strlen(kExtensions[number])}, 1);
+  out.raw(static_cast<uint8_t>(found != nullptr));
+  if (found == nullptr) return true;
+  withTable(kFirstExtension + number, [&]<class T>(std::type_identity<T>) {
+    const T* table = nullptr;
+    {
+      const std::lock_guard lock(mutex_);
+      const void*& kept = tables_[kFirstExtension + number];
+      if (kept == nullptr) kept = knownTable<T>(found);
+      table = static_cast<const T*>(kept);
+    }
+    encodeTable(out, *table);
+  });
+  return true;
+}
+
+}  // namespace berth::isolation

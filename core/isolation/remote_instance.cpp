@@ -1,0 +1,350 @@
+#include "isolation/remote_instance.hpp"
+
+#include <algorithm>
+
+#include "berth/support/status.hpp"
+#include "berth/support/threads.hpp"
+#include "isolation/stubs.hpp"
+
+namespace berth::isolation {
+
+using support::fromAbsl;
+using support::strCat;
+using Clock = std::chrono::steady_clock;
+
+namespace {
+
+// Pauses before a start: none at first, then this, then twice as long each time.
+constexpr auto kFirstPause = std::chrono::seconds(1);
+constexpr auto kLongestPause = std::chrono::seconds(60);
+// A process that has worked for so long has ended for a new reason.
+constexpr auto kGoodTime = std::chrono::minutes(2);
+// Between two attempts at pods that a new process did not recover.
+constexpr auto kAskAgain = std::chrono::seconds(5);
+// How often a call that waits for the start of the process looks whether it is still wanted.
+constexpr auto kLook = std::chrono::milliseconds(20);
+
+Clock::duration pauseBefore(uint32_t attempt) {
+  if (attempt == 0) return Clock::duration::zero();
+  if (attempt > 6) return kLongestPause;
+  return std::min<Clock::duration>(kFirstPause * (1 << (attempt - 1)), kLongestPause);
+}
+
+absl::Status statusOf(berth_code code, const std::string& message) {
+  if (code < BERTH_OK || code > BERTH_UNAUTHENTICATED)
+    return absl::InternalError(strCat("the unknown code ", code, ": ", message));
+  return absl::Status(static_cast<absl::StatusCode>(code), message);
+}
+
+bool isOver(const berth_op* op) {
+  return op != nullptr && op->cancelled(op) != 0;
+}
+
+}  // namespace
+
+template <auto Member, class... A>
+absl::Status RemoteInstance::step(PluginProcess& process, std::string_view what, A... arguments) {
+  detail::ErrorSlot error;
+  berth_code code = BERTH_OK;
+  try {
+    BERTH_RETURN_IF_ERROR(callOn<Member>(process, {nullptr, arguments..., error.get()}, code));
+  } catch (const PluginThrew&) {
+    return absl::InternalError(strCat(what, ": it let an exception out"));
+  }
+  return support::annotate(statusOf(code, error.status(code).message()), what);
+}
+
+RemoteInstance::RemoteInstance(Launch launch, std::shared_ptr<PluginProcess> process,
+                               const berth_host* host)
+    : launch_(std::move(launch)), host_(host), table_(hostTable()), process_(std::move(process)) {}
+
+berth_host RemoteInstance::hostTable() {
+  berth_host table = detail::known(host_);
+  table.context = this;
+  table.log = [](void* context, berth_log_level level, berth_str message, const berth_pair* fields,
+                 size_t count) {
+    const berth_host* const host = of(context).host_;
+    host->log(host->context, level, message, fields, count);
+  };
+  table.emit_event = [](void* context, const berth_event* event) {
+    const berth_host* const host = of(context).host_;
+    host->emit_event(host->context, event);
+  };
+  table.save_state = [](void* context, berth_str object, berth_bytes state, berth_error* error) {
+    const berth_host* const host = of(context).host_;
+    const berth_code code = host->save_state(host->context, object, state, error);
+    if (code == BERTH_OK) of(context).pods_.setState(view(object), view(state));
+    return code;
+  };
+  table.get_credentials = [](void* context, const berth_op* op, berth_str registry,
+                             void (*found)(void*, const berth_credentials*), void* user,
+                             berth_error* error) {
+    const berth_host* const host = of(context).host_;
+    return host->get_credentials(host->context, op, registry, found, user, error);
+  };
+  return table;
+}
+
+RemoteInstance::~RemoteInstance() {
+  stop();
+  // Whatever it throws or fails with: the process ends.
+  support::returnThrown([this] {
+    char nothing = 0;
+    return process_->ended() ? absl::OkStatus()
+                             : callOn<&berth_plugin::destroy>(*process_, {nullptr}, nothing);
+  }).IgnoreError();
+}
+
+absl::Status RemoteInstance::blamed(const absl::Status& status) const {
+  return support::annotate(status, strCat("plugin ", view(host_->instance)));
+}
+
+berth_code RemoteInstance::fail(const absl::Status& status, berth_error* error) const {
+  return detail::report(blamed(status), error);
+}
+
+void RemoteInstance::log(berth_log_level level, const std::string& message) const {
+  host_->log(host_->context, level, str(message), nullptr, 0);
+}
+
+absl::Status RemoteInstance::createOn(PluginProcess& process) const {
+  process.serveHost(&table_);
+  Encoder content;
+  for (const berth_str text :
+       {host_->version, host_->instance, host_->root_directory, host_->state_directory})
+    encode(content, text);
+  BERTH_ASSIGN_OR_RETURN(Frame reply,
+                         process.exchange({.kind = Kind::kCreate, .content = content}));
+  Decoder in(reply.bytes, reply.descriptors);
+  const auto outcome = in.raw<Outcome>();
+  if (outcome == Outcome::kThrew && in.finished()) throw PluginThrew();
+  const auto code = in.raw<berth_code>();
+  const std::string message(in.text());
+  if (!in.finished()) return process.blame("broke the protocol: a reply that is not understood");
+  return statusOf(code, message);
+}
+
+berth_code RemoteInstance::create(berth_error* error) {
+  const absl::Status created = createOn(*process_);
+  // The plugin's own words are its own; what befell the process blames the plugin.
+  return process_->ended() ? fail(created, error) : detail::report(created, error);
+}
+
+berth_code RemoteInstance::configure(berth_str options, berth_error* error) {
+  options_ = copy(options);
+  return call<&berth_plugin::configure>({this, options, error});
+}
+
+berth_code RemoteInstance::start(berth_error* error) {
+  const berth_code code = call<&berth_plugin::start>({this, error});
+  if (code != BERTH_OK) return code;
+  auto thread = support::startThread([this] { supervise(); });
+  if (!thread.ok()) return fail(thread.status(), error);
+  const std::lock_guard lock(mutex_);
+  supervisor_ = *std::move(thread);
+  supervised_ = true;
+  return BERTH_OK;
+}
+
+void RemoteInstance::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!supervised_) return;
+    supervised_ = false;
+    stopping_ = true;
+    process_->release();
+  }
+  changed_.notify_all();
+  supervisor_.join();
+  char nothing = 0;
+  if (!process_->ended()) callOn<&berth_plugin::stop>(*process_, {nullptr}, nothing).IgnoreError();
+}
+
+absl::StatusOr<std::shared_ptr<PluginProcess>> RemoteInstance::ready(const berth_op* op) {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    if (!process_->ended() && phase_ == Phase::kThere) return process_;
+    if (!supervised_) return absl::UnavailableError(strCat("its process ", process_->end()));
+    if (phase_ == Phase::kWaiting) {
+      const auto left = std::chrono::ceil<std::chrono::seconds>(next_ - Clock::now()).count();
+      return absl::UnavailableError(
+          strCat(why_, "; it is started again in ", std::max<int64_t>(left, 0), " s"));
+    }
+    if (isOver(op)) return absl::UnavailableError("its process is being started again");
+    changed_.wait_for(lock, kLook);
+  }
+}
+
+void RemoteInstance::supervise() {
+  uint32_t attempt = 0;
+  std::unique_lock lock(mutex_);
+  while (!stopping_) {
+    const std::shared_ptr<PluginProcess> process = process_;
+    const auto since = Clock::now();
+    lock.unlock();
+    while (!process->awaitEnd(unrecovered_.empty() ? Clock::time_point::max()
+                                                   : Clock::now() + kAskAgain))
+      recoverPods(*process);
+    lock.lock();
+    if (stopping_) return;
+    if (Clock::now() - since > kGoodTime) attempt = 0;
+    why_ = strCat("its process ", process->pid(), " ", process->end());
+    while (!stopping_) {
+      const auto pause = pauseBefore(attempt++);
+      phase_ = pause == pause.zero() ? Phase::kStarting : Phase::kWaiting;
+      next_ = Clock::now() + pause;
+      lock.unlock();
+      log(BERTH_LOG_ERROR,
+          strCat(why_, "; it is started again in ", pause / std::chrono::seconds(1), " s"));
+      lock.lock();
+      changed_.wait_until(lock, next_, [this] { return stopping_; });
+      if (stopping_) return;
+      phase_ = Phase::kStarting;
+      lock.unlock();
+      absl::StatusOr<std::shared_ptr<PluginProcess>> next = process;
+      const absl::Status thrown = support::returnThrown([&] {
+        next = revive();
+        return absl::OkStatus();
+      });
+      if (!thrown.ok()) next = thrown;
+      lock.lock();
+      if (next.ok()) {
+        process_ = *std::move(next);
+        if (stopping_) process_->release();
+        phase_ = Phase::kThere;
+        ++restarts_;
+        changed_.notify_all();
+        break;
+      }
+      why_ = strCat("its process cannot be started again: ", fromAbsl(next.status().message()));
+    }
+  }
+}
+
+absl::StatusOr<std::shared_ptr<PluginProcess>> RemoteInstance::revive() {
+  Description before;
+  {
+    const std::lock_guard lock(mutex_);
+    before = process_->description();
+  }
+  BERTH_ASSIGN_OR_RETURN(std::shared_ptr<PluginProcess> process, PluginProcess::start(launch_));
+  if (!process->description().isLike(before))
+    return absl::FailedPreconditionError(
+        "the plugin's file has been replaced by another one; start the daemon anew");
+  BERTH_RETURN_IF_ERROR(support::annotate(createOn(*process), "create"));
+  BERTH_RETURN_IF_ERROR(step<&berth_plugin::configure>(*process, "configure", str(options_)));
+  BERTH_RETURN_IF_ERROR(step<&berth_plugin::start>(*process, "start"));
+  BERTH_RETURN_IF_ERROR(remindExtensions(*process));
+  BERTH_RETURN_IF_ERROR(remind(*process));
+  unrecovered_ = pods_.all();
+  recoverPods(*process);
+  log(BERTH_LOG_INFO, strCat("its process ", process->pid(), " has taken the place of the last"));
+  return process;
+}
+
+// What the plugin was told after its start and keeps in memory alone.
+absl::Status RemoteInstance::remind(PluginProcess& process) {
+  std::string cidr;
+  {
+    const std::lock_guard lock(mutex_);
+    cidr = podCidr_;
+  }
+  if (cidr.empty()) return absl::OkStatus();
+  return step<&berth_network::set_pod_cidr>(process, "set the pods' address range", nullptr,
+                                            str(cidr));
+}
+
+// A table is known to a process once it was asked for.
+absl::Status RemoteInstance::remindExtensions(PluginProcess& process) {
+  const std::lock_guard lock(extensionsMutex_);
+  for (size_t i = 0; i < extensions_.size(); ++i) {
+    if (extensions_[i] == nullptr) continue;
+    const Encoder nothing;
+    const auto number = static_cast<uint16_t>(i);
+    BERTH_RETURN_IF_ERROR(
+        process.exchange({.kind = Kind::kExtension, .number = number, .content = nothing})
+            .status());
+  }
+  return absl::OkStatus();
+}
+
+// Pods that cannot be recovered now do not keep the others waiting; they are asked for again.
+void RemoteInstance::recoverPods(PluginProcess& process) {
+  const auto wanted = std::exchange(unrecovered_, {});
+  for (const auto& [id, pod] : wanted) {
+    ExitEmitter exits(host_, id);
+    const absl::Status recovered =
+        step<&berth_runtime::pod_recover>(process, strCat("recover pod ", id), nullptr, str(id),
+                                          str(pod.directory), bytes(pod.state), exits.get());
+    if (absl::IsNotFound(recovered)) {
+      exits.lost(fromAbsl(recovered.message()));
+    } else if (!recovered.ok()) {
+      log(BERTH_LOG_ERROR, strCat(fromAbsl(recovered.message()), "; it is asked for again"));
+      unrecovered_[id] = pod;
+    }
+    if (process.ended()) return;
+  }
+}
+
+const void* RemoteInstance::extension(std::string_view id, uint32_t revision) {
+  const auto* const found = std::find(std::begin(kExtensions), std::end(kExtensions), id);
+  if (found == std::end(kExtensions) || revision != 1) return nullptr;
+  const auto index = static_cast<size_t>(found - std::begin(kExtensions));
+  {
+    const std::lock_guard lock(extensionsMutex_);
+    if (asked_[index]) return extensions_[index].get();
+  }
+  // Not with the mutex held: the start of a new process, which this may wait for, takes it.
+  const absl::StatusOr<std::shared_ptr<PluginProcess>> process = ready(nullptr);
+  if (!process.ok()) return nullptr;
+  const Encoder nothing;
+  absl::StatusOr<Frame> reply = (*process)->exchange(
+      {.kind = Kind::kExtension, .number = static_cast<uint16_t>(index), .content = nothing});
+  if (!reply.ok()) return nullptr;
+  auto answer = std::make_shared<Frame>(*std::move(reply));
+  Decoder in(answer->bytes, answer->descriptors);
+  if (in.raw<Outcome>() == Outcome::kThrew) throw PluginThrew();
+  const bool offered = in.raw<uint8_t>() != 0;
+  std::shared_ptr<const void> table =
+      offered ? decodeExtension(kFirstExtension + index, in) : nullptr;
+  if (!in.finished()) {
+    (*process)->blame("broke the protocol: a table that is not understood").IgnoreError();
+    return nullptr;
+  }
+  const std::lock_guard lock(extensionsMutex_);
+  if (asked_[index]) return extensions_[index].get();
+  asked_[index] = true;
+  answers_[index] = std::move(answer);
+  extensions_[index] = std::move(table);
+  return extensions_[index].get();
+}
+
+pid_t RemoteInstance::pid() const {
+  const std::lock_guard lock(mutex_);
+  return process_->ended() ? 0 : process_->pid();
+}
+
+uint32_t RemoteInstance::restarts() const {
+  const std::lock_guard lock(mutex_);
+  return restarts_;
+}
+
+void RemoteInstance::setPodCidr(std::string_view cidr) {
+  const std::lock_guard lock(mutex_);
+  podCidr_ = cidr;
+}
+
+uint32_t RemoteInstance::lastNumber(uint16_t number, uint32_t otherwise) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = numbers_.find(number);
+  return found != numbers_.end() ? found->second : otherwise;
+}
+
+void RemoteInstance::keepNumber(uint16_t number, uint32_t value) {
+  // What a source answers depends on the reference.
+  if (number == kNumber<&berth_image_source::serves>) return;
+  const std::lock_guard lock(mutex_);
+  numbers_[number] = value;
+}
+
+}  // namespace berth::isolation

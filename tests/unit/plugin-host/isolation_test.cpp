@@ -1,0 +1,172 @@
+// Plugins in processes of their own: what becomes of calls, instances and pods when those end.
+#include <csignal>
+#include <thread>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "test_host.hpp"
+
+namespace berth::plugins {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using testing::TestHost;
+using Clock = std::chrono::steady_clock;
+
+std::string messageOf(const absl::Status& status) {
+  return std::string(support::fromAbsl(status.message()));
+}
+
+class IsolationTest : public ::testing::Test {
+ protected:
+  TestHost host_;
+  Registry registry_{{TEST_PLUGIN_DIR}, host_.services()};
+
+  static Wanted wanted(Kind kind, const std::string& name, const std::string& plugin) {
+    Wanted one{kind, name, plugin, {}};
+    one.isolation = {.process = true, .program = TEST_PLUGIN_HOST};
+    return one;
+  }
+  Network& startNetwork(const std::string& plugin = "parallel") {
+    const absl::Status loaded = registry_.load({wanted(Kind::kNetwork, "net", plugin)});
+    EXPECT_TRUE(loaded.ok()) << loaded;
+    const absl::Status started = registry_.start();
+    EXPECT_TRUE(started.ok()) << started;
+    return **registry_.network("net");
+  }
+  absl::StatusOr<NetworkResult> attach(Network& network, const std::string& behaviour,
+                                       Clock::time_point deadline = Clock::time_point::max()) {
+    Operation op("attach", deadline);
+    NetworkRequest request;
+    request.pod = "pod-1";
+    request.name = behaviour;
+    return network.attach(op, request);
+  }
+  Library::ProcessState process() { return *registry_.instances()[0]->process(); }
+  // Until it is there again, which takes longer with each time that it ends.
+  absl::StatusOr<NetworkResult> attachOnceItIsBack(Network& network, const std::string& behaviour) {
+    const auto until = Clock::now() + std::chrono::seconds(20);
+    auto result = attach(network, behaviour);
+    while (absl::IsUnavailable(result.status()) && Clock::now() < until) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+      result = attach(network, behaviour);
+    }
+    return result;
+  }
+};
+
+TEST_F(IsolationTest, TheCodeRunsElsewhere) {
+  Network& network = startNetwork();
+  const auto result = attach(network, "process");
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->addresses[0], std::to_string(process().pid));
+  EXPECT_NE(process().pid, ::getpid());
+  EXPECT_EQ(process().restarts, 0u);
+}
+
+TEST_F(IsolationTest, ACallThatKillsItsProcessFailsAndTheNextOneWorks) {
+  Network& network = startNetwork();
+  const pid_t before = process().pid;
+  const auto died = attach(network, "die");
+  EXPECT_EQ(died.status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(
+      messageOf(died.status()),
+      AllOf(HasSubstr("plugin net"), HasSubstr(std::to_string(before)), HasSubstr("signal 9")));
+  const auto next = attach(network, "process");
+  ASSERT_TRUE(next.ok()) << next.status();
+  EXPECT_NE(next->addresses[0], std::to_string(before));
+  EXPECT_EQ(process().restarts, 1u);
+  EXPECT_THAT(host_.logged({"create", "start"}),
+              ElementsAre("net: create", "net: start", "net: create", "net: start"));
+}
+
+TEST_F(IsolationTest, ACallUnderWayNoticesTheEnd) {
+  Network& network = startNetwork();
+  absl::Status status;
+  Operation op("attach");
+  std::thread caller([&] {
+    NetworkRequest request;
+    request.name = "wait";
+    status = network.attach(op, request).status();
+  });
+  while (op.stage() != "wait to be cancelled") std::this_thread::yield();
+  ::kill(process().pid, SIGSEGV);
+  caller.join();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(messageOf(status), HasSubstr("plugin net"));
+}
+
+TEST_F(IsolationTest, AProcessThatDiesOverAndOverIsStartedEverMoreSlowly) {
+  Network& network = startNetwork();
+  EXPECT_TRUE(absl::IsUnavailable(attach(network, "die").status()));
+  ASSERT_TRUE(attachOnceItIsBack(network, "process").ok());
+  EXPECT_TRUE(absl::IsUnavailable(attach(network, "die").status()));
+  const auto soon = Clock::now() + std::chrono::milliseconds(500);
+  // It waits now: calls do not.
+  absl::Status refused;
+  while (Clock::now() < soon) refused = attach(network, "process").status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(messageOf(refused), HasSubstr("started again in 1 s"));
+  EXPECT_EQ(process().pid, 0);
+  EXPECT_TRUE(attachOnceItIsBack(network, "process").ok());
+  EXPECT_EQ(process().restarts, 2u);
+}
+
+TEST_F(IsolationTest, APluginThatDoesNotReturnIsEnded) {
+  Network& network = startNetwork();
+  const auto begin = Clock::now();
+  const auto hung = attach(network, "hang", begin + std::chrono::milliseconds(100));
+  EXPECT_EQ(hung.status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(messageOf(hung.status()),
+              AllOf(HasSubstr("plugin net"), HasSubstr("did not return")));
+  EXPECT_LT(Clock::now() - begin, std::chrono::seconds(15));
+  EXPECT_TRUE(attachOnceItIsBack(network, "").ok());
+}
+
+TEST_F(IsolationTest, ANewProcessHearsTheAddressRange) {
+  Network& network = startNetwork();
+  Operation op("test");
+  ASSERT_TRUE(network.setPodCidr(op, "10.9.0.0/16").ok());
+  EXPECT_TRUE(absl::IsUnavailable(attach(network, "die").status()));
+  const auto result = attachOnceItIsBack(network, "process");
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->addresses[1], "10.9.0.0/16");
+}
+
+TEST_F(IsolationTest, AFileThatCannotBeLoadedSaysWhy) {
+  for (const char* plugin : {"no-entry", "unresolved", "no-callback", "newer-minor"}) {
+    Registry apart({TEST_PLUGIN_DIR}, host_.services());
+    Registry inProcess({TEST_PLUGIN_DIR}, host_.services());
+    const absl::Status isolated = apart.load({wanted(Kind::kNetwork, "net", plugin)});
+    EXPECT_EQ(isolated, inProcess.load({{Kind::kNetwork, "net", plugin, {}}})) << plugin;
+    EXPECT_FALSE(isolated.ok());
+  }
+}
+
+TEST_F(IsolationTest, ARuntimesPodsAreRecoveredAndTheirExitsReported) {
+  ASSERT_TRUE(registry_.load({wanted(Kind::kRuntime, "run", "runtime")}).ok());
+  ASSERT_TRUE(registry_.start().ok());
+  Runtime& runtime = **registry_.runtime("run");
+  Operation op("test");
+  PodSpec spec;
+  spec.id = "pod-1";
+  // The test plugin saves it as its state, and recovers a container of that name.
+  spec.hostname = "container-9";
+  ASSERT_TRUE(runtime.createPod(op, spec).ok());
+  ::kill(process().pid, SIGKILL);
+  const auto until = Clock::now() + std::chrono::seconds(20);
+  while (host_.events().empty() && Clock::now() < until) std::this_thread::yield();
+  const auto events = host_.events();
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(events[0].second.kind, BERTH_EVENT_CONTAINER_EXITED);
+  EXPECT_EQ(events[0].second.pod, "pod-1");
+  EXPECT_EQ(events[0].second.container, "container-9");
+  EXPECT_EQ(events[0].second.exitCode, 137);
+  EXPECT_EQ(events[0].second.flags, static_cast<uint32_t>(BERTH_EVENT_OOM_KILLED));
+}
+
+}  // namespace
+}  // namespace berth::plugins
