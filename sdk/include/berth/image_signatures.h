@@ -1,6 +1,9 @@
 /* Berth plugin ABI 1: an extension of image sources, by which a host judges images before it uses
  * them: where they come from and who has signed them. The source judges nothing: what it hands out
- * is as little trusted as an image's layers. */
+ * is as little trusted as an image's layers.
+ *
+ * Of a source without it, or without one of its functions, a host takes for granted that images
+ * come from a registry (the transport "docker"), and that nobody has signed them. */
 #pragma once
 
 #include "berth/image_source.h"
