@@ -109,7 +109,8 @@ def test_a_port_that_is_taken_stops_the_start():
         taken.listen()
         port = taken.getsockname()[1]
         with contextlib.closing(TestBed(settings="[metrics]\nport = %d\n" % port)) as bed:
-            with pytest.raises(RuntimeError, match="metrics on 127.0.0.1:%d" % port):
+            with pytest.raises(RuntimeError,
+                               match=r"metrics\.port: listen on 127\.0\.0\.1 port %d: " % port):
                 bed.start()
 
 
