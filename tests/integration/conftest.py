@@ -24,6 +24,7 @@ sys.path.insert(0, os.path.join(SOURCE, "tests/testbed"))
 sys.dont_write_bytecode = True
 
 import berth_testbed  # noqa: E402  (needs the path above)
+import fake_shims  # noqa: E402
 import host  # noqa: E402
 
 # Before gRPC starts its threads.
@@ -159,3 +160,32 @@ def transport(request, crictl_binary):
     """What crictl carries streams with."""
     assert crictl_binary
     return request.param
+
+
+@pytest.fixture(scope="module")
+def fakes():
+    return fake_shims.FakeShims({
+        "kata": 'config_path = "%s"\n' % fake_shims.CONFIGURATION, "hasty": "create_timeout = 1\n"})
+
+
+@pytest.fixture(scope="module")
+def kata_engine(fakes):
+    """One whose handler "kata" has fake shims for virtual machines; "hasty" has little time."""
+    with berth_testbed.TestBed(settings=fakes.settings, handler="kata") as bed:
+        yield bed
+    assert bed.leaks == [], "left behind although all pods were removed"
+
+
+@pytest.fixture
+def kata_bed(kata_engine, fakes):
+    """It, with no pods; no shim has anything to complain of."""
+    assert kata_engine.alive(), "the engine has died:\n" + kata_engine.log_tail()
+    yield kata_engine
+    if not kata_engine.alive():
+        tail = kata_engine.log_tail()
+        kata_engine.start_engine()
+        pytest.fail("the engine died during the test:\n" + tail)
+    kata_engine.remove_all_pods()
+    assert fakes.complaints() == []
+    berth_testbed.wait_until(lambda: not fake_shims.shims(kata_engine), what="the end of all shims and machines")
+    assert fakes.left() == []

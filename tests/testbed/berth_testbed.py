@@ -95,7 +95,6 @@ class TestBed:
         self.keep = keep
         self.runtime = engines.runtime_binary(
             runtime or os.environ.get("BERTH_TEST_RUNTIME", "runc"))
-        self.settings = settings(self) if callable(settings) else settings
         self.first_settings = first_settings
         self.plugin_dirs = [os.path.join(self.build, "lib/berth/plugins"), *plugin_dirs]
         self.grpc_settings = grpc_settings
@@ -123,6 +122,7 @@ class TestBed:
         self._pod_configs = {}
         self._process = None
         self._before = None
+        self.settings = settings(self) if callable(settings) else settings
 
     @staticmethod
     def _private_folder():

@@ -1,0 +1,143 @@
+"""Fake shims and machines that fail, hang and die; see test_fake_shim.py.
+
+    a sandbox whose Create fails is still shut down ........... test_a_sandbox_that_fails
+    time limits of a handler .................................. test_a_boot_that_hangs
+    the machine dies .......................................... test_the_machine_is_killed
+    the shim dies; clean-up needs neither it nor the guest .... test_the_shim_is_killed
+    a shim that does not do its part is killed ................ test_the_shim_hangs
+    the program's `delete` fails .............................. test_clean_up_that_fails
+    reconnecting, on every way in ............................. test_the_daemon_is_killed
+"""
+
+import os
+import signal
+import time
+
+import grpc
+import host
+import pytest
+from berth_testbed import wait_until
+from fake_shims import behaving, is_ready, shims, texts
+
+pytestmark = pytest.mark.berth
+SLEEP = ["sleep", "1000"]
+LONG = "while [ ! -e /tmp/end ]; do sleep 0.02; done; exit 11"
+COUNT = "i=0; while :; do echo $i; i=$((i+1)); sleep 0.02; done"
+
+
+@pytest.fixture
+def bed(kata_bed):
+    return kata_bed
+
+
+def shim_of(bed):
+    (pid,) = (pid for pid, line in shims(bed).items() if "fake_shim.py" in line)
+    return pid
+
+
+def ends(bed, pod, container):
+    """The status of a container that the pod's loss must end within five seconds."""
+    begun = time.monotonic()
+    status = bed.wait_exit(container, seconds=5)
+    wait_until(lambda: not is_ready(bed, pod), seconds=max(0.1, begun + 5 - time.monotonic()),
+               what="the pod's end")
+    return status
+
+
+def test_a_sandbox_that_fails(bed, name, fakes):
+    with pytest.raises(grpc.RpcError) as error:
+        bed.run_pod(name, annotations=behaving(fail={"Create sandbox": "no hypervisor"}))
+    assert "no hypervisor" in error.value.details()
+    assert "the fake shim of" in error.value.details(), "the end of the shim's log is not told"
+    wait_until(lambda: not shims(bed), what="the end of the shim")
+    assert not any(item.metadata.name == name for item in bed.cri.ListPodSandbox({}).items)
+    with pytest.raises(grpc.RpcError) as error:
+        bed.run_pod(name, annotations=behaving(fail={"start": "no configuration"}))
+    assert "no configuration" in error.value.details()
+
+
+@pytest.mark.parametrize("call", ["start", "Create sandbox", "Connect sandbox", "Start sandbox"])
+def test_a_boot_that_hangs(bed, name, call):
+    begun = time.monotonic()
+    with pytest.raises(grpc.RpcError) as error:
+        bed.run_pod(name, "hasty", annotations=behaving(hang=[call]))
+    assert error.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    assert time.monotonic() - begun < 15
+    wait_until(lambda: not shims(bed), what="the end of the shim and of its machine")
+
+
+def test_the_machine_is_killed(bed, name, fakes):
+    pod = bed.run_pod(name)
+    container = bed.run(pod, "c", command=SLEEP)
+    os.kill(fakes.machine(pod), signal.SIGKILL)
+    status = ends(bed, pod, container)
+    assert status.exit_code in (137, 255)
+    wait_until(lambda: not shims(bed), what="the end of the shim")
+
+
+def test_the_shim_is_killed(bed, name, fakes):
+    pod = bed.run_pod(name)
+    container = bed.run(pod, "c", command=SLEEP)
+    ended = bed.run(pod, "d", command=["true"])
+    bed.wait_exit(ended)
+    os.kill(shim_of(bed), signal.SIGKILL)
+    status = ends(bed, pod, container)
+    assert status.exit_code == 137
+    assert "the pod's shim has ended" in status.message
+    assert not shims(bed), "the machine goes on"
+    assert [each["id"] for each in fakes.calls(pod, "delete")][-1] == pod
+    assert bed.status(ended).exit_code == 0
+
+
+def test_the_shim_hangs(bed, name):
+    """It is killed when it does not do its part in time."""
+    pod = bed.run_pod(name, annotations=behaving(hang=["Kill container", "Kill sandbox",
+                                                       "Shutdown sandbox"]))
+    bed.run(pod, "c", command=SLEEP)
+    bed.remove_pod(pod)
+    assert not shims(bed)
+
+
+@pytest.mark.parametrize("how", [{"fail": {"delete": "no sandbox is known"}}, {"hang": ["delete"]}],
+                         ids=["fails", "hangs"])
+def test_clean_up_that_fails(bed, name, fakes, how):
+    """It keeps no pod from being removed; a machine that is in none of its cgroups is not found."""
+    pod = bed.run_pod(name, annotations=behaving(**how))
+    container = bed.run(pod, "c", command=SLEEP)
+    machine = fakes.machine(pod)
+    os.kill(shim_of(bed), signal.SIGKILL)
+    try:
+        ends(bed, pod, container)
+    finally:
+        host.kill([machine])
+        for file in fakes.left():
+            os.unlink(os.path.join(fakes.folder, file))
+    bed.remove_pod(pod)
+
+
+def test_the_daemon_is_killed(bed, name):
+    pod = bed.run_pod(name)
+    first = bed.run(pod, "c", command=["sh", "-c", LONG])
+    second = bed.run(pod, "d", command=["sh", "-c", COUNT])
+    wait_until(lambda: texts(bed, name, "d"), what="lines")
+    bed.exec(first, "touch", "/tmp/end-not")
+    bed.kill_engine()
+    before = len(texts(bed, name, "d"))
+    wait_until(lambda: len(texts(bed, name, "d")) > before + 5, what="lines without a daemon")
+    bed.start_engine()
+    assert is_ready(bed, pod)
+    bed.exec(first, "touch", "/tmp/end")
+    assert bed.wait_exit(first).exit_code == 11
+    bed.cri.StopContainer({"container_id": second, "timeout": 0})
+    assert texts(bed, name, "d") == [str(number) for number in range(len(texts(bed, name, "d")))]
+
+
+def test_the_shim_is_killed_while_no_daemon_looks(bed, name):
+    pod = bed.run_pod(name)
+    container = bed.run(pod, "c", command=SLEEP)
+    bed.kill_engine()
+    os.kill(shim_of(bed), signal.SIGKILL)
+    bed.start_engine()
+    bed.wait_exit(container, seconds=5)
+    assert not is_ready(bed, pod)
+    assert not shims(bed)
