@@ -87,7 +87,7 @@ class CrashBed(TestBed):
         """Everything below the engine's folders but the content of layers and the database's own
         files."""
         found = set()
-        for top in (self.engine.root, self.engine.state):
+        for top in (self.engine.root, self.engine.state, machine.SHIMS):
             for path, folders, files in os.walk(top):
                 if os.path.basename(os.path.dirname(path)) == "layers":
                     folders.clear()

@@ -20,6 +20,8 @@ MS_REC = 16384
 MS_PRIVATE = 1 << 18
 PR_SET_PDEATHSIG = 1
 NAMESPACES = ("net", "mnt", "pid", "ipc", "uts", "user", "cgroup")
+# Where containerd's shims keep sockets.
+SHIMS = "/run/containerd"
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
@@ -49,8 +51,9 @@ def enter():
         _end_with(child)
     _mount("none", "/", None, MS_REC | MS_PRIVATE)
     _mount("proc", "/proc", "proc", 0)
-    os.makedirs("/run/netns", exist_ok=True)
-    _mount("netns", "/run/netns", "tmpfs", 0)
+    for path in ("/run/netns", SHIMS):
+        os.makedirs(path, exist_ok=True)
+        _mount("none", path, "tmpfs", 0)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     os.environ[host.NETWORK_VARIABLE] = os.readlink("/proc/self/ns/net")
 

@@ -28,9 +28,10 @@ def check(condition, message):
 
 
 class Operation:
-    """See the module. `linux` is the pod's; `network` says whether it has one of its own."""
+    """See the module. `linux` is the pod's, and `handler` its runtime."""
 
     linux = HOST_NETWORK
+    handler = None
     mounts = ()
     image = BUSYBOX
     command = ("sh", "-c", COUNTER)
@@ -65,7 +66,7 @@ class Operation:
                                    port_mappings=ports)
 
     def run_pod(self):
-        self.pod = self.bed.run_pod_config(self.pod_config())
+        self.pod = self.bed.run_pod_config(self.pod_config(), self.handler)
         return self.pod
 
     def container_config(self):

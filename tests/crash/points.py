@@ -1,12 +1,14 @@
 """Pieces of work, the points of each, and which of them a quick run takes.
 
-A piece is (kind, operation, whom, word); the last two are empty but for foreign programs. Kinds:
+A piece is (kind, operation, whom, word); the last two are empty but for foreign programs, and for
+pods through a shim, whose word is their handler. Kinds:
 
     daemon    berthd dies at a durable step, and is started again
     reboot    the same, but the whole machine goes down with it
     monitor   berth-monitor dies at a durable step; the daemon goes on
     runtime   the OCI runtime is killed before its work, at a system call, or after it
     cni       the same with a CNI plugin
+    shim      a pod's containerd shim is killed, or what is beside it (shim_faults.py)
 
 A point is (piece, what, name, occurrence, count): the `occurrence`-th of the `count` steps of that
 name. Names are the same in each run (canonical.hpp), in whatever order threads take their steps.
@@ -15,6 +17,7 @@ name. Names are the same in each run (canonical.hpp), in whatever order threads 
 import hashlib
 
 import faults
+import shim_faults
 from operations import OPERATIONS
 
 MONITOR_OPERATIONS = (
@@ -24,6 +27,7 @@ MONITOR_OPERATIONS = (
 REBOOT_OPERATIONS = ("RunPodSandboxWithNetwork", "CreateContainer", "StopPodSandbox",
                      "RemovePodSandbox")
 OWN = ("daemon", "reboot", "monitor")
+FOREIGN = ("runtime", "cni")
 MANY = ("(tree)", "(layer)")
 FEW = 6
 
@@ -35,6 +39,7 @@ def pieces():
     work += [("reboot", name, "", "") for name in REBOOT_OPERATIONS]
     work += [("runtime", *call) for call in faults.RUNTIME_CALLS]
     work += [("cni", *call) for call in faults.CNI_CALLS]
+    work += [("shim", *call) for call in shim_faults.calls()]
     return work
 
 
@@ -55,6 +60,8 @@ def step_kind(point):
     """The primitive, of whose steps one must be met by all means."""
     piece, what, name = point[:3]
     program = "daemon" if piece[0] == "reboot" else piece[2] or piece[0]
+    if piece[0] == "shim":
+        return program, name
     return program, name.split("\t")[0] if what == "at" else what
 
 
@@ -71,7 +78,7 @@ def points_of(piece, steps):
     for name in steps:
         counts[name] = counts.get(name, 0) + 1
     found = []
-    if piece[0] not in OWN:
+    if piece[0] in FOREIGN:
         found = [(piece, "before", "", 0, 1), (piece, "after", "", 0, 1)]
     return found + [(piece, "at", name, occurrence, count) for name, count in counts.items()
                     for occurrence in _occurrences(name, count)]

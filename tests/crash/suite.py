@@ -11,17 +11,19 @@ import subprocess
 import time
 import traceback
 
+import engines
 import faults
 import grpc
 import host
 import machine
 import proof
+import shim_faults
 from crash_bed import DATA, VOLUMES, CrashBed, flush_rules
 from image_set import BUSYBOX
 from operations import OPERATIONS
 from points import label, title
 
-BY_NAME = {operation.__name__: operation for operation in OPERATIONS}
+BY_NAME = {operation.__name__: operation for operation in [*OPERATIONS, shim_faults.LoseShim]}
 # How often a point is tried that depends on which of two threads comes first.
 ATTEMPTS = 3
 
@@ -50,6 +52,7 @@ class Worker:
 
     def open(self):
         self.bed = CrashBed(faults.wrap_runtime, faults.wrap_cni, build=self.build)
+        self.bed.shim = shim_faults.wrap_shim(self.bed, engines.SHIM)
         self.bed.start()
         self.make_clean()
 
@@ -61,8 +64,10 @@ class Worker:
         """The images, what the first pod and the first container make for all, and nothing else."""
         for image in (BUSYBOX, DATA, VOLUMES):
             self.bed.pull(image)
-        for operation in (BY_NAME["CreateContainer"], BY_NAME["RemovePodSandbox"]):
-            first = operation(self.bed)
+        for piece in (("", "CreateContainer", "", ""), ("", "RemovePodSandbox", "", ""),
+                      *(("shim", *call) for call in shim_faults.calls()[:1]),
+                      *(("shim", *call) for call in shim_faults.calls()[-1:])):
+            first = self.operation(piece)
             first.setup()
             first.act()
             self.bed.remove_everything()
@@ -110,32 +115,41 @@ class Worker:
         self.bed.daemon.disarm()
         self.bed.monitor.disarm()
         faults.withdraw(self.bed)
+        self.bed.kills.withdraw()
         machine.old_boot()
         self.bed.sweep()
         self.bed.start_engine()
         self.make_clean()
 
+    def operation(self, piece):
+        kind, name, _, word = piece
+        operation = BY_NAME[name](self.bed)
+        if kind == "shim":
+            operation.handler = word
+        return operation
+
     # One point.
 
     def attempt(self, point):
         """Whether the point was met, and what went wrong."""
-        kind, name = point[0][:2]
+        piece = point[0]
+        kind = piece[0]
         self.bed.ignored = faults.lost_rules(point)
         failures = []
         hit = False
         try:
-            op = BY_NAME[name](self.bed)
+            op = self.operation(piece)
             op.setup()
             self.arm(point)
             with contextlib.suppress(grpc.RpcError):
                 op.act()
                 op.settle()
-            hit = getattr(self, "after_" + kind)()
+            hit = getattr(self, "after_" + kind)(piece)
             if kind != "daemon":
                 failures += self.bed.remove_everything()
                 failures += self.bed.prove_clean()
                 # Once more, now in peace.
-                op = BY_NAME[name](self.bed)
+                op = self.operation(piece)
                 op.setup()
                 op.act()
             op.finish()
@@ -156,20 +170,26 @@ class Worker:
             self.bed.daemon.reset(name, occurrence)
         elif kind == "monitor":
             self.bed.monitor.reset(name, occurrence)
+        elif kind == "shim":
+            self.bed.kills.request(whom, what, name, occurrence)
         else:
             faults.request(self.bed, whom, word, what, name, occurrence)
 
     def dry_run(self, piece):
-        kind, name, whom, word = piece
-        op = BY_NAME[name](self.bed)
+        kind, _, whom, word = piece
+        op = self.operation(piece)
         op.setup()
-        if whom:
+        if kind == "shim":
+            self.bed.kills.request(whom, "list")
+        elif whom:
             faults.request(self.bed, whom, word, "list")
         self.bed.daemon.reset()
         self.bed.monitor.reset()
         op.act()
         op.settle()
-        if whom:
+        if kind == "shim":
+            steps = shim_faults.steps_of(whom, self.bed.kills.withdraw()[0])
+        elif whom:
             steps, _ = faults.withdraw(self.bed)
         else:
             steps = (self.bed.monitor if kind == "monitor" else self.bed.daemon).steps()
@@ -181,7 +201,7 @@ class Worker:
             raise AssertionError("no step was taken")
         return steps
 
-    def after_daemon(self):
+    def after_daemon(self, _):
         """The daemon has died, or did not come to its point this time."""
         hit = self.died()
         if not hit:
@@ -197,7 +217,7 @@ class Worker:
         control.disarm()
         return hit
 
-    def after_reboot(self):
+    def after_reboot(self, _):
         hit = self.died()
         if self.bed.alive():
             self.bed.kill_engine()
@@ -219,12 +239,18 @@ class Worker:
         bed.start_engine()
         return hit
 
-    def after_monitor(self):
+    def after_monitor(self, _):
         hit = bool(self.bed.monitor.killed())
         self.bed.monitor.disarm()
         return hit
 
-    def after_runtime(self):
+    def after_runtime(self, _):
         return faults.withdraw(self.bed)[1]
+
+    def after_shim(self, piece):
+        _, killed = self.bed.kills.withdraw()
+        if killed:
+            shim_faults.examine(self.bed, piece, killed)
+        return bool(killed)
 
     after_cni = after_runtime

@@ -201,8 +201,13 @@ Status KataPlugin::execWait(const Op& op, std::string_view pod, std::string_view
         .operation = keeper::Operation::kFinish,
         .key = found->key(),
         .timeoutMs = static_cast<uint32_t>(std::chrono::milliseconds(kOutputTime).count())};
-    (void)target->pod->keeper().call(finish, limitsFor(2 * kOutputTime));
+    const absl::Status read =
+        target->pod->keeper().call(finish, limitsFor(2 * kOutputTime)).status();
     exitCode = found->exitCode;
+    if (absl::IsUnavailable(read) || absl::IsNotFound(read)) {
+      status = absl::UnavailableError(
+          strCat(doing, ": some of what it wrote is lost with the pod's keeper"));
+    }
     if (!found->known) status = absl::UnavailableError(strCat(doing, ": its end is not known"));
   }
   const absl::Status ended = endExec(*target, *found, limitsFor(kUndoTime));

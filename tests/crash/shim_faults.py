@@ -1,0 +1,138 @@
+"""Pods through containerd's shim: its program, the shim, the sandbox or the keeper is killed.
+
+The shim runs behind tests/testbed/shims/proxy.py, whose steps these are: each call of the task
+service and each run of the program. A pod whose shim or sandbox is gone must be reported as ended
+within five seconds; a pod whose keeper is gone goes on."""
+
+import os
+import signal
+import stat
+import sys
+import time
+
+import engines
+import grpc
+import host
+from berth_testbed import wait_until
+from operation import Operation, check
+
+SHIMS = os.path.join(os.path.dirname(os.path.abspath(engines.__file__)), "shims")
+sys.path.append(SHIMS)
+
+from kills import Kills  # noqa: E402  (needs the path above)
+
+HANDLER = "shim"
+REPORT_SECONDS = 5
+WRAPPER = """#!/bin/sh
+exec /usr/bin/python3 {proxy} {kills} {real} "$@"
+"""
+BEGINNING = ("RunPodSandboxWithNetwork",)
+RUNNING = ("StartContainer", "ExecSync", "UpdateContainerResources")
+ENDING = ("StopContainer", "RemoveContainer", "StopPodSandbox")
+
+
+def is_there():
+    return os.access(engines.SHIM, os.X_OK)
+
+
+def wrap_shim(bed, real):
+    """Gives the bed `kills`, and the shim behind the proxy, if there is one."""
+    bed.kills = Kills(os.path.join(bed.folder, "kills"))
+    if not is_there():
+        return None
+    path = os.path.join(bed.folder, os.path.basename(real))
+    with open(path, "w", encoding="utf-8") as stream:
+        stream.write(WRAPPER.format(proxy=os.path.join(SHIMS, "proxy.py"), real=real,
+                                    kills=bed.kills.path))
+    os.chmod(path, os.stat(path).st_mode | stat.S_IXUSR)
+    return path
+
+
+def calls():
+    """(operation, whom, handler)"""
+    if not is_there():
+        return []
+    return [(operation, whom, HANDLER) for whom, operations in (
+        ("shim", (*BEGINNING, *RUNNING, *ENDING)), ("keeper", (*BEGINNING, *RUNNING, *ENDING)),
+        ("sandbox", (*RUNNING, *ENDING)), ("program", (*BEGINNING, LoseShim.__name__)))
+        for operation in operations]
+
+
+class LoseShim(Operation):
+    """A pod's shim is killed while its container runs."""
+
+    linux = {}
+
+    def setup(self):
+        self.running()
+
+    def act(self):
+        real = os.path.basename(engines.SHIM)
+        host.kill(pid for pid, line in host.processes(self.bed.folder, self.bed.mark).items()
+                  if os.path.basename(line.split()[0]) == real)
+        wait_until(self.ended_or_dead, what="the report of the pod's end")
+
+    def ended_or_dead(self):
+        try:
+            return not busy(self.bed)
+        except grpc.RpcError:
+            return not self.bed.alive()
+
+    def finish(self):
+        wait_until(lambda: not busy(self.bed), seconds=REPORT_SECONDS, what="the pod's end")
+        check(self.bed.status(self.container).exit_code == 128 + signal.SIGKILL,
+              "the exit code is %d" % self.bed.status(self.container).exit_code)
+        self.check_numbers([line for line in self.lines() if line])
+
+
+def steps_of(whom, steps):
+    """Those at which somebody can be killed."""
+    if whom == "program":
+        return [step for step in steps if step.split()[1] in ("start", "delete")]
+    return steps
+
+
+def busy(bed):
+    """Pods that are ready and containers that run."""
+    messages = bed.cri.messages
+    return [item.id for item in bed.cri.ListPodSandbox({}, timeout=1).items
+            if item.state == messages.SANDBOX_READY] + [
+        item.id for item in bed.cri.ListContainers({}, timeout=1).containers
+        if item.state == messages.CONTAINER_RUNNING]
+
+
+def goes_on(bed, container):
+    """Until another keeper is there, nothing can be executed."""
+    try:
+        return bed.exec(container, "echo", "on").stdout == b"on\n"
+    except grpc.RpcError as error:
+        if error.code() == grpc.StatusCode.UNAVAILABLE:
+            return False
+        raise
+
+
+def says_why(bed, container):
+    """It may come a little after the end."""
+    message = bed.status(container).message
+    return "shim" in message or "sandbox" in message
+
+
+def examine(bed, piece, killed):
+    """What is to be seen of a kill."""
+    _, name, whom, _ = piece
+    if whom == "keeper":
+        for container in bed.cri.ListContainers({}).containers:
+            if container.state == bed.cri.messages.CONTAINER_RUNNING:
+                wait_until(lambda each=container.id: goes_on(bed, each), seconds=REPORT_SECONDS,
+                           what="another keeper")
+    if whom not in ("shim", "sandbox"):
+        return
+    left = max(0.5, killed + REPORT_SECONDS - time.time())
+    wait_until(lambda: not busy(bed), seconds=left, what="the report of the pod's end")
+    # A shim that goes on for a moment may tell the end of a container before that of its sandbox.
+    if whom != "shim" or name not in RUNNING:
+        return
+    for container in bed.cri.ListContainers({}).containers:
+        if bed.status(container.id).exit_code == 128 + signal.SIGKILL:
+            wait_until(lambda each=container.id: says_why(bed, each), seconds=2,
+                       what="the reason of the container's end")
