@@ -300,12 +300,20 @@ class TestBed:
 
     # The end.
 
+    def _is_engine(self, pid, command):
+        """The daemon, or one of the processes that it has for plugins."""
+        if not self.alive():
+            return False
+        status = host.read("/proc/%d/status" % pid)
+        ours = "\nPPid:\t%d\n" % self._process.pid in status
+        return pid == self._process.pid or (
+            ours and command.split()[0].endswith("/berth-plugin-host"))
+
     def find_leaks(self):
         """What the engine has left although no pod exists any more."""
         found = []
-        engine_pids = {self._process.pid} if self.alive() else set()
         for pid, command in host.processes(self.folder, self.mark).items():
-            if pid not in engine_pids and command.split()[:1] != ["docker-registry"]:
+            if not self._is_engine(pid, command) and command.split()[:1] != ["docker-registry"]:
                 found.append("process %d: %s" % (pid, command))
         found += ["mount " + path for path in host.mounts(self.folder)]
         found += ["network device " + name
