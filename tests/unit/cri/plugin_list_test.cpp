@@ -60,8 +60,8 @@ TEST_F(PluginListTest, SaysWhichProcessAPluginHas) {
   EXPECT_EQ(row("one").at("isolation"), "none");
   EXPECT_TRUE(row("one").at("process").is_null());
   EXPECT_EQ(row("apart").at("isolation"), "process");
-  EXPECT_GT(row("apart").at("process").at("pid").as_int64(), 0);
-  EXPECT_EQ(row("apart").at("process").at("restarts").as_int64(), 0);
+  EXPECT_GT(row("apart").at("process").at("pid").to_number<int64_t>(), 0);
+  EXPECT_EQ(row("apart").at("process").at("restarts").to_number<int64_t>(), 0);
 }
 
 TEST_F(PluginListTest, SaysWhatCouldNotBeLoaded) {
