@@ -8,8 +8,10 @@ namespace berth::runc::monitor {
 namespace {
 
 // A runtime that was killed leaves children which end by themselves, and until then may keep its
-// successor from deleting: runc's still mount its binary into the container's state.
-constexpr int64_t kPausesNs[] = {20'000'000, 100'000'000, 400'000'000};
+// successor from deleting: runc's still mount its binary into the container's state. On a node with
+// much to do that takes them a while.
+constexpr int64_t kPausesNs[] = {20'000'000, 100'000'000, 400'000'000, 1'500'000'000,
+                                 3'000'000'000};
 
 }  // namespace
 
