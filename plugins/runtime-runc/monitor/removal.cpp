@@ -1,17 +1,19 @@
 #include "removal.hpp"
 
+#include <dirent.h>
 #include <iterator>
+#include <sys/mount.h>
 #include <unistd.h>
+
+#include "berth/support/steps.hpp"
 
 namespace berth::runc::monitor {
 
 namespace {
 
 // A runtime that was killed leaves children which end by themselves, and until then may keep its
-// successor from deleting: runc's still mount its binary into the container's state. On a node with
-// much to do that takes them a while.
-constexpr int64_t kPausesNs[] = {20'000'000, 100'000'000, 400'000'000, 1'500'000'000,
-                                 3'000'000'000};
+// successor from deleting.
+constexpr int64_t kPausesNs[] = {20'000'000, 100'000'000, 400'000'000};
 
 }  // namespace
 
@@ -29,9 +31,27 @@ void Removal::start() {
 }
 
 // Both runc and crun keep a container's state in a folder of its name below --root.
+std::string Removal::statePath() const {
+  return concat({context_.config.runtimeRoot, "/", spec_.containerId});
+}
+
 bool Removal::runtimeKnowsIt() const {
-  const std::string state = concat({context_.config.runtimeRoot, "/", spec_.containerId});
-  return access(state.c_str(), F_OK) == 0;
+  return access(statePath().c_str(), F_OK) == 0;
+}
+
+// For a moment runc has its binary mounted into the state. One that is killed at that moment leaves
+// the mount, and no successor gets past it.
+void Removal::unmountState() const {
+  const std::string state = statePath();
+  DIR* stream = opendir(state.c_str());
+  if (stream == nullptr) return;
+  while (const dirent* entry = readdir(stream)) {
+    if (entry->d_type != DT_REG) continue;
+    // Nearly nothing is a mount.
+    (void)support::steps::umount2(concat({state, "/", entry->d_name}).c_str(),
+                                  MNT_DETACH | UMOUNT_NOFOLLOW);
+  }
+  closedir(stream);
 }
 
 void Removal::onLeftoversGone(Status status) {
@@ -54,6 +74,7 @@ void Removal::onRuntimeDone(Status status) {
 }
 
 void Removal::onTimer() {
+  unmountState();
   callRuntime();
 }
 

@@ -32,7 +32,9 @@ class Removal final : public Mortal, public LeftoversListener, public RuntimeLis
   void onRuntimeDone(Status status) override;
   void onTimer() override;
   void callRuntime();
+  std::string statePath() const;
   bool runtimeKnowsIt() const;
+  void unmountState() const;
 
   Context& context_;
   const protocol::CreateContainerRequest& spec_;
