@@ -235,6 +235,20 @@ def test_the_socket_of_a_monitor(own_bed, instead):
     assert node.told("monitor") == []
 
 
+def test_what_a_killed_runtime_has_left_mounted(own_bed):
+    """runc mounts its binary into a container's state for a moment, and may die at that moment."""
+    node = Node(own_bed)
+    state = os.path.join(node.bed.engine.state, "plugins/runtime-runc/runtime", node.container)
+    assert os.path.isdir(state)
+    left = os.path.join(state, "runc.left")
+    with open(left, "wb"):
+        pass
+    subprocess.run(["mount", "--bind", "/proc/self/exe", left], check=True)
+    node.bed.cri.StopContainer({"container_id": node.container, "timeout": 0})
+    node.bed.cri.RemoveContainer({"container_id": node.container})
+    assert left not in host.mounts(node.bed.folder) and not os.path.exists(state)
+
+
 def test_an_image_that_is_half_there(own_bed):
     """What an unpacking leaves that was cut off, and a layer that has lost its record."""
     node = Node(own_bed)

@@ -67,9 +67,16 @@ void Removal::callRuntime() {
   if (!isOk(status)) listener_.onRemoved(std::move(status));
 }
 
+// What is left counts, not what the runtime says: runc tells of success when a mount is in its way.
 void Removal::onRuntimeDone(Status status) {
-  if (isOk(status) || !runtimeKnowsIt()) return listener_.onRemoved({});
-  if (failures_ == std::size(kPausesNs)) return listener_.onRemoved(std::move(status));
+  if (!runtimeKnowsIt()) return listener_.onRemoved({});
+  if (failures_ == std::size(kPausesNs)) {
+    if (isOk(status)) {
+      status = failure(Code::kInternal, {"delete container ", spec_.containerId,
+                                         ": the runtime leaves its state in ", statePath()});
+    }
+    return listener_.onRemoved(std::move(status));
+  }
   context_.loop.arm(*this, kPausesNs[failures_++]);
 }
 
