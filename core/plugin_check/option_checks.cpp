@@ -63,15 +63,6 @@ std::optional<Declared> declared(Probe& probe) {
   return result;
 }
 
-bool hasType(const json::value& value, std::string_view type) {
-  if (type == "string") return value.is_string();
-  if (type == "integer") return value.is_int64() || value.is_uint64();
-  if (type == "number") return value.is_number();
-  if (type == "boolean") return value.is_bool();
-  if (type == "array") return value.is_array();
-  return value.is_object();
-}
-
 void judgeDeclaration(Probe& probe, const json::value& item, std::set<std::string>& keys) {
   const json::object* option = item.if_object();
   if (!probe.expect(option != nullptr,
@@ -89,7 +80,7 @@ void judgeDeclaration(Probe& probe, const json::value& item, std::set<std::strin
     return;
   for (const char* member : {"default", "example"}) {
     const json::value* value = option->if_contains(member);
-    probe.expect(value == nullptr || hasType(*value, type),
+    probe.expect(value == nullptr || plugins::hasOptionType(*value, type),
                  strCat("the ", member, " of the option ", key, " is not of the type ", type));
   }
   if (support::stringMember(*option, "help").empty())

@@ -231,4 +231,15 @@ std::vector<std::string> cgroupsNamed(const std::string& name) {
   return found;
 }
 
+Check runtimeCheck(std::string_view name, std::string_view meaning, std::string_view rule,
+                   void (*run)(Probe&)) {
+  return {.name = name,
+          .meaning = meaning,
+          .rule = rule,
+          .run = run,
+          .rights = Rights::kRoot,
+          .kind = plugins::Kind::kRuntime,
+          .patience = 2};
+}
+
 }  // namespace berth::check

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "plugin_check/check.hpp"
 #include "plugin_check/probe.hpp"
 #include "plugin_check/session.hpp"
 
@@ -56,6 +57,9 @@ class RuntimeBed {
   std::unique_ptr<Session> session_;
   plugins::Operation op_;
 };
+
+Check runtimeCheck(std::string_view name, std::string_view meaning, std::string_view rule,
+                   void (*run)(Probe&));
 
 // For what the cgroup file system still has of a name.
 std::vector<std::string> cgroupsNamed(const std::string& name);

@@ -265,36 +265,31 @@ void checkConcurrent(Probe& probe) {
 }  // namespace
 
 std::vector<Check> runtimeChecks() {
-  const auto check = [](std::string_view name, std::string_view meaning, std::string_view rule,
-                        void (*run)(Probe&)) {
-    return Check{.name = name,
-                 .meaning = meaning,
-                 .rule = rule,
-                 .run = run,
-                 .rights = Rights::kRoot,
-                 .kind = plugins::Kind::kRuntime,
-                 .patience = 2};
-  };
   return {
-      check("runtime.features", "It says which version of the OCI runtime spec it takes.",
-            "runtime.h, features", &checkFeatures),
-      check("runtime.life-cycle", "A pod and a container go through their lives, exit told.",
-            "runtime.h: a pod's life, a container's life; plugin.h, BERTH_EVENT_CONTAINER_EXITED",
-            &checkLifeCycle),
-      check("runtime.exits", "Exit codes are those of the programs; a program not found is told.",
-            "runtime.h, container_start: a failure of finding the program is reported here",
-            &checkExits),
-      check("runtime.kill", "Containers are ended by signals, by removal, and with their pod.",
-            "runtime.h: container_kill (OK when it has exited), container_remove, pod_stop",
-            &checkKill),
-      check("runtime.logs", "Output is logged in CRI's format, and the log is opened anew.",
-            "runtime.h: berth_container_spec.log_path, container_reopen_log", &checkLogs),
-      check("runtime.exec", "Processes run in a container, and are killed when not wanted.",
-            "runtime.h: exec_start, exec_wait (on cancellation the process is killed)", &checkExec),
-      check("runtime.stats", "Usage is told of what runs, without what is costly.",
-            "runtime.h: container_stats (unknown ones are left out), pod_stats", &checkStats),
-      check("runtime.concurrent", "Several pods live at the same time.",
-            "plugin.h, berth_threading: per object means per pod", &checkConcurrent),
+      runtimeCheck("runtime.features", "It says which version of the OCI runtime spec it takes.",
+                   "runtime.h, features", &checkFeatures),
+      runtimeCheck(
+          "runtime.life-cycle", "A pod and a container go through their lives, exit told.",
+          "runtime.h: a pod's life, a container's life; plugin.h, BERTH_EVENT_CONTAINER_EXITED",
+          &checkLifeCycle),
+      runtimeCheck("runtime.exits",
+                   "Exit codes are those of the programs; a program not found is told.",
+                   "runtime.h, container_start: a failure of finding the program is reported here",
+                   &checkExits),
+      runtimeCheck("runtime.kill",
+                   "Containers are ended by signals, by removal, and with their pod.",
+                   "runtime.h: container_kill (OK when it has exited), container_remove, pod_stop",
+                   &checkKill),
+      runtimeCheck("runtime.logs", "Output is logged in CRI's format, and the log is opened anew.",
+                   "runtime.h: berth_container_spec.log_path, container_reopen_log", &checkLogs),
+      runtimeCheck("runtime.exec", "Processes run in a container, and are killed when not wanted.",
+                   "runtime.h: exec_start, exec_wait (on cancellation the process is killed)",
+                   &checkExec),
+      runtimeCheck("runtime.stats", "Usage is told of what runs, without what is costly.",
+                   "runtime.h: container_stats (unknown ones are left out), pod_stats",
+                   &checkStats),
+      runtimeCheck("runtime.concurrent", "Several pods live at the same time.",
+                   "plugin.h, berth_threading: per object means per pod", &checkConcurrent),
   };
 }
 

@@ -260,32 +260,24 @@ void checkOrphan(Probe& probe) {
 }  // namespace
 
 std::vector<Check> runtimeFaultChecks() {
-  const auto check = [](std::string_view name, std::string_view meaning, std::string_view rule,
-                        void (*run)(Probe&)) {
-    return Check{.name = name,
-                 .meaning = meaning,
-                 .rule = rule,
-                 .run = run,
-                 .rights = Rights::kRoot,
-                 .kind = plugins::Kind::kRuntime,
-                 .patience = 2};
-  };
   return {
-      check("runtime.repeats", "What is unknown or gone is already ended and removed.",
-            "runtime.h: everything that ends or removes is idempotent", &checkRepeats),
-      check("runtime.errors", "Ids and specs without sense fail with a code and a message.",
-            "types.h: anything but BERTH_OK also sets the call's berth_error", &checkErrors),
-      check("runtime.cancellation", "Cancelled calls return within two seconds.",
-            "types.h, berth_op: after cancellation or the deadline the plugin returns",
-            &checkCancellation),
-      check("runtime.future-structs", "Structs of a later version are filled as far as known.",
-            "types.h: the reader copies the smaller of both sizes", &checkFutureStructs),
-      check("runtime.crash", "Pods and containers go on without the host, and are recovered.",
-            "runtime.h: everything survives the host: exits are kept, and pod_recover reports them",
-            &checkCrash),
-      check("runtime.orphan", "A pod that was not recovered is stopped and removed.",
-            "runtime.h, pod_stop: this and pod_remove work from the plugin's own files",
-            &checkOrphan),
+      runtimeCheck("runtime.repeats", "What is unknown or gone is already ended and removed.",
+                   "runtime.h: everything that ends or removes is idempotent", &checkRepeats),
+      runtimeCheck("runtime.errors", "Ids and specs without sense fail with a code and a message.",
+                   "types.h: anything but BERTH_OK also sets the call's berth_error", &checkErrors),
+      runtimeCheck("runtime.cancellation", "Cancelled calls return within two seconds.",
+                   "types.h, berth_op: after cancellation or the deadline the plugin returns",
+                   &checkCancellation),
+      runtimeCheck("runtime.future-structs",
+                   "Structs of a later version are filled as far as known.",
+                   "types.h: the reader copies the smaller of both sizes", &checkFutureStructs),
+      runtimeCheck(
+          "runtime.crash", "Pods and containers go on without the host, and are recovered.",
+          "runtime.h: everything survives the host: exits are kept, and pod_recover reports them",
+          &checkCrash),
+      runtimeCheck("runtime.orphan", "A pod that was not recovered is stopped and removed.",
+                   "runtime.h, pod_stop: this and pod_remove work from the plugin's own files",
+                   &checkOrphan),
   };
 }
 

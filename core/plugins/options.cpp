@@ -23,16 +23,6 @@ struct Option {
   const json::value* fallback;  // null: required
 };
 
-bool hasType(const json::value& value, std::string_view type) {
-  if (type == "string") return value.is_string();
-  if (type == "integer") return value.is_int64() || value.is_uint64();
-  if (type == "number") return value.is_number();
-  if (type == "boolean") return value.is_bool();
-  if (type == "array") return value.is_array();
-  if (type == "table") return value.is_object();
-  return false;
-}
-
 absl::StatusOr<std::vector<Option>> parseDeclaration(const json::value& declaration) {
   if (!declaration.is_array()) {
     return absl::FailedPreconditionError("its options are not declared as a JSON array");
@@ -51,7 +41,7 @@ absl::StatusOr<std::vector<Option>> parseDeclaration(const json::value& declarat
 
 std::string_view typeName(const json::value& value) {
   for (const std::string_view type : {"string", "integer", "number", "boolean", "array", "table"})
-    if (hasType(value, type)) return type;
+    if (hasOptionType(value, type)) return type;
   return "null";
 }
 
@@ -66,6 +56,16 @@ absl::Status unknownOption(const std::string& key, const std::vector<std::string
 
 }  // namespace
 
+bool hasOptionType(const json::value& value, std::string_view type) {
+  if (type == "string") return value.is_string();
+  if (type == "integer") return value.is_int64() || value.is_uint64();
+  if (type == "number") return value.is_number();
+  if (type == "boolean") return value.is_bool();
+  if (type == "array") return value.is_array();
+  if (type == "table") return value.is_object();
+  return false;
+}
+
 absl::StatusOr<json::object> resolveOptions(std::string_view declaration,
                                             const json::object& given) {
   BERTH_ASSIGN_OR_RETURN(
@@ -77,7 +77,7 @@ absl::StatusOr<json::object> resolveOptions(std::string_view declaration,
   json::object resolved;
   for (const Option& option : options) {
     const json::value* value = given.if_contains(option.key);
-    if (value != nullptr && !hasType(*value, option.type)) {
+    if (value != nullptr && !hasOptionType(*value, option.type)) {
       problems.add(support::optionError(
           option.key, strCat("must be of type ", option.type, ", not ", typeName(*value))));
     } else if (value != nullptr) {

@@ -6,6 +6,7 @@
 
 #include <absl/status/statusor.h>
 #include <boost/json/object.hpp>
+#include <boost/json/value.hpp>
 
 namespace berth::plugins {
 
@@ -15,5 +16,8 @@ namespace berth::plugins {
 // FAILED_PRECONDITION.
 absl::StatusOr<boost::json::object> resolveOptions(std::string_view declaration,
                                                    const boost::json::object& given);
+
+// Whether an option of the declared type `type` may have that value; never for an unknown type.
+bool hasOptionType(const boost::json::value& value, std::string_view type);
 
 }  // namespace berth::plugins
