@@ -204,11 +204,19 @@ absl::StatusOr<size_t> LayerKeeper::obtain(const plugins::Operation& op,
   claim(claimed);
   const size_t width =
       snapshotter->independentLayers() ? std::min<size_t>(layers.size(), limits_.downloads) : 1;
+  std::vector<const WantedLayer*> order;
+  for (const WantedLayer& wanted : layers) order.push_back(&wanted);
+  // The largest first: begun last, it would be waited for alone.
+  if (snapshotter->independentLayers()) {
+    std::stable_sort(order.begin(), order.end(), [](const auto* left, const auto* right) {
+      return left->descriptor.size > right->descriptor.size;
+    });
+  }
   std::atomic<bool> failed = false;
   std::atomic<size_t> fetched = 0;
   const absl::Status status = support::inParallel(layers.size(), width, [&](size_t i) {
     if (failed) return absl::OkStatus();  // the others need not begin
-    const absl::StatusOr<bool> obtained = obtainOne(op, *snapshotter, layers[i], origin);
+    const absl::StatusOr<bool> obtained = obtainOne(op, *snapshotter, *order[i], origin);
     if (!obtained.ok()) failed = true;
     if (obtained.ok() && *obtained) ++fetched;
     return obtained.status();
