@@ -77,8 +77,10 @@ ResultOf<Member> decodeResults(Decoder& in, const ArgumentsOf<Member>& arguments
       wanted = argument;
     }
   });
-  // Closed again where the rest of the frame is not what it should be.
-  if (wanted != nullptr && in.finished()) *wanted = descriptor.release();
+  // Closed again where the rest of the frame is not what it should be, and with a failure.
+  bool failed = !in.finished();
+  if constexpr (std::is_same_v<Result, berth_code>) failed = failed || result != BERTH_OK;
+  if (wanted != nullptr && !failed) *wanted = descriptor.release();
   if constexpr (!std::is_void_v<Result>) return result;
 }
 

@@ -72,6 +72,8 @@ class Channel {
   absl::Status post(Kind kind, uint16_t number, const Encoder& content);
   // As send(); INVALID_ARGUMENT when what came is no frame.
   absl::StatusOr<Frame> receive(Patience* patience = nullptr);
+  // Nothing has come beyond the frames that were received.
+  bool isEmpty() const { return buffer_.empty() && descriptors_.empty(); }
   // Ends waiting on both sides; any thread.
   void shutDown() const;
 

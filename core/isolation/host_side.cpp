@@ -59,7 +59,11 @@ void PluginProcess::watch() {
     if (polled[0].revents != 0) {
       EndPatience read(pidfd_.get());
       absl::StatusOr<Frame> frame = control_.receive(&read);
-      heard.Update(frame.ok() ? hear(*frame) : frame.status());
+      heard.Update(frame.status());
+      if (!frame.ok()) break;
+      Decoder in(frame->bytes, frame->descriptors);
+      hear(frame->kind, in);
+      if (!in.finished()) heard = absl::InvalidArgumentError("a frame that is not understood");
     } else if (polled[1].revents != 0) {
       break;
     }
@@ -77,10 +81,9 @@ void PluginProcess::watch() {
   changed_.notify_all();
 }
 
-absl::Status PluginProcess::hear(const Frame& frame) const {
+void PluginProcess::hear(Kind kind, Decoder& in) const {
   const berth_host* const host = host_;
-  Decoder in(frame.bytes);
-  if (frame.kind == Kind::kLog) {
+  if (kind == Kind::kLog) {
     const auto level = in.raw<berth_log_level>();
     berth_str message;
     const berth_pair* fields = nullptr;
@@ -88,25 +91,31 @@ absl::Status PluginProcess::hear(const Frame& frame) const {
     decode(in, message);
     decodeArray(in, fields, count);
     if (in.finished() && host != nullptr) host->log(host->context, level, message, fields, count);
-  } else if (frame.kind == Kind::kEvent) {
+  } else if (kind == Kind::kEvent) {
     berth_event event;
     decode(in, event);
     if (in.finished() && host != nullptr) host->emit_event(host->context, &event);
   } else {
     in.fail();
   }
-  return in.finished() ? absl::OkStatus()
-                       : absl::InvalidArgumentError("a frame that is not understood");
 }
 
 void PluginProcess::serveHostChannel(size_t index) {
   Channel& channel = *hostChannels_[index];
   for (;;) {
     absl::StatusOr<Frame> frame = channel.receive();
-    if (!frame.ok()) return channel.shutDown();
     Encoder out;
-    const absl::Status answered = support::returnThrown([&] { return answerHost(*frame, out); });
-    if (!answered.ok() || !channel.send(Kind::kAnswer, 0, out).ok()) return channel.shutDown();
+    absl::Status answered = frame.status();
+    if (frame.ok())
+      answered = support::returnThrown([&] { return answerHost(*frame, out); });
+    if (answered.ok()) answered = channel.send(Kind::kAnswer, 0, out);
+    if (answered.ok()) continue;
+    channel.shutDown();
+    // One that is closed is for the plugin to do without.
+    if (!absl::IsUnavailable(answered))
+      blame(support::strCat("broke the protocol: ", support::fromAbsl(answered.message())))
+          .IgnoreError();
+    return;
   }
 }
 

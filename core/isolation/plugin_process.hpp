@@ -82,7 +82,8 @@ class PluginProcess {
   absl::StatusOr<Frame> converse(Line& line, const Request& request, CallPatience& patience);
   // The control thread.
   void watch();
-  absl::Status hear(const Frame& frame) const;
+  // Hands on a log line or an event; fails the decoder when it is neither.
+  void hear(Kind kind, Decoder& in) const;
   void serveHostChannel(size_t index);
   absl::Status answerHost(Frame& frame, Encoder& out) const;
   void kill() const;

@@ -120,7 +120,8 @@ absl::Status RemoteInstance::createOn(PluginProcess& process) const {
   if (outcome == Outcome::kThrew && in.finished()) throw PluginThrew();
   const auto code = in.raw<berth_code>();
   const std::string message(in.text());
-  if (!in.finished()) return process.blame("broke the protocol: a reply that is not understood");
+  if (outcome != Outcome::kReturned || !in.finished())
+    return process.blame("broke the protocol: a reply that is not understood");
   return statusOf(code, message);
 }
 
