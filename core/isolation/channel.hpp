@@ -33,6 +33,7 @@ enum class Kind : uint16_t {
   kOpen,  // a channel of calls
   // … and of the plugin:
   kLoaded,
+  kStopped,  // before stop returns: whatever was logged or emitted until then has come
   // On a channel of the plugin's calls into the host; answered with kAnswer.
   kSaveState,
   kCredentials,

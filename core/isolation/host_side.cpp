@@ -62,7 +62,13 @@ void PluginProcess::watch() {
       heard.Update(frame.status());
       if (!frame.ok()) break;
       Decoder in(frame->bytes, frame->descriptors);
-      hear(frame->kind, in);
+      if (frame->kind == Kind::kStopped) {
+        const std::lock_guard lock(mutex_);
+        stopped_ = true;
+        changed_.notify_all();
+      } else {
+        hear(frame->kind, in);
+      }
       if (!in.finished()) heard = absl::InvalidArgumentError("a frame that is not understood");
     } else if (polled[1].revents != 0) {
       break;

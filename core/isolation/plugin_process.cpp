@@ -271,6 +271,11 @@ absl::Status PluginProcess::blame(const std::string& reason) {
   return absl::UnavailableError(strCat("its process ", pid_, " ", end_.empty() ? reason_ : end_));
 }
 
+void PluginProcess::awaitStopped() {
+  std::unique_lock lock(mutex_);
+  changed_.wait_for(lock, kLeaveTime, [this] { return stopped_ || !end_.empty(); });
+}
+
 bool PluginProcess::ended() const {
   const std::lock_guard lock(mutex_);
   return !end_.empty();

@@ -58,6 +58,9 @@ class PluginProcess {
   // UNAVAILABLE, with what became of it; it is ended for `reason` if it lives.
   absl::Status blame(const std::string& reason);
 
+  // After the call of stop: until all has been heard that the plugin has said before it returned.
+  void awaitStopped();
+
   bool ended() const;
   // "was ended by signal 9"; only once it has ended.
   std::string end() const;
@@ -107,6 +110,7 @@ class PluginProcess {
   std::string reason_;  // why it was killed
   std::string end_;     // not empty: it has ended
   bool released_ = false;
+  bool stopped_ = false;
 };
 
 }  // namespace berth::isolation

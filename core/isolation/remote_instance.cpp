@@ -158,7 +158,9 @@ void RemoteInstance::stop() {
   changed_.notify_all();
   supervisor_.join();
   char nothing = 0;
-  if (!process_->ended()) callOn<&berth_plugin::stop>(*process_, {nullptr}, nothing).IgnoreError();
+  if (process_->ended()) return;
+  const absl::Status stopped = callOn<&berth_plugin::stop>(*process_, {nullptr}, nothing);
+  if (stopped.ok()) process_->awaitStopped();
 }
 
 absl::StatusOr<std::shared_ptr<PluginProcess>> RemoteInstance::ready(const berth_op* op) {

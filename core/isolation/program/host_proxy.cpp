@@ -39,6 +39,10 @@ void HostProxy::describe(Decoder& in) {
 void HostProxy::tell(Kind kind, const Encoder& content) {
   // What a call says comes before its return.
   if (Asked* const asked = Asked::current()) return asked->tell(kind, 0, content);
+  tellAfterAll(kind, content);
+}
+
+void HostProxy::tellAfterAll(Kind kind, const Encoder& content) {
   const std::lock_guard lock(controlMutex_);
   // A host that is gone ends this process anyway.
   control_.send(kind, 0, content).IgnoreError();

@@ -1,11 +1,16 @@
 #include "isolation/program/plugin.hpp"
 
+#include <cerrno>
+#include <fcntl.h>
+
 #include "berth/support/status.hpp"
 #include "plugins/interfaces.hpp"
 
 namespace berth::isolation {
 
 namespace {
+
+constexpr int kHighDescriptor = 1000;
 
 // A table as this build knows it.
 template <class T>
@@ -128,11 +133,33 @@ bool Plugin::call(uint16_t number, Decoder& in, Asked& asked, Encoder& out) {
     table = tables_[index];
   }
   if (table == nullptr) return false;
+  if (number == kNumber<&berth_plugin::start>) awaitPredecessor();
   bool understood = false;
   withTable(index, [&]<class T>(std::type_identity<T>) {
     understood = callTable(*static_cast<const T*>(table), number & 0xFF, instance_, in, asked, out);
   });
+  if (number == kNumber<&berth_plugin::stop>) host_.tellAfterAll(Kind::kStopped, Encoder());
   return understood;
+}
+
+// The process of a host that was killed may take a moment to end, and has the instance's locks and
+// sockets until then.
+void Plugin::awaitPredecessor() {
+  const std::string path = copy(host_.get()->state_directory) + ".lock";
+  {
+    const support::Fd opened(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+    // Descriptors are closed in their order, and this one after those of the plugin.
+    place_ = support::Fd(::fcntl(opened.get(), F_DUPFD_CLOEXEC, kHighDescriptor));
+  }
+  // Without a directory there is nothing to share. The lock is the process's and not its children's.
+  if (!place_) return;
+  struct flock whole {};
+  whole.l_type = F_WRLCK;
+  whole.l_whence = SEEK_SET;
+  if (::fcntl(place_.get(), F_SETLK, &whole) == 0) return;
+  host_.get()->log(host_.get()->context, BERTH_LOG_WARNING,
+                   str("waits for the end of the process that had its place"), nullptr, 0);
+  while (::fcntl(place_.get(), F_SETLKW, &whole) != 0 && errno == EINTR) continue;
 }
 
 bool Plugin::create(Decoder& in, Encoder& out) {

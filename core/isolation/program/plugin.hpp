@@ -30,6 +30,7 @@ class Plugin {
   bool call(uint16_t number, Decoder& in, Asked& asked, Encoder& out);
   bool create(Decoder& in, Encoder& out);
   bool extension(uint16_t number, Encoder& out);
+  void awaitPredecessor();
 
   const std::shared_ptr<const plugins::Library> library_;
   HostProxy& host_;
@@ -37,6 +38,7 @@ class Plugin {
   // The tables there are, in the order of Tables. Written before they are called.
   std::array<const void*, kTableCount> tables_{};
   std::mutex mutex_;  // of tables_, once there are several channels
+  support::Fd place_;  // whose lock says that this process has the instance's directories
 };
 
 }  // namespace berth::isolation

@@ -246,6 +246,7 @@ std::optional<std::string> truth(Channel& channel, const Frame& call) {
   if (call.kind == Kind::kCreate || call.number >> 8 == 0) {
     if (call.number == kNumber<&berth_plugin::configure> && is("configure-cut"))
       return numbers(uint8_t{0});
+    if (call.number == kNumber<&berth_plugin::stop>) write(control, headed({0, Kind::kStopped, 0, 0}));
     const bool hasResult = call.kind == Kind::kCreate ||
                            call.number == kNumber<&berth_plugin::configure> ||
                            call.number == kNumber<&berth_plugin::start>;

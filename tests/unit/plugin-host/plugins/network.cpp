@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <unistd.h>
 
 #include "berth/extensions.hpp"
@@ -24,6 +25,7 @@ class TestNetwork : public berth::Network, public berth::Extensions<berth::Runti
     host().info("configure", {{"options", options}});
     failStart_ = options.find("\"fail\":\"start\"") != std::string_view::npos;
     failExamination_ = options.find("\"fail\":\"examine\"") != std::string_view::npos;
+    chatters_ = options.find("\"fail\":\"chatter\"") != std::string_view::npos;
     if (options.find("\"fail\":\"configure\"") != std::string_view::npos) {
       return Status(BERTH_INVALID_ARGUMENT, "the value of fail does not please");
     }
@@ -46,7 +48,13 @@ class TestNetwork : public berth::Network, public berth::Extensions<berth::Runti
     host().info("start");
     return failStart_ ? Status(BERTH_UNAVAILABLE, "the cable is unplugged") : Status();
   }
-  void stop() override { host().info("stop"); }
+  void stop() override {
+    host().info("stop");
+    if (!chatters_) return;
+    std::thread([this] {
+      for (int i = 0; i < 1000; ++i) host().info("chatter");
+    }).join();
+  }
 
   Status attach(const Op& op, const berth::NetworkRequest& request,
                 berth::NetworkResult& out) override {
@@ -142,6 +150,7 @@ class TestNetwork : public berth::Network, public berth::Extensions<berth::Runti
   std::string cidr_;
   bool failStart_ = false;
   bool failExamination_ = false;
+  bool chatters_ = false;
 };
 
 }  // namespace
