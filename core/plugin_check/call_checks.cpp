@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "berth/extensions.h"
+#include "berth/image_signatures.h"
 #include "berth/plugin.hpp"
 #include "berth/support/status.hpp"
 #include "plugin_check/check.hpp"
@@ -17,7 +18,8 @@ namespace {
 constexpr std::string_view kKnown[] = {BERTH_EXTENSION_PAUSE,         BERTH_EXTENSION_CHECKPOINT,
                                        BERTH_EXTENSION_POD_RESOURCES, BERTH_EXTENSION_PORT_FORWARD,
                                        BERTH_EXTENSION_REMOTE_LAYERS, BERTH_EXTENSION_DIFF,
-                                       BERTH_EXTENSION_VERIFY,        BERTH_EXTENSION_QUOTA};
+                                       BERTH_EXTENSION_VERIFY,        BERTH_EXTENSION_QUOTA,
+                                       BERTH_EXTENSION_IMAGE_SIGNATURES};
 
 void checkExtensions(Probe& probe) {
   const auto session = Session::begin(probe);

@@ -12,6 +12,8 @@ namespace berth::check {
 
 struct Settings {
   std::string file;               // of the plugin, absolute
+  std::string interfaceId;        // as it declares it; empty: it cannot be asked
+  std::string pluginHost;         // the program whose process it is in; empty: the check's own
   boost::json::object options;    // of --config
   std::vector<std::string> sets;  // of --set: KEY=VALUE
   std::string rootfs;  // runtimes: of the containers; empty: made from the host's busybox
