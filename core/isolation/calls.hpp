@@ -24,6 +24,9 @@ void encodeArguments(Encoder& out, const ArgumentsOf<Member>& arguments) {
       encode(out, argument);
     } else if constexpr (role == Role::kStruct) {
       encodePointer(out, argument);
+    } else if constexpr (role == Role::kLender) {
+      encodePointer(out, argument);
+      out.raw(static_cast<uint8_t>(detail::known(argument).credentials != nullptr));
     } else if constexpr (role == Role::kArray) {
       const size_t count = std::get<I + 1>(arguments);
       if constexpr (std::is_same_v<std::remove_cvref_t<decltype(argument)>, const void*>) {
@@ -108,6 +111,8 @@ template <class Caller>
 class HeldOp;
 template <class T, class Caller>
 class HeldReceiver;
+template <class Caller>
+class HeldLender;
 template <Role role, class P, class Caller>
 constexpr auto heldFor() {
   using T = std::remove_const_t<std::remove_pointer_t<P>>;
@@ -119,6 +124,8 @@ constexpr auto heldFor() {
     return std::type_identity<detail::ErrorSlot>();
   } else if constexpr (role == Role::kOp) {
     return std::type_identity<HeldOp<Caller>>();
+  } else if constexpr (role == Role::kLender) {
+    return std::type_identity<HeldLender<Caller>>();
   } else if constexpr (role == Role::kReceiver && !std::is_same_v<Caller, NoCaller>) {
     return std::type_identity<HeldReceiver<T, Caller>>();
   } else {
@@ -178,7 +185,7 @@ class Served {
       argument = in.descriptor();
     } else if constexpr (role == Role::kOp) {
       argument = held.take(in, caller);
-    } else if constexpr (role == Role::kReceiver) {
+    } else if constexpr (role == Role::kReceiver || role == Role::kLender) {
       argument = held.take(static_cast<uint8_t>(I), in, caller);
     } else if constexpr (role == Role::kError) {
       argument = held.get();

@@ -9,6 +9,7 @@
 #include "berth/support/clock.hpp"
 #include "isolation/calls.hpp"
 #include "isolation/channel.hpp"
+#include "isolation/lent.hpp"
 
 namespace berth::isolation {
 
@@ -109,6 +110,38 @@ class HeldOp<Asked> {
   berth_op op_{};
   std::mutex mutex_;
   std::chrono::steady_clock::time_point next_;
+};
+
+template <>
+class HeldLender<Asked> {
+ public:
+  const berth_remote_layer* take(uint8_t argument, Decoder& in, Asked& asked) {
+    argument_ = argument;
+    asked_ = &asked;
+    const berth_remote_layer* given = nullptr;
+    decodePointer(in, given);
+    const bool lends = in.raw<uint8_t>() != 0;
+    if (given == nullptr) return nullptr;
+    abi_ = *given;
+    abi_.user = this;
+    if (lends) abi_.credentials = &credentials;
+    return &abi_;
+  }
+
+ private:
+  static berth_code credentials(void* user, Found found, void* foundUser, berth_error* error) {
+    const auto& self = *static_cast<HeldLender*>(user);
+    return detail::guard(error, [&]() -> Status {
+      const absl::StatusOr<Frame> answer =
+          self.asked_->ask(static_cast<uint16_t>(self.argument_ << 8), Encoder());
+      if (!answer.ok()) return answer.status();
+      return takeLent(*answer, found, foundUser);
+    });
+  }
+
+  uint8_t argument_ = 0;
+  Asked* asked_ = nullptr;
+  berth_remote_layer abi_{};
 };
 
 template <class T>

@@ -5,6 +5,7 @@
 #include "berth/support/threads.hpp"
 #include "isolation/codec.hpp"
 #include "isolation/end_patience.hpp"
+#include "isolation/lent.hpp"
 #include "isolation/plugin_process.hpp"
 
 namespace berth::isolation {
@@ -128,7 +129,6 @@ void PluginProcess::serveHostChannel(size_t index) {
 absl::Status PluginProcess::answerHost(Frame& frame, Encoder& out) const {
   const berth_host* const host = host_;
   Decoder in(frame.bytes, frame.descriptors);
-  detail::ErrorSlot error;
   if (host == nullptr) return absl::FailedPreconditionError("before the instance is created");
   if (frame.kind == Kind::kSaveState) {
     berth_str object;
@@ -136,6 +136,7 @@ absl::Status PluginProcess::answerHost(Frame& frame, Encoder& out) const {
     decode(in, object);
     decode(in, state);
     if (!in.finished()) return absl::InvalidArgumentError("a state that is not understood");
+    detail::ErrorSlot error;
     const berth_code code = host->save_state(host->context, object, state, error.get());
     out.raw(code);
     out.text(error.status(code).message());
@@ -148,24 +149,10 @@ absl::Status PluginProcess::answerHost(Frame& frame, Encoder& out) const {
   berth_str registry;
   decode(in, registry);
   if (!in.finished()) return absl::InvalidArgumentError("a registry that is not understood");
-  // They are lent for the length of the callback.
-  Encoder found;
-  const berth_code code = host->get_credentials(
-      host->context, hasOp ? &asking.op : nullptr, registry,
-      [](void* user, const berth_credentials* credentials) {
-        detail::guard(nullptr, [&]() -> Status {
-          encodePointer(*static_cast<Encoder*>(user), credentials);
-          return {};
-        });
-      },
-      &found, error.get());
-  out.raw(code);
-  out.text(error.status(code).message());
-  if (found.bytes().empty()) {
-    encodePointer<berth_credentials>(out, nullptr);
-  } else {
-    out.append(found.bytes());
-  }
+  encodeLent(out, [&](Found found, void* user, berth_error* failure) {
+    return host->get_credentials(host->context, hasOp ? &asking.op : nullptr, registry, found, user,
+                                 failure);
+  });
   return absl::OkStatus();
 }
 

@@ -51,6 +51,9 @@ void declare(CLI::App& app, Arguments& arguments) {
   app.add_option("--memory", arguments.memory,
                  "Run checks of memory under valgrind: auto (where it is installed), always, never")
       ->check(CLI::IsMember({"auto", "always", "never"}));
+  app.add_option("--extension", settings.extensions,
+                 "The id of an extension that the plugin is to offer, its vendor's own too")
+      ->allow_extra_args(false);
   app.add_option("--isolation", arguments.isolation,
                  "Where the plugin is while it is checked, as a configuration says: none, process")
       ->check(CLI::IsMember({"none", "process"}));

@@ -59,6 +59,7 @@ json::object toJson(const Settings& settings) {
           {"pluginHost", settings.pluginHost},
           {"options", settings.options},
           {"sets", json::value_from(settings.sets)},
+          {"extensions", json::value_from(settings.extensions)},
           {"rootfs", settings.rootfs},
           {"cgroupParent", settings.cgroupParent},
           {"cgroupDriver", settings.cgroupDriver},
@@ -80,6 +81,7 @@ absl::StatusOr<Settings> settingsFromJson(std::string_view text) {
     settings.options = options->as_object();
   }
   settings.sets = support::stringsMember(given, "sets");
+  settings.extensions = support::stringsMember(given, "extensions");
   settings.rootfs = support::stringMember(given, "rootfs");
   settings.cgroupParent = support::stringMember(given, "cgroupParent");
   settings.cgroupDriver = support::stringMember(given, "cgroupDriver");

@@ -246,6 +246,19 @@ def test_what_only_a_process_of_its_own_is_refused(check, faulty):
     assert result.code == 0, result.text
 
 
+def test_an_extension_of_a_vendor(check, faulty):
+    path = faulty("faulty", "OFFERS_ITS_OWN")
+    only = ("--only", "calls", "--extension")
+    result = check(path, *only, "com.example.own")
+    assert result.code == 0 and result.names("skipped") == set(), result.text
+    only_fails(check(path, *only, "com.example.other"), "calls.extensions")
+    result = check(path, *only, "com.example.own", *APART)
+    assert result.code == 0, result.text
+    assert re.search(r"calls.extensions +warned", result.text), result.text
+    assert "com.example.own does not get out of the plugin's process" in result.text
+    only_fails(check(path, *only, "berth.runtime.pause", *APART), "calls.extensions")
+
+
 def test_a_plugin_that_hangs(check, faulty):
     result = check(faulty("faulty", "HANGS_IN_START"), "--only", "life-cycle.order",
                    "--time-limit", "2")

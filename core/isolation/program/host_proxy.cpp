@@ -4,6 +4,7 @@
 
 #include "berth/support/status.hpp"
 #include "isolation/held.hpp"
+#include "isolation/lent.hpp"
 
 namespace berth::isolation {
 
@@ -115,13 +116,7 @@ berth_code HostProxy::getCredentials(void* context, const berth_op* op, berth_st
     encode(out, registry);
     const absl::StatusOr<Frame> answer = self(context).ask(Kind::kCredentials, out);
     if (!answer.ok()) return answer.status();
-    Decoder in(answer->bytes);
-    const auto code = in.raw<berth_code>();
-    const std::string message(in.text());
-    const berth_credentials* credentials = nullptr;
-    decodePointer(in, credentials);
-    if (credentials != nullptr) found(user, credentials);
-    return Status(code, message);
+    return takeLent(*answer, found, user);
   });
 }
 

@@ -118,7 +118,7 @@ bool Plugin::answer(Frame& frame, Asked& asked, Encoder& out) {
     case Kind::kCreate:
       return create(in, out);
     case Kind::kExtension:
-      return extension(frame.number, out);
+      return extension(frame.number, in, out);
     default:
       return false;
   }
@@ -172,13 +172,22 @@ bool Plugin::create(Decoder& in, Encoder& out) {
   return true;
 }
 
-bool Plugin::extension(uint16_t number, Encoder& out) {
-  if (number >= std::size(kExtensions)) return false;
+const void* Plugin::findExtension(std::string_view id, uint32_t revision) {
   const berth_plugin& description = library_->description();
-  const void* found = nullptr;
-  if (description.get_extension != nullptr)
-    found = description.get_extension(
-        instance_, berth_str{kExtensions[number], std::strlen(kExtensions[number])}, 1);
+  if (description.get_extension == nullptr) return nullptr;
+  return description.get_extension(instance_, str(id), revision);
+}
+
+bool Plugin::extension(uint16_t number, Decoder& in, Encoder& out) {
+  if (number == kOtherExtension) {
+    const std::string_view id = in.text();
+    const auto revision = in.raw<uint32_t>();
+    if (!in.finished()) return false;
+    out.raw(static_cast<uint8_t>(findExtension(id, revision) != nullptr));
+    return true;
+  }
+  if (number >= std::size(kExtensions) || !in.finished()) return false;
+  const void* const found = findExtension(kExtensions[number], 1);
   out.raw(static_cast<uint8_t>(found != nullptr));
   if (found == nullptr) return true;
   withTable(kFirstExtension + number, [&]<class T>(std::type_identity<T>) {

@@ -178,6 +178,18 @@ TEST_F(IsolationTest, WhatWasSaidBeforeStopReturnedHasComeBefore) {
   EXPECT_EQ(host_.logged({"chatter"}).size(), 1000u);
 }
 
+TEST_F(IsolationTest, AVendorsExtensionStaysInTheProcessAndThatIsTold) {
+  startNetwork("future");
+  const Instance& instance = *registry_.instances()[0];
+  size_t table[3] = {};
+  for (int i = 0; i < 2; ++i)
+    EXPECT_FALSE(instance.extension("com.example.future", 1, table, sizeof table));
+  EXPECT_FALSE(instance.extension("com.example.future", 2, table, sizeof table));
+  EXPECT_THAT(host_.log(),
+              ElementsAre(HasSubstr("net: offers the extension com.example.future, revision 1, "
+                                    "which does not get out of its process")));
+}
+
 TEST_F(IsolationTest, ARuntimesPodsAreRecoveredAndTheirExitsReported) {
   ASSERT_TRUE(registry_.load({wanted(Kind::kRuntime, "run", "runtime")}).ok());
   ASSERT_TRUE(registry_.start().ok());

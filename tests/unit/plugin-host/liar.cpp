@@ -246,7 +246,8 @@ std::optional<std::string> truth(Channel& channel, const Frame& call) {
   if (call.kind == Kind::kCreate || call.number >> 8 == 0) {
     if (call.number == kNumber<&berth_plugin::configure> && is("configure-cut"))
       return numbers(uint8_t{0});
-    if (call.number == kNumber<&berth_plugin::stop>) write(control, headed({0, Kind::kStopped, 0, 0}));
+    if (call.number == kNumber<&berth_plugin::stop>)
+      write(control, headed({0, Kind::kStopped, 0, 0}));
     const bool hasResult = call.kind == Kind::kCreate ||
                            call.number == kNumber<&berth_plugin::configure> ||
                            call.number == kNumber<&berth_plugin::start>;
@@ -269,8 +270,8 @@ void serve(support::Fd socket) {
     const absl::StatusOr<Frame> call = channel.receive();
     if (!call.ok()) return;
     if (const auto reply = truth(channel, *call); reply.has_value()) {
-      write(channel, headed({static_cast<uint32_t>(reply->size()), Kind::kReply, call->number, 0},
-                            *reply));
+      write(channel,
+            headed({static_cast<uint32_t>(reply->size()), Kind::kReply, call->number, 0}, *reply));
     } else {
       lie(channel, call->number);
     }
@@ -331,7 +332,8 @@ void load() {
   if (is("load-text-size")) bytes = numbers(int32_t{BERTH_INTERNAL}, kEndlessText);
   const Kind kind = is("load-kind") ? Kind::kReply : Kind::kLoaded;
   const size_t descriptors = is("load-descriptor") ? 1 : 0;
-  write(control, headed({static_cast<uint32_t>(bytes.size()), kind, 0, uint32_t(descriptors)}, bytes),
+  write(control,
+        headed({static_cast<uint32_t>(bytes.size()), kind, 0, uint32_t(descriptors)}, bytes),
         descriptors);
 }
 

@@ -89,11 +89,11 @@ TEST_P(DescriptionLies, AreRefusedWithTheFile) {
               AllOf(HasSubstr("network \"net\""), HasSubstr("plugin file " + lie())));
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    All, DescriptionLies,
-    ::testing::Values("major", "minor", "threading", "interface", "name", "text", "load-exit",
-                      "load-close", "load-garbage", "load-half", "load-code", "load-cut",
-                      "load-more", "load-text-size", "load-kind", "load-descriptor"));
+INSTANTIATE_TEST_SUITE_P(All, DescriptionLies,
+                         ::testing::Values("major", "minor", "threading", "interface", "name",
+                                           "text", "load-exit", "load-close", "load-garbage",
+                                           "load-half", "load-code", "load-cut", "load-more",
+                                           "load-text-size", "load-kind", "load-descriptor"));
 
 // Of what comes before any call.
 using LifeLies = LiesTest;
@@ -115,8 +115,8 @@ TEST_P(CallLies, EndTheProcessAndBlameThePlugin) {
   const auto registry = start();
   const absl::Status attached = attach(*registry);
   EXPECT_EQ(attached.code(), absl::StatusCode::kUnavailable) << attached;
-  EXPECT_THAT(messageOf(attached), AllOf(HasSubstr("plugin net: its process"),
-                                         HasSubstr("broke the protocol: ")));
+  EXPECT_THAT(messageOf(attached),
+              AllOf(HasSubstr("plugin net: its process"), HasSubstr("broke the protocol: ")));
 }
 
 INSTANTIATE_TEST_SUITE_P(Replies, CallLies,
@@ -208,11 +208,10 @@ using Refusals = LiesTest;
 TEST_P(Refusals, AreNotAskedForForEver) {
   const auto registry = start(Kind::kImageSource);
   Operation op("fetch");
-  const absl::Status fetched = (*registry->imageSource("net"))
-                                   ->fetch(op, {"a.example/app:1", nullptr}, {}, 0,
-                                           [](std::string_view) -> absl::Status {
-                                             return absl::AbortedError("enough");
-                                           });
+  const absl::Status fetched =
+      (*registry->imageSource("net"))
+          ->fetch(op, {"a.example/app:1", nullptr}, {}, 0,
+                  [](std::string_view) -> absl::Status { return absl::AbortedError("enough"); });
   EXPECT_EQ(fetched, absl::AbortedError("enough"));
   const auto until = Clock::now() + std::chrono::seconds(20);
   const auto told = Contains(HasSubstr("it goes on although it was refused"));
