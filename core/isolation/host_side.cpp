@@ -58,19 +58,10 @@ void PluginProcess::watch() {
       heard.Update(thread.status());
     }
     if (polled[0].revents != 0) {
-      EndPatience read(pidfd_.get());
-      absl::StatusOr<Frame> frame = control_.receive(&read);
-      heard.Update(frame.status());
-      if (!frame.ok()) break;
-      Decoder in(frame->bytes, frame->descriptors);
-      if (frame->kind == Kind::kStopped) {
-        const std::lock_guard lock(mutex_);
-        stopped_ = true;
-        changed_.notify_all();
-      } else {
-        hear(frame->kind, in);
-      }
-      if (!in.finished()) heard = absl::InvalidArgumentError("a frame that is not understood");
+      // What has come with the first frame, the socket does not tell of any more.
+      do {
+        heard.Update(hearControl());
+      } while (heard.ok() && !control_.isEmpty());
     } else if (polled[1].revents != 0) {
       break;
     }
@@ -86,6 +77,21 @@ void PluginProcess::watch() {
   }
   reap();
   changed_.notify_all();
+}
+
+absl::Status PluginProcess::hearControl() {
+  EndPatience patience(pidfd_.get());
+  BERTH_ASSIGN_OR_RETURN(Frame frame, control_.receive(&patience));
+  Decoder in(frame.bytes, frame.descriptors);
+  if (frame.kind == Kind::kStopped) {
+    const std::lock_guard lock(mutex_);
+    stopped_ = true;
+    changed_.notify_all();
+  } else {
+    hear(frame.kind, in);
+  }
+  if (in.finished()) return absl::OkStatus();
+  return absl::InvalidArgumentError("a frame that is not understood");
 }
 
 void PluginProcess::hear(Kind kind, Decoder& in) const {
@@ -113,8 +119,7 @@ void PluginProcess::serveHostChannel(size_t index) {
     absl::StatusOr<Frame> frame = channel.receive();
     Encoder out;
     absl::Status answered = frame.status();
-    if (frame.ok())
-      answered = support::returnThrown([&] { return answerHost(*frame, out); });
+    if (frame.ok()) answered = support::returnThrown([&] { return answerHost(*frame, out); });
     if (answered.ok()) answered = channel.send(Kind::kAnswer, 0, out);
     if (answered.ok()) continue;
     channel.shutDown();

@@ -85,6 +85,8 @@ class PluginProcess {
   absl::StatusOr<Frame> converse(Line& line, const Request& request, CallPatience& patience);
   // The control thread.
   void watch();
+  // One frame of the control channel.
+  absl::Status hearControl();
   // Hands on a log line or an event; fails the decoder when it is neither.
   void hear(Kind kind, Decoder& in) const;
   void serveHostChannel(size_t index);
