@@ -11,7 +11,11 @@
 namespace berth::isolation {
 
 // How a call ended.
-enum class Outcome : uint8_t { kReturned = 0, kThrew = 1 };
+enum class Outcome : uint8_t {
+  kReturned = 0,
+  kThrew = 1,
+  kSpoilt = 2  // what it handed over by a builder or sink cannot be taken; with the reason
+};
 
 // What of the arguments goes to the other side.
 template <auto Member>
@@ -30,6 +34,7 @@ void encodeArguments(Encoder& out, const ArgumentsOf<Member>& arguments) {
     } else if constexpr (role == Role::kArray) {
       const size_t count = std::get<I + 1>(arguments);
       if constexpr (std::is_same_v<std::remove_cvref_t<decltype(argument)>, const void*>) {
+        demandArray(argument, count > 0 ? 1 : 0, sizeof(size_t));
         encode(out, berth_bytes{argument, count});
       } else {
         encodeArray(out, argument, count);

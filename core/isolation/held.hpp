@@ -35,6 +35,15 @@ class Asked {
                                                       : channel_.send(kind, number, content);
     told.IgnoreError();
   }
+  // The call fails, whatever it returns: the first reason counts.
+  void spoil(std::string_view reason) {
+    const std::lock_guard lock(mutex_);
+    if (spoilt_.empty()) spoilt_ = reason;
+  }
+  std::string spoilt() const {
+    const std::lock_guard lock(mutex_);
+    return spoilt_;
+  }
   absl::StatusOr<Frame> ask(uint16_t number, const Encoder& content) {
     const std::lock_guard lock(mutex_);
     if (absl::Status sent = channel_.send(Kind::kCallback, number, content); !sent.ok())
@@ -45,7 +54,8 @@ class Asked {
  private:
   Channel& channel_;
   const int cancelFd_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
+  std::string spoilt_;
 };
 
 inline bool isReadable(int fd) {
@@ -171,10 +181,12 @@ class HeldReceiver<T, Asked> {
     static R call(T* given, A... rest) {
       auto& self = *static_cast<HeldReceiver*>(given->host);
       if constexpr (std::is_void_v<R>) {
-        detail::guard(nullptr, [&]() -> Status {
+        detail::ErrorSlot error;
+        const berth_code failed = detail::guard(error.get(), [&]() -> Status {
           self.template tell<Member>({given, rest...});
           return {};
         });
+        if (failed != BERTH_OK) self.asked_->spoil(error.status(failed).message());
       } else {
         static_assert(std::is_same_v<R, berth_code>);
         berth_code code = BERTH_UNAVAILABLE;

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <thread>
 
+#include "berth/support/utf8.hpp"
 #include "isolation/calls.hpp"
 #include "isolation/lent.hpp"
 #include "isolation/plugin_process.hpp"
@@ -107,7 +108,7 @@ class RemoteInstance {
   std::array<std::shared_ptr<const void>, std::size(kExtensions)> extensions_;
   std::array<bool, std::size(kExtensions)> asked_{};
   std::array<std::shared_ptr<const Frame>, std::size(kExtensions)>
-      answers_;  // hold the texts of tables
+      answers_;                              // hold the texts of tables
   std::set<std::string, std::less<>> kept_;  // extensions that are not carried, as was told
 };
 
@@ -183,6 +184,11 @@ absl::Status RemoteInstance::callOn(PluginProcess& process, const ArgumentsOf<Me
   Decoder in(held.bytes, held.descriptors);
   const auto outcome = in.raw<Outcome>();
   if (outcome == Outcome::kThrew && in.finished()) throw PluginThrew();
+  if (outcome == Outcome::kSpoilt) {
+    const std::string reason = support::validUtf8(in.text());
+    if (in.finished())
+      return absl::InternalError(support::strCat("handed over what cannot be taken: ", reason));
+  }
   if constexpr (std::is_void_v<ResultOf<Member>>) {
     decodeResults<Member>(in, arguments);
   } else {

@@ -7,13 +7,16 @@
 #include "berth/plugin.hpp"
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
-#include "plugins/owned_text.hpp"
+#include "plugins/taking.hpp"
 
 namespace berth::plugins {
 
 namespace {
 
 constexpr size_t kMaxState = 1u << 20;  // bytes, as berth_host.save_state says
+
+// Of a line of the log; more than any has.
+constexpr size_t kMostFields = 256;
 
 std::string directoryOf(const std::string& base, std::string_view kind,
                         const std::string& instance) {
@@ -70,10 +73,12 @@ void HostTable::logCall(void* context, berth_log_level level, berth_str message,
                         const berth_pair* fields, size_t count) {
   detail::guard(nullptr, [&]() -> Status {
     std::vector<std::pair<std::string, std::string>> owned;
+    // What it says matters more than what it says it of.
+    if (fields == nullptr || count > kMostFields) count = 0;
     for (size_t i = 0; i < count; ++i) {
-      owned.emplace_back(ownedText(fields[i].key), ownedText(fields[i].value));
+      owned.emplace_back(takenText(fields[i].key), takenText(fields[i].value));
     }
-    self(context).services_.log(level, self(context).instance_, ownedText(message),
+    self(context).services_.log(level, self(context).instance_, takenText(message),
                                 LogFields(owned.begin(), owned.end()));
     return {};
   });
@@ -84,8 +89,8 @@ void HostTable::emitCall(void* context, const berth_event* given) {
     const berth_event event = detail::known(given);
     self(context).services_.event(
         self(context).instance_,
-        Event{event.kind, event.flags, ownedText(event.pod), ownedText(event.container),
-              event.timestamp, event.exit_code, ownedText(event.message)});
+        Event{event.kind, event.flags, takenText(event.pod), takenText(event.container),
+              event.timestamp, event.exit_code, takenText(event.message)});
     return {};
   });
 }
@@ -98,7 +103,7 @@ berth_code HostTable::saveCall(void* context, berth_str object, berth_bytes stat
                     support::strCat("state of ", state.size, " bytes; at most ", kMaxState));
     }
     return self(context).services_.saveState(self(context).kind_, self(context).instance_,
-                                             ownedText(object), view(state));
+                                             takenText(object), view(state));
   });
 }
 
@@ -106,8 +111,9 @@ berth_code HostTable::credentialsCall(void* context, const berth_op* op, berth_s
                                       void (*found)(void*, const berth_credentials*), void* user,
                                       berth_error* error) {
   return detail::guard(error, [&]() -> Status {
+    if (found == nullptr) return {BERTH_INVALID_ARGUMENT, "credentials for nobody"};
     return self(context).services_.credentials(
-        limitsOf(op), ownedText(registry),
+        limitsOf(op), takenText(registry),
         [&](const berth_credentials& credentials) { found(user, &credentials); });
   });
 }

@@ -8,6 +8,12 @@
 
 namespace berth::isolation {
 
+namespace {
+
+constexpr size_t kMostFields = 256;
+
+}  // namespace
+
 HostProxy::HostProxy(Channel& control, std::vector<support::Fd> hostChannels) : control_(control) {
   for (support::Fd& fd : hostChannels) {
     channels_.push_back(std::make_unique<Channel>(std::move(fd)));
@@ -75,7 +81,8 @@ void HostProxy::log(void* context, berth_log_level level, berth_str message,
     Encoder out;
     out.raw(level);
     encode(out, message);
-    encodeArray(out, fields, count);
+    // As the host itself takes it: without what cannot be read.
+    encodeArray(out, fields, fields != nullptr && count <= kMostFields ? count : 0);
     self(context).tell(Kind::kLog, out);
     return {};
   });
@@ -84,7 +91,7 @@ void HostProxy::log(void* context, berth_log_level level, berth_str message,
 void HostProxy::emit(void* context, const berth_event* event) {
   detail::guard(nullptr, [&]() -> Status {
     Encoder out;
-    encode(out, *event);
+    encode(out, detail::known(event));
     self(context).tell(Kind::kEvent, out);
     return {};
   });
@@ -108,6 +115,7 @@ berth_code HostProxy::getCredentials(void* context, const berth_op* op, berth_st
                                      void (*found)(void*, const berth_credentials*), void* user,
                                      berth_error* error) {
   return detail::guard(error, [&]() -> Status {
+    if (found == nullptr) return {BERTH_INVALID_ARGUMENT, "credentials for nobody"};
     Encoder out;
     out.raw(static_cast<uint8_t>(op != nullptr));
     const berth_op known = detail::known(op);

@@ -18,6 +18,12 @@ const void* knownTable(const void* given) {
   return new T(detail::known(static_cast<const T*>(given)));
 }
 
+absl::StatusOr<std::shared_ptr<const plugins::Library>> loadLibrary(const LoadRequest& request) {
+  const auto kind = plugins::kindOf(request.interfaceId);
+  return kind.has_value() ? plugins::Library::load(request.path, *kind)
+                          : plugins::Library::load(request.path);
+}
+
 template <class Body>
 void withTable(size_t index, Body body) {
   [&]<size_t... I>(std::index_sequence<I...>) {
@@ -55,8 +61,7 @@ bool callTable(const T& table, size_t place, void* instance, Decoder& in, Asked&
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Plugin>> Plugin::load(const LoadRequest& request, HostProxy& host) {
-  BERTH_ASSIGN_OR_RETURN(std::shared_ptr<const plugins::Library> library,
-                         plugins::Library::load(request.path));
+  BERTH_ASSIGN_OR_RETURN(std::shared_ptr<const plugins::Library> library, loadLibrary(request));
   const berth_plugin& description = library->description();
   std::unique_ptr<Plugin> plugin(new Plugin(library, host));
   plugin->tables_[0] = &description;
@@ -101,6 +106,11 @@ void Plugin::serve(support::Fd socket, support::Fd cancel) {
     out.raw(Outcome::kReturned);
     try {
       if (!answer(*frame, asked, out)) return;
+      if (const std::string reason = asked.spoilt(); !reason.empty()) {
+        out = Encoder();
+        out.raw(Outcome::kSpoilt);
+        out.text(reason);
+      }
     } catch (...) {
       out = Encoder();
       out.raw(Outcome::kThrew);
@@ -151,7 +161,8 @@ void Plugin::awaitPredecessor() {
     // Descriptors are closed in their order, and this one after those of the plugin.
     place_ = support::Fd(::fcntl(opened.get(), F_DUPFD_CLOEXEC, kHighDescriptor));
   }
-  // Without a directory there is nothing to share. The lock is the process's and not its children's.
+  // Without a directory there is nothing to share. The lock is the process's and not its
+  // children's.
   if (!place_) return;
   struct flock whole {};
   whole.l_type = F_WRLCK;
