@@ -11,7 +11,11 @@
 namespace berth::isolation {
 
 // How a call ended.
-enum class Outcome : uint8_t { kReturned = 0, kThrew = 1 };
+enum class Outcome : uint8_t {
+  kReturned = 0,
+  kThrew = 1,
+  kSpoilt = 2  // what it handed over by a builder or sink cannot be taken; with the reason
+};
 
 // What of the arguments goes to the other side.
 template <auto Member>
@@ -24,9 +28,13 @@ void encodeArguments(Encoder& out, const ArgumentsOf<Member>& arguments) {
       encode(out, argument);
     } else if constexpr (role == Role::kStruct) {
       encodePointer(out, argument);
+    } else if constexpr (role == Role::kLender) {
+      encodePointer(out, argument);
+      out.raw(static_cast<uint8_t>(detail::known(argument).credentials != nullptr));
     } else if constexpr (role == Role::kArray) {
       const size_t count = std::get<I + 1>(arguments);
       if constexpr (std::is_same_v<std::remove_cvref_t<decltype(argument)>, const void*>) {
+        demandArray(argument, count > 0 ? 1 : 0, sizeof(size_t));
         encode(out, berth_bytes{argument, count});
       } else {
         encodeArray(out, argument, count);
@@ -77,8 +85,10 @@ ResultOf<Member> decodeResults(Decoder& in, const ArgumentsOf<Member>& arguments
       wanted = argument;
     }
   });
-  // Closed again where the rest of the frame is not what it should be.
-  if (wanted != nullptr && in.finished()) *wanted = descriptor.release();
+  // Closed again where the rest of the frame is not what it should be, and with a failure.
+  bool failed = !in.finished();
+  if constexpr (std::is_same_v<Result, berth_code>) failed = failed || result != BERTH_OK;
+  if (wanted != nullptr && !failed) *wanted = descriptor.release();
   if constexpr (!std::is_void_v<Result>) return result;
 }
 
@@ -106,6 +116,8 @@ template <class Caller>
 class HeldOp;
 template <class T, class Caller>
 class HeldReceiver;
+template <class Caller>
+class HeldLender;
 template <Role role, class P, class Caller>
 constexpr auto heldFor() {
   using T = std::remove_const_t<std::remove_pointer_t<P>>;
@@ -117,6 +129,8 @@ constexpr auto heldFor() {
     return std::type_identity<detail::ErrorSlot>();
   } else if constexpr (role == Role::kOp) {
     return std::type_identity<HeldOp<Caller>>();
+  } else if constexpr (role == Role::kLender) {
+    return std::type_identity<HeldLender<Caller>>();
   } else if constexpr (role == Role::kReceiver && !std::is_same_v<Caller, NoCaller>) {
     return std::type_identity<HeldReceiver<T, Caller>>();
   } else {
@@ -176,7 +190,7 @@ class Served {
       argument = in.descriptor();
     } else if constexpr (role == Role::kOp) {
       argument = held.take(in, caller);
-    } else if constexpr (role == Role::kReceiver) {
+    } else if constexpr (role == Role::kReceiver || role == Role::kLender) {
       argument = held.take(static_cast<uint8_t>(I), in, caller);
     } else if constexpr (role == Role::kError) {
       argument = held.get();

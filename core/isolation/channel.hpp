@@ -33,6 +33,7 @@ enum class Kind : uint16_t {
   kOpen,  // a channel of calls
   // … and of the plugin:
   kLoaded,
+  kStopped,  // before stop returns: whatever was logged or emitted until then has come
   // On a channel of the plugin's calls into the host; answered with kAnswer.
   kSaveState,
   kCredentials,
@@ -72,6 +73,8 @@ class Channel {
   absl::Status post(Kind kind, uint16_t number, const Encoder& content);
   // As send(); INVALID_ARGUMENT when what came is no frame.
   absl::StatusOr<Frame> receive(Patience* patience = nullptr);
+  // Nothing has come beyond the frames that were received.
+  bool isEmpty() const { return buffer_.empty() && descriptors_.empty(); }
   // Ends waiting on both sides; any thread.
   void shutDown() const;
 

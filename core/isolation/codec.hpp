@@ -4,6 +4,7 @@
 #include <tuple>
 
 #include "berth/plugin.hpp"
+#include "isolation/given.hpp"
 #include "isolation/members.hpp"
 #include "isolation/wire.hpp"
 
@@ -52,9 +53,14 @@ const E& elementOf(const E* items, size_t index) {
   return items[index];
 }
 
+// Throws std::invalid_argument for what cannot be an array.
 template <class E>
 void encodeArray(Encoder& out, const E* items, size_t count) {
-  if (items == nullptr) count = 0;
+  if constexpr (Described<E>) {
+    if constexpr (kSized<E>) demandSizedArray(items, count);
+  } else {
+    demandArray(items, count, sizeof(E));
+  }
   out.raw(static_cast<uint64_t>(count));
   for (size_t i = 0; i < count; ++i) encode(out, elementOf(items, i));
 }

@@ -32,9 +32,10 @@ class EndPatience final : public Patience {
       const int ready = ::poll(polled, 2, millisecondsUntil(until_));
       if (ready < 0 && errno != EINTR)
         return support::errnoStatus(errno, "wait for the plugin's process");
+      // Also of one that sends a little again and again.
+      if (Clock::now() >= until_) return absl::DeadlineExceededError("it took too long");
       if (ready > 0 && polled[0].revents != 0) return absl::OkStatus();
       if (ready > 0 && polled[1].revents != 0) return absl::UnavailableError("it has ended");
-      if (Clock::now() >= until_) return absl::DeadlineExceededError("it took too long");
     }
   }
 

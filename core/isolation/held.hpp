@@ -9,6 +9,7 @@
 #include "berth/support/clock.hpp"
 #include "isolation/calls.hpp"
 #include "isolation/channel.hpp"
+#include "isolation/lent.hpp"
 
 namespace berth::isolation {
 
@@ -34,6 +35,15 @@ class Asked {
                                                       : channel_.send(kind, number, content);
     told.IgnoreError();
   }
+  // The call fails, whatever it returns: the first reason counts.
+  void spoil(std::string_view reason) {
+    const std::lock_guard lock(mutex_);
+    if (spoilt_.empty()) spoilt_ = reason;
+  }
+  std::string spoilt() const {
+    const std::lock_guard lock(mutex_);
+    return spoilt_;
+  }
   absl::StatusOr<Frame> ask(uint16_t number, const Encoder& content) {
     const std::lock_guard lock(mutex_);
     if (absl::Status sent = channel_.send(Kind::kCallback, number, content); !sent.ok())
@@ -44,7 +54,8 @@ class Asked {
  private:
   Channel& channel_;
   const int cancelFd_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
+  std::string spoilt_;
 };
 
 inline bool isReadable(int fd) {
@@ -111,6 +122,38 @@ class HeldOp<Asked> {
   std::chrono::steady_clock::time_point next_;
 };
 
+template <>
+class HeldLender<Asked> {
+ public:
+  const berth_remote_layer* take(uint8_t argument, Decoder& in, Asked& asked) {
+    argument_ = argument;
+    asked_ = &asked;
+    const berth_remote_layer* given = nullptr;
+    decodePointer(in, given);
+    const bool lends = in.raw<uint8_t>() != 0;
+    if (given == nullptr) return nullptr;
+    abi_ = *given;
+    abi_.user = this;
+    if (lends) abi_.credentials = &credentials;
+    return &abi_;
+  }
+
+ private:
+  static berth_code credentials(void* user, Found found, void* foundUser, berth_error* error) {
+    const auto& self = *static_cast<HeldLender*>(user);
+    return detail::guard(error, [&]() -> Status {
+      const absl::StatusOr<Frame> answer =
+          self.asked_->ask(static_cast<uint16_t>(self.argument_ << 8), Encoder());
+      if (!answer.ok()) return answer.status();
+      return takeLent(*answer, found, foundUser);
+    });
+  }
+
+  uint8_t argument_ = 0;
+  Asked* asked_ = nullptr;
+  berth_remote_layer abi_{};
+};
+
 template <class T>
 class HeldReceiver<T, Asked> {
  public:
@@ -138,10 +181,12 @@ class HeldReceiver<T, Asked> {
     static R call(T* given, A... rest) {
       auto& self = *static_cast<HeldReceiver*>(given->host);
       if constexpr (std::is_void_v<R>) {
-        detail::guard(nullptr, [&]() -> Status {
+        detail::ErrorSlot error;
+        const berth_code failed = detail::guard(error.get(), [&]() -> Status {
           self.template tell<Member>({given, rest...});
           return {};
         });
+        if (failed != BERTH_OK) self.asked_->spoil(error.status(failed).message());
       } else {
         static_assert(std::is_same_v<R, berth_code>);
         berth_code code = BERTH_UNAVAILABLE;

@@ -5,6 +5,7 @@
 #include "berth/support/threads.hpp"
 #include "isolation/codec.hpp"
 #include "isolation/end_patience.hpp"
+#include "isolation/lent.hpp"
 #include "isolation/plugin_process.hpp"
 
 namespace berth::isolation {
@@ -57,9 +58,10 @@ void PluginProcess::watch() {
       heard.Update(thread.status());
     }
     if (polled[0].revents != 0) {
-      EndPatience read(pidfd_.get());
-      absl::StatusOr<Frame> frame = control_.receive(&read);
-      heard.Update(frame.ok() ? hear(*frame) : frame.status());
+      // What has come with the first frame, the socket does not tell of any more.
+      do {
+        heard.Update(hearControl());
+      } while (heard.ok() && !control_.isEmpty());
     } else if (polled[1].revents != 0) {
       break;
     }
@@ -77,10 +79,24 @@ void PluginProcess::watch() {
   changed_.notify_all();
 }
 
-absl::Status PluginProcess::hear(const Frame& frame) const {
+absl::Status PluginProcess::hearControl() {
+  EndPatience patience(pidfd_.get());
+  BERTH_ASSIGN_OR_RETURN(Frame frame, control_.receive(&patience));
+  Decoder in(frame.bytes, frame.descriptors);
+  if (frame.kind == Kind::kStopped) {
+    const std::lock_guard lock(mutex_);
+    stopped_ = true;
+    changed_.notify_all();
+  } else {
+    hear(frame.kind, in);
+  }
+  if (in.finished()) return absl::OkStatus();
+  return absl::InvalidArgumentError("a frame that is not understood");
+}
+
+void PluginProcess::hear(Kind kind, Decoder& in) const {
   const berth_host* const host = host_;
-  Decoder in(frame.bytes);
-  if (frame.kind == Kind::kLog) {
+  if (kind == Kind::kLog) {
     const auto level = in.raw<berth_log_level>();
     berth_str message;
     const berth_pair* fields = nullptr;
@@ -88,32 +104,36 @@ absl::Status PluginProcess::hear(const Frame& frame) const {
     decode(in, message);
     decodeArray(in, fields, count);
     if (in.finished() && host != nullptr) host->log(host->context, level, message, fields, count);
-  } else if (frame.kind == Kind::kEvent) {
+  } else if (kind == Kind::kEvent) {
     berth_event event;
     decode(in, event);
     if (in.finished() && host != nullptr) host->emit_event(host->context, &event);
   } else {
     in.fail();
   }
-  return in.finished() ? absl::OkStatus()
-                       : absl::InvalidArgumentError("a frame that is not understood");
 }
 
 void PluginProcess::serveHostChannel(size_t index) {
   Channel& channel = *hostChannels_[index];
   for (;;) {
     absl::StatusOr<Frame> frame = channel.receive();
-    if (!frame.ok()) return channel.shutDown();
     Encoder out;
-    const absl::Status answered = support::returnThrown([&] { return answerHost(*frame, out); });
-    if (!answered.ok() || !channel.send(Kind::kAnswer, 0, out).ok()) return channel.shutDown();
+    absl::Status answered = frame.status();
+    if (frame.ok()) answered = support::returnThrown([&] { return answerHost(*frame, out); });
+    if (answered.ok()) answered = channel.send(Kind::kAnswer, 0, out);
+    if (answered.ok()) continue;
+    channel.shutDown();
+    // One that is closed is for the plugin to do without.
+    if (!absl::IsUnavailable(answered))
+      blame(support::strCat("broke the protocol: ", support::fromAbsl(answered.message())))
+          .IgnoreError();
+    return;
   }
 }
 
 absl::Status PluginProcess::answerHost(Frame& frame, Encoder& out) const {
   const berth_host* const host = host_;
   Decoder in(frame.bytes, frame.descriptors);
-  detail::ErrorSlot error;
   if (host == nullptr) return absl::FailedPreconditionError("before the instance is created");
   if (frame.kind == Kind::kSaveState) {
     berth_str object;
@@ -121,6 +141,7 @@ absl::Status PluginProcess::answerHost(Frame& frame, Encoder& out) const {
     decode(in, object);
     decode(in, state);
     if (!in.finished()) return absl::InvalidArgumentError("a state that is not understood");
+    detail::ErrorSlot error;
     const berth_code code = host->save_state(host->context, object, state, error.get());
     out.raw(code);
     out.text(error.status(code).message());
@@ -133,24 +154,10 @@ absl::Status PluginProcess::answerHost(Frame& frame, Encoder& out) const {
   berth_str registry;
   decode(in, registry);
   if (!in.finished()) return absl::InvalidArgumentError("a registry that is not understood");
-  // They are lent for the length of the callback.
-  Encoder found;
-  const berth_code code = host->get_credentials(
-      host->context, hasOp ? &asking.op : nullptr, registry,
-      [](void* user, const berth_credentials* credentials) {
-        detail::guard(nullptr, [&]() -> Status {
-          encodePointer(*static_cast<Encoder*>(user), credentials);
-          return {};
-        });
-      },
-      &found, error.get());
-  out.raw(code);
-  out.text(error.status(code).message());
-  if (found.bytes().empty()) {
-    encodePointer<berth_credentials>(out, nullptr);
-  } else {
-    out.append(found.bytes());
-  }
+  encodeLent(out, [&](Found found, void* user, berth_error* failure) {
+    return host->get_credentials(host->context, hasOp ? &asking.op : nullptr, registry, found, user,
+                                 failure);
+  });
   return absl::OkStatus();
 }
 

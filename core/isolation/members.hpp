@@ -184,4 +184,13 @@ BERTH_MEMBERS(berth_restore_spec,
 
 #undef BERTH_MEMBERS
 
+// What it lends by a function of its own stays with whoever made it: see Role::kLender.
+template <>
+struct Members<berth_remote_layer> {
+  using S = berth_remote_layer;
+  static constexpr auto list() { return joined(values(&S::reference), pointer(&S::descriptor)); }
+};
+static_assert(boost::pfr::tuple_size_v<berth_remote_layer> == 5,
+              "a member of berth_remote_layer is missing");
+
 }  // namespace berth::isolation

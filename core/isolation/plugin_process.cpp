@@ -34,6 +34,8 @@ constexpr size_t kMostLines = 512;
 constexpr size_t kMostReplyBytes = 1u << 20;
 // What one call may hand back into lists that nothing else bounds.
 constexpr size_t kMostCallbackBytes = 256u << 20;
+// How often a call may ask again once the host has said no, after which there is only its return.
+constexpr size_t kMostRefusals = 1000;
 
 }  // namespace
 
@@ -66,11 +68,12 @@ class PluginProcess::CallPatience final : public Patience {
       const int ready = ::poll(polled, 2, millisecondsUntil(until_));
       if (ready < 0 && errno != EINTR) return errnoStatus(errno, "wait for the plugin's process");
       if (ready > 0 && polled[1].revents != 0) cancel();
-      if (ready > 0 && polled[0].revents != 0) return absl::OkStatus();
+      // Also of one that has always something to say.
       if (Clock::now() >= until_) {
         exhausted_ = true;
         return absl::DeadlineExceededError("did not return");
       }
+      if (ready > 0 && polled[0].revents != 0) return absl::OkStatus();
     }
   }
 
@@ -216,31 +219,43 @@ absl::StatusOr<Frame> PluginProcess::converse(Line& line, const Request& request
   BERTH_RETURN_IF_ERROR(
       line.channel.send(request.kind, request.number, request.content, &patience));
   size_t called = 0;
+  size_t refused = 0;
   for (;;) {
     BERTH_ASSIGN_OR_RETURN(Frame frame, line.channel.receive(&patience));
+    if (frame.kind == Kind::kReply) {
+      if (frame.number != request.number || frame.bytes.size() > kMostReplyBytes)
+        return absl::InvalidArgumentError("a reply to what was not asked");
+      // It would be taken for what belongs to the next call.
+      if (!line.channel.isEmpty()) return absl::InvalidArgumentError("more than a reply");
+      return frame;
+    }
     Decoder in(frame.bytes, frame.descriptors);
-    if (frame.kind == Kind::kReply && frame.bytes.size() <= kMostReplyBytes) return frame;
     if (frame.kind == Kind::kStage && request.op != nullptr) {
-      request.op->stage(request.op, str(in.text()));
+      const std::string_view stage = in.text();
+      if (in.finished()) request.op->stage(request.op, str(stage));
     } else if (frame.kind == Kind::kProgress && request.op != nullptr) {
       const auto done = in.raw<uint64_t>();
-      request.op->progress(request.op, done, in.raw<uint64_t>());
+      const auto total = in.raw<uint64_t>();
+      if (in.finished()) request.op->progress(request.op, done, total);
     } else if (frame.kind == Kind::kLog || frame.kind == Kind::kEvent) {
-      BERTH_RETURN_IF_ERROR(hear(frame));
+      hear(frame.kind, in);
     } else if (frame.kind == Kind::kCallback && request.callback != nullptr) {
       Encoder answer;
       BERTH_ASSIGN_OR_RETURN(const bool answered, (*request.callback)(frame.number, in, answer));
       // A sink that takes the bytes says itself when it has enough; the others do not.
       if (answered) {
+        if (Decoder(answer.bytes()).raw<berth_code>() != BERTH_OK && ++refused > kMostRefusals)
+          return absl::InvalidArgumentError("it goes on although it was refused");
         BERTH_RETURN_IF_ERROR(line.channel.send(Kind::kAnswer, frame.number, answer, &patience));
       } else if ((called += frame.bytes.size()) > kMostCallbackBytes) {
         return absl::InvalidArgumentError("one call handed back too much");
       }
     } else {
-      return absl::InvalidArgumentError(
-          strCat("a frame of kind ", static_cast<int>(frame.kind), " during a call"));
+      in.fail();
     }
-    if (!in.ok()) return absl::InvalidArgumentError("a frame that is too short");
+    if (!in.finished())
+      return absl::InvalidArgumentError(
+          strCat("a frame of kind ", static_cast<int>(frame.kind), " that is not understood"));
   }
 }
 
@@ -254,6 +269,11 @@ absl::Status PluginProcess::blame(const std::string& reason) {
     changed_.wait_for(lock, kLeaveTime, [this] { return !end_.empty(); });
   }
   return absl::UnavailableError(strCat("its process ", pid_, " ", end_.empty() ? reason_ : end_));
+}
+
+void PluginProcess::awaitStopped() {
+  std::unique_lock lock(mutex_);
+  changed_.wait_for(lock, kLeaveTime, [this] { return stopped_ || !end_.empty(); });
 }
 
 bool PluginProcess::ended() const {

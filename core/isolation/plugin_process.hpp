@@ -58,6 +58,9 @@ class PluginProcess {
   // UNAVAILABLE, with what became of it; it is ended for `reason` if it lives.
   absl::Status blame(const std::string& reason);
 
+  // After the call of stop: until all has been heard that the plugin has said before it returned.
+  void awaitStopped();
+
   bool ended() const;
   // "was ended by signal 9"; only once it has ended.
   std::string end() const;
@@ -82,7 +85,10 @@ class PluginProcess {
   absl::StatusOr<Frame> converse(Line& line, const Request& request, CallPatience& patience);
   // The control thread.
   void watch();
-  absl::Status hear(const Frame& frame) const;
+  // One frame of the control channel.
+  absl::Status hearControl();
+  // Hands on a log line or an event; fails the decoder when it is neither.
+  void hear(Kind kind, Decoder& in) const;
   void serveHostChannel(size_t index);
   absl::Status answerHost(Frame& frame, Encoder& out) const;
   void kill() const;
@@ -106,6 +112,7 @@ class PluginProcess {
   std::string reason_;  // why it was killed
   std::string end_;     // not empty: it has ended
   bool released_ = false;
+  bool stopped_ = false;
 };
 
 }  // namespace berth::isolation

@@ -120,7 +120,8 @@ absl::Status RemoteInstance::createOn(PluginProcess& process) const {
   if (outcome == Outcome::kThrew && in.finished()) throw PluginThrew();
   const auto code = in.raw<berth_code>();
   const std::string message(in.text());
-  if (!in.finished()) return process.blame("broke the protocol: a reply that is not understood");
+  if (outcome != Outcome::kReturned || !in.finished())
+    return process.blame("broke the protocol: a reply that is not understood");
   return statusOf(code, message);
 }
 
@@ -157,7 +158,9 @@ void RemoteInstance::stop() {
   changed_.notify_all();
   supervisor_.join();
   char nothing = 0;
-  if (!process_->ended()) callOn<&berth_plugin::stop>(*process_, {nullptr}, nothing).IgnoreError();
+  if (process_->ended()) return;
+  const absl::Status stopped = callOn<&berth_plugin::stop>(*process_, {nullptr}, nothing);
+  if (stopped.ok()) process_->awaitStopped();
 }
 
 absl::StatusOr<std::shared_ptr<PluginProcess>> RemoteInstance::ready(const berth_op* op) {
@@ -288,7 +291,10 @@ void RemoteInstance::recoverPods(PluginProcess& process) {
 
 const void* RemoteInstance::extension(std::string_view id, uint32_t revision) {
   const auto* const found = std::find(std::begin(kExtensions), std::end(kExtensions), id);
-  if (found == std::end(kExtensions) || revision != 1) return nullptr;
+  if (found == std::end(kExtensions) || revision != 1) {
+    missOther(id, revision);
+    return nullptr;
+  }
   const auto index = static_cast<size_t>(found - std::begin(kExtensions));
   {
     const std::lock_guard lock(extensionsMutex_);
@@ -303,11 +309,12 @@ const void* RemoteInstance::extension(std::string_view id, uint32_t revision) {
   if (!reply.ok()) return nullptr;
   auto answer = std::make_shared<Frame>(*std::move(reply));
   Decoder in(answer->bytes, answer->descriptors);
-  if (in.raw<Outcome>() == Outcome::kThrew) throw PluginThrew();
+  const auto outcome = in.raw<Outcome>();
+  if (outcome == Outcome::kThrew && in.finished()) throw PluginThrew();
   const bool offered = in.raw<uint8_t>() != 0;
   std::shared_ptr<const void> table =
       offered ? decodeExtension(kFirstExtension + index, in) : nullptr;
-  if (!in.finished()) {
+  if (outcome != Outcome::kReturned || !in.finished()) {
     (*process)->blame("broke the protocol: a table that is not understood").IgnoreError();
     return nullptr;
   }
@@ -317,6 +324,33 @@ const void* RemoteInstance::extension(std::string_view id, uint32_t revision) {
   answers_[index] = std::move(answer);
   extensions_[index] = std::move(table);
   return extensions_[index].get();
+}
+
+void RemoteInstance::missOther(std::string_view id, uint32_t revision) {
+  const absl::StatusOr<std::shared_ptr<PluginProcess>> process = ready(nullptr);
+  if (!process.ok()) return;
+  Encoder content;
+  content.text(id);
+  content.raw(revision);
+  const absl::StatusOr<Frame> reply = (*process)->exchange(
+      {.kind = Kind::kExtension, .number = kOtherExtension, .content = content});
+  if (!reply.ok()) return;
+  Decoder in(reply->bytes);
+  const auto outcome = in.raw<Outcome>();
+  if (outcome == Outcome::kThrew && in.finished()) throw PluginThrew();
+  const bool offered = in.raw<uint8_t>() != 0;
+  if (outcome != Outcome::kReturned || !in.finished())
+    return (*process)->blame("broke the protocol: a reply that is not understood").IgnoreError();
+  if (!offered) return;
+  const std::string name = strCat(id, ", revision ", revision);
+  {
+    const std::lock_guard lock(extensionsMutex_);
+    if (!kept_.insert(name).second) return;
+  }
+  log(BERTH_LOG_WARNING,
+      strCat("offers the extension ", name,
+             ", which does not get out of its process: only those of the SDK do; "
+             "isolation = \"none\" has it"));
 }
 
 pid_t RemoteInstance::pid() const {

@@ -7,11 +7,14 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <string_view>
 #include <thread>
 
+#include "berth/support/utf8.hpp"
 #include "isolation/calls.hpp"
+#include "isolation/lent.hpp"
 #include "isolation/plugin_process.hpp"
 #include "isolation/pods.hpp"
 
@@ -76,6 +79,8 @@ class RemoteInstance {
   static RemoteInstance& of(void* context) { return *static_cast<RemoteInstance*>(context); }
   void supervise();
   void log(berth_log_level level, const std::string& message) const;
+  // Tells, once, of an extension that the plugin offers and that cannot be carried.
+  void missOther(std::string_view id, uint32_t revision);
   uint32_t lastNumber(uint16_t number, uint32_t otherwise) const;
   void keepNumber(uint16_t number, uint32_t value);
 
@@ -103,7 +108,8 @@ class RemoteInstance {
   std::array<std::shared_ptr<const void>, std::size(kExtensions)> extensions_;
   std::array<bool, std::size(kExtensions)> asked_{};
   std::array<std::shared_ptr<const Frame>, std::size(kExtensions)>
-      answers_;  // hold the texts of tables
+      answers_;                              // hold the texts of tables
+  std::set<std::string, std::less<>> kept_;  // extensions that are not carried, as was told
 };
 
 template <auto Member>
@@ -132,6 +138,15 @@ bool callReceiver(T* receiver, size_t place, Decoder& in, Encoder& answer, bool&
   return understood;
 }
 
+// Lends the plugin what it asks for; false: nothing was offered.
+inline bool lend(const berth_remote_layer& lender, Encoder& answer) {
+  if (lender.credentials == nullptr) return false;
+  encodeLent(answer, [&](Found found, void* user, berth_error* error) {
+    return lender.credentials(lender.user, found, user, error);
+  });
+  return true;
+}
+
 template <auto Member>
 absl::Status RemoteInstance::callOn(PluginProcess& process, const ArgumentsOf<Member>& arguments,
                                     ResultSlot<Member>& result) {
@@ -146,6 +161,9 @@ absl::Status RemoteInstance::callOn(PluginProcess& process, const ArgumentsOf<Me
       if constexpr (I > 0 && roleOf<Member, I>() == Role::kReceiver) {
         if (number >> 8 == I && std::get<I>(arguments) != nullptr)
           understood = callReceiver(std::get<I>(arguments), number & 0xFF, in, answer, answered);
+      } else if constexpr (roleOf<Member, I>() == Role::kLender) {
+        if (number == I << 8 && in.finished())
+          understood = answered = lend(detail::known(std::get<I>(arguments)), answer);
       }
     });
     if (!understood) return absl::InvalidArgumentError("a callback that is not understood");
@@ -166,6 +184,11 @@ absl::Status RemoteInstance::callOn(PluginProcess& process, const ArgumentsOf<Me
   Decoder in(held.bytes, held.descriptors);
   const auto outcome = in.raw<Outcome>();
   if (outcome == Outcome::kThrew && in.finished()) throw PluginThrew();
+  if (outcome == Outcome::kSpoilt) {
+    const std::string reason = support::validUtf8(in.text());
+    if (in.finished())
+      return absl::InternalError(support::strCat("handed over what cannot be taken: ", reason));
+  }
   if constexpr (std::is_void_v<ResultOf<Member>>) {
     decodeResults<Member>(in, arguments);
   } else {

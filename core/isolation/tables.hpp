@@ -88,6 +88,7 @@ BERTH_TABLE(berth_snapshotter_diff, (&S::diff), std::tuple{});
 BERTH_TABLE(berth_snapshotter_verify,
             (&S::layer_verify, &S::snapshot_verify, &S::layer_drop, &S::set_aside), std::tuple{});
 BERTH_TABLE(berth_snapshotter_quota, (&S::set), std::tuple{});
+BERTH_TABLE(berth_snapshotter_remote_layers, (&S::layer_adopt), std::tuple{});
 BERTH_TABLE(berth_runtime_pause, (&S::pause, &S::resume), std::tuple{});
 BERTH_TABLE(berth_runtime_checkpoint, (&S::check, &S::checkpoint, &S::restore), values(&S::format));
 BERTH_TABLE(berth_runtime_pod_resources, (&S::update), std::tuple{});
@@ -114,13 +115,14 @@ static_assert(boost::pfr::tuple_size_v<berth_plugin> == 18,
 
 // All tables; a call is named by its table's place here and its own place in the table. Extensions
 // follow the interfaces.
-using Tables =
-    std::tuple<berth_plugin, berth_network, berth_image_source, berth_snapshotter, berth_runtime,
-               berth_image_signatures, berth_snapshotter_diff, berth_snapshotter_verify,
-               berth_snapshotter_quota, berth_runtime_pause, berth_runtime_checkpoint,
-               berth_runtime_pod_resources, berth_runtime_port_forward>;
+using Tables = std::tuple<berth_plugin, berth_network, berth_image_source, berth_snapshotter,
+                          berth_runtime, berth_image_signatures, berth_snapshotter_diff,
+                          berth_snapshotter_verify, berth_snapshotter_quota, berth_runtime_pause,
+                          berth_runtime_checkpoint, berth_runtime_pod_resources,
+                          berth_runtime_port_forward, berth_snapshotter_remote_layers>;
 inline constexpr size_t kTableCount = std::tuple_size_v<Tables>;
-// The extensions that are carried over, of revision 1, in the order of the tables.
+// The extensions that are carried over, of revision 1, in the order of the tables: all that the SDK
+// defines. A vendor's own is a table of what only the vendor knows.
 inline constexpr size_t kFirstExtension = 5;
 inline constexpr const char* kExtensions[] = {BERTH_EXTENSION_IMAGE_SIGNATURES,
                                               BERTH_EXTENSION_DIFF,
@@ -129,7 +131,10 @@ inline constexpr const char* kExtensions[] = {BERTH_EXTENSION_IMAGE_SIGNATURES,
                                               BERTH_EXTENSION_PAUSE,
                                               BERTH_EXTENSION_CHECKPOINT,
                                               BERTH_EXTENSION_POD_RESOURCES,
-                                              BERTH_EXTENSION_PORT_FORWARD};
+                                              BERTH_EXTENSION_PORT_FORWARD,
+                                              BERTH_EXTENSION_REMOTE_LAYERS};
+// In place of the place of an extension: whether there is another one.
+inline constexpr uint16_t kOtherExtension = UINT16_MAX;
 static_assert(kFirstExtension + std::size(kExtensions) == kTableCount);
 
 // The interface whose table has this place; empty for the others.
@@ -187,6 +192,7 @@ enum class Role {
   kError,         // where a failure is left
   kValue,         // a number, text or bytes
   kStruct,        // to be read
+  kLender,        // likewise, with a function by which it lends credentials
   kArray,         // its first element; the next argument is …
   kCount,         // … how many there are
   kResult,        // a struct to be filled
@@ -237,6 +243,7 @@ constexpr Role roleOf() {
     return Role::kPiece;
   } else {
     static_assert(Described<T>, "an argument whose struct is not described");
+    if (std::is_same_v<P, const berth_remote_layer*>) return Role::kLender;
     return std::is_const_v<std::remove_pointer_t<P>> ? Role::kStruct : Role::kResult;
   }
 }

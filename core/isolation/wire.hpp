@@ -15,9 +15,12 @@
 #include <vector>
 
 #include "berth/support/fd.hpp"
+#include "isolation/given.hpp"
 
 namespace berth::isolation {
 
+// More than goes in any frame, of which a channel says so.
+inline constexpr size_t kMostEncodedText = size_t{1} << 32;
 // The most descriptors of one frame.
 inline constexpr size_t kMostDescriptors = 8;
 
@@ -29,7 +32,9 @@ class Encoder {
   template <class T>
   requires std::is_trivially_copyable_v<T>
   void raw(const T& value) { bytes_.append(reinterpret_cast<const char*>(&value), sizeof value); }
+  // Throws std::invalid_argument for what cannot be one.
   void text(std::string_view value) {
+    demandText(value.size(), kMostEncodedText);
     raw(static_cast<uint64_t>(value.size()));
     bytes_.append(value);
   }

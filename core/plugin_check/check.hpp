@@ -26,6 +26,7 @@ struct Check {
   std::optional<plugins::Kind> kind;  // none: for every plugin
   int patience = 1;                   // how many times the time limit it may take
   bool advice = false;                // no rule: failing it is a warning
+  bool within = false;                // looks at the process that has the plugin: its own
 };
 
 // In the order in which they are run: what others rest on comes first.

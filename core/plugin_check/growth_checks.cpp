@@ -34,7 +34,7 @@ enum class Reach { kConfigured, kStarted };
 // False when a step fails, which another check tells of.
 bool runOnce(Probe& probe, const Subject& subject, WatchedHost& host, Reach reach) {
   host.enter(Phase::kBeforeStart);
-  RawInstance instance(probe, subject.plugin(), host);
+  RawInstance instance(probe, *subject.library, host);
   if (!instance.prepare(subject.options).ok()) return false;
   if (reach == Reach::kStarted) {
     if (!instance.start().ok()) {
@@ -86,13 +86,15 @@ std::vector<Check> growthChecks() {
       {.name = "growth.configured",
        .meaning = "A hundred instances, made and destroyed, leave no descriptor, thread or memory.",
        .rule = "plugin.h, destroy: frees the instance",
-       .run = &checkConfigured},
+       .run = &checkConfigured,
+       .within = true},
       {.name = "growth.started",
        .meaning =
            "A hundred instances, started and stopped, leave no descriptor, thread or memory.",
        .rule = "plugin.h, stop: the plugin ends its threads; destroy: frees the instance",
        .run = &checkStarted,
-       .patience = 2},
+       .patience = 2,
+       .within = true},
   };
 }
 

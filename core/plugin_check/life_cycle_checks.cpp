@@ -27,7 +27,7 @@ void checkOrder(Probe& probe) {
   const auto subject = prepareSubject(probe);
   if (!subject.has_value()) return;
   WatchedHost& host = WatchedHost::make(probe.path(""), "first");
-  RawInstance instance(probe, subject->plugin(), host);
+  RawInstance instance(probe, *subject->library, host);
   if (!probe.succeeds(instance.prepare(subject->options), "create and configure")) return;
   const absl::Status started = instance.start();
   if (started.ok()) {
@@ -47,12 +47,12 @@ void checkUnstarted(Probe& probe) {
   const auto subject = prepareSubject(probe);
   if (!subject.has_value()) return;
   WatchedHost& host = WatchedHost::make(probe.path(""), "created");
-  RawInstance created(probe, subject->plugin(), host);
+  RawInstance created(probe, *subject->library, host);
   if (!probe.succeeds(created.create(), "create")) return;
   created.destroy();
   host.judge(probe);
   WatchedHost& other = WatchedHost::make(probe.path(""), "configured");
-  RawInstance configured(probe, subject->plugin(), other);
+  RawInstance configured(probe, *subject->library, other);
   if (!probe.succeeds(configured.prepare(subject->options), "create and configure")) return;
   configured.destroy();
   other.judge(probe);
@@ -64,7 +64,7 @@ void checkFailedConfigure(Probe& probe) {
   if (!subject.has_value()) return;
   for (const std::string_view document : {"", "{", "[]", "null", "{\"path\": nul"}) {
     WatchedHost& host = WatchedHost::make(probe.path(""), "refused");
-    RawInstance instance(probe, subject->plugin(), host);
+    RawInstance instance(probe, *subject->library, host);
     if (!probe.succeeds(instance.create(), "create")) return;
     instance.configure(document).IgnoreError();
     probe.step(strCat("destroy after configure with ", document));
@@ -77,7 +77,7 @@ void checkFailedStart(Probe& probe) {
   const auto subject = prepareSubject(probe);
   if (!subject.has_value()) return;
   WatchedHost& host = WatchedHost::make(probe.path("nowhere"), "failing");
-  RawInstance instance(probe, subject->plugin(), host);
+  RawInstance instance(probe, *subject->library, host);
   if (!probe.succeeds(instance.prepare(subject->options), "create and configure")) return;
   probe.step("start without the directories of the host");
   host.enter(Phase::kRunning);
@@ -93,7 +93,7 @@ void checkRepeatedSteps(Probe& probe) {
   const auto subject = prepareSubject(probe);
   if (!subject.has_value()) return;
   WatchedHost& host = WatchedHost::make(probe.path(""), "twice");
-  RawInstance instance(probe, subject->plugin(), host);
+  RawInstance instance(probe, *subject->library, host);
   if (!probe.succeeds(instance.prepare(subject->options), "create and configure")) return;
   instance.configure(subject->options).IgnoreError();
   probe.step("stop without start");
@@ -109,7 +109,7 @@ void checkInstances(Probe& probe) {
   std::set<void*> handles;
   for (size_t i = 0; i < kInstances; ++i) {
     hosts.push_back(&WatchedHost::make(probe.path(""), strCat("instance-", i)));
-    instances.push_back(std::make_unique<RawInstance>(probe, subject->plugin(), *hosts.back()));
+    instances.push_back(std::make_unique<RawInstance>(probe, *subject->library, *hosts.back()));
     if (!probe.succeeds(instances.back()->prepare(subject->options),
                         strCat("create and configure instance ", i + 1)))
       return;
@@ -137,7 +137,7 @@ void checkFutureHost(Probe& probe) {
   const auto subject = prepareSubject(probe);
   if (!subject.has_value()) return;
   WatchedHost& host = WatchedHost::make(probe.path(""), "future", WatchedHost::Age::kFuture);
-  RawInstance instance(probe, subject->plugin(), host);
+  RawInstance instance(probe, *subject->library, host);
   if (!probe.succeeds(instance.prepare(subject->options), "create and configure")) return;
   const absl::Status started = instance.start();
   if (started.ok()) instance.stop();
@@ -150,7 +150,7 @@ void checkExamination(Probe& probe) {
   if (!subject.has_value()) return;
   if (subject->plugin().examine == nullptr) return probe.skip("does not offer it");
   WatchedHost& host = WatchedHost::make(probe.path(""), "examined");
-  RawInstance instance(probe, subject->plugin(), host);
+  RawInstance instance(probe, *subject->library, host);
   if (!probe.succeeds(instance.prepare(subject->options), "create and configure")) return;
   probe.step("examine");
   const plugins::Operation op("examine");
@@ -168,7 +168,7 @@ void checkExamination(Probe& probe) {
   host.judge(probe);
 
   WatchedHost& other = WatchedHost::make(probe.path(""), "compared");
-  RawInstance started(probe, subject->plugin(), other);
+  RawInstance started(probe, *subject->library, other);
   if (!probe.succeeds(started.prepare(subject->options), "create and configure")) return;
   const absl::Status status = started.start();
   probe.expect(status.ok() || refuses, strCat("examine finds nothing wrong, and start fails: ",

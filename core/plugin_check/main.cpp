@@ -9,6 +9,7 @@
 
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
+#include "common/installed_program.hpp"
 #include "plugin_check/child.hpp"
 #include "plugin_check/memory.hpp"
 #include "plugin_check/report.hpp"
@@ -24,7 +25,7 @@ enum ExitCode { kAllPassed = 0, kSomeFailed = 1, kUsage = 2 };
 
 struct Arguments {
   Settings settings;
-  std::string config, junit, memory = "auto";
+  std::string config, junit, memory = "auto", isolation = "none";
   std::vector<std::string> only;
   bool list = false;
 };
@@ -50,6 +51,12 @@ void declare(CLI::App& app, Arguments& arguments) {
   app.add_option("--memory", arguments.memory,
                  "Run checks of memory under valgrind: auto (where it is installed), always, never")
       ->check(CLI::IsMember({"auto", "always", "never"}));
+  app.add_option("--extension", settings.extensions,
+                 "The id of an extension that the plugin is to offer, its vendor's own too")
+      ->allow_extra_args(false);
+  app.add_option("--isolation", arguments.isolation,
+                 "Where the plugin is while it is checked, as a configuration says: none, process")
+      ->check(CLI::IsMember({"none", "process"}));
   app.add_option("--rootfs", settings.rootfs,
                  "Runtimes: the root filesystem of containers; needs a shell in /bin/sh");
   app.add_option("--cgroup-parent", settings.cgroupParent,
@@ -97,8 +104,18 @@ int check(Arguments& arguments) {
   if (arguments.memory == "always" && valgrind.empty())
     return usageError("--memory=always: valgrind is not installed");
   if (arguments.memory != "never" && !valgrind.empty()) settings.valgrind = {valgrind};
+  const std::optional<plugins::Kind> kind = askKind(settings.file);
+  if (kind.has_value()) settings.interfaceId = plugins::interfaceId(*kind);
+  if (arguments.isolation == "process") {
+    auto program = common::installedProgram("berth-plugin-host");
+    if (!program.ok())
+      return usageError(
+          strCat("--isolation=process: ", support::fromAbsl(program.status().message()),
+                 "; it comes with the daemon"));
+    settings.pluginHost = *std::move(program);
+  }
 
-  const std::vector<Check> checks = choose(arguments, askKind(settings.file));
+  const std::vector<Check> checks = choose(arguments, kind);
   if (checks.empty()) return usageError("--only: no check of this plugin has that name");
   size_t width = 0;
   for (const Check& one : checks) width = std::max(width, one.name.size());

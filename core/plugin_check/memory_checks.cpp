@@ -76,7 +76,7 @@ void liveOnce(Probe& probe) {
   if (!subject.has_value()) return;
   for (const std::string& options : {std::string("{"), subject->options}) {
     WatchedHost& host = WatchedHost::make(probe.path(""), "watched");
-    RawInstance instance(probe, subject->plugin(), host);
+    RawInstance instance(probe, *subject->library, host);
     if (!instance.create().ok()) return;
     if (instance.configure(options).ok() && options == subject->options && instance.start().ok())
       instance.stop();
@@ -165,12 +165,14 @@ std::vector<Check> memoryChecks() {
        .meaning = "valgrind finds no wrong access and no leak in the plugin's code.",
        .rule = "types.h, \"Ownership\"; plugin.h, destroy: frees the instance",
        .run = &checkUnderValgrind,
-       .patience = 5},
+       .patience = 5,
+       .within = true},
       {.name = "memory.sanitizer",
        .meaning = "The sanitizer that the plugin was built with finds nothing.",
        .rule = "types.h, \"Ownership\"",
        .run = &checkSanitized,
-       .patience = 3},
+       .patience = 3,
+       .within = true},
   };
 }
 

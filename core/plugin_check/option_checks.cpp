@@ -146,7 +146,7 @@ void checkValues(Probe& probe) {
       given[key] = value;
       std::string shown = json::serialize(value).substr(0, 60);
       WatchedHost& host = WatchedHost::make(probe.path(""), "odd");
-      RawInstance instance(probe, plugin->library->description(), host);
+      RawInstance instance(probe, *plugin->library, host);
       if (!probe.succeeds(instance.create(), "create")) return;
       const absl::Status configured = instance.configure(json::serialize(given));
       probe.step(strCat("destroy after ", key, " = ", shown));
@@ -171,7 +171,7 @@ void checkReadsOnly(Probe& probe) {
   if (!probe.succeeds(resolved.status(), "fill in the options")) return;
   const std::string text = json::serialize(*resolved);
   WatchedHost& host = WatchedHost::make(probe.path(""), "watched");
-  RawInstance instance(probe, plugin->library->description(), host);
+  RawInstance instance(probe, *plugin->library, host);
   const Surroundings before = lookAround();
   const absl::Status watching = watchSystemCalls();
   if (!watching.ok()) return probe.skip(support::fromAbsl(watching.message()));
@@ -205,7 +205,8 @@ std::vector<Check> optionChecks() {
       {.name = "options.reads-only",
        .meaning = "create and configure make nothing outside of the process, and no thread.",
        .rule = "plugin.h, configure: it reads at most; start: threads begin here",
-       .run = &checkReadsOnly},
+       .run = &checkReadsOnly,
+       .within = true},
   };
 }
 

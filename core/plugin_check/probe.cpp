@@ -14,6 +14,7 @@
 #include "berth/support/utf8.hpp"
 #include "plugin_check/blocked.hpp"
 #include "plugin_check/child.hpp"
+#include "plugins/isolated_library.hpp"
 
 namespace berth::check {
 
@@ -87,7 +88,11 @@ void Probe::finish() {
 
 std::shared_ptr<const plugins::Library> Probe::library() {
   step("load the plugin");
-  auto library = plugins::Library::load(settings_.file);
+  const auto declared = plugins::kindOf(settings_.interfaceId);
+  const bool apart = !settings_.pluginHost.empty() && declared.has_value();
+  auto library = apart ? plugins::loadIsolated(settings_.file, *declared,
+                                               {.process = true, .program = settings_.pluginHost})
+                       : plugins::Library::load(settings_.file);
   absl::Status status = library.status();
   alignas(std::max_align_t) unsigned char table[4096] = {};
   if (library.ok()) {

@@ -36,9 +36,8 @@ absl::Status RawInstance::call(std::string_view step,
 }
 
 absl::Status RawInstance::create() {
-  const absl::Status status = call(
-      "create", [&](berth_error* error) { return plugin_.create(host_.table(), &handle_, error); });
-  return status;
+  return call("create",
+              [&](berth_error* error) { return library_.create(host_.table(), &handle_, error); });
 }
 
 absl::Status RawInstance::configure(std::string_view options) {

@@ -8,6 +8,7 @@
 #include "berth/plugin.h"
 #include "plugin_check/probe.hpp"
 #include "plugin_check/watched_host.hpp"
+#include "plugins/library.hpp"
 
 namespace berth::check {
 
@@ -15,8 +16,8 @@ namespace berth::check {
 // range, a failure without a message, or one that is not UTF-8 is told to the probe.
 class RawInstance {
  public:
-  RawInstance(Probe& probe, const berth_plugin& plugin, WatchedHost& host)
-      : probe_(probe), plugin_(plugin), host_(host) {}
+  RawInstance(Probe& probe, const plugins::Library& library, WatchedHost& host)
+      : probe_(probe), library_(library), plugin_(library.description()), host_(host) {}
   RawInstance(const RawInstance&) = delete;
   RawInstance& operator=(const RawInstance&) = delete;
 
@@ -33,6 +34,7 @@ class RawInstance {
   absl::Status call(std::string_view step, const std::function<berth_code(berth_error*)>& body);
 
   Probe& probe_;
+  const plugins::Library& library_;
   const berth_plugin& plugin_;
   WatchedHost& host_;
   void* handle_ = nullptr;

@@ -55,8 +55,11 @@ absl::Status setOption(json::object& options, std::string_view declaration,
 
 json::object toJson(const Settings& settings) {
   return {{"file", settings.file},
+          {"interfaceId", settings.interfaceId},
+          {"pluginHost", settings.pluginHost},
           {"options", settings.options},
           {"sets", json::value_from(settings.sets)},
+          {"extensions", json::value_from(settings.extensions)},
           {"rootfs", settings.rootfs},
           {"cgroupParent", settings.cgroupParent},
           {"cgroupDriver", settings.cgroupDriver},
@@ -72,10 +75,13 @@ absl::StatusOr<Settings> settingsFromJson(std::string_view text) {
   BERTH_ASSIGN_OR_RETURN(const json::object given, support::parseJsonObject(text, "settings"));
   Settings settings;
   settings.file = support::stringMember(given, "file");
+  settings.interfaceId = support::stringMember(given, "interfaceId");
+  settings.pluginHost = support::stringMember(given, "pluginHost");
   if (const json::value* options = given.if_contains("options")) {
     settings.options = options->as_object();
   }
   settings.sets = support::stringsMember(given, "sets");
+  settings.extensions = support::stringsMember(given, "extensions");
   settings.rootfs = support::stringMember(given, "rootfs");
   settings.cgroupParent = support::stringMember(given, "cgroupParent");
   settings.cgroupDriver = support::stringMember(given, "cgroupDriver");

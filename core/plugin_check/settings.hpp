@@ -12,8 +12,11 @@ namespace berth::check {
 
 struct Settings {
   std::string file;               // of the plugin, absolute
+  std::string interfaceId;        // as it declares it; empty: it cannot be asked
+  std::string pluginHost;         // the program whose process it is in; empty: the check's own
   boost::json::object options;    // of --config
   std::vector<std::string> sets;  // of --set: KEY=VALUE
+  std::vector<std::string> extensions;  // ids that it is to offer
   std::string rootfs;  // runtimes: of the containers; empty: made from the host's busybox
   std::string cgroupParent = "/berth-plugin-check";
   std::string cgroupDriver = "cgroupfs";

@@ -1,19 +1,25 @@
 #include "plugins/host_table.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
+#include <deque>
+#include <mutex>
 
 #include "berth/plugin.hpp"
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
-#include "plugins/owned_text.hpp"
+#include "plugins/taking.hpp"
 
 namespace berth::plugins {
 
 namespace {
 
 constexpr size_t kMaxState = 1u << 20;  // bytes, as berth_host.save_state says
+
+// Of a line of the log; more than any has.
+constexpr size_t kMostFields = 256;
 
 std::string directoryOf(const std::string& base, std::string_view kind,
                         const std::string& instance) {
@@ -35,31 +41,100 @@ support::RunLimits limitsOf(const berth_op* given) {
 
 }  // namespace
 
+// It is never freed, but reachable: there are as many as instances were made.
+struct HostTable::Lasting {
+  std::atomic<HostPhase> phase = HostPhase::kBeforeStart;
+  std::atomic<int> calls = 0;  // under way
+  const HostTable* host = nullptr;
+  std::atomic<bool> told = false;
+  std::string instance, root, state;
+  berth_host table{};
+
+  static Lasting& make() {
+    static std::mutex all;
+    static auto& kept = *new std::deque<Lasting>;
+    const std::lock_guard lock(all);
+    return kept.emplace_back();
+  }
+};
+
+// A call of the plugin, while which the host stays.
+class HostTable::Call {
+ public:
+  // The count first: whoever lets the host go looks at it last.
+  explicit Call(void* context) : lasting_(*static_cast<Lasting*>(context)) { ++lasting_.calls; }
+  ~Call() {
+    --lasting_.calls;
+    lasting_.calls.notify_all();
+  }
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
+
+  // Null once the instance is gone.
+  const HostTable* host() const {
+    return lasting_.phase == HostPhase::kGone ? nullptr : lasting_.host;
+  }
+  // The same of a function that is only for running instances; tells of another one.
+  const HostTable* running(std::string_view function) const {
+    if (lasting_.phase == HostPhase::kRunning) return lasting_.host;
+    if (host() != nullptr && !lasting_.told.exchange(true))
+      lasting_.host->log(BERTH_LOG_ERROR, support::strCat("the plugin calls ", function, when(),
+                                                          ", which it must not: it is not heard"));
+    return nullptr;
+  }
+  Status refusal(std::string_view function) const {
+    return {BERTH_FAILED_PRECONDITION, support::strCat(function, " is called", when())};
+  }
+
+ private:
+  std::string_view when() const {
+    return lasting_.phase == HostPhase::kBeforeStart ? " before start" : " after stop";
+  }
+
+  Lasting& lasting_;
+};
+
 HostTable::HostTable(std::string_view kind, std::string instance, const HostServices& services)
-    : kind_(kind),
-      instance_(std::move(instance)),
-      services_(services),
-      root_(directoryOf(services.root, kind, instance_)),
-      state_(directoryOf(services.state, kind, instance_)),
-      table_{.size = sizeof(berth_host),
-             .abi_major = BERTH_ABI_MAJOR,
-             .abi_minor = BERTH_ABI_MINOR,
-             .version = str(BERTH_VERSION),
-             .instance = str(instance_),
-             .context = this,
-             .log = &logCall,
-             .allocate = [](void*, size_t bytes) { return std::malloc(bytes); },
-             .release = [](void*, void* memory) { std::free(memory); },
-             .emit_event = &emitCall,
-             .save_state = &saveCall,
-             .get_credentials = &credentialsCall,
-             .get_extension = [](void*, berth_str, uint32_t) -> const void* { return nullptr; },
-             .root_directory = str(root_),
-             .state_directory = str(state_)} {}
+    : kind_(kind), instance_(std::move(instance)), services_(services), lasting_(Lasting::make()) {
+  lasting_.host = this;
+  lasting_.instance = instance_;
+  lasting_.root = directoryOf(services.root, kind, instance_);
+  lasting_.state = directoryOf(services.state, kind, instance_);
+  lasting_.table = {
+      .size = sizeof(berth_host),
+      .abi_major = BERTH_ABI_MAJOR,
+      .abi_minor = BERTH_ABI_MINOR,
+      .version = str(BERTH_VERSION),
+      .instance = str(lasting_.instance),
+      .context = &lasting_,
+      .log = &logCall,
+      .allocate = [](void*, size_t bytes) { return std::malloc(bytes); },
+      .release = [](void*, void* memory) { std::free(memory); },
+      .emit_event = &emitCall,
+      .save_state = &saveCall,
+      .get_credentials = &credentialsCall,
+      .get_extension = [](void*, berth_str, uint32_t) -> const void* { return nullptr; },
+      .root_directory = str(lasting_.root),
+      .state_directory = str(lasting_.state)};
+}
+
+HostTable::~HostTable() {
+  enter(HostPhase::kGone);
+}
+
+const berth_host* HostTable::get() const {
+  return &lasting_.table;
+}
+
+void HostTable::enter(HostPhase phase) const {
+  lasting_.phase = phase;
+  if (phase != HostPhase::kGone) return;
+  for (int calls = lasting_.calls; calls > 0; calls = lasting_.calls) lasting_.calls.wait(calls);
+}
 
 absl::Status HostTable::makeDirectories() const {
-  BERTH_RETURN_IF_ERROR(support::makeDirectories(root_, 0711));
-  return support::makeDirectories(state_, 0711);
+  BERTH_RETURN_IF_ERROR(support::makeDirectories(lasting_.root, 0711));
+  return support::makeDirectories(lasting_.state, 0711);
 }
 
 void HostTable::log(berth_log_level level, std::string_view message) const {
@@ -69,23 +144,29 @@ void HostTable::log(berth_log_level level, std::string_view message) const {
 void HostTable::logCall(void* context, berth_log_level level, berth_str message,
                         const berth_pair* fields, size_t count) {
   detail::guard(nullptr, [&]() -> Status {
+    const Call call(context);
+    if (call.host() == nullptr) return {};
     std::vector<std::pair<std::string, std::string>> owned;
+    // What it says matters more than what it says it of.
+    if (fields == nullptr || count > kMostFields) count = 0;
     for (size_t i = 0; i < count; ++i) {
-      owned.emplace_back(ownedText(fields[i].key), ownedText(fields[i].value));
+      owned.emplace_back(takenText(fields[i].key), takenText(fields[i].value));
     }
-    self(context).services_.log(level, self(context).instance_, ownedText(message),
-                                LogFields(owned.begin(), owned.end()));
+    call.host()->services_.log(level, call.host()->instance_, takenText(message),
+                               LogFields(owned.begin(), owned.end()));
     return {};
   });
 }
 
 void HostTable::emitCall(void* context, const berth_event* given) {
   detail::guard(nullptr, [&]() -> Status {
+    const Call call(context);
+    const HostTable* const self = call.running("emit_event");
+    if (self == nullptr) return {};
     const berth_event event = detail::known(given);
-    self(context).services_.event(
-        self(context).instance_,
-        Event{event.kind, event.flags, ownedText(event.pod), ownedText(event.container),
-              event.timestamp, event.exit_code, ownedText(event.message)});
+    self->services_.event(self->instance_, Event{event.kind, event.flags, takenText(event.pod),
+                                                 takenText(event.container), event.timestamp,
+                                                 event.exit_code, takenText(event.message)});
     return {};
   });
 }
@@ -93,12 +174,14 @@ void HostTable::emitCall(void* context, const berth_event* given) {
 berth_code HostTable::saveCall(void* context, berth_str object, berth_bytes state,
                                berth_error* error) {
   return detail::guard(error, [&]() -> Status {
+    const Call call(context);
+    const HostTable* const self = call.running("save_state");
+    if (self == nullptr) return call.refusal("save_state");
     if (state.size > kMaxState) {
       return Status(BERTH_INVALID_ARGUMENT,
                     support::strCat("state of ", state.size, " bytes; at most ", kMaxState));
     }
-    return self(context).services_.saveState(self(context).kind_, self(context).instance_,
-                                             ownedText(object), view(state));
+    return self->services_.saveState(self->kind_, self->instance_, takenText(object), view(state));
   });
 }
 
@@ -106,8 +189,12 @@ berth_code HostTable::credentialsCall(void* context, const berth_op* op, berth_s
                                       void (*found)(void*, const berth_credentials*), void* user,
                                       berth_error* error) {
   return detail::guard(error, [&]() -> Status {
-    return self(context).services_.credentials(
-        limitsOf(op), ownedText(registry),
+    const Call call(context);
+    const HostTable* const self = call.running("get_credentials");
+    if (self == nullptr) return call.refusal("get_credentials");
+    if (found == nullptr) return {BERTH_INVALID_ARGUMENT, "credentials for nobody"};
+    return self->services_.credentials(
+        limitsOf(op), takenText(registry),
         [&](const berth_credentials& credentials) { found(user, &credentials); });
   });
 }

@@ -49,23 +49,37 @@ struct HostServices {
   std::function<void(berth_code code, std::string_view message)> answered = nullptr;
 };
 
-// Owns the berth_host of one instance; must outlive it.
+// Where in its life an instance is, and so what its plugin may call.
+enum class HostPhase {
+  kBeforeStart,  // log, allocate and release
+  kRunning,      // everything
+  kStopped,      // what kBeforeStart has, for its end
+  kGone          // nothing: whoever calls does nothing
+};
+
+// Owns the berth_host of one instance; must outlive it. What the plugin must not call is refused,
+// and the log says so once, in whatever way its threads go on.
 class HostTable {
  public:
   // `kind` tells instances of one name apart: "runtime".
   HostTable(std::string_view kind, std::string instance, const HostServices& services);
+  ~HostTable();  // kGone
   HostTable(const HostTable&) = delete;
   HostTable& operator=(const HostTable&) = delete;
 
   // Makes the instance's directories; before the plugin sees the table.
   absl::Status makeDirectories() const;
-  const berth_host* get() const { return &table_; }
+  const berth_host* get() const;
+  void enter(HostPhase phase) const;
   const std::string& instance() const { return instance_; }
   // The logger for what the host says about the instance.
   void log(berth_log_level level, std::string_view message) const;
 
  private:
-  static const HostTable& self(void* context) { return *static_cast<HostTable*>(context); }
+  // What a plugin may still point to when the instance is gone.
+  struct Lasting;
+  class Call;
+
   static void logCall(void* context, berth_log_level level, berth_str message,
                       const berth_pair* fields, size_t count);
   static void emitCall(void* context, const berth_event* event);
@@ -78,9 +92,7 @@ class HostTable {
   const std::string kind_;
   const std::string instance_;
   const HostServices& services_;
-  const std::string root_;
-  const std::string state_;
-  berth_host table_;
+  Lasting& lasting_;
 };
 
 }  // namespace berth::plugins

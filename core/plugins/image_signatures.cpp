@@ -21,16 +21,18 @@ class OriginBuilder {
  public:
   berth_image_origin_builder* get() { return &builder_; }
   std::optional<ImageOrigin>& result() { return result_; }
+  const Taking& taking() const { return taking_; }
 
  private:
   static void set(berth_image_origin_builder* builder, berth_str transport, berth_str location) {
-    detail::guard(nullptr, [&]() -> Status {
-      static_cast<OriginBuilder*>(builder->host)->result_ =
-          ImageOrigin{ownedText(transport), ownedText(location)};
+    auto& self = *static_cast<OriginBuilder*>(builder->host);
+    self.taking_.take([&]() -> Status {
+      self.result_ = ImageOrigin{takenText(transport), takenText(location)};
       return {};
     });
   }
 
+  Taking taking_;
   std::optional<ImageOrigin> result_;
   berth_image_origin_builder builder_{sizeof(berth_image_origin_builder), this, &set};
 };
@@ -40,25 +42,27 @@ class SignatureBuilder {
   berth_image_signature_builder* get() { return &builder_; }
   std::vector<ImageSignature>& result() { return result_; }
   bool full() const { return full_; }
+  const Taking& taking() const { return taking_; }
 
  private:
   static berth_code add(berth_image_signature_builder* builder,
                         const berth_image_signature* given) {
     auto& self = *static_cast<SignatureBuilder*>(builder->host);
-    return detail::guard(nullptr, [&]() -> Status {
-      const berth_image_signature one = detail::known(given);
+    return self.taking_.take(given, [&](const berth_image_signature& one) -> Status {
       const size_t size = one.payload.size + one.signature.size;
-      if (self.result_.size() == kMostSignatures || size > kMostBytes - self.bytes_) {
+      if (self.result_.size() == kMostSignatures || one.payload.size > kMostBytes ||
+          size > kMostBytes - self.bytes_) {
         self.full_ = true;
         return {BERTH_RESOURCE_EXHAUSTED, "too many signatures"};
       }
       self.bytes_ += size;
       // Records are read as text in part: base64 is, and what is not is no signature.
-      self.result_.push_back({one.kind, std::string(view(one.payload)), ownedText(one.signature)});
+      self.result_.push_back({one.kind, std::string(view(one.payload)), takenText(one.signature)});
       return {};
     });
   }
 
+  Taking taking_;
   std::vector<ImageSignature> result_;
   size_t bytes_ = 0;
   bool full_ = false;
@@ -77,10 +81,11 @@ absl::StatusOr<ImageOrigin> ImageSource::origin(const Operation& op, const Image
   if (signatures_.origin == nullptr) return ImageOrigin{};
   AbiRequest abi(request);
   OriginBuilder builder;
-  BERTH_RETURN_IF_ERROR(instance_.call(op, request.reference, [&](berth_error* error) {
+  const absl::Status called = instance_.call(op, request.reference, [&](berth_error* error) {
     return signatures_.origin(instance_.handle(), op.op(), &abi.abi, str(digest), builder.get(),
                               error);
-  }));
+  });
+  BERTH_RETURN_IF_ERROR(builder.taking().judge(name(), called));
   if (!builder.result().has_value()) {
     return absl::InternalError(
         strCat("plugin ", name(), " does not tell where ", request.reference, " comes from"));
@@ -102,7 +107,7 @@ absl::StatusOr<std::vector<ImageSignature>> ImageSource::signatures(const Operat
     return absl::ResourceExhaustedError(strCat("the signatures of ", digest, " are more than ",
                                                kMostSignatures, " or than ", kMostBytes, " bytes"));
   }
-  if (!called.ok()) return called;
+  BERTH_RETURN_IF_ERROR(builder.taking().judge(name(), called));
   return std::move(builder.result());
 }
 

@@ -5,6 +5,7 @@
 #include "berth/support/status.hpp"
 #include "plugins/image_request.hpp"
 #include "plugins/sinks.hpp"
+#include "plugins/taking.hpp"
 
 namespace berth::plugins {
 
@@ -14,23 +15,24 @@ class ResolveBuilder {
  public:
   berth_resolve_builder* get() { return &builder_; }
   std::optional<Resolved>& result() { return result_; }
+  const Taking& taking() const { return taking_; }
 
  private:
   static void set(berth_resolve_builder* builder, const berth_descriptor* given,
                   berth_bytes document) {
-    detail::guard(nullptr, [&]() -> Status {
-      const berth_descriptor descriptor = detail::known(given);
-      static_cast<ResolveBuilder*>(builder->host)->result_ =
-          Resolved{{ownedText(descriptor.media_type),
-                    ownedText(descriptor.digest),
-                    descriptor.blob_size,
-                    {},
-                    {}},
-                   std::string(view(document))};
+    auto& self = *static_cast<ResolveBuilder*>(builder->host);
+    self.taking_.take(given, [&](const berth_descriptor& descriptor) -> Status {
+      self.result_ = Resolved{{takenText(descriptor.media_type),
+                               takenText(descriptor.digest),
+                               descriptor.blob_size,
+                               {},
+                               {}},
+                              takenBytes(view(document))};
       return {};
     });
   }
 
+  Taking taking_;
   std::optional<Resolved> result_;
   berth_resolve_builder builder_{sizeof(berth_resolve_builder), this, &set};
 };
@@ -44,6 +46,7 @@ class ForwardingSink {
  private:
   static berth_code write(berth_sink* sink, const void* data, size_t length) {
     auto& self = *static_cast<ForwardingSink*>(sink->host);
+    if (data == nullptr && length > 0) return BERTH_INVALID_ARGUMENT;
     return detail::guard(nullptr, [&]() -> Status {
       absl::Status status = self.out_({static_cast<const char*>(data), length});
       if (!status.ok()) self.failure_ = status;
@@ -76,9 +79,10 @@ absl::StatusOr<Resolved> ImageSource::resolve(const Operation& op, const ImageRe
                                               uint64_t limit) {
   AbiRequest abi(request);
   ResolveBuilder builder;
-  BERTH_RETURN_IF_ERROR(instance_.call(op, request.reference, [&](berth_error* error) {
+  const absl::Status called = instance_.call(op, request.reference, [&](berth_error* error) {
     return table_.resolve(instance_.handle(), op.op(), &abi.abi, limit, builder.get(), error);
-  }));
+  });
+  BERTH_RETURN_IF_ERROR(builder.taking().judge(name(), called));
   if (!builder.result().has_value()) {
     return absl::InternalError(
         support::strCat("plugin ", name(), " resolved ", request.reference, " without a result"));

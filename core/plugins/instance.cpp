@@ -96,10 +96,12 @@ absl::StatusOr<std::unique_ptr<Instance>> Instance::create(std::shared_ptr<const
 absl::Status Instance::start() {
   absl::Status started = host_.makeDirectories();
   if (started.ok()) {
+    host_.enter(HostPhase::kRunning);
     started =
         call({}, [&](berth_error* error) { return library_->description().start(handle_, error); });
   }
   state_ = started.ok() ? InstanceState::kStarted : InstanceState::kFailed;
+  if (!started.ok()) host_.enter(HostPhase::kStopped);
   return located("start", started);
 }
 
@@ -123,6 +125,7 @@ void Instance::stop() {
     library_->description().stop(handle_);
     return BERTH_OK;
   });
+  host_.enter(HostPhase::kStopped);
   if (!stopped.ok()) {
     host_.log(BERTH_LOG_ERROR, support::fromAbsl(located("stop", stopped).message()));
   }

@@ -70,7 +70,8 @@ class IsolatedLibrary : public Library {
   }
 
   berth_code create(const berth_host* host, void** instance, berth_error* error) const override {
-    return detail::guard(error, [&]() -> Status {
+    bool threw = false;
+    const berth_code created = detail::guard(error, [&]() -> Status {
       std::shared_ptr<isolation::PluginProcess> process;
       {
         const std::lock_guard lock(mutex_);
@@ -84,10 +85,17 @@ class IsolatedLibrary : public Library {
       }
       auto made = std::make_unique<RemoteInstance>(launch_, std::move(process), host);
       detail::ErrorSlot slot;
-      const berth_code code = made->create(slot.get());
-      if (code == BERTH_OK) *instance = made.release();
-      return slot.status(code);
+      try {
+        const berth_code code = made->create(slot.get());
+        if (code == BERTH_OK) *instance = made.release();
+        return slot.status(code);
+      } catch (const isolation::PluginThrew&) {
+        threw = true;
+        return {};
+      }
     });
+    if (threw) throw isolation::PluginThrew();
+    return created;
   }
 
   std::optional<ProcessState> process(void* instance) const override {

@@ -52,30 +52,32 @@ class ResultBuilder {
  public:
   berth_network_builder* get() { return &builder_; }
   NetworkResult& result() { return result_; }
+  const Taking& taking() const { return taking_; }
 
  private:
   static ResultBuilder& self(berth_network_builder* builder) {
     return *static_cast<ResultBuilder*>(builder->host);
   }
   static void addAddress(berth_network_builder* builder, berth_str address) {
-    detail::guard(nullptr, [&]() -> Status {
-      self(builder).result_.addresses.push_back(ownedText(address));
+    self(builder).taking_.take([&]() -> Status {
+      self(builder).result_.addresses.push_back(takenText(address));
       return {};
     });
   }
   static void setResult(berth_network_builder* builder, berth_str json) {
-    detail::guard(nullptr, [&]() -> Status {
-      self(builder).result_.result = ownedText(json);
+    self(builder).taking_.take([&]() -> Status {
+      self(builder).result_.result = takenText(json);
       return {};
     });
   }
   static void setState(berth_network_builder* builder, berth_bytes state) {
-    detail::guard(nullptr, [&]() -> Status {
-      self(builder).result_.state = view(state);
+    self(builder).taking_.take([&]() -> Status {
+      self(builder).result_.state = takenBytes(view(state));
       return {};
     });
   }
 
+  Taking taking_;
   NetworkResult result_;
   berth_network_builder builder_{sizeof(berth_network_builder), this, &addAddress, &setResult,
                                  &setState};
@@ -91,9 +93,10 @@ Network::Network(Instance& instance) : instance_(instance) {
 absl::StatusOr<NetworkResult> Network::attach(const Operation& op, const NetworkRequest& request) {
   AbiRequest abi(request);
   ResultBuilder builder;
-  BERTH_RETURN_IF_ERROR(instance_.call(op, request.pod, [&](berth_error* error) {
+  const absl::Status called = instance_.call(op, request.pod, [&](berth_error* error) {
     return table_.attach(instance_.handle(), op.op(), &abi.abi, builder.get(), error);
-  }));
+  });
+  BERTH_RETURN_IF_ERROR(builder.taking().judge(name(), called));
   return std::move(builder.result());
 }
 

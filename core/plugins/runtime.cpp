@@ -2,6 +2,7 @@
 
 #include "berth/support/json.hpp"
 #include "berth/support/status.hpp"
+#include "isolation/given.hpp"
 #include "plugins/runtime_status.hpp"
 #include "plugins/sinks.hpp"
 
@@ -13,21 +14,26 @@ class PodBuilder {
  public:
   berth_pod_builder* get() { return &builder_; }
   CreatedPod& pod() { return pod_; }
+  const Taking& taking() const { return taking_; }
 
  private:
+  static PodBuilder& self(berth_pod_builder* builder) {
+    return *static_cast<PodBuilder*>(builder->host);
+  }
   static void setNamespace(berth_pod_builder* builder, uint32_t bit, berth_str path) {
-    detail::guard(nullptr, [&]() -> Status {
-      static_cast<PodBuilder*>(builder->host)->pod_.namespaces[bit] = copy(path);
+    self(builder).taking_.take([&]() -> Status {
+      self(builder).pod_.namespaces[bit] = takenBytes(view(path));
       return {};
     });
   }
   static void setState(berth_pod_builder* builder, berth_bytes state) {
-    detail::guard(nullptr, [&]() -> Status {
-      static_cast<PodBuilder*>(builder->host)->pod_.state = view(state);
+    self(builder).taking_.take([&]() -> Status {
+      self(builder).pod_.state = takenBytes(view(state));
       return {};
     });
   }
 
+  Taking taking_;
   CreatedPod pod_;
   berth_pod_builder builder_{sizeof(berth_pod_builder), this, &setNamespace, &setState};
 };
@@ -36,16 +42,19 @@ class StatusCollector {
  public:
   berth_container_status_sink* get() { return &sink_; }
   std::vector<ContainerStatus>& statuses() { return statuses_; }
+  const Taking& taking() const { return taking_; }
 
  private:
-  static void add(berth_container_status_sink* sink, const berth_container_status* status) {
-    detail::guard(nullptr, [&]() -> Status {
-      static_cast<StatusCollector*>(sink->host)
-          ->statuses_.push_back(ownedStatus(detail::known(status)));
-      return {};
+  static void add(berth_container_status_sink* sink, const berth_container_status* given) {
+    auto& self = *static_cast<StatusCollector*>(sink->host);
+    self.taking_.take(given, [&](const berth_container_status& status) -> Status {
+      const absl::Status wrong = checkStatus(status);
+      if (wrong.ok()) self.statuses_.push_back(ownedStatus(status));
+      return wrong;
     });
   }
 
+  Taking taking_;
   std::vector<ContainerStatus> statuses_;
   berth_container_status_sink sink_{sizeof(berth_container_status_sink), this, &add};
 };
@@ -53,10 +62,11 @@ class StatusCollector {
 // Takes over an array of sized structs with the name in each.
 template <class Owned, class Raw>
 void takeOver(std::vector<Owned>& target, const Raw*& items, size_t& count, berth_str Raw::*name) {
+  isolation::demandSizedArray(items, count);
   target.reserve(count);
   for (size_t i = 0; i < count; ++i) {
     Raw one = detail::known(static_cast<const Raw*>(berth_at(items, i)));
-    std::string owned = ownedText(one.*name);
+    std::string owned = takenText(one.*name);
     one.*name = {};
     target.push_back({std::move(owned), one});
   }
@@ -72,24 +82,27 @@ class StatsCollector {
   StatsCollector& operator=(const StatsCollector&) = delete;
   berth_stats_sink* get() { return &sink_; }
   std::vector<Stats>& stats() { return stats_; }
+  const Taking& taking() const { return taking_; }
 
  private:
   static void add(berth_stats_sink* sink, const berth_stats* given) {
-    detail::guard(nullptr, [&]() -> Status {
+    auto& self = *static_cast<StatsCollector*>(sink->host);
+    self.taking_.take(given, [&](const berth_stats& known) -> Status {
       Stats stats;
       berth_stats& raw = stats.raw;
-      raw = detail::known(given);
-      stats.id = ownedText(raw.id);
+      raw = known;
+      stats.id = takenText(raw.id);
       raw.id = {};
       takeOver(stats.interfaces, raw.interfaces, raw.interface_count, &berth_interface_stats::name);
       takeOver(stats.disks, raw.disks, raw.disk_count, &berth_disk_stats::device);
       takeOver(stats.hugePages, raw.hugepages, raw.hugepage_count,
                &berth_hugepage_stats::page_size);
-      static_cast<StatsCollector*>(sink->host)->stats_.push_back(std::move(stats));
+      self.stats_.push_back(std::move(stats));
       return {};
     });
   }
 
+  Taking taking_;
   std::vector<Stats> stats_;
   berth_stats_sink sink_;
 };
@@ -142,9 +155,10 @@ absl::StatusOr<CreatedPod> Runtime::createPod(const Operation& op, const PodSpec
                               .resources = str(spec.resources),
                               .overhead = str(spec.overhead)};
   PodBuilder builder;
-  BERTH_RETURN_IF_ERROR(instance_.call(op, spec.id, [&](berth_error* error) {
+  const absl::Status called = instance_.call(op, spec.id, [&](berth_error* error) {
     return table_.pod_create(instance_.handle(), op.op(), &abi, builder.get(), error);
-  }));
+  });
+  BERTH_RETURN_IF_ERROR(builder.taking().judge(name(), called));
   // A path cannot be put right, and a record cannot keep it.
   for (const auto& [bit, path] : builder.pod().namespaces) {
     if (!support::isUtf8(path)) {
@@ -176,11 +190,11 @@ absl::Status Runtime::removePod(const Operation& op, const std::string& pod) {
 Runtime::Recovered Runtime::recoverPod(const Operation& op, const std::string& pod,
                                        const std::string& directory, std::string_view state) {
   StatusCollector collector;
-  absl::Status status = instance_.call(op, pod, [&](berth_error* error) {
+  const absl::Status called = instance_.call(op, pod, [&](berth_error* error) {
     return table_.pod_recover(instance_.handle(), op.op(), str(pod), str(directory), bytes(state),
                               collector.get(), error);
   });
-  return {std::move(status), std::move(collector.statuses())};
+  return {collector.taking().judge(name(), called), std::move(collector.statuses())};
 }
 
 absl::Status Runtime::createContainer(const Operation& op, const ContainerSpec& spec) {
@@ -205,9 +219,7 @@ absl::StatusOr<ContainerStatus> Runtime::startContainer(const Operation& op, con
   BERTH_RETURN_IF_ERROR(instance_.call(op, pod, [&](berth_error* error) {
     return table_.container_start(instance_.handle(), op.op(), str(pod), str(id), &status, error);
   }));
-  status.id = str(id);
-  status.message = {};
-  return ownedStatus(status);
+  return filledStatus(name(), id, status);
 }
 
 absl::Status Runtime::killContainer(const Operation& op, const std::string& pod,
@@ -224,9 +236,7 @@ absl::StatusOr<ContainerStatus> Runtime::waitContainer(const Operation& op, cons
   BERTH_RETURN_IF_ERROR(instance_.callBeside([&](berth_error* error) {
     return table_.container_wait(instance_.handle(), op.op(), str(pod), str(id), &status, error);
   }));
-  status.id = str(id);
-  status.message = {};
-  return ownedStatus(status);
+  return filledStatus(name(), id, status);
 }
 
 absl::Status Runtime::removeContainer(const Operation& op, const std::string& pod,
@@ -257,19 +267,21 @@ absl::StatusOr<std::vector<Stats>> Runtime::containerStats(const Operation& op,
                                                            uint32_t wanted) {
   const std::vector<berth_str> names = strings(ids);
   StatsCollector collector(wanted);
-  BERTH_RETURN_IF_ERROR(instance_.call(op, pod, [&](berth_error* error) {
+  const absl::Status called = instance_.call(op, pod, [&](berth_error* error) {
     return table_.container_stats(instance_.handle(), op.op(), str(pod), names.data(), names.size(),
                                   collector.get(), error);
-  }));
+  });
+  BERTH_RETURN_IF_ERROR(collector.taking().judge(name(), called));
   return std::move(collector.stats());
 }
 
 absl::StatusOr<std::vector<Stats>> Runtime::podStats(const Operation& op, const std::string& pod,
                                                      uint32_t wanted) {
   StatsCollector collector(wanted);
-  BERTH_RETURN_IF_ERROR(instance_.call(op, pod, [&](berth_error* error) {
+  const absl::Status called = instance_.call(op, pod, [&](berth_error* error) {
     return table_.pod_stats(instance_.handle(), op.op(), str(pod), collector.get(), error);
-  }));
+  });
+  BERTH_RETURN_IF_ERROR(collector.taking().judge(name(), called));
   return std::move(collector.stats());
 }
 

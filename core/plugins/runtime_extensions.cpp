@@ -1,4 +1,6 @@
 // What a runtime plugin may offer beyond its interface (berth/extensions.h).
+#include <sys/socket.h>
+
 #include "berth/support/status.hpp"
 #include "plugins/runtime.hpp"
 #include "plugins/runtime_status.hpp"
@@ -101,7 +103,7 @@ absl::StatusOr<ContainerStatus> Runtime::restoreContainer(const Operation& op,
   BERTH_RETURN_IF_ERROR(instance_.callBeside([&](berth_error* error) {
     return checkpoint_.restore(instance_.handle(), op.op(), &abi, &status, error);
   }));
-  return ownedStatus(status);
+  return filledStatus(name(), spec.container, status);
 }
 
 absl::StatusOr<support::Fd> Runtime::connectPort(const Operation& op, const std::string& pod,
@@ -114,11 +116,14 @@ absl::StatusOr<support::Fd> Runtime::connectPort(const Operation& op, const std:
   BERTH_RETURN_IF_ERROR(instance_.call(op, pod, [&](berth_error* error) {
     return portForward_.connect(instance_.handle(), op.op(), str(pod), port, &socket, error);
   }));
-  if (socket < 0) {
+  support::Fd given(socket);
+  int type = 0;
+  socklen_t size = sizeof type;
+  if (::getsockopt(given.get(), SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_STREAM) {
     return absl::InternalError(
-        strCat("plugin ", name(), " connected to port ", port, " but gave no socket"));
+        strCat("plugin ", name(), " connected to port ", port, " but gave no stream socket"));
   }
-  return support::Fd(socket);
+  return given;
 }
 
 }  // namespace berth::plugins

@@ -8,7 +8,7 @@
 
 #include "berth/plugin.hpp"
 #include "berth/snapshotter.h"
-#include "plugins/owned_text.hpp"
+#include "plugins/taking.hpp"
 
 namespace berth::plugins {
 
@@ -22,7 +22,8 @@ class TextSink {
  private:
   static berth_code write(berth_sink* sink, const void* data, size_t length) {
     auto& self = *static_cast<TextSink*>(sink->host);
-    if (self.text_.size() + length > self.limit_) return BERTH_RESOURCE_EXHAUSTED;
+    if (data == nullptr && length > 0) return BERTH_INVALID_ARGUMENT;
+    if (length > self.limit_ - self.text_.size()) return BERTH_RESOURCE_EXHAUSTED;
     return detail::guard(nullptr, [&]() -> Status {
       self.text_.append(static_cast<const char*>(data), length);
       return {};
@@ -39,15 +40,18 @@ class NameCollector {
  public:
   berth_name_sink* get() { return &sink_; }
   std::vector<std::string>& names() { return names_; }
+  const Taking& taking() const { return taking_; }
 
  private:
   static void add(berth_name_sink* sink, berth_str name) {
-    detail::guard(nullptr, [&]() -> Status {
-      static_cast<NameCollector*>(sink->host)->names_.push_back(ownedText(name));
+    auto& self = *static_cast<NameCollector*>(sink->host);
+    self.taking_.take([&]() -> Status {
+      self.names_.push_back(takenText(name));
       return {};
     });
   }
 
+  Taking taking_;
   std::vector<std::string> names_;
   berth_name_sink sink_{sizeof(berth_name_sink), this, &add};
 };

@@ -50,6 +50,7 @@ class PieceSink {
  private:
   static berth_code write(berth_sink* sink, const void* data, size_t length) {
     auto& self = *static_cast<PieceSink*>(sink->host);
+    if (data == nullptr && length > 0) return BERTH_INVALID_ARGUMENT;
     return detail::guard(nullptr, [&]() -> Status {
       self.failure_ = self.take_({static_cast<const char*>(data), length});
       return self.failure_;
@@ -120,9 +121,10 @@ absl::Status Snapshotter::removeLayer(const Operation& op, const Layer& layer) {
 
 absl::StatusOr<std::vector<std::string>> Snapshotter::listLayers(const Operation& op) {
   NameCollector names;
-  BERTH_RETURN_IF_ERROR(instance_.call(op, {}, [&](berth_error* error) {
+  const absl::Status called = instance_.call(op, {}, [&](berth_error* error) {
     return table_.layer_list(instance_.handle(), op.op(), names.get(), error);
-  }));
+  });
+  BERTH_RETURN_IF_ERROR(names.taking().judge(name(), called));
   return std::move(names.names());
 }
 
@@ -238,9 +240,10 @@ absl::StatusOr<std::vector<Finding>> Snapshotter::setAside(const Operation& op) 
 
 absl::StatusOr<std::vector<std::string>> Snapshotter::list(const Operation& op) {
   NameCollector names;
-  BERTH_RETURN_IF_ERROR(instance_.call(op, {}, [&](berth_error* error) {
+  const absl::Status called = instance_.call(op, {}, [&](berth_error* error) {
     return table_.snapshot_list(instance_.handle(), op.op(), names.get(), error);
-  }));
+  });
+  BERTH_RETURN_IF_ERROR(names.taking().judge(name(), called));
   return std::move(names.names());
 }
 

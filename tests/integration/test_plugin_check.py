@@ -97,15 +97,20 @@ def test_source_oci_layout(check, layout):
     passes(check(plugin("source-oci-layout"), *layout))
 
 
-@pytest.mark.skipif(shutil.which("docker-registry") is None, reason="no docker-registry")
-def test_registry_v2(check, tmp_path):
+@pytest.fixture
+def served(tmp_path):
+    """The options of registry-v2 for a registry that has the test images."""
     cache = os.environ.get("BERTH_TEST_CACHE", os.path.join(SOURCE, "build/testbed"))
-    with registry.Registry(cache, str(tmp_path)) as served:
-        host = "127.0.0.1:%d" % served.port
+    with registry.Registry(cache, str(tmp_path)) as serving:
+        host = "127.0.0.1:%d" % serving.port
         path = tmp_path / "options.toml"
         path.write_text("[registries.\"%s\"]\nplain_http = true\n" % host)
-        passes(check(plugin("registry-v2"), "--config", str(path), "--reference",
-                     "%s/%s" % (host, BUSYBOX)))
+        yield ["--config", str(path), "--reference", "%s/%s" % (host, BUSYBOX)]
+
+
+@pytest.mark.skipif(shutil.which("docker-registry") is None, reason="no docker-registry")
+def test_registry_v2(check, served):
+    passes(check(plugin("registry-v2"), *served))
 
 
 @pytest.fixture
@@ -135,10 +140,43 @@ def test_runtime_runc(check):
     passes(check(plugin("runtime-runc")))
 
 
+SHIM = ("--set", "shim=containerd-shim-runc-v2", "--set", "isolation=namespaces")
+
+
 @pytest.mark.skipif(shutil.which("containerd-shim-runc-v2") is None, reason="no shim")
 def test_runtime_kata_with_a_shim_of_namespaces(check):
-    passes(check(plugin("runtime-kata"), "--set", "shim=containerd-shim-runc-v2", "--set",
-                 "isolation=namespaces"))
+    passes(check(plugin("runtime-kata"), *SHIM))
+
+
+APART = ("--isolation", "process")
+# What they look at is the plugin's process.
+WITHIN = ("options.reads-only", "growth.configured", "growth.started", "memory.life")
+
+
+def test_snapshotter_overlay_in_a_process_of_its_own(check):
+    passes(check(plugin("snapshotter-overlay"), *APART), "snapshotter.id-mapping", *WITHIN)
+
+
+def test_source_oci_layout_in_a_process_of_its_own(check, layout):
+    passes(check(plugin("source-oci-layout"), *layout, *APART), *WITHIN)
+
+
+@pytest.mark.skipif(shutil.which("docker-registry") is None, reason="no docker-registry")
+def test_registry_v2_in_a_process_of_its_own(check, served):
+    passes(check(plugin("registry-v2"), *served, *APART), *WITHIN)
+
+
+def test_network_cni_in_a_process_of_its_own(check, cni):
+    passes(check(plugin("network-cni"), *cni, *APART), *WITHIN)
+
+
+def test_runtime_runc_in_a_process_of_its_own(check):
+    passes(check(plugin("runtime-runc"), *APART), *WITHIN)
+
+
+@pytest.mark.skipif(shutil.which("containerd-shim-runc-v2") is None, reason="no shim")
+def test_runtime_kata_with_a_shim_of_namespaces_in_a_process_of_its_own(check):
+    passes(check(plugin("runtime-kata"), *SHIM, *APART), *WITHIN)
 
 
 def only_fails(result, *expected):
@@ -190,6 +228,35 @@ def test_a_fault_of_any_kind(check, faulty, fault, reason, failing):
     else:
         only_fails(result, *failing)
     assert reason in result.reason(failing[0]), result.text
+
+
+@pytest.mark.parametrize("fault, reason, failing", [
+    ("CRASHES_AT_VALUE", "was ended by signal 11", ["options.values"]),
+    ("EXITS_AT_VALUE", "exited with code 0", ["options.values"]),
+    ("EVENT_AFTER_STOP", "emit_event after stop", STARTING),
+    ("READS_THE_CLOCKS_STATE", "adjtimex", ["life-cycle.order"])])
+def test_a_fault_of_a_plugin_in_a_process_of_its_own(check, faulty, fault, reason, failing):
+    result = check(faulty("faulty", fault), *general(), *APART)
+    assert set(failing) <= result.names("failure"), result.text
+    assert reason in result.reason(failing[0]), result.text
+
+
+def test_what_only_a_process_of_its_own_is_refused(check, faulty):
+    result = check(faulty("faulty", "READS_THE_CLOCKS_STATE"), *general())
+    assert result.code == 0, result.text
+
+
+def test_an_extension_of_a_vendor(check, faulty):
+    path = faulty("faulty", "OFFERS_ITS_OWN")
+    only = ("--only", "calls", "--extension")
+    result = check(path, *only, "com.example.own")
+    assert result.code == 0 and result.names("skipped") == set(), result.text
+    only_fails(check(path, *only, "com.example.other"), "calls.extensions")
+    result = check(path, *only, "com.example.own", *APART)
+    assert result.code == 0, result.text
+    assert re.search(r"calls.extensions +warned", result.text), result.text
+    assert "com.example.own does not get out of the plugin's process" in result.text
+    only_fails(check(path, *only, "berth.runtime.pause", *APART), "calls.extensions")
 
 
 def test_a_plugin_that_hangs(check, faulty):

@@ -4,8 +4,15 @@
 
 #include "berth/support/status.hpp"
 #include "isolation/held.hpp"
+#include "isolation/lent.hpp"
 
 namespace berth::isolation {
+
+namespace {
+
+constexpr size_t kMostFields = 256;
+
+}  // namespace
 
 HostProxy::HostProxy(Channel& control, std::vector<support::Fd> hostChannels) : control_(control) {
   for (support::Fd& fd : hostChannels) {
@@ -39,6 +46,10 @@ void HostProxy::describe(Decoder& in) {
 void HostProxy::tell(Kind kind, const Encoder& content) {
   // What a call says comes before its return.
   if (Asked* const asked = Asked::current()) return asked->tell(kind, 0, content);
+  tellAfterAll(kind, content);
+}
+
+void HostProxy::tellAfterAll(Kind kind, const Encoder& content) {
   const std::lock_guard lock(controlMutex_);
   // A host that is gone ends this process anyway.
   control_.send(kind, 0, content).IgnoreError();
@@ -70,7 +81,8 @@ void HostProxy::log(void* context, berth_log_level level, berth_str message,
     Encoder out;
     out.raw(level);
     encode(out, message);
-    encodeArray(out, fields, count);
+    // As the host itself takes it: without what cannot be read.
+    encodeArray(out, fields, fields != nullptr && count <= kMostFields ? count : 0);
     self(context).tell(Kind::kLog, out);
     return {};
   });
@@ -79,7 +91,7 @@ void HostProxy::log(void* context, berth_log_level level, berth_str message,
 void HostProxy::emit(void* context, const berth_event* event) {
   detail::guard(nullptr, [&]() -> Status {
     Encoder out;
-    encode(out, *event);
+    encode(out, detail::known(event));
     self(context).tell(Kind::kEvent, out);
     return {};
   });
@@ -103,6 +115,7 @@ berth_code HostProxy::getCredentials(void* context, const berth_op* op, berth_st
                                      void (*found)(void*, const berth_credentials*), void* user,
                                      berth_error* error) {
   return detail::guard(error, [&]() -> Status {
+    if (found == nullptr) return {BERTH_INVALID_ARGUMENT, "credentials for nobody"};
     Encoder out;
     out.raw(static_cast<uint8_t>(op != nullptr));
     const berth_op known = detail::known(op);
@@ -111,13 +124,7 @@ berth_code HostProxy::getCredentials(void* context, const berth_op* op, berth_st
     encode(out, registry);
     const absl::StatusOr<Frame> answer = self(context).ask(Kind::kCredentials, out);
     if (!answer.ok()) return answer.status();
-    Decoder in(answer->bytes);
-    const auto code = in.raw<berth_code>();
-    const std::string message(in.text());
-    const berth_credentials* credentials = nullptr;
-    decodePointer(in, credentials);
-    if (credentials != nullptr) found(user, credentials);
-    return Status(code, message);
+    return takeLent(*answer, found, user);
   });
 }
 

@@ -22,8 +22,10 @@ class HostProxy {
   // Fills the table with what the host says of itself and of the instance.
   void describe(Decoder& in);
   const berth_host* get() const { return &table_; }
-  // One frame to the host, without an answer.
+  // One frame to the host, without an answer; of a thread that answers a call, before its end.
   void tell(Kind kind, const Encoder& content);
+  // One after all that threads which answer no call have told.
+  void tellAfterAll(Kind kind, const Encoder& content);
 
  private:
   static HostProxy& self(void* context) { return *static_cast<HostProxy*>(context); }

@@ -1,5 +1,8 @@
 #include "isolation/program/plugin.hpp"
 
+#include <cerrno>
+#include <fcntl.h>
+
 #include "berth/support/status.hpp"
 #include "plugins/interfaces.hpp"
 
@@ -7,10 +10,18 @@ namespace berth::isolation {
 
 namespace {
 
+constexpr int kHighDescriptor = 1000;
+
 // A table as this build knows it.
 template <class T>
 const void* knownTable(const void* given) {
   return new T(detail::known(static_cast<const T*>(given)));
+}
+
+absl::StatusOr<std::shared_ptr<const plugins::Library>> loadLibrary(const LoadRequest& request) {
+  const auto kind = plugins::kindOf(request.interfaceId);
+  return kind.has_value() ? plugins::Library::load(request.path, *kind)
+                          : plugins::Library::load(request.path);
 }
 
 template <class Body>
@@ -50,8 +61,7 @@ bool callTable(const T& table, size_t place, void* instance, Decoder& in, Asked&
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Plugin>> Plugin::load(const LoadRequest& request, HostProxy& host) {
-  BERTH_ASSIGN_OR_RETURN(std::shared_ptr<const plugins::Library> library,
-                         plugins::Library::load(request.path));
+  BERTH_ASSIGN_OR_RETURN(std::shared_ptr<const plugins::Library> library, loadLibrary(request));
   const berth_plugin& description = library->description();
   std::unique_ptr<Plugin> plugin(new Plugin(library, host));
   plugin->tables_[0] = &description;
@@ -96,6 +106,11 @@ void Plugin::serve(support::Fd socket, support::Fd cancel) {
     out.raw(Outcome::kReturned);
     try {
       if (!answer(*frame, asked, out)) return;
+      if (const std::string reason = asked.spoilt(); !reason.empty()) {
+        out = Encoder();
+        out.raw(Outcome::kSpoilt);
+        out.text(reason);
+      }
     } catch (...) {
       out = Encoder();
       out.raw(Outcome::kThrew);
@@ -113,7 +128,7 @@ bool Plugin::answer(Frame& frame, Asked& asked, Encoder& out) {
     case Kind::kCreate:
       return create(in, out);
     case Kind::kExtension:
-      return extension(frame.number, out);
+      return extension(frame.number, in, out);
     default:
       return false;
   }
@@ -128,11 +143,34 @@ bool Plugin::call(uint16_t number, Decoder& in, Asked& asked, Encoder& out) {
     table = tables_[index];
   }
   if (table == nullptr) return false;
+  if (number == kNumber<&berth_plugin::start>) awaitPredecessor();
   bool understood = false;
   withTable(index, [&]<class T>(std::type_identity<T>) {
     understood = callTable(*static_cast<const T*>(table), number & 0xFF, instance_, in, asked, out);
   });
+  if (number == kNumber<&berth_plugin::stop>) host_.tellAfterAll(Kind::kStopped, Encoder());
   return understood;
+}
+
+// The process of a host that was killed may take a moment to end, and has the instance's locks and
+// sockets until then.
+void Plugin::awaitPredecessor() {
+  const std::string path = copy(host_.get()->state_directory) + ".lock";
+  {
+    const support::Fd opened(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+    // Descriptors are closed in their order, and this one after those of the plugin.
+    place_ = support::Fd(::fcntl(opened.get(), F_DUPFD_CLOEXEC, kHighDescriptor));
+  }
+  // Without a directory there is nothing to share. The lock is the process's and not its
+  // children's.
+  if (!place_) return;
+  struct flock whole {};
+  whole.l_type = F_WRLCK;
+  whole.l_whence = SEEK_SET;
+  if (::fcntl(place_.get(), F_SETLK, &whole) == 0) return;
+  host_.get()->log(host_.get()->context, BERTH_LOG_WARNING,
+                   str("waits for the end of the process that had its place"), nullptr, 0);
+  while (::fcntl(place_.get(), F_SETLKW, &whole) != 0 && errno == EINTR) continue;
 }
 
 bool Plugin::create(Decoder& in, Encoder& out) {
@@ -145,13 +183,22 @@ bool Plugin::create(Decoder& in, Encoder& out) {
   return true;
 }
 
-bool Plugin::extension(uint16_t number, Encoder& out) {
-  if (number >= std::size(kExtensions)) return false;
+const void* Plugin::findExtension(std::string_view id, uint32_t revision) {
   const berth_plugin& description = library_->description();
-  const void* found = nullptr;
-  if (description.get_extension != nullptr)
-    found = description.get_extension(
-        instance_, berth_str{kExtensions[number], std::strlen(kExtensions[number])}, 1);
+  if (description.get_extension == nullptr) return nullptr;
+  return description.get_extension(instance_, str(id), revision);
+}
+
+bool Plugin::extension(uint16_t number, Decoder& in, Encoder& out) {
+  if (number == kOtherExtension) {
+    const std::string_view id = in.text();
+    const auto revision = in.raw<uint32_t>();
+    if (!in.finished()) return false;
+    out.raw(static_cast<uint8_t>(findExtension(id, revision) != nullptr));
+    return true;
+  }
+  if (number >= std::size(kExtensions) || !in.finished()) return false;
+  const void* const found = findExtension(kExtensions[number], 1);
   out.raw(static_cast<uint8_t>(found != nullptr));
   if (found == nullptr) return true;
   withTable(kFirstExtension + number, [&]<class T>(std::type_identity<T>) {

@@ -29,14 +29,17 @@ class Plugin {
   bool answer(Frame& frame, Asked& asked, Encoder& out);
   bool call(uint16_t number, Decoder& in, Asked& asked, Encoder& out);
   bool create(Decoder& in, Encoder& out);
-  bool extension(uint16_t number, Encoder& out);
+  bool extension(uint16_t number, Decoder& in, Encoder& out);
+  const void* findExtension(std::string_view id, uint32_t revision);
+  void awaitPredecessor();
 
   const std::shared_ptr<const plugins::Library> library_;
   HostProxy& host_;
   void* instance_ = nullptr;
   // The tables there are, in the order of Tables. Written before they are called.
   std::array<const void*, kTableCount> tables_{};
-  std::mutex mutex_;  // of tables_, once there are several channels
+  std::mutex mutex_;   // of tables_, once there are several channels
+  support::Fd place_;  // whose lock says that this process has the instance's directories
 };
 
 }  // namespace berth::isolation

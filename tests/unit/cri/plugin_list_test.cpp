@@ -48,9 +48,10 @@ TEST_F(PluginListTest, SaysWhatAStartedPluginIsAndCanDo) {
 TEST_F(PluginListTest, SaysWhatNobodyUses) {
   ASSERT_TRUE(registry_.load({{Kind::kSnapshotter, "one", "snapshotter", {}, {}}}).ok());
   ASSERT_TRUE(registry_.start().ok());
-  EXPECT_EQ(row("one").at("unused"), (json::array{BERTH_EXTENSION_QUOTA}));
+  EXPECT_EQ(row("one").at("unused"),
+            (json::array{BERTH_EXTENSION_REMOTE_LAYERS, BERTH_EXTENSION_QUOTA}));
   EXPECT_THAT(unusedExtensions(*registry_.instances()[0]),
-              ::testing::ElementsAre(BERTH_EXTENSION_QUOTA));
+              ::testing::ElementsAre(BERTH_EXTENSION_REMOTE_LAYERS, BERTH_EXTENSION_QUOTA));
 }
 
 TEST_F(PluginListTest, SaysWhichProcessAPluginHas) {

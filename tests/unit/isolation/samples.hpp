@@ -84,7 +84,8 @@ void forEachStruct(Body body) {
                   berth_image_signature, berth_layer, berth_usage, berth_snapshot_spec,
                   berth_pod_spec, berth_container_spec, berth_container_status,
                   berth_interface_stats, berth_disk_stats, berth_hugepage_stats, berth_stats,
-                  berth_exec_spec, berth_checkpoint_spec, berth_restore_spec>*>(nullptr));
+                  berth_exec_spec, berth_checkpoint_spec, berth_restore_spec, berth_remote_layer>*>(
+      nullptr));
 }
 
 }  // namespace berth::isolation::testing

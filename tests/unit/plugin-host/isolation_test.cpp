@@ -1,5 +1,7 @@
 // Plugins in processes of their own: what becomes of calls, instances and pods when those end.
 #include <csignal>
+#include <fcntl.h>
+#include <filesystem>
 #include <thread>
 
 #include <gmock/gmock.h>
@@ -137,13 +139,60 @@ TEST_F(IsolationTest, ANewProcessHearsTheAddressRange) {
 }
 
 TEST_F(IsolationTest, AFileThatCannotBeLoadedSaysWhy) {
-  for (const char* plugin : {"no-entry", "unresolved", "no-callback", "newer-minor"}) {
+  for (const char* plugin :
+       {"wrong-major",   "newer-minor",   "no-callback",     "past-table",     "old-major",
+        "no-size",       "no-table-size", "no-interface",    "no-threading",   "null-name",
+        "no-create",     "no-functions",  "no-version",      "odd-text",       "odd-threading",
+        "odd-interface", "bad-options",   "null-entry",      "throwing-entry", "no-entry",
+        "unresolved",    "runtime",       "throwing-create", "failing-create"}) {
     Registry apart({TEST_PLUGIN_DIR}, host_.services());
     Registry inProcess({TEST_PLUGIN_DIR}, host_.services());
     const absl::Status isolated = apart.load({wanted(Kind::kNetwork, "net", plugin)});
     EXPECT_EQ(isolated, inProcess.load({{Kind::kNetwork, "net", plugin, {}}})) << plugin;
     EXPECT_FALSE(isolated.ok());
   }
+}
+
+// As that of a daemon that was killed a moment ago.
+TEST_F(IsolationTest, AProcessWaitsForTheEndOfTheOneBefore) {
+  ASSERT_TRUE(registry_.load({wanted(Kind::kNetwork, "net", "parallel")}).ok());
+  std::filesystem::create_directories(host_.directory() / "state/plugins");
+  const std::string path = host_.directory() / "state/plugins/network-net.lock";
+  support::Fd before(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  struct flock whole {};
+  whole.l_type = F_WRLCK;
+  whole.l_whence = SEEK_SET;
+  ASSERT_EQ(::fcntl(before.get(), F_SETLK, &whole), 0);
+  absl::Status started;
+  std::thread starter([&] { started = registry_.start(); });
+  const std::vector<std::string> waits = {"waits for the end of the process that had its place"};
+  while (host_.logged(waits).empty()) std::this_thread::yield();
+  EXPECT_THAT(host_.logged({"start"}), ElementsAre());
+  before.reset();
+  starter.join();
+  EXPECT_TRUE(started.ok()) << started;
+  EXPECT_THAT(host_.logged({"start"}), ElementsAre("net: start"));
+}
+
+TEST_F(IsolationTest, WhatWasSaidBeforeStopReturnedHasComeBefore) {
+  Wanted one = wanted(Kind::kNetwork, "net", "parallel");
+  one.options = {{"fail", "chatter"}};
+  ASSERT_TRUE(registry_.load({one}).ok());
+  ASSERT_TRUE(registry_.start().ok());
+  registry_.stop();
+  EXPECT_EQ(host_.logged({"chatter"}).size(), 1000u);
+}
+
+TEST_F(IsolationTest, AVendorsExtensionStaysInTheProcessAndThatIsTold) {
+  startNetwork("future");
+  const Instance& instance = *registry_.instances()[0];
+  size_t table[3] = {};
+  for (int i = 0; i < 2; ++i)
+    EXPECT_FALSE(instance.extension("com.example.future", 1, table, sizeof table));
+  EXPECT_FALSE(instance.extension("com.example.future", 2, table, sizeof table));
+  EXPECT_THAT(host_.log(),
+              ElementsAre(HasSubstr("net: offers the extension com.example.future, revision 1, "
+                                    "which does not get out of its process")));
 }
 
 TEST_F(IsolationTest, ARuntimesPodsAreRecoveredAndTheirExitsReported) {

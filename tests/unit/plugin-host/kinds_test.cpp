@@ -1,5 +1,6 @@
 // A good plugin of each kind: what goes in and what comes out. Plugins of today, of ABI 1.0 with
 // the headers of then (tests/fixtures/abi-1.0), and of a later version whose structs have grown.
+#include <algorithm>
 #include <fstream>
 #include <unistd.h>
 
@@ -163,6 +164,57 @@ TEST_P(KindsTest, SnapshotterTakesAStreamAndListsLayers) {
   spec.layers = {{"c1", "", "d1"}, {"c2", "c1", "d2"}};
   EXPECT_EQ(snapshotter.prepare(op_, spec).message(),
             "snapshot container-1 above 2 layers, top d2");
+}
+
+// Those of 1.0 have none.
+TEST_P(KindsTest, ASnapshotterThatMountsRemotelyIsLentCredentials) {
+  if (GetParam().prefix[0] == 'f') GTEST_SKIP();
+  const auto& all = registry_.instances();
+  const auto snapshotter = std::find_if(
+      all.begin(), all.end(), [](const auto& one) { return one->kind() == Kind::kSnapshotter; });
+  berth_snapshotter_remote_layers table{};
+  ASSERT_TRUE((*snapshotter)->extension(BERTH_EXTENSION_REMOTE_LAYERS, 1, &table, sizeof table));
+  berth_descriptor descriptor{};
+  descriptor.size = sizeof descriptor;
+  descriptor.blob_size = 4711;
+  berth_layer layer{};
+  layer.size = sizeof layer;
+  layer.diff_id = str("sha256:d");
+  struct Lender {
+    const char* password;
+    static berth_code lend(void* user,
+                           void (*found)(void* foundUser, const berth_credentials* credentials),
+                           void* foundUser, berth_error* error) {
+      const char* password = static_cast<Lender*>(user)->password;
+      if (password == nullptr) return berth_fail(error, BERTH_NOT_FOUND, str("there are none"));
+      berth_credentials credentials{};
+      credentials.size = sizeof credentials;
+      credentials.password = str(password);
+      found(foundUser, &credentials);
+      return BERTH_OK;
+    }
+  } lender{"secret"};
+  const berth_remote_layer remote = {.size = sizeof remote,
+                                     .reference = str("a.example/app:1"),
+                                     .descriptor = &descriptor,
+                                     .user = &lender,
+                                     .credentials = &Lender::lend};
+  berth_usage usage{};
+  usage.size = sizeof usage;
+  const auto adopt = [&](const berth_remote_layer& given) {
+    return (*snapshotter)->call(op_, {}, [&](berth_error* error) {
+      return table.layer_adopt((*snapshotter)->handle(), op_.op(), &layer, &given, &usage, error);
+    });
+  };
+  EXPECT_TRUE(adopt(remote).ok());
+  EXPECT_EQ(usage.bytes, 4711u);
+  EXPECT_THAT(host_.log(),
+              Contains("snap: adopt layer=sha256:d of=a.example/app:1 password=secret"));
+  lender.password = nullptr;
+  EXPECT_EQ(adopt(remote), absl::NotFoundError("there are none"));
+  berth_remote_layer without = remote;
+  without.credentials = nullptr;
+  EXPECT_EQ(adopt(without), absl::UnauthenticatedError("nothing is lent"));
 }
 
 TEST_P(KindsTest, AFailingStreamsOwnFailureComesBack) {

@@ -1,4 +1,9 @@
 // The order in which instances start and stop.
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <thread>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -94,6 +99,43 @@ TEST_F(LifeCycleTest, WhatIsNotConfiguredIsAnsweredWithWhatIs) {
               AllOf(HasSubstr("no network \"c\""), HasSubstr("there are: a, b")));
   EXPECT_EQ(registry_.runtime("a").status().code(), absl::StatusCode::kFailedPrecondition);
 }
+
+// In this process, and in its own.
+class GhostTest : public ::testing::TestWithParam<bool> {};
+
+TEST_P(GhostTest, WhoCallsAfterStopIsNamedAndNotHeard) {
+  auto host = std::make_unique<TestHost>();
+  auto registry =
+      std::make_unique<Registry>(std::vector<std::string>{TEST_PLUGIN_DIR}, host->services());
+  Wanted wanted{Kind::kNetwork, "net", "parallel", {{"fail", "haunt"}}};
+  wanted.isolation = {.process = GetParam(), .program = TEST_PLUGIN_HOST};
+  ASSERT_TRUE(registry->load({wanted}).ok());
+  ASSERT_TRUE(registry->start().ok());
+  while (host->events().empty() || host->states().empty()) std::this_thread::yield();
+  registry->stop();
+  const size_t heard = host->events().size();
+  const std::string told =
+      "net: the plugin calls emit_event after stop, which it must not: it is not heard";
+  const auto count = [&] {
+    const auto log = host->log();
+    return std::count(log.begin(), log.end(), told) +
+           std::count_if(log.begin(), log.end(), [](const std::string& line) {
+             return line.find("the plugin calls save_state after stop") != std::string::npos;
+           });
+  };
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (count() == 0 && std::chrono::steady_clock::now() < until) std::this_thread::yield();
+  const size_t lines = host->log().size();
+  while (host->log().size() < lines + 10) std::this_thread::yield();
+  EXPECT_EQ(count(), 1) << "it is told once";
+  EXPECT_EQ(host->events().size(), heard);
+  // It goes on when there is no instance and no host any more.
+  registry.reset();
+  host.reset();
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+}
+
+INSTANTIATE_TEST_SUITE_P(Isolation, GhostTest, ::testing::Bool());
 
 TEST_F(LifeCycleTest, AnExceptionOutOfStopIsKeptFromTheHost) {
   ASSERT_TRUE(registry_.load({{Kind::kNetwork, "net", "throwing-stop", {}}}).ok());

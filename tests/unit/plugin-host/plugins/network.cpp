@@ -2,10 +2,12 @@
 // is said by the pod's name.
 #include "berth/network.hpp"
 
+#include <chrono>
 #include <csignal>
 #include <poll.h>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <unistd.h>
 
 #include "berth/extensions.hpp"
@@ -24,6 +26,8 @@ class TestNetwork : public berth::Network, public berth::Extensions<berth::Runti
     host().info("configure", {{"options", options}});
     failStart_ = options.find("\"fail\":\"start\"") != std::string_view::npos;
     failExamination_ = options.find("\"fail\":\"examine\"") != std::string_view::npos;
+    haunts_ = options.find("\"fail\":\"haunt\"") != std::string_view::npos;
+    chatters_ = options.find("\"fail\":\"chatter\"") != std::string_view::npos;
     if (options.find("\"fail\":\"configure\"") != std::string_view::npos) {
       return Status(BERTH_INVALID_ARGUMENT, "the value of fail does not please");
     }
@@ -44,9 +48,16 @@ class TestNetwork : public berth::Network, public berth::Extensions<berth::Runti
   }
   Status start() override {
     host().info("start");
+    if (haunts_) std::thread(&haunt, host()).detach();
     return failStart_ ? Status(BERTH_UNAVAILABLE, "the cable is unplugged") : Status();
   }
-  void stop() override { host().info("stop"); }
+  void stop() override {
+    host().info("stop");
+    if (!chatters_) return;
+    std::thread([this] {
+      for (int i = 0; i < 1000; ++i) host().info("chatter");
+    }).join();
+  }
 
   Status attach(const Op& op, const berth::NetworkRequest& request,
                 berth::NetworkResult& out) override {
@@ -142,6 +153,19 @@ class TestNetwork : public berth::Network, public berth::Extensions<berth::Runti
   std::string cidr_;
   bool failStart_ = false;
   bool failExamination_ = false;
+  // Calls for as long as the process lives, whatever has become of the instance.
+  static void haunt(berth::Host host) {
+    for (;;) {
+      berth_event event{};
+      event.kind = BERTH_EVENT_NETWORK_CHANGED;
+      host.emit(event);
+      host.info("haunts");
+      (void)host.saveState("pod-1", "of a ghost");
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  }
+  bool chatters_ = false;
+  bool haunts_ = false;
 };
 
 }  // namespace

@@ -12,9 +12,9 @@ namespace fs = std::filesystem;
 using berth::Op;
 using berth::Status;
 
-class TestSnapshotter
-    : public berth::Snapshotter,
-      public berth::Extensions<berth::SnapshotterQuota, berth::SnapshotterVerify> {
+class TestSnapshotter : public berth::Snapshotter,
+                        public berth::Extensions<berth::SnapshotterQuota, berth::SnapshotterVerify,
+                                                 berth::SnapshotterRemoteLayers> {
  public:
   using Snapshotter::Snapshotter;
 
@@ -82,6 +82,22 @@ class TestSnapshotter
     path = host().rootDirectory();
     usage.bytes = 42;
     usage.inodes = 2;
+    return {};
+  }
+  Status layerAdopt(const Op&, const berth_layer& layer, const berth_remote_layer& remote,
+                    berth_usage& usage) override {
+    if (remote.credentials == nullptr) return Status(BERTH_UNAUTHENTICATED, "nothing is lent");
+    std::string password;
+    const auto found = [](void* user, const berth_credentials* credentials) {
+      *static_cast<std::string*>(user) = berth::copy(credentials->password);
+    };
+    berth::detail::ErrorSlot error;
+    const berth_code code = remote.credentials(remote.user, found, &password, error.get());
+    if (code != BERTH_OK) return error.status(code);
+    host().info("adopt", {{"layer", berth::view(layer.diff_id)},
+                          {"of", berth::view(remote.reference)},
+                          {"password", password}});
+    usage.bytes = remote.descriptor->blob_size;
     return {};
   }
   Status setQuota(const Op&, std::string_view, uint64_t, uint64_t) override { return {}; }

@@ -1,0 +1,212 @@
+// A plugin of the kind TEST_KIND, of the C ABI alone, that hands its host what it must not: the
+// option "wrong" says what.
+#include <cstdint>
+#include <cstring>
+#include <fcntl.h>
+#include <stdexcept>
+#include <string_view>
+
+#include "berth/extensions.h"
+#include "berth/image_source.h"
+#include "berth/network.h"
+#include "berth/runtime.h"
+#include "berth/snapshotter.h"
+
+namespace {
+
+struct Instance {
+  const berth_host* host = nullptr;
+  char wrong[64] = {};
+};
+
+bool is(void* instance, std::string_view what) {
+  return what == static_cast<Instance*>(instance)->wrong;
+}
+berth_str text(const char* given) {
+  return {given, std::strlen(given)};
+}
+// Longer than anything can be.
+const berth_str kEndless = {"x", SIZE_MAX};
+const berth_str kNoUtf8 = {"\xFF", 1};
+
+// What every call may do.
+berth_code general(void* instance) {
+  if (is(instance, "throw")) throw std::runtime_error("out of a call");
+  if (is(instance, "code")) return 4711;
+  const berth_host* const host = static_cast<Instance*>(instance)->host;
+  if (is(instance, "fields")) host->log(host->context, 99, text("without fields"), nullptr, 3);
+  if (is(instance, "event")) host->emit_event(host->context, nullptr);
+  if (is(instance, "credentials"))
+    return host->get_credentials(host->context, nullptr, text("registry.example:5000"), nullptr,
+                                 nullptr, nullptr);
+  return BERTH_OK;
+}
+// Of a call that hands nothing else over.
+template <class... A>
+berth_code plain(void* instance, A...) {
+  return general(instance);
+}
+
+berth_code create(const berth_host* host, void** instance, berth_error*) {
+  auto* const made = new Instance;
+  made->host = host;
+  *instance = made;
+  return BERTH_OK;
+}
+// {"wrong":"…"}
+berth_code configure(void* instance, berth_str options, berth_error*) {
+  std::string_view value(options.data, options.size);
+  value.remove_prefix(value.find(":\"") + 2);
+  value = value.substr(0, value.find('"'));
+  value.copy(static_cast<Instance*>(instance)->wrong, sizeof Instance::wrong - 1);
+  return BERTH_OK;
+}
+
+berth_code attach(void* instance, const berth_op*, const berth_network_request*,
+                  berth_network_builder* out, berth_error*) {
+  if (is(instance, "text")) out->add_address(out, kEndless);
+  if (is(instance, "no text")) out->add_address(out, {nullptr, 5});
+  if (is(instance, "result")) out->set_result(out, kEndless);
+  if (is(instance, "state")) out->set_state(out, {"x", SIZE_MAX});
+  return general(instance);
+}
+
+berth_code resolve(void* instance, const berth_op*, const berth_image_request*, uint64_t,
+                   berth_resolve_builder* out, berth_error*) {
+  berth_descriptor descriptor{};
+  descriptor.size = sizeof descriptor;
+  if (is(instance, "struct")) out->set(out, nullptr, {"{}", 2});
+  if (is(instance, "text")) descriptor.digest = kEndless;
+  if (is(instance, "document")) out->set(out, &descriptor, {"{", SIZE_MAX});
+  if (is(instance, "size")) descriptor.size = 0;
+  if (is(instance, "text") || is(instance, "size")) out->set(out, &descriptor, {"{}", 2});
+  return general(instance);
+}
+berth_code fetch(void* instance, const berth_op*, const berth_image_request*,
+                 const berth_descriptor*, uint64_t, berth_sink* out, berth_error*) {
+  return is(instance, "data") ? out->write(out, nullptr, 5) : general(instance);
+}
+
+uint32_t flags(void* instance) {
+  if (is(instance, "flags")) throw 1;
+  return UINT32_MAX;
+}
+berth_code layerList(void* instance, const berth_op*, berth_name_sink* out, berth_error*) {
+  if (is(instance, "text")) out->add(out, kEndless);
+  if (is(instance, "utf8")) out->add(out, kNoUtf8);
+  return general(instance);
+}
+berth_code filesystem(void* instance, const berth_op*, berth_sink* path, berth_usage* usage,
+                      berth_error*) {
+  if (is(instance, "size")) usage->size = SIZE_MAX;
+  return is(instance, "data") ? path->write(path, nullptr, 5) : general(instance);
+}
+
+berth_code features(void* instance, berth_sink* json, berth_error*) {
+  const berth_str document = is(instance, "json")         ? text("{\"ociVersion\": ")
+                             : is(instance, "json array") ? text("[]")
+                             : is(instance, "json text")  ? text("{\"a\": \"\xFF\"}")
+                                                          : text("{}");
+  return json->write(json, document.data, document.size);
+}
+berth_code podCreate(void* instance, const berth_op*, const berth_pod_spec*, berth_pod_builder* out,
+                     berth_error*) {
+  if (is(instance, "utf8")) out->set_namespace(out, BERTH_NAMESPACE_NETWORK, kNoUtf8);
+  if (is(instance, "text")) out->set_namespace(out, BERTH_NAMESPACE_NETWORK, kEndless);
+  return general(instance);
+}
+berth_code podRecover(void* instance, const berth_op*, berth_str, berth_str, berth_bytes,
+                      berth_container_status_sink* out, berth_error*) {
+  berth_container_status status{};
+  status.size = is(instance, "size") ? 0 : sizeof status;
+  status.id = text("container-1");
+  status.state = is(instance, "state") ? 99 : BERTH_CONTAINER_EXITED;
+  status.message = is(instance, "text") ? kEndless : text("");
+  out->add(out, is(instance, "struct") ? nullptr : &status);
+  return general(instance);
+}
+berth_code containerStart(void* instance, const berth_op*, berth_str, berth_str,
+                          berth_container_status* status, berth_error*) {
+  status->state = is(instance, "state") ? -7 : BERTH_CONTAINER_RUNNING;
+  return general(instance);
+}
+berth_code podStats(void* instance, const berth_op*, berth_str, berth_stats_sink* out,
+                    berth_error*) {
+  berth_stats stats{};
+  stats.size = sizeof stats;
+  berth_interface_stats interfaces[2] = {};
+  for (berth_interface_stats& one : interfaces) one.size = sizeof one;
+  if (is(instance, "element")) interfaces[0].size = 0;
+  if (is(instance, "large element")) interfaces[0].size = size_t{1} << 40;
+  stats.interfaces = is(instance, "array") ? nullptr : interfaces;
+  stats.interface_count = is(instance, "count") ? SIZE_MAX : 2;
+  if (is(instance, "text")) interfaces[1].name = kEndless;
+  out->add(out, is(instance, "struct") ? nullptr : &stats);
+  return general(instance);
+}
+
+berth_code connectPort(void* instance, const berth_op*, berth_str, uint16_t, int32_t* socket,
+                       berth_error*) {
+  if (is(instance, "file")) *socket = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+  return general(instance);
+}
+const void* getExtension(void* instance, berth_str id, uint32_t) {
+  static const berth_runtime_port_forward table = {sizeof table, &connectPort};
+  if (is(instance, "extension")) throw 1;
+  return std::string_view(id.data, id.size) == BERTH_EXTENSION_PORT_FORWARD ? &table : nullptr;
+}
+
+const berth_network network = {sizeof network, &attach, &plain, &plain, &plain, &plain, &plain};
+const berth_image_source source = {sizeof source, [](void*, berth_str) -> int32_t { return 7; },
+                                   &resolve, &fetch};
+const berth_snapshotter snapshotter = {sizeof snapshotter,
+                                       &flags,
+                                       &plain,
+                                       &plain,
+                                       &plain,
+                                       &layerList,
+                                       &plain,
+                                       &plain,
+                                       &plain,
+                                       &plain,
+                                       &plain,
+                                       &plain,
+                                       &filesystem};
+const berth_runtime runtime = {sizeof runtime, &features,   &podCreate, &plain,          &plain,
+                               &plain,         &podRecover, &plain,     &containerStart, &plain,
+                               &plain,         &plain,      &plain,     &plain,          &plain,
+                               &podStats,      &plain,      &plain,     &plain,          &plain};
+
+struct Kind {
+  const char* interfaceId;
+  const void* functions;
+};
+constexpr Kind kKinds[] = {{BERTH_NETWORK_INTERFACE, &network},
+                           {BERTH_IMAGE_SOURCE_INTERFACE, &source},
+                           {BERTH_SNAPSHOTTER_INTERFACE, &snapshotter},
+                           {BERTH_RUNTIME_INTERFACE, &runtime}};
+
+}  // namespace
+
+extern "C" BERTH_EXPORT const berth_plugin* berth_plugin_entry(uint32_t, uint32_t) {
+  static const berth_plugin plugin = {
+      .size = sizeof plugin,
+      .abi_major = BERTH_ABI_MAJOR,
+      .abi_minor = BERTH_ABI_MINOR,
+      .required_minor = 0,
+      .threading = BERTH_THREADING_PARALLEL,
+      .name = text("wrong"),
+      .version = text("1.0.0"),
+      .summary = text("for tests"),
+      .interface_id = text(kKinds[TEST_KIND].interfaceId),
+      .functions = kKinds[TEST_KIND].functions,
+      .options = text(R"([{"key": "wrong", "type": "string"}])"),
+      .create = &create,
+      .configure = &configure,
+      .start = [](void*, berth_error*) -> berth_code { return BERTH_OK; },
+      .stop = [](void*) {},
+      .destroy = [](void* instance) { delete static_cast<Instance*>(instance); },
+      .get_extension = &getExtension,
+      .examine = nullptr};
+  return &plugin;
+}
