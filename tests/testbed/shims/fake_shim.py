@@ -12,6 +12,8 @@ io.katacontainers.fake, a JSON object, says how it behaves:
     cgroups    form of the statistics: 1 or 2 (default)
     oom        containers that are killed are said to have been so for want of memory
     timeless   ends have no time
+    late       seconds from a process's start until its standard input is opened, as Go's shims do
+               it at some time after the answer
     fail       {call: message}
     hang       [call]: never answered
 
