@@ -129,8 +129,7 @@ def examine(bed, piece, killed):
         return
     left = max(0.5, killed + REPORT_SECONDS - time.time())
     wait_until(lambda: not busy(bed), seconds=left, what="the report of the pod's end")
-    # A shim that goes on for a moment may tell the end of a container before that of its sandbox.
-    if whom != "shim" or name not in RUNNING:
+    if name not in RUNNING:
         return
     for container in bed.cri.ListContainers({}).containers:
         if bed.status(container.id).exit_code == 128 + signal.SIGKILL:

@@ -242,8 +242,13 @@ class Tasks:
                 threading.Thread(target=self.end, daemon=True, args=(
                     self.processes[told["exited"]], told["code"])).start()
         self.machine.wait()
-        for process in list(self.processes.values()):
+        # Whoever waits for something in a machine sees its end, in no order.
+        sandbox = self.processes.get(self.pod)
+        for process in [each for each in self.processes.values() if each is not sandbox]:
             self.end(process, 255)
+        if sandbox:
+            time.sleep(self.behaviour.get("lag", 0))
+            self.end(sandbox, 255)
 
     def end(self, process, code):
         if process.key in self.started:
