@@ -26,9 +26,11 @@ REPORT_SECONDS = 5
 WRAPPER = """#!/bin/sh
 exec /usr/bin/python3 {proxy} {kills} {real} "$@"
 """
-BEGINNING = ("RunPodSandboxWithNetwork",)
-RUNNING = ("StartContainer", "ExecSync", "UpdateContainerResources")
-ENDING = ("StopContainer", "RemoveContainer", "StopPodSandbox")
+BEGINNING = ("RunPodSandboxWithNetwork", "RunPodSandboxSharingProcesses")
+RUNNING = ("StartContainer", "StartShortContainer", "ExecSync", "LongExecSync",
+           "UpdateContainerResources", "ExitWhileNobodyLooks")
+ENDING = ("StopContainer", "RemoveContainer", "RemoveRunningContainer", "StopPodSandbox",
+          "RemovePodSandbox")
 
 
 def is_there():
@@ -108,7 +110,10 @@ def goes_on(bed, container):
     except grpc.RpcError as error:
         if error.code() == grpc.StatusCode.UNAVAILABLE:
             return False
-        raise
+        # Meanwhile it may have ended by itself.
+        code = bed.wait_exit(container, REPORT_SECONDS).exit_code
+        check(code < 128, "the exit code is %d" % code)
+        return True
 
 
 def says_why(bed, container):
