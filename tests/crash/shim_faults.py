@@ -26,9 +26,11 @@ REPORT_SECONDS = 5
 WRAPPER = """#!/bin/sh
 exec /usr/bin/python3 {proxy} {kills} {real} "$@"
 """
-BEGINNING = ("RunPodSandboxWithNetwork",)
-RUNNING = ("StartContainer", "ExecSync", "UpdateContainerResources")
-ENDING = ("StopContainer", "RemoveContainer", "StopPodSandbox")
+BEGINNING = ("RunPodSandboxWithNetwork", "RunPodSandboxSharingProcesses")
+RUNNING = ("StartContainer", "StartShortContainer", "ExecSync", "LongExecSync",
+           "UpdateContainerResources", "ExitWhileNobodyLooks")
+ENDING = ("StopContainer", "RemoveContainer", "RemoveRunningContainer", "StopPodSandbox",
+          "RemovePodSandbox")
 
 
 def is_there():
@@ -108,7 +110,10 @@ def goes_on(bed, container):
     except grpc.RpcError as error:
         if error.code() == grpc.StatusCode.UNAVAILABLE:
             return False
-        raise
+        # Meanwhile it may have ended by itself.
+        code = bed.wait_exit(container, REPORT_SECONDS).exit_code
+        check(code < 128, "the exit code is %d" % code)
+        return True
 
 
 def says_why(bed, container):
@@ -129,8 +134,7 @@ def examine(bed, piece, killed):
         return
     left = max(0.5, killed + REPORT_SECONDS - time.time())
     wait_until(lambda: not busy(bed), seconds=left, what="the report of the pod's end")
-    # A shim that goes on for a moment may tell the end of a container before that of its sandbox.
-    if whom != "shim" or name not in RUNNING:
+    if name not in RUNNING:
         return
     for container in bed.cri.ListContainers({}).containers:
         if bed.status(container.id).exit_code == 128 + signal.SIGKILL:

@@ -11,6 +11,7 @@ it may not do the fake writes down as a complaint, of which no test leaves one.
     the root filesystem is seen in a slave mount namespace .... every test with a container
     CloseIO after the FIFO's close and after Start ............ test_the_end_of_input
     the writing end that the shim keeps for itself ............ test_the_end_of_input (rust)
+    standard input is opened when the process runs already .... test_input_for_a_shim_that_is_late
     the exit is told after the output ......................... test_much_output
     each process number is the machine's ...................... test_process_numbers
     times that nobody set ..................................... test_times_that_nobody_set
@@ -131,6 +132,16 @@ def test_the_end_of_input(bed, name, flavour, fakes, crictl_binary):
     other = bed.run(pod, "d", command=SLEEP)
     text = os.urandom(1 << 20)
     assert run(bed, "exec", "-i", other, "cat", input=text).stdout == text
+
+
+@pytest.mark.parametrize("text", [b"through\n", b""], ids=["some", "none"])
+def test_input_for_a_shim_that_is_late(bed, name, text, crictl_binary):
+    """All of the input and its end have come by then."""
+    assert crictl_binary
+    pod = bed.run_pod(name, annotations=behaving(late=0.5))
+    container = bed.run(pod, "c", command=SLEEP)
+    assert run(bed, "exec", "-i", container, "sh", "-c", "cat; echo over",
+               input=text).stdout == text + b"over\n"
 
 
 def test_much_output(bed, name):

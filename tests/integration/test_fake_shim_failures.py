@@ -2,7 +2,7 @@
 
     a sandbox whose Create fails is still shut down ........... test_a_sandbox_that_fails
     time limits of a handler .................................. test_a_boot_that_hangs
-    the machine dies .......................................... test_the_machine_is_killed
+    the machine dies .......................................... test_the_machine_is_killed, and on
     the shim dies; clean-up needs neither it nor the guest .... test_the_shim_is_killed
     a shim that does not do its part is killed ................ test_the_shim_hangs
     the program's `delete` fails .............................. test_clean_up_that_fails
@@ -66,13 +66,39 @@ def test_a_boot_that_hangs(bed, name, call):
     wait_until(lambda: not shims(bed), what="the end of the shim and of its machine")
 
 
-def test_the_machine_is_killed(bed, name, fakes):
-    pod = bed.run_pod(name)
+LOSS = "the pod's sandbox has ended, exit code 255; its log ends: the fake shim of"
+
+
+@pytest.mark.parametrize("lag", [0, 0.5])
+def test_the_machine_is_killed(bed, name, fakes, lag):
+    """The reason is the same when the end of a container is told before that of its sandbox."""
+    pod = bed.run_pod(name, annotations=behaving(lag=lag))
     container = bed.run(pod, "c", command=SLEEP)
     os.kill(fakes.machine(pod), signal.SIGKILL)
     status = ends(bed, pod, container)
-    assert status.exit_code in (137, 255)
+    assert status.exit_code == 137
+    assert LOSS in status.message
     wait_until(lambda: not shims(bed), what="the end of the shim")
+
+
+def test_the_machine_is_killed_while_no_daemon_looks(bed, name, fakes):
+    pod = bed.run_pod(name)
+    container = bed.run(pod, "c", command=SLEEP)
+    machine = fakes.machine(pod)
+    bed.kill_engine()
+    os.kill(machine, signal.SIGKILL)
+    wait_until(lambda: not os.path.exists("/proc/%d" % machine), what="the machine's end")
+    bed.start_engine()
+    assert LOSS in ends(bed, pod, container).message
+
+
+def test_ends_that_are_the_containers_own(bed, name):
+    """Those that an end of the machine would bring about as well."""
+    pod = bed.run_pod(name)
+    for code, command in ((255, "exit 255"), (137, "kill -9 $$")):
+        status = bed.wait_exit(bed.run(pod, "c%d" % code, command=["sh", "-c", command]))
+        assert (status.exit_code, status.message) == (code, "")
+    assert is_ready(bed, pod)
 
 
 def test_the_shim_is_killed(bed, name, fakes):

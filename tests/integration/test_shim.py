@@ -280,7 +280,10 @@ def test_the_sandbox_is_killed(bed, name):
     container = bed.run(pod, "c", command=SLEEP)
     (pause,) = commands(bed, "pause")
     os.kill(pause, signal.SIGKILL)
-    bed.wait_exit(container, seconds=5)
+    ended = bed.wait_exit(container, seconds=5)
+    assert ended.exit_code == 137
+    # Both are in one PID namespace: the end of the container is told first.
+    assert "the pod's sandbox has ended, exit code 137" in ended.message
     wait_until(lambda: bed.cri.PodSandboxStatus({"pod_sandbox_id": pod}).status.state ==
                bed.cri.messages.SANDBOX_NOTREADY, seconds=5, what="the pod's end")
 

@@ -18,7 +18,7 @@ namespace {
 constexpr int64_t kNsPerMs = 1'000'000;
 
 // Neither end waits for the other: a reader without a writer is what O_NONBLOCK is for, and a
-// writer without a reader must be one itself (fifo(7)).
+// writer needs a reader that is there before it (fifo(7)).
 Status openFifo(const std::string& path, int flags, Fd& fifo) {
   fifo.reset(::open(path.c_str(), flags | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW));
   if (!fifo) return streams::errnoFailure(errno, {"open the FIFO ", path});
@@ -55,11 +55,14 @@ Status Process::open(const Request& request) {
     hub_.openOutput(kind, std::move(fifo), &log_);
   }
   if (request.input.empty()) return {};
-  Fd fifo;
-  if (Status status = openFifo(request.input, O_RDWR, fifo); !isOk(status)) return status;
-  hub_.openInput(std::move(fifo), request.inputMode == Input::kWithFirstSession
-                                      ? streams::InputEnd::kWithFirstSession
-                                      : streams::InputEnd::kStays);
+  Fd standIn, fifo;
+  if (Status status = openFifo(request.input, O_RDONLY, standIn); !isOk(status)) return status;
+  if (Status status = openFifo(request.input, O_WRONLY, fifo); !isOk(status)) return status;
+  hub_.openInput(std::move(fifo),
+                 request.inputMode == Input::kWithFirstSession
+                     ? streams::InputEnd::kWithFirstSession
+                     : streams::InputEnd::kStays,
+                 std::move(standIn));
   return {};
 }
 

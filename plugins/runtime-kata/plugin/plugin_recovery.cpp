@@ -103,8 +103,9 @@ absl::Status KataPlugin::recoverContainer(Pod& pod, TaskClient& shim,
   }
   BERTH_RETURN_IF_ERROR(state.status());
   if (state->status() == containerd::v1::types::STOPPED) {
-    pod.settleExit(container, static_cast<int>(state->exit_status()),
-                   nanosecondsOf(state->exited_at()), {});
+    const int exitCode = static_cast<int>(state->exit_status());
+    pod.settleExit(container, exitCode, nanosecondsOf(state->exited_at()),
+                   pod.lossBehind(exitCode));
     return absl::OkStatus();
   }
   if (state->status() == containerd::v1::types::CREATED) {

@@ -244,10 +244,13 @@ void Pod::awaitSandbox(TaskClient& shim, const CallLimits& limits) {
   shim.begin("Wait", request, limits, [this](absl::StatusOr<std::string> reply) {
     if (absl::IsUnavailable(reply.status())) return;
     api::WaitResponse response;
-    const bool known = reply.ok() && response.ParseFromString(*reply);
+    {
+      const std::lock_guard lock(mutex_);
+      sandbox_.known = reply.ok() && response.ParseFromString(*reply);
+      sandbox_.exitCode = sandbox_.known ? static_cast<int>(response.exit_status()) : 255;
+    }
     wake(sandbox_);
-    post({.kind = Task::Kind::kSandboxExit,
-          .exitCode = known ? static_cast<int>(response.exit_status()) : 255});
+    post({.kind = Task::Kind::kSandboxExit});
   });
 }
 

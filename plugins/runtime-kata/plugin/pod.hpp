@@ -120,6 +120,9 @@ class Pod final {
   // told, and those who wait are woken. The first time counts.
   void settleExit(const std::shared_ptr<Container>& container, int exitCode, int64_t exitedAt,
                   std::string_view message);
+  // Why a container of this exit code has ended, when it has with the pod's sandbox; else empty.
+  // Blocks until the sandbox's end is told as well, for some seconds.
+  std::string lossBehind(int exitCode) const;
   // Nobody will hear of anything any more.
   void declareDead();
 
@@ -144,8 +147,9 @@ class Pod final {
   void drainEvents();
   void onInputEnded(const std::string& key);
   void settleBreak();
+  std::string sandboxLoss() const;
   // False when the pod is being ended by somebody who does it all.
-  bool lose(const std::string& reason);
+  bool lose(const std::string& message);
   void settleIfLost(const std::shared_ptr<Container>& container);
   void askAgain(TaskClient& shim, const CallLimits& limits);
   void wake(const Awaited& awaited) const;

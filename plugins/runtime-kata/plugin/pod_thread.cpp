@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "berth/support/files.hpp"
+#include "berth/support/process_stat.hpp"
 #include "berth/support/status.hpp"
 #include "berth/support/threads.hpp"
 #include "berth/support/utf8.hpp"
@@ -19,7 +20,13 @@ namespace {
 
 constexpr auto kAskTime = std::chrono::seconds(2);
 constexpr int kAskAgainMs = 1000;
-constexpr int kLostCode = 137;
+constexpr int kKilledCode = 137;
+constexpr int kUnknownCode = 255;  // also of what ran in a virtual machine that has ended
+
+std::string withLog(const PodRecord& pod, std::string reason) {
+  const std::string said = exitMessageOf(pod);
+  return said.empty() ? reason : strCat(reason, "; its log ends: ", said);
+}
 
 }  // namespace
 
@@ -102,19 +109,38 @@ bool Pod::handle(const Task& task) {
   switch (task.kind) {
     case Task::Kind::kStop:
       return false;
-    case Task::Kind::kExit:
-      settleExit(task.container, task.exitCode, task.exitedAt, {});
+    case Task::Kind::kExit: {
+      const std::string loss = lossBehind(task.exitCode);
+      if (loss.empty() || !lose(loss)) settleExit(task.container, task.exitCode, task.exitedAt, {});
       break;
+    }
     case Task::Kind::kSandboxExit:
-      if (!isEnding()) {
-        (void)lose(strCat("the pod's sandbox has ended, exit code ", task.exitCode));
-      }
+      if (!isEnding()) (void)lose(sandboxLoss());
       break;
     case Task::Kind::kBroken:
       settleBreak();
       break;
   }
   return true;
+}
+
+// What ends with a sandbox is told before it or after: the first process of a PID namespace waits
+// for the others, which are killed, and a virtual machine's end is seen by each who waits for one.
+std::string Pod::lossBehind(int exitCode) const {
+  if (exitCode != kKilledCode && exitCode != kUnknownCode) return {};
+  if (isEnding() || !support::isProcessEnding(record().sandboxPid)) return {};
+  const absl::Status told =
+      support::waitFor(sandbox_.ended.get(), POLLIN, limitsFor(kAskTime), "wait for an end");
+  return told.ok() ? sandboxLoss() : std::string();
+}
+
+std::string Pod::sandboxLoss() const {
+  std::string reason = "the pod's sandbox has ended";
+  {
+    const std::lock_guard lock(mutex_);
+    if (sandbox_.known) reason += strCat(", exit code ", sandbox_.exitCode);
+  }
+  return withLog(record(), std::move(reason));
 }
 
 void Pod::drainEvents() {
@@ -173,7 +199,7 @@ void Pod::settleBreak() {
   const auto client = shim(limits);
   if (absl::IsUnavailable(client.status())) {
     // Whoever ends it waits for ends that nobody will tell.
-    if (isEnding() || !lose("the pod's shim has ended")) declareDead();
+    if (isEnding() || !lose(withLog(record(), "the pod's shim has ended"))) declareDead();
     return;
   }
   if (client.ok()) return askAgain(**client, limits);
@@ -191,7 +217,7 @@ void Pod::askAgain(TaskClient& shim, const CallLimits& limits) {
 }
 
 // Nothing tells of ends any more: all that may run is ended, then it is told.
-bool Pod::lose(const std::string& reason) {
+bool Pod::lose(const std::string& message) {
   constexpr auto kPause = std::chrono::milliseconds(5);
   std::unique_lock alone(end_, std::defer_lock);
   while (!alone.try_lock()) {
@@ -204,8 +230,6 @@ bool Pod::lose(const std::string& reason) {
     lost_ = true;
   }
   constexpr auto kEndTime = std::chrono::milliseconds(3500);
-  const std::string said = exitMessageOf(record());
-  const std::string message = said.empty() ? reason : strCat(reason, "; its log ends: ", said);
   const absl::Status ended = endLostPod(*this, limitsFor(kEndTime));
   if (ended.ok()) {
     (void)changeRecord([](PodRecord& r) { r.stopped = true; });
@@ -230,7 +254,7 @@ void Pod::settleIfLost(const std::shared_ptr<Container>& container) {
     if (lostMessage_.empty() || container->record.stage != Stage::kRunning) return;
     message = lostMessage_;
   }
-  settleExit(container, kLostCode, support::nowNanoseconds(), message);
+  settleExit(container, kKilledCode, support::nowNanoseconds(), message);
 }
 
 absl::Status Pod::ensureKeeper(const CallLimits& limits) {

@@ -1,12 +1,20 @@
 #include "berth/streams/channel.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
+#include <poll.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
+#include <utility>
 
 namespace berth::streams {
 
 namespace {
+
+// A reader takes what there is at once, or when its process asks for it.
+constexpr int64_t kFirstPauseNs = 1'000'000;
+constexpr int64_t kLongestPauseNs = 1'000'000'000;
 
 bool wouldBlock() {
   return errno == EAGAIN || errno == EINTR;
@@ -114,8 +122,12 @@ void Sink::closeAndTell() {
 
 // ---- InputPipe ---------------------------------------------------------------------------------
 
-InputPipe::InputPipe(Loop& loop, InputListener& listener, Fd fd)
-    : loop_(loop), listener_(listener), fd_(std::move(fd)) {
+InputPipe::InputPipe(Loop& loop, InputListener& listener, Fd fd, Fd standIn)
+    : loop_(loop),
+      listener_(listener),
+      fd_(std::move(fd)),
+      standIn_(std::move(standIn)),
+      readerComesLater_(static_cast<bool>(standIn_)) {
   setNonBlocking(fd_.get());
 }
 
@@ -143,7 +155,7 @@ void InputPipe::flush() {
     if (watched_) loop_.remove(fd_.get(), *this);
     watched_ = false;
     if (finishing_) {
-      close();
+      closeOnceRead();
       listener_.onInputSpace();
       return;
     }
@@ -154,19 +166,43 @@ void InputPipe::flush() {
 }
 
 void InputPipe::finish() {
-  finishing_ = true;
-  if (backlog_.empty()) close();
+  if (std::exchange(finishing_, true) || !fd_) return;
+  if (backlog_.empty()) closeOnceRead();
+}
+
+// No event tells of a FIFO that is read.
+void InputPipe::closeOnceRead() {
+  standIn_.reset();
+  if (isRead()) return close();
+  pauseNs_ = std::clamp(2 * pauseNs_, kFirstPauseNs, kLongestPauseNs);
+  loop_.arm(*this, pauseNs_);
+}
+
+bool InputPipe::isRead() const {
+  if (!readerComesLater_) return true;
+  // Without a reader a writing end is in error, and what it holds stays with it.
+  pollfd end{.fd = fd_.get()};
+  if (::poll(&end, 1, 0) != 0) return false;
+  int left = 0;
+  return ::ioctl(fd_.get(), FIONREAD, &left) != 0 || left == 0;
 }
 
 void InputPipe::onReady(uint32_t) {
   flush();
 }
 
+void InputPipe::onTimer() {
+  closeOnceRead();
+  if (!fd_) listener_.onInputSpace();
+}
+
 void InputPipe::close() {
   if (!fd_) return;
+  loop_.disarm(*this);
   if (watched_) loop_.remove(fd_.get(), *this);
   watched_ = false;
   fd_.reset();
+  standIn_.reset();
   std::string().swap(backlog_);
 }
 

@@ -154,8 +154,8 @@ void IoHub::openOutput(LogStream::Kind kind, Fd fd, LogFile* log) {
   outputs_.push_back(std::make_unique<Output>(*this, kind, std::move(fd), log));
 }
 
-void IoHub::openInput(Fd fd, InputEnd end) {
-  input_ = std::make_unique<InputPipe>(loop_, *this, std::move(fd));
+void IoHub::openInput(Fd fd, InputEnd end, Fd standIn) {
+  input_ = std::make_unique<InputPipe>(loop_, *this, std::move(fd), std::move(standIn));
   inputEnd_ = end;
 }
 

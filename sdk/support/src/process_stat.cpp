@@ -29,4 +29,10 @@ uint64_t processStart(int64_t pid) {
   return processStat(pid, kStartTime);
 }
 
+bool isProcessEnding(int64_t pid) {
+  constexpr size_t kFlags = 9;
+  constexpr uint64_t kExiting = 0x4;  // PF_EXITING of the kernel's sched.h; zombies have it, too
+  return (processStat(pid, kFlags) & kExiting) != 0 || processStart(pid) == 0;
+}
+
 }  // namespace berth::support

@@ -12,6 +12,10 @@ io.katacontainers.fake, a JSON object, says how it behaves:
     cgroups    form of the statistics: 1 or 2 (default)
     oom        containers that are killed are said to have been so for want of memory
     timeless   ends have no time
+    late       seconds from a process's start until its standard input is opened, as Go's shims do
+               it at some time after the answer
+    lag        seconds by which the end of a machine that dies is told of the sandbox after it is
+               of the containers
     fail       {call: message}
     hang       [call]: never answered
 
@@ -164,7 +168,8 @@ def answer(connection, lock, tasks, stream, content):
     reply = wire.field(2, payload) if payload else b""
     if code:
         reply = wire.field(1, wire.field(1, code) + wire.field(2, message))
-    with lock:
+    # An engine that has died waits for nothing any more.
+    with lock, contextlib.suppress(OSError):
         connection.sendall(wire.frame(stream, wire.RESPONSE, reply))
 
 

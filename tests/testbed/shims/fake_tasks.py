@@ -21,6 +21,7 @@ ID, EXEC = 1, 2
 NOT_OF_EXECS = ("Create", "Update", "Shutdown")  # in their messages the field is another one
 PROCESS = "types.containerd.io/opencontainers/runtime-spec/1/Process"
 RESOURCES = "types.containerd.io/opencontainers/runtime-spec/1/LinuxResources"
+OWN_INPUT = -1  # among a process's FIFOs the writing end of its input
 EVENTS = "containerd.services.events.ttrpc.v1.Events"
 
 
@@ -146,16 +147,20 @@ class Tasks:
 
     def open(self, process):
         """The FIFOs' other ends must be there already."""
-        flags = {0: os.O_RDWR if self.rust else os.O_RDONLY | os.O_NONBLOCK,
-                 1: os.O_WRONLY | os.O_NONBLOCK, 2: os.O_WRONLY | os.O_NONBLOCK}
         for number, path in enumerate(process.streams):
-            if not path:
-                continue
-            try:
-                process.fifos[number] = os.open(path, flags[number])
-                os.set_blocking(process.fifos[number], True)
-            except OSError as error:
-                self.place.complain("the FIFO %s: %s" % (path, error))
+            if path and (number > 0 or not self.behaviour.get("late")):
+                self.open_one(process, number, os.O_WRONLY if number else os.O_RDONLY)
+        if self.rust and process.streams[0]:
+            # The end of input is then CloseIO's to bring about.
+            self.open_one(process, OWN_INPUT, os.O_WRONLY)
+
+    def open_one(self, process, number, flags):
+        path = process.streams[max(number, 0)]
+        try:
+            process.fifos[number] = os.open(path, flags | os.O_NONBLOCK)
+            os.set_blocking(process.fifos[number], True)
+        except OSError as error:
+            self.place.complain("the FIFO %s: %s" % (path, error))
 
     def on_Exec(self, payload):
         container = text(payload, ID)
@@ -204,10 +209,16 @@ class Tasks:
             if not process.master:
                 os.close(target)
             process.input_ended.set()
+
+        def open_late():
+            time.sleep(self.behaviour["late"])
+            # Waits for a writer, if there is none.
+            process.fifos[0] = os.open(process.streams[0], os.O_RDONLY)
+            process.copy(process.fifos[0], target, end_input)
         if 0 in process.fifos:
-            process.close_input = end_input
-            # The input's end is seen by who holds no writing end: not by the shim in Rust.
-            process.copy(process.fifos[0], target, None if self.rust else end_input)
+            process.copy(process.fifos[0], target, end_input)
+        elif process.streams[0]:
+            threading.Thread(target=open_late, daemon=True).start()
         else:
             end_input()
 
@@ -231,8 +242,13 @@ class Tasks:
                 threading.Thread(target=self.end, daemon=True, args=(
                     self.processes[told["exited"]], told["code"])).start()
         self.machine.wait()
-        for process in list(self.processes.values()):
+        # Whoever waits for something in a machine sees its end, in no order.
+        sandbox = self.processes.get(self.pod)
+        for process in [each for each in self.processes.values() if each is not sandbox]:
             self.end(process, 255)
+        if sandbox:
+            time.sleep(self.behaviour.get("lag", 0))
+            self.end(sandbox, 255)
 
     def end(self, process, code):
         if process.key in self.started:
@@ -242,7 +258,7 @@ class Tasks:
             thread.join()
         if process.ended.is_set():
             return
-        for fifo in process.fifos.values():
+        for fifo in list(process.fifos.values()):
             with contextlib.suppress(OSError):
                 os.close(fifo)
         process.code, process.status = code, STOPPED
@@ -301,8 +317,8 @@ class Tasks:
             self.place.complain("CloseIO before Start")
             raise Failure(UNKNOWN, "it has not been started")
         if self.rust:
-            if hasattr(process, "close_input"):
-                process.close_input()
+            if OWN_INPUT in process.fifos:
+                os.close(process.fifos.pop(OWN_INPUT))
         elif process.status == RUNNING:
             # With the lock: whoever has not closed the FIFO by now waits for ever.
             process.input_ended.wait()

@@ -3,6 +3,7 @@
 #include <csignal>
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <thread>
 #include <unistd.h>
 
@@ -70,6 +71,10 @@ class Hub : public testing::Test, public HubListener {
     ++gone_;
     loop_.stop();
   }
+  void onInputEnded() override {
+    inputEnded_ = true;
+    loop_.stop();
+  }
   Fd attach() {
     int ends[2];
     EXPECT_EQ(pipe2(ends, O_CLOEXEC), 0);
@@ -89,6 +94,7 @@ class Hub : public testing::Test, public HubListener {
   std::unique_ptr<IoHub> hub_;
   Fd process_;
   int gone_ = 0;
+  bool inputEnded_ = false;
 };
 
 TEST_F(Hub, TheRestOfADeadProcessReachesEverySession) {
@@ -231,6 +237,88 @@ TEST_F(Hub, ASessionThatComesTooLateEndsAtOnce) {
   const Fd reader = attach();
   EXPECT_EQ(readAll(reader.get()), "");
   EXPECT_EQ(hub_->sessions(), 0u);
+}
+
+// The process's input is a FIFO, of which another one opens the end for reading: its shim.
+class HubWithFifo : public Hub {
+ protected:
+  void SetUp() override {
+    Hub::SetUp();
+    path_ = testing::TempDir() + "input-" + std::to_string(getpid());
+    ASSERT_EQ(mkfifo(path_.c_str(), 0600), 0);
+    Fd standIn = openEnd(O_RDONLY);
+    hub_->openInput(openEnd(O_WRONLY), InputEnd::kWithFirstSession, std::move(standIn));
+  }
+  void TearDown() override { unlink(path_.c_str()); }
+  Fd openEnd(int flags) {
+    Fd end(open(path_.c_str(), flags | O_NONBLOCK | O_CLOEXEC));
+    EXPECT_TRUE(end) << path_;
+    return end;
+  }
+  // A session that has all of its input at once, and its end.
+  void give(std::string_view text) {
+    int ends[2];
+    ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+    const Fd writer(ends[1]);
+    ASSERT_EQ(write(writer.get(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
+    hub_->attach(Fd(ends[0]), Fd(), Fd());
+  }
+  void runFor(int64_t ns) {
+    Alarm alarm(loop_, ns);
+    loop_.run();
+  }
+  // At its end a FIFO without a writer gives nothing, and one with a writer an error.
+  bool isAtEnd(const Fd& reader) {
+    char byte = 0;
+    return read(reader.get(), &byte, 1) == 0;
+  }
+
+  static constexpr int64_t kAWhileNs = 20'000'000;
+  std::string path_;
+};
+
+TEST_F(HubWithFifo, AReaderThatComesLateHasAllOfTheInput) {
+  give("all of it");
+  loop_.run();  // until the session is gone
+  runFor(kAWhileNs);
+  ASSERT_FALSE(inputEnded_);
+  const Fd reader = openEnd(O_RDONLY);
+  EXPECT_EQ(readAll(reader.get()), "all of it");
+  ASSERT_FALSE(inputEnded_) << "it is told before it is read";
+  loop_.run();  // until the input's end
+  EXPECT_TRUE(inputEnded_);
+  EXPECT_TRUE(isAtEnd(reader));
+}
+
+TEST_F(HubWithFifo, AReaderThatComesLateHasTheEndOfNoInput) {
+  give("");
+  loop_.run();  // until the session is gone
+  runFor(kAWhileNs);
+  ASSERT_FALSE(inputEnded_);
+  const Fd reader = openEnd(O_RDONLY);
+  ASSERT_FALSE(isAtEnd(reader));
+  loop_.run();  // until the input's end
+  EXPECT_TRUE(isAtEnd(reader));
+}
+
+TEST_F(HubWithFifo, TheEndOfInputIsToldOnceItIsRead) {
+  const Fd reader = openEnd(O_RDONLY);
+  give("some");
+  loop_.run();  // until the session is gone
+  runFor(kAWhileNs);
+  ASSERT_FALSE(inputEnded_);
+  EXPECT_EQ(readAll(reader.get()), "some");
+  loop_.run();  // until the input's end
+  EXPECT_TRUE(isAtEnd(reader));
+}
+
+TEST_F(HubWithFifo, NobodyReadsItUntilTheProcessEnds) {
+  give("for nobody");
+  loop_.run();  // until the session is gone
+  hub_->endSessions();
+  runFor(kAWhileNs);
+  ASSERT_FALSE(inputEnded_);
+  EXPECT_TRUE(isAtEnd(openEnd(O_RDONLY))) << "it is still open";
 }
 
 }  // namespace

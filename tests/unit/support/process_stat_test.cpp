@@ -34,6 +34,21 @@ TEST(ProcessStat, NamesMayHoldAnything) {
   EXPECT_EQ(processStart(child), 0u);
 }
 
+TEST(ProcessStat, TellsWhatIsAtItsEnd) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::pause();
+    ::_exit(0);
+  }
+  EXPECT_FALSE(isProcessEnding(child));
+  ::kill(child, SIGKILL);
+  siginfo_t info{};
+  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOWAIT), 0);
+  EXPECT_TRUE(isProcessEnding(child)) << "nobody has reaped it yet";
+  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+  EXPECT_TRUE(isProcessEnding(child));
+}
+
 TEST(ProcessStat, FieldsThatThereAreNot) {
   EXPECT_EQ(processStat(::getpid(), 1000), 0u);
 }

@@ -72,10 +72,13 @@ class InputListener {
   ~InputListener() = default;
 };
 
-// Writes input to a container's stdin pipe or terminal.
-class InputPipe final : Watcher {
+// Writes input to a container's stdin: a pipe, a terminal, or a FIFO that another process opens.
+class InputPipe final : Watcher, Timer {
  public:
-  InputPipe(Loop& loop, InputListener& listener, Fd fd);
+  // `standIn`, where there is one, is an end for reading of the same FIFO, whose reader opens it
+  // whenever it likes. What a FIFO holds is lost with its last end, and who opens one that nobody
+  // writes to waits for ever: so this one then stays open until the reader has all of the input.
+  InputPipe(Loop& loop, InputListener& listener, Fd fd, Fd standIn = Fd());
   ~InputPipe() { close(); }
   InputPipe(const InputPipe&) = delete;
   InputPipe& operator=(const InputPipe&) = delete;
@@ -84,17 +87,23 @@ class InputPipe final : Watcher {
   void push(std::string_view data);
   bool full() const { return backlog_.size() >= kBacklogLimit; }
   bool isOpen() const { return static_cast<bool>(fd_); }
-  // Closes when the backlog is written.
+  // Closes when the backlog is written and, where its reader comes later, read.
   void finish();
 
  private:
   void onReady(uint32_t events) override;
+  void onTimer() override;
   void flush();
+  void closeOnceRead();
+  bool isRead() const;
   void close();
 
   Loop& loop_;
   InputListener& listener_;
   Fd fd_;
+  Fd standIn_;
+  const bool readerComesLater_;
+  int64_t pauseNs_ = 0;  // before the next look at what the FIFO holds
   std::string backlog_;
   bool watched_ = false;
   bool finishing_ = false;

@@ -13,7 +13,7 @@ class HubListener {
  public:
   virtual void onSessionsGone() = 0;  // the last one ended
   virtual void onOutputsEnded() {}    // the last one did: nothing more can come
-  virtual void onInputEnded() {}      // closed, with all that was to be written
+  virtual void onInputEnded() {}      // closed, after all that was to be written
 
  protected:
   ~HubListener() = default;
@@ -36,7 +36,8 @@ class IoHub final : public InputListener {
 
   // `log` may be null; else it outlives the hub.
   void openOutput(LogStream::Kind kind, Fd fd, LogFile* log);
-  void openInput(Fd fd, InputEnd end);
+  // `standIn`: see InputPipe.
+  void openInput(Fd fd, InputEnd end, Fd standIn = Fd());
   void closeInput();
 
   // Descriptors that are not open are left out.

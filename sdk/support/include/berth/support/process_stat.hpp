@@ -14,4 +14,8 @@ uint64_t processStat(int64_t pid, size_t field);
 // one of the same number; 0 when there is none.
 uint64_t processStart(int64_t pid);
 
+// Whether it has ended or nothing can keep it from that any more. Of a PID namespace's first
+// process this is so before the others are killed for it.
+bool isProcessEnding(int64_t pid);
+
 }  // namespace berth::support
