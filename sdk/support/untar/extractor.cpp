@@ -93,8 +93,11 @@ absl::Status Extractor::place(const Entry& entry) {
   }
   const Marker marker = markerOf(path);
   if (marker == Marker::kIgnored) return absl::OkStatus();
-  BERTH_ASSIGN_OR_RETURN(const SharedFd parent, directories_.open(path.parent));
-  const Place place{path, parent->get()};
+  const absl::StatusOr<SharedFd> parent = directories_.open(path.parent);
+  // Of a directory that became a file some tools white out each thing in it; nothing shows there.
+  if (marker != Marker::kNone && absl::IsInvalidArgument(parent.status())) return absl::OkStatus();
+  BERTH_RETURN_IF_ERROR(parent.status());
+  const Place place{path, (*parent)->get()};
   if (marker == Marker::kOpaque) return makeOpaque(place.directory);
   if (marker == Marker::kWhiteout) return placeWhiteout(place);
   switch (entry.type) {
