@@ -61,8 +61,9 @@ Config withLiveChanges(Config running, const Config& wanted) {
   for (const InstanceSection& section : instanceSections()) {
     const auto all = section.all(running);
     for (const auto& [name, instance] : section.all(wanted)) {
-      const bool known = std::any_of(all.begin(), all.end(),
-                                     [&](const auto& entry) { return entry.first == name; });
+      const bool known = std::any_of(all.begin(), all.end(), [&name = name](const auto& entry) {
+        return entry.first == name;
+      });
       if (known) takeLiveValues(section.name, section.make(running, name), instance);
     }
   }

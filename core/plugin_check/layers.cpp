@@ -137,7 +137,7 @@ std::string SnapshotterBed::targetOf(const std::string& key) const {
 
 std::string SnapshotterBed::mount(const std::string& key) {
   step(strCat("snapshot_mount of ", key));
-  const std::string target = targetOf(key);
+  std::string target = targetOf(key);
   if (!probe_.succeeds(support::makeDirectories(target), "make the target")) return {};
   if (!probe_.succeeds(plugin().mount(op_, key, target), "snapshot_mount")) return {};
   return target;

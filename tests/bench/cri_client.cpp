@@ -296,4 +296,13 @@ absl::StatusOr<std::optional<uint64_t>> CriClient::imageBytes(const std::string&
   return reply.image().size();
 }
 
+absl::StatusOr<uint64_t> CriClient::imageFilesystemBytes() {
+  BERTH_ASSIGN_OR_RETURN(const auto reply,
+                         call("ImageFsInfo", images_, &cri::ImageService::Stub::ImageFsInfo,
+                              cri::ImageFsInfoRequest(), interrupt_));
+  uint64_t bytes = 0;
+  for (const auto& filesystem : reply.image_filesystems()) bytes += filesystem.used_bytes().value();
+  return bytes;
+}
+
 }  // namespace berth::bench

@@ -83,6 +83,8 @@ class CriClient {
   absl::Status removeImage(const std::string& reference);
   // None when the engine does not have it.
   absl::StatusOr<std::optional<uint64_t>> imageBytes(const std::string& reference);
+  // What ImageFsInfo says that images and their layers use.
+  absl::StatusOr<uint64_t> imageFilesystemBytes();
 
  private:
   std::shared_ptr<grpc::Channel> channel_;
