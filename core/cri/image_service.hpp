@@ -52,5 +52,10 @@ class ImageService final : public runtime::v1::ImageService::Service {
 // An image as the CRI shows it. The kubelet is asked to keep those that `pinned` names, by a full
 // name or a shell pattern for one.
 runtime::v1::Image toCri(const images::Image& image, const std::vector<std::string>& pinned);
+// Of many the last are shown without annotations, when all together would be too much for one
+// reply.
+std::vector<runtime::v1::Image> toCri(
+    const std::vector<std::shared_ptr<const images::Image>>& images,
+    const std::vector<std::string>& pinned);
 
 }  // namespace berth::cri

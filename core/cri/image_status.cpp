@@ -12,9 +12,11 @@ namespace {
 
 // Under the names that other engines use, so that people's scripts find it.
 std::string imageInfo(const images::Image& image, const std::string& configuration) {
-  auto spec = support::parseJson(configuration, "the image's configuration");
+  constexpr std::string_view kWhat = "the image's configuration";
+  auto spec = support::parseJson(configuration, kWhat);
   boost::json::object labels;
-  for (const auto& [key, value] : image.config.labels) labels[key] = value;
+  if (const auto config = common::parseImageConfig(configuration, kWhat); config.ok())
+    for (const auto& [key, value] : config->labels) labels[key] = value;
   return boost::json::serialize(
       boost::json::object{{"chainID", image.layers.empty() ? "" : image.layers.back().chainId},
                           {"manifestDigest", image.manifestDigest},

@@ -12,9 +12,9 @@ namespace v1 = runtime::v1;
 
 namespace {
 
-// What an image's author writes must not fill the reply that all images share: the kubelet's
-// garbage collection lives by it.
-constexpr size_t kMostAnnotationBytes = 16u << 10;
+// What images' authors write must not fill the reply that all images share, of which the kubelet
+// takes 16 MiB: its garbage collection lives by it.
+constexpr size_t kMostSpecBytes = 4u << 20;
 constexpr size_t kMostUserBytes = 256;
 
 bool isPinned(const images::Image& image, const std::vector<std::string>& patterns) {
@@ -38,16 +38,6 @@ void setUser(const std::string& imageUser, v1::Image& result) {
     result.set_username(std::string(support::utf8Prefix(user, kMostUserBytes)));
 }
 
-// In the order of their keys, as many as there is room for.
-void setAnnotations(const images::Image& image, v1::Image& result) {
-  size_t bytes = 0;
-  for (const auto& [key, value] : image.annotations) {
-    if (key.size() + value.size() > kMostAnnotationBytes - bytes) continue;
-    bytes += key.size() + value.size();
-    (*result.mutable_spec()->mutable_annotations())[key] = value;
-  }
-}
-
 }  // namespace
 
 v1::Image toCri(const images::Image& image, const std::vector<std::string>& pinned) {
@@ -57,18 +47,32 @@ v1::Image toCri(const images::Image& image, const std::vector<std::string>& pinn
   for (const std::string& digest : image.repoDigests) result.add_repo_digests(digest);
   result.set_size(image.size);
   result.set_pinned(isPinned(image, pinned));
-  setUser(image.config.user, result);
-  setAnnotations(image, result);
+  setUser(image.user, result);
+  for (const auto& [key, value] : image.annotations)
+    (*result.mutable_spec()->mutable_annotations())[key] = value;
+  return result;
+}
+
+std::vector<v1::Image> toCri(const std::vector<std::shared_ptr<const images::Image>>& images,
+                             const std::vector<std::string>& pinned) {
+  std::vector<v1::Image> result;
+  size_t bytes = 0;
+  for (const auto& image : images) {
+    v1::Image& one = result.emplace_back(toCri(*image, pinned));
+    const size_t more = one.spec().ByteSizeLong();
+    if (bytes + more > kMostSpecBytes) {
+      one.clear_spec();
+    } else {
+      bytes += more;
+    }
+  }
   return result;
 }
 
 absl::StatusOr<std::vector<v1::Image>> ImageService::list(const v1::ImageFilter& filter) {
-  std::vector<v1::Image> result;
   const std::string& wanted = filter.image().image();
-  if (wanted.empty()) {
-    for (const auto& image : images_.list()) result.push_back(toCri(*image, settings_.pinned));
-    return result;
-  }
+  if (wanted.empty()) return toCri(images_.list(), settings_.pinned);
+  std::vector<v1::Image> result;
   auto image = images_.find(wanted);
   if (image.ok()) {
     result.push_back(toCri(**image, settings_.pinned));

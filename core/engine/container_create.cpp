@@ -35,7 +35,7 @@ std::string namespacePath(const records::PodRecord& pod, uint32_t bit) {
 }
 
 // Images that are mounted are run from as well. One that is not there is told of later.
-absl::Status checkMountedImages(const plugins::Operation& op, const images::ImageService& images,
+absl::Status checkMountedImages(const plugins::Operation& op, images::ImageService& images,
                                 const v1::ContainerConfig& config) {
   for (const v1::Mount& mount : config.mounts()) {
     const v1::ImageSpec& wanted = mount.image();
@@ -128,7 +128,7 @@ absl::StatusOr<std::string> Engine::createFrom(plugins::Operation& op,
   if (origin.checkpoint != nullptr) {
     status = origin.checkpoint->moveTo(restoreDirectory(container->id()));
   }
-  if (status.ok()) status = buildContainer(op, *container, podConfig, *origin.image);
+  if (status.ok()) status = buildContainer(op, *container, podConfig, origin);
   if (!status.ok()) {
     const std::string stage = op.stage();
     discardContainer(container);
@@ -143,7 +143,7 @@ absl::StatusOr<std::shared_ptr<Container>> Engine::recordContainer(
   BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(*pod));
   const images::Image& image = *origin.image;
   const v1::ContainerConfig config = origin.configFor(request.config());
-  BERTH_ASSIGN_OR_RETURN(const int stopSignal, spec::stopSignal(config, image.config));
+  BERTH_ASSIGN_OR_RETURN(const int stopSignal, spec::stopSignal(config, origin.imageConfig));
 
   records::ContainerRecord record;
   record.set_id(support::randomId());
@@ -165,7 +165,7 @@ absl::StatusOr<std::shared_ptr<Container>> Engine::recordContainer(
       logPath(pod->peek([](const records::PodRecord& r) { return r.config(); }), config));
   *record.mutable_resources() = config.linux().resources();
   record.set_stop_signal(stopSignal);
-  BERTH_RETURN_IF_ERROR(recordVolumes(image, record));
+  BERTH_RETURN_IF_ERROR(recordVolumes(origin.imageConfig, record));
   if (origin.checkpoint != nullptr) {
     record.mutable_restore()->set_directory(restoreDirectory(record.id()));
     record.mutable_restore()->set_image_layers(static_cast<uint32_t>(image.layers.size()));
@@ -186,7 +186,7 @@ absl::StatusOr<std::shared_ptr<Container>> Engine::recordContainer(
 
 absl::Status Engine::buildContainer(plugins::Operation& op, Container& container,
                                     const v1::PodSandboxConfig& podConfig,
-                                    const images::Image& image) {
+                                    const ContainerOrigin& origin) {
   BERTH_ASSIGN_OR_RETURN(Turn turn, Turn::take(op, container));
   const std::string directory = containerDirectory(container.id());
   op.setStage("make directories");
@@ -194,14 +194,14 @@ absl::Status Engine::buildContainer(plugins::Operation& op, Container& container
   BERTH_RETURN_IF_ERROR(support::makeDirectories(strCat(directory, "/rootfs"), 0711));
   op.setStage("prepare the root filesystem");
   BERTH_RETURN_IF_ERROR(images_.ensureUnpacked(
-      op, image, container.peek([](const records::ContainerRecord& r) { return r.snapshotter(); }),
-      nullptr));
+      op, *origin.image,
+      container.peek([](const records::ContainerRecord& r) { return r.snapshotter(); }), nullptr));
   BERTH_RETURN_IF_ERROR(addRestoredLayer(op, container));
   BERTH_RETURN_IF_ERROR(mountRootfs(op, container));
-  BERTH_ASSIGN_OR_RETURN(const Volumes volumes, prepareVolumes(op, container, image));
+  BERTH_ASSIGN_OR_RETURN(const Volumes volumes, prepareVolumes(op, container, origin.imageConfig));
   op.setStage("make the runtime specification");
   BERTH_ASSIGN_OR_RETURN(const spec::ContainerSpec spec,
-                         makeSpec(container, podConfig, image, volumes));
+                         makeSpec(container, podConfig, origin.imageConfig, volumes));
   spec::logWarnings(spec.warnings, {"container", container.id()});
   BERTH_RETURN_IF_ERROR(checkRestorable(container, spec.spec));
   for (const std::string& path : spec.missingDirectories) {
@@ -302,7 +302,7 @@ absl::StatusOr<spec::NamespacePaths> Engine::namespacePaths(const records::PodRe
 
 absl::StatusOr<spec::ContainerSpec> Engine::makeSpec(Container& container,
                                                      const v1::PodSandboxConfig& podConfig,
-                                                     const images::Image& image,
+                                                     const ImageConfig& image,
                                                      const Volumes& volumes) {
   const records::ContainerRecord record = container.record();
   const records::PodRecord pod = container.pod().record();
@@ -315,7 +315,7 @@ absl::StatusOr<spec::ContainerSpec> Engine::makeSpec(Container& container,
   const spec::ContainerSpecInput input{
       .pod = podConfig,
       .config = volumes.config,
-      .image = image.config,
+      .image = image,
       .host = host_,
       .defaults = defaults,
       .features = features,

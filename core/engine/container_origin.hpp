@@ -6,11 +6,14 @@
 
 #include <absl/status/statusor.h>
 
+#include "common/image_config.hpp"
 #include "cri-runtime-v1.pb.h"
 #include "engine/checkpoint/description.hpp"
 #include "images/image_service.hpp"
 
 namespace berth::engine {
+
+using common::ImageConfig;
 
 // The files of a checkpoint on their way into a container; removed unless they have become its.
 class ImportedCheckpoint {
@@ -37,6 +40,7 @@ class ImportedCheckpoint {
 
 struct ContainerOrigin {
   std::shared_ptr<const images::Image> image;
+  ImageConfig imageConfig;
   std::unique_ptr<ImportedCheckpoint> checkpoint;  // may be null
 
   // The request, with what only the checkpoint knows.

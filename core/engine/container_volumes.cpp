@@ -36,8 +36,7 @@ std::string imageTarget(const std::string& directory, const records::ImageMountR
 
 // Who owns what an image's volume does not say: the container's user, as seen from the host.
 absl::StatusOr<volumes::Owner> volumeOwner(const v1::ContainerConfig& config,
-                                           const common::ImageConfig& image,
-                                           const std::string& rootfs,
+                                           const ImageConfig& image, const std::string& rootfs,
                                            const records::PodRecord& pod) {
   BERTH_ASSIGN_OR_RETURN(const spec::UserDatabase database, spec::UserDatabase::open(rootfs));
   BERTH_ASSIGN_OR_RETURN(
@@ -50,7 +49,7 @@ absl::StatusOr<volumes::Owner> volumeOwner(const v1::ContainerConfig& config,
 
 }  // namespace
 
-absl::Status Engine::recordVolumes(const images::Image& image, records::ContainerRecord& record) {
+absl::Status Engine::recordVolumes(const ImageConfig& image, records::ContainerRecord& record) {
   for (const v1::Mount& mount : record.config().mounts()) {
     if (!isImageMount(mount)) continue;
     auto found = images_.find(mount.image().image());
@@ -73,14 +72,14 @@ absl::Status Engine::recordVolumes(const images::Image& image, records::Containe
     }
   }
   if (settings_.imageDefinedVolumes == ImageDefinedVolumes::kIgnore) return absl::OkStatus();
-  for (const std::string& path : volumes::definedVolumes(image.config, record.config())) {
+  for (const std::string& path : volumes::definedVolumes(image, record.config())) {
     record.add_volume_paths(path);
   }
   return absl::OkStatus();
 }
 
 absl::StatusOr<Volumes> Engine::prepareVolumes(plugins::Operation& op, Container& container,
-                                               const images::Image& image) {
+                                               const ImageConfig& image) {
   const records::ContainerRecord record = container.record();
   Volumes volumes{.config = record.config(), .extra = {}};
   if (record.image_mounts_size() > 0) {
@@ -128,11 +127,11 @@ absl::StatusOr<std::string> Engine::mountImage(plugins::Operation& op, Container
 }
 
 absl::Status Engine::makeDefinedVolumes(plugins::Operation& op, Container& container,
-                                        const images::Image& image, Volumes& volumes) {
+                                        const ImageConfig& image, Volumes& volumes) {
   const records::ContainerRecord record = container.record();
   const std::string rootfs = strCat(containerDirectory(record.id()), "/rootfs");
-  BERTH_ASSIGN_OR_RETURN(const volumes::Owner owner, volumeOwner(record.config(), image.config,
-                                                                 rootfs, container.pod().record()));
+  BERTH_ASSIGN_OR_RETURN(const volumes::Owner owner,
+                         volumeOwner(record.config(), image, rootfs, container.pod().record()));
   const bool bind = settings_.imageDefinedVolumes == ImageDefinedVolumes::kBind;
   const std::string directory = volumesDirectory(record.id());
   if (bind) {

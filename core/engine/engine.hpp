@@ -237,10 +237,10 @@ class Engine {
       const std::shared_ptr<Pod>& pod, const ContainerOrigin& origin);
   absl::Status buildContainer(plugins::Operation& op, Container& container,
                               const runtime::v1::PodSandboxConfig& podConfig,
-                              const images::Image& image);
+                              const ContainerOrigin& origin);
   absl::StatusOr<spec::ContainerSpec> makeSpec(Container& container,
                                                const runtime::v1::PodSandboxConfig& podConfig,
-                                               const images::Image& image, const Volumes& volumes);
+                                               const ImageConfig& image, const Volumes& volumes);
   absl::StatusOr<spec::NamespacePaths> namespacePaths(const records::PodRecord& pod,
                                                       const runtime::v1::ContainerConfig& config);
   absl::Status mountRootfs(plugins::Operation& op, Container& container);
@@ -292,15 +292,15 @@ class Engine {
                                  const runtime::v1::RestorePodRequest& request);
 
   // Its mounts on the host (container_volumes.cpp).
-  absl::Status recordVolumes(const images::Image& image, records::ContainerRecord& record);
+  absl::Status recordVolumes(const ImageConfig& image, records::ContainerRecord& record);
   absl::StatusOr<Volumes> prepareVolumes(plugins::Operation& op, Container& container,
-                                         const images::Image& image);
+                                         const ImageConfig& image);
   absl::StatusOr<std::string> mountImage(plugins::Operation& op, Container& container,
                                          const records::ImageMountRecord& record,
                                          const std::string& subPath,
                                          const std::string& selinuxLabel);
   absl::Status makeDefinedVolumes(plugins::Operation& op, Container& container,
-                                  const images::Image& image, Volumes& volumes);
+                                  const ImageConfig& image, Volumes& volumes);
   absl::Status attachMappedMounts(Container& container);
   // What fails is logged, and done again when the container is released.
   void detachMappedMounts(Container& container);

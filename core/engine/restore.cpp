@@ -69,7 +69,10 @@ absl::StatusOr<ContainerOrigin> Engine::findOrigin(plugins::Operation& op,
     op.setStage("check the image's signatures");
     BERTH_RETURN_IF_ERROR(images_.checkAccepted(
         op, *origin.image, {reference, config.image().user_specified_image()}));
-    if (!images::isCheckpoint(origin.image->annotations)) return origin;
+    if (!origin.image->isCheckpoint) {
+      BERTH_ASSIGN_OR_RETURN(origin.imageConfig, images_.config(*origin.image));
+      return origin;
+    }
     BERTH_RETURN_IF_ERROR(checkCheckpoints(op, pod));
     op.setStage("copy the checkpoint out of its image");
     BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(pod));
@@ -95,6 +98,7 @@ absl::StatusOr<ContainerOrigin> Engine::originFrom(plugins::Operation& op, const
   ContainerOrigin origin;
   BERTH_ASSIGN_OR_RETURN(origin.image, baseImage(op, description, pod));
   BERTH_RETURN_IF_ERROR(images_.checkAccepted(op, *origin.image, {description.imageName}));
+  BERTH_ASSIGN_OR_RETURN(origin.imageConfig, images_.config(*origin.image));
   origin.checkpoint = std::move(checkpoint);
   return origin;
 }

@@ -1,9 +1,10 @@
 #include "images/catalog.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include "berth/support/status.hpp"
-#include "images/acceptance.hpp"
+#include "common/log.hpp"
 #include "images/digest.hpp"
 #include "images/image_record.hpp"
 
@@ -21,11 +22,6 @@ bool isHex(std::string_view text) {
 }
 
 template <class Field>
-void addUnique(Field& field, const std::string& value) {
-  if (std::find(field.begin(), field.end(), value) == field.end()) *field.Add() = value;
-}
-
-template <class Field>
 bool removeValue(Field& field, const std::string& value) {
   auto found = std::find(field.begin(), field.end(), value);
   if (found == field.end()) return false;
@@ -33,72 +29,86 @@ bool removeValue(Field& field, const std::string& value) {
   return true;
 }
 
-// The manifest by which an image came here counts; the digest of the other stays one of its names,
-// as a signature may be of it.
-void keepManifest(const records::ImageRecord& old, records::ImageRecord& record) {
-  if (record.manifest_digest() == old.manifest_digest()) return;
-  if (record.digests_size() > 0) {
-    const std::string& name = record.digests(0);
-    addUnique(*record.mutable_digests(),
-              strCat(name.substr(0, name.find('@')), "@", record.manifest_digest()));
-  }
-  record.set_manifest_digest(old.manifest_digest());
-  record.set_manifest(old.manifest());
-  record.set_config(old.config());
-  record.set_source(old.source());
-  *record.mutable_layers() = old.layers();
-}
-
-// The same of an image whose new manifest is proven.
-void keepManifestDigest(const records::ImageRecord& old, records::ImageRecord& record) {
-  if (record.manifest_digest() == old.manifest_digest() || old.digests_size() == 0) return;
-  const std::string& name = old.digests(0);
-  addUnique(*record.mutable_digests(),
-            strCat(name.substr(0, name.find('@')), "@", old.manifest_digest()));
+absl::Status notHere(std::string_view image) {
+  return absl::NotFoundError(strCat("image ", image, " is not on this node"));
 }
 
 }  // namespace
 
-absl::Status Catalog::load(const std::function<void(std::string_view)>& report) {
-  BERTH_ASSIGN_OR_RETURN(std::vector<store::Entry> stored, store_.list(kImageKind));
-  for (store::Entry& one : stored) {
-    Entry entry;
-    absl::Status status;
-    if (!entry.record.ParseFromString(one.value) || entry.record.id() != one.id) {
-      status = absl::DataLossError("it does not parse");
-    } else {
-      auto image = images::imageOf(entry.record);
-      if (image.ok()) {
-        entry.image = *image;
-      } else {
-        status = image.status();
-      }
+Catalog::Stored Catalog::remnant(const Entry& entry) {
+  Stored stored{entry, remnantOf(*entry.image), {}};
+  stored.entry.hidden = true;
+  stored.entry.damaged = true;
+  stored.value = stored.record.SerializeAsString();
+  return stored;
+}
+
+absl::StatusOr<Catalog::Stored> Catalog::read(const Entry& entry) const {
+  Stored stored{entry, {}, {}};
+  auto value = store_.get(kImageKind, entry.image->id);
+  if (!value.ok() && !absl::IsNotFound(value.status()) && !absl::IsDataLoss(value.status()))
+    return value.status();
+  if (!value.ok() || !stored.record.ParseFromString(*value) ||
+      stored.record.id() != entry.image->id)
+    return remnant(entry);
+  stored.value = *std::move(value);
+  return stored;
+}
+
+absl::StatusOr<std::pair<Catalog::Entry, store::Change>> Catalog::entryOf(
+    const records::ImageRecord& record) {
+  Entry entry;
+  BERTH_ASSIGN_OR_RETURN(entry.image, images::imageOf(record));
+  store::Change change{std::string(kImageKind), record.id(), record.SerializeAsString()};
+  entry.sum = sumOf(*change.value);
+  return std::pair(std::move(entry), std::move(change));
+}
+
+std::string Catalog::hiddenBecause(const Image& image, std::string_view reason) {
+  return strCat("image ", image.id, " ", reason, "; it is not listed until it is pulled again",
+                image.repoTags.empty() ? "" : strCat(": ", image.repoTags.front()));
+}
+
+absl::Status Catalog::load(const std::function<void(std::string_view)>& report,
+                           const Check& check) {
+  std::vector<std::pair<std::string, absl::Status>> unreadable;
+  BERTH_RETURN_IF_ERROR(store_.each(kImageKind, [&](store::Entry one) {
+    records::ImageRecord record;
+    if (!record.ParseFromString(one.value) || record.id() != one.id) {
+      unreadable.emplace_back(one.id, absl::DataLossError("it does not parse"));
+      return;
     }
-    if (!status.ok()) {
-      report(strCat("the record of image ", one.id,
-                    " is damaged and set aside: ", support::fromAbsl(status.message())));
-      // On a full disk it stays where it is, and the next start tries again.
-      if (const absl::Status aside =
-              store_.setAside(kImageKind, one.id, support::fromAbsl(status.message()));
-          !aside.ok()) {
-        report(support::fromAbsl(aside.message()));
-      }
-      continue;
+    auto image = images::imageOf(record);
+    if (!image.ok()) {
+      unreadable.emplace_back(one.id, image.status());
+      return;
     }
-    std::string().swap(one.value);  // together they may have gigabytes
+    Entry entry{*std::move(image), sumOf(one.value)};
+    const absl::Status content = check ? check(record) : absl::OkStatus();
+    entry.hidden = entry.damaged = !content.ok();
+    if (entry.damaged)
+      report(hiddenBecause(*entry.image,
+                           strCat("is damaged: ", support::fromAbsl(content.message()))));
     indexLocked(entry);
     entries_[one.id] = std::move(entry);
+  }));
+  for (const auto& [id, status] : unreadable) {
+    const std::string_view reason = support::fromAbsl(status.message());
+    report(strCat("the record of image ", id, " is damaged and set aside: ", reason));
+    // On a full disk it stays where it is, and the next start tries again.
+    if (const absl::Status aside = store_.setAside(kImageKind, id, reason); !aside.ok())
+      report(support::fromAbsl(aside.message()));
   }
   return absl::OkStatus();
 }
 
 void Catalog::indexLocked(const Entry& entry) {
-  for (const std::string& tag : entry.record.tags()) byName_[tag] = entry.record.id();
-  for (const std::string& digest : entry.record.digests()) byName_[digest] = entry.record.id();
+  for (const std::string& tag : entry.image->repoTags) byName_[tag] = entry.image->id;
+  for (const std::string& digest : entry.image->repoDigests) byName_[digest] = entry.image->id;
 }
 
 void Catalog::unindexLocked(const Entry& entry) {
-  std::erase_if(byName_, [&](const auto& name) { return name.second == entry.record.id(); });
+  std::erase_if(byName_, [&](const auto& name) { return name.second == entry.image->id; });
 }
 
 void Catalog::hide(const std::string& id) {
@@ -106,46 +116,46 @@ void Catalog::hide(const std::string& id) {
   if (auto found = entries_.find(id); found != entries_.end()) found->second.hidden = true;
 }
 
-absl::StatusOr<Catalog::Addition> Catalog::add(records::ImageRecord record, Proof proof) {
+std::optional<Catalog::Entry> Catalog::entry(const std::string& id) const {
+  std::shared_lock lock(mutex_);
+  const auto found = entries_.find(id);
+  return found == entries_.end() ? std::nullopt : std::optional(found->second);
+}
+
+std::map<std::string, Catalog::Entry> Catalog::losersOf(const records::ImageRecord& record) const {
+  std::map<std::string, Entry> losers;
+  std::shared_lock lock(mutex_);
+  for (const std::string& tag : record.tags()) {
+    const auto owner = byName_.find(tag);
+    if (owner != byName_.end() && owner->second != record.id())
+      losers.emplace(owner->second, entries_.at(owner->second));
+  }
+  return losers;
+}
+
+absl::StatusOr<Catalog::Addition> Catalog::add(records::ImageRecord record) {
   std::lock_guard writing(writing_);
   // What changes is worked out on copies, kept, and only then made visible.
   Addition changed;
-  Entry entry{std::move(record), nullptr};
-  std::optional<Entry> before;
-  {
-    std::shared_lock lock(mutex_);
-    if (auto old = entries_.find(entry.record.id()); old != entries_.end()) {
-      before = old->second;
-      for (const std::string& tag : old->second.record.tags()) {
-        addUnique(*entry.record.mutable_tags(), tag);
-      }
-      for (const std::string& digest : old->second.record.digests()) {
-        addUnique(*entry.record.mutable_digests(), digest);
-      }
-      if (old->second.hidden || proof == Proof::kFetched)
-        keepManifestDigest(old->second.record, entry.record);
-      else
-        keepManifest(old->second.record, entry.record);
-      mergeSignatures(old->second.record, entry.record);
-      entry.record.set_pinned(entry.record.pinned() || old->second.record.pinned());
-    }
-    std::map<std::string, Changed> losers;
-    for (const std::string& tag : entry.record.tags()) {
-      auto owner = byName_.find(tag);
-      if (owner == byName_.end() || owner->second == entry.record.id()) continue;
-      const Entry& old = entries_.at(owner->second);
-      Changed& loser = losers.try_emplace(owner->second, Changed{old, old}).first->second;
-      removeValue(*loser.now.record.mutable_tags(), tag);
-    }
-    for (auto& [id, loser] : losers) changed.push_back(std::move(loser));
-  }
-  changed.push_back({std::move(entry), std::move(before)});
   std::vector<store::Change> kept;
-  for (Changed& one : changed) {
-    BERTH_ASSIGN_OR_RETURN(one.now.image, images::imageOf(one.now.record));
-    kept.push_back(
-        {std::string(kImageKind), one.now.record.id(), one.now.record.SerializeAsString()});
+  for (const auto& [id, loser] : losersOf(record)) {
+    BERTH_ASSIGN_OR_RETURN(Stored old, read(loser));
+    records::ImageRecord rest = old.record;
+    for (const std::string& tag : record.tags()) removeValue(*rest.mutable_tags(), tag);
+    BERTH_ASSIGN_OR_RETURN(auto now, entryOf(rest));
+    now.first.hidden = old.entry.hidden;
+    now.first.damaged = old.entry.damaged;
+    kept.push_back(std::move(now.second));
+    changed.push_back({std::move(now.first), std::move(old)});
   }
+  std::optional<Stored> before;
+  if (const auto known = entry(record.id())) {
+    BERTH_ASSIGN_OR_RETURN(before, read(*known));
+    mergeRecord(before->record, before->entry.hidden, record);
+  }
+  BERTH_ASSIGN_OR_RETURN(auto now, entryOf(record));
+  kept.push_back(std::move(now.second));
+  changed.push_back({std::move(now.first), std::move(before)});
   BERTH_RETURN_IF_ERROR(store_.apply(kept));
   std::unique_lock lock(mutex_);
   for (const Changed& one : changed) replaceLocked(one.now);
@@ -163,7 +173,7 @@ bool Catalog::takeBack(const Addition& addition) {
   {
     std::shared_lock lock(mutex_);
     const auto isChanged = [this](const Changed& one) {
-      auto found = entries_.find(one.now.record.id());
+      auto found = entries_.find(one.now.image->id);
       return found == entries_.end() || found->second.image != one.now.image;
     };
     // It may have lost the tags that it took from others to a third one.
@@ -171,9 +181,8 @@ bool Catalog::takeBack(const Addition& addition) {
     for (const Changed& one : addition) {
       if (isChanged(one)) continue;
       unchanged.push_back(&one);
-      kept.push_back(
-          {std::string(kImageKind), one.now.record.id(),
-           one.before ? std::optional(one.before->record.SerializeAsString()) : std::nullopt});
+      kept.push_back({std::string(kImageKind), one.now.image->id,
+                      one.before ? std::optional(one.before->value) : std::nullopt});
     }
   }
   // Memory stays with what is kept.
@@ -182,11 +191,11 @@ bool Catalog::takeBack(const Addition& addition) {
   bool gone = false;
   for (const Changed* one : unchanged) {
     unindexLocked(one->now);
-    if (!one->before) entries_.erase(one->now.record.id());
+    if (!one->before) entries_.erase(one->now.image->id);
     gone = gone || (one == &addition.back() && !one->before);
   }
   for (const Changed* one : unchanged) {
-    if (one->before) replaceLocked(*one->before);
+    if (one->before) replaceLocked(one->before->entry);
   }
   return gone;
 }
@@ -194,7 +203,7 @@ bool Catalog::takeBack(const Addition& addition) {
 void Catalog::replaceLocked(const Entry& entry) {
   unindexLocked(entry);
   indexLocked(entry);
-  entries_[entry.record.id()] = entry;
+  entries_[entry.image->id] = entry;
 }
 
 bool Catalog::knows(const std::string& id) const {
@@ -234,96 +243,116 @@ absl::StatusOr<std::shared_ptr<const Image>> Catalog::find(std::string_view refe
   std::shared_lock lock(mutex_);
   const Entry* entry = findLocked(reference);
   if (entry != nullptr && !entry->hidden) return entry->image;
-  return absl::NotFoundError(strCat("image ", reference, " is not on this node"));
+  return notHere(reference);
 }
 
 std::vector<std::shared_ptr<const Image>> Catalog::list() const {
-  return listOf(false);
+  return listOf([](const Entry& entry) { return !entry.hidden; });
 }
 
 std::vector<std::shared_ptr<const Image>> Catalog::hidden() const {
-  return listOf(true);
+  return listOf([](const Entry& entry) { return entry.hidden; });
 }
 
-std::vector<std::shared_ptr<const Image>> Catalog::listOf(bool hidden) const {
+std::vector<std::shared_ptr<const Image>> Catalog::all() const {
+  return listOf([](const Entry&) { return true; });
+}
+
+std::vector<std::shared_ptr<const Image>> Catalog::listOf(
+    const std::function<bool(const Entry&)>& isWanted) const {
   std::shared_lock lock(mutex_);
   std::vector<std::shared_ptr<const Image>> images;
   for (const auto& [id, entry] : entries_) {
-    if (entry.hidden == hidden) images.push_back(entry.image);
+    if (isWanted(entry)) images.push_back(entry.image);
   }
   return images;
 }
 
-absl::StatusOr<records::ImageRecord> Catalog::record(const std::string& id) const {
-  std::shared_lock lock(mutex_);
-  auto found = entries_.find(id);
-  if (found != entries_.end() && !found->second.hidden) return found->second.record;
-  return absl::NotFoundError(strCat("image ", id, " is not on this node"));
-}
-
-std::vector<Catalog::Kept> Catalog::all() const {
-  std::shared_lock lock(mutex_);
-  std::vector<Kept> kept;
-  for (const auto& [id, entry] : entries_)
-    kept.push_back({entry.record, entry.image, entry.hidden});
-  return kept;
-}
-
-void Catalog::each(const std::function<void(const records::ImageRecord&)>& use) const {
-  std::shared_lock lock(mutex_);
-  for (const auto& [id, entry] : entries_) use(entry.record);
-}
-
-absl::StatusOr<std::vector<std::string>> Catalog::unlikeStored() {
-  std::lock_guard writing(writing_);
-  BERTH_ASSIGN_OR_RETURN(const std::vector<store::Entry> stored, store_.list(kImageKind));
-  std::map<std::string, std::string> values;
-  for (const store::Entry& one : stored) values[one.id] = one.value;
-  std::vector<std::string> unlike;
-  std::shared_lock lock(mutex_);
-  for (const auto& [id, entry] : entries_) {
-    records::ImageRecord record;
-    const auto found = values.find(id);
-    // What another version has written may be of other bytes and say the same.
-    if (found == values.end() || !record.ParseFromString(found->second) ||
-        record.SerializeAsString() != entry.record.SerializeAsString())
-      unlike.push_back(id);
-    if (found != values.end()) values.erase(found);
+absl::StatusOr<records::ImageRecord> Catalog::record(const std::string& id) {
+  const absl::Status none = notHere(id);
+  const auto known = entry(id);
+  if (!known || known->hidden) return none;
+  BERTH_ASSIGN_OR_RETURN(Stored stored, read(*known));
+  if (!stored.entry.damaged) return std::move(stored.record);
+  // Unless it has been removed or pulled again since.
+  {
+    std::unique_lock lock(mutex_);
+    const auto found = entries_.find(id);
+    if (found == entries_.end() || found->second.image != known->image) return none;
+    found->second.hidden = true;
   }
-  for (const auto& [id, value] : values) unlike.push_back(id);
-  return unlike;
+  common::logWarning(hiddenBecause(*known->image, "has a record that is damaged"), {});
+  return none;
 }
 
-absl::Status Catalog::keepAnew(const std::string& id) {
-  std::lock_guard writing(writing_);
-  std::string value;
+bool Catalog::hasLayer(const WantedLayer& wanted) const {
+  const auto isIt = [&wanted](const plugins::Layer& layer) {
+    return layer.diffId == wanted.layer.diffId;
+  };
+  std::vector<Entry> having;
   {
     std::shared_lock lock(mutex_);
-    const auto found = entries_.find(id);
-    if (found != entries_.end()) value = found->second.record.SerializeAsString();
+    for (const auto& [id, entry] : entries_) {
+      const auto& layers = entry.image->layers;
+      if (std::any_of(layers.begin(), layers.end(), isIt)) having.push_back(entry);
+    }
   }
-  return value.empty() ? store_.erase(kImageKind, id) : store_.put(kImageKind, id, value);
+  return std::any_of(having.begin(), having.end(), [&](const Entry& entry) {
+    const auto stored = read(entry);
+    if (!stored.ok()) return false;
+    const std::vector<WantedLayer> known = wantedLayers(*entry.image, stored->record);
+    return stored->entry.damaged ||
+           std::any_of(known.begin(), known.end(), [&](const WantedLayer& one) {
+             return isIt(one.layer) && one.descriptor.digest == wanted.descriptor.digest &&
+                    one.descriptor.size == wanted.descriptor.size;
+           });
+  });
+}
+
+absl::Status Catalog::examine(const std::function<void(const Examined&)>& use) {
+  std::set<std::string> ids;
+  BERTH_RETURN_IF_ERROR(
+      store_.each(kImageKind, [&ids](store::Entry one) { ids.insert(std::move(one.id)); }));
+  for (const auto& image : all()) ids.insert(image->id);
+  for (const std::string& id : ids) {
+    Examined examined{.id = id};
+    {
+      std::lock_guard writing(writing_);
+      const auto known = entry(id);
+      const auto value = store_.get(kImageKind, id);
+      if (!known && !value.ok()) continue;
+      examined.asWritten = known && value.ok() && sumOf(*value) == known->sum;
+      examined.sound = examined.asWritten && !known->damaged;
+    }
+    use(examined);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Catalog::keepRemnant(const std::string& id) {
+  std::lock_guard writing(writing_);
+  const auto known = entry(id);
+  if (!known) return store_.erase(kImageKind, id);
+  Stored stored = remnant(*known);
+  BERTH_RETURN_IF_ERROR(store_.put(kImageKind, id, stored.value));
+  stored.entry.sum = sumOf(stored.value);
+  std::unique_lock lock(mutex_);
+  replaceLocked(stored.entry);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::shared_ptr<const Image>> Catalog::setPinned(std::string_view reference,
                                                                 bool pinned) {
   std::lock_guard writing(writing_);
-  Entry entry;
-  {
-    std::shared_lock lock(mutex_);
-    const Entry* found = findLocked(reference);
-    if (found == nullptr || found->hidden)
-      return absl::NotFoundError(strCat("image ", reference, " is not on this node"));
-    entry = *found;
-  }
-  if (entry.record.pinned() == pinned) return entry.image;
-  entry.record.set_pinned(pinned);
-  BERTH_ASSIGN_OR_RETURN(entry.image, images::imageOf(entry.record));
-  BERTH_RETURN_IF_ERROR(
-      store_.put(kImageKind, entry.record.id(), entry.record.SerializeAsString()));
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<const Image> image, find(reference));
+  if (image->pinned == pinned) return image;
+  BERTH_ASSIGN_OR_RETURN(records::ImageRecord changed, record(image->id));
+  changed.set_pinned(pinned);
+  BERTH_ASSIGN_OR_RETURN(const auto now, entryOf(changed));
+  BERTH_RETURN_IF_ERROR(store_.apply({now.second}));
   std::unique_lock lock(mutex_);
-  replaceLocked(entry);
-  return entry.image;
+  replaceLocked(now.first);
+  return now.first.image;
 }
 
 absl::StatusOr<std::shared_ptr<const Image>> Catalog::remove(std::string_view reference) {
@@ -335,10 +364,10 @@ absl::StatusOr<std::shared_ptr<const Image>> Catalog::remove(std::string_view re
     if (found == nullptr) return std::shared_ptr<const Image>();
     entry = *found;
   }
-  BERTH_RETURN_IF_ERROR(store_.erase(kImageKind, entry.record.id()));
+  BERTH_RETURN_IF_ERROR(store_.erase(kImageKind, entry.image->id));
   std::unique_lock lock(mutex_);
   unindexLocked(entry);
-  entries_.erase(entry.record.id());
+  entries_.erase(entry.image->id);
   return entry.image;
 }
 

@@ -9,11 +9,13 @@
 #include <shared_mutex>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <absl/status/statusor.h>
 
 #include "images/image_service.hpp"
+#include "images/layer_stream.hpp"
 #include "images/reference.hpp"
 #include "records.pb.h"
 #include "store/store.hpp"
@@ -22,30 +24,32 @@ namespace berth::images {
 
 inline constexpr std::string_view kImageKind = "image";
 
-// The images in memory, each with its durable record. Thread-safe; find and list never wait for
-// the disk.
+// The images in memory, and each one's record, manifest and configuration among it, in the store.
+// Thread-safe; find and list never wait for the disk.
 //
-// An image that lacks layers is hidden: it is neither found nor listed, so that who needs it pulls
-// it. Its record stays, and with it the names and what there is of it, until a pull adds it again
-// or it is removed.
+// An image that lacks layers or whose record is damaged is hidden: it is neither found nor listed,
+// so that who needs it pulls it. Its record stays, and with it the names and what there is of it,
+// until a pull adds it again or it is removed.
 class Catalog {
  public:
   explicit Catalog(store::Store& store) : store_(store) {}
 
-  absl::Status load(const std::function<void(std::string_view)>& report);
+  // Loads the records. One that says nothing is set aside, and an image with a record that `check`
+  // finds damaged is hidden; both are reported.
+  using Check = std::function<absl::Status(const records::ImageRecord&)>;
+  absl::Status load(const std::function<void(std::string_view)>& report, const Check& check = {});
   void hide(const std::string& id);
+  // What to tell of an image that is hidden.
+  static std::string hiddenBecause(const Image& image, std::string_view reason);
 
   struct Changed;
   // What an addition has changed, for takeBack().
   using Addition = std::vector<Changed>;
-  // Whether the layers of a record have come by its own manifest, or were here before it. Many
-  // manifests may name one configuration, and what they say of layers may be made up.
-  enum class Proof { kFetched, kNone };
   // Adds the names of `record` to the image, or the image itself; a tag moves away from the image
-  // that had it. An image that is here and whole keeps its manifest, unless the new one is proven.
-  // All of that or nothing. It survives the process when this returns, and a power cut once the
-  // store has been synced.
-  absl::StatusOr<Addition> add(records::ImageRecord record, Proof proof = Proof::kNone);
+  // that had it. An image that is here and whole keeps its manifest: many may name one
+  // configuration. All of that or nothing. It survives the process when this returns, and a power
+  // cut once the store has been synced.
+  absl::StatusOr<Addition> add(records::ImageRecord record);
   static const std::shared_ptr<const Image>& imageOf(const Addition& addition);
   // Undoes an addition that cannot be made durable, unless its image has changed since, and for the
   // images that lost a tag to it as far as they have not. Whether the image is gone with that.
@@ -56,22 +60,26 @@ class Catalog {
   absl::StatusOr<std::shared_ptr<const Image>> find(std::string_view reference) const;
   std::vector<std::shared_ptr<const Image>> list() const;
   std::vector<std::shared_ptr<const Image>> hidden() const;
-  absl::StatusOr<records::ImageRecord> record(const std::string& id) const;
+  std::vector<std::shared_ptr<const Image>> all() const;  // hidden or not
+  // From the store: NOT_FOUND also for one that is damaged there, whose image is hidden then.
+  absl::StatusOr<records::ImageRecord> record(const std::string& id);
 
-  // For a check of what is kept: every image with its record, hidden or not.
-  struct Kept {
-    records::ImageRecord record;
-    std::shared_ptr<const Image> image;
-    bool hidden;
+  // Whether an image, hidden or not, has the layer by the same digest and size, or cannot tell any
+  // more by which it had it. Blocks on the disk.
+  bool hasLayer(const WantedLayer& wanted) const;
+
+  // For a check of what is kept.
+  struct Examined {
+    std::string id;
+    bool asWritten = false;  // the store has the record that was put there last
+    bool sound = false;      // and with it the content of its digests
   };
-  std::vector<Kept> all() const;
-  // Calls `use` with the record of each, hidden or not, while nothing can change. Without copies of
-  // what may have megabytes.
-  void each(const std::function<void(const records::ImageRecord&)>& use) const;
-  // The ids of records that the store does not have as they are here, or that are there alone.
-  absl::StatusOr<std::vector<std::string>> unlikeStored();
-  // Makes the store have what is here.
-  absl::Status keepAnew(const std::string& id);
+  // Calls `use` with every image, hidden or not, and with what the store alone has. Blocks on the
+  // disk; nobody waits for it, and `use` may call everything.
+  absl::Status examine(const std::function<void(const Examined&)>& use);
+  // Of a record that the store does not have as it was written, keeps what is here: the image is
+  // hidden. Forgets one that is there alone.
+  absl::Status keepRemnant(const std::string& id);
 
   // Survives the process when it returns. NOT_FOUND; hidden ones are not there.
   absl::StatusOr<std::shared_ptr<const Image>> setPinned(std::string_view reference, bool pinned);
@@ -82,13 +90,30 @@ class Catalog {
 
  private:
   struct Entry {
-    records::ImageRecord record;
     std::shared_ptr<const Image> image;
+    size_t sum = 0;  // of the record's bytes as the store was given them
     bool hidden = false;
+    bool damaged = false;  // its manifest or configuration
   };
+  // An image, and its record from the store, or what is left to say when that is damaged.
+  struct Stored {
+    Entry entry;
+    records::ImageRecord record;
+    std::string value;  // the record's bytes
+  };
+  static size_t sumOf(std::string_view value) { return std::hash<std::string_view>()(value); }
+  // The entry for a record, and the change that puts it into the store.
+  static absl::StatusOr<std::pair<Entry, store::Change>> entryOf(
+      const records::ImageRecord& record);
+  static Stored remnant(const Entry& entry);
+  absl::StatusOr<Stored> read(const Entry& entry) const;
+  std::optional<Entry> entry(const std::string& id) const;
+  // Those that lose a tag to `record`, by id.
+  std::map<std::string, Entry> losersOf(const records::ImageRecord& record) const;
   const Entry* findByIdLocked(std::string_view reference) const;
   const Entry* findLocked(std::string_view reference) const;
-  std::vector<std::shared_ptr<const Image>> listOf(bool hidden) const;
+  std::vector<std::shared_ptr<const Image>> listOf(
+      const std::function<bool(const Entry&)>& isWanted) const;
   void indexLocked(const Entry& entry);
   void unindexLocked(const Entry& entry);
   void replaceLocked(const Entry& entry);
@@ -102,7 +127,7 @@ class Catalog {
 
 struct Catalog::Changed {
   Entry now;
-  std::optional<Entry> before;
+  std::optional<Stored> before;
 };
 
 }  // namespace berth::images

@@ -7,6 +7,7 @@
 #include "berth/support/status.hpp"
 #include "images/compress.hpp"
 #include "images/digest.hpp"
+#include "images/image_record.hpp"
 #include "images/manifest.hpp"
 #include "images/reference.hpp"
 
@@ -68,7 +69,7 @@ absl::StatusOr<Exported> Exporter::run(const Image& image, const records::ImageR
     if (std::find(image.repoTags.begin(), image.repoTags.end(), tagged) != image.repoTags.end())
       exported->names = {tagged};
   }
-  BERTH_RETURN_IF_ERROR(finish(*exported, image));
+  BERTH_RETURN_IF_ERROR(finish(*exported, record));
   return exported;
 }
 
@@ -139,10 +140,10 @@ absl::StatusOr<Exported> Exporter::rebuilt(const Image& image, const records::Im
                         {"mediaType", kManifestType},
                         {"config", descriptorOf(kConfigType, exported.id, configText.size())},
                         {"layers", std::move(layers)}};
-  if (!image.annotations.empty()) {
-    json::object& annotations = support::objectAt(manifest, "annotations");
-    for (const auto& [key, value] : image.annotations) annotations[key] = value;
-  }
+  BERTH_ASSIGN_OR_RETURN(const json::object original,
+                         support::parseJsonObject(record.manifest(), "the manifest"));
+  if (const json::object* annotations = support::objectMember(original, "annotations"))
+    manifest["annotations"] = *annotations;
   exported.manifest = json::serialize(manifest);
   exported.manifestDigest = sha256(exported.manifest);
   exported.rebuilt = true;
@@ -196,7 +197,8 @@ absl::StatusOr<std::string> Exporter::putBlob(std::string_view bytes) {
   return digest;
 }
 
-absl::Status Exporter::finish(const Exported& exported, const Image& image) {
+absl::Status Exporter::finish(const Exported& exported, const records::ImageRecord& record) {
+  BERTH_ASSIGN_OR_RETURN(const common::ImageConfig config, configOf(record));
   BERTH_ASSIGN_OR_RETURN(const json::object manifest,
                          support::parseJsonObject(exported.manifest, "the manifest"));
   const std::string mediaType = mediaTypeOf(manifest);
@@ -204,8 +206,8 @@ absl::Status Exporter::finish(const Exported& exported, const Image& image) {
   json::array entries;
   const auto add = [&](const std::string& name) {
     json::object entry = descriptorOf(mediaType, exported.manifestDigest, exported.manifest.size());
-    json::object platform{{"architecture", image.config.architecture}, {"os", image.config.os}};
-    if (!image.config.variant.empty()) platform["variant"] = image.config.variant;
+    json::object platform{{"architecture", config.architecture}, {"os", config.os}};
+    if (!config.variant.empty()) platform["variant"] = config.variant;
     entry["platform"] = std::move(platform);
     // The first has no room for a whole name by the specification, and all tools but some put one
     // there; those read the second.

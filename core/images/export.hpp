@@ -44,7 +44,7 @@ class Exporter {
   absl::StatusOr<Rebuilt> writeLayer(const std::string& snapshot, size_t layer);
   absl::Status put(const std::string& path, std::string_view bytes);
   absl::StatusOr<std::string> putBlob(std::string_view bytes);
-  absl::Status finish(const Exported& exported, const Image& image);
+  absl::Status finish(const Exported& exported, const records::ImageRecord& record);
 
   const plugins::Operation& op_;
   const Locator& locator_;

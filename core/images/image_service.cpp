@@ -49,27 +49,20 @@ class Service : public ImageService {
         registry_(registry),
         store_(store),
         catalog_(store),
-        layers_(registry,
-                {options_.concurrentDownloads, options_.concurrentUnpacks, options_.maxLayerBytes},
-                [&store] { return store.sync(); }) {}
+        layers_(
+            registry,
+            {options_.concurrentDownloads, options_.concurrentUnpacks, options_.maxLayerBytes},
+            [&store] { return store.sync(); },
+            [this](const WantedLayer& one) { return catalog_.hasLayer(one); }) {}
 
   absl::Status load(const std::function<void(std::string_view)>& report) {
-    BERTH_RETURN_IF_ERROR(catalog_.load(report));
-    for (const auto& image : catalog_.list()) layers_.claim(image->layers);
+    BERTH_RETURN_IF_ERROR(catalog_.load(report, checkContent));
+    for (const auto& image : catalog_.all()) layers_.claim(image->layers);
     BERTH_RETURN_IF_ERROR(layers_.load());
-    std::map<std::string, absl::Status> contents;
-    catalog_.each([&contents](const records::ImageRecord& record) {
-      contents[record.id()] = checkContent(record);
-    });
-    for (const auto& one : catalog_.list()) {
-      const Image& image = *one;
-      const absl::Status& content = contents[image.id];
-      if (content.ok() && isWhole(image)) continue;
-      catalog_.hide(image.id);
-      report(strCat("image ", image.id,
-                    content.ok() ? " lacks layers" : strCat(" is damaged: ", content.message()),
-                    "; it is not listed until it is pulled again",
-                    image.repoTags.empty() ? "" : strCat(": ", image.repoTags.front())));
+    for (const auto& image : catalog_.list()) {
+      if (isWhole(*image)) continue;
+      catalog_.hide(image->id);
+      report(Catalog::hiddenBecause(*image, "lacks layers"));
     }
     return absl::OkStatus();
   }
@@ -129,9 +122,16 @@ class Service : public ImageService {
                               const plugins::Credentials* credentials) override {
     if (hasAll(snapshotter, image)) return absl::OkStatus();
     BERTH_ASSIGN_OR_RETURN(const records::ImageRecord record, catalog_.record(image.id));
+    const auto obtain = [&](const records::ImageRecord& by, const Origin& origin) {
+      return layers_.obtain(op, snapshotter, wantedLayers(image, by), origin);
+    };
     const absl::Status status =
         locator_.fromAny(op, record, credentials, [&](const Origin& origin) {
-          return layers_.obtain(op, snapshotter, wantedLayers(image, record), origin).status();
+          const absl::Status obtained = obtain(record, origin);
+          if (obtained.ok()) return obtained;
+          // Another's manifest may have been the first to name the configuration.
+          const auto other = locator_.otherManifest(op, origin, record);
+          return other.ok() ? obtain(*other, origin) : obtained;
         });
     if (status.ok()) layers_.release(image.layers);  // the image has its own claim
     return support::annotate(status, strCat("unpack image ", image.id, " for ", snapshotter));
@@ -142,7 +142,7 @@ class Service : public ImageService {
   }
 
   absl::Status checkAccepted(const plugins::Operation& op, const Image& image,
-                             const std::vector<std::string>& names) const override {
+                             const std::vector<std::string>& names) override {
     if (acceptance_.acceptsAll()) return absl::OkStatus();
     BERTH_ASSIGN_OR_RETURN(const records::ImageRecord record, catalog_.record(image.id));
     return acceptance_.check(op, record, names);
@@ -154,7 +154,12 @@ class Service : public ImageService {
 
   std::vector<std::shared_ptr<const Image>> list() const override { return catalog_.list(); }
 
-  absl::StatusOr<ImageContent> content(const Image& image) const override {
+  absl::StatusOr<common::ImageConfig> config(const Image& image) override {
+    BERTH_ASSIGN_OR_RETURN(const records::ImageRecord record, catalog_.record(image.id));
+    return configOf(record);
+  }
+
+  absl::StatusOr<ImageContent> content(const Image& image) override {
     BERTH_ASSIGN_OR_RETURN(const records::ImageRecord record, catalog_.record(image.id));
     ImageContent content{record.manifest(), record.config(), {}, record.source()};
     for (const WantedLayer& layer : wantedLayers(image, record))
@@ -322,17 +327,16 @@ class Service : public ImageService {
     const auto described = imageOf(record);
     if (!described.ok()) return support::annotate(described.status(), context);
     const Image& image = **described;
-    const auto fetched = layers_.obtain(op, snapshotter, wantedLayers(image, record), origin);
-    if (!fetched.ok()) return support::annotate(fetched.status(), context);
-    const bool all = *fetched == image.layers.size() && *fetched > 0;
-    return keep(image, std::move(record), all ? Catalog::Proof::kFetched : Catalog::Proof::kNone);
+    const auto obtained = layers_.obtain(op, snapshotter, wantedLayers(image, record), origin);
+    if (!obtained.ok()) return support::annotate(obtained, context);
+    return keep(image, std::move(record));
   }
 
   // obtain() has claimed the layers for this image; an image that was there already has its own.
-  Pulled keep(const Image& image, records::ImageRecord record, Catalog::Proof proof) {
+  Pulled keep(const Image& image, records::ImageRecord record) {
     std::unique_lock lock(changing_);
     const bool known = catalog_.knows(image.id);
-    auto added = catalog_.add(std::move(record), proof);
+    auto added = catalog_.add(std::move(record));
     if (!added.ok() || known) layers_.release(image.layers);
     BERTH_RETURN_IF_ERROR(added.status());
     // Behind all that a node's pulls write this takes its time: nobody waits with it.

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -13,6 +12,7 @@
 #include <absl/status/statusor.h>
 
 #include "common/image_config.hpp"
+#include "images/image.hpp"
 #include "images/pull_progress.hpp"
 #include "images/storage.hpp"
 #include "plugins/operation.hpp"
@@ -24,20 +24,6 @@ class Policy;
 }
 
 namespace berth::images {
-
-// A whole image; immutable. Names change by a new object taking its place.
-struct Image {
-  // "sha256:…", digest of the config blob; of an artifact, of its manifest
-  std::string id;
-  std::string manifestDigest;            // of the platform's manifest
-  std::vector<std::string> repoTags;     // "registry.example/app:1.0"
-  std::vector<std::string> repoDigests;  // "registry.example/app@sha256:…"
-  uint64_t size = 0;                     // bytes of manifest, config and layers as transferred
-  common::ImageConfig config;
-  std::map<std::string, std::string> annotations;  // of the platform's manifest
-  std::vector<plugins::Layer> layers;              // lowest first
-  bool pinned = false;
-};
 
 struct Options {
   std::vector<std::string> sources;  // instances, in the order they are asked
@@ -97,7 +83,8 @@ struct Exported {
   std::string reason;    // why, when it was not asked for
 };
 
-// Thread-safe. Calls that pull, unpack or remove block; find and list answer from memory.
+// Thread-safe. Calls that pull, unpack or remove block; find and list answer from memory, what else
+// is asked of a known image from the records on the disk.
 class ImageService {
  public:
   // Loads the records; one that is damaged is set aside and reported through `report`. An image of
@@ -149,8 +136,10 @@ class ImageService {
   // digest reference, names completed as in pull. NOT_FOUND.
   virtual absl::StatusOr<std::shared_ptr<const Image>> find(std::string_view reference) const = 0;
   virtual std::vector<std::shared_ptr<const Image>> list() const = 0;
-  // NOT_FOUND when the image is gone.
-  virtual absl::StatusOr<ImageContent> content(const Image& image) const = 0;
+  // Of both: NOT_FOUND when the image is gone, also because its record is damaged: it is not there
+  // then until it is pulled again.
+  virtual absl::StatusOr<common::ImageConfig> config(const Image& image) = 0;
+  virtual absl::StatusOr<ImageContent> content(const Image& image) = 0;
 
   // Removes the image that the id or name means, with all its names (CRI, RemoveImage); its layers
   // go as soon as no image and no snapshot uses them. One that is not there is success.
@@ -184,7 +173,7 @@ class ImageService {
   // the signatures that its pulls have brought and nowhere else. UNKNOWN as CRI clients expect it
   // for a refused image; blocks as long as verifying takes.
   virtual absl::Status checkAccepted(const plugins::Operation& op, const Image& image,
-                                     const std::vector<std::string>& names) const = 0;
+                                     const std::vector<std::string>& names) = 0;
 };
 
 }  // namespace berth::images

@@ -5,9 +5,7 @@
 
 #include "berth/support/status.hpp"
 #include "berth/support/threads.hpp"
-#include "images/decompress.hpp"
-#include "images/digest.hpp"
-#include "images/piece_queue.hpp"
+#include "images/layer_stream.hpp"
 
 namespace berth::images {
 
@@ -18,106 +16,20 @@ namespace {
 // How often one who waits looks whether it is still wanted.
 constexpr std::chrono::milliseconds kLook{100};
 
-// The stream a layer is unpacked from: fetched on a thread of its own from the first read on,
-// decompressed and hashed on the reader's. Its end is only given once both digests are right, so a
-// snapshotter never keeps a layer that is not what its manifest says.
-class LayerStream {
- public:
-  LayerStream(const plugins::Operation& op, const WantedLayer& wanted, const Origin& origin,
-              uint64_t maxBytes, Slots& downloads)
-      : op_(op), wanted_(wanted), origin_(origin), maxBytes_(maxBytes), downloads_(downloads) {}
-  ~LayerStream() {
-    queue_.abandon();
-    if (fetcher_.joinable()) fetcher_.join();
-  }
-  LayerStream(const LayerStream&) = delete;
-  LayerStream& operator=(const LayerStream&) = delete;
-
-  absl::StatusOr<std::string_view> next() {
-    if (decompressor_ == nullptr) begin();
-    BERTH_ASSIGN_OR_RETURN(const std::string_view piece, decompressor_->next());
-    if (piece.empty()) {
-      BERTH_RETURN_IF_ERROR(checkEnd());
-      ended_ = true;
-      return piece;
-    }
-    plain_ += piece.size();
-    if (maxBytes_ != 0 && plain_ > maxBytes_) {
-      return absl::ResourceExhaustedError(strCat("layer ", wanted_.descriptor.digest,
-                                                 " unpacks to more than ", maxBytes_, " bytes"));
-    }
-    hash_.update(piece);
-    return piece;
-  }
-  // After a failure to unpack: DATA_LOSS when the bytes were not those of the descriptor, which
-  // explains the failure better than what the damage looked like.
-  absl::Status damage() {
-    if (decompressor_ == nullptr || ended_) return absl::OkStatus();
-    for (;;) {
-      auto rest = queue_.next();
-      if (!rest.ok()) return absl::IsDataLoss(rest.status()) ? rest.status() : absl::OkStatus();
-      if (rest->empty()) return absl::OkStatus();
-    }
-  }
-  bool begun() const { return decompressor_ != nullptr; }
-  bool ended() const { return ended_; }
-  uint64_t fetched() const { return fetched_; }  // bytes
-
- private:
-  void begin() {
-    decompressor_ = Decompressor::create([this] { return queue_.next(); }, &op_);
-    auto fetcher = support::startThread(
-        [this] { queue_.close(support::returnThrown([&] { return fetch(); })); });
-    if (fetcher.ok()) {
-      fetcher_ = *std::move(fetcher);
-    } else {
-      queue_.close(fetcher.status());
-    }
-  }
-
-  absl::Status fetch() {
-    BERTH_ASSIGN_OR_RETURN(const Slots::Slot slot, downloads_.take(op_));
-    return fetchBlob(op_, origin_, wanted_.descriptor, [this](std::string_view bytes) {
-      fetched_ += bytes.size();
-      if (origin_.progress != nullptr) origin_.progress->received(bytes.size());
-      return queue_.write(bytes);
-    });
-  }
-
-  absl::Status checkEnd() {
-    // What stands behind the compressed stream belongs to the blob and is hashed with it.
-    for (;;) {
-      BERTH_ASSIGN_OR_RETURN(const std::string_view rest, queue_.next());
-      if (rest.empty()) break;
-    }
-    const std::string digest = hash_.finish();
-    if (digest == wanted_.layer.diffId) return absl::OkStatus();
-    return absl::DataLossError(strCat("layer ", wanted_.descriptor.digest,
-                                      " unpacks to the diff ID ", digest,
-                                      " instead of the configuration's ", wanted_.layer.diffId));
-  }
-
-  const plugins::Operation& op_;
-  const WantedLayer& wanted_;
-  const Origin& origin_;
-  const uint64_t maxBytes_;
-  Slots& downloads_;
-  PieceQueue queue_;
-  std::unique_ptr<Decompressor> decompressor_;
-  Hash hash_{wanted_.layer.diffId};
-  uint64_t plain_ = 0;
-  std::atomic<uint64_t> fetched_ = 0;
-  bool ended_ = false;
-  std::thread fetcher_;
-};
+// Bytes of this digest and length.
+std::string blobOf(const WantedLayer& wanted) {
+  return strCat(wanted.descriptor.digest, " ", wanted.descriptor.size);
+}
 
 }  // namespace
 
 LayerKeeper::LayerKeeper(plugins::Registry& registry, LayerLimits limits,
-                         std::function<absl::Status()> settle)
+                         std::function<absl::Status()> settle,
+                         std::function<bool(const WantedLayer&)> knows)
     : registry_(registry),
       limits_(limits),
       settle_(std::move(settle)),
+      knows_(std::move(knows)),
       downloads_(limits.downloads),
       unpacks_(limits.unpacks == 0 ? std::max(1u, std::thread::hardware_concurrency())
                                    : limits.unpacks) {}
@@ -177,6 +89,7 @@ void LayerKeeper::release(const std::vector<plugins::Layer>& layers) {
       auto found = claims_.find(name);
       if (found == claims_.end() || --found->second != 0) return;
       claims_.erase(found);
+      proven_.erase(name);
       unsettled_.insert(name);
     };
     for (const plugins::Layer& layer : layers) {
@@ -187,10 +100,8 @@ void LayerKeeper::release(const std::vector<plugins::Layer>& layers) {
   wakeCollector();
 }
 
-absl::StatusOr<size_t> LayerKeeper::obtain(const plugins::Operation& op,
-                                           const std::string& snapshotterName,
-                                           const std::vector<WantedLayer>& layers,
-                                           const Origin& origin) {
+absl::Status LayerKeeper::obtain(const plugins::Operation& op, const std::string& snapshotterName,
+                                 const std::vector<WantedLayer>& layers, const Origin& origin) {
   BERTH_ASSIGN_OR_RETURN(plugins::Snapshotter * snapshotter,
                          registry_.snapshotter(snapshotterName));
   std::vector<plugins::Layer> claimed;
@@ -213,33 +124,41 @@ absl::StatusOr<size_t> LayerKeeper::obtain(const plugins::Operation& op,
     });
   }
   std::atomic<bool> failed = false;
-  std::atomic<size_t> fetched = 0;
   const absl::Status status = support::inParallel(layers.size(), width, [&](size_t i) {
     if (failed) return absl::OkStatus();  // the others need not begin
-    const absl::StatusOr<bool> obtained = obtainOne(op, *snapshotter, *order[i], origin);
+    absl::Status obtained = obtainOne(op, *snapshotter, *order[i], origin);
     if (!obtained.ok()) failed = true;
-    if (obtained.ok() && *obtained) ++fetched;
-    return obtained.status();
+    return obtained;
   });
-  if (status.ok()) return fetched.load();
-  release(claimed);
+  if (!status.ok()) release(claimed);
   return status;
 }
 
-absl::StatusOr<bool> LayerKeeper::obtainOne(const plugins::Operation& op,
-                                            plugins::Snapshotter& snapshotter,
-                                            const WantedLayer& wanted, const Origin& origin) {
+bool LayerKeeper::isProven(const WantedLayer& wanted) const {
+  {
+    std::lock_guard lock(mutex_);
+    const auto found = proven_.find(wanted.layer.diffId);
+    if (found != proven_.end() && found->second.contains(blobOf(wanted))) return true;
+  }
+  return knows_(wanted);
+}
+
+absl::Status LayerKeeper::obtainOne(const plugins::Operation& op, plugins::Snapshotter& snapshotter,
+                                    const WantedLayer& wanted, const Origin& origin) {
   const std::string key = keyOf(snapshotter, wanted.layer);
-  const std::string flight = strCat(snapshotter.name(), " ", key);
   for (;;) {
+    const bool present = has(snapshotter.name(), wanted.layer);
+    if (present && isProven(wanted)) {
+      if (origin.progress != nullptr) origin.progress->unpacked(wanted.descriptor.size);
+      return absl::OkStatus();
+    }
+    const std::string flight =
+        present ? strCat("read ", blobOf(wanted)) : strCat(snapshotter.name(), " ", key);
     std::promise<absl::Status> promise;
     std::shared_future<absl::Status> joined;
     {
       std::lock_guard lock(mutex_);
-      if (present_[snapshotter.name()].contains(key)) {
-        if (origin.progress != nullptr) origin.progress->unpacked(wanted.descriptor.size);
-        return false;
-      }
+      if (present != present_[snapshotter.name()].contains(key)) continue;  // has just come or gone
       auto running = underWay_.find(flight);
       if (running != underWay_.end()) {
         joined = running->second;
@@ -255,18 +174,34 @@ absl::StatusOr<bool> LayerKeeper::obtainOne(const plugins::Operation& op,
     }
     bool fetched = false;
     const absl::Status status = support::returnThrown([&]() -> absl::Status {
-      BERTH_ASSIGN_OR_RETURN(fetched, unpack(op, snapshotter, wanted, origin));
+      BERTH_ASSIGN_OR_RETURN(fetched, present ? readOnly(op, wanted, origin)
+                                              : unpack(op, snapshotter, wanted, origin));
       return absl::OkStatus();
     });
     {
       std::lock_guard lock(mutex_);
-      if (status.ok()) present_[snapshotter.name()][key] = wanted.layer;
+      if (status.ok() && !present) present_[snapshotter.name()][key] = wanted.layer;
+      if (fetched) proven_[wanted.layer.diffId].insert(blobOf(wanted));
       underWay_.erase(flight);
     }
     promise.set_value(status);
-    BERTH_RETURN_IF_ERROR(status);
-    return fetched;
+    if (!status.ok() || fetched) return status;
   }
+}
+
+absl::StatusOr<bool> LayerKeeper::readOnly(const plugins::Operation& op, const WantedLayer& wanted,
+                                           const Origin& origin) {
+  BERTH_ASSIGN_OR_RETURN(const Slots::Slot slot, unpacks_.take(op));
+  LayerStream stream(op, wanted, origin, limits_.maxBytes, downloads_);
+  while (!stream.ended()) {
+    const auto piece = stream.next();
+    if (piece.ok()) continue;
+    if (absl::IsInvalidArgument(piece.status())) BERTH_RETURN_IF_ERROR(stream.damage());
+    return support::annotate(piece.status(), strCat("layer ", wanted.descriptor.digest));
+  }
+  if (origin.progress != nullptr)
+    origin.progress->unpacked(wanted.descriptor.size - stream.fetched());
+  return true;
 }
 
 absl::StatusOr<bool> LayerKeeper::unpack(const plugins::Operation& op,

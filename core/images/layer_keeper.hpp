@@ -17,6 +17,7 @@
 #include <absl/status/statusor.h>
 
 #include "images/fetch.hpp"
+#include "images/layer_stream.hpp"
 #include "images/slots.hpp"
 #include "plugins/registry.hpp"
 
@@ -28,20 +29,15 @@ struct LayerLimits {
   uint64_t maxBytes = 0;  // of one layer, uncompressed
 };
 
-// A layer and where its bytes come from.
-struct WantedLayer {
-  plugins::Layer layer;
-  plugins::Descriptor descriptor;
-};
-
 // Thread-safe.
 class LayerKeeper {
  public:
   // `settle` returns once what the releases before it stand for survives a power cut: a removed
   // image must not come back without its layers. It is called before layers are removed, without a
-  // lock, and when it fails they stay.
-  LayerKeeper(plugins::Registry& registry, LayerLimits limits,
-              std::function<absl::Status()> settle);
+  // lock, and when it fails they stay. `knows` tells, also without a lock, of a layer that is there
+  // whether an image says already that it comes from these bytes.
+  LayerKeeper(plugins::Registry& registry, LayerLimits limits, std::function<absl::Status()> settle,
+              std::function<bool(const WantedLayer&)> knows);
   ~LayerKeeper() { finish(); }
 
   // Ends the collector, cancelling what it is at; afterwards it calls no plugin. Idempotent.
@@ -52,11 +48,13 @@ class LayerKeeper {
   absl::Status load();
   bool has(const std::string& snapshotter, const plugins::Layer& layer) const;
 
-  // Makes sure that all layers are there and whole, lowest first; blocks. Those that are missing
-  // are fetched in parallel, each once however many callers want it. They are kept from the
-  // collector until release() with the same layers. How many of them this call has fetched.
-  absl::StatusOr<size_t> obtain(const plugins::Operation& op, const std::string& snapshotter,
-                                const std::vector<WantedLayer>& layers, const Origin& origin);
+  // Makes sure that all layers are there and whole, and what their descriptors say; blocks. Those
+  // that are missing are fetched in parallel, each once however many callers want it; and so, to be
+  // read alone, are those that are there but of which nobody knows that they come from these bytes:
+  // a manifest may be made up. They are kept from the collector until release() with the same
+  // layers.
+  absl::Status obtain(const plugins::Operation& op, const std::string& snapshotter,
+                      const std::vector<WantedLayer>& layers, const Origin& origin);
   // The turns at downloads, for what else fetches layers.
   Slots& downloads() { return downloads_; }
   // Images' claims on layers. A layer without a claim goes as soon as no snapshot uses it.
@@ -71,11 +69,14 @@ class LayerKeeper {
 
  private:
   std::string keyOf(const plugins::Snapshotter& snapshotter, const plugins::Layer& layer) const;
-  // Both: whether the layer was fetched.
-  absl::StatusOr<bool> obtainOne(const plugins::Operation& op, plugins::Snapshotter& snapshotter,
-                                 const WantedLayer& wanted, const Origin& origin);
+  absl::Status obtainOne(const plugins::Operation& op, plugins::Snapshotter& snapshotter,
+                         const WantedLayer& wanted, const Origin& origin);
+  // Both: whether the layer was fetched, and so proven to be what its descriptor says.
   absl::StatusOr<bool> unpack(const plugins::Operation& op, plugins::Snapshotter& snapshotter,
                               const WantedLayer& wanted, const Origin& origin);
+  absl::StatusOr<bool> readOnly(const plugins::Operation& op, const WantedLayer& wanted,
+                                const Origin& origin);
+  bool isProven(const WantedLayer& wanted) const;
   using Removal = std::function<absl::Status(const plugins::Layer&)>;
   // Takes a layer out under the lock, if it is there and `mayGo`, which is asked with that held;
   // pulls that want it wait then until `remove` has ended, and fetch it anew. A failure brings it
@@ -88,6 +89,7 @@ class LayerKeeper {
   plugins::Registry& registry_;
   const LayerLimits limits_;
   const std::function<absl::Status()> settle_;
+  const std::function<bool(const WantedLayer&)> knows_;
   Slots downloads_;
   Slots unpacks_;
 
@@ -96,6 +98,8 @@ class LayerKeeper {
   std::map<std::string, std::map<std::string, plugins::Layer>> present_;
   std::map<std::string, std::shared_future<absl::Status>> underWay_;  // "snapshotter key"
   std::map<std::string, unsigned> claims_;                            // chain ID and diff ID
+  // The blobs that a layer, by diff ID, has been seen to come from since it has claims.
+  std::map<std::string, std::set<std::string>> proven_;
   std::set<std::string> unsettled_;  // names that lost their last claim since the last settle_()
   std::condition_variable wake_;
   bool collect_ = false;

@@ -14,7 +14,7 @@ using support::strCat;
 
 namespace {
 
-// Each image's stays in memory; those of real images have some ten kilobytes.
+// It is read for each container that is made; those of real images have some ten kilobytes.
 constexpr uint64_t kMaxConfigBytes = 1u << 20;
 
 // Another place may have what this one lacks, keeps to itself, or gives damaged.
@@ -120,6 +120,16 @@ absl::Status Locator::complete(const plugins::Operation& op, const Origin& origi
   if (!config.ok()) return support::annotate(config.status(), context);
   record.set_config(*std::move(config));
   return absl::OkStatus();
+}
+
+absl::StatusOr<records::ImageRecord> Locator::otherManifest(
+    const plugins::Operation& op, const Origin& origin, const records::ImageRecord& record) const {
+  BERTH_ASSIGN_OR_RETURN(const Found found, ask(op, origin.request, {origin.source->name()}));
+  BERTH_ASSIGN_OR_RETURN(records::ImageRecord other, describe(op, origin, found.resolved));
+  if (other.id() == record.id() && other.manifest_digest() != record.manifest_digest() &&
+      other.layers_size() == record.layers_size())
+    return other;
+  return absl::NotFoundError(strCat(origin.request.reference, " is by no other manifest"));
 }
 
 absl::Status Locator::fromAny(const plugins::Operation& op, const records::ImageRecord& record,

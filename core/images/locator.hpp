@@ -54,6 +54,12 @@ class Locator {
   absl::Status complete(const plugins::Operation& op, const Origin& origin, Slots& downloads,
                         records::ImageRecord& record) const;
 
+  // What the source says of a known image by another manifest than the one that is known, with as
+  // many layers. NOT_FOUND when there is none.
+  absl::StatusOr<records::ImageRecord> otherManifest(const plugins::Operation& op,
+                                                     const Origin& origin,
+                                                     const records::ImageRecord& record) const;
+
   // Calls `use` with every place that may have the content of an image that is known already, until
   // it succeeds: the source that it came from first, then the others in their order, by all its
   // names. A failure that no other place would mend is returned at once, else all of them are.

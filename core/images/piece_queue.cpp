@@ -19,8 +19,13 @@ absl::Status PieceQueue::enqueue(std::unique_lock<std::mutex>& lock) {
   changed_.wait(lock, [this] { return abandoned_ || pieces_.size() < kPieces; });
   if (abandoned_) return absl::CancelledError("the layer is no longer wanted");
   pieces_.push_back(std::move(filling_));
-  filling_ = std::string();
-  filling_.reserve(kPiece);
+  if (spare_.empty()) {
+    filling_ = std::string();
+    filling_.reserve(kPiece);
+  } else {
+    filling_ = std::move(spare_.back());
+    spare_.pop_back();
+  }
   changed_.notify_all();
   return absl::OkStatus();
 }
@@ -37,6 +42,8 @@ absl::StatusOr<std::string_view> PieceQueue::next() {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [this] { return closed_ || !pieces_.empty(); });
   if (!pieces_.empty()) {
+    reading_.clear();
+    if (reading_.capacity() >= kPiece) spare_.push_back(std::move(reading_));
     reading_ = std::move(pieces_.front());
     pieces_.pop_front();
     changed_.notify_all();

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
@@ -30,6 +31,7 @@ class PieceQueue {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<std::string> pieces_;
+  std::vector<std::string> spare_;  // empty, with room: what was read is filled again
   std::string filling_;
   std::string reading_;
   absl::Status status_;

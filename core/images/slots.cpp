@@ -10,9 +10,19 @@ absl::StatusOr<Slots::Slot> Slots::take(const plugins::Operation& op) {
   // How often one who waits looks whether it is still wanted.
   constexpr std::chrono::milliseconds kLook{100};
   std::unique_lock lock(mutex_);
-  while (!freed_.wait_for(lock, kLook, [this] { return free_ > 0; }))
-    BERTH_RETURN_IF_ERROR(op.check());
+  const uint64_t own = ++last_;
+  waiting_.push_back(own);
+  const auto isNext = [&] { return free_ > 0 && waiting_.front() == own; };
+  while (!changed_.wait_for(lock, kLook, isNext)) {
+    const absl::Status wanted = op.check();
+    if (wanted.ok()) continue;
+    std::erase(waiting_, own);
+    changed_.notify_all();
+    return wanted;
+  }
   --free_;
+  waiting_.pop_front();
+  if (free_ > 0) changed_.notify_all();
   return Slot(*this);
 }
 
@@ -21,7 +31,7 @@ void Slots::give() {
     std::lock_guard lock(mutex_);
     ++free_;
   }
-  freed_.notify_one();
+  changed_.notify_all();
 }
 
 }  // namespace berth::images

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <condition_variable>
+#include <cstdint>
+#include <deque>
 #include <mutex>
 #include <utility>
 
@@ -11,7 +13,8 @@
 
 namespace berth::images {
 
-// Bounds how many threads do something at once. Thread-safe.
+// Bounds how many threads do something at once; they come to their turns in the order in which they
+// have asked. Thread-safe.
 class Slots {
  public:
   explicit Slots(unsigned count) : free_(count == 0 ? 1 : count) {}
@@ -38,8 +41,10 @@ class Slots {
   void give();
 
   std::mutex mutex_;
-  std::condition_variable freed_;
+  std::condition_variable changed_;
   unsigned free_;
+  uint64_t last_ = 0;             // number of a waiting thread
+  std::deque<uint64_t> waiting_;  // the longest first
 };
 
 }  // namespace berth::images

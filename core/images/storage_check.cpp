@@ -32,10 +32,7 @@ std::string linesOf(const std::vector<plugins::Finding>& findings, berth_finding
 }  // namespace
 
 absl::Status StorageCheck::run() {
-  if (request_.depth != StorageDepth::kSetAside) {
-    BERTH_RETURN_IF_ERROR(checkRecords());
-    checkContents();
-  }
+  if (request_.depth != StorageDepth::kSetAside) BERTH_RETURN_IF_ERROR(checkRecords());
   for (const auto& [name, snapshotter] : storage_.registry.snapshotters()) {
     if (request_.depth != StorageDepth::kSetAside) BERTH_RETURN_IF_ERROR(checkStored(*snapshotter));
     BERTH_RETURN_IF_ERROR(tellOfSetAside(*snapshotter));
@@ -59,43 +56,29 @@ void StorageCheck::tellOfCount(const std::string& what, size_t sound, size_t all
 }
 
 absl::Status StorageCheck::checkRecords() {
-  BERTH_ASSIGN_OR_RETURN(const std::vector<std::string> unlike, storage_.catalog.unlikeStored());
-  for (const std::string& id : unlike) {
-    tellOfDamage(
-        strCat("record of image ", id), "the database does not have it as it was written",
-        [&] { return storage_.catalog.keepAnew(id); }, "it is written anew");
-  }
-  return absl::OkStatus();
-}
-
-void StorageCheck::checkContents() {
   size_t sound = 0;
-  const std::vector<Catalog::Kept> kept = storage_.catalog.all();
-  for (const Catalog::Kept& one : kept) {
-    const absl::Status content = checkContent(one.record);
-    if (content.ok()) {
-      ++sound;
-    } else if (!one.hidden) {
-      tellOfDamage(
-          nameOf(*one.image), std::string(fromAbsl(content.message())),
-          [&] {
-            storage_.catalog.hide(one.image->id);
-            return absl::OkStatus();
-          },
-          "it is not listed until it is pulled again, which fetches what is damaged alone");
-    }
-  }
-  tellOfCount("images", sound, kept.size());
+  size_t all = 0;
+  BERTH_RETURN_IF_ERROR(storage_.catalog.examine([&](const Catalog::Examined& one) {
+    ++all;
+    if (one.sound) ++sound;
+    if (one.asWritten) return;
+    tellOfDamage(
+        strCat("record of image ", one.id), "the database does not have it as it was written",
+        [&] { return storage_.catalog.keepRemnant(one.id); },
+        "the image is not listed until it is pulled again, which fetches what is damaged alone");
+  }));
+  tellOfCount("images", sound, all);
+  return absl::OkStatus();
 }
 
 std::string StorageCheck::usersOf(const std::string& layer) const {
   std::vector<std::string> names;
-  for (const Catalog::Kept& one : storage_.catalog.all()) {
+  for (const auto& image : storage_.catalog.all()) {
     const auto isIt = [&](const plugins::Layer& own) {
       return own.diffId == layer || own.chainId == layer;
     };
-    if (std::any_of(one.image->layers.begin(), one.image->layers.end(), isIt))
-      names.push_back(nameOf(*one.image));
+    if (std::any_of(image->layers.begin(), image->layers.end(), isIt))
+      names.push_back(nameOf(*image));
   }
   return names.empty() ? "no image has it any more"
                        : strCat("part of ", absl::StrJoin(names, ", "));

@@ -35,7 +35,6 @@ class StorageCheck {
 
  private:
   absl::Status checkRecords();
-  void checkContents();
   absl::Status checkStored(plugins::Snapshotter& snapshotter);
   // UNIMPLEMENTED when the snapshotter cannot tell.
   absl::Status checkLayers(plugins::Snapshotter& snapshotter);

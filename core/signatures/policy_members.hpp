@@ -15,7 +15,7 @@ namespace berth::signatures {
 
 // "<place>: <problem>".
 absl::Status wrongMember(std::string_view place, std::string_view problem);
-// "transports.docker.\"quay.io\"": quoted where the name is not plain.
+// "transports.docker.\"registry.example\"": quoted where the name is not plain.
 std::string placeOf(std::string_view parent, std::string_view member);
 
 absl::StatusOr<const boost::json::object*> objectAt(const boost::json::value& value,

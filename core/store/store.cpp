@@ -325,16 +325,19 @@ absl::StatusOr<std::string> Store::get(std::string_view kind, std::string_view i
 }
 
 absl::StatusOr<std::vector<Entry>> Store::list(std::string_view kind) {
-  std::lock_guard lock(mutex_);
-  Use use(list_);
-  bindText(list_, 1, kind);
   std::vector<Entry> entries;
-  int result = SQLITE_OK;
-  while ((result = sqlite3_step(list_)) == SQLITE_ROW) {
-    entries.push_back({column(list_, 0), column(list_, 1)});
-  }
-  if (result != SQLITE_DONE) return failure(strCat("list the records of kind ", kind));
+  BERTH_RETURN_IF_ERROR(each(kind, [&](Entry entry) { entries.push_back(std::move(entry)); }));
   return entries;
+}
+
+absl::Status Store::each(std::string_view kind, const std::function<void(Entry entry)>& use) {
+  std::lock_guard lock(mutex_);
+  Use statement(list_);
+  bindText(list_, 1, kind);
+  int result = SQLITE_OK;
+  while ((result = sqlite3_step(list_)) == SQLITE_ROW) use({column(list_, 0), column(list_, 1)});
+  if (result != SQLITE_DONE) return failure(strCat("list the records of kind ", kind));
+  return absl::OkStatus();
 }
 
 absl::Status Store::setAside(std::string_view kind, std::string_view id, std::string_view reason) {

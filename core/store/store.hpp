@@ -71,6 +71,8 @@ class Store {
   absl::StatusOr<std::string> get(std::string_view kind, std::string_view id);
   // In the order of ids.
   absl::StatusOr<std::vector<Entry>> list(std::string_view kind);
+  // The same, one in memory at a time. `use` is not to call the store.
+  absl::Status each(std::string_view kind, const std::function<void(Entry entry)>& use);
   // Moves a record that cannot be read out of the way, keeping its bytes for people.
   absl::Status setAside(std::string_view kind, std::string_view id, std::string_view reason);
   absl::StatusOr<std::vector<Damaged>> damaged();

@@ -48,7 +48,7 @@ struct Query {
   const Reference& reference;
   std::string_view kind;  // "manifests" or "blobs"
   std::string_view what;  // tag or digest
-  std::string doing;      // "resolve quay.io/app:1": starts messages and names the stage
+  std::string doing;      // "resolve registry.example/app:1": starts messages and names the stage
 };
 
 // For one call of the host; one thread.

@@ -111,7 +111,7 @@ absl::Status addRegistry(const std::string& key, const bj::value& value, Options
   std::string host = lowerAscii(key);
   if (!isHostAndPort(host))
     return refuse(where,
-                  "the key must be a registry host, as in quay.io or registry.example:5000, "
+                  "the key must be a registry host, as in registry.example or a.example:5000, "
                   "without a scheme or a path");
   if (host == "index.docker.io") host = "docker.io";
   if (!options.registries.emplace(host, std::move(table)).second)

@@ -63,7 +63,7 @@ extern const std::string_view kDeclaredOptions;
 // INVALID_ARGUMENT naming the key. Reads the named files' existence; blocks on the file system.
 absl::StatusOr<Options> parseOptions(std::string_view json);
 
-// One table, whose place in the configuration is `where`: "registries.\"quay.io\"".
+// One table, whose place in the configuration is `where`: "registries.\"registry.example\"".
 absl::StatusOr<RegistryOptions> parseRegistryOptions(const boost::json::value& value,
                                                      const std::string& where);
 

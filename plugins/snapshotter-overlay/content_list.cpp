@@ -48,12 +48,10 @@ char kindOf(mode_t mode) {
   }
 }
 
-// What others set of their own accord, on a file system with labels or signatures, or the kernel
-// when it mounts.
+// What others set of their own accord: the host, or the kernel when it mounts.
 bool isForeign(std::string_view name) {
   if (name == "trusted.overlay.opaque") return false;
-  return name.starts_with("trusted.overlay.") || name == "security.selinux" ||
-         name == "security.ima" || name == "security.evm";
+  return name.starts_with("trusted.overlay.") || untar::isOfTheHost(name);
 }
 
 absl::StatusOr<uint32_t> attributesChecksum(const std::string& path) {
@@ -151,7 +149,9 @@ absl::StatusOr<ContentEntry> describeEntry(const struct stat& info, std::string 
   if (S_ISREG(info.st_mode) || S_ISLNK(info.st_mode))
     entry.size = static_cast<uint64_t>(info.st_size);
   if (S_ISCHR(info.st_mode) || S_ISBLK(info.st_mode)) entry.size = info.st_rdev;
-  BERTH_ASSIGN_OR_RETURN(entry.attributes, attributesChecksum(xattrPath));
+  if (!xattrPath.empty()) {
+    BERTH_ASSIGN_OR_RETURN(entry.attributes, attributesChecksum(xattrPath));
+  }
   return entry;
 }
 
@@ -188,9 +188,12 @@ uint32_t ContentListWriter::checksumOf(ino_t inode) {
   return std::prev(after)->second;
 }
 
-absl::Status ContentListWriter::onFound(const untar::FoundEntry& found) {
-  auto entry = describeEntry(found.info, found.path,
-                             strCat("/proc/self/fd/", found.directory, "/", found.name));
+absl::Status ContentListWriter::onFound(const untar::FoundEntry& found,
+                                        untar::Attributes attributes) {
+  const std::string xattrPath = attributes == untar::Attributes::kNone
+                                    ? std::string()
+                                    : strCat("/proc/self/fd/", found.directory, "/", found.name);
+  auto entry = describeEntry(found.info, found.path, xattrPath);
   if (!entry.ok()) return support::annotate(entry.status(), strCat("note ", found.path));
   if (entry->kind == 'f') entry->content = checksumOf(found.info.st_ino);
   if (entry->kind == 'l') {

@@ -40,7 +40,7 @@ struct ContentEntry {
 };
 
 // All of it but the checksum of a file's content, which is the caller's to make. `xattrPath` is a
-// path to it by which links are not followed; `linkTarget` may stay empty for what is no link.
+// path to it by which links are not followed; empty: it has no extended attributes.
 absl::StatusOr<ContentEntry> describeEntry(const struct stat& info, std::string path,
                                            const std::string& xattrPath);
 // The checksum of a link's target or a file's content.
@@ -55,7 +55,7 @@ class ContentListWriter final : public untar::ExtractObserver {
   absl::Status open(const std::string& path);
   void onContent(const untar::DataPiece& piece) override;
   void onFile(const struct stat& info) override;
-  absl::Status onFound(const untar::FoundEntry& found) override;
+  absl::Status onFound(const untar::FoundEntry& found, untar::Attributes attributes) override;
   // After the last of them. Nothing is synced.
   absl::StatusOr<ContentSummary> finish();
 

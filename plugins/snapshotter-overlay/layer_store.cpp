@@ -119,9 +119,9 @@ absl::StatusOr<LayerRecord> LayerStore::unpack(const std::string& diffId,
   ContentListWriter list;
   BERTH_RETURN_IF_ERROR(list.open(contentListPath(staging)));
   uint64_t done = 0;
-  BERTH_ASSIGN_OR_RETURN(
-      untar::ExtractResult result,
-      untar::extractLayer(root.get(), sourceOf(tar, op, done), {.observer = &list}));
+  BERTH_ASSIGN_OR_RETURN(untar::ExtractResult result,
+                         untar::extractLayer(root.get(), sourceOf(tar, op, done),
+                                             {.maximumEntries = maxEntries_, .observer = &list}));
   BERTH_ASSIGN_OR_RETURN(const ContentSummary summary, list.finish());
   LayerRecord layer{.diffId = diffId,
                     .usage = result.usage,

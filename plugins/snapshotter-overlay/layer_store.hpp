@@ -19,8 +19,12 @@ namespace berth::overlay {
 class LayerStore {
  public:
   // All borrowed.
-  LayerStore(const Layout& layout, Registry& registry, GroupSync& sync, Durability durability)
-      : layout_(layout), registry_(registry), sync_(sync), durability_(durability) {}
+  LayerStore(const Layout& layout, Registry& registry, GroupSync& sync, const Options& options)
+      : layout_(layout),
+        registry_(registry),
+        sync_(sync),
+        durability_(options.durability),
+        maxEntries_(options.maxLayerEntries) {}
 
   absl::StatusOr<DiskUsage> apply(const std::string& diffId, Stream& tar, const Op& op);
   absl::Status remove(const std::string& diffId, const Op& op);
@@ -54,6 +58,7 @@ class LayerStore {
   Registry& registry_;
   GroupSync& sync_;
   const Durability durability_;
+  const uint64_t maxEntries_;
   LeftAlone leftAlone_;
   KeyLocks locks_;
 };

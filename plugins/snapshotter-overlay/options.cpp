@@ -12,6 +12,9 @@ using support::strCat;
 
 namespace {
 
+// Some times what large images have; unpacking them takes 16 bytes of memory each.
+constexpr int64_t kMostEntries = 4'000'000;
+
 // Parameters that the plugin itself sets, or that would change what a layer's directory means.
 constexpr std::array<std::string_view, 9> kOwnParameters = {"lowerdir", "lowerdir+", "datadir+",
                                                             "upperdir", "workdir",   "context",
@@ -49,6 +52,8 @@ const std::string_view kOptionTable = R"json([
  "help": "A layer is on the disk before it is visible, so that no power cut leaves half of one."},
 {"key": "volatile", "type": "boolean", "default": true, "example": false,
  "help": "Writable layers are not synced: no unmount waits for the disk, and fsync in a container returns at once for its root filesystem. They are lost with their container anyway."},
+{"key": "max_layer_entries", "type": "integer", "default": 4000000, "example": 1000000,
+ "help": "The most entries of a layer's archive: each takes an inode, and a layer with more is refused."},
 {"key": "mount_api", "type": "string", "default": "auto", "example": "names",
  "help": "How layers are handed to the kernel: auto, descriptors (Linux 6.13), names (any)."
 }
@@ -70,6 +75,10 @@ absl::StatusOr<Options> parseOptions(std::string_view json, std::string_view def
   options.durability =
       support::boolMember(table, "durable", true) ? Durability::kSynced : Durability::kVisible;
   options.volatileUpper = support::boolMember(table, "volatile", true);
+  const int64_t entries = support::intMember(table, "max_layer_entries", kMostEntries);
+  if (entries < 1)
+    return support::optionError("max_layer_entries", strCat(entries, " is less than one"));
+  options.maxLayerEntries = static_cast<uint64_t>(entries);
   BERTH_ASSIGN_OR_RETURN(options.mountApi,
                          parseMountApi(support::stringMember(table, "mount_api", "auto")));
   return options;

@@ -1,6 +1,7 @@
 // What the configuration says.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,6 +28,7 @@ struct Options {
   Durability durability = Durability::kSynced;
   bool volatileUpper = true;
   MountApi mountApi = MountApi::kAuto;
+  uint64_t maxLayerEntries = 0;
 };
 
 // The table as the host checks it (berth_plugin.options).

@@ -192,7 +192,7 @@ class OverlaySnapshotter final : public Snapshotter,
     BERTH_ASSIGN_OR_RETURN(support::Fd root,
                            support::openFile(layout_->root(), O_RDONLY | O_DIRECTORY));
     sync_ = std::make_unique<GroupSync>(std::move(root));
-    layers_ = std::make_unique<LayerStore>(*layout_, registry_, *sync_, options_.durability);
+    layers_ = std::make_unique<LayerStore>(*layout_, registry_, *sync_, options_);
     snapshots_ = std::make_unique<SnapshotStore>(*layout_, registry_, options_);
     // Snapshots first: they tell which layers are in use.
     BERTH_RETURN_IF_ERROR(report(snapshots_->load()));

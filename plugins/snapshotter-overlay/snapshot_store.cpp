@@ -4,6 +4,8 @@
 #include <cerrno>
 #include <cstdlib>
 #include <fcntl.h>
+#include <set>
+#include <string_view>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -135,8 +137,12 @@ OverlayPlan SnapshotStore::planFor(const SnapshotRecord& record) const {
     plan.work = path + "/work";
     if (abilities_.volatileUpper) plan.options.emplace_back("volatile");
   }
+  // The kernel takes no directory twice. An image may have the same layer at several places: the
+  // highest says all that the others say, and has the last word.
+  std::set<std::string_view> taken;
   for (auto layer = record.layers.rbegin(); layer != record.layers.rend(); ++layer)
-    plan.lowers.push_back({layout_.layer(*layer) + "/fs", record.mapped()});
+    if (taken.insert(*layer).second)
+      plan.lowers.push_back({layout_.layer(*layer) + "/fs", record.mapped()});
   if (record.layers.empty()) plan.lowers.push_back({layout_.empty(), false});
   return plan;
 }

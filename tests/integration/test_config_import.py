@@ -32,7 +32,7 @@ def registries_conf(bed, tmp_path):
     mirror = bed.registry.mirror(BUSYBOX.partition("/")[0]).partition("://")[2]
     path = tmp_path / "registries.conf"
     path.write_text("""
-unqualified-search-registries = ["docker.io", "quay.io"]
+unqualified-search-registries = ["docker.io", "other.example"]
 [[registry]]
 location = "one.berth.test"
 [[registry.mirror]]

@@ -1,6 +1,7 @@
 """Images: every form a registry may hold them in, their lists and their removal."""
 
 import os
+import subprocess
 
 import pytest
 
@@ -9,7 +10,7 @@ from berth_testbed import wait_until
 from image_set import BUSYBOX, TESTS
 
 FORMS = ["busybox", "busybox-zstd", "busybox-plain", "busybox-schema2", "busybox-schema2-list",
-         "busybox-index"]
+         "busybox-index", "busybox-estargz", "busybox-zstd-chunked", "busybox-empty-layers"]
 
 
 def image_status(bed, name):
@@ -172,6 +173,29 @@ def test_file_system_usage_is_reported(bed):
     for system in systems:
         assert os.path.isdir(system.fs_id.mountpoint)
         assert system.timestamp > 0
+
+
+@pytest.mark.berth
+def test_file_system_usage_is_what_du_counts(own_bed):
+    bed = own_bed()
+    for image in (TESTS + "layers:1", TESTS + "sparse-gnu:1", BUSYBOX):
+        bed.pull(image)
+    [system] = bed.cri.ImageFsInfo().image_filesystems
+    layers = os.path.join(system.fs_id.mountpoint, "layers")
+
+    def counted(*how):
+        folders = [os.path.join(layers, name, "fs") for name in os.listdir(layers)]
+        lines = subprocess.run(["du", "-s", *how, *folders], check=True, text=True,
+                               capture_output=True).stdout.splitlines()
+        assert len(lines) == len(folders) > 4
+        return sum(int(line.split()[0]) for line in lines)
+
+    assert system.used_bytes.value == counted("--block-size=1")
+    assert system.inodes_used.value == counted("--inodes")
+    for image in bed.cri.ListImages().images:
+        bed.cri.RemoveImage({"image": {"image": image.id}})
+    wait_until(lambda: bed.cri.ImageFsInfo().image_filesystems[0].used_bytes.value == 0,
+               what="the end of all layers")
 
 
 @pytest.mark.parametrize("reference", ["UPPER/case:1", "images.berth.test/", "a b", ":::", "",

@@ -180,7 +180,7 @@ def test_concurrent_pulls_fetch_each_layer_once(bed_with_registries):
     front = bed.fronts["count"]
     front.requests.clear()
     request = {"image": {"image": HOSTS["count"] + "many-layers:1"}}
-    pulls = [bed.cri.PullImage.future(request, timeout=120) for _ in range(8)]
+    pulls = [bed.cri.PullImage.future(request, timeout=120) for _ in range(10)]
     answers = {pull.result().image_ref for pull in pulls}
     assert answers == {bed.registry.config_digest(TESTS + "many-layers:1")}
     assert set(front.layer_requests().values()) == {1}

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 
+import grpc
 import pytest
 
 from berth_testbed import wait_until
@@ -209,16 +210,39 @@ def test_a_record_that_is_damaged_while_the_daemon_runs(node):
     assert status == 1
     assert {(mark, what) for mark, what, _ in bad} == {
         ("DAMAGED", "record of image " + identity), ("DAMAGED", "record of pod " + pod)}
-    # What the daemon still knows of an image it writes anew.
+    assert BUSYBOX in node.listed(), "looking changes nothing"
+    # What the daemon still knows of an image is that it has its layers.
     bad, status = node.bad("--repair")
     assert status == 1
-    assert {(mark, what) for mark, what, _ in bad} == {
-        ("repaired", "record of image " + identity), ("DAMAGED", "record of pod " + pod)}
+    assert {(mark, what.split(" sha256")[0]) for mark, what, _ in bad} == {
+        ("repaired", "record of image"), ("to pull", "image " + BUSYBOX + " (%s)" % identity),
+        ("DAMAGED", "record of pod " + pod)}
     bed.remove_all_pods()
     bed.kill_engine()
     bed.start_engine()
-    assert BUSYBOX in node.listed()
+    assert BUSYBOX not in node.listed()
+    node.fetched()
+    assert bed.pull(BUSYBOX) == identity
+    layers = {layer["digest"] for layer in node.manifest(BUSYBOX)["layers"]}
+    assert not layers & set(node.fetched())
     assert node.bad() == ([], 0)
+
+
+def test_a_record_that_is_damaged_is_noticed_when_it_is_needed(node):
+    """The image is not there any more, so that the kubelet pulls it, and its layers are."""
+    bed = node.bed
+    identity = bed.pull(BUSYBOX)
+    pod = bed.run_pod("a")
+    node.record("image", identity, lambda value: b"\xff" * len(value))
+    with pytest.raises(grpc.RpcError) as caught:
+        bed.create(pod, "c", image=BUSYBOX, command=SLEEP)
+    assert caught.value.code() == grpc.StatusCode.NOT_FOUND, caught.value.details()
+    assert BUSYBOX not in node.listed()
+    node.fetched()
+    assert bed.pull(BUSYBOX) == identity
+    layers = {layer["digest"] for layer in node.manifest(BUSYBOX)["layers"]}
+    assert not layers & set(node.fetched())
+    bed.run(pod, "c", image=BUSYBOX, command=SLEEP)
 
 
 def test_what_was_set_aside_is_told(node):

@@ -7,6 +7,7 @@ host; a loopback registry serves all hosts, each below a path prefix of its own 
 import tarfile
 
 import rootfs
+import seekable
 from oci_images import Image, Layer, sparse_layer
 
 E2E = "registry.k8s.io/e2e-test-images/"
@@ -113,6 +114,7 @@ def add_integration(layout, parts):
     for compression in ("zstd", "plain"):
         layout.tag(TESTS + "busybox-%s:1" % compression, layout.manifest(parts.shell_image(
             marker(compression), compression=compression)))
+    add_seekable_images(layout, parts)
     schema2 = parts.shell_image(marker("schema2"), schema="docker")
     layout.tag(TESTS + "busybox-schema2:1", layout.manifest(schema2))
     layout.tag(TESTS + "busybox-schema2-list:1", layout.index([schema2], "docker"))
@@ -211,6 +213,19 @@ def volumes_image(parts):
                "/pod/data", "/linked")
     return parts.shell_image(content.bytes(), config={
         "Volumes": {path: {} for path in volumes}, "User": "1000:1001"})
+
+
+def add_seekable_images(layout, parts):
+    """In forms that some clients read in part, and with layers that hold nothing or come twice."""
+    layout.tag(TESTS + "busybox-estargz:1", layout.manifest(Image(
+        [(seekable.with_table(data), "estargz") for data in (parts.busybox, parts.tools)],
+        dict(SHELL))))
+    layout.tag(TESTS + "busybox-zstd-chunked:1", layout.manifest(parts.shell_image(
+        marker("zstd-chunked"), compression="zstd:chunked")))
+    empty = Layer().bytes()
+    layout.tag(TESTS + "busybox-empty-layers:1", layout.manifest(Image(
+        [(empty, "gzip"), *parts.base(), (empty, "zstd"), (marker("twice"), "gzip"),
+         (empty, "plain"), (marker("twice"), "zstd"), (b"", "gzip")], dict(SHELL))))
 
 
 def add_sparse_images(layout, parts):

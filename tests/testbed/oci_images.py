@@ -17,6 +17,8 @@ import subprocess
 import tarfile
 import tempfile
 
+import seekable
+
 EPOCH = "1970-01-01T00:00:00Z"
 
 OCI = "application/vnd.oci.image."
@@ -25,6 +27,8 @@ DOCKER = "application/vnd.docker."
 LAYER_TYPES = {
     ("oci", "gzip"): OCI + "layer.v1.tar+gzip",
     ("oci", "zstd"): OCI + "layer.v1.tar+zstd",
+    ("oci", "estargz"): OCI + "layer.v1.tar+gzip",
+    ("oci", "zstd:chunked"): OCI + "layer.v1.tar+zstd",
     ("oci", "plain"): OCI + "layer.v1.tar",
     ("docker", "gzip"): DOCKER + "image.rootfs.diff.tar.gzip",
     ("docker", "plain"): DOCKER + "image.rootfs.diff.tar",
@@ -72,6 +76,10 @@ def compress(data, compression):
         return gzip.compress(data, compresslevel=6, mtime=0)
     if compression == "zstd":
         return zstd_compress(data)
+    if compression == "estargz":
+        return seekable.estargz(data)
+    if compression == "zstd:chunked":
+        return seekable.zstd_chunked(data, zstd_compress)
     return data
 
 
@@ -238,7 +246,10 @@ class Layout:
         key = (sha256(data), compression)
         if key not in self._compressed:
             self._compressed[key] = compress(data, compression)
-        return self.blob(self._compressed[key], LAYER_TYPES[schema, compression])
+        more = {}
+        if compression in ("estargz", "zstd:chunked"):
+            more["annotations"] = seekable.annotations(data, compression)
+        return self.blob(self._compressed[key], LAYER_TYPES[schema, compression], **more)
 
     def manifest(self, image):
         """Writes the image's blobs and gives the descriptor of its manifest."""

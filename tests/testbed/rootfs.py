@@ -97,7 +97,7 @@ def fingerprint():
     if missing:
         raise RuntimeError("test images need %s: run tools/setup --tests" % ", ".join(missing))
     sources = [os.path.join(HERE, name) for name in
-               ("oci_images.py", "rootfs.py", "image_set.py", "bad_images.py")]
+               ("oci_images.py", "rootfs.py", "image_set.py", "bad_images.py", "seekable.py")]
     sources += [os.path.join(HERE, "programs", name)
                 for name in sorted(os.listdir(os.path.join(HERE, "programs")))]
     for path in [*programs, *libraries(*programs), *sources]:

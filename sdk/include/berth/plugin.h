@@ -20,7 +20,7 @@
  *
  * Who is at fault. A message of `configure`, `start` or `examine` that is about an option begins
  * with "option PATH: ", where PATH is the option's key, and for a part of it the way there as TOML
- * writes it: `bin_dirs[1]`, `registries."quay.io".mirrors[0]`. The host then puts the file, line
+ * writes it: `bin_dirs[1]`, `registries."a.example".mirrors[0]`. The host then puts the file, line
  * and column where that was written before it, or those of the nearest thing above it. Several such
  * messages come as lines of one. The reason alone is enough after it, as "must be an absolute
  * path".

@@ -1,6 +1,8 @@
 #include "berth/support/json.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <utility>
 
 #include "berth/support/status.hpp"
@@ -11,6 +13,14 @@ namespace {
 namespace bj = boost::json;
 
 constexpr size_t kMaximumDepth = 64;
+// Each costs some hundred bytes at most, however short it is in the text.
+constexpr std::ptrdiff_t kMaximumParts = 1 << 20;
+
+// At least as many as the text has members and elements.
+std::ptrdiff_t partsOf(std::string_view text) {
+  return std::count_if(text.begin(), text.end(),
+                       [](char c) { return c == ',' || c == '[' || c == '{'; });
+}
 
 absl::Status parseError(std::string_view what, size_t offset,
                         const boost::system::error_code& error, size_t size) {
@@ -27,6 +37,9 @@ absl::Status parseError(std::string_view what, size_t offset,
 }  // namespace
 
 absl::StatusOr<bj::value> parseJson(std::string_view text, std::string_view what) {
+  if (partsOf(text) > kMaximumParts)
+    return absl::InvalidArgumentError(
+        strCat("parse ", what, ": the JSON text has more than ", kMaximumParts, " parts"));
   bj::parse_options options;
   options.max_depth = kMaximumDepth;
   bj::stream_parser parser({}, options);

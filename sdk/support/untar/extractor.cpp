@@ -23,6 +23,8 @@ constexpr const char* kOpaqueAttribute = "trusted.overlay.opaque";
 // Writeback of a large file begins while the rest is still being unpacked, so that the sync at the
 // end of the layer finds little left to do.
 constexpr uint64_t kWritebackStep = 8u << 20;
+// More are not told apart.
+constexpr size_t kMostAttributed = 100'000;
 // Bounds the memory for directories' times.
 constexpr uint64_t kMaximumLateBytes = 256u << 20;
 
@@ -39,6 +41,20 @@ absl::Status writeAt(int file, const DataPiece& piece) {
   return absl::OkStatus();
 }
 
+// Whether what is made in the directory is given attributes, as by a default ACL above it; where
+// that cannot be told it may be.
+bool hasAttributes(int directory) {
+  std::string names(64u << 10, '\0');
+  const ssize_t size = ::flistxattr(directory, names.data(), names.size());
+  if (size < 0) return errno != EOPNOTSUPP;
+  for (size_t at = 0; at < static_cast<size_t>(size);) {
+    const std::string_view name(names.c_str() + at);
+    if (!isOfTheHost(name)) return true;
+    at += name.size() + 1;
+  }
+  return false;
+}
+
 bool isWhiteout(const struct stat& info) {
   return S_ISCHR(info.st_mode) && info.st_rdev == makedev(0, 0);
 }
@@ -52,7 +68,19 @@ absl::Status Extractor::start() {
   struct stat info = {};
   if (::fstat(root_, &info) != 0) return errnoStatus(errno, "stat the layer's root");
   directories_.implyRoot(info.st_ino);
+  anyAttributed_ = hasAttributes(root_);
   return absl::OkStatus();
+}
+
+void Extractor::haveAttributes(ino_t inode) {
+  attributed_.insert(inode);
+  if (attributed_.size() <= kMostAttributed) return;
+  anyAttributed_ = true;
+  attributed_.clear();
+}
+
+Attributes Extractor::attributesOf(ino_t inode) const {
+  return anyAttributed_ || attributed_.contains(inode) ? Attributes::kPossible : Attributes::kNone;
 }
 
 absl::Status Extractor::place(const Entry& entry) {
@@ -65,8 +93,11 @@ absl::Status Extractor::place(const Entry& entry) {
   }
   const Marker marker = markerOf(path);
   if (marker == Marker::kIgnored) return absl::OkStatus();
-  BERTH_ASSIGN_OR_RETURN(const SharedFd parent, directories_.open(path.parent));
-  const Place place{path, parent->get()};
+  const absl::StatusOr<SharedFd> parent = directories_.open(path.parent);
+  // Of a directory that became a file some tools white out each thing in it; nothing shows there.
+  if (marker != Marker::kNone && absl::IsInvalidArgument(parent.status())) return absl::OkStatus();
+  BERTH_RETURN_IF_ERROR(parent.status());
+  const Place place{path, (*parent)->get()};
   if (marker == Marker::kOpaque) return makeOpaque(place.directory);
   if (marker == Marker::kWhiteout) return placeWhiteout(place);
   switch (entry.type) {
@@ -99,6 +130,7 @@ absl::Status Extractor::placeRegular(const Place& place, const Entry& entry) {
   struct stat info = {};
   if (::fstat(file.get(), &info) != 0) return errnoStatus(errno, "stat the file");
   if (observer_ != nullptr) observer_->onFile(info);
+  if (!entry.xattrs.empty()) haveAttributes(info.st_ino);
   return setAttributes(file.get(), entry, info, Times::kSet);
 }
 
@@ -153,6 +185,7 @@ absl::Status Extractor::describeDirectory(int directory, const std::string& path
   if (::fstat(directory, &info) != 0) return errnoStatus(errno, "stat the directory");
   BERTH_RETURN_IF_ERROR(setAttributes(directory, entry, info, Times::kLeave));
   directories_.described(info.st_ino);
+  if (!entry.xattrs.empty()) haveAttributes(info.st_ino);
   LateDirectory late{.path = path, .modified = entry.modified, .xattrs = {}};
   lateBytes_ += sizeof late + path.size();
   for (const Xattr& xattr : entry.xattrs) {
@@ -224,6 +257,7 @@ absl::Status Extractor::placeSpecial(const Place& place, const Entry& entry) {
   struct stat info = {};
   if (::fstatat(place.directory, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0)
     return errnoStatus(errno, "stat the link or special file");
+  if (!entry.xattrs.empty()) haveAttributes(info.st_ino);
   return setAttributesAt(place.directory, name, entry, info);
 }
 
@@ -240,6 +274,9 @@ absl::Status Extractor::placeWhiteout(const Place& place) {
 }
 
 absl::Status Extractor::makeOpaque(int directory) {
+  struct stat info = {};
+  if (::fstat(directory, &info) != 0) return errnoStatus(errno, "stat the directory");
+  haveAttributes(info.st_ino);
   if (::fsetxattr(directory, kOpaqueAttribute, "y", 1, 0) == 0) return absl::OkStatus();
   return errnoStatus(errno, strCat("set ", kOpaqueAttribute,
                                    " (the file system of the layers must keep trusted.* extended "
@@ -276,7 +313,9 @@ absl::Status Extractor::finish(ExtractResult& result) {
   }
   EntryVisitor show;
   if (observer_ != nullptr)
-    show = [this](const FoundEntry& found) { return observer_->onFound(found); };
+    show = [this](const FoundEntry& found) {
+      return observer_->onFound(found, attributesOf(found.info.st_ino));
+    };
   BERTH_ASSIGN_OR_RETURN(result.usage, walkTree(root_, show));
   return absl::OkStatus();
 }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <sys/stat.h>
+#include <unordered_set>
 #include <vector>
 
 #include "attributes.hpp"
@@ -45,6 +46,9 @@ class Extractor {
   int createSpecial(const Place& place, const Entry& entry);
   absl::Status describeDirectory(int directory, const std::string& path, const Entry& entry);
   absl::Status writeContent(int file, const Entry& entry);
+  // Notes that something has been given extended attributes.
+  void haveAttributes(ino_t inode);
+  Attributes attributesOf(ino_t inode) const;
   // Removes what stands in the way; OK when nothing does.
   absl::Status clearPlace(const Place& place);
 
@@ -52,6 +56,8 @@ class Extractor {
   TarReader& reader_;
   ExtractObserver* const observer_;
   Directories directories_;
+  std::unordered_set<ino_t> attributed_;
+  bool anyAttributed_ = false;  // it may be any
   std::vector<LateDirectory> late_;
   uint64_t lateBytes_ = 0;
 };

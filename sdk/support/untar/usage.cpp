@@ -105,4 +105,8 @@ absl::StatusOr<DiskUsage> walkTree(int directory, const EntryVisitor& visit,
   return Walk(directory, visit, cancelled).run();
 }
 
+bool isOfTheHost(std::string_view xattr) {
+  return xattr == "security.selinux" || xattr == "security.ima" || xattr == "security.evm";
+}
+
 }  // namespace berth::untar

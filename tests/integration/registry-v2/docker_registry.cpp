@@ -11,6 +11,7 @@
 
 #include "berth/support/files.hpp"
 #include "content_helpers.hpp"
+#include "token_server.hpp"
 
 namespace berth::registry_test {
 namespace {
@@ -117,7 +118,11 @@ DockerRegistry::DockerRegistry(const TemporaryDirectory& directory, const std::s
     if (setup.clients == RegistrySetup::Clients::kCertified)
       config += "    clientcas: [" + tls->authority + "]\n";
   }
-  if (!setup.user.empty()) {
+  if (setup.tokens != nullptr) {
+    config += "auth: {token: {realm: \"" + setup.tokens->realm() + "\", service: \"" +
+              TokenServer::kService + "\", issuer: \"" + TokenServer::kIssuer +
+              "\", rootcertbundle: " + setup.tokens->certificate() + "}}\n";
+  } else if (!setup.user.empty()) {
     writeFile(directory / (name + ".htpasswd"), setup.user + ":" + hashed(setup.password) + "\n");
     config += "auth: {htpasswd: {realm: test, path: " + (directory / (name + ".htpasswd")) + "}}\n";
   }

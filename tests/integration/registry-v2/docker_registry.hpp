@@ -42,9 +42,12 @@ struct TestCertificates {
   std::string authority, serverCert, serverKey, clientCert, clientKey;
 };
 
+class TokenServer;
+
 struct RegistrySetup {
   std::string user;  // empty: no authentication
   std::string password;
+  const TokenServer* tokens = nullptr;  // null: the password itself is asked for
   const TestCertificates* certificates = nullptr;
   enum class Clients { kAny, kCertified } clients = Clients::kAny;
 };

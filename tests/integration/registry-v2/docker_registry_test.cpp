@@ -8,6 +8,7 @@
 
 #include "content_helpers.hpp"
 #include "plugin_under_test.hpp"
+#include "token_server.hpp"
 
 namespace berth::registry_test {
 namespace {
@@ -78,6 +79,39 @@ TEST_F(RealRegistry, BasicAuthentication) {
   EXPECT_EQ(plugin.resolve(registry.host() + "/team/app:1", wrong).code, BERTH_UNAUTHENTICATED);
   EXPECT_EQ(plugin.resolve(registry.host() + "/team/app:1").code, BERTH_UNAUTHENTICATED);
   EXPECT_THAT(plugin.log(), Not(HasSubstr("hunter")));
+}
+
+TEST_F(RealRegistry, Tokens) {
+  const TokenServer tokens(directory_, "user", "hunter2", "team/app");
+  DockerRegistry registry(directory_, "tokens",
+                          {.user = "user", .password = "hunter2", .tokens = &tokens});
+  registry.push(image_, "team/app");
+  const size_t before = tokens.given();
+  PluginUnderTest plugin(R"({"retries": 0})");
+  expectWholeImage(plugin, registry.host() + "/team/app", kUser);
+  EXPECT_EQ(tokens.given(), before + 1) << "one for all that is asked of a repository";
+  TestCredentials wrong = kUser;
+  wrong.password = "hunter3";
+  EXPECT_EQ(plugin.resolve(registry.host() + "/team/app:1", wrong).code, BERTH_UNAUTHENTICATED);
+  EXPECT_EQ(plugin.resolve(registry.host() + "/team/app:1").code, BERTH_UNAUTHENTICATED);
+  // The token is for another repository than this one.
+  const Outcome other = plugin.resolve(registry.host() + "/team/other:1", kUser);
+  EXPECT_THAT(other.code, testing::AnyOf(BERTH_UNAUTHENTICATED, BERTH_PERMISSION_DENIED));
+  EXPECT_THAT(plugin.log(), Not(HasSubstr("hunter")));
+}
+
+TEST_F(RealRegistry, ATokenServerWithoutTlsGetsNothingThatATlsRegistryMayHave) {
+  const TestCertificates certificates(directory_);
+  const TokenServer tokens(directory_, "user", "hunter2", "team/app");
+  DockerRegistry registry(
+      directory_, "tokens-tls",
+      {.user = "user", .password = "hunter2", .tokens = &tokens, .certificates = &certificates});
+  PluginUnderTest plugin(R"({"retries": 0, "registries": {")" + registry.host() + R"(": {"ca": ")" +
+                         certificates.authority + R"("}}})");
+  const Outcome outcome = plugin.resolve(registry.host() + "/team/app:1", kUser);
+  EXPECT_EQ(outcome.code, BERTH_PERMISSION_DENIED);
+  EXPECT_THAT(outcome.message, HasSubstr("not sent there without encryption"));
+  EXPECT_EQ(tokens.given(), 0u);
 }
 
 TEST_F(RealRegistry, TlsWithItsOwnAuthority) {

@@ -154,6 +154,12 @@ bool ScriptedServer::send(int socket, const Reply& reply) {
   head +=
       undeclared ? "Connection: close\r\n" : "Content-Length: " + std::to_string(declared) + "\r\n";
   if (!sendAll(socket, head + "\r\n" + reply.body.substr(0, reply.cut))) return false;
+  if (reply.ending == Reply::Ending::kDrip) {
+    for (size_t at = reply.cut; at < reply.body.size(); ++at) {
+      std::this_thread::sleep_for(reply.pause);
+      if (!sendAll(socket, reply.body.substr(at, 1))) return false;
+    }
+  }
   if (reply.ending == Reply::Ending::kStall) {
     // Silent until the other side gives up or the server ends.
     std::string ignored;

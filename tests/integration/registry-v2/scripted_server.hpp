@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <list>
@@ -32,7 +33,7 @@ struct Received {
 
 struct Reply {
   // What happens once `cut` bytes of the body are out.
-  enum class Ending { kKeepAlive, kClose, kStall };
+  enum class Ending { kKeepAlive, kClose, kStall, kDrip };  // the last: a byte each `pause`
 
   int status = 200;
   std::vector<std::pair<std::string, std::string>> headers;
@@ -40,6 +41,7 @@ struct Reply {
   std::optional<size_t> declaredLength;  // none: the body's; kUndeclared: no header at all
   Ending ending = Ending::kKeepAlive;
   size_t cut = SIZE_MAX;
+  std::chrono::milliseconds pause{100};
 
   static constexpr size_t kUndeclared = SIZE_MAX;
 };

@@ -136,6 +136,30 @@ TEST_F(Transfer, StallsAreGivenUp) {
   EXPECT_LT(Clock::now() - start, seconds(10));
 }
 
+// Never silent, and never done.
+TEST_F(Transfer, TooLittleIsGivenUpWhereThatIsConfigured) {
+  const std::string tail = blob_.substr(0, 7'016);
+  ScriptedServer server([&](const Received& request) {
+    Reply reply = blobReply(tail, request);
+    reply.cut = 7'000;
+    reply.ending = Reply::Ending::kDrip;
+    return reply;
+  });
+  PluginUnderTest patient(R"({"stall_seconds": 1, "retries": 0})");
+  const Outcome whole = patient.fetch(server.host() + "/a:1", describe(tail));
+  EXPECT_TRUE(whole.ok()) << whole.message;
+  // What it sent at once counts for the first second.
+  PluginUnderTest plugin(
+      R"({"stall_seconds": 1, "retries": 0, "min_throughput_bytes_per_second": 8000})");
+  const auto start = Clock::now();
+  const Outcome outcome = plugin.fetch(server.host() + "/a:1", describe(tail));
+  EXPECT_EQ(outcome.code, BERTH_UNAVAILABLE);
+  EXPECT_THAT(outcome.message,
+              testing::ContainsRegex("the server sent only 7[01][0-9][0-9] bytes"));
+  EXPECT_THAT(outcome.message, HasSubstr("at least 8000 bytes per second are expected"));
+  EXPECT_GE(Clock::now() - start, milliseconds(900));
+}
+
 // The host's slowness is not the server's: the sink blocks for longer than a server may be silent.
 TEST_F(Transfer, ASlowSinkIsNoStall) {
   ScriptedServer server([&](const Received& request) { return blobReply(blob_, request); });

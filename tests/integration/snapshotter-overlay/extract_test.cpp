@@ -168,6 +168,16 @@ TEST_F(Extract, WhiteoutsTakeTheKernelsForm) {
     EXPECT_TRUE(absl::IsInvalidArgument(run(TarWriter().file(bad, "")))) << bad;
 }
 
+TEST_F(Extract, BelowAFileThereIsNothingToWhiteOut) {
+  TarWriter writer;
+  writer.file("d", "now a file").file("d/.wh.gone", "").file("d/.wh..wh..opq", "");
+  writer.file("d/deeper/.wh.gone", "").file("after", "x");
+  ASSERT_TRUE(run(writer).ok());
+  EXPECT_EQ(content("d"), "now a file");
+  EXPECT_EQ(content("after"), "x");
+  EXPECT_THAT(*support::listDirectory(root_), testing::UnorderedElementsAre("after", "d"));
+}
+
 TEST_F(Extract, AttributesThatWouldSteerTheMountAreLeftOut) {
   TarWriter writer;
   writer.pax({{"SCHILY.xattr.trusted.overlay.opaque", "y"},

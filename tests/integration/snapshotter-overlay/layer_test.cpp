@@ -140,6 +140,22 @@ TEST_F(Layers, BrokenOnesLeaveNothing) {
   EXPECT_TRUE(plugin_.apply(diffIdOf(1), archive).ok()) << "the name is free again";
 }
 
+TEST_F(Layers, OfTooManyEntriesLeaveNothing) {
+  for (const auto& [most, fits] : {std::pair("1", false), {"2", true}}) {
+    PluginUnderTest bounded(scratch_ / most, std::string(", \"max_layer_entries\": ") + most);
+    ASSERT_TRUE(bounded.started.ok()) << bounded.started.message();
+    const Status applied = bounded.apply(diffIdOf(1), smallArchive());
+    EXPECT_EQ(applied.ok(), fits) << applied.message();
+    if (fits) continue;
+    EXPECT_EQ(applied.code(), BERTH_RESOURCE_EXHAUSTED);
+    EXPECT_THAT(applied.message(), HasSubstr("more than the limit of 1 entries"));
+    EXPECT_THAT(*support::listDirectory(scratch_ / "1/layers"), IsEmpty());
+    EXPECT_THAT(*support::listDirectory(scratch_ / "1/staging"), IsEmpty());
+  }
+  const PluginUnderTest none(scratch_ / "none", ", \"max_layer_entries\": 0");
+  EXPECT_THAT(none.started.message(), HasSubstr("max_layer_entries"));
+}
+
 TEST_F(Layers, InUseStay) {
   ASSERT_TRUE(plugin_.apply(diffIdOf(1), smallArchive()).ok());
   ASSERT_TRUE(plugin_.prepare({.key = "s", .layers = {diffIdOf(1)}}).ok());

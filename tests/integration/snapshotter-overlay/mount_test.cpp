@@ -167,6 +167,17 @@ TEST_P(Mounts, TwoHundredLayers) {
   unmountAndRemove("tall");
 }
 
+TEST_P(Mounts, ALayerMayComeTwice) {
+  apply(1, TarWriter().file("f", "one").file("only", "1").file(".wh.none", ""));
+  apply(2, TarWriter().file("f", "two").file(".wh.only", "").file("other", "2"));
+  const std::vector<std::string> layers{diffIdOf(1), diffIdOf(1), diffIdOf(2), diffIdOf(1)};
+  mountNew({.key = "twice", .layers = layers});
+  EXPECT_EQ(content("f"), "one") << "the last one lies on top";
+  EXPECT_EQ(content("only"), "1");
+  EXPECT_EQ(content("other"), "2");
+  unmountAndRemove("twice");
+}
+
 TEST_P(Mounts, IdsAreMapped) {
   if ((plugin_.flags() & BERTH_SNAPSHOTTER_ID_MAPPING) == 0)
     GTEST_SKIP() << "this kernel or file system does not map ids";

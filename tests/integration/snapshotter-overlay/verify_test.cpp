@@ -89,6 +89,26 @@ TEST_F(Verify, ASoundLayerIsSound) {
   EXPECT_THAT(verify(), IsEmpty());
 }
 
+// It gives what is made below it attributes that no archive names.
+TEST_F(Verify, BelowADefaultAclToo) {
+  const std::string layer = diffIdOf(2);
+  // As the kernel writes it: its owner, user 1000, its group, the mask, and others.
+  ASSERT_EQ(
+      shell("setfattr -n system.posix_acl_default -v 0x0200000001000700ffffffff02000700e8030000"
+            "04000500ffffffff10000700ffffffff20000500ffffffff " +
+            (scratch_ / "root/staging")),
+      0);
+  ASSERT_TRUE(plugin_->apply(layer, archive_).ok());
+  const std::string file = scratch_ / ("root/layers/sha256-" + layer.substr(7) + "/fs/empty");
+  ASSERT_EQ(shell("getfattr -n system.posix_acl_access " + file + " > /dev/null"), 0);
+  Found found;
+  ASSERT_TRUE(plugin_->verifyLayer(layer, found, 0).ok());
+  EXPECT_THAT(found, IsEmpty());
+  ASSERT_EQ(shell("setfattr -x system.posix_acl_access " + file), 0);
+  ASSERT_TRUE(plugin_->verifyLayer(layer, found, 0).ok());
+  EXPECT_THAT(found, ElementsAre(HasSubstr("empty")));
+}
+
 struct Damage {
   const char* command;
   const char* line;

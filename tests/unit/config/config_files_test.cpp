@@ -159,9 +159,10 @@ TEST_F(ConfigTest, KeysKnowWhereTheyWereWritten) {
 }
 
 TEST_F(ConfigTest, OptionsOfPluginsKnowWhereTheyWereWritten) {
-  write("berth.toml",
-        "[sources.registry.options]\nretries = 3\n"
-        "[sources.registry.options.registries.\"quay.io\"]\nmirrors = [\"a\",\n  \"b\"]\n");
+  write(
+      "berth.toml",
+      "[sources.registry.options]\nretries = 3\n"
+      "[sources.registry.options.registries.\"registry.example\"]\nmirrors = [\"a\",\n  \"b\"]\n");
   write("d/more.toml", "[sources.registry.options]\nretries = 4\nproxy = \"\"\n");
   const auto config = load(paths());
   ASSERT_TRUE(config.ok()) << config.status();
@@ -170,8 +171,8 @@ TEST_F(ConfigTest, OptionsOfPluginsKnowWhereTheyWereWritten) {
   const std::string more = directory_ / "d/more.toml:";
   EXPECT_EQ(place.ofOption("retries"), more + "2:1");
   EXPECT_EQ(place.ofOption("proxy"), more + "3:1");
-  EXPECT_EQ(place.ofOption("registries.\"quay.io\".mirrors[1]"), file + "5:3");
-  EXPECT_EQ(place.ofOption("registries.\"quay.io\".mirrors"), file + "4:1");
+  EXPECT_EQ(place.ofOption("registries.\"registry.example\".mirrors[1]"), file + "5:3");
+  EXPECT_EQ(place.ofOption("registries.\"registry.example\".mirrors"), file + "4:1");
   EXPECT_EQ(place.ofOption("user_agent"), place.text);
   EXPECT_EQ(config->networks.at("cni").place.ofOption("conf_dir"), "built-in default");
 }

@@ -98,12 +98,12 @@ TEST_F(RegistriesConf, ABlockedOneIsBlocked) {
 
 TEST_F(RegistriesConf, WhatCannotBeExpressedIsNamed) {
   const Imported made = registries(R"(
-unqualified-search-registries = ["docker.io", "quay.io"]
+unqualified-search-registries = ["docker.io", "other.example"]
 short-name-mode = "enforcing"
 [aliases]
 "app" = "registry.example/team/app"
 [[registry]]
-prefix = "quay.io/team"
+prefix = "other.example/team"
 location = "b.example"
 blocked = true
 [[registry]]
@@ -118,12 +118,12 @@ location = "n.example"
 pull-from-mirror = "tag-only"
 )");
   EXPECT_EQ(made.tables, R"({"a.example":{"mirrors":["https://m.example","https://n.example"]}})");
-  EXPECT_THAT(
-      made.comments,
-      AllOf(HasSubstr(R"(["docker.io", "quay.io"])"), HasSubstr("short-name-mode"),
-            HasSubstr(R"("app" = "registry.example/team/app")"), HasSubstr("\"quay.io/team\""),
-            HasSubstr("\"*.example.org\""), HasSubstr("\"m.example\" was for digest-only pulls"),
-            HasSubstr("\"n.example\" was for tag-only pulls")));
+  EXPECT_THAT(made.comments,
+              AllOf(HasSubstr(R"(["docker.io", "other.example"])"), HasSubstr("short-name-mode"),
+                    HasSubstr(R"("app" = "registry.example/team/app")"),
+                    HasSubstr("\"other.example/team\""), HasSubstr("\"*.example.org\""),
+                    HasSubstr("\"m.example\" was for digest-only pulls"),
+                    HasSubstr("\"n.example\" was for tag-only pulls")));
 }
 
 TEST_F(RegistriesConf, TheFolderBesideItIsReadToo) {
@@ -138,7 +138,7 @@ location = "later.example"
 )");
   write("registries.conf.d/20-other.txt", "not read");
   const Imported made = registries(R"(
-unqualified-search-registries = ["quay.io"]
+unqualified-search-registries = ["other.example"]
 [aliases]
 "one" = "a.example/one"
 [[registry]]
@@ -147,7 +147,7 @@ location = "a.example"
 location = "earlier.example"
 )");
   EXPECT_EQ(made.tables, R"({"a.example":{"mirrors":["https://later.example"]}})");
-  EXPECT_THAT(made.comments, AllOf(HasSubstr("10-first.conf"), Not(HasSubstr("quay.io")),
+  EXPECT_THAT(made.comments, AllOf(HasSubstr("10-first.conf"), Not(HasSubstr("other.example")),
                                    Not(HasSubstr("alias"))));
 }
 

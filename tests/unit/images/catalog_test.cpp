@@ -1,5 +1,7 @@
 #include "images/catalog.hpp"
 
+#include <malloc.h>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sqlite3.h>
@@ -205,6 +207,70 @@ TEST_F(CatalogTest, AnImageHasItsManifestsAnnotations) {
   EXPECT_THAT((*catalog_->find(id('a')))->annotations,
               ElementsAre(::testing::Pair("org.opencontainers.image.version", "1.2")));
   EXPECT_TRUE((*catalog_->find(id('b')))->annotations.empty());
+}
+
+// There are hundreds of images in memory, and their authors write what they like.
+TEST_F(CatalogTest, WhatIsInMemoryOfAnImageIsBounded) {
+  const std::string half(kMostAnnotationBytes / 2, 'x');
+  const std::string large(2u << 20, 'x');
+  records::ImageRecord large1 = record('a', {"a.example/app:1"});
+  large1.set_config(strCat(R"({"config": {"User": ")", large, R"(", "Labels": {"l": ")", large,
+                           R"("}}, "rootfs": {"type": "layers", "diff_ids": []}})"));
+  large1.set_manifest(strCat(R"({"annotations": {"a": ")", half, R"(", "b": ")", large,
+                             R"(", "c": ")", half, R"(", "d": "short",
+                             "org.criu.checkpoint.container.name": "c"}})"));
+  ASSERT_TRUE(catalog_->add(large1).ok());
+  for (int i = 0; i < 2; ++i, load()) {
+    const auto images = catalog_->list();
+    ASSERT_EQ(images.size(), 1u);
+    const Image& image = *images[0];
+    EXPECT_EQ(image.user, std::string(kMostUserBytes, 'x'));
+    // The second half would be one byte too many.
+    std::vector<std::string> keys;
+    for (const auto& [key, value] : image.annotations) keys.push_back(key);
+    EXPECT_THAT(keys, ElementsAre("a", "d", "org.criu.checkpoint.container.name"));
+    EXPECT_TRUE(image.isCheckpoint);
+    EXPECT_EQ(image.size, large1.manifest().size() + large1.config().size());
+  }
+}
+
+TEST_F(CatalogTest, ManyImagesTakeLittleMemory) {
+  constexpr size_t kImages = 200;
+  const std::string history(100'000, 'h');
+  const size_t before = ::mallinfo2().uordblks;
+  for (size_t number = 0; number < kImages; ++number) {
+    records::ImageRecord one;
+    one.set_id(sha256(strCat(number)));
+    one.set_config(strCat(R"({"history": [{"created_by": ")", history, R"("}], "config": {"Env": [
+        ")",
+                          history, R"("]}, "rootfs": {"type": "layers", "diff_ids": []}})"));
+    one.set_manifest(strCat(R"({"schemaVersion": 2, "x": ")", history, R"("})"));
+    one.add_tags(strCat("a.example/app:", number));
+    ASSERT_TRUE(catalog_->add(one).ok());
+  }
+  // The database keeps some megabytes of its own.
+  constexpr size_t kMost = 10u << 20;
+  EXPECT_LT(::mallinfo2().uordblks, before + kMost);
+  load();
+  EXPECT_LT(::mallinfo2().uordblks, before + kMost);
+  EXPECT_EQ(catalog_->list().size(), kImages);
+}
+
+TEST_F(CatalogTest, ARecordThatIsDamagedMeanwhileHidesItsImage) {
+  add('a', {"a.example/app:1", "a.example/app:2"});
+  add('b', {"a.example/other:1"});
+  ASSERT_TRUE(catalog_->record(id('a')).ok());
+  ASSERT_TRUE(store_->put(kImageKind, id('a'), "\xff\xff").ok());
+  EXPECT_EQ(found("a.example/app:1"), id('a')) << "nobody has looked yet";
+  EXPECT_TRUE(absl::IsNotFound(catalog_->record(id('a')).status()));
+  EXPECT_EQ(found("a.example/app:1"), "none");
+  EXPECT_EQ(found("a.example/other:1"), id('b'));
+  // Its names are not lost, also those that it loses now.
+  add('b', {"a.example/app:2"});
+  add('a', {"a.example/app:3"});
+  EXPECT_THAT((*catalog_->find(id('a')))->repoTags,
+              ::testing::UnorderedElementsAre("a.example/app:1", "a.example/app:3"));
+  EXPECT_TRUE(catalog_->record(id('a')).ok());
 }
 
 TEST_F(CatalogTest, RemovingWhatIsNotThereSucceeds) {

@@ -69,7 +69,7 @@ class CredentialsTest : public ::testing::Test {
 
 TEST_F(CredentialsTest, NoFilesKnowNobody) {
   search_.files = {directory_ / "missing.json"};
-  EXPECT_FALSE(find("quay.io"));
+  EXPECT_FALSE(find("registry.example"));
   EXPECT_EQ(status_.code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(warnings_, IsEmpty());
 }

@@ -48,7 +48,7 @@ class ImageServiceTest : public ::testing::Test {
     open();
   }
   void TearDown() override { EXPECT_THAT(reports_, ::testing::ElementsAre()); }
-  void open(unsigned downloads = 6) {
+  void open(unsigned downloads = 6, unsigned unpacks = 0) {
     images_.reset();
     store_.reset();
     std::string setAside;
@@ -61,6 +61,7 @@ class ImageServiceTest : public ::testing::Test {
     options.platform = "linux/amd64";
     options.maxLayerBytes = 1u << 20;
     options.concurrentDownloads = downloads;
+    options.concurrentUnpacks = unpacks;
     options.policy = policy_;
     auto images = ImageService::open(options, registry_, *store_, [this](std::string_view line) {
       reports_.emplace_back(line);

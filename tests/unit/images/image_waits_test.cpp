@@ -7,7 +7,10 @@
 namespace berth::images {
 namespace {
 
+namespace fs = std::filesystem;
 using std::chrono::milliseconds;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 class ImageWaitsTest : public testing::ImageServiceTest {
  protected:
@@ -18,6 +21,18 @@ class ImageWaitsTest : public testing::ImageServiceTest {
       return images_->pull(op, "a.example/" + name, nullptr, "", nullptr);
     });
   }
+  // The digests of those that have come to their gates, in that order.
+  std::vector<std::string> atTheGate() const {
+    constexpr std::string_view kMark = "at the gate blob=";
+    std::vector<std::string> digests;
+    for (const std::string& line : host_.log()) {
+      const size_t at = line.find(kMark);
+      if (at != std::string::npos)
+        digests.push_back(line.substr(at + kMark.size(), std::string_view("sha256:").size() + 64));
+    }
+    return digests;
+  }
+
   const std::string layer_ = testing::gzip(one_);
 };
 
@@ -56,6 +71,73 @@ TEST_F(ImageWaitsTest, WhoWaitsForADownloadToBeginMayGiveUp) {
   openGate(sha256(layer_));
   EXPECT_TRUE(owner.get().ok());
   EXPECT_TRUE(pull("second:1").ok());
+}
+
+TEST_F(ImageWaitsTest, LayersOfOnePullAreFetchedAtOnceUpToTheBound) {
+  std::vector<std::string> tars;
+  std::vector<std::string> packed;
+  for (uint64_t seed = 1; seed <= 5; ++seed) {
+    tars.push_back(testing::noise(1000 * seed, seed));
+    packed.push_back(testing::gzip(tars.back()));
+  }
+  publish("app:1", tars, packed);
+  for (const auto& [downloads, unpacks] : {std::pair(3u, 8u), {8u, 3u}, {8u, 8u}}) {
+    open(downloads, unpacks);
+    for (const std::string& one : packed) closeGate(sha256(one));
+    const size_t before = count("at the gate");
+    auto pulled = begin(op_, "app:1");
+    const size_t bound = std::min({downloads, unpacks, 5u});
+    for (size_t opened = 0; opened < 5; ++opened) {
+      const size_t expected = before + std::min<size_t>(opened + bound, 5);
+      awaitCount("at the gate", expected);
+      EXPECT_EQ(count("at the gate"), expected);
+      openGate(atTheGate().at(before + opened));
+    }
+    EXPECT_TRUE(pulled.get().ok());
+    for (const std::string& one : packed) fs::remove(blobs() + "/" + sha256(one) + ".gate");
+    ASSERT_TRUE(images_->remove(op_, "a.example/app:1").ok());
+    awaitNoLayers();
+  }
+}
+
+TEST_F(ImageWaitsTest, TheLargestLayerIsTheFirst) {
+  const std::string three = testing::noise(40'000, 3);
+  publish("app:1", {two_, one_, three}, {testing::gzip(two_), layer_, testing::gzip(three)});
+  open(1, 1);
+  ASSERT_TRUE(pull("app:1").ok());
+  std::vector<std::string> order;
+  for (const std::string& line : host_.log())
+    if (line.find("apply") != std::string::npos) order.push_back(line);
+  EXPECT_THAT(order, ElementsAre(HasSubstr(sha256(one_)), HasSubstr(sha256(three)),
+                                 HasSubstr(sha256(two_))));
+}
+
+// Freeing layers takes as long as the disk wishes.
+TEST_F(ImageWaitsTest, WhatIsCollectedHoldsNobodyUp) {
+  publish("old:1", {one_}, {layer_});
+  publish("other:1", {two_}, {testing::gzip(two_)});
+  const std::string three = testing::noise(5'000, 3);
+  publish("new:1", {two_, three}, {testing::gzip(two_), testing::gzip(three)});
+  ASSERT_TRUE(pull("old:1").ok());
+  const auto other = pull("other:1");
+  ASSERT_TRUE(other.ok());
+  std::ofstream(host_.directory() / "hold");
+  ASSERT_TRUE(images_->remove(op_, "a.example/old:1").ok());
+  awaitCount("hold", 1);
+  EXPECT_TRUE(pull("new:1").ok());
+  EXPECT_TRUE(images_->ensureUnpacked(op_, **other, "snap", nullptr).ok()) << "as for a container";
+  EXPECT_TRUE(images_->ensureUnpacked(op_, **other, "second", nullptr).ok());
+  EXPECT_EQ(images_->list().size(), 2u);
+  EXPECT_TRUE(images_->find("a.example/new:1").ok());
+  EXPECT_TRUE(images_->remove(op_, "a.example/other:1").ok());
+  // Only who wants what is going waits for its end.
+  plugins::Operation impatient("impatient", plugins::Operation::Clock::now() + milliseconds(50));
+  EXPECT_EQ(images_->pull(impatient, "a.example/old:1", nullptr, "", nullptr).status().code(),
+            absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(count("hold"), 1u) << "it is at it still";
+  images_->finish();
+  fs::remove(host_.directory() / "hold");
+  EXPECT_TRUE(pull("old:1").ok());
 }
 
 TEST_F(ImageWaitsTest, WithoutThreadsAPullFailsAndTheNextOneSucceeds) {

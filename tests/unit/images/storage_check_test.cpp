@@ -6,6 +6,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using support::strCat;
+using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::Each;
 using ::testing::ElementsAre;
@@ -93,7 +94,7 @@ TEST_F(StorageCheckTest, AManifestThatIsNotTheOneOfItsDigestHidesTheImage) {
   EXPECT_EQ(images_->list().size(), 1u);
 }
 
-TEST_F(StorageCheckTest, ARecordThatTheDatabaseHasLostIsWrittenAnew) {
+TEST_F(StorageCheckTest, OfARecordThatTheDatabaseHasLostTheNextPullFetchesAlone) {
   const std::string id = publish("app:1", {one_}, {testing::gzip(one_)});
   ASSERT_TRUE(pull("app:1").ok());
   const std::string good = *store_->get("image", id);
@@ -103,11 +104,23 @@ TEST_F(StorageCheckTest, ARecordThatTheDatabaseHasLostIsWrittenAnew) {
       ASSERT_TRUE(store_->erase("image", id).ok());
     }
     const std::string what = strCat("record of image ", id);
-    EXPECT_THAT(check({}), Contains(HasSubstr(mark(StorageState::kDamaged) + what)));
+    EXPECT_THAT(check({}), IsSupersetOf({HasSubstr(mark(StorageState::kDamaged) + what),
+                                         HasSubstr("images: 0 of 1")}));
+    EXPECT_EQ(images_->list().size(), 1u) << "looking changes nothing";
     EXPECT_THAT(check({.repair = true}), Contains(HasSubstr(mark(StorageState::kRepaired) + what)));
+    for (int i = 0; i < 2; ++i, open()) {
+      EXPECT_TRUE(images_->list().empty());
+      EXPECT_THAT(check({}), AllOf(Not(Contains(HasSubstr(what))),
+                                   Contains(StartsWith(strCat(mark(StorageState::kIncomplete),
+                                                              "image a.example/app:1")))));
+    }
+    EXPECT_THAT(reports_, Contains(HasSubstr("its manifest does not have the digest")));
+    reports_.clear();
+    ASSERT_TRUE(pull("app:1").ok());
     EXPECT_EQ(*store_->get("image", id), good);
-    EXPECT_THAT(check({}), Not(Contains(HasSubstr(what))));
+    EXPECT_THAT(check({}), Contains("0 images: 1 of 1 are what they were"));
   }
+  EXPECT_EQ(count("apply"), 1u) << "its layer was there";
   ASSERT_TRUE(store_->put("image", "sha256:nobody", "x").ok());
   EXPECT_THAT(check({.repair = true}), Contains(HasSubstr("sha256:nobody")));
   EXPECT_EQ(store_->list("image")->size(), 1u);

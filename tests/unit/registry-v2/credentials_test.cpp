@@ -64,7 +64,7 @@ TEST(Credentials, ServerAddress) {
   EXPECT_TRUE(readCredentials(c)->areFor("any.example"));
   c.server_address = str("https://index.docker.io/v1/");
   EXPECT_TRUE(readCredentials(c)->areFor("docker.io"));
-  EXPECT_FALSE(readCredentials(c)->areFor("quay.io"));
+  EXPECT_FALSE(readCredentials(c)->areFor("registry.example"));
   c.server_address = str("Registry.example:5000");
   EXPECT_TRUE(readCredentials(c)->areFor("registry.example:5000"));
   EXPECT_FALSE(readCredentials(c)->areFor("registry.example"));

@@ -23,8 +23,8 @@ std::vector<std::string> urlsFor(const Options& options, const char* reference) 
 
 TEST(Endpoint, RegistryItself) {
   const Options none;
-  EXPECT_THAT(urlsFor(none, "quay.io/a/b:1"),
-              testing::ElementsAre("https://quay.io/v2/a/b/manifests/1"));
+  EXPECT_THAT(urlsFor(none, "registry.example/a/b:1"),
+              testing::ElementsAre("https://registry.example/v2/a/b/manifests/1"));
   EXPECT_THAT(urlsFor(none, "docker.io/busybox:1"),
               testing::ElementsAre("https://registry-1.docker.io/v2/library/busybox/manifests/1"));
   EXPECT_THAT(urlsFor(none, "[fd00::1]:5000/a:1"),

@@ -45,11 +45,11 @@ TEST(Options, DeclaredDefaultsAreAccepted) {
 }
 
 TEST(Options, OneTable) {
-  const auto options = parseOptions(R"({"retries": 0, "registries": {"Quay.IO": {
+  const auto options = parseOptions(R"({"retries": 0, "registries": {"Registry.Example": {
     "mirrors": ["http://m.example:5000/p/"], "fallback": false, "plain_http": true,
     "headers": {"X-A": "1"}}}})");
   ASSERT_TRUE(options.ok()) << options.status();
-  const RegistryOptions* table = options->find("quay.io");
+  const RegistryOptions* table = options->find("registry.example");
   ASSERT_NE(table, nullptr);
   EXPECT_EQ(table->mirrors.at(0).shown(), "http://m.example:5000/p");
   EXPECT_EQ(table->fallback, Fallback::kNone);

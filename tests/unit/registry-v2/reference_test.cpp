@@ -37,15 +37,15 @@ TEST(Reference, DockerHub) {
   EXPECT_EQ(parseReference("docker.io/busybox:1")->path, "library/busybox");
   EXPECT_EQ(parseReference("docker.io/team/app:1")->path, "team/app");
   EXPECT_EQ(parseReference("index.docker.io/team/app:1")->host, "docker.io");
-  EXPECT_EQ(parseReference("quay.io/busybox:1")->path, "busybox");
+  EXPECT_EQ(parseReference("registry.example/busybox:1")->path, "busybox");
 }
 
 // A policy judges the daemon's reading of a name, and the plugin pulls by its own.
 TEST(Reference, MeansWhatTheDaemonTakesItFor) {
   for (const std::string name :
        {"docker.io/busybox:1", "DOCKER.IO/nginx:1", "Index.docker.io/evil/x:1",
-        "index.docker.io/x:1", "Quay.IO/a/b:Tag", "quay.io:443/a:1", "[2001:DB8::A]:5000/a:1",
-        "LocalHost:5000/a:1"}) {
+        "index.docker.io/x:1", "Registry.Example/a/b:Tag", "registry.example:443/a:1",
+        "[2001:DB8::A]:5000/a:1", "LocalHost:5000/a:1"}) {
     const auto own = parseReference(name);
     const auto daemons = images::parseReference(name);
     ASSERT_TRUE(own.ok()) << own.status();

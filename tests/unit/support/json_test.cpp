@@ -45,6 +45,20 @@ TEST(JsonTest, LimitsDepth) {
   EXPECT_THAT(errorOf(std::string(1u << 20, '[')), HasSubstr("deeper than 64 levels"));
 }
 
+// Four bytes of text that take a hundred in memory.
+TEST(JsonTest, LimitsParts) {
+  const auto many = [](size_t count, std::string_view one) {
+    std::string text = "[0";
+    for (size_t i = 0; i < count; ++i) text += one;
+    return text + "]";
+  };
+  constexpr size_t kMost = 1 << 20;
+  EXPECT_TRUE(parseJson(many(kMost - 1, ",0"), "x").ok());
+  EXPECT_THAT(errorOf(many(kMost, ",0")), HasSubstr("has more than 1048576 parts"));
+  EXPECT_THAT(errorOf(many(kMost / 2, ",[0]")), HasSubstr("has more than 1048576 parts"));
+  EXPECT_THAT(errorOf(many(kMost / 2, ",{\"a\":0}")), HasSubstr("has more than 1048576 parts"));
+}
+
 TEST(JsonTest, ObjectExpected) {
   const auto object = parseJsonObject("[1]", "the state");
   EXPECT_EQ(object.status().message(), "parse the state: expected a JSON object, not array");

@@ -13,7 +13,7 @@ using ::testing::IsEmpty;
 TEST(Options, PathsAreQuotedAsTomlDoesIt) {
   EXPECT_EQ(optionPath({}, "bin_dirs"), "bin_dirs");
   EXPECT_EQ(optionPath("registries", "localhost"), "registries.localhost");
-  EXPECT_EQ(optionPath("registries", "quay.io"), "registries.\"quay.io\"");
+  EXPECT_EQ(optionPath("registries", "registry.example"), "registries.\"registry.example\"");
   EXPECT_EQ(optionPath("registries.\"*\"", "a \"b\""), "registries.\"*\".\"a \\\"b\\\"\"");
   EXPECT_EQ(optionPath({}, ""), "\"\"");
 }

@@ -39,7 +39,6 @@ class TestImages final : public images::ImageService {
   TestImages() {
     auto image = std::make_shared<images::Image>();
     image->id = "sha256:app";
-    image->config.command = {"/bin/app"};
     image_ = image;
   }
   absl::StatusOr<std::shared_ptr<const images::Image>> pull(const plugins::Operation&,
@@ -72,7 +71,7 @@ class TestImages final : public images::ImageService {
   }
   void judgeBy(std::shared_ptr<const signatures::Policy>) override {}
   absl::Status checkAccepted(const plugins::Operation&, const images::Image&,
-                             const std::vector<std::string>& names) const override {
+                             const std::vector<std::string>& names) override {
     return names == refused_ ? absl::UnknownError("SignatureValidationFailed: as told")
                              : absl::OkStatus();
   }
@@ -86,7 +85,12 @@ class TestImages final : public images::ImageService {
     return absl::NotFoundError("no such image");
   }
   std::vector<std::shared_ptr<const images::Image>> list() const override { return {image_}; }
-  absl::StatusOr<images::ImageContent> content(const images::Image&) const override {
+  absl::StatusOr<common::ImageConfig> config(const images::Image&) override {
+    common::ImageConfig config;
+    config.command = {"/bin/app"};
+    return config;
+  }
+  absl::StatusOr<images::ImageContent> content(const images::Image&) override {
     return images::ImageContent{"{}", "{}", {}, "source"};
   }
   absl::Status remove(const plugins::Operation&, std::string_view) override {

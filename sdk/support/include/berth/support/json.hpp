@@ -13,7 +13,8 @@
 namespace berth::support {
 
 // INVALID_ARGUMENT with `what` and the byte offset when it is not one JSON value, or is nested
-// deeper than 64 levels.
+// deeper than 64 levels; and when it has more than 2^20 members and elements, or commas and
+// brackets in its strings, for each takes many times the memory that it has in the text.
 absl::StatusOr<boost::json::value> parseJson(std::string_view text, std::string_view what);
 absl::StatusOr<boost::json::object> parseJsonObject(std::string_view text, std::string_view what);
 

@@ -13,11 +13,11 @@
 namespace berth::support {
 
 // The path of what is called `key` in the table at `parent`, quoted as TOML does it:
-// "registries.\"quay.io\"". An empty parent adds nothing.
+// "registries.\"registry.example\"". An empty parent adds nothing.
 std::string optionPath(std::string_view parent, std::string_view key);
 
 // INVALID_ARGUMENT that the host recognises: "option <path>: <reason>". `path` as in
-// "bin_dirs[1]", or "registries.\"quay.io\".ca".
+// "bin_dirs[1]", or "registries.\"registry.example\".ca".
 absl::Status optionError(std::string_view path, std::string_view reason);
 
 // An option that is an array of strings; none when it is not given.

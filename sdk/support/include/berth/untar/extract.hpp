@@ -13,6 +13,10 @@
 
 namespace berth::untar {
 
+// Whether something that was unpacked can have extended attributes, but for those that the kernel
+// gives to all: to look costs as much as to make a small file.
+enum class Attributes { kNone, kPossible };
+
 // Sees what is unpacked, on the thread that does it.
 class ExtractObserver {
  public:
@@ -22,7 +26,7 @@ class ExtractObserver {
   // That was all of it.
   virtual void onFile(const struct stat& info) = 0;
   // In the end, each thing in the directory in its final state.
-  virtual absl::Status onFound(const FoundEntry& entry) = 0;
+  virtual absl::Status onFound(const FoundEntry& entry, Attributes attributes) = 0;
 
  protected:
   ~ExtractObserver() = default;

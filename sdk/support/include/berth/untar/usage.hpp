@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <sys/stat.h>
 
 #include <absl/status/statusor.h>
@@ -33,5 +34,9 @@ using EntryVisitor = std::function<absl::Status(const FoundEntry& entry)>;
 // it.
 absl::StatusOr<DiskUsage> walkTree(int directory, const EntryVisitor& visit,
                                    const std::function<bool()>& cancelled = {});
+
+// Extended attributes that the host sets of its own accord, on a file system with labels or
+// signatures; no part of a tree's content.
+bool isOfTheHost(std::string_view xattr);
 
 }  // namespace berth::untar

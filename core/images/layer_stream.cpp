@@ -1,0 +1,74 @@
+#include "images/layer_stream.hpp"
+
+#include "berth/support/status.hpp"
+#include "berth/support/threads.hpp"
+
+namespace berth::images {
+
+using support::strCat;
+
+LayerStream::~LayerStream() {
+  queue_.abandon();
+  if (fetcher_.joinable()) fetcher_.join();
+}
+
+absl::StatusOr<std::string_view> LayerStream::next() {
+  if (decompressor_ == nullptr) begin();
+  BERTH_ASSIGN_OR_RETURN(const std::string_view piece, decompressor_->next());
+  if (piece.empty()) {
+    BERTH_RETURN_IF_ERROR(checkEnd());
+    ended_ = true;
+    return piece;
+  }
+  plain_ += piece.size();
+  if (maxBytes_ != 0 && plain_ > maxBytes_) {
+    return absl::ResourceExhaustedError(
+        strCat("layer ", wanted_.descriptor.digest, " unpacks to more than ", maxBytes_, " bytes"));
+  }
+  hash_.update(piece);
+  return piece;
+}
+
+absl::Status LayerStream::damage() {
+  if (decompressor_ == nullptr || ended_) return absl::OkStatus();
+  for (;;) {
+    auto rest = queue_.next();
+    if (!rest.ok()) return absl::IsDataLoss(rest.status()) ? rest.status() : absl::OkStatus();
+    if (rest->empty()) return absl::OkStatus();
+  }
+}
+
+void LayerStream::begin() {
+  decompressor_ = Decompressor::create([this] { return queue_.next(); }, &op_);
+  auto fetcher = support::startThread(
+      [this] { queue_.close(support::returnThrown([&] { return fetch(); })); });
+  if (fetcher.ok()) {
+    fetcher_ = *std::move(fetcher);
+  } else {
+    queue_.close(fetcher.status());
+  }
+}
+
+absl::Status LayerStream::fetch() {
+  BERTH_ASSIGN_OR_RETURN(const Slots::Slot slot, downloads_.take(op_));
+  return fetchBlob(op_, origin_, wanted_.descriptor, [this](std::string_view bytes) {
+    fetched_ += bytes.size();
+    if (origin_.progress != nullptr) origin_.progress->received(bytes.size());
+    return queue_.write(bytes);
+  });
+}
+
+absl::Status LayerStream::checkEnd() {
+  // What stands behind the compressed stream belongs to the blob and is hashed with it.
+  for (;;) {
+    BERTH_ASSIGN_OR_RETURN(const std::string_view rest, queue_.next());
+    if (rest.empty()) break;
+  }
+  const std::string digest = hash_.finish();
+  if (digest == wanted_.layer.diffId) return absl::OkStatus();
+  return absl::DataLossError(strCat("layer ", wanted_.descriptor.digest, " unpacks to the diff ID ",
+                                    digest, " instead of the configuration's ",
+                                    wanted_.layer.diffId));
+}
+
+}  // namespace berth::images
