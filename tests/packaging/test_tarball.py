@@ -29,13 +29,15 @@ def bare(tmp_path_factory):
         shutil.copy(linker, str(folder) + linker)
     (folder / "tmp").mkdir()
     (folder / "proc").mkdir()
+    (folder / "dev").mkdir()
     yield folder
     shutil.rmtree(folder)
 
 
 def in_root(folder, *command):
-    # The dynamic linker asks /proc where the program is.
-    enter = 'mount -t proc proc "$0/proc"; exec /usr/sbin/chroot "$0" "$@"'
+    # The dynamic linker asks /proc where the program is, and OpenPGP wants /dev/urandom.
+    enter = ('mount -t proc proc "$0/proc"; mount --bind /dev "$0/dev"; '
+             'exec /usr/sbin/chroot "$0" "$@"')
     return subprocess.run(["unshare", "--mount", "sh", "-ec", enter, str(folder), *command],
                           stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
 
