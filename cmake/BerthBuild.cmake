@@ -29,13 +29,6 @@ if(MOLD_PROGRAM)
   add_link_options(-fuse-ld=mold)
 endif()
 
-option(BERTH_BUNDLE "Look for shared libraries beside the installed programs" OFF)
-if(BERTH_BUNDLE)
-  # For packaging/tarball. Unlike DT_RUNPATH, DT_RPATH counts for what libraries need as well.
-  set(CMAKE_INSTALL_RPATH "$ORIGIN/../lib/berth/libraries" "$ORIGIN/../libraries")
-  add_link_options(-Wl,--disable-new-dtags)
-endif()
-
 if(BERTH_SANITIZE)
   # Reports name lines, and nothing more is read of the debugging information.
   add_compile_options(-fsanitize=${BERTH_SANITIZE} -fno-omit-frame-pointer -g1)
@@ -120,7 +113,6 @@ function(berth_small_program name)
   target_link_libraries(${name} PRIVATE berth_warnings)
   set_target_properties(${name} PROPERTIES
     POSITION_INDEPENDENT_CODE OFF
-    INSTALL_RPATH ""
     RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/libexec/berth")
   if(BERTH_SANITIZE MATCHES "thread")
     # One thread has nothing to race with, and the sanitizer's second one would keep the program

@@ -1,4 +1,4 @@
-// Programs that are installed with this one.
+// What is installed with this program.
 #pragma once
 
 #include <string>
@@ -8,8 +8,11 @@
 
 namespace berth::common {
 
-// They lie in <prefix>/libexec/berth, and this program in a folder of the prefix; a build folder is
-// such a prefix too. The errno's code with the path when it is not there.
+// The folder that this program's own folder lies in; a build folder is such a prefix too.
+absl::StatusOr<std::string> installedPrefix();
+
+// A program for this one's own use, in <prefix>/libexec/berth. The errno's code with the path when
+// it is not there.
 absl::StatusOr<std::string> installedProgram(std::string_view name);
 
 }  // namespace berth::common

@@ -1,6 +1,8 @@
 // Every key: its type, default, example, rule, and what it is for.
 #include <type_traits>
 
+#include "berth/support/status.hpp"
+#include "common/installed_program.hpp"
 #include "config/keys.hpp"
 #include "config/rules.hpp"
 
@@ -79,6 +81,11 @@ Key key(const Declaration& declaration) {
           .set = &At<Path...>::set};
 }
 
+// Where the plugins lie that came with this program, which may have been moved.
+std::string ownPlugins() {
+  return support::strCat(common::installedPrefix().value_or("/usr"), "/lib/berth/plugins");
+}
+
 void addTop(std::vector<Key>& all) {
   const auto restart = Reload::kRestart;
   all.push_back(
@@ -88,9 +95,11 @@ void addTop(std::vector<Key>& all) {
       key<&Config::state>({"", "state", "/run/berth", "/run/berth-2", absolutePath(), restart,
                            "State that ends with a reboot: sockets, run folders."}));
   all.push_back(key<&Config::pluginDirs>(
-      {"", "plugin_dirs", Strings{BERTH_PLUGIN_DIR},
+      {"", "plugin_dirs", Strings{ownPlugins()},
        Strings{"/usr/lib/berth/plugins", "/opt/berth/plugins"}, listOf(absolutePath(), 1), restart,
-       "Folders in which plugins are looked for, in this order."}));
+       "Folders in which plugins are looked for, in this order. The default is where the program's "
+       "own "
+       "lie: those of /usr/bin/berth in /usr/lib/berth/plugins."}));
   all.push_back(key<&Config::defaultRuntime>(
       {"", "default_runtime", "runc", "kata", instanceName(), Reload::kLive,
        "The runtime of pods that name no runtime class: one of [runtimes]."}));

@@ -1,5 +1,6 @@
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
+#include "common/trust.hpp"
 #include "config/config.hpp"
 #include "config/document.hpp"
 #include "config/reader.hpp"
@@ -26,8 +27,10 @@ absl::StatusOr<std::vector<std::string>> dropIns(const std::string& folder) {
 }
 
 absl::StatusOr<std::string> readText(const std::string& file) {
+  constexpr std::string_view kDoing = "load the configuration";
+  BERTH_RETURN_IF_ERROR(support::annotate(common::refuseWritableByAll(file), kDoing));
   absl::StatusOr<std::string> text = support::readFile(file, kMaximumFileBytes);
-  if (!text.ok()) return support::annotate(text.status(), "load the configuration");
+  if (!text.ok()) return support::annotate(text.status(), kDoing);
   return text;
 }
 

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include <absl/status/status.h>
+
 #include "common/host_facts.hpp"
 #include "config/config.hpp"
 #include "plugins/instance.hpp"
@@ -19,6 +21,10 @@ std::vector<plugins::Finding> examineConfiguration(const config::Config& config,
 // Of the host itself, whatever the configuration. Blocks.
 std::vector<plugins::Finding> examineHost(const config::Config& config,
                                           const common::HostFacts& host);
+
+// What nothing makes up for: root's rights, and the system calls of a kernel that is new enough.
+absl::Status demandRoot();
+absl::Status demandKernel(const common::HostFacts& host);
 
 // For plugins that are loaded without a daemon. What they log goes to standard error.
 plugins::HostServices servicesWithoutDaemon(const config::Config& config);

@@ -89,12 +89,14 @@ std::string missingSystemCalls() {
   return missing;
 }
 
-Finding kernelRow(const common::HostFacts& host) {
-  const std::string version = strCat(host.kernel.major, ".", host.kernel.minor);
-  const std::string missing = missingSystemCalls();
-  if (missing.empty()) return {BERTH_FINDING_OK, "kernel", version};
-  return {BERTH_FINDING_REFUSED, "kernel",
-          strCat(version, " lacks ", missing, "; Linux 5.9 and newer have them")};
+std::string versionOf(const common::HostFacts& host) {
+  return strCat(host.kernel.major, ".", host.kernel.minor);
+}
+
+Finding demanded(std::string_view what, const absl::Status& status, std::string_view met) {
+  if (status.ok()) return {BERTH_FINDING_OK, std::string(what), std::string(met)};
+  return {BERTH_FINDING_REFUSED, std::string(what),
+          std::string(support::fromAbsl(status.message()))};
 }
 
 Finding mappedMountsRow(const config::Config& config, const common::HostFacts& host) {
@@ -106,12 +108,23 @@ Finding mappedMountsRow(const config::Config& config, const common::HostFacts& h
 
 }  // namespace
 
+absl::Status demandRoot() {
+  if (::geteuid() == 0) return absl::OkStatus();
+  return absl::PermissionDeniedError("berthd must run as root");
+}
+
+absl::Status demandKernel(const common::HostFacts& host) {
+  const std::string missing = missingSystemCalls();
+  if (missing.empty()) return absl::OkStatus();
+  return absl::FailedPreconditionError(strCat("the kernel, Linux ", versionOf(host), ", lacks ",
+                                              missing, "; Linux 5.9 and newer have them"));
+}
+
 std::vector<Finding> examineHost(const config::Config& config, const common::HostFacts& host) {
   constexpr auto kLimited = BERTH_FINDING_LIMITED;
   return {
-      yesNo("root", ::geteuid() == 0, BERTH_FINDING_REFUSED, "running as root",
-            "berthd must run as root"),
-      kernelRow(host),
+      demanded("root", demandRoot(), "running as root"),
+      demanded("kernel", demandKernel(host), versionOf(host)),
       {BERTH_FINDING_OK, "cgroups", cgroupText(host)},
       {BERTH_FINDING_OK, "cgroup driver",
        cgroupDriver(config) == spec::CgroupDriver::kSystemd ? "systemd" : "cgroupfs"},

@@ -26,6 +26,7 @@
 #include "engine/volumes/mapped_mounts.hpp"
 #include "images/credentials.hpp"
 #include "main/admin_service.hpp"
+#include "main/examination.hpp"
 #include "main/image_admin.hpp"
 #include "main/live_metrics.hpp"
 #include "main/options.hpp"
@@ -189,6 +190,9 @@ absl::Status serveUntilSignal(const config::Config& config, Reloader& reloader,
 // Starts everything, serves until a signal, and stops in reverse order.
 absl::Status run(const config::Paths& paths, const config::Config& config,
                  const common::ServiceManager& manager) {
+  BERTH_RETURN_IF_ERROR(demandRoot());
+  BERTH_ASSIGN_OR_RETURN(common::HostFacts host, common::collectHostFacts());
+  BERTH_RETURN_IF_ERROR(demandKernel(host));
   // As `berth config check` does, so that both refuse the same.
   for (const Surrounding& one : checkSurroundings(config)) BERTH_RETURN_IF_ERROR(one.status);
   BERTH_RETURN_IF_ERROR(config::atKey(config, "log.file", common::setUpLog(logSettings(config))));
@@ -197,7 +201,6 @@ absl::Status run(const config::Paths& paths, const config::Config& config,
       config::atKey(config, "state", support::makeDirectories(config.state, 0711)));
   BERTH_ASSIGN_OR_RETURN(const support::Fd rootLock, lockDirectory(config.root));
   BERTH_ASSIGN_OR_RETURN(const support::Fd stateLock, lockDirectory(config.state));
-  BERTH_ASSIGN_OR_RETURN(common::HostFacts host, common::collectHostFacts());
   host.idmappedMounts = host.userNamespaces && volumes::idMappingWorks(config.root);
   if (!host.hasSysResource()) {
     common::logWarning(

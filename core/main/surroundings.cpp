@@ -1,11 +1,13 @@
 #include "main/surroundings.hpp"
 
+#include <array>
 #include <cerrno>
 #include <filesystem>
 #include <unistd.h>
 
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
+#include "common/trust.hpp"
 #include "main/wiring.hpp"
 #include "streaming/listener.hpp"
 #include "streaming/tls.hpp"
@@ -16,13 +18,41 @@ using support::strCat;
 
 namespace {
 
+absl::Status notWritable(int error, const std::string& path) {
+  if (error == EACCES && ::geteuid() != 0) return absl::OkStatus();
+  const absl::Status status = support::errnoStatus(error, strCat("write to ", path));
+  if (error != EROFS) return status;
+  return absl::FailedPreconditionError(
+      strCat(support::fromAbsl(status.message()), "; remount it writable, or set another"));
+}
+
 // The start makes the folders that are missing.
 absl::Status checkFolder(const std::string& folder) {
   const std::string there = existingPart(folder);
   // With the slash only a folder will do.
   if (::access(strCat(there, "/").c_str(), W_OK) == 0) return absl::OkStatus();
-  if (errno == EACCES && ::geteuid() != 0) return absl::OkStatus();
-  return support::errnoStatus(errno, strCat("write to ", there));
+  return notWritable(errno, there);
+}
+
+// What other engines keep at the top of their folders.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 5> kOthers = {{
+    {"io.containerd.metadata.v1.bolt", "containerd"},
+    {"io.containerd.runtime.v2.task", "containerd"},
+    {"overlay-containers", "CRI-O or Podman"},
+    {"overlay-layers", "CRI-O or Podman"},
+    {"engine-id", "Docker"},
+}};
+
+// Of Berth alone, in the hands of root alone.
+absl::Status checkOwnFolder(const std::string& folder) {
+  BERTH_RETURN_IF_ERROR(checkFolder(folder));
+  for (const auto& [name, engine] : kOthers) {
+    if (support::pathExists(strCat(folder, "/", name)))
+      return absl::FailedPreconditionError(
+          strCat(folder, " is a folder of ", engine, " (", name, "); set one of Berth's own"));
+  }
+  if (::geteuid() != 0) return absl::OkStatus();
+  return common::refuseWritableByOthers(folder);
 }
 
 absl::Status checkFile(const std::string& file) {
@@ -30,9 +60,8 @@ absl::Status checkFile(const std::string& file) {
   if (std::filesystem::is_directory(file, ignored))
     return absl::InvalidArgumentError(strCat(file, " is a folder"));
   if (!support::pathExists(file)) return checkFolder(file.substr(0, file.rfind('/') + 1));
-  if (::access(file.c_str(), W_OK) == 0 || (errno == EACCES && ::geteuid() != 0))
-    return absl::OkStatus();
-  return support::errnoStatus(errno, strCat("write to ", file));
+  if (::access(file.c_str(), W_OK) == 0) return absl::OkStatus();
+  return notWritable(errno, file);
 }
 
 absl::Status checkTls(const config::Streaming& streaming) {
@@ -56,8 +85,8 @@ std::vector<Surrounding> checkSurroundings(const config::Config& config) {
   const auto add = [&](std::string_view what, std::string_view key, const absl::Status& status) {
     all.push_back({what, config::atKey(config, key, status)});
   };
-  add("root", "root", checkFolder(config.root));
-  add("state", "state", checkFolder(config.state));
+  add("root", "root", checkOwnFolder(config.root));
+  add("state", "state", checkOwnFolder(config.state));
   add("socket", "grpc.socket", checkFile(config.grpc.socket));
   all.push_back({"socket", serverSettings(config).status()});
   if (!config.log.file.empty()) add("log", "log.file", checkFile(config.log.file));

@@ -6,6 +6,7 @@
 #include <absl/strings/str_join.h>
 
 #include "berth/support/status.hpp"
+#include "common/trust.hpp"
 
 namespace berth::plugins {
 
@@ -63,6 +64,8 @@ absl::Status Registry::load(const std::vector<Wanted>& wanted) {
 // Loaded once for all its instances, and complete.
 absl::StatusOr<std::shared_ptr<const Library>> Registry::openLibrary(const Wanted& wanted) {
   BERTH_ASSIGN_OR_RETURN(const std::string path, findPlugin(wanted.plugin, directories_));
+  BERTH_RETURN_IF_ERROR(common::refuseWritableByAll(path));
+  BERTH_RETURN_IF_ERROR(common::refuseWritableByAll(path.substr(0, path.rfind('/'))));
   std::shared_ptr<const Library> library;
   if (wanted.isolation.process) {
     BERTH_ASSIGN_OR_RETURN(library, loadIsolated(path, wanted.kind, wanted.isolation));

@@ -1,8 +1,8 @@
 # berth_plugin(NAME SOURCES … LIBRARIES …): a plugin, built as `berth-NAME.so` into
-# lib/berth/plugins of the build folder and installed to where berthd looks for plugins. Only the
-# entry symbol leaves it. C++ is C++20 at least, which the wrapper needs. BERTH_PLUGIN_LIBRARIES
-# names what all plugins of a project link.
-include(GNUInstallDirs)
+# lib/berth/plugins of the build folder and installed to the same below the prefix, where the berthd of
+# that prefix looks for plugins whatever the folder of libraries is called. Only the entry symbol
+# leaves it. C++ is C++20 at least, which the wrapper needs. BERTH_PLUGIN_LIBRARIES names what all
+# plugins of a project link.
 
 function(berth_plugin name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LIBRARIES" ${ARGN})
@@ -28,5 +28,5 @@ function(berth_plugin name)
   target_link_options(${name} PRIVATE -Wl,--no-undefined -Wl,--exclude-libs,ALL
     "-Wl,--version-script=${script}")
   target_link_libraries(${name} PRIVATE Berth::sdk ${BERTH_PLUGIN_LIBRARIES} ${ARG_LIBRARIES})
-  install(TARGETS ${name} LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}/berth/plugins")
+  install(TARGETS ${name} LIBRARY DESTINATION "lib/berth/plugins")
 endfunction()

@@ -67,7 +67,7 @@ def file_of(tables, which):
         lines += ["[%s]" % table] if table else []
         # A plugin has no default: then the example counts.
         lines += ["%s = %s" % (key, values[which] or values[1]) for key, values in keys.items()]
-    return "\n".join(lines).replace("LIBDIR/berth/plugins", PLUGINS) + "\n"
+    return "\n".join(lines).replace("PREFIX/lib/berth/plugins", PLUGINS) + "\n"
 
 
 def lookup(document, table):

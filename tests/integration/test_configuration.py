@@ -35,6 +35,16 @@ def test_default_configuration_is_toml_and_valid(bed, berth, tmp_path):
     assert checked.returncode == 0, checked.stderr
 
 
+def test_plugins_are_those_beside_the_program(bed, berth, tmp_path):
+    """So that a build, and an installation that was moved, need no configuration."""
+    nothing = tmp_path / "nothing.toml"
+    nothing.touch()
+    answer = berth("config", "default", "--config", str(nothing))
+    assert answer.returncode == 0 and answer.stderr == ""
+    assert '\n#plugin_dirs = ["%s"]\n' % os.path.join(bed.build, "lib/berth/plugins") in answer.stdout
+    assert '\n#conf_dir = "/etc/cni/net.d"\n' in answer.stdout
+
+
 def test_shown_configuration_is_what_runs(bed, berth):
     answer = berth("config", "show", "--config", bed.engine.command()[-1])
     assert answer.returncode == 0, answer.stderr

@@ -69,7 +69,7 @@ def test_configuration_is_a_conffile_and_valid(installed):
         "dpkg-query --show --showformat='${Conffiles}' berth")
     with open(installed.path("/etc/berth/berth.toml"), "rb") as stream:
         assert tomllib.load(stream).keys() <= {
-            "grpc", "log", "streaming", "cgroup", "images", "containers", "runtimes",
+            "grpc", "log", "streaming", "metrics", "cgroup", "images", "containers", "runtimes",
             "snapshotters", "sources", "networks"}
     with open(installed.path("/etc/berth/berth.toml"), encoding="utf-8") as stream:
         text = stream.read()

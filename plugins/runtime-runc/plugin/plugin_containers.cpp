@@ -153,6 +153,7 @@ absl::Status RuntimePlugin::startContainer(const Op& op, const Target& target, c
     status.pid = reply->pid;
     status.startedAt = reply->startedAt;
     pod.update(container, status);
+    keepOomGroup(pod, container);
     return absl::OkStatus();
   }
   // A connection that was made anew may have told what came of a start over an earlier one.
@@ -275,6 +276,7 @@ absl::Status RuntimePlugin::updateContainer(const Op& op, const Target& target,
                                      boost::json::serialize(change.forRuntime), limitsOf(op)));
     BERTH_RETURN_IF_ERROR(tellSystemd(target, change.forRuntime));
     BERTH_RETURN_IF_ERROR(writeBesideUnit(target, change));
+    keepOomGroup(*target.pod, *target.container);
   }
   BERTH_RETURN_IF_ERROR(changeHugepages(*layout_, record.cgroup, change.hugepages));
   if (!change.oomScoreAdj) return absl::OkStatus();
@@ -319,6 +321,12 @@ absl::Status RuntimePlugin::writeBesideUnit(const Target& target,
     failures.add(support::writeControlFile(path, content));
   }
   return failures.status();
+}
+
+void RuntimePlugin::keepOomGroup(const Pod& pod, const Container& container) {
+  const bool systemd = pod.record().driver == CgroupDriver::kSystemd;
+  if (!systemd || layout_->mode() != CgroupMode::kUnified) return;
+  oomGroups_.keep(container.record.bundle, layout_->directory("", container.record.cgroup));
 }
 
 Status RuntimePlugin::containerReopenLog(const Op& op, std::string_view pod,

@@ -274,6 +274,8 @@ absl::Status RuntimePlugin::recoverPod(const Op& op, std::string_view id,
         return monitor.startContainer(container->record.id, limitsOf(op));
       });
     }
+    if (pod->status(*container).state == protocol::ContainerState::kRunning)
+      keepOomGroup(*pod, *container);
     out.add(toAbi(pod->status(*container), container->record.id));
   }
   return absl::OkStatus();

@@ -96,6 +96,7 @@ Status RuntimePlugin::start() {
 
 void RuntimePlugin::stop() {
   losses_.stop();
+  oomGroups_.stop();
   // Hangs up; the monitors and their containers go on.
   pods_.takeAll();
 }

@@ -13,6 +13,7 @@
 #include "container_update.hpp"
 #include "features.hpp"
 #include "loss_settler.hpp"
+#include "oom_group_keeper.hpp"
 #include "options.hpp"
 #include "pod_end.hpp"
 #include "pod_table.hpp"
@@ -131,6 +132,8 @@ class RuntimePlugin final : public Runtime,
   absl::Status describeUnit(const Target& target) const;
   // After a change of a running container: what systemd may have set back.
   absl::Status writeBesideUnit(const Target& target, const ResourceChange& change) const;
+  // Of a container that runs. What systemd sets back at other times.
+  void keepOomGroup(const Pod& pod, const Container& container);
 
   void onContainerExited(const std::string& pod, const protocol::ContainerStatus& status) override;
   void onContainerOom(const std::string& pod, const protocol::ContainerStatus& status) override;
@@ -153,6 +156,7 @@ class RuntimePlugin final : public Runtime,
   std::unique_ptr<OwnedCgroups> ownedCgroups_;
   PodTable pods_;
   SealedProgram sealedRuntime_;
+  OomGroupKeeper oomGroups_{host()};
 
   LossSettler losses_{[this](const std::string& pod) { return settleLoss(pod); }, host()};
 };
