@@ -1,127 +1,25 @@
 """The Debian package on a node with systemd: installed, restarted, watched, upgraded and removed with
 a pod running. In the virtual machine only, in this order."""
 
-import glob
 import json
 import os
-import subprocess
-import time
 
 import pytest
 
-SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-CRICTL = os.path.join(SOURCE, "build/conformance/crictl")
-PACKAGES = os.environ["BERTH_PACKAGES"]
-SOCKET = "/run/berth/berth.sock"
-IMAGE = "images.berth.test/busybox:1"
-PATIENCE = 120  # of an emulated processor
-
-
-def run(*command, check=True, errors=subprocess.STDOUT):
-    made = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=errors, text=True, check=False, timeout=300,
-                          env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
-    if check and made.returncode != 0:
-        pytest.fail("%s: %s" % (" ".join(command), (made.stderr or made.stdout)[-4000:]),
-                    pytrace=False)
-    return made.stdout.strip()
-
-
-def crictl(*arguments):
-    # What it warns of is no part of the answer.
-    return run(CRICTL, "--timeout", "60s", *arguments, errors=subprocess.PIPE)
-
-
-def shown(name):
-    return run("systemctl", "show", "berth", "--property", name, "--value")
-
-
-def package():
-    return glob.glob(os.path.join(PACKAGES, "berth_*.deb"))[0]
-
-
-def install(path):
-    run("apt-get", "-q", "-y", "install", "--no-install-recommends", path)
-
-
-def wait_until(condition, what):
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, "%s; %s" % (what, run("systemctl", "status", "berth",
-                                                             check=False))
-        time.sleep(0.2)
-
-
-def settings(name, text):
-    folder = "/etc/systemd/system/berth.service.d"
-    os.makedirs(folder, exist_ok=True)
-    with open(os.path.join(folder, name), "w", encoding="utf-8") as stream:
-        stream.write(text)
-    run("systemctl", "daemon-reload")
-
-
-class Pod:
-    """A pod with one container, by crictl."""
-
-    def __init__(self, folder):
-        write(folder / "pod.json", {"metadata": {"name": "a", "namespace": "default", "uid": "a"},
-                                    "log_directory": "/var/log/pods/a",
-                                    "linux": {"cgroup_parent": "kubepods-a.slice"}})
-        write(folder / "container.json", {
-            "metadata": {"name": "c"}, "image": {"image": IMAGE}, "log_path": "c.log", "linux": {},
-            "command": ["sh", "-c", "while true; do date +%s; sleep 1; done"]})
-        os.makedirs("/var/log/pods/a", exist_ok=True)
-        crictl("pull", IMAGE)
-        self.id = crictl("runp", str(folder / "pod.json"))
-        self.container = crictl("create", self.id, str(folder / "container.json"),
-                                str(folder / "pod.json"))
-        crictl("start", self.container)
-        self.process = json.loads(crictl("inspect", self.container))["info"]["pid"]
-
-    def lines(self):
-        with open("/var/log/pods/a/c.log", encoding="utf-8") as stream:
-            return len(stream.readlines())
-
-    def check(self):
-        """It runs, is known, and its log goes on."""
-        self.check_running()
-        assert crictl("ps", "--quiet", "--state", "Running") == self.container
-        assert crictl("exec", self.container, "echo", "hello") == "hello"
-
-    def check_running(self):
-        assert os.path.exists("/proc/%d" % self.process)
-        before = self.lines()
-        wait_until(lambda: self.lines() > before, "the log stands still")
-
-
-def write(path, value):
-    path.write_text(json.dumps(value))
+from node import (SOCKET, Pod, check_nothing_is_left, crictl, install, package, prepare, purge, run,
+                  settings, shown, wait_until)
 
 
 @pytest.fixture(scope="module")
 def node():
-    for folder in ("/etc/cni/net.d", "/etc/berth/berth.toml.d", "/etc/systemd/system-preset"):
-        os.makedirs(folder, exist_ok=True)
-    # This machine's own preset enables nothing, unlike Debian's.
-    with open("/etc/systemd/system-preset/00-a-node.preset", "w", encoding="utf-8") as stream:
-        stream.write("enable berth.service\n")
-    examples = os.path.join(SOURCE, "packaging/examples")
-    run("cp", os.path.join(examples, "10-berth.conflist"), "/etc/cni/net.d/")
-    run("cp", os.path.join(examples, "crictl.yaml"), "/etc/crictl.yaml")
-    # There is no registry here.
-    with open("/etc/berth/berth.toml.d/images.toml", "w", encoding="utf-8") as stream:
-        stream.write("[images]\nsources = [\"layout\"]\n[sources.layout]\n"
-                     "plugin = \"source-oci-layout\"\n[sources.layout.options]\npaths = [\"%s\"]\n"
-                     % os.environ["BERTH_TEST_IMAGES"])
-    install(package())
+    prepare()
     yield
     run("apt-get", "-q", "-y", "purge", "berth", check=False)
 
 
 @pytest.fixture(scope="module")
 def pod(node, tmp_path_factory):
-    made = Pod(tmp_path_factory.mktemp("pod"))
-    yield made
+    return Pod(tmp_path_factory.mktemp("pod"))
 
 
 def test_the_daemon_serves_once_it_is_installed(node):
@@ -138,7 +36,7 @@ def test_the_daemon_serves_once_it_is_installed(node):
 
 def test_a_pod_runs(pod):
     pod.check()
-    assert json.loads(crictl("inspectp", pod.id))["status"]["network"]["ip"].startswith("10.85.")
+    assert pod.address.startswith("10.85.")
     # Nothing that speaks to systemd is handed on.
     assert "NOTIFY_SOCKET" not in crictl("exec", pod.container, "env")
 
@@ -207,8 +105,7 @@ def test_removal_leaves_the_pod_and_a_purge_what_it_needs(pod):
     told = run("apt-get", "-q", "-y", "remove", "berth")
     assert "They go on without the engine" in told
     pod.check_running()
-    told = run("apt-get", "-q", "-y", "purge", "berth")
-    assert "are left" in told
+    assert "are left" in purge()
     pod.check_running()
     assert os.path.exists("/var/lib/berth/berth.db")
 
@@ -222,9 +119,5 @@ def test_installed_again_it_finds_the_pod(pod):
 
 
 def test_a_purge_leaves_nothing(pod):
-    run("rm", "/etc/berth/berth.toml.d/images.toml")
-    run("apt-get", "-q", "-y", "purge", "berth")
-    for path in ("/var/lib/berth", "/run/berth", "/etc/berth"):
-        assert not os.path.exists(path), run("find", path)
-    with open("/proc/self/mountinfo", encoding="utf-8") as mounts:
-        assert "berth-" not in "".join(line for line in mounts if "/run/netns" in line)
+    purge()
+    check_nothing_is_left()
