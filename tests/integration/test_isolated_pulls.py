@@ -90,11 +90,3 @@ def test_a_source_that_is_killed_again_fails_the_pull(bed, name):
     assert not [image for image in bed.cri.ListImages().images if IMAGE in image.repo_tags]
     back(bed, "registry", before)
     serves(bed, name)
-
-
-def test_a_snapshotter_that_is_killed_fails_the_pull(bed, name):
-    pull = half_done(bed)
-    before = kill(bed, "overlay")
-    fails(pull, "overlay")
-    back(bed, "overlay", before)
-    serves(bed, name)

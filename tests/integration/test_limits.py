@@ -66,7 +66,8 @@ def test_a_full_disk_has_a_way_back(small_disk, fill):
     bed = TestBed()
     # As /run is: not on the disk that fills.
     os.mkdir(bed.engine.state)
-    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", bed.engine.state], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0755", "tmpfs", bed.engine.state],
+                   check=True)
     with bed:
         pod = bed.run_pod("before")
         container = bed.run(pod, "app", command=["sleep", "1000"])

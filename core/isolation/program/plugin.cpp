@@ -4,6 +4,7 @@
 #include <fcntl.h>
 
 #include "berth/support/status.hpp"
+#include "berth/support/steps.hpp"
 #include "plugins/interfaces.hpp"
 
 namespace berth::isolation {
@@ -157,7 +158,8 @@ bool Plugin::call(uint16_t number, Decoder& in, Asked& asked, Encoder& out) {
 void Plugin::awaitPredecessor() {
   const std::string path = copy(host_.get()->state_directory) + ".lock";
   {
-    const support::Fd opened(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+    const support::Fd opened(
+        support::steps::create(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600));
     // Descriptors are closed in their order, and this one after those of the plugin.
     place_ = support::Fd(::fcntl(opened.get(), F_DUPFD_CLOEXEC, kHighDescriptor));
   }
