@@ -96,9 +96,8 @@ class ExecSync(Operation):
 
     def act(self):
         self.answer = self.bed.exec(self.container, *self.exec_command)
-        if self.answer.exit_code == 128 + signal.SIGKILL:
-            # It was killed with its container, whose sandbox was: there is no other reason.
-            self.bed.wait_exit(self.container)
+        if self.loses_sandbox and self.answer.exit_code == 128 + signal.SIGKILL:
+            self.bed.wait_exit(self.container)  # together with which it was killed
             return
         check((self.answer.stdout, self.answer.exit_code) == (b"from the exec\n", 3),
               "the answer is %s" % self.answer)

@@ -28,10 +28,12 @@ def check(condition, message):
 
 
 class Operation:
-    """See the module. `linux` is the pod's, and `handler` its runtime."""
+    """See the module. `linux` is the pod's, and `handler` its runtime. `loses_sandbox`: the pod's
+    sandbox is killed while the operation goes on, and its containers end with it."""
 
     linux = HOST_NETWORK
     handler = None
+    loses_sandbox = False
     mounts = ()
     image = BUSYBOX
     command = ("sh", "-c", COUNTER)

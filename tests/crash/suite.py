@@ -140,6 +140,7 @@ class Worker:
         try:
             op = self.operation(piece)
             op.setup()
+            op.loses_sandbox = piece[2] == "sandbox"
             self.arm(point)
             with contextlib.suppress(grpc.RpcError):
                 op.act()
