@@ -1,8 +1,12 @@
-// The fuzzers' targets without a fuzzer: their seeds, and changes of them that are the same in each
-// run. It finds little that is new, and keeps what was found from coming back.
+// The fuzzers' targets without a fuzzer: their seeds, changes of them that are the same in each run,
+// and what the fuzzers have learnt (corpus/). It finds little that is new, and keeps what was found
+// from coming back.
 // BERTH_REPLAY_ROUNDS=N makes N times as many changes, for a search where there is no clang.
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <random>
 
 #include <gtest/gtest.h>
@@ -83,6 +87,19 @@ TEST_P(Replay, SeedsAndTheirMutationsAreTaken) {
       GetParam().target.run(mutate(seed, seeds));
     }
   }
+}
+
+TEST_P(Replay, WhatTheFuzzersHaveLearntIsTaken) {
+  const std::filesystem::path folder = std::filesystem::path(BERTH_FUZZ_CORPUS) / GetParam().name;
+  int inputs = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    SCOPED_TRACE(entry.path().filename());
+    std::ifstream file(entry.path(), std::ios::binary);
+    ASSERT_TRUE(file);
+    GetParam().target.run(std::string(std::istreambuf_iterator<char>(file), {}));
+    ++inputs;
+  }
+  EXPECT_GT(inputs, 0) << folder << " is made by tests/fuzz/run --keep";
 }
 
 INSTANTIATE_TEST_SUITE_P(
