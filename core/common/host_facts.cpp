@@ -5,7 +5,10 @@
 #include <optional>
 #include <string_view>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/utsname.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <utility>
 
 #include "berth/support/files.hpp"
@@ -232,6 +235,25 @@ void readSecurityModules(const HostRoots& roots, HostFacts& facts) {
   facts.inUserNamespace = groups && !groups->ends_with(" 4294967295");
 }
 
+// Linux's arch/x86/include/uapi/asm/unistd.h: calls of the x32 ABI have this bit, and fail with ENOSYS
+// where the kernel is built or started without it. A filter may kill who tries, hence the child;
+// containers inherit such a filter.
+bool runsX32() {
+#if defined(__x86_64__) && defined(__LP64__)
+  constexpr long kX32Bit = 0x40000000;
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(::syscall(kX32Bit | SYS_getpid) > 0 ? 0 : 1);
+  int status = 0;
+  pid_t ended = 0;
+  while (child > 0 && (ended = ::waitpid(child, &status, 0)) < 0 && errno == EINTR) {
+  }
+  // When it cannot be told, it is taken for possible.
+  return ended != child || status == 0;
+#else
+  return false;
+#endif
+}
+
 absl::Status readKernel(const HostRoots& roots, HostFacts& facts) {
   BERTH_ASSIGN_OR_RETURN(const std::string release,
                          readFile(roots.proc + "/sys/kernel/osrelease", 4096));
@@ -251,6 +273,7 @@ absl::Status readKernel(const HostRoots& roots, HostFacts& facts) {
   utsname names{};
   if (::uname(&names) != 0) return support::errnoStatus(errno, "ask for the machine's name");
   facts.architecture = architectureName(names.machine);
+  facts.x32 = runsX32();
   return absl::OkStatus();
 }
 

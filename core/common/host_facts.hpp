@@ -57,6 +57,8 @@ struct HostFacts {
   // Writing a context there fails when the policy does not have it; empty: it is not asked.
   std::string seLinuxCheckPath;
   bool seccomp = false;  // seccomp filters
+  // Whether the kernel runs programs of the x32 ABI, which amd64 kernels may and rarely do.
+  bool x32 = false;
   bool userNamespaces = false;
   bool inUserNamespace = false;  // this daemon itself is in one that maps only some ids
   // Whether the file system of the daemon's own directories can be mounted with mapped ids; found
@@ -82,7 +84,8 @@ struct HostRoots {
   std::string usr = "/usr";
 };
 
-// Reads what is needed from /proc and /sys. Optional parts that are missing are reported as
+// Reads what is needed from /proc and /sys, and asks the kernel from a process of its own what it
+// does not show there. Optional parts that are missing are reported as
 // absent; errors are those of files that every Linux has. Blocks on these file systems; any
 // thread.
 absl::StatusOr<HostFacts> collectHostFacts(const HostRoots& roots = {});

@@ -64,8 +64,10 @@ absl::StatusOr<std::optional<boost::json::object>> seccompFor(
         "a seccomp profile is asked for, but this kernel has no seccomp filters: ask for "
         "Unconfined");
 
-  const SeccompConditions conditions{
-      .architecture = host.architecture, .capabilities = capabilities, .kernel = host.kernel};
+  const SeccompConditions conditions{.architecture = host.architecture,
+                                     .capabilities = capabilities,
+                                     .kernel = host.kernel,
+                                     .x32 = host.x32};
   if (profile.profile_type() == SecurityProfile::RuntimeDefault) {
     if (defaults.seccompDefaultFile.empty()) return defaultSeccompProfile(conditions);
     return loadProfile(defaults.seccompDefaultFile, conditions);

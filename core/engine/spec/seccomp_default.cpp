@@ -179,8 +179,9 @@ bj::object build(const SeccompConditions& conditions) {
     allowPlainClone(rules, conditions.architecture);
 
   bj::object profile{{"defaultAction", "SCMP_ACT_ERRNO"}, {"defaultErrnoRet", EPERM}};
-  if (const auto names = seccompArchitectures(conditions.architecture); !names.empty())
-    profile["architectures"] = jsonTexts(names);
+  std::vector<std::string> names = seccompArchitectures(conditions.architecture);
+  if (!conditions.x32) std::erase(names, "SCMP_ARCH_X32");
+  if (!names.empty()) profile["architectures"] = jsonTexts(names);
   profile["syscalls"] = std::move(rules);
   return profile;
 }
@@ -196,14 +197,14 @@ uint64_t relevant(uint64_t capabilities) {
 }  // namespace
 
 bj::object defaultSeccompProfile(const SeccompConditions& conditions) {
-  using Key = std::tuple<uint64_t, std::string, bool>;
+  using Key = std::tuple<uint64_t, std::string, bool, bool>;
   // Nodes see a handful of capability sets; what a strange workload adds does not pile up.
   constexpr size_t kMaximumProfiles = 16;
   static std::mutex mutex;
   static std::map<Key, bj::object> profiles;
 
   const Key key{relevant(conditions.capabilities), conditions.architecture,
-                conditions.kernel >= kPtraceIsSafe};
+                conditions.kernel >= kPtraceIsSafe, conditions.x32};
   const std::lock_guard lock(mutex);
   const auto found = profiles.find(key);
   if (found != profiles.end()) return found->second;

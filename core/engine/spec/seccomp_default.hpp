@@ -17,11 +17,14 @@ struct SeccompConditions {
   std::string architecture;   // "amd64"
   uint64_t capabilities = 0;  // of the container
   common::KernelVersion kernel;
+  bool x32 = false;  // HostFacts
 };
 
 // linux.seccomp of the OCI runtime specification: everything is refused with EPERM but what
 // containerd and Docker let through by default, which images have come to rely on. Names that the
-// installed libseccomp does not know are left out. Computed once for equal conditions; any thread,
+// installed libseccomp does not know are left out, and so is the x32 ABI where the kernel has none:
+// runtimes take longer to compile its part of the filter than all else, and libseccomp ends who uses
+// an ABI that a filter does not name. Computed once for equal conditions; any thread,
 // does not block.
 boost::json::object defaultSeccompProfile(const SeccompConditions& conditions);
 

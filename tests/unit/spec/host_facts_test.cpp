@@ -1,6 +1,8 @@
 #include "common/host_facts.hpp"
 
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "common/capability_names.hpp"
 #include "fixture.hpp"
@@ -177,6 +179,9 @@ TEST(RealHost, HasFacts) {
   EXPECT_GE(facts->kernel.major, 4u);
   EXPECT_FALSE(facts->hostname.empty());
   EXPECT_NE(facts->kernelCapabilities & capabilityBit(*capabilityNumber("CAP_SYS_ADMIN")), 0u);
+#ifdef __x86_64__
+  EXPECT_EQ(facts->x32, ::syscall(0x40000000 | SYS_getpid) > 0);
+#endif
 }
 
 TEST(Architecture, IsNamedAsInImages) {

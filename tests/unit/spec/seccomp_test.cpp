@@ -44,11 +44,17 @@ bj::array rulesFor(const bj::value& profile, const std::string& name) {
 }
 
 TEST(DefaultProfile, RefusesByDefaultAndNamesArchitectures) {
-  const bj::value profile = defaultSeccompProfile(conditions());
+  SeccompConditions host = conditions();
+  host.x32 = true;
+  const bj::value profile = defaultSeccompProfile(host);
   EXPECT_EQ(at(profile, "/defaultAction"), "SCMP_ACT_ERRNO");
   EXPECT_EQ(at(profile, "/defaultErrnoRet"), EPERM);
   EXPECT_THAT(test::texts(at(profile, "/architectures")),
               ElementsAre("SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"));
+
+  host.x32 = false;  // the same host otherwise
+  EXPECT_THAT(test::texts(at(defaultSeccompProfile(host), "/architectures")),
+              ElementsAre("SCMP_ARCH_X86_64", "SCMP_ARCH_X86"));
 }
 
 TEST(DefaultProfile, LetsOrdinaryProgramsRun) {
