@@ -9,7 +9,7 @@ import pytest
 import host
 from berth_testbed import SOURCE
 
-pytestmark = pytest.mark.berth
+pytestmark = [pytest.mark.berth, pytest.mark.alone]
 
 
 def run(*command, minutes=5):
