@@ -1,7 +1,6 @@
 """A machine within the machine: namespaces in which a crash test is alone and can restart all."""
 
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
@@ -13,10 +12,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "testbed"))
 
 import host  # noqa: E402  (needs the path above)
 
-CLONE_NEWNS = 0x00020000
 CLONE_NEWPID = 0x20000000
 MS_BIND = 4096
-MS_REC = 16384
 MS_PRIVATE = 1 << 18
 PR_SET_PDEATHSIG = 1
 NAMESPACES = ("net", "mnt", "pid", "ipc", "uts", "user", "cgroup")
@@ -25,22 +22,16 @@ SHIMS = "/run/containerd"
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
-def _check(result, doing):
-    if result != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, "%s: %s" % (doing, os.strerror(number)))
-
-
 def _mount(source, target, kind, flags):
-    _check(host.libc.mount(source.encode(), target.encode(), kind and kind.encode(), flags, None),
-           "mount " + target)
+    host.check(host.libc.mount(source.encode(), target.encode(), kind and kind.encode(), flags,
+                               None), "mount " + target)
 
 
 def enter():
     """Goes on in a process of a machine of its own; the caller waits for it and ends with its
     status. To be called before threads are started."""
-    _check(host.libc.unshare(CLONE_NEWPID | CLONE_NEWNS | host.CLONE_NEWNET | host.CLONE_NEWIPC),
-           "make namespaces (the tests need root)")
+    host.check(host.libc.unshare(CLONE_NEWPID | host.CLONE_NEWNS | host.CLONE_NEWNET
+                                 | host.CLONE_NEWIPC), "make namespaces (the tests need root)")
     init = os.fork()
     if init:
         _end_with(init)
@@ -49,9 +40,9 @@ def enter():
     child = os.fork()
     if child:
         _end_with(child)
-    _mount("none", "/", None, MS_REC | MS_PRIVATE)
+    _mount("none", "/", None, host.MS_REC | MS_PRIVATE)
     _mount("proc", "/proc", "proc", 0)
-    for path in ("/run/netns", SHIMS):
+    for path in (host.NAMED_NETWORKS, SHIMS):
         os.makedirs(path, exist_ok=True)
         _mount("none", path, "tmpfs", 0)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)

@@ -9,6 +9,15 @@
                         cgroupfs (default) or systemd
     BERTH_TEST_CACHE    where images are kept between runs (default build/testbed)
     BERTH_CRICTL        crictl; built from the public Go module when unset
+
+Most tests wait more than they compute, so tools/test shares their files out to two processes
+(pytest-xdist), each of which has its own session's engine. Such a shard has namespaces of its own
+for network, IPC and mounts (host.enter_shard): ports, bridges, subnets, packet filter rules, mount
+points and named network namespaces do not meet. Folders and cgroups carry the names of test beds.
+Whatever is the machine's even so is locked (images, the registry's storage, builds of examples), or
+its tests have the mark `alone` and run afterwards, in one process:
+  - bounds on time that another test's work beside them could break, and on memory under a load;
+  - what is compared before and after for the whole machine.
 """
 
 import itertools
@@ -28,20 +37,29 @@ import fake_shims  # noqa: E402
 import host  # noqa: E402
 
 # Before gRPC starts its threads.
-host.enter_private_namespaces()
+if host.is_shard():
+    host.enter_shard()
+else:
+    host.enter_private_namespaces()
 
 ENGINE = os.environ.get("BERTH_TEST_ENGINE", "berth")
+# The longest first, so that no shard waits for the other at the end.
+LONG = ("test_power_cuts_of_pods", "test_power_cuts", "test_hangs", "test_real_trees",
+        "test_plugin_examples", "test_new_plugins", "test_plugin_check", "test_user_namespaces")
+FIGURE = "figure"
 numbers = itertools.count(1)
-figures = []
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "berth: a promise of Berth that its peers do not make")
     config.addinivalue_line("markers", "churn: takes long; run apart from the others")
     config.addinivalue_line("markers", "host: depends on the kind of host; run in tests/vm too")
+    config.addinivalue_line("markers", "alone: not beside other tests; see above")
 
 
 def pytest_collection_modifyitems(items):
+    order = {name: number for number, name in enumerate(LONG)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(LONG)))
     if ENGINE == "berth":
         return
     skip = pytest.mark.skip(reason="a promise of Berth; this run tests " + ENGINE)
@@ -51,6 +69,10 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_terminal_summary(terminalreporter):
+    reports = [report for reports in terminalreporter.stats.values() for report in reports
+               if getattr(report, "when", None) == "teardown"]
+    figures = ["%s: %s" % (report.nodeid.rpartition("::")[2], text) for report in reports
+               for name, text in report.user_properties if name == FIGURE]
     if figures:
         terminalreporter.section("figures")
         for line in figures:
@@ -60,7 +82,8 @@ def pytest_terminal_summary(terminalreporter):
 @pytest.fixture
 def tell(request):
     """tell("12 cuts"): shown at the end of the run, also when all is well."""
-    return lambda text: figures.append("%s: %s" % (request.node.name, text))
+    # With the test's report it comes to the process that shares the tests out, and into JUnit's.
+    return lambda text: request.node.user_properties.append((FIGURE, text))
 
 
 @pytest.fixture(scope="session")

@@ -60,6 +60,7 @@ def sandbox_spec(bed, pod):
     return json.loads(host.read(path))
 
 
+@pytest.mark.alone
 @FLAVOURS
 def test_a_pod_from_start_to_end(bed, name, flavour, fakes):
     pod = bed.run_pod(name, annotations=behaving(flavour=flavour))

@@ -312,6 +312,7 @@ def pulls_under_way(bed):
         bed.cri.Status({"verbose": True}).info["operations"]) if STALLED in operation["name"]]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_giving_up_a_command_gives_up_the_pull(fresh, image, number):
     command = stall(image, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

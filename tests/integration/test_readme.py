@@ -7,9 +7,10 @@ import subprocess
 import pytest
 
 import host
+import machine_state
 from berth_testbed import SOURCE
 
-pytestmark = pytest.mark.berth
+pytestmark = [pytest.mark.berth, pytest.mark.alone]
 
 
 def run(*command, minutes=5):
@@ -22,33 +23,21 @@ def run(*command, minutes=5):
     return made.stdout
 
 
-def machine():
-    """What a run could leave behind, outside the session's own engine."""
-    return {"mounts": set(host.mounts("")), "devices": host.links(), "cgroups": host.cgroups(),
-            "namespaces": host.network_namespaces(),
-            "files": {name for folder in ("/tmp", "/run") for name in os.listdir(folder)
-                      if name.startswith(("berth", "containerd"))}}
-
-
-def left_since(before):
-    return {kind: found - before[kind] for kind, found in machine().items() if found - before[kind]}
-
-
 def test_the_demonstration_runs_twice_and_leaves_nothing():
-    before = machine()
+    before = machine_state.look()
     for _ in range(2):
         told = run("/usr/bin/python3", os.path.join(SOURCE, "tests/testbed/demo"))
         for line in ("log: ", "exec ps: ", "address of the pod: 10.", "Nothing is left"):
             assert line in told
-    assert left_since(before) == {}
+    assert machine_state.left_since(before) == {}
 
 
 def test_the_benchmark_measures_and_leaves_nothing(tmp_path):
-    before = machine()
+    before = machine_state.look()
     results = tmp_path / "results.json"
     run(os.path.join(SOURCE, "tests/bench/run"), "--without-containerd", "--suites", "cycle",
         "--rounds", "2", "--warmup", "0", "--build", os.environ.get(
             "BERTH_BUILD", os.path.join(SOURCE, "build/release")), "--json", str(results))
     sections = json.loads(results.read_text())["sections"]
     assert "cycle" in [section["name"] for section in sections]
-    assert left_since(before) == {}
+    assert machine_state.left_since(before) == {}

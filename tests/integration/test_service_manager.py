@@ -9,7 +9,7 @@ import pytest
 import host
 from asking import verbose
 
-pytestmark = pytest.mark.berth
+pytestmark = [pytest.mark.berth, pytest.mark.alone]
 
 PATIENCE = 0.9  # seconds of the watchdog
 

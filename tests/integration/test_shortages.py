@@ -9,7 +9,7 @@ import host
 from berth_testbed import wait_until
 from image_set import BUSYBOX, NGINX
 
-pytestmark = pytest.mark.berth
+pytestmark = [pytest.mark.berth, pytest.mark.alone]
 SLEEP = ["sleep", "1000"]
 HOST_NETWORK = {"security_context": {"namespace_options": {"network": 2}}}
 MEBIBYTE = 1 << 20

@@ -16,7 +16,7 @@ SLEEP = ["sleep", "1000"]
 MEBIBYTE = 1 << 20
 TRANSPORTS = ("spdy", "websocket")
 
-pytestmark = pytest.mark.berth
+pytestmark = [pytest.mark.berth, pytest.mark.alone]
 
 
 def memory(pid):

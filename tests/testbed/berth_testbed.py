@@ -66,9 +66,19 @@ def remove_abandoned(parent):
             shutil.rmtree(folder)
 
 
+def _hold(path):
+    """A lock that is held as long as this process lives, for remove_abandoned. It is there only once
+    it is held: another process may look at any time."""
+    lock = open(path + ".new", "wb")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    os.rename(path + ".new", path)
+    return lock
+
+
 def _alone():
-    """Whether nothing else makes pods on this machine meanwhile."""
-    return os.environ.get("CI") == "true"
+    """Whether nothing else makes pods on this machine meanwhile: what has any pod's name and is left
+    can only be the test bed's."""
+    return os.environ.get("CI") == "true" and not host.is_shard()
 
 
 class TestBed:
@@ -104,9 +114,7 @@ class TestBed:
         self.shim = shim or (engines.SHIM if self.handler == "shim" else None)
         registry.build_layout(self.cache)
         self.folder = self._private_folder()
-        # Held as long as this process lives: see remove_abandoned.
-        self._owner = open(os.path.join(self.folder, "owner"), "wb")
-        fcntl.flock(self._owner, fcntl.LOCK_EX)
+        self._owner = _hold(os.path.join(self.folder, "owner"))
         self.mark = "%s=%s" % (host.MARK, os.path.basename(self.folder))
         self.cgroups = pod_cgroups.PodCgroups(os.path.basename(self.folder),
                                               pod_cgroups.driver_to_test())
@@ -333,9 +341,9 @@ class TestBed:
         return self.cgroups.left(new) | others
 
     def new_network_namespaces(self):
-        """Names that stand for a pod; in CI, where nothing else runs, any."""
+        """Names that stand for a pod; any, where nobody else gives names: in CI, and in a shard."""
         new = host.network_namespaces() - self._before[1]
-        return {name for name in new if _alone() or POD_ID.search(name)}
+        return {name for name in new if _alone() or host.is_shard() or POD_ID.search(name)}
 
     def close(self):
         """Removes the pods, notes leaks, takes everything down. Safe to repeat."""

@@ -52,7 +52,7 @@ class CutNode:
         host.kill(pid for pid, command in host.processes(bed.folder, bed.mark).items()
                   if command.split()[:1] not in goes_on)
         for name in bed.new_network_namespaces():
-            path = "/run/netns/" + name
+            path = os.path.join(host.NAMED_NETWORKS, name)
             host.libc.umount2(path.encode(), host.MNT_DETACH)
             os.unlink(path)
         for path in host.mounts(bed.folder):

@@ -9,9 +9,14 @@ import signal
 import subprocess
 import time
 
+CLONE_NEWNS = 0x00020000
 CLONE_NEWIPC = 0x08000000
 CLONE_NEWNET = 0x40000000
+MS_REC = 0x4000
+MS_SLAVE = 1 << 19
+MS_SHARED = 1 << 20
 MNT_DETACH = 2
+NAMED_NETWORKS = "/run/netns"
 MARK = "BERTH_TESTBED"
 NETWORK_VARIABLE = MARK + "_NETWORK"
 CGROUP_ROOT = "/sys/fs/cgroup"
@@ -30,13 +35,41 @@ def enter_private_namespaces():
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if os.environ.get(NETWORK_VARIABLE) == os.readlink("/proc/self/ns/net"):
         return
-    if libc.unshare(CLONE_NEWNET | CLONE_NEWIPC) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, "cannot make namespaces (the tests need root): "
-                      + os.strerror(number))
+    check(libc.unshare(CLONE_NEWNET | CLONE_NEWIPC), "make namespaces (the tests need root)")
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     # Children inherit the variable and stay in the namespaces.
     os.environ[NETWORK_VARIABLE] = os.readlink("/proc/self/ns/net")
+
+
+def check(result, doing):
+    """Raises what a function of libc has failed with."""
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, "cannot %s: %s" % (doing, os.strerror(number)))
+
+
+def is_shard():
+    """Whether this process has a part of the tests, and others run the rest beside it."""
+    return "PYTEST_XDIST_WORKER" in os.environ
+
+
+def enter_shard():
+    """Moves this process, one of several that share the tests out, into namespaces that no other
+    has: those of enter_private_namespaces, and one of mounts.
+
+    What is mounted here is seen by nobody else, and the names of network namespaces are nobody
+    else's, so that a test finds only what it has left itself. As on a machine with systemd, mounts
+    are shared with what is made below; what the machine mounts meanwhile still comes in. Cgroups
+    are the machine's: there each test bed looks below its own parent alone.
+    """
+    os.environ.pop(NETWORK_VARIABLE, None)  # of who shares the tests out
+    check(libc.unshare(CLONE_NEWNS), "make a mount namespace (the tests need root)")
+    for propagation in (MS_SLAVE, MS_SHARED):
+        check(libc.mount(None, b"/", None, MS_REC | propagation, None), "change propagation of /")
+    os.makedirs(NAMED_NETWORKS, exist_ok=True)
+    check(libc.mount(b"tmpfs", NAMED_NETWORKS.encode(), b"tmpfs", 0, b"mode=0755"),
+           "mount on " + NAMED_NETWORKS)
+    enter_private_namespaces()
 
 
 def environment_outside():
@@ -139,7 +172,7 @@ def remove_cgroups(paths):
 def network_namespaces():
     """Named network namespaces (ip netns)."""
     try:
-        return set(os.listdir("/run/netns"))
+        return set(os.listdir(NAMED_NETWORKS))
     except OSError:
         return set()
 
