@@ -185,7 +185,7 @@ absl::Status LayerStore::remove(const std::string& diffId, const Op& op) {
     discarded = *std::move(moved);
   }
   // Long work, but the layer is gone for everyone already, and may come again meanwhile.
-  if (discarded.empty()) return absl::OkStatus();
+  if (discarded.empty() || sweeper_.add(discarded).ok()) return absl::OkStatus();
   op.stage(strCat("delete the files of layer ", diffId));
   return support::removeTree(discarded);
 }

@@ -13,20 +13,24 @@
 #include "left_alone.hpp"
 #include "options.hpp"
 #include "registry.hpp"
+#include "sweeper.hpp"
 
 namespace berth::overlay {
 
 class LayerStore {
  public:
   // All borrowed.
-  LayerStore(const Layout& layout, Registry& registry, GroupSync& sync, const Options& options)
+  LayerStore(const Layout& layout, Registry& registry, GroupSync& sync, Sweeper& sweeper,
+             const Options& options)
       : layout_(layout),
         registry_(registry),
         sync_(sync),
+        sweeper_(sweeper),
         durability_(options.durability),
         maxEntries_(options.maxLayerEntries) {}
 
   absl::StatusOr<DiskUsage> apply(const std::string& diffId, Stream& tar, const Op& op);
+  // Its files are deleted afterwards, by the sweeper.
   absl::Status remove(const std::string& diffId, const Op& op);
 
   // Contracts: berth_snapshotter_verify.
@@ -57,6 +61,7 @@ class LayerStore {
   const Layout& layout_;
   Registry& registry_;
   GroupSync& sync_;
+  Sweeper& sweeper_;
   const Durability durability_;
   const uint64_t maxEntries_;
   LeftAlone leftAlone_;

@@ -1,20 +1,18 @@
 // snapshotter-overlay: the plugin's entry, and the ABI's calls in terms of the stores.
-#include <atomic>
 #include <fcntl.h>
 #include <memory>
-#include <thread>
 
 #include "berth/extensions.hpp"
 #include "berth/snapshotter.hpp"
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
-#include "berth/support/threads.hpp"
 #include "group_sync.hpp"
 #include "layer_store.hpp"
 #include "layout.hpp"
 #include "options.hpp"
 #include "registry.hpp"
 #include "snapshot_store.hpp"
+#include "sweeper.hpp"
 
 namespace berth::overlay {
 namespace {
@@ -37,7 +35,7 @@ class OverlaySnapshotter final : public Snapshotter,
                                  public Extensions<SnapshotterDiff, SnapshotterVerify> {
  public:
   using Snapshotter::Snapshotter;
-  ~OverlaySnapshotter() override { endCleaning(); }
+  ~OverlaySnapshotter() override { stop(); }
 
   Status configure(std::string_view options) override {
     absl::StatusOr<Options> parsed = parseOptions(options, host().rootDirectory());
@@ -49,17 +47,19 @@ class OverlaySnapshotter final : public Snapshotter,
 
   Status start() override {
     if (const absl::Status status = open(); !status.ok()) return status;
-    absl::StatusOr<std::thread> cleaner = support::startThread([this] { clean(); });
-    if (cleaner.ok()) {
-      cleaner_ = *std::move(cleaner);
-    } else if (!leftovers_.empty()) {
+    for (const std::string& name : leftovers_) {
+      const absl::Status status = sweeper_->add(strCat(layout_->staging(), "/", name));
+      if (status.ok()) continue;
       host().warn("what a crash left behind stays until the next start",
-                  {{"error", support::fromAbsl(cleaner.status().message())}});
+                  {{"error", support::fromAbsl(status.message())}});
+      break;
     }
     return {};
   }
 
-  void stop() override { endCleaning(); }
+  void stop() override {
+    if (sweeper_ != nullptr) sweeper_->stop();
+  }
 
   Status examine(const Op& /*op*/, Findings& out) override {
     const auto filesystems = support::readFile("/proc/filesystems");
@@ -80,6 +80,7 @@ class OverlaySnapshotter final : public Snapshotter,
 
   Status layerApply(const Op& op, const berth_layer& layer, Stream& tar,
                     berth_usage& usage) override {
+    const Pace::Work work = sweeper_->work();
     const std::string diffId = copy(layer.diff_id);
     if (const absl::Status status = checkDigest(diffId); !status.ok()) return status;
     const absl::StatusOr<DiskUsage> applied = layers_->apply(diffId, tar, op);
@@ -109,6 +110,7 @@ class OverlaySnapshotter final : public Snapshotter,
   }
 
   Status snapshotPrepare(const Op& op, const SnapshotSpec& spec) override {
+    const Pace::Work work = sweeper_->work();
     SnapshotRecord record;
     record.key = std::string(spec.key);
     for (const berth_layer& layer : spec.layers) record.layers.push_back(copy(layer.diff_id));
@@ -120,10 +122,12 @@ class OverlaySnapshotter final : public Snapshotter,
   }
 
   Status snapshotMount(const Op& op, std::string_view key, std::string_view target) override {
+    const Pace::Work work = sweeper_->work();
     return snapshots_->mount(std::string(key), std::string(target), op);
   }
 
   Status snapshotUnmount(const Op& op, std::string_view key, std::string_view target) override {
+    const Pace::Work work = sweeper_->work();
     const absl::StatusOr<std::string> warning =
         snapshots_->unmount(std::string(key), std::string(target), op);
     if (!warning.ok()) return warning.status();
@@ -139,6 +143,7 @@ class OverlaySnapshotter final : public Snapshotter,
   }
 
   Status snapshotRemove(const Op& op, std::string_view key) override {
+    const Pace::Work work = sweeper_->work();
     return snapshots_->remove(std::string(key), op);
   }
 
@@ -192,7 +197,10 @@ class OverlaySnapshotter final : public Snapshotter,
     BERTH_ASSIGN_OR_RETURN(support::Fd root,
                            support::openFile(layout_->root(), O_RDONLY | O_DIRECTORY));
     sync_ = std::make_unique<GroupSync>(std::move(root));
-    layers_ = std::make_unique<LayerStore>(*layout_, registry_, *sync_, options_);
+    sweeper_ = std::make_unique<Sweeper>(layout_->root(), [this](const absl::Status& status) {
+      host().warn(support::fromAbsl(status.message()));
+    });
+    layers_ = std::make_unique<LayerStore>(*layout_, registry_, *sync_, *sweeper_, options_);
     snapshots_ = std::make_unique<SnapshotStore>(*layout_, registry_, options_);
     // Snapshots first: they tell which layers are in use.
     BERTH_RETURN_IF_ERROR(report(snapshots_->load()));
@@ -208,30 +216,15 @@ class OverlaySnapshotter final : public Snapshotter,
     return absl::OkStatus();
   }
 
-  // Deletes what a crash left behind, beside the calls: it may be a lot.
-  void clean() {
-    for (const std::string& name : leftovers_) {
-      if (stopping_) return;
-      const absl::Status status = support::removeTree(strCat(layout_->staging(), "/", name));
-      if (!status.ok()) host().warn(support::fromAbsl(status.message()));
-    }
-  }
-
-  void endCleaning() {
-    stopping_ = true;
-    if (cleaner_.joinable()) cleaner_.join();
-  }
-
   Options options_;
   std::unique_ptr<Layout> layout_;
   support::Fd lock_;
   Registry registry_;
   std::unique_ptr<GroupSync> sync_;
+  std::unique_ptr<Sweeper> sweeper_;
   std::unique_ptr<LayerStore> layers_;
   std::unique_ptr<SnapshotStore> snapshots_;
-  std::vector<std::string> leftovers_;
-  std::atomic<bool> stopping_ = false;
-  std::thread cleaner_;
+  std::vector<std::string> leftovers_;  // of a crash
 };
 
 }  // namespace

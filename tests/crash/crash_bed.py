@@ -200,8 +200,10 @@ def flush_rules():
 
 
 def gone(bed, before):
-    """Waits until no layers are there but those from before, or the daemon dies."""
-    wait_until(lambda: bed.doomed() or set(os.listdir(layers_folder(bed))) <= before,
+    """Waits until no layers are there but those from before, in part neither, or the daemon dies."""
+    staging = os.path.join(os.path.dirname(layers_folder(bed)), "staging")
+    wait_until(lambda: bed.doomed() or (set(os.listdir(layers_folder(bed))) <= before
+                                        and not os.listdir(staging)),
                what="the layers' removal")
 
 

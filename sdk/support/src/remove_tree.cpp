@@ -1,9 +1,12 @@
 // Removal of directory trees that others may have made, may still be changing, or have nested
 // without bound: everything goes through descriptors, no link is followed, and neither the stack
 // nor the number of descriptors grows with the depth.
+#include "berth/support/remove_tree.hpp"
+
 #include <cerrno>
 #include <dirent.h>
 #include <fcntl.h>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -55,7 +58,8 @@ int identify(int fd, Identity& identity) {
 class TreeRemover {
  public:
   // `parent` stands open at the folder that holds `name`; `path` is for messages.
-  TreeRemover(std::string path, Fd parent) : path_(std::move(path)), parent_(std::move(parent)) {}
+  TreeRemover(std::string path, Fd parent, const std::function<absl::Status()>& beforeEach)
+      : path_(std::move(path)), parent_(std::move(parent)), beforeEach_(beforeEach) {}
 
   absl::Status remove(const std::string& name) {
     if (const int error = identify(parent_.get(), root_); error != 0) return failure(error, "stat");
@@ -81,6 +85,7 @@ class TreeRemover {
     if (!directory) {
       if (errno == ENOENT) return absl::OkStatus();
       if (errno != ENOTDIR && errno != ELOOP) return failure(errno, "open", name);
+      BERTH_RETURN_IF_ERROR(beforeEach_());
       if (steps::unlinkat(above, name.c_str(), 0, steps::kOfTree) == 0 || errno == ENOENT)
         return absl::OkStatus();
       return failure(errno, "remove", name);
@@ -116,6 +121,7 @@ class TreeRemover {
         level.subdirectories.emplace_back(name);
         continue;
       }
+      BERTH_RETURN_IF_ERROR(beforeEach_());
       if (steps::unlinkat(level.directory.get(), entry->d_name, 0, steps::kOfTree) == 0 ||
           errno == ENOENT)
         continue;
@@ -136,6 +142,7 @@ class TreeRemover {
     const Level& level = levels_.back();
     const int above =
         levels_.size() > 1 ? levels_[levels_.size() - 2].directory.get() : parent_.get();
+    BERTH_RETURN_IF_ERROR(beforeEach_());
     if (steps::unlinkat(above, level.name.c_str(), AT_REMOVEDIR, steps::kOfTree) == 0 ||
         errno == ENOENT) {
       levels_.pop_back();
@@ -178,6 +185,7 @@ class TreeRemover {
 
   std::string path_;
   Fd parent_;
+  const std::function<absl::Status()>& beforeEach_;
   Identity root_;
   std::vector<Level> levels_;
 };
@@ -185,6 +193,10 @@ class TreeRemover {
 }  // namespace
 
 absl::Status removeTree(const std::string& path) {
+  return removeTree(path, [] { return absl::OkStatus(); });
+}
+
+absl::Status removeTree(const std::string& path, const std::function<absl::Status()>& beforeEach) {
   std::string trimmed = path;
   while (trimmed.size() > 1 && trimmed.back() == '/') trimmed.pop_back();
   const size_t slash = trimmed.find_last_of('/');
@@ -201,7 +213,7 @@ absl::Status removeTree(const std::string& path) {
     if (errno == ENOENT || errno == ENOTDIR) return absl::OkStatus();
     return errnoStatus(errno, strCat("remove ", trimmed, ": open ", parent));
   }
-  return TreeRemover(trimmed, std::move(directory)).remove(name);
+  return TreeRemover(trimmed, std::move(directory), beforeEach).remove(name);
 }
 
 }  // namespace berth::support

@@ -1,8 +1,11 @@
 // Layers through the ABI: whole or not there, one unpack for many callers, removal.
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
+#include <unistd.h>
+#include <utility>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -28,6 +31,10 @@ class Layers : public testing::Test {
   std::vector<std::string> onDisk(const std::string& folder) {
     return *support::listDirectory(scratch_ / ("root/" + folder));
   }
+  // Until no more than so many directories are being made or deleted.
+  void awaitStaging(size_t most) {
+    while (onDisk("staging").size() > most) ::usleep(1000);
+  }
   Scratch scratch_;
   PluginUnderTest plugin_{scratch_ / "root"};
 };
@@ -49,9 +56,35 @@ TEST_F(Layers, AreAppliedListedMeasuredAndRemoved) {
   EXPECT_TRUE(plugin_.removeLayer(diffIdOf(1)).ok()) << "what is gone is gone";
   EXPECT_EQ(plugin_.layerUsage(diffIdOf(1), later).code(), BERTH_NOT_FOUND);
   EXPECT_THAT(onDisk("layers"), IsEmpty());
-  EXPECT_THAT(onDisk("staging"), IsEmpty());
   plugin_.filesystem(total);
   EXPECT_EQ(total, Usage{});
+  awaitStaging(0);
+}
+
+// The file system of the tests has room, so that nothing is in a hurry.
+TEST_F(Layers, AreDeletedWithPausesWhileOthersAreMade) {
+  using Clock = std::chrono::steady_clock;
+  ASSERT_TRUE(plugin_.apply(diffIdOf(1), smallArchive()).ok());
+  const Status made = plugin_.apply(
+      diffIdOf(2), [&, inner = wholeArchive(smallArchive()), begun = false](auto& piece) mutable {
+        if (!std::exchange(begun, true)) {
+          const Clock::time_point begin = Clock::now();
+          EXPECT_TRUE(plugin_.removeLayer(diffIdOf(1)).ok());
+          EXPECT_THAT(onDisk("layers"), IsEmpty());
+          awaitStaging(1);
+          EXPECT_GE(Clock::now() - begin, std::chrono::milliseconds(90));
+        }
+        return inner(piece);
+      });
+  EXPECT_TRUE(made.ok()) << made.message();
+}
+
+TEST_F(Layers, OfRemovedOnesTheNameIsFreeBeforeTheirFilesAreGone) {
+  for (int round = 0; round < 20; ++round) {
+    ASSERT_TRUE(plugin_.apply(diffIdOf(1), smallArchive()).ok());
+    ASSERT_TRUE(plugin_.removeLayer(diffIdOf(1)).ok());
+  }
+  awaitStaging(0);
 }
 
 TEST_F(Layers, ThatAreThereAreNotReadAgain) {

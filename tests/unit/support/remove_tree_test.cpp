@@ -1,3 +1,5 @@
+#include "berth/support/remove_tree.hpp"
+
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mount.h>
@@ -47,6 +49,23 @@ TEST_F(RemoveTreeTest, RemovesEverything) {
   for (const char* name : {"tree/1", "tree/a/2", "tree/a/b/3", "tree/c/.4"}) write(name);
   ASSERT_EQ(::mkfifo((directory_ / "tree/fifo").c_str(), 0600), 0);
   EXPECT_TRUE(removeTree(directory_ / "tree/").ok());
+  EXPECT_THAT(*listDirectory(directory_.path()), IsEmpty());
+}
+
+TEST_F(RemoveTreeTest, AsksBeforeEachNameAndEndsWhenToldTo) {
+  ASSERT_TRUE(makeDirectories(directory_ / "tree/a").ok());
+  for (const char* name : {"tree/1", "tree/a/2", "tree/a/3"}) write(name);
+  ASSERT_EQ(::symlink("nowhere", (directory_ / "link").c_str()), 0);
+  int asked = 0;
+  const auto twice = [&asked]() -> absl::Status {
+    return ++asked <= 2 ? absl::OkStatus() : absl::CancelledError("enough");
+  };
+  EXPECT_EQ(removeTree(directory_ / "tree", twice).code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(asked, 3);
+  asked = -10;
+  EXPECT_TRUE(removeTree(directory_ / "tree", twice).ok());
+  EXPECT_TRUE(removeTree(directory_ / "link", twice).ok());
+  EXPECT_EQ(asked, -10 + 3 + 1) << "of five names two were gone already, and a link is one";
   EXPECT_THAT(*listDirectory(directory_.path()), IsEmpty());
 }
 
