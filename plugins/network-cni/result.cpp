@@ -1,7 +1,6 @@
 #include "result.hpp"
 
-#include <arpa/inet.h>
-
+#include "berth/support/address.hpp"
 #include "berth/support/json.hpp"
 #include "berth/support/status.hpp"
 
@@ -10,15 +9,9 @@ namespace {
 
 namespace bj = boost::json;
 
-bool isAddress(const std::string& text) {
-  in6_addr ignored = {};
-  return ::inet_pton(AF_INET, text.c_str(), &ignored) == 1 ||
-         ::inet_pton(AF_INET6, text.c_str(), &ignored) == 1;
-}
-
 void addAddress(const std::string& cidr, std::vector<std::string>& out) {
   std::string address = cidr.substr(0, cidr.find('/'));
-  if (isAddress(address)) out.push_back(std::move(address));
+  if (support::isAddress(address)) out.push_back(std::move(address));
 }
 
 // Versions 0.1.0 and 0.2.0: at most one address of each family.
