@@ -3,11 +3,13 @@
 #include "berth/support/address.hpp"
 #include "berth/support/json.hpp"
 #include "berth/support/status.hpp"
+#include "result_form.hpp"
 
 namespace berth::cni {
 namespace {
 
 namespace bj = boost::json;
+using support::strCat;
 
 void addAddress(const std::string& cidr, std::vector<std::string>& out) {
   std::string address = cidr.substr(0, cidr.find('/'));
@@ -43,8 +45,12 @@ Place placeOf(const bj::object& ip, const bj::array* interfaces, std::string_vie
 absl::StatusOr<bj::object> parseResult(std::string_view text, const std::string& what,
                                        const Version& spoken) {
   BERTH_ASSIGN_OR_RETURN(bj::object result, support::parseJsonObject(text, what));
-  if (support::stringMember(result, "cniVersion").empty()) result["cniVersion"] = spoken.text();
-  return result;
+  const std::string own = support::stringMember(result, "cniVersion");
+  if (own.empty()) return inVersion(std::move(result), spoken, spoken);
+  const auto version = parseVersion(own);
+  if (!version.ok())
+    return absl::InvalidArgumentError(strCat(what, ": cniVersion: ", version.status().message()));
+  return inVersion(std::move(result), *version, spoken);
 }
 
 std::vector<std::string> addressesOf(const bj::object& result, std::string_view interface) {
