@@ -1,11 +1,11 @@
 #include "engine/network_request.hpp"
 
-#include <arpa/inet.h>
 #include <charconv>
 #include <cmath>
 #include <map>
 #include <string>
 
+#include "berth/support/address.hpp"
 #include "berth/support/status.hpp"
 
 namespace berth::engine {
@@ -32,12 +32,6 @@ absl::StatusOr<berth_protocol> protocol(runtime::v1::Protocol given) {
   }
 }
 
-bool isAddress(const std::string& text) {
-  unsigned char address[sizeof(in6_addr)];
-  return ::inet_pton(AF_INET, text.c_str(), address) == 1 ||
-         ::inet_pton(AF_INET6, text.c_str(), address) == 1;
-}
-
 absl::Status addPorts(const runtime::v1::PodSandboxConfig& config,
                       plugins::NetworkRequest& request) {
   for (const runtime::v1::PortMapping& port : config.port_mappings()) {
@@ -47,7 +41,7 @@ absl::Status addPorts(const runtime::v1::PodSandboxConfig& config,
       return absl::InvalidArgumentError(strCat("port_mappings: ", port.host_port(), " to ",
                                                port.container_port(), " is out of range"));
     }
-    if (!port.host_ip().empty() && !isAddress(port.host_ip())) {
+    if (!port.host_ip().empty() && !support::isAddress(port.host_ip())) {
       return absl::InvalidArgumentError(
           strCat("port_mappings: host_ip \"", port.host_ip(), "\" is no IP address"));
     }

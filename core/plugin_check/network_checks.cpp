@@ -1,9 +1,9 @@
 // Checks of networks, in a network namespace that stands for the host's.
-#include <arpa/inet.h>
 #include <csignal>
 #include <unistd.h>
 
 #include "berth/plugin.hpp"
+#include "berth/support/address.hpp"
 #include "berth/support/files.hpp"
 #include "berth/support/ids.hpp"
 #include "berth/support/json.hpp"
@@ -21,19 +21,14 @@ namespace {
 
 constexpr size_t kPods = 6;
 
-bool isAddress(const std::string& text) {
-  unsigned char bytes[sizeof(in6_addr)];
-  return ::inet_pton(AF_INET, text.c_str(), bytes) == 1 ||
-         ::inet_pton(AF_INET6, text.c_str(), bytes) == 1;
-}
-
 void judgeAttachment(Probe& probe, const TestPod& pod) {
   const PodNamespace::Interfaces inside = pod.space->interfaces();
   probe.expect(inside.loopbackUp, "attach does not bring up the loopback interface");
   probe.expect(!pod.result.addresses.empty(), "attach gives no address");
   for (const std::string& address : pod.result.addresses) {
-    if (!probe.expect(isAddress(address), strCat("attach gives \"", address,
-                                                 "\", which is no address without prefix length")))
+    if (!probe.expect(
+            support::isAddress(address),
+            strCat("attach gives \"", address, "\", which is no address without prefix length")))
       continue;
     if (!inside.addresses.contains(address))
       probe.warn(strCat("the address ", address, " is on no interface of the pod"));

@@ -1,5 +1,10 @@
 #include "plugins/network.hpp"
 
+#include <utility>
+
+#include <absl/strings/escaping.h>
+
+#include "berth/support/address.hpp"
 #include "berth/support/status.hpp"
 #include "plugins/sinks.hpp"
 
@@ -60,7 +65,14 @@ class ResultBuilder {
   }
   static void addAddress(berth_network_builder* builder, berth_str address) {
     self(builder).taking_.take([&]() -> Status {
-      self(builder).result_.addresses.push_back(takenText(address));
+      std::string text = takenText(address);
+      if (text.empty()) return {};
+      // It becomes a line of the pod's /etc/hosts.
+      if (!support::isAddress(text)) {
+        return Status(BERTH_INVALID_ARGUMENT,
+                      support::strCat("\"", absl::CEscape(text), "\" as an address"));
+      }
+      self(builder).result_.addresses.push_back(std::move(text));
       return {};
     });
   }

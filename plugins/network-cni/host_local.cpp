@@ -1,6 +1,5 @@
 #include "host_local.hpp"
 
-#include <arpa/inet.h>
 #include <cerrno>
 #include <chrono>
 #include <fcntl.h>
@@ -8,6 +7,7 @@
 #include <sys/stat.h>
 #include <thread>
 
+#include "berth/support/address.hpp"
 #include "berth/support/aside.hpp"
 #include "berth/support/fd.hpp"
 #include "berth/support/files.hpp"
@@ -26,12 +26,6 @@ constexpr std::string_view kLock = "lock";
 constexpr std::chrono::seconds kPatience{5};
 constexpr std::chrono::milliseconds kLookAgain{20};
 
-bool isAddress(const std::string& name) {
-  in6_addr ignored{};
-  return ::inet_pton(AF_INET, name.c_str(), &ignored) == 1 ||
-         ::inet_pton(AF_INET6, name.c_str(), &ignored) == 1;
-}
-
 bool isEmptyFile(const std::string& path) {
   struct stat info = {};
   if (::lstat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return false;
@@ -44,7 +38,7 @@ absl::StatusOr<std::vector<std::string>> emptyOnes(const std::string& directory)
   std::vector<std::string> paths;
   for (const std::string& name : names) {
     std::string path = strCat(directory, "/", name);
-    if (isAddress(name) && isEmptyFile(path)) paths.push_back(std::move(path));
+    if (support::isAddress(name) && isEmptyFile(path)) paths.push_back(std::move(path));
   }
   return paths;
 }

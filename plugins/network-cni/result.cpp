@@ -1,24 +1,19 @@
 #include "result.hpp"
 
-#include <arpa/inet.h>
-
+#include "berth/support/address.hpp"
 #include "berth/support/json.hpp"
 #include "berth/support/status.hpp"
+#include "result_form.hpp"
 
 namespace berth::cni {
 namespace {
 
 namespace bj = boost::json;
-
-bool isAddress(const std::string& text) {
-  in6_addr ignored = {};
-  return ::inet_pton(AF_INET, text.c_str(), &ignored) == 1 ||
-         ::inet_pton(AF_INET6, text.c_str(), &ignored) == 1;
-}
+using support::strCat;
 
 void addAddress(const std::string& cidr, std::vector<std::string>& out) {
   std::string address = cidr.substr(0, cidr.find('/'));
-  if (isAddress(address)) out.push_back(std::move(address));
+  if (support::isAddress(address)) out.push_back(std::move(address));
 }
 
 // Versions 0.1.0 and 0.2.0: at most one address of each family.
@@ -50,8 +45,12 @@ Place placeOf(const bj::object& ip, const bj::array* interfaces, std::string_vie
 absl::StatusOr<bj::object> parseResult(std::string_view text, const std::string& what,
                                        const Version& spoken) {
   BERTH_ASSIGN_OR_RETURN(bj::object result, support::parseJsonObject(text, what));
-  if (support::stringMember(result, "cniVersion").empty()) result["cniVersion"] = spoken.text();
-  return result;
+  const std::string own = support::stringMember(result, "cniVersion");
+  if (own.empty()) return inVersion(std::move(result), spoken, spoken);
+  const auto version = parseVersion(own);
+  if (!version.ok())
+    return absl::InvalidArgumentError(strCat(what, ": cniVersion: ", version.status().message()));
+  return inVersion(std::move(result), *version, spoken);
 }
 
 std::vector<std::string> addressesOf(const bj::object& result, std::string_view interface) {

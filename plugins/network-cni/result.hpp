@@ -12,8 +12,8 @@
 
 namespace berth::cni {
 
-// The object a plugin printed. One that does not say its version gets `spoken`. INVALID_ARGUMENT
-// when it is no JSON object.
+// The object a plugin printed, as one of version `spoken`: the one it was asked in, and has to
+// answer in. INVALID_ARGUMENT when it is no JSON object, or what it says of its version is none.
 absl::StatusOr<boost::json::object> parseResult(std::string_view text, const std::string& what,
                                                 const Version& spoken);
 

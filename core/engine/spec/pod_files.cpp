@@ -1,10 +1,9 @@
 #include "engine/spec/pod_files.hpp"
 
-#include <arpa/inet.h>
-
 #include <absl/strings/escaping.h>
 #include <absl/strings/str_join.h>
 
+#include "berth/support/address.hpp"
 #include "berth/support/status.hpp"
 #include "common/text.hpp"
 #include "engine/spec/text.hpp"
@@ -15,12 +14,11 @@ namespace {
 constexpr size_t kMaximumHostname = 64;  // HOST_NAME_MAX
 
 // An IPv6 address may name its link: "fe80::1%eth0".
-bool isAddress(const std::string& text) {
-  in6_addr address{};
-  if (::inet_pton(AF_INET, text.c_str(), &address) == 1) return true;
+bool isServer(std::string_view text) {
+  if (support::isAddress(text)) return true;
   const size_t zone = text.find('%');
-  return ::inet_pton(AF_INET6, text.substr(0, zone).c_str(), &address) == 1 &&
-         (zone == std::string::npos || zone + 1 < text.size());
+  return zone != std::string_view::npos && zone + 1 < text.size() &&
+         support::isAddress(text.substr(0, zone)) && text.substr(0, zone).find(':') < zone;
 }
 
 absl::Status checkWord(const std::string& word, std::string_view kind) {
@@ -69,7 +67,7 @@ absl::StatusOr<std::string> resolvConfFile(const runtime::v1::PodSandboxConfig& 
   if (dns.servers().empty() && dns.searches().empty() && dns.options().empty()) return hostContent;
   for (const std::string& server : dns.servers()) {
     BERTH_RETURN_IF_ERROR(checkWord(server, "server"));
-    if (!isAddress(server))
+    if (!isServer(server))
       return absl::InvalidArgumentError(
           support::strCat("dns_config: server \"", server, "\" is not an IP address"));
   }

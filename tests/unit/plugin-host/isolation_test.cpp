@@ -64,7 +64,7 @@ TEST_F(IsolationTest, TheCodeRunsElsewhere) {
   Network& network = startNetwork();
   const auto result = attach(network, "process");
   ASSERT_TRUE(result.ok()) << result.status();
-  EXPECT_EQ(result->addresses[0], std::to_string(process().pid));
+  EXPECT_EQ(result->result, std::to_string(process().pid) + "\n");
   EXPECT_NE(process().pid, ::getpid());
   EXPECT_EQ(process().restarts, 0u);
 }
@@ -79,7 +79,7 @@ TEST_F(IsolationTest, ACallThatKillsItsProcessFailsAndTheNextOneWorks) {
       AllOf(HasSubstr("plugin net"), HasSubstr(std::to_string(before)), HasSubstr("signal 9")));
   const auto next = attach(network, "process");
   ASSERT_TRUE(next.ok()) << next.status();
-  EXPECT_NE(next->addresses[0], std::to_string(before));
+  EXPECT_NE(next->result, std::to_string(before) + "\n");
   EXPECT_EQ(process().restarts, 1u);
   EXPECT_THAT(host_.logged({"create", "start"}),
               ElementsAre("net: create", "net: start", "net: create", "net: start"));
@@ -135,7 +135,7 @@ TEST_F(IsolationTest, ANewProcessHearsTheAddressRange) {
   EXPECT_TRUE(absl::IsUnavailable(attach(network, "die").status()));
   const auto result = attachOnceItIsBack(network, "process");
   ASSERT_TRUE(result.ok()) << result.status();
-  EXPECT_EQ(result->addresses[1], "10.9.0.0/16");
+  EXPECT_THAT(result->result, ::testing::EndsWith("\n10.9.0.0/16"));
 }
 
 TEST_F(IsolationTest, AFileThatCannotBeLoadedSaysWhy) {

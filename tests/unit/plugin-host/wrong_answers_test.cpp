@@ -165,6 +165,12 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Combine(
         ::testing::Bool(),
         ::testing::Values(
+            Case{Kind::kNetwork, "attach", "name", kInternal,
+                 kSpoilt + "\"localhost\" as an address"},
+            Case{Kind::kNetwork, "attach", "line", kInternal,
+                 kSpoilt + "\"192.0.2.1\\n192.0.2.2\" as an address"},
+            Case{Kind::kNetwork, "attach", "nul", kInternal,
+                 kSpoilt + "\"192.0.2.1\\000\\n192.0.2.2\" as an address"},
             Case{Kind::kRuntime, "recover", "state", kInternal,
                  kSpoilt + "a container in the unknown state 99"},
             Case{Kind::kRuntime, "start", "state", kInternal,

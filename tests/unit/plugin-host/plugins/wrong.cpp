@@ -66,6 +66,9 @@ berth_code attach(void* instance, const berth_op*, const berth_network_request*,
                   berth_network_builder* out, berth_error*) {
   if (is(instance, "text")) out->add_address(out, kEndless);
   if (is(instance, "no text")) out->add_address(out, {nullptr, 5});
+  if (is(instance, "name")) out->add_address(out, BERTH_STR_INIT("localhost"));
+  if (is(instance, "line")) out->add_address(out, BERTH_STR_INIT("192.0.2.1\n192.0.2.2"));
+  if (is(instance, "nul")) out->add_address(out, BERTH_STR_INIT("192.0.2.1\0\n192.0.2.2"));
   if (is(instance, "result")) out->set_result(out, kEndless);
   if (is(instance, "state")) out->set_state(out, {"x", SIZE_MAX});
   return general(instance);
