@@ -26,10 +26,11 @@ berth_failf(berth_error* error, berth_code code, const char* format, ...) {
   va_start(arguments, format);
   int length = vsnprintf(text, sizeof text, format, arguments);
   va_end(arguments);
-  if (length > 0) message.size = (size_t)length < sizeof text ? (size_t)length : sizeof text - 1;
+  if (length > 0) message.size = BERTH_CAST(size_t, length);
+  if (message.size >= sizeof text) message.size = sizeof text - 1;
   return berth_fail(error, code, message);
 }
-#define BERTH_ARG(text) (int)(text).size, (text).data
+#define BERTH_ARG(text) BERTH_CAST(int, (text).size), (text).data
 
 /* As snprintf(3). Not 0 when it all fits. */
 #if defined(__GNUC__)
@@ -41,15 +42,15 @@ berth_format(char* target, size_t capacity, const char* format, ...) {
   va_start(arguments, format);
   int length = vsnprintf(target, capacity, format, arguments);
   va_end(arguments);
-  return length >= 0 && (size_t)length < capacity;
+  return length >= 0 && BERTH_CAST(size_t, length) < capacity;
 }
 
 /* A struct of the other side as this one knows it: `target` gets what `source` has of it, and zeros
  * for the rest. `source` may be NULL. */
 static inline void berth_known(void* target, size_t target_size, const void* source) {
   memset(target, 0, target_size);
-  if (source != NULL) {
-    size_t theirs = *(const size_t*)source;
+  if (source) {
+    size_t theirs = *BERTH_CAST(const size_t*, source);
     memcpy(target, source, theirs < target_size ? theirs : target_size);
   }
   memcpy(target, &target_size, sizeof target_size);
@@ -57,7 +58,7 @@ static inline void berth_known(void* target, size_t target_size, const void* sou
 
 /* Fills a struct of the caller as far as the caller knows it; its size stays. */
 static inline void berth_give(void* target, const void* value, size_t value_size) {
-  size_t theirs = *(const size_t*)target;
+  size_t theirs = *BERTH_CAST(const size_t*, target);
   memcpy(target, value, theirs < value_size ? theirs : value_size);
   memcpy(target, &theirs, sizeof theirs);
 }
@@ -73,8 +74,7 @@ static inline int berth_equal(berth_str text, const char* other) {
 
 /* Copies with a NUL at the end. Not 0 when it fits and has no NUL within. */
 static inline int berth_copy(char* target, size_t capacity, berth_str text) {
-  if (text.size >= capacity || (text.size != 0 && memchr(text.data, 0, text.size) != NULL))
-    return 0;
+  if (text.size >= capacity || (text.size != 0 && memchr(text.data, 0, text.size))) return 0;
   if (text.size != 0) memcpy(target, text.data, text.size);
   target[text.size] = 0;
   return 1;
@@ -142,15 +142,15 @@ static inline int berth_json_next(berth_json* json, berth_str* key, berth_str* v
     const char* after = berth_json_skip(at, json->end);
     if (after - at >= 2) {
       name.data = at + 1;
-      name.size = (size_t)(after - at - 2);
+      name.size = BERTH_CAST(size_t, after - at - 2);
     }
     at = berth_json_blank(after, json->end);
     if (at < json->end && *at == ':') at = berth_json_blank(at + 1, json->end);
   }
   const char* after = berth_json_skip(at, json->end);
-  berth_str found = {at, (size_t)(after - at)};
-  if (key != NULL) *key = name;
-  if (value != NULL) *value = found;
+  berth_str found = {at, BERTH_CAST(size_t, after - at)};
+  if (key) *key = name;
+  if (value) *value = found;
   if (after == at && after < json->end) ++after; /* no JSON: come to an end all the same */
   json->at = after;
   return 1;
@@ -163,19 +163,20 @@ static inline berth_str berth_json_member(berth_str object, const char* key) {
   berth_str value;
   while (json.object && berth_json_next(&json, &name, &value))
     if (berth_equal(name, key)) return value;
-  berth_str none = {NULL, 0};
-  return none;
+  memset(&value, 0, sizeof value);
+  return value;
 }
 
 static inline size_t berth_json_utf8(unsigned long code, char* out) {
   if (code < 0x80) {
-    out[0] = (char)code;
+    out[0] = BERTH_CAST(char, code);
     return 1;
   }
   size_t more = code < 0x800 ? 1 : code < 0x10000 ? 2 : 3;
   static const unsigned char lead[4] = {0, 0xC0, 0xE0, 0xF0};
-  out[0] = (char)(lead[more] | (code >> (6 * more)));
-  for (size_t i = 1; i <= more; ++i) out[i] = (char)(0x80 | ((code >> (6 * (more - i))) & 0x3F));
+  out[0] = BERTH_CAST(char, lead[more] | (code >> (6 * more)));
+  for (size_t i = 1; i <= more; ++i)
+    out[i] = BERTH_CAST(char, 0x80 | ((code >> (6 * (more - i))) & 0x3F));
   return more + 1;
 }
 
@@ -195,14 +196,14 @@ static inline int berth_json_text(berth_str value, char* target, size_t capacity
   const char* end = value.data + value.size - 1;
   size_t used = 0;
   for (const char* at = value.data + 1; at < end; ++at) {
-    unsigned long code = (unsigned char)*at;
+    unsigned long code = BERTH_CAST(unsigned char, *at);
     int escaped = 0;
     if (*at == '\\' && at + 1 < end) {
       static const char names[] = "bfnrt";
       static const char meant[] = "\b\f\n\r\t";
       ++at;
       const char* name = strchr(names, *at);
-      code = name != NULL && *at != 0 ? (unsigned char)meant[name - names] : (unsigned char)*at;
+      code = BERTH_CAST(unsigned char, name&&* at != 0 ? meant[name - names] : *at);
       if (*at == 'u') {
         escaped = 1;
         code = berth_json_hex(at + 1, end);
@@ -217,7 +218,7 @@ static inline int berth_json_text(berth_str value, char* target, size_t capacity
     if (escaped) {
       used += berth_json_utf8(code, target + used);
     } else {
-      target[used++] = (char)code;
+      target[used++] = BERTH_CAST(char, code);
     }
   }
   if (used >= capacity) return 0;
@@ -237,7 +238,7 @@ static inline int64_t berth_json_integer(berth_str object, const char* key, int6
   if (value.size == 0 || !berth_copy(digits, sizeof digits, value)) return otherwise;
   char* end = digits;
   long long number = strtoll(digits, &end, 10);
-  return end != digits && *end == 0 ? (int64_t)number : otherwise;
+  return end != digits && *end == 0 ? BERTH_CAST(int64_t, number) : otherwise;
 }
 
 static inline int berth_json_boolean(berth_str object, const char* key) {

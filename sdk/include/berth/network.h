@@ -51,7 +51,8 @@ typedef struct berth_network_request {
 typedef struct berth_network_builder {
   size_t size;
   void* host;
-  /* One of the pod's addresses, without prefix length; the first one is the pod's main address. */
+  /* One of the pod's addresses, without prefix length; the first one is the pod's main address. The
+   * call fails when it is none: it becomes a line of /etc/hosts. */
   void (*add_address)(struct berth_network_builder* builder, berth_str address);
   /* The whole result for people and tools: CNI result JSON (CNI spec 1.1, section 5) or similar. */
   void (*set_result)(struct berth_network_builder* builder, berth_str json);

@@ -48,6 +48,13 @@ extern "C" {
 #define BERTH_EXPORT
 #endif
 
+/* For what these headers define themselves: users may have warnings against C's casts in C++ on. */
+#ifdef __cplusplus
+#define BERTH_CAST(type, value) static_cast<type>(value)
+#else
+#define BERTH_CAST(type, value) ((type)(value))
+#endif
+
 typedef struct berth_str {
   const char* data;
   size_t size;
@@ -76,7 +83,7 @@ typedef struct berth_id_mapping {
 
 /* Element `index` of an array of sized structs, as the side that made it laid it out. */
 static inline const void* berth_at(const void* array, size_t index) {
-  return (const char*)array + index * *(const size_t*)array;
+  return BERTH_CAST(const char*, array) + index * *BERTH_CAST(const size_t*, array);
 }
 
 /* gRPC canonical codes. */
@@ -111,7 +118,7 @@ typedef struct berth_error {
 
 /* Sets `error` and returns `code`, so that a plugin can end with `return berth_fail(…)`. */
 static inline berth_code berth_fail(berth_error* error, berth_code code, berth_str message) {
-  if (error != NULL && error->set != NULL) error->set(error, code, message);
+  if (error && error->set) error->set(error, code, message);
   return code;
 }
 
