@@ -5,6 +5,7 @@
 #include "berth/support/status.hpp"
 #include "berth/support/suggestion.hpp"
 #include "main/completion.hpp"
+#include "main/plugin_arguments.hpp"
 
 namespace berth::program {
 
@@ -148,16 +149,9 @@ void CommandLine::addExplain() {
 void CommandLine::addPlugin() {
   CLI::App* plugin = add(&app_, "plugin", "write plugins", nullptr);
   plugin->require_subcommand(1);
-  CLI::App* begin = add(plugin, "new", "begin a project: code, test and packaging of a plugin",
-                        [this] { return newPlugin(project_); });
-  begin->add_option("--kind", project_.kind, "runtime, snapshotter, image-source or network")
-      ->required()
-      ->check(CLI::IsMember(pluginKinds()));
-  begin->add_option("--language", project_.language, "c or c++, which is the default")
-      ->check(CLI::IsMember(pluginLanguages()));
-  begin->add_option("--sdk", project_.sdk, "where the SDK's examples and templates are");
-  begin->add_option("name", project_.name, "the name of the plugin")->required();
-  begin->add_option("folder", project_.folder, "what is to be made; without it, that name");
+  declareArguments(*add(plugin, "new", "begin a project: code, test and packaging of a plugin",
+                        [this] { return newPlugin(project_); }),
+                   project_);
 }
 
 std::string CommandLine::wrongCommand(int argc, const char* const* argv) const {

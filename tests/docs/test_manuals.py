@@ -9,8 +9,9 @@ import pytest
 
 from conftest import BUILD, PLUGINS, SOURCE, berth, options, path_of, read, subcommands
 
-PAGES = ["docs/man/" + name for name in ("berth.1", "berth-plugin-check.1", "berth.toml.5", "berth-plugin.7",
-                                    "berthd.8")]
+PAGES = ["docs/man/" + name for name in (
+    "berth.1", "berth-plugin-check.1", "berth-plugin-new.1", "berth.toml.5", "berth-plugin.7",
+    "berthd.8")]
 
 
 def literals(text):
@@ -59,13 +60,15 @@ def test_every_subcommand_that_is_described_exists():
         assert len(names) == 1 or names[1] in subcommands(names[0])
 
 
-def test_every_option_of_the_checker_is_described():
-    shown = subprocess.run([os.path.join(BUILD, "bin/berth-plugin-check"), "--help"],
+@pytest.mark.parametrize("program,known", [("berth-plugin-check", "only"),
+                                           ("berth-plugin-new", "kind")])
+def test_every_option_of_the_sdks_programs_is_described(program, known):
+    shown = subprocess.run([os.path.join(BUILD, "bin", program), "--help"],
                            capture_output=True, text=True, check=True).stdout
     found = set(re.findall(r"^ *(?:-\w,)?--([a-z-]+)", shown, re.MULTILINE)) - {"help"}
-    described = re.findall(r"^\.It Fl Fl ([a-z-]+)", read("docs/man/berth-plugin-check.1"),
+    described = re.findall(r"^\.It Fl Fl ([a-z-]+)", read("docs/man/%s.1" % program),
                            re.MULTILINE)
-    assert sorted(found) == sorted(described) and "only" in found
+    assert sorted(found) == sorted(described) and known in found
 
 
 def test_examples_of_the_configuration_are_loaded(loaded):

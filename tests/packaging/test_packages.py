@@ -51,6 +51,7 @@ def test_everything_is_in_it(packages):
         assert "/usr/include/berth/" + name in developer
     assert developer >= {
         "/usr/share/man/man7/berth-plugin.7.gz", "/usr/bin/berth-plugin-check",
+        "/usr/bin/berth-plugin-new", "/usr/share/man/man1/berth-plugin-new.1.gz",
         "/usr/share/man/man1/berth-plugin-check.1.gz", "/usr/share/berth/templates/debian/control",
         "/usr/share/berth/examples/network-veth/plugin.cpp",
         "/usr/share/berth/examples/network-veth/template"}

@@ -152,6 +152,26 @@ def test_nothing_half_written_is_left(sdk, tmp_path):
     assert made.stdout == ""
 
 
+def test_the_sdks_program_writes_the_same(sdk, tmp_path):
+    """berth-plugin-new, which needs no engine and knows the SDK that it is a part of."""
+    program = os.path.join(os.path.dirname(os.path.dirname(sdk)), "bin/berth-plugin-new")
+    words = ["--kind", "snapshotter", "--language", "c", "my-layers"]
+
+    def asked(*more):
+        return subprocess.run([program, *words, *more], cwd=tmp_path, capture_output=True,
+                              text=True, check=False, stdin=subprocess.DEVNULL)
+    made = asked()
+    assert made.returncode == 0, made.stderr
+    other = new(sdk, "my-layers", tmp_path / "other", kind="snapshotter")
+    assert made.stdout == other.stdout.replace(str(tmp_path / "other"), "my-layers")
+    assert subprocess.run(["diff", "-r", "-I", "^ -- ", "my-layers", "other"], cwd=tmp_path,
+                          check=False).returncode == 0
+    again = asked()
+    assert (again.returncode, again.stderr) == (1, "berth-plugin-new: my-layers exists\n")
+    words[1] = "storage"
+    assert asked().returncode == 2
+
+
 def test_reasons_are_told(sdk, tmp_path):
     missing = new(tmp_path / "none", "p", tmp_path / "p")
     assert missing.returncode == 1

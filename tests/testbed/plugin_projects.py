@@ -99,9 +99,9 @@ def build_new_projects():
         for name, (kind, language) in NEW.items():
             source, fresh = os.path.join(PROJECTS, name), os.path.join(PROJECTS, name + ".fresh")
             shutil.rmtree(fresh, ignore_errors=True)
-            made = berth("plugin", "new", "--kind", kind, "--language", language,
-                         "--sdk", os.path.join(prefix, "share/berth"), name, fresh)
-            assert made.returncode == 0, made.stderr
+            # The SDK's own program, which finds the installation that it is in.
+            run(os.path.join(prefix, "bin/berth-plugin-new"), "--kind", kind,
+                "--language", language, name, fresh)
             # What has not changed need not be built again.
             if _same(fresh, source):
                 shutil.rmtree(fresh)
