@@ -4,6 +4,7 @@
 #include <map>
 
 #include "config/document.hpp"
+#include "config/secrets.hpp"
 
 namespace berth::config {
 namespace {
@@ -11,11 +12,11 @@ namespace {
 void addChanges(std::string_view section, std::string_view parent, const void* before,
                 const void* after, std::vector<Change>& changes) {
   for (const Key* key : keysOf(section)) {
-    const std::string from = textOf(key->get(before));
-    const std::string to = textOf(key->get(after));
-    if (from != to)
-      changes.push_back({parent.empty() ? std::string(key->name) : joinKey(parent, key->name), from,
-                         to, key->reload});
+    const Value from = key->get(before);
+    const Value to = key->get(after);
+    if (textOf(from) != textOf(to))
+      changes.push_back({parent.empty() ? std::string(key->name) : joinKey(parent, key->name),
+                         textOf(withoutSecrets(from)), textOf(withoutSecrets(to)), key->reload});
   }
 }
 

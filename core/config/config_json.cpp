@@ -2,6 +2,7 @@
 
 #include "config/config.hpp"
 #include "config/keys.hpp"
+#include "config/secrets.hpp"
 
 namespace berth::config {
 namespace {
@@ -9,7 +10,8 @@ namespace {
 namespace bj = boost::json;
 
 void addKeys(std::string_view section, const void* object, bj::object& target) {
-  for (const Key* key : keysOf(section)) target[key->name] = jsonOf(key->get(object));
+  for (const Key* key : keysOf(section))
+    target[key->name] = jsonOf(withoutSecrets(key->get(object)));
 }
 
 }  // namespace

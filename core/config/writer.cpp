@@ -6,6 +6,7 @@
 #include "config/document.hpp"
 #include "config/keys.hpp"
 #include "config/reference.hpp"
+#include "config/secrets.hpp"
 #include "config/toml_text.hpp"
 
 namespace berth::config {
@@ -37,7 +38,7 @@ std::string comment(std::string_view text) {
 std::string assignments(std::string_view section, const void* object) {
   std::string text;
   for (const Key* key : keysOf(section)) {
-    const Value value = key->get(object);
+    const Value value = withoutSecrets(key->get(object));
     if (!std::holds_alternative<boost::json::object>(value))
       text += strCat(key->name, " = ", textOf(value), "\n");
   }
@@ -48,7 +49,7 @@ std::string instanceText(std::string_view section, const std::string& name, cons
   const std::string path = joinKey(section, name);
   std::string text = strCat("\n[", path, "]\n", assignments(section, instance));
   for (const Key* key : keysOf(section)) {
-    const Value value = key->get(instance);
+    const Value value = withoutSecrets(key->get(instance));
     if (const auto* options = std::get_if<boost::json::object>(&value))
       if (!options->empty()) text += strCat("\n", tableText(*options, joinKey(path, key->name)));
   }

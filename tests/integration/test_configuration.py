@@ -12,6 +12,7 @@ import tomllib
 
 import pytest
 
+import host
 from asking import verbose
 from berth_testbed import wait_until
 
@@ -56,6 +57,33 @@ def test_shown_configuration_is_what_runs(bed, berth):
     # Also what nobody has written down.
     assert shown["networks"]["cni"]["options"]["interface"] == "eth0"
     assert shown["runtimes"]["runc"]["options"]["path"] == bed.runtime
+
+
+def test_secrets_are_not_shown(own_bed):
+    table = '\n[sources.registry.options.registries."a.example"]\nheaders = {X-Key = "sEcret"}\n'
+    bed = own_bed(settings=table)
+    program, config = bed.engine.command()[0], bed.engine.command()[-1]
+
+    def berth(*arguments):
+        return subprocess.run([program, *arguments, "--config", config], capture_output=True,
+                              text=True, check=True, stdin=subprocess.DEVNULL, timeout=60).stdout
+
+    def headers(shown):
+        return tomllib.loads(shown)["sources"]["registry"]["options"]["registries"]["a.example"][
+            "headers"]
+    assert headers(berth("config", "show")) == {"X-Key": "(hidden)"}
+    assert "sEcret" not in str(bed.cri.Status({"verbose": True}).info)
+    with open(config, encoding="utf-8") as stream:
+        text = stream.read()
+    with open(config, "w", encoding="utf-8") as stream:
+        stream.write(text.replace("sEcret", "sEcret2"))
+    # That it has changed is told, and no more.
+    told = berth("reload")
+    assert "sources.registry.options" in told and "(hidden)" in told
+    assert "sEcret" not in told + berth("config", "show") + host.read(bed.log_path)
+    bed.stop_engine()
+    assert headers(berth("config", "show")) == {"X-Key": "(hidden)"}
+    bed.start_engine()
 
 
 def test_without_a_daemon_what_would_run_is_shown(berth, changed_config):
