@@ -12,11 +12,11 @@ from berth_testbed import wait_until
 class Listener:
     """A subscriber; what it hears is in `events`, how its stream ended in `end`."""
 
-    def __init__(self, bed):
+    def __init__(self, bed, seconds=300):
         self.types = bed.cri.messages.ContainerEventType
         self.events = []
         self.end = None
-        self._stream = bed.cri.GetContainerEvents(timeout=300)
+        self._stream = bed.cri.GetContainerEvents(timeout=seconds)
         # The daemon sends them when it has subscribed: nothing is missed from here on.
         self._stream.initial_metadata()
         self._thread = threading.Thread(target=self._listen, daemon=True)

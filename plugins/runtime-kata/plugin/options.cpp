@@ -19,7 +19,7 @@ using support::strCat;
 
 const std::string_view kOptionsDeclaration = R"([
   {"key": "shim", "type": "string", "default": "containerd-shim-kata-v2", "example": "/opt/kata/bin/containerd-shim-kata-v2",
-   "help": "The containerd shim v2: a path, or a name that is looked up in PATH and /opt/kata/bin."},
+   "help": "The containerd shim v2: a path, or a name that is looked up in PATH and /opt/kata/bin; containerd's names of runtimes do as well, as io.containerd.kata.v2."},
   {"key": "isolation", "type": "string", "default": "vm", "example": "namespaces",
    "help": "What the shim makes of a pod: \"vm\" for a virtual machine or another kernel of its own, \"namespaces\" for processes of this host, as containerd-shim-runc-v2 does."},
   {"key": "config_path", "type": "string", "default": "", "example": "/etc/kata-containers/configuration.toml",
@@ -87,6 +87,20 @@ absl::Status check(const Options& options) {
   return absl::OkStatus();
 }
 
+// "io.containerd.kata.v2" is containerd's name for what containerd-shim-kata-v2 runs: its last two
+// parts count.
+std::string shimProgram(const std::string& option) {
+  const std::vector<std::string> parts = absl::StrSplit(option, '.');
+  if (option.find('/') != std::string::npos || parts.size() < 3) return option;
+  const std::string& name = parts[parts.size() - 2];
+  const std::string& version = parts.back();
+  if (name.empty() || version.size() < 2 || version[0] != 'v' ||
+      version.find_first_not_of("0123456789", 1) != std::string::npos) {
+    return option;
+  }
+  return strCat("containerd-shim-", name, "-", version);
+}
+
 }  // namespace
 
 absl::StatusOr<Options> parseOptions(std::string_view json, std::string_view defaultRoot) {
@@ -139,11 +153,12 @@ absl::StatusOr<std::string> findShim(const std::string& option) {
   const char* path = std::getenv("PATH");
   std::vector<std::string> folders = absl::StrSplit(path != nullptr ? path : "/usr/bin", ':');
   folders.emplace_back("/opt/kata/bin");
+  const std::string program = shimProgram(option);
   for (const std::string& folder : folders) {
-    std::string place = strCat(folder, "/", option);
+    std::string place = strCat(folder, "/", program);
     if (::access(place.c_str(), X_OK) == 0) return place;
   }
-  return absl::FailedPreconditionError(strCat("option shim: there is no ", option, " in ",
+  return absl::FailedPreconditionError(strCat("option shim: there is no ", program, " in ",
                                               absl::StrJoin(folders, ":"),
                                               "; install it, or name its path"));
 }

@@ -40,6 +40,18 @@ TEST(Options, NameAShimThatExists) {
   EXPECT_TRUE(absl::IsFailedPrecondition(findShim("no-such-shim").status()));
 }
 
+TEST(Options, KnowRuntimesByContainerdsNames) {
+  const auto lookedFor = [](const char* option) {
+    return std::string(findShim(option).status().message());
+  };
+  EXPECT_THAT(lookedFor("io.containerd.none.v2"), testing::HasSubstr("containerd-shim-none-v2 in"));
+  EXPECT_THAT(lookedFor("org.example.none.v10"), testing::HasSubstr("containerd-shim-none-v10 in"));
+  for (const char* own : {"io.containerd.none.2", "io.containerd.none.v", "io.containerd.none.vx",
+                          "none.v2", "io.containerd..v2"}) {
+    EXPECT_THAT(lookedFor(own), testing::HasSubstr(std::string("no ") + own + " in"));
+  }
+}
+
 TEST(Options, HavePatterns) {
   const std::vector<std::string> patterns{"io.katacontainers.*", "exact"};
   EXPECT_TRUE(matchesAny("io.katacontainers.config.x", patterns));
