@@ -69,6 +69,8 @@ struct Images {
   int64_t maxLayerBytes = 0;
   int64_t maxManifestBytes = 0;
   std::string signaturePolicy;  // a path; empty: any image is accepted
+  std::vector<std::string> searchRegistries;
+  std::vector<std::string> shortNames;  // "name=registry/repository"
   bool operator==(const Images&) const = default;
 };
 

@@ -222,6 +222,17 @@ void addImages(std::vector<Key>& all) {
        "The file that says who must have signed an image for it to be pulled and run "
        "(containers-policy.json(5)); read with the keys that it names at the start and at each "
        "reload. Empty: every image is accepted."}));
+  all.push_back(key<&Config::images, &Images::searchRegistries>(
+      {"images", "unqualified_search_registries", Strings{"docker.io"},
+       Strings{"registry.example:5000", "docker.io"}, searchRegistries(), Reload::kLive,
+       "Where an image is looked for whose name has no registry: the next one is asked when one "
+       "does not have the image, not when it fails. Credentials that come with such a name go to "
+       "docker.io alone, unless they name their server. Empty: such images are not pulled."}));
+  all.push_back(key<&Config::images, &Images::shortNames>(
+      {"images", "short_names", Strings{}, Strings{"busybox=registry.example/base/busybox"},
+       shortNames(), Reload::kLive,
+       "What names without a registry stand for, before they are looked for anywhere, as "
+       "\"name=registry/repository\"; a tag or digest is taken over."}));
 }
 
 void addContainers(std::vector<Key>& all) {

@@ -9,6 +9,7 @@
 #include "config/members.hpp"
 #include "config/registry_tables.hpp"
 #include "config/toml_text.hpp"
+#include "images/short_names.hpp"
 
 namespace berth::config {
 
@@ -34,6 +35,7 @@ struct Registry {
 // All files together: what a later one says replaces what an earlier one said of the same.
 struct Read {
   std::vector<Registry> registries;
+  bool hasSearch = false;
   std::vector<std::string> search;
   std::vector<std::pair<std::string, std::string>> aliases;
   std::vector<std::string> unknown;
@@ -51,8 +53,10 @@ class Reader {
                     "do not read any more either; write [[registry]] tables");
       return;
     }
-    if (members.node("unqualified-search-registries") != nullptr)
+    if (members.node("unqualified-search-registries") != nullptr) {
       read_.search = members.texts("unqualified-search-registries");
+      read_.hasSearch = true;
+    }
     for (const Table* one : members.tables("registry")) registry(*one);
     for (const Entry* one : members.entries("aliases")) alias(*one);
     keepRest(members, {});
@@ -163,16 +167,27 @@ void convert(const Registry& registry, RegistryTables& tables) {
   table.fallback = false;
 }
 
-void noteNames(const Read& read, RegistryTables& tables) {
-  const bool isUsual =
-      read.search.empty() || (read.search.size() == 1 && read.search.front() == "docker.io");
-  if (!isUsual)
-    tables.note(
-        strCat("Cannot be expressed: unqualified-search-registries = ", arrayText(read.search),
-               "; names without a registry are completed to docker.io alone."));
-  for (const auto& [name, target] : read.aliases)
-    tables.note(strCat("Cannot be expressed: the alias ", quote(name), " = ", quote(target),
-                       "; pods must name the image whole."));
+// Of names without a registry: what they stand for, and where they are looked for.
+void convertNames(const Read& read, RegistryTables& tables) {
+  std::vector<std::string> search;
+  for (const std::string& registry : read.search) {
+    if (images::isSearchRegistry(registry))
+      search.push_back(registry);
+    else
+      tables.note(strCat("Left out: unqualified-search-registries has ", quote(registry),
+                         ", which names no host."));
+  }
+  if (read.hasSearch) tables.setting("unqualified_search_registries", search);
+  std::vector<std::string> aliases;
+  for (const auto& [name, target] : read.aliases) {
+    const std::string alias = strCat(name, "=", target);
+    if (images::isShortNameAlias(alias))
+      aliases.push_back(alias);
+    else
+      tables.note(strCat("Cannot be expressed: the alias ", quote(name), " = ", quote(target),
+                         "; it is no name without a registry that stands for one with it."));
+  }
+  if (!aliases.empty()) tables.setting("short_names", aliases);
   if (!read.unknown.empty())
     tables.note(strCat("Not taken over: ", absl::StrJoin(read.unknown, ", "), "."));
 }
@@ -202,7 +217,7 @@ absl::StatusOr<std::string> importRegistriesConf(const std::string& path) {
   BERTH_RETURN_IF_ERROR(problems.status());
   const Read read = reader.take();
   RegistryTables tables;
-  noteNames(read, tables);
+  convertNames(read, tables);
   for (const Registry& registry : read.registries) convert(registry, tables);
   for (const Registry& registry : read.registries)
     if (isRegistryHost(registry.prefix)) dropRepeated(tables.of(hostOf(registry.prefix)));

@@ -71,9 +71,14 @@ std::map<std::string, RegistryTable> RegistryTables::withMirrors() const {
   return all;
 }
 
+void RegistryTables::setting(std::string_view key, const std::vector<std::string>& value) {
+  settings_ += strCat(key, " = ", arrayText(value), "\n");
+}
+
 std::string RegistryTables::text(std::string_view from) const {
   std::string text = comment(strCat("From ", from, "."));
   for (const std::string& note : notes_) text += comment(note);
+  if (!settings_.empty()) text += strCat("\n[images]\n", settings_);
   text += "\n[sources.registry]\nplugin = \"registry-v2\"\n";
   for (const auto& [host, table] : withMirrors()) text += tableText(host, table);
   return text;

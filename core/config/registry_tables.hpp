@@ -33,6 +33,8 @@ class RegistryTables {
   RegistryTable& of(const std::string& host) { return tables_[host]; }
   // What cannot be expressed and is about no registry in particular.
   void note(std::string text) { notes_.push_back(std::move(text)); }
+  // A key of [images].
+  void setting(std::string_view key, const std::vector<std::string>& value);
   // TOML with all of it, notes as comments. `from` is where it is from, for people.
   std::string text(std::string_view from) const;
 
@@ -41,6 +43,7 @@ class RegistryTables {
 
   std::map<std::string, RegistryTable> tables_;
   std::vector<std::string> notes_;
+  std::string settings_;  // TOML
 };
 
 // "registry.example:5000", "[::1]:5000": what references begin with.

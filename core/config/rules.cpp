@@ -6,6 +6,7 @@
 
 #include "berth/support/status.hpp"
 #include "common/capability_names.hpp"
+#include "images/short_names.hpp"
 
 namespace berth::config {
 namespace {
@@ -184,6 +185,17 @@ Rule sysctls() {
 Rule annotationEntries() {
   return listOf({.expects = "an annotation such as \"example.org/name=value\"",
                  .accepts = isEnvironmentEntry});
+}
+
+Rule searchRegistries() {
+  return listOf({.expects = "a registry such as \"registry.example:5000\"",
+                 .accepts = images::isSearchRegistry});
+}
+
+Rule shortNames() {
+  return listOf({.expects = "a short name and what it stands for, such as "
+                            "\"app=registry.example/team/app\"",
+                 .accepts = images::isShortNameAlias});
 }
 
 }  // namespace berth::config

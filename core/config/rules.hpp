@@ -31,6 +31,8 @@ Rule ulimits();
 Rule environment();
 Rule sysctls();
 Rule annotationEntries();
+Rule searchRegistries();
+Rule shortNames();
 
 // Whether an address that ipAddress() takes is only reached from this host.
 bool isLoopback(std::string_view address);

@@ -29,11 +29,16 @@ bool removeValue(Field& field, const std::string& value) {
   return true;
 }
 
+}  // namespace
+
 absl::Status notHere(std::string_view image) {
   return absl::NotFoundError(strCat("image ", image, " is not on this node"));
 }
 
-}  // namespace
+std::string nameOf(const Reference& reference) {
+  return reference.digest.empty() ? reference.tagged()
+                                  : strCat(reference.name(), "@", reference.digest);
+}
 
 Catalog::Stored Catalog::remnant(const Entry& entry) {
   Stored stored{entry, remnantOf(*entry.image), {}};
@@ -233,9 +238,7 @@ const Catalog::Entry* Catalog::findLocked(std::string_view reference) const {
   if (const Entry* entry = findByIdLocked(reference)) return entry;
   auto parsed = parseReference(reference);
   if (!parsed.ok()) return nullptr;
-  const std::string name =
-      parsed->digest.empty() ? parsed->tagged() : strCat(parsed->name(), "@", parsed->digest);
-  auto found = byName_.find(name);
+  auto found = byName_.find(nameOf(*parsed));
   return found == byName_.end() ? nullptr : &entries_.at(found->second);
 }
 
@@ -244,6 +247,16 @@ absl::StatusOr<std::shared_ptr<const Image>> Catalog::find(std::string_view refe
   const Entry* entry = findLocked(reference);
   if (entry != nullptr && !entry->hidden) return entry->image;
   return notHere(reference);
+}
+
+bool Catalog::hasId(std::string_view idOrPrefix) const {
+  std::shared_lock lock(mutex_);
+  return findByIdLocked(idOrPrefix) != nullptr;
+}
+
+bool Catalog::hasName(const Reference& reference) const {
+  std::shared_lock lock(mutex_);
+  return byName_.contains(nameOf(reference));
 }
 
 std::vector<std::shared_ptr<const Image>> Catalog::list() const {

@@ -58,6 +58,9 @@ class Catalog {
   bool knows(const std::string& id) const;
 
   absl::StatusOr<std::shared_ptr<const Image>> find(std::string_view reference) const;
+  // Also of those that are hidden.
+  bool hasId(std::string_view idOrPrefix) const;
+  bool hasName(const Reference& reference) const;
   std::vector<std::shared_ptr<const Image>> list() const;
   std::vector<std::shared_ptr<const Image>> hidden() const;
   std::vector<std::shared_ptr<const Image>> all() const;  // hidden or not
@@ -129,5 +132,10 @@ struct Catalog::Changed {
   Entry now;
   std::optional<Stored> before;
 };
+
+// What says that an image is not there, for all who look for one.
+absl::Status notHere(std::string_view image);
+// By which an image is known: its digest decides when there is one.
+std::string nameOf(const Reference& reference);
 
 }  // namespace berth::images

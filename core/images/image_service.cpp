@@ -1,14 +1,12 @@
 #include "images/image_service.hpp"
 
 #include <algorithm>
-#include <future>
-#include <map>
+#include <atomic>
 #include <mutex>
 
 #include <absl/strings/str_join.h>
 
 #include "berth/support/status.hpp"
-#include "berth/support/threads.hpp"
 #include "berth/support/utf8.hpp"
 #include "common/log.hpp"
 #include "images/acceptance.hpp"
@@ -19,10 +17,13 @@
 #include "images/fetch.hpp"
 #include "images/image_record.hpp"
 #include "images/import.hpp"
+#include "images/known_names.hpp"
 #include "images/layer_keeper.hpp"
 #include "images/locator.hpp"
 #include "images/manifest.hpp"
 #include "images/reference.hpp"
+#include "images/shared_pulls.hpp"
+#include "images/short_names.hpp"
 #include "images/storage_check.hpp"
 
 namespace berth::images {
@@ -36,6 +37,13 @@ constexpr std::chrono::seconds kTellEvery{5};
 
 constexpr size_t kMostShown = 1000;  // bytes of the names that an archive gives an image
 
+// Who sends credentials with a name that has no registry means those of docker.io, as the kubelet
+// does, unless they name their server.
+bool mayGet(const Reference& reference, const plugins::Credentials* credentials) {
+  return reference.registry == kDefaultRegistry ||
+         (credentials != nullptr && !credentials->serverAddress.empty());
+}
+
 void logPull(const std::string& reference, const PullProgress::Figures& figures) {
   common::logInfo("pulling", {{"image", reference}, {"progress", textOf(figures)}});
 }
@@ -45,6 +53,8 @@ class Service : public ImageService {
   Service(Options options, Platform platform, plugins::Registry& registry, store::Store& store)
       : options_(std::move(options)),
         acceptance_(options_.policy),
+        shortNames_(options_.shortNames != nullptr ? options_.shortNames
+                                                   : std::make_shared<const ShortNames>()),
         locator_(registry, options_, std::move(platform)),
         registry_(registry),
         store_(store),
@@ -67,54 +77,29 @@ class Service : public ImageService {
     return absl::OkStatus();
   }
 
-  // Pulls of the same reference with the same rights share one; whoever began it may give up, and
-  // then it is the turn of the next.
   absl::StatusOr<std::shared_ptr<const Image>> pull(const plugins::Operation& op,
                                                     std::string_view text,
                                                     const plugins::Credentials* credentials,
-                                                    const std::string& snapshotterGiven,
+                                                    const std::string& snapshotter,
                                                     PullProgress* progress) override {
-    BERTH_ASSIGN_OR_RETURN(const Reference reference, parseReference(text));
-    const std::string& snapshotter =
-        snapshotterGiven.empty() ? options_.snapshotter : snapshotterGiven;
-    const std::string key = pullKey(reference, snapshotter, credentials);
-    for (;;) {
-      std::promise<Pulled> promise;
-      std::shared_future<Pulled> joined;
-      std::shared_ptr<PullProgress> own;
-      {
-        std::lock_guard lock(pullsMutex_);
-        auto [slot, begun] = pulls_.try_emplace(key);
-        if (begun) {
-          own = std::make_shared<PullProgress>();
-          slot->second = {promise.get_future().share(), own};
-        } else {
-          joined = slot->second.result;
-        }
-        if (progress != nullptr) progress->follow(slot->second.progress);
-      }
-      if (!joined.valid()) {
-        Pulled result;
-        // Who has joined must get a result in any case.
-        const absl::Status thrown = support::returnThrown([&] {
-          const PullWatch::Guard watched(watch_, reference.full(), *own);
-          result = pullAlone(op, {reference.full(), credentials}, reference, snapshotter, *own);
-          return absl::OkStatus();
-        });
-        if (!thrown.ok()) result = thrown;
-        {
-          std::lock_guard lock(pullsMutex_);
-          pulls_.erase(key);
-        }
-        promise.set_value(result);
-        return result;
-      }
-      if (!awaitPull(joined, op)) return op.check();
-      const Pulled& result = joined.get();
-      const bool givenUp =
-          absl::IsCancelled(result.status()) || absl::IsDeadlineExceeded(result.status());
-      if (!givenUp) return result;
+    BERTH_ASSIGN_OR_RETURN(const std::vector<Reference> meant, shortNames_.load()->meant(text));
+    std::vector<std::string> attempts;
+    for (const Reference& reference : meant) {
+      const bool isForIt = namesRegistry(text) || mayGet(reference, credentials);
+      Pulled pulled = pullNamed(op, reference, isForIt ? credentials : nullptr,
+                                snapshotter.empty() ? options_.snapshotter : snapshotter, progress);
+      if (pulled.ok() || meant.size() == 1) return pulled;
+      const std::string message(support::fromAbsl(pulled.status().message()));
+      // Clients know some messages by their beginning.
+      if (!isUnknownName(pulled.status()))
+        return attempts.empty()
+                   ? pulled
+                   : absl::Status(
+                         pulled.status().code(),
+                         strCat(message, "; asked before: ", absl::StrJoin(attempts, "; ")));
+      attempts.push_back(message);
     }
+    return absl::NotFoundError(strCat("pull ", text, ": ", absl::StrJoin(attempts, "; ")));
   }
 
   absl::Status ensureUnpacked(const plugins::Operation& op, const Image& image,
@@ -141,15 +126,23 @@ class Service : public ImageService {
     acceptance_.judgeBy(std::move(policy));
   }
 
+  void completeBy(std::shared_ptr<const ShortNames> shortNames) override {
+    shortNames_ = std::move(shortNames);
+  }
+
   absl::Status checkAccepted(const plugins::Operation& op, const Image& image,
                              const std::vector<std::string>& names) override {
     if (acceptance_.acceptsAll()) return absl::OkStatus();
     BERTH_ASSIGN_OR_RETURN(const records::ImageRecord record, catalog_.record(image.id));
-    return acceptance_.check(op, record, names);
+    std::vector<std::string> whole;
+    for (const std::string& name : names)
+      whole.push_back(meantOf(catalog_, *shortNames_.load(), image, name));
+    return acceptance_.check(op, record, whole);
   }
 
   absl::StatusOr<std::shared_ptr<const Image>> find(std::string_view reference) const override {
-    return catalog_.find(reference);
+    BERTH_ASSIGN_OR_RETURN(const std::string name, known(reference));
+    return catalog_.find(name);
   }
 
   std::vector<std::shared_ptr<const Image>> list() const override { return catalog_.list(); }
@@ -170,8 +163,8 @@ class Service : public ImageService {
   absl::StatusOr<std::shared_ptr<const Image>> setPinned(std::string_view reference,
                                                          bool pinned) override {
     std::lock_guard lock(changing_);
-    BERTH_ASSIGN_OR_RETURN(std::shared_ptr<const Image> image,
-                           catalog_.setPinned(reference, pinned));
+    BERTH_ASSIGN_OR_RETURN(const std::string name, known(reference));
+    BERTH_ASSIGN_OR_RETURN(std::shared_ptr<const Image> image, catalog_.setPinned(name, pinned));
     BERTH_RETURN_IF_ERROR(store_.sync());
     return image;
   }
@@ -185,7 +178,7 @@ class Service : public ImageService {
     if (index == nullptr)
       return absl::InternalError(
           strCat("plugin ", found.source->name(), " gave no index of ", request.path));
-    auto choices = chooseImports(*index, request.names, locator_.platform());
+    auto choices = chooseImports(*index, request.names, locator_.platform(), *shortNames_.load());
     if (!choices.ok()) return support::annotate(choices.status(), request.path);
     PullProgress unseen;
     const Origin origin{found.source,
@@ -207,10 +200,11 @@ class Service : public ImageService {
 
   absl::StatusOr<Exported> exportImage(const plugins::Operation& op, const ExportRequest& request,
                                        LayoutTarget& target) override {
-    BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<const Image> image, find(request.reference));
+    BERTH_ASSIGN_OR_RETURN(const std::string name, known(request.reference));
+    BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<const Image> image, catalog_.find(name));
     // Removing the image does not wait, and leaves these.
     layers_.claim(image->layers);
-    const auto exported = exportClaimed(op, *image, request, target);
+    const auto exported = exportClaimed(op, *image, {name, request.layers}, target);
     layers_.release(image->layers);
     return exported;
   }
@@ -221,7 +215,11 @@ class Service : public ImageService {
     // Where not one is whole, the snapshotters' disk was not mounted at the start, as likely as
     // not.
     const bool lost = catalog_.list().empty();
-    BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<const Image> gone, catalog_.remove(reference));
+    const auto name = known(reference);
+    std::shared_ptr<const Image> gone;
+    if (name.ok()) {
+      BERTH_ASSIGN_OR_RETURN(gone, catalog_.remove(*name));
+    }
     if (gone != nullptr) layers_.release(gone->layers);
     if (lost) return absl::OkStatus();
     // Who removes images wants room. What nobody sees, nobody could ask to remove, and no pull has
@@ -256,7 +254,11 @@ class Service : public ImageService {
   }
 
  private:
-  using Pulled = absl::StatusOr<std::shared_ptr<const Image>>;
+  using Pulled = SharedPulls::Pulled;
+
+  absl::StatusOr<std::string> known(std::string_view text) const {
+    return knownBy(catalog_, *shortNames_.load(), text);
+  }
 
   // Credentials are part of the key: who lacks the right to an image must not get it from another.
   static std::string pullKey(const Reference& reference, const std::string& snapshotter,
@@ -271,13 +273,15 @@ class Service : public ImageService {
     return key;
   }
 
-  // False when the operation's time or patience ended first.
-  static bool awaitPull(const std::shared_future<Pulled>& pull, const plugins::Operation& op) {
-    constexpr std::chrono::milliseconds kLook{100};
-    while (pull.wait_for(kLook) != std::future_status::ready) {
-      if (op.cancelled()) return false;
-    }
-    return true;
+  // Pulls of the same reference with the same rights share one.
+  Pulled pullNamed(const plugins::Operation& op, const Reference& reference,
+                   const plugins::Credentials* credentials, const std::string& snapshotter,
+                   PullProgress* progress) {
+    return pulls_.run(
+        op, pullKey(reference, snapshotter, credentials), progress, [&](PullProgress& own) {
+          const PullWatch::Guard watched(watch_, reference.full(), own);
+          return pullAlone(op, {reference.full(), credentials}, reference, snapshotter, own);
+        });
   }
 
   absl::StatusOr<std::shared_ptr<const Image>> pullAlone(const plugins::Operation& op,
@@ -370,17 +374,13 @@ class Service : public ImageService {
 
   const Options options_;
   Acceptance acceptance_;
+  std::atomic<std::shared_ptr<const ShortNames>> shortNames_;
   const Locator locator_;
   plugins::Registry& registry_;
   store::Store& store_;
   Catalog catalog_;
   LayerKeeper layers_;
-  std::mutex pullsMutex_;
-  struct Pull {
-    std::shared_future<Pulled> result;
-    std::shared_ptr<const PullProgress> progress;
-  };
-  std::map<std::string, Pull> pulls_;
+  SharedPulls pulls_;
   PullWatch watch_{kTellEvery, logPull};
   std::mutex changing_;  // keeps an image's claim on its layers in step with the catalog
 };

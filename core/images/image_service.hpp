@@ -25,6 +25,8 @@ class Policy;
 
 namespace berth::images {
 
+class ShortNames;
+
 struct Options {
   std::vector<std::string> sources;  // instances, in the order they are asked
   std::string snapshotter;           // instance that images are unpacked for by default
@@ -34,6 +36,7 @@ struct Options {
   uint64_t maxLayerBytes = 64ull << 30;  // uncompressed, a bound against bombs
   uint64_t maxManifestBytes = 4u << 20;
   std::shared_ptr<const signatures::Policy> policy;  // null: every image is accepted
+  std::shared_ptr<const ShortNames> shortNames;      // null: they mean docker.io
 };
 
 // What there is of an image beyond its layers, as it was fetched.
@@ -96,13 +99,14 @@ class ImageService {
       const std::function<void(std::string_view message)>& report);
   virtual ~ImageService() = default;
 
-  // Pulls what `reference` names (as users write it: "busybox", "app:1.0", "app@sha256:…") and
-  // unpacks it for `snapshotter` (empty: the default). Pulls of the same content share one
-  // download and one unpack for each layer. An image that the policy does not accept is refused
-  // before its layers are fetched, as by checkAccepted(). When it returns, the image is durable and
-  // visible; when it fails, nothing of this pull is visible and what no other image needs is gone.
-  // `credentials` and `progress` may be null. Error codes as image_source.h says; INVALID_ARGUMENT
-  // for a reference, manifest, config or layer that is malformed.
+  // Pulls what `reference` names (as users write it: "busybox", "app:1.0", "app@sha256:…"), by the
+  // first meaning of a short name that a source knows (short_names.hpp), and unpacks it for
+  // `snapshotter` (empty: the default). Pulls of the same content share one download and one unpack
+  // for each layer. An image that the policy does not accept is refused before its layers are
+  // fetched, as by checkAccepted(). When it returns, the image is durable and visible; when it
+  // fails, nothing of this pull is visible and what no other image needs is gone. `credentials` and
+  // `progress` may be null. Error codes as image_source.h says; INVALID_ARGUMENT for a reference,
+  // manifest, config or layer that is malformed.
   virtual absl::StatusOr<std::shared_ptr<const Image>> pull(const plugins::Operation& op,
                                                             std::string_view reference,
                                                             const plugins::Credentials* credentials,
@@ -133,7 +137,7 @@ class ImageService {
                                       const plugins::Credentials* credentials) = 0;
 
   // By id ("sha256:…", hexadecimal digits, or a unique prefix of at least 7 of them), by tag or by
-  // digest reference, names completed as in pull. NOT_FOUND.
+  // digest reference, names completed as in pull: the first meaning that is here. NOT_FOUND.
   virtual absl::StatusOr<std::shared_ptr<const Image>> find(std::string_view reference) const = 0;
   virtual std::vector<std::shared_ptr<const Image>> list() const = 0;
   // Of both: NOT_FOUND when the image is gone, also because its record is damaged: it is not there
@@ -166,6 +170,8 @@ class ImageService {
   virtual absl::StatusOr<std::vector<FilesystemUsage>> filesystems(
       const plugins::Operation& op) = 0;
 
+  // Short names mean something else from now on; not null.
+  virtual void completeBy(std::shared_ptr<const ShortNames> shortNames) = 0;
   // Judges by another policy from now on, what is here as well; null accepts every image.
   virtual void judgeBy(std::shared_ptr<const signatures::Policy> policy) = 0;
   // Whether the policy accepts a known image for a container that asks for it by `names`: by each

@@ -50,9 +50,14 @@ class Chooser {
     return take();
   }
 
-  absl::StatusOr<std::vector<ImportChoice>> only(const std::vector<std::string>& wanted) {
+  absl::StatusOr<std::vector<ImportChoice>> only(const std::vector<std::string>& wanted,
+                                                 const ShortNames& shortNames) {
     for (const std::string& text : wanted) {
-      BERTH_ASSIGN_OR_RETURN(const Reference reference, parseReference(text));
+      BERTH_ASSIGN_OR_RETURN(const std::vector<Reference> meant, shortNames.meant(text));
+      const auto has = std::find_if(meant.begin(), meant.end(), [this](const Reference& reference) {
+        return named_.contains(reference.full());
+      });
+      const Reference& reference = has == meant.end() ? meant.front() : *has;
       const std::string name = reference.full();
       const Index* found = find(reference);
       if (found == nullptr)
@@ -117,9 +122,10 @@ class Chooser {
 
 absl::StatusOr<std::vector<ImportChoice>> chooseImports(const Index& index,
                                                         const std::vector<std::string>& wanted,
-                                                        const Platform& platform) {
+                                                        const Platform& platform,
+                                                        const ShortNames& shortNames) {
   Chooser chooser(index, platform);
-  return wanted.empty() ? chooser.all() : chooser.only(wanted);
+  return wanted.empty() ? chooser.all() : chooser.only(wanted, shortNames);
 }
 
 }  // namespace berth::images

@@ -8,6 +8,7 @@
 #include <absl/status/statusor.h>
 
 #include "images/manifest.hpp"
+#include "images/short_names.hpp"
 
 namespace berth::images {
 
@@ -21,10 +22,12 @@ struct ImportChoice {
 // name, each once; with it those that are wanted, where a name that the file does not have is given
 // to what has none: its only image, or the one with that tag. Of several images of one name the
 // platform's is taken.
+// A short name means the first of its names that the file has, or the first of them.
 // INVALID_ARGUMENT when no image has a name, NOT_FOUND for a wanted one that is not there, both
 // naming what is.
 absl::StatusOr<std::vector<ImportChoice>> chooseImports(const Index& index,
                                                         const std::vector<std::string>& wanted,
-                                                        const Platform& platform);
+                                                        const Platform& platform,
+                                                        const ShortNames& shortNames);
 
 }  // namespace berth::images

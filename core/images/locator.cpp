@@ -17,6 +17,9 @@ namespace {
 // It is read for each container that is made; those of real images have some ten kilobytes.
 constexpr uint64_t kMaxConfigBytes = 1u << 20;
 
+// Marks a status; what is in it does not count.
+constexpr const char* kUnknownName = "berth/unknown-name";
+
 // Another place may have what this one lacks, keeps to itself, or gives damaged.
 bool isThePlaces(const absl::Status& status) {
   return absl::IsNotFound(status) || absl::IsUnavailable(status) || absl::IsDataLoss(status) ||
@@ -25,6 +28,10 @@ bool isThePlaces(const absl::Status& status) {
 }
 
 }  // namespace
+
+bool isUnknownName(const absl::Status& status) {
+  return status.GetPayload(kUnknownName).has_value();
+}
 
 absl::StatusOr<Found> Locator::resolve(const plugins::Operation& op,
                                        const plugins::ImageRequest& request) const {
@@ -61,8 +68,10 @@ absl::StatusOr<Found> Locator::ask(const plugins::Operation& op,
     if (!absl::IsNotFound(resolved.status())) break;
   }
   if (attempts.empty()) attempts.push_back("no configured image source serves this reference");
-  return absl::Status(code,
+  absl::Status failed(code,
                       strCat("pull ", request.reference, ": ", absl::StrJoin(attempts, "; ")));
+  if (code == absl::StatusCode::kNotFound) failed.SetPayload(kUnknownName, absl::Cord());
+  return failed;
 }
 
 absl::StatusOr<records::ImageRecord> Locator::describe(const plugins::Operation& op,

@@ -27,6 +27,9 @@ struct Found {
   plugins::Resolved resolved;
 };
 
+// Whether no source knows the name that was to be resolved: NOT_FOUND can be its content too.
+bool isUnknownName(const absl::Status& status);
+
 // Thread-safe; all calls but the last block on sources.
 class Locator {
  public:

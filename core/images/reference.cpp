@@ -12,7 +12,6 @@ namespace {
 
 constexpr size_t kMaxName = 255;  // distribution: repository names are at most that long
 constexpr size_t kMaxTag = 128;
-constexpr std::string_view kDefaultRegistry = "docker.io";
 constexpr std::string_view kOfficial = "library/";
 
 bool isLowerAlnum(char c) {
@@ -99,6 +98,11 @@ bool looksLikeRegistry(std::string_view first) {
 
 }  // namespace
 
+bool namesRegistry(std::string_view text) {
+  const size_t slash = text.find('/');
+  return slash != std::string_view::npos && looksLikeRegistry(text.substr(0, slash));
+}
+
 std::string Reference::name() const {
   return strCat(registry, "/", repository);
 }
@@ -137,8 +141,8 @@ absl::StatusOr<Reference> parseNamed(std::string_view text) {
     reference.tag = rest.substr(colon + 1);
     rest = rest.substr(0, colon);
   }
-  const size_t first = rest.find('/');
-  if (first != std::string_view::npos && looksLikeRegistry(rest.substr(0, first))) {
+  if (namesRegistry(rest)) {
+    const size_t first = rest.find('/');
     if (!isRegistry(rest.substr(0, first))) return invalid("its registry is no host and port");
     reference.registry = lowerCase(rest.substr(0, first));
     reference.repository = rest.substr(first + 1);

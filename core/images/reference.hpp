@@ -8,6 +8,9 @@
 
 namespace berth::images {
 
+// Of short names where nothing else is configured.
+inline constexpr std::string_view kDefaultRegistry = "docker.io";
+
 struct Reference {
   std::string registry;    // "docker.io", "registry.example:5000"; lowercase
   std::string repository;  // "library/busybox"
@@ -26,5 +29,8 @@ absl::StatusOr<Reference> parseReference(std::string_view text);
 
 // The same, but "busybox" has neither tag nor digest.
 absl::StatusOr<Reference> parseNamed(std::string_view text);
+
+// Whether it begins with a registry: "localhost/app" does, "team/app" does not.
+bool namesRegistry(std::string_view text);
 
 }  // namespace berth::images

@@ -58,6 +58,7 @@ absl::StatusOr<std::vector<config::Change>> Reloader::reload() {
   // From here on nothing fails.
   engine_.prefer(std::move(preferences));
   images_.judgeBy(std::move(policy));
+  images_.completeBy(shortNames(next));
   running_ = next;
   wanted_ = wanted;
   for (const config::Change& change : changes) logChange(change);

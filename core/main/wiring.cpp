@@ -184,6 +184,11 @@ absl::StatusOr<std::shared_ptr<const signatures::Policy>> signaturePolicy(
   return policy;
 }
 
+std::shared_ptr<const images::ShortNames> shortNames(const config::Config& config) {
+  return std::make_shared<const images::ShortNames>(config.images.searchRegistries,
+                                                    config.images.shortNames);
+}
+
 images::Options imageOptions(const config::Config& config) {
   images::Options options;
   options.sources = config.images.sources;
@@ -193,6 +198,7 @@ images::Options imageOptions(const config::Config& config) {
   options.concurrentUnpacks = static_cast<unsigned>(config.images.maxConcurrentUnpacks);
   options.maxLayerBytes = static_cast<uint64_t>(config.images.maxLayerBytes);
   options.maxManifestBytes = static_cast<uint64_t>(config.images.maxManifestBytes);
+  options.shortNames = shortNames(config);
   return options;
 }
 

@@ -13,6 +13,7 @@
 #include "cri/server.hpp"
 #include "engine/engine.hpp"
 #include "images/image_service.hpp"
+#include "images/short_names.hpp"
 #include "plugins/registry.hpp"
 #include "signatures/policy.hpp"
 #include "streaming/server.hpp"
@@ -30,6 +31,7 @@ absl::StatusOr<engine::Preferences> enginePreferences(const config::Config& conf
 // Null when every image is accepted. Blocks on the policy's file and those that it names.
 absl::StatusOr<std::shared_ptr<const signatures::Policy>> signaturePolicy(
     const config::Config& config);
+std::shared_ptr<const images::ShortNames> shortNames(const config::Config& config);
 // Without the policy.
 images::Options imageOptions(const config::Config& config);
 cri::ImageSettings imageSettings(const config::Config& config);

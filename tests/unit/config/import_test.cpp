@@ -30,6 +30,7 @@ class ImportTest : public ::testing::Test {
   // The options of the registries as JSON, and the comments as one line.
   struct Imported {
     std::string tables;
+    std::string images;  // [images]; empty without
     std::string comments;
   };
   static Imported read(const absl::StatusOr<std::string>& text) {
@@ -45,6 +46,8 @@ class ImportTest : public ::testing::Test {
     Imported imported;
     if (const auto* options = registry.if_contains("options"))
       imported.tables = boost::json::serialize(options->at("registries"));
+    if (const auto* images = all.if_contains("images"))
+      imported.images = boost::json::serialize(*images);
     std::string comments = *text;
     for (size_t at = 0; (at = comments.find("\n# ", at)) != std::string::npos;)
       comments.replace(at, 3, " ");
@@ -96,12 +99,27 @@ TEST_F(RegistriesConf, ABlockedOneIsBlocked) {
             R"({"a.example":{"blocked":true}})");
 }
 
-TEST_F(RegistriesConf, WhatCannotBeExpressedIsNamed) {
+TEST_F(RegistriesConf, NamesWithoutARegistryMeanTheSame) {
   const Imported made = registries(R"(
-unqualified-search-registries = ["docker.io", "other.example"]
-short-name-mode = "enforcing"
+unqualified-search-registries = ["other.example:5000", "docker.io"]
 [aliases]
 "app" = "registry.example/team/app"
+"team/db" = "docker.io/library/postgres"
+)");
+  EXPECT_EQ(made.images, R"({"short_names":["app=registry.example/team/app",)"
+                         R"("team/db=docker.io/library/postgres"],)"
+                         R"("unqualified_search_registries":["other.example:5000","docker.io"]})");
+  EXPECT_EQ(registries("").images, "");
+  EXPECT_EQ(registries("unqualified-search-registries = []\n").images,
+            R"({"unqualified_search_registries":[]})");
+}
+
+TEST_F(RegistriesConf, WhatCannotBeExpressedIsNamed) {
+  const Imported made = registries(R"(
+unqualified-search-registries = ["docker.io", "other.example/team"]
+short-name-mode = "enforcing"
+[aliases]
+"app:1" = "registry.example/team/app"
 [[registry]]
 prefix = "other.example/team"
 location = "b.example"
@@ -118,12 +136,13 @@ location = "n.example"
 pull-from-mirror = "tag-only"
 )");
   EXPECT_EQ(made.tables, R"({"a.example":{"mirrors":["https://m.example","https://n.example"]}})");
-  EXPECT_THAT(made.comments,
-              AllOf(HasSubstr(R"(["docker.io", "other.example"])"), HasSubstr("short-name-mode"),
-                    HasSubstr(R"("app" = "registry.example/team/app")"),
-                    HasSubstr("\"other.example/team\""), HasSubstr("\"*.example.org\""),
-                    HasSubstr("\"m.example\" was for digest-only pulls"),
-                    HasSubstr("\"n.example\" was for tag-only pulls")));
+  EXPECT_THAT(
+      made.comments,
+      AllOf(HasSubstr("unqualified-search-registries has \"other.example/team\""),
+            HasSubstr("short-name-mode"), HasSubstr(R"("app:1" = "registry.example/team/app")"),
+            HasSubstr("\"other.example/team\""), HasSubstr("\"*.example.org\""),
+            HasSubstr("\"m.example\" was for digest-only pulls"),
+            HasSubstr("\"n.example\" was for tag-only pulls")));
 }
 
 TEST_F(RegistriesConf, TheFolderBesideItIsReadToo) {
@@ -147,6 +166,7 @@ location = "a.example"
 location = "earlier.example"
 )");
   EXPECT_EQ(made.tables, R"({"a.example":{"mirrors":["https://later.example"]}})");
+  EXPECT_EQ(made.images, R"({"unqualified_search_registries":["docker.io"]})");
   EXPECT_THAT(made.comments, AllOf(HasSubstr("10-first.conf"), Not(HasSubstr("other.example")),
                                    Not(HasSubstr("alias"))));
 }

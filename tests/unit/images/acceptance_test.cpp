@@ -1,6 +1,7 @@
 // Which images a signature policy lets in, and keeps in.
 #include "../signatures/keys.hpp"
 #include "image_service_fixture.hpp"
+#include "images/short_names.hpp"
 #include "records.pb.h"
 #include "signatures/policy.hpp"
 
@@ -12,6 +13,7 @@ namespace fs = std::filesystem;
 using signatures::testing::sigstorePayload;
 using signatures::testing::TestKey;
 using support::strCat;
+using ::testing::AllOf;
 using testing::gzip;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -247,6 +249,25 @@ TEST_F(AcceptanceTest, WhatLiesOnTheNodeIsJudgedByItsPath) {
   fs::remove(blobs() + "/origin");
   ASSERT_TRUE(pull("app:1").ok());
   EXPECT_EQ(judged({"a.example/app:1"}), "");
+}
+
+TEST_F(AcceptanceTest, ShortNamesAreJudgedByTheOneThatTheImageHas) {
+  const auto complete = [this](const std::vector<std::string>& registries) {
+    images_->completeBy(std::make_shared<const ShortNames>(registries, std::vector<std::string>()));
+  };
+  image("app:1");
+  images_->judgeBy(policy(kAccept));
+  complete({"b.example", "a.example"});
+  ASSERT_TRUE(images_->pull(op_, "app:1", nullptr, "", nullptr).ok());
+  EXPECT_EQ(judged({"app:1"}), "");
+  images_->judgeBy(policy(kReject));
+  EXPECT_THAT(judged({"app:1"}), HasSubstr("(reject)"));
+  const auto refused = images_->pull(op_, "app:1", nullptr, "", nullptr);
+  EXPECT_THAT(std::string(refused.status().message()),
+              AllOf(StartsWith("SignatureValidationFailed"), HasSubstr("b.example/app:1")));
+  images_->judgeBy(policy(kAccept));
+  complete({"b.example"});
+  EXPECT_THAT(judged({"app:1"}), HasSubstr("(reject)"));
 }
 
 TEST_F(AcceptanceTest, RecordsOfBeforeAreOfRegistries) {

@@ -24,7 +24,7 @@ IndexEntry entry(const std::string& name, const std::string& digest,
 // "digest: name name" of each.
 std::vector<std::string> chosen(const std::vector<IndexEntry>& entries,
                                 const std::vector<std::string>& wanted = {}) {
-  const auto choices = chooseImports({entries}, wanted, kHere);
+  const auto choices = chooseImports({entries}, wanted, kHere, ShortNames());
   EXPECT_TRUE(choices.ok()) << choices.status();
   std::vector<std::string> texts;
   if (!choices.ok()) return texts;
@@ -38,7 +38,7 @@ std::vector<std::string> chosen(const std::vector<IndexEntry>& entries,
 
 absl::Status refused(const std::vector<IndexEntry>& entries,
                      const std::vector<std::string>& wanted = {}) {
-  return chooseImports({entries}, wanted, kHere).status();
+  return chooseImports({entries}, wanted, kHere, ShortNames()).status();
 }
 
 TEST(ChooseImports, TakesAllThatHaveANameAndEachImageOnce) {
@@ -93,6 +93,17 @@ TEST(ChooseImports, WhatIsToldOfAnArchivesNamesIsOneLineEach) {
   EXPECT_THAT(std::string(status.message()),
               AllOf(HasSubstr("it has a.example/a: [2J xxx"), HasSubstr("tagged a b")));
   EXPECT_LT(status.message().size(), 600u);
+}
+
+TEST(ChooseImports, AShortNameIsTheFirstThatTheFileHas) {
+  const ShortNames names({"b.example", "a.example"}, {});
+  const auto choices =
+      chooseImports({{entry("a.example/app:1", "sha256:1")}}, {"app:1"}, kHere, names);
+  ASSERT_TRUE(choices.ok()) << choices.status();
+  EXPECT_THAT(choices->front().names, ElementsAre("a.example/app:1"));
+  const auto others = chooseImports({{entry("", "sha256:1")}}, {"app:1"}, kHere, names);
+  ASSERT_TRUE(others.ok()) << others.status();
+  EXPECT_THAT(others->front().names, ElementsAre("b.example/app:1"));
 }
 
 }  // namespace

@@ -48,6 +48,7 @@ class TestSource : public berth::ImageSource, public berth::Extensions<berth::Im
   Status resolve(const Op&, const berth::ImageRequest& request, uint64_t limit,
                  berth::Resolved& out) override {
     std::string name(request.reference);
+    if (request.hasCredentials) host().info("credentials for " + name);
     std::replace(name.begin(), name.end(), '/', '_');
     if (!fs::exists(directory_ + "/" + name)) {
       return Status(BERTH_NOT_FOUND, "no " + name + " here");

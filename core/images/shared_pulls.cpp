@@ -1,0 +1,58 @@
+#include "images/shared_pulls.hpp"
+
+#include <chrono>
+
+#include "berth/support/threads.hpp"
+
+namespace berth::images {
+
+// False when the operation's time or patience ended first.
+bool SharedPulls::await(const std::shared_future<Pulled>& pull, const plugins::Operation& op) {
+  constexpr std::chrono::milliseconds kLook{100};
+  while (pull.wait_for(kLook) != std::future_status::ready) {
+    if (op.cancelled()) return false;
+  }
+  return true;
+}
+
+SharedPulls::Pulled SharedPulls::run(const plugins::Operation& op, const std::string& key,
+                                     PullProgress* progress, const Pull& pull) {
+  for (;;) {
+    std::promise<Pulled> promise;
+    std::shared_future<Pulled> joined;
+    std::shared_ptr<PullProgress> own;
+    {
+      std::lock_guard lock(mutex_);
+      auto [slot, begun] = running_.try_emplace(key);
+      if (begun) {
+        own = std::make_shared<PullProgress>();
+        slot->second = {promise.get_future().share(), own};
+      } else {
+        joined = slot->second.result;
+      }
+      if (progress != nullptr) progress->follow(slot->second.progress);
+    }
+    if (!joined.valid()) {
+      Pulled result;
+      // Who has joined must get a result in any case.
+      const absl::Status thrown = support::returnThrown([&] {
+        result = pull(*own);
+        return absl::OkStatus();
+      });
+      if (!thrown.ok()) result = thrown;
+      {
+        std::lock_guard lock(mutex_);
+        running_.erase(key);
+      }
+      promise.set_value(result);
+      return result;
+    }
+    if (!await(joined, op)) return op.check();
+    const Pulled& result = joined.get();
+    const bool givenUp =
+        absl::IsCancelled(result.status()) || absl::IsDeadlineExceeded(result.status());
+    if (!givenUp) return result;
+  }
+}
+
+}  // namespace berth::images
