@@ -50,7 +50,7 @@ inline constexpr int kControlDescriptor = 3;
 // Channels of the plugin's calls into the host: no more of those are made at once.
 inline constexpr size_t kHostChannels = 4;
 
-// The first frame. Its descriptors are the host channels.
+// The first frame. Its descriptors are the plugin's file, if there is one, and the host channels.
 struct LoadRequest {
   std::string hostVersion;  // both are of one build, or say so
   std::string interfaceId;

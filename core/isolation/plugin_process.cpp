@@ -103,15 +103,17 @@ absl::StatusOr<std::shared_ptr<PluginProcess>> PluginProcess::start(const Launch
   if (!pidfd) return errnoStatus(errno, "watch the process of a plugin");
   std::shared_ptr<PluginProcess> started(
       new PluginProcess(std::move(process), std::move(pidfd), std::move(control.first)));
-  BERTH_RETURN_IF_ERROR(started->load(launch.request));
+  BERTH_RETURN_IF_ERROR(started->load(launch));
   BERTH_ASSIGN_OR_RETURN(started->watcher_,
                          support::startThread([self = started.get()] { self->watch(); }));
   return started;
 }
 
-absl::Status PluginProcess::load(const LoadRequest& request) {
+absl::Status PluginProcess::load(const Launch& launch) {
+  const LoadRequest& request = launch.request;
   Encoder out;
   encode(out, request);
+  if (launch.file != nullptr) out.descriptor(launch.file->get());
   for (size_t i = 0; i < kHostChannels; ++i) {
     BERTH_ASSIGN_OR_RETURN(auto ends, socketPair());
     hostChannels_.push_back(std::make_unique<Channel>(std::move(ends.first)));

@@ -21,6 +21,8 @@ namespace berth::isolation {
 // What to start.
 struct Launch {
   std::string program;  // berth-plugin-host
+  // What the path led to at first; null: nothing. Another file may have taken its place since.
+  std::shared_ptr<const support::Fd> file;
   LoadRequest request;
 };
 
@@ -78,7 +80,7 @@ class PluginProcess {
         process_(std::move(process)),
         pidfd_(std::move(pidfd)),
         control_(std::move(control)) {}
-  absl::Status load(const LoadRequest& request);
+  absl::Status load(const Launch& launch);
   absl::StatusOr<std::shared_ptr<Line>> takeLine();
   void giveBack(const std::shared_ptr<Line>& line);
   void drop(const std::shared_ptr<Line>& line);

@@ -1,5 +1,6 @@
 #include "plugins/isolated_library.hpp"
 
+#include <fcntl.h>
 #include <initializer_list>
 #include <linux/capability.h>
 #include <mutex>
@@ -149,6 +150,9 @@ absl::StatusOr<std::shared_ptr<const Library>> loadIsolated(const std::string& p
   if (launch.program.empty()) {
     BERTH_ASSIGN_OR_RETURN(launch.program, common::installedProgram("berth-plugin-host"));
   }
+  // A file that is not there is for the process to complain of.
+  if (support::Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC)); file)
+    launch.file = std::make_shared<const support::Fd>(std::move(file));
   launch.request = {.hostVersion = BERTH_VERSION,
                     .interfaceId = std::string(interfaceId(kind)),
                     .path = path,

@@ -1,11 +1,15 @@
 #include "plugins/library.hpp"
 
+#include <algorithm>
 #include <deque>
 #include <dlfcn.h>
+#include <map>
 #include <mutex>
 #include <optional>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <utility>
+#include <vector>
 
 #include <absl/strings/str_join.h>
 #include <boost/dll/shared_library_load_mode.hpp>
@@ -27,10 +31,30 @@ boost::dll::shared_library& keep(boost::dll::shared_library library) {
   return kept.emplace_back(std::move(library));
 }
 
+// The loader takes a name that it knows for the file that it has loaded by it. One that has
+// replaced that file gets another name, in the same folder: "/dir/./berth-x.so".
+std::string nameForLoader(const std::string& path) {
+  using Identity = std::pair<dev_t, ino_t>;
+  static std::mutex mutex;
+  static auto& files = *new std::map<std::string, std::vector<Identity>>;  // those of each path
+  struct stat now {};
+  if (::stat(path.c_str(), &now) != 0) return path;
+  const Identity wanted{now.st_dev, now.st_ino};
+  const std::lock_guard lock(mutex);
+  std::vector<Identity>& known = files[path];
+  auto found = std::find(known.begin(), known.end(), wanted);
+  if (found == known.end()) found = known.insert(known.end(), wanted);
+  std::string name = path;
+  for (auto before = known.begin(); before != found; ++before)
+    name.insert(name.rfind('/') + 1, "./");
+  return name;
+}
+
 absl::StatusOr<berth_plugin_entry_function> findEntry(const std::string& path) {
   boost::dll::fs::error_code error;
   boost::dll::shared_library library;
-  library.load(path, error, boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local);
+  library.load(nameForLoader(path), error,
+               boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local);
   if (error) {
     // dlerror() has the linker's own words: the unresolved symbol, or that it is no ELF file.
     const std::string reason = error.message();

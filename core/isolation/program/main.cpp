@@ -26,13 +26,14 @@ void inheritCustoms() {
   common::raiseOpenFiles();
 }
 
-absl::StatusOr<std::unique_ptr<Plugin>> load(const LoadRequest& request, HostProxy& host) {
+absl::StatusOr<std::unique_ptr<Plugin>> load(const LoadRequest& request, const support::Fd& file,
+                                             HostProxy& host) {
   if (request.hostVersion != BERTH_VERSION)
     return absl::FailedPreconditionError(
         support::strCat("berth-plugin-host is of version ", BERTH_VERSION, ", its host of ",
                         request.hostVersion, ": start the daemon anew"));
   BERTH_RETURN_IF_ERROR(confine(request.interfaceId, request.capabilities));
-  return Plugin::load(request, host);
+  return Plugin::load(request, file, host);
 }
 
 void reply(const absl::StatusOr<std::unique_ptr<Plugin>>& plugin, HostProxy& host) {
@@ -50,11 +51,14 @@ int run() {
   Decoder in(first->bytes, first->descriptors);
   LoadRequest request;
   decode(in, request);
+  support::Fd file;
+  if (first->descriptors.size() > kHostChannels) file = in.takeDescriptor();
   std::vector<support::Fd> channels(kHostChannels);
   for (support::Fd& channel : channels) channel = in.takeDescriptor();
   if (!in.finished()) return 1;
   HostProxy host(control, std::move(channels));
-  const auto plugin = load(request, host);
+  const auto plugin = load(request, file, host);
+  file.reset();
   reply(plugin, host);
   if (!plugin.ok()) return 1;
   for (;;) {

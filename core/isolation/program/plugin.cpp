@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include "berth/support/status.hpp"
 #include "berth/support/steps.hpp"
@@ -19,10 +20,22 @@ const void* knownTable(const void* given) {
   return new T(detail::known(static_cast<const T*>(given)));
 }
 
-absl::StatusOr<std::shared_ptr<const plugins::Library>> loadLibrary(const LoadRequest& request) {
+// By its own path where that still leads to it: what it loads from beside it is found by that.
+std::string pathOf(const LoadRequest& request, const support::Fd& file) {
+  struct stat given {};
+  struct stat there {};
+  if (!file || ::fstat(file.get(), &given) != 0) return request.path;
+  if (::stat(request.path.c_str(), &there) == 0 && there.st_dev == given.st_dev &&
+      there.st_ino == given.st_ino)
+    return request.path;
+  return support::strCat("/proc/self/fd/", file.get());
+}
+
+absl::StatusOr<std::shared_ptr<const plugins::Library>> loadLibrary(const LoadRequest& request,
+                                                                    const support::Fd& file) {
+  const std::string path = pathOf(request, file);
   const auto kind = plugins::kindOf(request.interfaceId);
-  return kind.has_value() ? plugins::Library::load(request.path, *kind)
-                          : plugins::Library::load(request.path);
+  return kind.has_value() ? plugins::Library::load(path, *kind) : plugins::Library::load(path);
 }
 
 template <class Body>
@@ -61,8 +74,10 @@ bool callTable(const T& table, size_t place, void* instance, Decoder& in, Asked&
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Plugin>> Plugin::load(const LoadRequest& request, HostProxy& host) {
-  BERTH_ASSIGN_OR_RETURN(std::shared_ptr<const plugins::Library> library, loadLibrary(request));
+absl::StatusOr<std::unique_ptr<Plugin>> Plugin::load(const LoadRequest& request,
+                                                     const support::Fd& file, HostProxy& host) {
+  BERTH_ASSIGN_OR_RETURN(std::shared_ptr<const plugins::Library> library,
+                         loadLibrary(request, file));
   const berth_plugin& description = library->description();
   std::unique_ptr<Plugin> plugin(new Plugin(library, host));
   plugin->tables_[0] = &description;

@@ -15,7 +15,9 @@ namespace berth::isolation {
 class Plugin {
  public:
   // As the host itself would load it.
-  static absl::StatusOr<std::unique_ptr<Plugin>> load(const LoadRequest& request, HostProxy& host);
+  // `file`: what the path led to at first, if anything.
+  static absl::StatusOr<std::unique_ptr<Plugin>> load(const LoadRequest& request,
+                                                      const support::Fd& file, HostProxy& host);
 
   Description description() const;
   // Answers frames of the host until it closes the channel. `cancel` becomes readable when the call

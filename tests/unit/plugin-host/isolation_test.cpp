@@ -15,6 +15,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using testing::pluginPath;
 using testing::TestHost;
 using Clock = std::chrono::steady_clock;
 
@@ -181,6 +182,27 @@ TEST_F(IsolationTest, WhatWasSaidBeforeStopReturnedHasComeBefore) {
   ASSERT_TRUE(registry_.start().ok());
   registry_.stop();
   EXPECT_EQ(host_.logged({"chatter"}).size(), 1000u);
+}
+
+// Of an upgrade of the plugin's package, say: the daemon goes on with what it has checked.
+TEST_F(IsolationTest, AProcessIsStartedAgainFromTheFileItHadWhateverIsThereNow) {
+  const std::string path = host_.directory() / "berth-mine.so";
+  std::filesystem::copy_file(pluginPath("parallel"), path);
+  Network& network = startNetwork(path);
+  // Of another name and threading.
+  const std::string next = host_.directory() / "next.so";
+  std::filesystem::copy_file(pluginPath("serialized"), next);
+  std::filesystem::rename(next, path);
+  const auto startAgain = [&] {
+    const uint32_t before = process().restarts;
+    ::kill(process().pid, SIGKILL);
+    const auto until = Clock::now() + std::chrono::seconds(20);
+    while (process().restarts == before && Clock::now() < until) std::this_thread::yield();
+    return attach(network, "").status();
+  };
+  ASSERT_EQ(startAgain(), absl::OkStatus());
+  std::filesystem::remove(path);
+  EXPECT_EQ(startAgain(), absl::OkStatus());
 }
 
 TEST_F(IsolationTest, AVendorsExtensionStaysInTheProcessAndThatIsTold) {

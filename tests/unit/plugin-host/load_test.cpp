@@ -226,6 +226,30 @@ TEST(Load, ProblemsNameThePlaceOfTheOption) {
               HasSubstr("/etc/berth/berth.toml:3:1: networks.net: no file berth-none.so"));
 }
 
+// What would start next is looked at while the daemon runs, which has the files of its own start.
+TEST(Load, AFileThatHasReplacedALoadedOneIsLoaded) {
+  const ::berth::testing::TemporaryDirectory directory;
+  const std::string path = directory / "berth-mine.so";
+  std::vector<std::shared_ptr<const Library>> loaded;
+  for (const char* plugin : {"parallel", "serialized", "per_object"}) {
+    const std::string next = directory / "next.so";
+    std::filesystem::copy_file(pluginPath(plugin), next);
+    std::filesystem::rename(next, path);
+    for (int twice = 0; twice < 2; ++twice) {
+      const auto library = Library::load(path, Kind::kNetwork);
+      ASSERT_TRUE(library.ok()) << library.status();
+      EXPECT_EQ((*library)->name(), plugin);
+      EXPECT_EQ((*library)->path(), path);
+      loaded.push_back(*library);
+    }
+  }
+  // Those before are as they were, and a file is loaded once.
+  EXPECT_EQ(loaded[0]->name(), "parallel");
+  EXPECT_EQ(loaded[2]->name(), "serialized");
+  for (size_t i = 0; i < loaded.size(); i += 2)
+    EXPECT_EQ(loaded[i]->description().functions, loaded[i + 1]->description().functions);
+}
+
 TEST(Load, MakesNothingOnTheDisk) {
   TestHost host;
   Registry registry({TEST_PLUGIN_DIR}, host.services());
