@@ -26,6 +26,7 @@
 #include "engine/volumes/mapped_mounts.hpp"
 #include "images/credentials.hpp"
 #include "main/admin_service.hpp"
+#include "main/end_limit.hpp"
 #include "main/examination.hpp"
 #include "main/image_admin.hpp"
 #include "main/live_metrics.hpp"
@@ -39,6 +40,11 @@ namespace berth::program {
 using support::strCat;
 
 namespace {
+
+// Of the stages of the daemon's end: calls are cancelled, and each plugin is stopped. A plugin's is
+// promised in berth/plugin.h. One that hangs leaves time before a service manager loses patience.
+constexpr std::chrono::seconds kCallsTime{30};
+constexpr std::chrono::seconds kPluginTime{10};
 
 // SIGTERM and SIGINT end the daemon, SIGHUP has it read its configuration anew; they are blocked in
 // every thread and waited for here.
@@ -154,7 +160,7 @@ std::string configurationJson(const config::Config& config) {
 absl::Status serveUntilSignal(const config::Config& config, Reloader& reloader,
                               engine::Engine& engine, const KeptThings& kept,
                               telemetry::Telemetry& telemetry,
-                              const common::ServiceManager& manager) {
+                              const common::ServiceManager& manager, EndLimit& limit) {
   cri::StreamingBackend backend(engine);
   auto streaming = streaming::Server::start(streamingSettings(config), backend);
   if (!streaming.ok())
@@ -181,10 +187,23 @@ absl::Status serveUntilSignal(const config::Config& config, Reloader& reloader,
   Watchdog watchdog(manager, config.grpc.socket);
   const int number = awaitEnd(reloader, watchdog);
   common::logInfo("ending; pods go on", {{"signal", ::strsignal(number)}});
+  limit.begin("calls", kCallsTime);
   warnWhenUntold(manager.stopping("ending; pods go on"));
   engine.endSubscriptions();
   server->stop([&engine] { engine.operations().cancelAll(); });
   return absl::OkStatus();
+}
+
+// In reverse order of their start.
+void stopPlugins(const plugins::Registry& registry, EndLimit& limit) {
+  const auto& instances = registry.instances();
+  for (auto one = instances.rbegin(); one != instances.rend(); ++one) {
+    limit.begin(strCat(plugins::kindName((*one)->kind()), " ", (*one)->name(), " (plugin ",
+                       (*one)->library().name(), ") to stop"),
+                kPluginTime);
+    (*one)->stop();
+  }
+  limit.begin("plugins to be destroyed", kPluginTime);
 }
 
 // Starts everything, serves until a signal, and stops in reverse order.
@@ -221,6 +240,8 @@ absl::Status run(const config::Paths& paths, const config::Config& config,
                      {{"file", setAside}});
   }
   telemetry::Telemetry& telemetry = startTelemetry(config.metrics);
+  // Ends after all that it limits.
+  EndLimit limit;
   std::atomic<engine::Engine*> current{nullptr};
   const plugins::HostServices services = hostServices(config, current);
   plugins::Registry registry(config.pluginDirs, services);
@@ -237,10 +258,12 @@ absl::Status run(const config::Paths& paths, const config::Config& config,
   absl::Status status = engine->recover();
   Reloader reloader(paths, config, *engine, *images);
   const KeptThings kept{database, *store, *images};
-  if (status.ok()) status = serveUntilSignal(config, reloader, *engine, kept, telemetry, manager);
+  if (status.ok())
+    status = serveUntilSignal(config, reloader, *engine, kept, telemetry, manager, limit);
+  limit.begin("calls", kCallsTime);
   engine->finish();
   images->finish();
-  registry.stop();
+  stopPlugins(registry, limit);
   current = nullptr;
   return status;
 }

@@ -162,6 +162,21 @@ def changed_config(bed, tmp_path):
     return write
 
 
+@pytest.fixture
+def faulty(tmp_path):
+    """faulty("snapshotter", "FAULT", REAL) compiles a plugin; gives its file."""
+    def build(source, fault=None, real=None, options=()):
+        path = str(tmp_path / "berth-faulty.so")
+        subprocess.run(
+            ["cc", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Wno-use-after-free", "-O1",
+             "-g", "-fPIC", "-shared", "-fvisibility=hidden", "-pthread",
+             "-I", os.path.join(SOURCE, "sdk/include"),
+             *(["-DFAULT_" + fault] if fault else []), *(['-DREAL="%s"' % real] if real else []),
+             os.path.join(SOURCE, "tests/fixtures/faulty-plugins", source + ".c"), "-o", path, *options], check=True)
+        return path
+    return build
+
+
 @pytest.fixture(scope="session")
 def crictl_binary():
     """Builds crictl and names it in the environment; skips, or fails in CI, without Go."""

@@ -18,7 +18,6 @@ pytestmark = pytest.mark.berth
 
 BUILD = os.path.abspath(os.environ.get("BERTH_BUILD", os.path.join(SOURCE, "build/release")))
 CHECKER = os.path.join(BUILD, "bin/berth-plugin-check")
-FAULTS = os.path.join(SOURCE, "tests/fixtures/faulty-plugins")
 GENERAL = ("file", "description", "options", "life-cycle", "growth", "calls")
 
 
@@ -52,21 +51,6 @@ def check(tmp_path):
                               capture_output=True, stdin=subprocess.DEVNULL, timeout=900)
         return Checked(done, report)
     return run
-
-
-@pytest.fixture
-def faulty(tmp_path):
-    """faulty("snapshotter", "FAULT", REAL) compiles a plugin; gives its file."""
-    def build(source, fault=None, real=None, options=()):
-        path = str(tmp_path / "berth-faulty.so")
-        subprocess.run(
-            ["cc", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Wno-use-after-free", "-O1",
-             "-g", "-fPIC", "-shared", "-fvisibility=hidden", "-pthread",
-             "-I", os.path.join(SOURCE, "sdk/include"),
-             *(["-DFAULT_" + fault] if fault else []), *(['-DREAL="%s"' % real] if real else []),
-             os.path.join(FAULTS, source + ".c"), "-o", path, *options], check=True)
-        return path
-    return build
 
 
 def passes(result, *skipped):
@@ -259,11 +243,12 @@ def test_an_extension_of_a_vendor(check, faulty):
     only_fails(check(path, *only, "berth.runtime.pause", *APART), "calls.extensions")
 
 
-def test_a_plugin_that_hangs(check, faulty):
-    result = check(faulty("faulty", "HANGS_IN_START"), "--only", "life-cycle.order",
+@pytest.mark.parametrize("step", ["start", "stop"])
+def test_a_plugin_that_hangs(check, faulty, step):
+    result = check(faulty("faulty", "HANGS_IN_" + step.upper()), "--only", "life-cycle.order",
                    "--time-limit", "2")
     only_fails(result, "life-cycle.order")
-    assert "did not end within 2 s; it was killed in the step: start" in result.text
+    assert "did not end within 2 s; it was killed in the step: " + step in result.text
 
 
 def test_a_plugin_that_uses_the_hosts_symbols(check, faulty):

@@ -16,7 +16,7 @@
  * - start: threads, connections and host callbacks begin here. On failure the host calls destroy.
  * - stop: no call is running any more. The plugin ends its threads and makes no host callback
  *   after it returns. What runs for pods keeps running: a host stops when it is upgraded.
- * - destroy: frees the instance.
+ * - destroy: frees the instance. A host that ends waits ten seconds for each, and not longer.
  *
  * Who is at fault. A message of `configure`, `start` or `examine` that is about an option begins
  * with "option PATH: ", where PATH is the option's key, and for a part of it the way there as TOML

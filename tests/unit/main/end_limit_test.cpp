@@ -1,0 +1,65 @@
+#include "main/end_limit.hpp"
+
+#include <future>
+
+#include <gtest/gtest.h>
+
+#include "../no_more_threads.hpp"
+
+namespace berth::program {
+namespace {
+
+using namespace std::chrono_literals;
+
+struct Expiry {
+  std::promise<std::string> promise;
+  EndLimit limit{[this](const std::string& stage) { promise.set_value(stage); }};
+};
+
+TEST(EndLimit, AStageThatHangsExpires) {
+  Expiry expiry;
+  expiry.limit.begin("calls", 1ms);
+  EXPECT_EQ(expiry.promise.get_future().get(), "calls");
+}
+
+TEST(EndLimit, AStageReplacesTheOneBefore) {
+  Expiry expiry;
+  expiry.limit.begin("calls", 1h);
+  expiry.limit.begin("a plugin", 1ms);
+  EXPECT_EQ(expiry.promise.get_future().get(), "a plugin");
+}
+
+TEST(EndLimit, EachStageHasAllItsTime) {
+  Expiry expiry;
+  const auto begin = std::chrono::steady_clock::now();
+  expiry.limit.begin("calls", 1s);
+  expiry.limit.begin("a plugin", 1100ms);
+  EXPECT_EQ(expiry.promise.get_future().get(), "a plugin");
+  EXPECT_GE(std::chrono::steady_clock::now() - begin, 1100ms);
+}
+
+TEST(EndLimit, AnEndInTimeExpiresNothing) {
+  EndLimit unused([](const std::string& stage) { ADD_FAILURE() << stage; });
+  EndLimit limit([](const std::string& stage) { ADD_FAILURE() << stage; });
+  limit.begin("calls", 1h);
+}
+
+TEST(EndLimit, WithoutAThreadNothingIsLimited) {
+  EndLimit limit([](const std::string& stage) { ADD_FAILURE() << stage; });
+  const testing_support::NoMoreThreads shortage;
+  limit.begin("calls", 1ms);
+}
+
+TEST(EndLimitDeathTest, TheProcessEndsAndSaysForWhatItHasNotWaited) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        EndLimit limit;
+        limit.begin("network cni to stop", 1ms);
+        std::promise<void>().get_future().wait();
+      },
+      ::testing::ExitedWithCode(1), "as if it had crashed.*network cni to stop");
+}
+
+}  // namespace
+}  // namespace berth::program
