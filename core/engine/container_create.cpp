@@ -308,7 +308,11 @@ absl::StatusOr<spec::ContainerSpec> Engine::makeSpec(Container& container,
   const records::PodRecord pod = container.pod().record();
   BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(container.pod()));
   const spec::RuntimeFeatures features = spec::runtimeFeatures(runtime->features());
-  const spec::Defaults defaults = defaultsFor(runtime->name());
+  spec::Defaults defaults = defaultsFor(runtime->name());
+  // The guest's own are in its /dev; it has no drivers for the host's.
+  if (features.isolation == spec::Isolation::kVirtualMachine) {
+    defaults.privilegedDevices = spec::PrivilegedDevices::kNone;
+  }
   const std::string podFiles = podDirectory(pod.id());
   BERTH_ASSIGN_OR_RETURN(const spec::NamespacePaths paths, namespacePaths(pod, record.config()));
   BERTH_ASSIGN_OR_RETURN(const spec::SeLinuxLabels labels, labelsOf(pod));

@@ -56,6 +56,29 @@ absl::StatusOr<std::string> resourcesText(const v1::LinuxContainerResources& res
   return boost::json::serialize(json);
 }
 
+// Of a runtime that says that it cannot give them. One that says nothing of them is left to refuse
+// them itself: nobody asked the first plugins.
+absl::Status checkHostNamespaces(const plugins::Runtime& runtime,
+                                 const v1::NamespaceOption& options) {
+  struct Wish {
+    v1::NamespaceMode mode;
+    const char* feature;  // of berth_runtime.features
+    const char* what;
+  };
+  const Wish wishes[] = {
+      {options.network(), "hostNetwork", "the host's network: leave hostNetwork"},
+      {options.pid(), "hostPid", "the host's processes: leave hostPID"},
+      {options.ipc(), "hostIpc", "the host's IPC namespace: leave hostIPC"}};
+  for (const Wish& wish : wishes) {
+    if (wish.mode != v1::NODE || support::boolMember(runtime.features(), wish.feature, true))
+      continue;
+    return absl::FailedPreconditionError(strCat("pods of the runtime \"", runtime.name(),
+                                                "\" cannot use ", wish.what,
+                                                " out, or choose another runtime class"));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status checkPodConfig(const v1::PodSandboxConfig& config) {
@@ -121,6 +144,8 @@ absl::StatusOr<std::shared_ptr<Pod>> Engine::recordPod(const v1::RunPodSandboxRe
   BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeFor(request.runtime_handler()));
   const v1::PodSandboxConfig& config = request.config();
   // Refused before anything is recorded.
+  BERTH_RETURN_IF_ERROR(
+      checkHostNamespaces(*runtime, config.linux().security_context().namespace_options()));
   BERTH_ASSIGN_OR_RETURN(const spec::PodNamespaces namespaces, spec::podNamespaces(config));
   BERTH_RETURN_IF_ERROR(spec::podSysctls(config, settings_.defaultSysctls).status());
   BERTH_RETURN_IF_ERROR(spec::podHostname(config, host_).status());

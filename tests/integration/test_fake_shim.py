@@ -20,7 +20,9 @@ it may not do the fake writes down as a complaint, of which no test leaves one.
     Shutdown that ends without an answer ...................... test_a_pod_from_start_to_end
     Kill after the exit succeeds .............................. test_stopping_what_has_ended
     kills for want of memory come by events alone ............. test_a_kill_for_memory_is_told
-    no host network, PID, IPC, user namespace, checkpoint ..... test_refusals
+    no host network, PID, IPC ................................. test_the_hosts_namespaces_…
+    no user namespace, no checkpoint .......................... test_other_refusals
+    privileged without the host's devices ..................... test_privileged_containers_…
     ports are those of the pod's address ...................... test_ports
     what fails, hangs and dies; reconnecting .................. test_fake_shim_failures.py
 """
@@ -43,7 +45,8 @@ import host
 import pytest
 from berth_testbed import wait_until
 from crictl_at_work import read_until, run, started
-from fake_shims import CONFIGURATION, behaving, is_ready, texts
+from engines import toml
+from fake_shims import CONFIGURATION, FakeShims, behaving, is_ready, texts
 
 pytestmark = pytest.mark.berth
 SLEEP = ["sleep", "1000"]
@@ -55,9 +58,13 @@ def bed(kata_bed):
     return kata_bed
 
 
-def sandbox_spec(bed, pod):
-    path = os.path.join(bed.engine.state, "pods", pod, "runtime/bundles", pod, "config.json")
+def spec_of(bed, pod, container):
+    path = os.path.join(bed.engine.state, "pods", pod, "runtime/bundles", container, "config.json")
     return json.loads(host.read(path))
+
+
+def sandbox_spec(bed, pod):
+    return spec_of(bed, pod, pod)
 
 
 @pytest.mark.alone
@@ -276,24 +283,67 @@ def test_a_kill_for_memory_is_told(bed, name):
     assert (ended.reason, ended.exit_code) == ("OOMKilled", 137)
 
 
-def test_refusals(bed, name, tmp_path):
-    mapping = [{"host_id": 200000, "container_id": 0, "length": 65536}]
-    for options, word in (({"network": "NODE"}, "hostNetwork"), ({"ipc": "NODE"}, "hostIPC"),
-                          ({"userns_options": {"mode": "POD", "uids": mapping,
-                                               "gids": mapping}}, "user namespace")):
-        with pytest.raises(grpc.RpcError) as error:
-            bed.run_pod(name, linux={"security_context": {"namespace_options": options}})
-        assert word in error.value.details()
-    options = {"security_context": {"namespace_options": {"pid": "NODE"}}}
-    pod = bed.run_pod(name, linux=options)
+def test_a_shim_by_containerds_name_of_it(own_bed, name, monkeypatch):
+    fakes = FakeShims({"kata": ""})
+
+    def settings(bed):
+        text = fakes.settings(bed)
+        monkeypatch.setenv("PATH", bed.folder + ":" + os.environ["PATH"])
+        return text.replace(toml(fakes.program), toml("io.containerd.fake.v2"))
+    bed = own_bed(settings=settings, handler="kata")
+    pod = bed.run_pod(name)
+    assert bed.wait_exit(bed.run(pod, "c", command=["sh", "-c", "exit 3"])).exit_code == 3
+    assert fakes.calls(pod, "start")
+
+
+def test_the_pods_namespaces_are_told(bed, name):
+    pod = bed.run_pod(name, hostname="told", linux={"security_context": {
+        "namespace_options": {"pid": "POD"}}})
+    spec = sandbox_spec(bed, pod)
+    assert spec["hostname"] == "told"
+    given = {each["type"]: each.get("path") for each in spec["linux"]["namespaces"]}
+    assert set(given) == {"mount", "network", "ipc", "uts", "pid"}
+    # Of these alone a path means something to a machine's shim.
+    assert [kind for kind, path in given.items() if path] == ["network"]
+
+
+@pytest.mark.parametrize("kind, word", [("network", "hostNetwork"), ("pid", "hostPID"),
+                                        ("ipc", "hostIPC")])
+def test_the_hosts_namespaces_are_refused(bed, name, fakes, kind, word):
+    """At once: no shim is asked, nothing is made, and the name stays free."""
+    calls = os.path.join(fakes.folder, "calls")
+    pods = os.path.join(bed.engine.state, "pods")
+    before = host.read(calls), os.listdir(pods), bed.new_network_namespaces()
     with pytest.raises(grpc.RpcError) as error:
-        bed.create(pod, "c", command=SLEEP, linux=options)
-    assert "hostPID" in error.value.details()
-    container = bed.run(bed.run_pod(name + "-2"), "c", command=SLEEP)
+        bed.run_pod(name, linux={"security_context": {"namespace_options": {kind: "NODE"}}})
+    assert error.value.code() == grpc.StatusCode.FAILED_PRECONDITION
+    assert word in error.value.details() and '"kata"' in error.value.details()
+    assert (host.read(calls), os.listdir(pods), bed.new_network_namespaces()) == before
+    assert not bed.cri.ListPodSandbox({}).items
+    bed.run_pod(name)
+
+
+def test_other_refusals(bed, name, tmp_path):
+    mapping = [{"host_id": 200000, "container_id": 0, "length": 65536}]
+    users = {"userns_options": {"mode": "POD", "uids": mapping, "gids": mapping}}
+    with pytest.raises(grpc.RpcError) as error:
+        bed.run_pod(name, linux={"security_context": {"namespace_options": users}})
+    assert "user namespace" in error.value.details()
+    container = bed.run(bed.run_pod(name), "c", command=SLEEP)
     with pytest.raises(grpc.RpcError) as error:
         bed.cri.CheckpointContainer({"container_id": container,
                                      "location": str(tmp_path / "c.tar")})
     assert error.value.code() == grpc.StatusCode.FAILED_PRECONDITION
+
+
+def test_privileged_containers_get_no_devices_of_the_host(bed, name):
+    """But those that they ask for."""
+    privileged = {"security_context": {"privileged": True}}
+    pod = bed.run_pod(name, linux=privileged)
+    asked = [{"host_path": "/dev/null", "container_path": "/dev/given", "permissions": "rw"}]
+    container = bed.run(pod, "c", command=SLEEP, linux=privileged, devices=asked)
+    devices = spec_of(bed, pod, container)["linux"]["devices"]
+    assert [each["path"] for each in devices] == ["/dev/given"]
 
 
 def test_ports(bed, name, crictl_binary):
