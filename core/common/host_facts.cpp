@@ -235,9 +235,9 @@ void readSecurityModules(const HostRoots& roots, HostFacts& facts) {
   facts.inUserNamespace = groups && !groups->ends_with(" 4294967295");
 }
 
-// Linux's arch/x86/include/uapi/asm/unistd.h: calls of the x32 ABI have this bit, and fail with ENOSYS
-// where the kernel is built or started without it. A filter may kill who tries, hence the child;
-// containers inherit such a filter.
+// Linux's arch/x86/include/uapi/asm/unistd.h: calls of the x32 ABI have this bit, and fail with
+// ENOSYS where the kernel is built or started without it. A filter may kill who tries, hence the
+// child; containers inherit such a filter.
 bool runsX32() {
 #if defined(__x86_64__) && defined(__LP64__)
   constexpr long kX32Bit = 0x40000000;

@@ -1,7 +1,7 @@
-// The fuzzers' targets without a fuzzer: their seeds, changes of them that are the same in each run,
-// and what the fuzzers have learnt (corpus/). It finds little that is new, and keeps what was found
-// from coming back.
-// BERTH_REPLAY_ROUNDS=N makes N times as many changes, for a search where there is no clang.
+// The fuzzers' targets without a fuzzer: their seeds, changes of them that are the same in each
+// run, and what the fuzzers have learnt (corpus/). It finds little that is new, and keeps what was
+// found from coming back. BERTH_REPLAY_ROUNDS=N makes N times as many changes, for a search where
+// there is no clang.
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>

@@ -86,12 +86,6 @@ def tell(request):
     return lambda text: request.node.user_properties.append((FIGURE, text))
 
 
-@pytest.fixture(scope="module")
-def tell_of_module():
-    """Likewise, of what concerns all of a module's tests."""
-    return figures.append
-
-
 @pytest.fixture(scope="session")
 def shared_bed():
     """An engine that lives for the whole session; leaks are reported at its end."""

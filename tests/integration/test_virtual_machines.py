@@ -18,18 +18,18 @@ COUNT = "i=0; while :; do echo $i; i=$((i+1)); sleep 0.02; done"
 
 
 @pytest.fixture(scope="module", params=["fake", "kata"])
-def machines(request, tell_of_module):
+def machines(request):
     """A bed whose handler "kata" makes virtual machines."""
+    shim = "a fake of its shim"
     if request.param == "fake":
         settings = FakeShims({"kata": ""}).settings
     else:
         kata = Kata()
-        tell_of_module("Kata Containers: " + (
-            "NOT tested, " + kata.missing if kata.missing else "tested, " + kata.shim))
         if kata.missing:
             pytest.skip("SKIPPED, Kata Containers was NOT tested: " + kata.missing)
-        settings = kata.settings
+        settings, shim = kata.settings, kata.shim
     with TestBed(settings=settings, handler="kata") as bed:
+        bed.tested = "Kata Containers: tested with " + shim
         yield bed
     assert bed.leaks == [], "left behind although all pods were removed"
 
@@ -46,7 +46,8 @@ def bed(machines):
     wait_until(lambda: not shims(machines), what="the end of all shims and machines")
 
 
-def test_a_pod_from_its_start_to_its_end(bed, name):
+def test_a_pod_from_its_start_to_its_end(bed, name, tell):
+    tell(bed.tested)
     pod = bed.run_pod(name)
     assert is_ready(bed, pod)
     assert bed.cri.PodSandboxStatus({"pod_sandbox_id": pod}).status.network.ip

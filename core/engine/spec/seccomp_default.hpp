@@ -23,9 +23,9 @@ struct SeccompConditions {
 // linux.seccomp of the OCI runtime specification: everything is refused with EPERM but what
 // containerd and Docker let through by default, which images have come to rely on. Names that the
 // installed libseccomp does not know are left out, and so is the x32 ABI where the kernel has none:
-// runtimes take longer to compile its part of the filter than all else, and libseccomp ends who uses
-// an ABI that a filter does not name. Computed once for equal conditions; any thread,
-// does not block.
+// runtimes take longer to compile its part of the filter than all else, and libseccomp ends who
+// uses an ABI that a filter does not name. Computed once for equal conditions; any thread, does not
+// block.
 boost::json::object defaultSeccompProfile(const SeccompConditions& conditions);
 
 // The seccomp names of an architecture and of those whose programs it runs as well, native first;

@@ -205,11 +205,11 @@ absl::Status forgetStreams(const Pod& pod, const std::string& key, const CallLim
   return failures.status();
 }
 
-void markEnded(Pod& pod) {
+void markEnded(Pod& pod, std::string_view reason) {
   for (const auto& container : pod.containers()) {
     const Stage stage = pod.recordOf(*container).stage;
     if (stage != Stage::kRunning && stage != Stage::kStarting) continue;
-    pod.settleExit(container, 128 + SIGKILL, support::nowNanoseconds(), {});
+    pod.settleExit(container, 128 + SIGKILL, support::nowNanoseconds(), reason);
   }
 }
 
@@ -231,6 +231,10 @@ keeper::Request openRequest(const Pod& pod, const ContainerRecord& container) {
 }
 
 absl::Status endPod(Pod& pod, const CallLimits& limits) {
+  return endPod(pod, {}, limits);
+}
+
+absl::Status endPod(Pod& pod, std::string_view reason, const CallLimits& limits) {
   pod.beginEnding();
   std::unique_lock<std::mutex> alone;
   BERTH_RETURN_IF_ERROR(pod.takeEnd(alone, limits));
@@ -246,7 +250,7 @@ absl::Status endPod(Pod& pod, const CallLimits& limits) {
   // A shim that was killed while it started has told no address.
   if (!status.ok() || !started) status = endWithoutShim(pod, limits);
   if (status.ok()) {
-    markEnded(pod);
+    markEnded(pod, reason);
     pod.declareDead();
     status = pod.changeRecord([](PodRecord& r) { r.stopped = true; });
   }

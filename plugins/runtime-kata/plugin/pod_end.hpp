@@ -1,6 +1,8 @@
 // Ending pods and what they hold, with the shim's help and without it.
 #pragma once
 
+#include <string_view>
+
 #include <absl/status/status.h>
 
 #include "pod.hpp"
@@ -14,6 +16,8 @@ keeper::Request openRequest(const Pod& pod, const ContainerRecord& container);
 // made; when the shim does not do its part in time, it is killed and its program cleans up. OK when
 // nothing runs any more.
 absl::Status endPod(Pod& pod, const CallLimits& limits);
+// Why it must end is told with the exits of containers that ran.
+absl::Status endPod(Pod& pod, std::string_view reason, const CallLimits& limits);
 
 // The same of a pod of which shim or sandbox have ended.
 absl::Status endLostPod(Pod& pod, const CallLimits& limits);
