@@ -326,8 +326,8 @@ class Engine {
   absl::Status releaseContainer(plugins::Operation& op, Container& container);
   void discardContainer(const std::shared_ptr<Container>& container);
   Retries::Task undoOf(const std::shared_ptr<Container>& container);
-  // Learns a running container's exit from its runtime, when no event has told it.
-  absl::Status collectExit(plugins::Operation& op, Container& container);
+  // The exit that no event has told, as the runtime knows it, or unknown with the message.
+  absl::Status collectExit(plugins::Operation& op, Container& container, std::string_view message);
 
   // A further process in a running container (exec.cpp).
   absl::StatusOr<ExecProcess> startExec(plugins::Operation& op, const Container& container,

@@ -80,7 +80,7 @@ absl::Status Engine::tearDown(plugins::Operation& op, Pod& pod) {
       recovery_.endContainersOf(pod, "its pod was stopped while nothing was known of its exit");
     }
     for (const auto& container : containersOf(pod.id())) {
-      failures.add(collectExit(op, *container));
+      failures.add(collectExit(op, *container, "its runtime lost it before its pod was stopped"));
       // There when the daemon ended in the middle of a start that came to nothing.
       detachMappedMounts(*container);
     }

@@ -109,7 +109,7 @@ absl::Status Recovery::adoptStatus(Container& container, const plugins::Containe
 absl::Status Recovery::collectExits(plugins::Operation& op, Pod& lost, std::string_view message) {
   bool known = true;
   for (const auto& container : engine_.containersOf(lost.id())) {
-    known = engine_.collectExit(op, *container).ok() && known;
+    known = engine_.collectExit(op, *container, message).ok() && known;
   }
   if (known) return absl::OkStatus();
   // The daemon ends: the next one asks the runtime again.

@@ -66,13 +66,12 @@ def test_what_they_mean_changes_with_a_reload(own_bed):
     bed = short_bed(own_bed, [])
     assert "images.unqualified_search_registries" in refused(
         bed, SHORT, grpc.StatusCode.INVALID_ARGUMENT)
-    config = bed.engine.command()[-1]
+    berth, *_, config = bed.engine.command()
     with open(config, encoding="utf-8") as stream:
         text = stream.read()
     with open(config, "w", encoding="utf-8") as stream:
         stream.write(text.replace("unqualified_search_registries = []",
                                   "unqualified_search_registries = [\"%s\"]" % REGISTRY))
-    berth = bed.engine.command()[0]
     done = subprocess.run([berth, "reload", "--config", config],
                           capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -59,7 +59,8 @@ class CountingPod:
         wait_until(lambda: not self.is_ready(), max(0.1, deadline - time.monotonic()),
                    "the end of " + self.name)
         assert status.exit_code == 137
-        assert any(reason in status.message for reason in reasons), status.message
+        assert any(reason in status.message for reason in reasons), \
+            "%s ended and said \"%s\"" % (self.name, status.message)
         self.must_have_lost_nothing()
 
     def must_have_lost_nothing(self):

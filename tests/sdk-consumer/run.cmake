@@ -20,7 +20,7 @@ run("installing the SDK" "${CMAKE_COMMAND}" --install "${BERTH_BUILD}" --compone
 file(GLOB_RECURSE installed RELATIVE "${prefix}" "${prefix}/*")
 foreach(file IN LISTS installed)
   if(NOT file MATCHES
-     "^(bin/berth-plugin-check$|include/berth/|lib|share/(berth/(examples|templates)|pkgconfig)/)")
+     "^(bin/berth-plugin-(check|new)$|include/berth/|lib|share/(berth/(examples|templates)|pkgconfig)/)")
     message(FATAL_ERROR "the SDK installs ${file}, which is no part of it")
   endif()
 endforeach()
