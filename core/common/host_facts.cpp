@@ -4,10 +4,10 @@
 #include <array>
 #include <optional>
 #include <string_view>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include <utility>
 
@@ -236,19 +236,12 @@ void readSecurityModules(const HostRoots& roots, HostFacts& facts) {
 }
 
 // Linux's arch/x86/include/uapi/asm/unistd.h: calls of the x32 ABI have this bit, and fail with
-// ENOSYS where the kernel is built or started without it. A filter may kill who tries, hence the
-// child; containers inherit such a filter.
+// ENOSYS where the kernel is built or started without it. A filter of this process's own may end
+// who tries; then it is taken for possible.
 bool runsX32() {
 #if defined(__x86_64__) && defined(__LP64__)
   constexpr long kX32Bit = 0x40000000;
-  const pid_t child = ::fork();
-  if (child == 0) ::_exit(::syscall(kX32Bit | SYS_getpid) > 0 ? 0 : 1);
-  int status = 0;
-  pid_t ended = 0;
-  while (child > 0 && (ended = ::waitpid(child, &status, 0)) < 0 && errno == EINTR) {
-  }
-  // When it cannot be told, it is taken for possible.
-  return ended != child || status == 0;
+  return ::prctl(PR_GET_SECCOMP, 0, 0, 0, 0) != 0 || ::syscall(kX32Bit | SYS_getpid) > 0;
 #else
   return false;
 #endif

@@ -84,10 +84,9 @@ struct HostRoots {
   std::string usr = "/usr";
 };
 
-// Reads what is needed from /proc and /sys, and asks the kernel from a process of its own what it
-// does not show there. Optional parts that are missing are reported as
-// absent; errors are those of files that every Linux has. Blocks on these file systems; any
-// thread.
+// Reads what is needed from /proc and /sys, and asks the kernel what it does not show there.
+// Optional parts that are missing are reported as absent; errors are those of files that every
+// Linux has. Blocks on these file systems; any thread.
 absl::StatusOr<HostFacts> collectHostFacts(const HostRoots& roots = {});
 
 // GOARCH names, as images use them, for uname's: "x86_64" is "amd64". Unknown ones stay.
