@@ -261,6 +261,21 @@ def test_the_shim_is_killed(bed, name):
     assert not commands(bed, "berth-keeper")
 
 
+def test_cgroups_that_nobody_wrote_down_go_with_a_lost_pod(bed, name):
+    """An OCI runtime that is killed with its shim may have made some already."""
+    pod = bed.run_pod(name)
+    container = bed.run(pod, "c", command=SLEEP)
+    made = [path + "-half" for path in host.cgroups() if os.path.basename(path) == container]
+    assert made
+    for path in made:
+        os.mkdir(path)
+    (shim,) = shims(bed)
+    os.kill(shim, signal.SIGKILL)
+    assert bed.wait_exit(container, seconds=5).exit_code == 137
+    bed.remove_pod(pod)
+    assert not [path for path in made if os.path.exists(path)]
+
+
 def test_the_shim_is_killed_while_no_daemon_looks(bed, name):
     pod = bed.run_pod(name)
     container = bed.run(pod, "c", command=["sleep", "4834"])

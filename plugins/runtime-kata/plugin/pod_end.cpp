@@ -139,11 +139,14 @@ absl::Status cleanUp(Pod& pod, const std::string& id, const std::string& bundle,
   absl::Status cleaned = absl::OkStatus();
   for (int i = 0; i < kAttempts; ++i) {
     cleaned = cleanUpWithShim(pod.shimCall(id, bundle), within(limits, kCleanUpTime)).status();
-    if (cleaned.ok()) return cleaned;
-    if (absl::IsDeadlineExceeded(cleaned)) break;
+    if (cleaned.ok() || absl::IsDeadlineExceeded(cleaned)) break;
   }
+  // An OCI runtime that was killed while it created the container has written down nothing of the
+  // cgroups that it had made.
+  const absl::Status ended = endCgroups(id, within(limits, kEndTime));
+  if (cleaned.ok()) return ended;
   support::StatusCollector failures;
-  failures.add(endCgroups(id, within(limits, kEndTime)));
+  failures.add(ended);
   if (failures.ok()) {
     pod.warn("the shim's program cannot clean up; nothing of it is left in cgroups", cleaned);
   } else {
