@@ -75,24 +75,30 @@ std::vector<std::string> unusedExtensions(const plugins::Instance& instance) {
   return offered(instance, {BERTH_EXTENSION_REMOTE_LAYERS, BERTH_EXTENSION_QUOTA});
 }
 
-json::array pluginList(const plugins::Registry& registry) {
+json::array pluginList(const plugins::Registry& registry, const PodsOn& podsOn) {
   json::array list;
-  for (const auto& instance : registry.instances()) {
+  const auto row = [&](const std::shared_ptr<plugins::Instance>& instance) {
     const berth_plugin& description = instance->library().description();
-    list.push_back(
-        json::object{{"name", instance->name()},
-                     {"kind", plugins::kindName(instance->kind())},
-                     {"plugin", view(description.name)},
-                     {"version", view(description.version)},
-                     {"summary", view(description.summary)},
-                     {"abi", support::strCat(description.abi_major, ".", description.abi_minor)},
-                     {"threading", threadingName(description.threading)},
-                     {"state", plugins::instanceStateName(instance->state())},
-                     {"path", instance->library().path()},
-                     {"isolation", instance->process().has_value() ? "process" : "none"},
-                     {"process", processOf(*instance)},
-                     {"capabilities", capabilities(*instance, registry)},
-                     {"unused", json::value_from(unusedExtensions(*instance))}});
+    return json::object{{"name", instance->name()},
+                        {"kind", plugins::kindName(instance->kind())},
+                        {"plugin", view(description.name)},
+                        {"version", view(description.version)},
+                        {"summary", view(description.summary)},
+                        {"abi", support::strCat(description.abi_major, ".", description.abi_minor)},
+                        {"threading", threadingName(description.threading)},
+                        {"state", plugins::instanceStateName(instance->state())},
+                        {"path", instance->library().path()},
+                        {"isolation", instance->process().has_value() ? "process" : "none"},
+                        {"process", processOf(*instance)},
+                        {"capabilities", capabilities(*instance, registry)},
+                        {"unused", json::value_from(unusedExtensions(*instance))}};
+  };
+  for (const auto& instance : registry.instances()) list.push_back(row(instance));
+  for (const auto& instance : registry.draining()) {
+    json::object one = row(instance);
+    one["state"] = "draining";
+    one["pods"] = podsOn ? podsOn(*instance).size() : 0;
+    list.push_back(std::move(one));
   }
   for (const plugins::Failure& failure : registry.failures()) {
     list.push_back(

@@ -1,6 +1,7 @@
 // The plugins as people and tools see them.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,9 @@ std::vector<std::string> unusedExtensions(const plugins::Instance& instance);
 // "isolation", "process", "capabilities", "unused"}]. "isolation" is "none" or "process"; with the
 // latter "process" is {"pid", "restarts"}, else null; pid 0: there is none at this moment. Of what
 // could not be loaded: {"name", "kind", "plugin", "state": "failed", "error"}.
-boost::json::array pluginList(const plugins::Registry& registry);
+// Of one that was replaced "state" is "draining", and "pods" the number of those still on it, which
+// `podsOn` says.
+using PodsOn = std::function<std::vector<std::string>(const plugins::Instance&)>;
+boost::json::array pluginList(const plugins::Registry& registry, const PodsOn& podsOn = nullptr);
 
 }  // namespace berth::cri

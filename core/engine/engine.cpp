@@ -138,14 +138,15 @@ Engine::Containers Engine::containersOf(const std::string& podId) const {
   return result;
 }
 
-absl::StatusOr<plugins::Runtime*> Engine::runtimeFor(const std::string& handler) const {
+absl::StatusOr<std::shared_ptr<plugins::Runtime>> Engine::runtimeFor(
+    const std::string& handler) const {
   auto runtime = registry_.runtime(handler.empty() ? preferences()->defaultRuntime : handler);
   if (runtime.ok()) return runtime;
   return absl::InvalidArgumentError(
       strCat("runtime_handler: ", support::fromAbsl(runtime.status().message())));
 }
 
-absl::StatusOr<plugins::Runtime*> Engine::runtimeOf(const Pod& pod) const {
+absl::StatusOr<std::shared_ptr<plugins::Runtime>> Engine::runtimeOf(const Pod& pod) const {
   if (pod.runtime() == nullptr) return notConfigured(pod);
   if (const absl::Status reached = pod.reached(); !reached.ok()) {
     return absl::UnavailableError(strCat(
@@ -156,7 +157,7 @@ absl::StatusOr<plugins::Runtime*> Engine::runtimeOf(const Pod& pod) const {
   return pod.runtime();
 }
 
-absl::StatusOr<plugins::Runtime*> Engine::holderOf(const Pod& pod) const {
+absl::StatusOr<std::shared_ptr<plugins::Runtime>> Engine::holderOf(const Pod& pod) const {
   if (pod.state() == records::POD_STOPPED) return nullptr;
   if (pod.runtime() != nullptr) return pod.runtime();
   // Of what was made before a restart of the node there is nothing that only its runtime can end.
@@ -175,7 +176,7 @@ absl::StatusOr<std::string> Engine::snapshotterOf(const v1::PullImageRequest& re
     if (const auto pod = findByName(podName(request.sandbox_config().metadata())))
       return snapshotterFor(pod->peek([](const records::PodRecord& r) { return r.runtime(); }));
   }
-  BERTH_ASSIGN_OR_RETURN(const plugins::Runtime* runtime, runtimeFor(handler));
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Runtime> runtime, runtimeFor(handler));
   return snapshotterFor(runtime->name());
 }
 
@@ -239,13 +240,15 @@ absl::StatusOr<spec::SeLinuxLabels> Engine::labelsOf(const records::PodRecord& p
 }
 
 absl::Status Engine::networkStatus() {
-  BERTH_ASSIGN_OR_RETURN(plugins::Network * network, registry_.network(settings_.network));
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Network> network,
+                         registry_.network(settings_.network));
   plugins::Operation op("Status", Deadline::clock::now() + std::chrono::seconds(5));
   return network->status(op);
 }
 
 absl::Status Engine::updatePodCidr(const std::string& cidr, Deadline deadline) {
-  BERTH_ASSIGN_OR_RETURN(plugins::Network * network, registry_.network(settings_.network));
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Network> network,
+                         registry_.network(settings_.network));
   plugins::Operation op(strCat("UpdateRuntimeConfig ", cidr), deadline);
   return network->setPodCidr(op, cidr);
 }

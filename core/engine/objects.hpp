@@ -169,10 +169,27 @@ class Recorded {
 
 class Pod final : public Recorded<records::PodRecord>, public std::enable_shared_from_this<Pod> {
  public:
-  Pod(records::PodRecord record, plugins::Runtime* runtime, store::Store& store)
-      : Recorded(kPodKind, std::move(record), store), runtime_(runtime) {}
-  // Null when the configuration no longer has the pod's runtime.
-  plugins::Runtime* runtime() const { return runtime_; }
+  Pod(records::PodRecord record, std::shared_ptr<plugins::Runtime> runtime, store::Store& store)
+      : Recorded(kPodKind, std::move(record), store), runtime_(std::move(runtime)) {}
+  // The form of its runtime that it is on to its end. Null when the configuration no longer has the
+  // pod's runtime.
+  const std::shared_ptr<plugins::Runtime>& runtime() const { return runtime_; }
+  // The form of the network that has attached it; null when there is none.
+  std::shared_ptr<plugins::Network> network() const {
+    std::lock_guard lock(networkMutex_);
+    return network_;
+  }
+  // That, or else the one of its record that serves.
+  absl::StatusOr<std::shared_ptr<plugins::Network>> networkFrom(
+      const plugins::Registry& registry) const {
+    if (auto held = network(); held != nullptr) return held;
+    return registry.network(
+        peek([](const records::PodRecord& r) { return r.network().network(); }));
+  }
+  void setNetwork(std::shared_ptr<plugins::Network> network) {
+    std::lock_guard lock(networkMutex_);
+    network_.swap(network);
+  }
   records::PodState state() const {
     return peek([](const records::PodRecord& r) { return r.state(); });
   }
@@ -215,7 +232,9 @@ class Pod final : public Recorded<records::PodRecord>, public std::enable_shared
  private:
   void tell(LifeObserver& observer) override { observer.onStep(*this); }
 
-  plugins::Runtime* const runtime_;
+  const std::shared_ptr<plugins::Runtime> runtime_;
+  mutable std::mutex networkMutex_;
+  std::shared_ptr<plugins::Network> network_;
   mutable std::mutex reachedMutex_;
   absl::Status reached_;
   std::atomic<int> endings_ = 0;

@@ -63,7 +63,7 @@ absl::Status Engine::stopPod(plugins::Operation& op, Pod& pod) {
 
 // Runs every step; what failed is done again by the next call.
 absl::Status Engine::tearDown(plugins::Operation& op, Pod& pod) {
-  BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, holderOf(pod));
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Runtime> runtime, holderOf(pod));
   if (!pod.reached().ok()) {
     // The exits that it has kept would be lost with the pod.
     op.setStage("find out what became of the pod");
@@ -88,7 +88,7 @@ absl::Status Engine::tearDown(plugins::Operation& op, Pod& pod) {
   const records::PodRecord record = pod.record();
   if (record.network().wanted()) {
     op.setStage("detach the network");
-    auto network = registry_.network(record.network().network());
+    auto network = pod.networkFrom(registry_);
     auto request = networkRequest(record);
     absl::Status detached = !network.ok() ? network.status()
                             : !request.ok()
@@ -96,6 +96,7 @@ absl::Status Engine::tearDown(plugins::Operation& op, Pod& pod) {
                                 : (*network)->detach(op, *request, record.network().state());
     if (detached.ok()) {
       detached = pod.change([](records::PodRecord& r) { r.mutable_network()->set_wanted(false); });
+      if (detached.ok()) pod.setNetwork(nullptr);
     }
     failures.add(support::annotate(detached, "detach the network"));
   }

@@ -88,6 +88,12 @@ absl::Status Recovery::loadPods() {
     auto pod =
         std::make_shared<Pod>(std::move(record), runtime.ok() ? *runtime : nullptr, engine_.store_);
     pod->observe(engine_.lifeEvents_);
+    // It stays with the form of the network that is there now.
+    const records::NetworkAttachment attached =
+        pod->peek([](const records::PodRecord& r) { return r.network(); });
+    if (auto network = engine_.registry_.network(attached.network());
+        attached.wanted() && network.ok())
+      pod->setNetwork(*std::move(network));
     if (isToBeAsked) pod->setReached(absl::UnavailableError("it has not been asked yet"));
     std::unique_lock lock(engine_.mapsMutex_);
     engine_.pods_[pod->id()] = pod;

@@ -62,6 +62,9 @@ void print(const boost::json::array& list) {
     if (const auto* process = one.if_contains("process");
         process != nullptr && process->is_object())
       std::printf("  in a process of its own: %s\n", processText(process->get_object()).c_str());
+    if (text("state") == "draining")
+      std::printf("  was replaced; pods still on it: %ld\n",
+                  static_cast<long>(support::intMember(one, "pods", 0)));
     printList("  can:", support::stringsMember(one, "capabilities"));
     printList("  offers what no part of the engine uses:", support::stringsMember(one, "unused"));
     if (!text("error").empty()) std::printf("  %s\n", text("error").c_str());

@@ -195,8 +195,10 @@ absl::Status serveUntilSignal(const config::Config& config, Reloader& reloader,
 }
 
 // In reverse order of their start.
-void stopPlugins(const plugins::Registry& registry, EndLimit& limit) {
-  const auto& instances = registry.instances();
+void stopPlugins(plugins::Registry& registry, EndLimit& limit) {
+  limit.begin("plugins that are replaced, or were, to stop", kPluginTime);
+  registry.stopReplaced();
+  const auto instances = registry.instances();
   for (auto one = instances.rbegin(); one != instances.rend(); ++one) {
     limit.begin(strCat(plugins::kindName((*one)->kind()), " ", (*one)->name(), " (plugin ",
                        (*one)->library().name(), ") to stop"),
@@ -256,7 +258,7 @@ absl::Status run(const config::Paths& paths, const config::Config& config,
                                                  registry, *images, *store, std::move(host));
   current = engine.get();
   absl::Status status = engine->recover();
-  Reloader reloader(paths, config, *engine, *images);
+  Reloader reloader(paths, config, *engine, *images, registry);
   const KeptThings kept{database, *store, *images};
   if (status.ok())
     status = serveUntilSignal(config, reloader, *engine, kept, telemetry, manager, limit);

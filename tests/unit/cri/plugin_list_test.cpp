@@ -65,6 +65,24 @@ TEST_F(PluginListTest, SaysWhichProcessAPluginHas) {
   EXPECT_EQ(row("apart").at("process").at("restarts").to_number<int64_t>(), 0);
 }
 
+TEST_F(PluginListTest, SaysWhatWasReplacedAndIsStillInUse) {
+  const plugins::Wanted wanted{Kind::kRuntime, "one", "runtime", {}};
+  ASSERT_TRUE(registry_.load({wanted}).ok());
+  ASSERT_TRUE(registry_.start().ok());
+  const auto user = *registry_.runtime("one");
+  const plugins::Operation op("replace");
+  ASSERT_TRUE(registry_.replace(op, wanted).ok());
+  const json::array list = pluginList(registry_, [&](const plugins::Instance& form) {
+    return &form == &user->instance() ? std::vector<std::string>{"a/b"}
+                                      : std::vector<std::string>();
+  });
+  ASSERT_EQ(list.size(), 2u);
+  EXPECT_EQ(list[0].at("state"), "started");
+  EXPECT_FALSE(list[0].as_object().contains("pods"));
+  EXPECT_EQ(list[1].at("state"), "draining");
+  EXPECT_EQ(list[1].at("pods").to_number<int>(), 1);
+}
+
 TEST_F(PluginListTest, SaysWhatCouldNotBeLoaded) {
   EXPECT_FALSE(registry_.load({{Kind::kRuntime, "one", "no-such-plugin", {}, {}}}).ok());
   const json::object one = row("one");
