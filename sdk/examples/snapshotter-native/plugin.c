@@ -11,6 +11,7 @@ static berth_code native_create(const berth_host* host, void** instance, berth_e
   if (self == NULL) return berth_failf(error, BERTH_RESOURCE_EXHAUSTED, "out of memory");
   memset(self, 0, sizeof *self);
   self->host = host;
+  self->lock = -1;
   pthread_rwlock_init(&self->layers_in_use, NULL);
   *instance = self;
   return BERTH_OK;
@@ -32,7 +33,7 @@ static berth_code native_start(void* instance, berth_error* error) {
 }
 
 static void native_stop(void* instance) {
-  (void)instance; /* nothing runs between calls */
+  native_close(instance); /* nothing runs between calls */
 }
 
 static void native_destroy(void* instance) {

@@ -47,7 +47,7 @@ static berth_code merge_layers(const native* self, const berth_op* op,
       return berth_failf(error, BERTH_NOT_FOUND, "layer %.*s is not unpacked",
                          BERTH_ARG(layer.diff_id));
     op->stage(op, layer.diff_id);
-    code = native_merge(op, files, target, error);
+    code = native_merge(op, self->lock, files, target, error);
     if (code != BERTH_OK) return code;
   }
   return BERTH_OK;

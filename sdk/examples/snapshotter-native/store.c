@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -93,10 +95,30 @@ berth_code native_list(const native* self, const char* folder, berth_name_sink* 
   return BERTH_OK;
 }
 
-berth_code native_open(native* self, berth_error* error) {
+/* After a crash a program that was at work may hold the lock until it has heard of its end. */
+static berth_code take_lock(native* self, berth_error* error) {
+  enum { PAUSE_MS = 10, PATIENCE_MS = 10000 };
+  native_path path;
+  berth_format(path, sizeof path, "%s/lock", self->root);
+  self->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (self->lock < 0) return failed(error, "open", path);
+  for (int waited = 0; flock(self->lock, LOCK_EX | LOCK_NB) != 0; waited += PAUSE_MS) {
+    if (errno != EWOULDBLOCK && errno != EINTR) return failed(error, "lock", path);
+    if (waited >= PATIENCE_MS)
+      return berth_failf(error, BERTH_FAILED_PRECONDITION, "%s is in use", self->root);
+    poll(NULL, 0, PAUSE_MS);
+  }
+  return BERTH_OK;
+}
+
+void native_close(native* self) {
+  if (self->lock >= 0) close(self->lock);
+  self->lock = -1;
+}
+
+static berth_code open_locked(const native* self, berth_error* error) {
   static const char* const folders[] = {"new", "layers", "snapshots"};
   native_path path;
-  if (mkdir(self->root, 0700) != 0 && errno != EEXIST) return failed(error, "make", self->root);
   berth_format(path, sizeof path, "%s/new", self->root);
   berth_code code = native_remove(path, error);
   for (size_t i = 0; code == BERTH_OK && i < sizeof folders / sizeof folders[0]; ++i) {
@@ -106,8 +128,16 @@ berth_code native_open(native* self, berth_error* error) {
   return code;
 }
 
-static berth_code unpack(const berth_op* op, const char* directory, berth_stream* tar,
-                         berth_error* error) {
+berth_code native_open(native* self, berth_error* error) {
+  if (mkdir(self->root, 0700) != 0 && errno != EEXIST) return failed(error, "make", self->root);
+  berth_code code = take_lock(self, error);
+  if (code == BERTH_OK) code = open_locked(self, error);
+  if (code != BERTH_OK) native_close(self);
+  return code;
+}
+
+static berth_code unpack(const native* self, const berth_op* op, const char* directory,
+                         berth_stream* tar, berth_error* error) {
   /* tar itself refuses names that lead out of the directory, also through links. */
   const char* command[] = {"tar",
                            "--extract",
@@ -125,17 +155,17 @@ static berth_code unpack(const berth_op* op, const char* directory, berth_stream
                            "--warning=no-timestamp",
                            "--warning=no-unknown-keyword",
                            NULL};
-  return native_run(op, command, tar, BERTH_INVALID_ARGUMENT, error);
+  return native_run(op, command, self->lock, tar, BERTH_INVALID_ARGUMENT, error);
 }
 
-static berth_code make_layer(const berth_op* op, const char* directory, berth_stream* tar,
-                             berth_usage* usage, berth_error* error) {
+static berth_code make_layer(const native* self, const berth_op* op, const char* directory,
+                             berth_stream* tar, berth_usage* usage, berth_error* error) {
   native_path path;
   char text[64];
   if (mkdir(directory, 0700) != 0) return failed(error, "make", directory);
   berth_format(path, sizeof path, "%s/fs", directory);
   if (mkdir(path, 0755) != 0 || chmod(path, 0755) != 0) return failed(error, "make", path);
-  berth_code code = unpack(op, path, tar, error);
+  berth_code code = unpack(self, op, path, tar, error);
   if (code == BERTH_OK) code = native_measure(op, path, usage, error);
   if (code != BERTH_OK) return code;
   int length =
@@ -153,7 +183,7 @@ berth_code native_layer_apply(native* self, const berth_op* op, const berth_laye
   if (access(target, F_OK) == 0) return native_layer_usage(self, layer, usage, error);
   op->stage(op, layer->diff_id);
   native_new(self, fresh);
-  code = make_layer(op, fresh, tar, usage, error);
+  code = make_layer(self, op, fresh, tar, usage, error);
   if (code == BERTH_OK) code = native_publish(fresh, target, error);
   if (code == BERTH_OK) return code;
   native_remove(fresh, NULL);

@@ -5,6 +5,7 @@
  *     ROOT/snapshots/KEY/fs        a snapshot's files
  *     ROOT/snapshots/KEY/record    what it was made of
  *     ROOT/new/NUMBER              what is being made, or removed: thrown away at the start
+ *     ROOT/lock                    held by who writes here
  *
  * A thing is there once it has been renamed from `new`, and gone once it is back in there. */
 #ifndef NATIVE_STORE_H
@@ -20,6 +21,7 @@ typedef struct native {
   const berth_host* host;
   char root[PATH_MAX / 4]; /* leaves room for all that is below it */
   atomic_uint next;        /* names in `new` */
+  int lock;                /* ROOT/lock; -1: not started */
   /* Held for reading while a snapshot is made of layers, and for writing while a layer goes. */
   pthread_rwlock_t layers_in_use;
 } native;
@@ -41,8 +43,10 @@ berth_code native_write(const char* path, const char* text, size_t size, berth_e
 /* The names in a folder of the store. */
 berth_code native_list(const native* self, const char* folder, berth_name_sink* out,
                        berth_error* error);
-/* Makes the folders and throws away what was unfinished. */
+/* Takes the lock, makes the folders and throws away what was unfinished. */
 berth_code native_open(native* self, berth_error* error);
+/* Gives the lock back. Idempotent. */
+void native_close(native* self);
 
 berth_code native_layer_apply(native* self, const berth_op* op, const berth_layer* layer,
                               berth_stream* tar, berth_usage* usage, berth_error* error);

@@ -14,6 +14,11 @@
 #include <time.h>
 #include <unistd.h>
 
+enum {
+  MOST_WORDS = 32,
+  NOT_FOUND = 127, /* setpriv's status when there is no such program */
+};
+
 typedef struct tool {
   const berth_op* op;
   const char* name;
@@ -42,8 +47,20 @@ static berth_code wait_for(const tool* self, int fd, short events, berth_error* 
   }
 }
 
-static berth_code start(tool* self, const char* const* argv, bool with_input, berth_error* error) {
+/* Runs it on a leash: it is killed when the thread that started it ends, and that waits for it. */
+static void on_leash(const char* command[MOST_WORDS], const char* const* argv) {
+  static const char* const leash[] = {"setpriv", "--pdeathsig", "KILL", "--"};
+  size_t count = 0;
+  for (size_t i = 0; i < sizeof leash / sizeof leash[0]; ++i) command[count++] = leash[i];
+  while (*argv != NULL && count + 1 < MOST_WORDS) command[count++] = *argv++;
+  command[count] = NULL;
+}
+
+static berth_code start(tool* self, const char* const* argv, int lock, bool with_input,
+                        berth_error* error) {
   int ends[2] = {-1, -1};
+  const char* command[MOST_WORDS];
+  on_leash(command, argv);
   int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
   self->output = memfd_create("output", MFD_CLOEXEC);
   /* A socket, not a pipe: a pipe that nobody reads any more would raise SIGPIPE in the host. */
@@ -51,13 +68,15 @@ static berth_code start(tool* self, const char* const* argv, bool with_input, be
       (with_input && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)) {
     int reason = errno;
     if (null >= 0) close(null);
-    return berth_failf(error, BERTH_RESOURCE_EXHAUSTED, "start %s: %s", argv[0], strerror(reason));
+    return berth_failf(error, BERTH_RESOURCE_EXHAUSTED, "start %s: %s", self->name,
+                       strerror(reason));
   }
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, with_input ? ends[1] : null, 0);
   posix_spawn_file_actions_adddup2(&actions, self->output, 1);
   posix_spawn_file_actions_adddup2(&actions, self->output, 2);
+  posix_spawn_file_actions_adddup2(&actions, lock, 3);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   sigset_t none;
@@ -67,8 +86,8 @@ static berth_code start(tool* self, const char* const* argv, bool with_input, be
   char language[] = "LC_ALL=C";
   char path[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
   char* environment[] = {language, path, NULL};
-  int reason =
-      posix_spawnp(&self->pid, argv[0], &actions, &attributes, (char* const*)argv, environment);
+  int reason = posix_spawnp(&self->pid, command[0], &actions, &attributes, (char* const*)command,
+                            environment);
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
   close(null);
@@ -76,7 +95,8 @@ static berth_code start(tool* self, const char* const* argv, bool with_input, be
   self->input = ends[0];
   if (reason == 0) return BERTH_OK;
   self->pid = -1;
-  return berth_failf(error, BERTH_FAILED_PRECONDITION, "start %s: %s", argv[0], strerror(reason));
+  return berth_failf(error, BERTH_FAILED_PRECONDITION, "start %s: %s", command[0],
+                     strerror(reason));
 }
 
 static berth_code feed(tool* self, berth_stream* input, berth_error* error) {
@@ -124,14 +144,15 @@ static berth_code judge(const tool* self, int status, berth_code refused, berth_
   for (char* at = text; *at != 0; ++at)
     if (*at == '\n') *at = at[1] == 0 ? 0 : ';';
   if (strstr(text, "No space left on device") != NULL) refused = BERTH_RESOURCE_EXHAUSTED;
+  if (WIFEXITED(status) && WEXITSTATUS(status) == NOT_FOUND) refused = BERTH_FAILED_PRECONDITION;
   return berth_failf(error, refused, "%s failed: %s", self->name, text);
 }
 
-berth_code native_run(const berth_op* op, const char* const* argv, berth_stream* input,
+berth_code native_run(const berth_op* op, const char* const* argv, int lock, berth_stream* input,
                       berth_code refused, berth_error* error) {
   tool self = {op, argv[0], -1, -1, -1};
   int status = 0;
-  berth_code code = start(&self, argv, input != NULL, error);
+  berth_code code = start(&self, argv, lock, input != NULL, error);
   if (code == BERTH_OK && input != NULL) code = feed(&self, input, error);
   if (self.input >= 0) close(self.input);
   if (code == BERTH_OK) code = wait_end(&self, &status, error);

@@ -155,7 +155,7 @@ static berth_code walk(const char* layer, const char* target, visit* each, berth
   return code;
 }
 
-berth_code native_merge(const berth_op* op, const char* layer, const char* target,
+berth_code native_merge(const berth_op* op, int lock, const char* layer, const char* target,
                         berth_error* error) {
   const char* copy[] = {"cp",
                         "--archive",
@@ -167,7 +167,7 @@ berth_code native_merge(const berth_op* op, const char* layer, const char* targe
                         target,
                         NULL};
   berth_code code = walk(layer, target, make_room, error);
-  if (code == BERTH_OK) code = native_run(op, copy, NULL, BERTH_INTERNAL, error);
+  if (code == BERTH_OK) code = native_run(op, copy, lock, NULL, BERTH_INTERNAL, error);
   if (code == BERTH_OK) code = walk(layer, target, remove_whiteout, error);
   return code;
 }

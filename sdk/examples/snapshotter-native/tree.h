@@ -12,8 +12,8 @@ berth_code native_measure(const berth_op* op, const char* path, berth_usage* usa
 berth_code native_remove(const char* path, berth_error* error);
 
 /* Puts a layer with its whiteouts (OCI image spec, "Image Layer Filesystem Changeset") above what
- * is in `target`. */
-berth_code native_merge(const berth_op* op, const char* layer, const char* target,
+ * is in `target`; `lock` as in native_run(). */
+berth_code native_merge(const berth_op* op, int lock, const char* layer, const char* target,
                         berth_error* error);
 
 #endif
