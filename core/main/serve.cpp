@@ -194,15 +194,12 @@ absl::Status serveUntilSignal(const config::Config& config, Reloader& reloader,
   return absl::OkStatus();
 }
 
-// In reverse order of their start.
-void stopPlugins(const plugins::Registry& registry, EndLimit& limit) {
-  const auto& instances = registry.instances();
-  for (auto one = instances.rbegin(); one != instances.rend(); ++one) {
-    limit.begin(strCat(plugins::kindName((*one)->kind()), " ", (*one)->name(), " (plugin ",
-                       (*one)->library().name(), ") to stop"),
+void stopPlugins(plugins::Registry& registry, EndLimit& limit) {
+  registry.stop([&limit](const plugins::Instance& one) {
+    limit.begin(strCat(plugins::kindName(one.kind()), " ", one.name(), " (plugin ",
+                       one.library().name(), ") to stop"),
                 kPluginTime);
-    (*one)->stop();
-  }
+  });
   limit.begin("plugins to be destroyed", kPluginTime);
 }
 
@@ -262,6 +259,7 @@ absl::Status run(const config::Paths& paths, const config::Config& config,
     status = serveUntilSignal(config, reloader, *engine, kept, telemetry, manager, limit);
   limit.begin("calls", kCallsTime);
   engine->finish();
+  limit.begin("work in the background", kCallsTime);
   images->finish();
   stopPlugins(registry, limit);
   current = nullptr;

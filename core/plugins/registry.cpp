@@ -136,8 +136,9 @@ absl::Status Registry::askOnce() {
   return problems.status();
 }
 
-void Registry::stop() {
+void Registry::stop(const std::function<void(const Instance&)>& before) {
   for (auto instance = instances_.rbegin(); instance != instances_.rend(); ++instance) {
+    if (before) before(**instance);
     (*instance)->stop();
   }
 }

@@ -1,6 +1,7 @@
 // All plugin instances the configuration names.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -51,8 +52,8 @@ class Registry {
   absl::Status load(const std::vector<Wanted>& wanted);
   // Starts in the same order; when one fails those already started are stopped.
   absl::Status start();
-  // Stops in reverse order. Idempotent.
-  void stop();
+  // Stops in reverse order, each after `before` was called with it. Idempotent.
+  void stop(const std::function<void(const Instance&)>& before = {});
 
   // FAILED_PRECONDITION with the names there are.
   absl::StatusOr<Runtime*> runtime(const std::string& name) const;
