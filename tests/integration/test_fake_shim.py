@@ -19,7 +19,7 @@ it may not do the fake writes down as a complaint, of which no test leaves one.
     resources and processes as JSON in an Any ................. test_resources, test_exec
     Shutdown that ends without an answer ...................... test_a_pod_from_start_to_end
     Kill after the exit succeeds .............................. test_stopping_what_has_ended
-    kills for want of memory come by events alone ............. test_a_kill_for_memory_is_told
+    kills for want of memory come by events, or are counted ... test_a_kill_for_memory_is_told
     no host network, PID, IPC ................................. test_the_hosts_namespaces_…
     no user namespace, no checkpoint .......................... test_other_refusals
     privileged without the host's devices ..................... test_privileged_containers_…
@@ -44,7 +44,7 @@ import grpc
 import host
 import pytest
 from berth_testbed import wait_until
-from crictl_at_work import read_until, run, started
+from crictl_at_work import attach_to_the_end_of_input, read_until, run, started
 from engines import toml
 from fake_shims import CONFIGURATION, FakeShims, behaving, is_ready, texts
 
@@ -126,15 +126,7 @@ def test_what_the_shim_is_told(bed, name, fakes):
 def test_the_end_of_input(bed, name, flavour, fakes, crictl_binary):
     assert crictl_binary
     pod = bed.run_pod(name, annotations=behaving(flavour=flavour))
-    container = bed.run(pod, "c", command=["sh", "-c", "cat; echo over"], stdin=True,
-                        stdin_once=True)
-    with started(bed, "attach", "-i", container, stdin=subprocess.PIPE,
-                 stdout=subprocess.PIPE) as client:
-        client.stdin.write(b"hello\n")
-        client.stdin.flush()
-        assert read_until(client.stdout.fileno(), b"hello\n")
-        client.stdin.close()
-        assert bed.wait_exit(container).exit_code == 0
+    attach_to_the_end_of_input(bed, pod)
     assert texts(bed, name, "c") == ["hello", "over"]
     assert len(fakes.calls(pod, "CloseIO container")) == 1
     other = bed.run(pod, "d", command=SLEEP)
@@ -276,8 +268,9 @@ def test_stopping_what_has_ended(bed, name):
     assert bed.status(stubborn).exit_code == 137
 
 
-def test_a_kill_for_memory_is_told(bed, name):
-    pod = bed.run_pod(name, annotations=behaving(oom=True))
+@pytest.mark.parametrize("oom, cgroups", [("told", 2), ("counted", 1), ("counted", 2)])
+def test_a_kill_for_memory_is_told(bed, name, oom, cgroups):
+    pod = bed.run_pod(name, annotations=behaving(oom=oom, cgroups=cgroups))
     container = bed.run(pod, "c", command=["sh", "-c", "kill -9 $$"])
     ended = bed.wait_exit(container)
     assert (ended.reason, ended.exit_code) == ("OOMKilled", 137)

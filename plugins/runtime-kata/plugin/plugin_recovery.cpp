@@ -64,10 +64,9 @@ absl::Status KataPlugin::recoverPod(const Op& op, std::string_view given,
     // It stays in the table so that podRemove can give back what is left of it.
     support::StatusCollector failures;
     failures.add(absl::NotFoundError("its shim has ended"));
-    std::string reason = "the pod's shim has ended while no daemon was running";
-    const std::string said = exitMessageOf(pod->record());
-    if (!said.empty()) reason += strCat("; its log ends: ", said);
-    failures.add(endPod(*pod, reason, limits));
+    const std::string reason =
+        withExitMessage("the pod's shim has ended while no daemon was running", pod->record());
+    failures.add(endPod(*pod, limits, reason));
     for (const auto& container : pod->containers()) {
       const ContainerRecord record = pod->recordOf(*container);
       if (record.stage == Stage::kExited) out.add(toAbi(record));

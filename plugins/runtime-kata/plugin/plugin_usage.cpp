@@ -21,15 +21,6 @@ using support::strCat;
 
 namespace {
 
-absl::StatusOr<TaskStats> askStats(TaskClient& shim, std::string_view id,
-                                   const CallLimits& limits) {
-  api::StatsRequest request;
-  request.set_id(std::string(id));
-  BERTH_ASSIGN_OR_RETURN(const auto response,
-                         shim.ask<api::StatsResponse>("Stats", request, limits));
-  return parseStats(response.stats().type_url(), response.stats().value());
-}
-
 void give(TaskStats& found, std::string_view id, Runtime::StatsSink& out) {
   for (size_t i = 0; i < found.hugepages.size(); ++i) {
     found.hugepages[i].page_size = str(found.pageSizes[i]);

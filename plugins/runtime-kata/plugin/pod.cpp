@@ -260,16 +260,17 @@ void Pod::settleExit(const std::shared_ptr<Container>& container, int exitCode, 
   constexpr int kKilled = 137;
   ContainerRecord record = recordOf(*container);
   if (record.stage == Stage::kExited) return;
-  // The kernel's OOM killer sends SIGKILL, and that it did is told beside the exit; not by a shim
-  // that is gone, which is why there is a message.
-  const keeper::Request finish{
-      .operation = keeper::Operation::kFinish,
-      .key = record.id,
-      .timeoutMs = static_cast<uint32_t>(kOutputTime.count()),
-      .awaitExit = exitCode == kKilled && !isDead() && message.empty() ? 1u : 0u};
+  // The kernel's OOM killer sends SIGKILL, and that it did is told beside the exit, if not counted
+  // by then; not by a shim that is gone, which is why there is a message.
+  const bool mayTell = exitCode == kKilled && !isDead() && message.empty();
+  const bool isTold = record.oomKilled || (mayTell && countsMemoryKill(record.id));
+  const keeper::Request finish{.operation = keeper::Operation::kFinish,
+                               .key = record.id,
+                               .timeoutMs = static_cast<uint32_t>(kOutputTime.count()),
+                               .awaitExit = mayTell && !isTold ? 1u : 0u};
   const auto finished = keeper().call(finish, limitsFor(2 * kOutputTime));
-  const bool oomKilled = record.oomKilled || (finished.ok() && !finished->entries.empty() &&
-                                              finished->entries[0].oomKilled != 0);
+  const bool oomKilled = isTold || (finished.ok() && !finished->entries.empty() &&
+                                    finished->entries[0].oomKilled != 0);
   {
     const std::lock_guard lock(mutex_);
     if (container->record.stage == Stage::kExited) return;

@@ -61,7 +61,10 @@ struct Exec : Awaited {
   std::string key() const { return container + "." + id; }
 };
 
+// The last line of the shim's log.
 std::string exitMessageOf(const PodRecord& pod);
+// The reason, and that line behind it.
+std::string withExitMessage(std::string reason, const PodRecord& pod);
 
 // Thread-safe. The lock is held for memory accesses alone, never over a call.
 class Pod final {
@@ -152,6 +155,7 @@ class Pod final {
   bool lose(const std::string& message);
   void settleIfLost(const std::shared_ptr<Container>& container);
   void askAgain(TaskClient& shim, const CallLimits& limits);
+  bool countsMemoryKill(const std::string& container);
   void wake(const Awaited& awaited) const;
 
   const std::string id_;

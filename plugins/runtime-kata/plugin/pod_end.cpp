@@ -233,11 +233,7 @@ keeper::Request openRequest(const Pod& pod, const ContainerRecord& container) {
                               : keeper::Input::kStays};
 }
 
-absl::Status endPod(Pod& pod, const CallLimits& limits) {
-  return endPod(pod, {}, limits);
-}
-
-absl::Status endPod(Pod& pod, std::string_view reason, const CallLimits& limits) {
+absl::Status endPod(Pod& pod, const CallLimits& limits, std::string_view reason) {
   pod.beginEnding();
   std::unique_lock<std::mutex> alone;
   BERTH_RETURN_IF_ERROR(pod.takeEnd(alone, limits));

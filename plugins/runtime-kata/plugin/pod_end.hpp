@@ -14,10 +14,8 @@ keeper::Request openRequest(const Pod& pod, const ContainerRecord& container);
 
 // Ends every process of the pod, its sandbox and its shim. Repeating it is fine. All steps are
 // made; when the shim does not do its part in time, it is killed and its program cleans up. OK when
-// nothing runs any more.
-absl::Status endPod(Pod& pod, const CallLimits& limits);
-// Why it must end is told with the exits of containers that ran.
-absl::Status endPod(Pod& pod, std::string_view reason, const CallLimits& limits);
+// nothing runs any more. The reason why it must end is told with the exits of containers that ran.
+absl::Status endPod(Pod& pod, const CallLimits& limits, std::string_view reason = {});
 
 // The same of a pod of which shim or sandbox have ended.
 absl::Status endLostPod(Pod& pod, const CallLimits& limits);

@@ -11,6 +11,7 @@
 #include "berth/support/utf8.hpp"
 #include "pod.hpp"
 #include "pod_end.hpp"
+#include "task_stats.hpp"
 
 namespace berth::kata {
 
@@ -23,14 +24,8 @@ constexpr int kAskAgainMs = 1000;
 constexpr int kKilledCode = 137;
 constexpr int kUnknownCode = 255;  // also of what ran in a virtual machine that has ended
 
-std::string withLog(const PodRecord& pod, std::string reason) {
-  const std::string said = exitMessageOf(pod);
-  return said.empty() ? reason : strCat(reason, "; its log ends: ", said);
-}
-
 }  // namespace
 
-// The last line of the shim's log.
 std::string exitMessageOf(const PodRecord& pod) {
   constexpr size_t kMaxLog = 2u << 20;
   constexpr size_t kMaxLine = 400;
@@ -39,6 +34,11 @@ std::string exitMessageOf(const PodRecord& pod) {
   std::string_view text = *log;
   while (text.ends_with('\n')) text.remove_suffix(1);
   return support::oneLine(text.substr(text.rfind('\n') + 1), kMaxLine);
+}
+
+std::string withExitMessage(std::string reason, const PodRecord& pod) {
+  const std::string said = exitMessageOf(pod);
+  return said.empty() ? reason : strCat(reason, "; its log ends: ", said);
 }
 
 absl::Status Pod::listen() {
@@ -140,7 +140,17 @@ std::string Pod::sandboxLoss() const {
     const std::lock_guard lock(mutex_);
     if (sandbox_.known) reason += strCat(", exit code ", sandbox_.exitCode);
   }
-  return withLog(record(), std::move(reason));
+  return withExitMessage(std::move(reason), record());
+}
+
+// The event may come late: containerd's shim reads the kernel's notice beside the exit. The cgroup
+// stays, with its count, until the task is deleted.
+bool Pod::countsMemoryKill(const std::string& container) {
+  const CallLimits limits = limitsFor(kAskTime);
+  const auto client = shim(limits);
+  if (!client.ok()) return false;
+  const auto found = askStats(**client, container, limits);
+  return found.ok() && found->stats.oom_events > 0;
 }
 
 void Pod::drainEvents() {
@@ -199,7 +209,7 @@ void Pod::settleBreak() {
   const auto client = shim(limits);
   if (absl::IsUnavailable(client.status())) {
     // Whoever ends it waits for ends that nobody will tell.
-    if (isEnding() || !lose(withLog(record(), "the pod's shim has ended"))) declareDead();
+    if (isEnding() || !lose(withExitMessage("the pod's shim has ended", record()))) declareDead();
     return;
   }
   if (client.ok()) return askAgain(**client, limits);

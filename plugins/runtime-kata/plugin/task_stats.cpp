@@ -184,6 +184,15 @@ absl::StatusOr<TaskStats> parseStats(std::string_view url, std::string_view metr
   return absl::UnimplementedError(strCat("the shim's statistics are of type \"", url, "\""));
 }
 
+absl::StatusOr<TaskStats> askStats(TaskClient& shim, std::string_view id,
+                                   const CallLimits& limits) {
+  api::StatsRequest request;
+  request.set_id(std::string(id));
+  BERTH_ASSIGN_OR_RETURN(const auto response,
+                         shim.ask<api::StatsResponse>("Stats", request, limits));
+  return parseStats(response.stats().type_url(), response.stats().value());
+}
+
 std::vector<InterfaceStats> parseInterfaces(std::string_view text) {
   std::vector<InterfaceStats> result;
   for (const auto& line : absl::StrSplit(support::toAbsl(text), '\n', absl::SkipEmpty())) {

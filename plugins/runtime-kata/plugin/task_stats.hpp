@@ -8,6 +8,8 @@
 #include <absl/status/statusor.h>
 
 #include "berth/runtime.h"
+#include "berth/support/clock.hpp"
+#include "task_client.hpp"
 
 namespace berth::kata {
 
@@ -21,6 +23,8 @@ struct TaskStats {
 // `url` is the message's type: "io.containerd.cgroups.v1.Metrics" or of v2, with or without
 // something and a slash before it. UNIMPLEMENTED for another one, INTERNAL for what is none.
 absl::StatusOr<TaskStats> parseStats(std::string_view url, std::string_view metrics);
+// Asks the shim for those of a container, or of the sandbox.
+absl::StatusOr<TaskStats> askStats(TaskClient& shim, std::string_view id, const CallLimits& limits);
 
 struct InterfaceStats {
   std::string name;

@@ -10,7 +10,8 @@ io.katacontainers.fake, a JSON object, says how it behaves:
     version    of the task service: 2 (default) or 3
     flavour    "go" (default) or "rust", of the two that Kata has
     cgroups    form of the statistics: 1 or 2 (default)
-    oom        containers that are killed are said to have been so for want of memory
+    oom        how containers that are killed are said to have been so for want of memory: "told"
+               by an event before their exit, or "counted" in their statistics alone
     timeless   ends have no time
     late       seconds from a process's start until its standard input is opened, as Go's shims do
                it at some time after the answer

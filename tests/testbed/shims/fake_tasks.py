@@ -266,7 +266,7 @@ class Tasks:
             process.exited_at = int(time.time())
         container, _, executed = process.key.partition(".")
         if not executed:
-            if self.behaviour.get("oom") and code == 137:
+            if self.behaviour.get("oom") == "told" and code == 137:
                 self.tell("/tasks/oom", "TaskOOM", wire.field(1, container))
             self.tell("/tasks/exit", "TaskExit", wire.field(1, container)
                       + wire.field(2, container) + wire.field(4, code))
@@ -377,14 +377,17 @@ class Tasks:
         return b""
 
     def on_Stats(self, payload):
-        self.find(payload)
+        process = self.find(payload)
         form = self.behaviour.get("cgroups", 2)
+        kills = int(self.behaviour.get("oom") == "counted" and process.code == 137)
         if form == 1:
             metrics = (wire.field(2, wire.field(1, 3))
                        + wire.field(3, wire.field(1, wire.field(1, 5_000_000)))
-                       + wire.field(4, wire.field(33, wire.field(2, 7 << 20))))
+                       + wire.field(4, wire.field(33, wire.field(2, 7 << 20)))
+                       + wire.field(9, wire.field(3, kills)))
         else:
             metrics = (wire.field(1, wire.field(1, 3)) + wire.field(2, wire.field(1, 5000))
-                       + wire.field(4, wire.field(32, 7 << 20)))
+                       + wire.field(4, wire.field(32, 7 << 20))
+                       + wire.field(8, wire.field(5, kills)))
         kind = "io.containerd.cgroups.v%d.Metrics" % form
         return wire.field(1, wire.field(1, kind) + wire.field(2, metrics))
