@@ -35,6 +35,7 @@ sys.dont_write_bytecode = True
 import berth_testbed  # noqa: E402  (needs the path above)
 import fake_shims  # noqa: E402
 import host  # noqa: E402
+import shared_engine  # noqa: E402
 
 # Before gRPC starts its threads.
 if host.is_shard():
@@ -97,13 +98,7 @@ def shared_bed():
 @pytest.fixture
 def bed(shared_bed):
     """The session's engine, with no pods; what a test leaves is removed after it."""
-    assert shared_bed.alive(), "the engine has died:\n" + shared_bed.log_tail()
-    yield shared_bed
-    if not shared_bed.alive():
-        tail = shared_bed.log_tail()
-        shared_bed.start_engine()
-        pytest.fail("the engine died during the test:\n" + tail)
-    shared_bed.remove_all_pods()
+    yield from shared_engine.used(shared_bed)
 
 
 @pytest.fixture
@@ -217,13 +212,7 @@ def kata_engine(fakes):
 @pytest.fixture
 def kata_bed(kata_engine, fakes):
     """It, with no pods; no shim has anything to complain of."""
-    assert kata_engine.alive(), "the engine has died:\n" + kata_engine.log_tail()
-    yield kata_engine
-    if not kata_engine.alive():
-        tail = kata_engine.log_tail()
-        kata_engine.start_engine()
-        pytest.fail("the engine died during the test:\n" + tail)
-    kata_engine.remove_all_pods()
+    yield from shared_engine.used(kata_engine)
     assert fakes.complaints() == []
     berth_testbed.wait_until(lambda: not fake_shims.shims(kata_engine), what="the end of all shims and machines")
     assert fakes.left() == []

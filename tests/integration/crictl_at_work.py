@@ -31,3 +31,17 @@ def read_until(descriptor, text):
         assert part, "the end came after " + repr(got)
         got += part
     return got
+
+
+def attach_to_the_end_of_input(bed, pod):
+    """A container "c" that gives back its input and says that it is over: the client writes "hello"
+    and ends."""
+    container = bed.run(pod, "c", command=["sh", "-c", "cat; echo over"], stdin=True,
+                        stdin_once=True)
+    with started(bed, "attach", "-i", container, stdin=subprocess.PIPE,
+                 stdout=subprocess.PIPE) as client:
+        client.stdin.write(b"hello\n")
+        client.stdin.flush()
+        assert read_until(client.stdout.fileno(), b"hello\n")
+        client.stdin.close()
+        assert bed.wait_exit(container).exit_code == 0

@@ -9,6 +9,7 @@ import pytest
 import test_image_commands
 from asking import out
 from image_set import BUSYBOX
+from test_builders import Buildah
 from test_containers import SLEEP
 from test_layers import process_of
 from test_real_trees import tree
@@ -74,19 +75,16 @@ class Made:
     def skopeo(self, destination, *options):
         run("skopeo", "--insecure-policy", "copy", *options, "oci:%s:tree" % self.layout, destination)
 
-    def buildah(self, *arguments):
-        return run("buildah", "--root", self.folder / "store", "--runroot", self.folder / "run",
-                   "--storage-driver", "vfs", *arguments)
-
     def buildah_push(self, destination):
         policy = self.folder / "policy.json"
         policy.write_text('{"default": [{"type": "insecureAcceptAnything"}]}')
-        known = self.buildah("pull", "--signature-policy", policy,
-                             "oci:%s:tree" % self.layout).split()[-1]
+        buildah = Buildah(self.folder)
+        known = buildah("pull", "--signature-policy", policy,
+                        "oci:%s:tree" % self.layout).split()[-1]
         try:
-            self.buildah("push", "--signature-policy", policy, known, destination)
+            buildah("push", "--signature-policy", policy, known, destination)
         finally:
-            self.buildah("rmi", "--all", "--force")
+            buildah("rmi", "--all", "--force")
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,9 @@
 """The SDK's examples at work: built outside of the tree, loaded by an engine, used by pods."""
 
 import functools
-import http.server
 import json
 import os
 import subprocess
-import threading
 
 import grpc
 import pytest
@@ -16,6 +14,7 @@ from berth_testbed import wait_until
 from image_set import BUSYBOX, TESTS
 from plugin_projects import build_examples
 from test_containers import SLEEP
+from web_folder import serve_folder
 
 pytestmark = pytest.mark.berth
 
@@ -122,24 +121,13 @@ def write_folder(bed, folder):
     (ref / "1").write_text(bed.registry.digest(BUSYBOX) + "\n")
 
 
-class QuietHandler(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
-
 @pytest.fixture
 def web(tmp_path):
     """The URL of a server that serves the folder `web`, and knows no ranges."""
     folder = tmp_path / "web"
     folder.mkdir()
-    handler = functools.partial(QuietHandler, directory=str(folder))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield folder, "http://127.0.0.1:%d/" % server.server_port
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serve_folder(folder) as url:
+        yield folder, url
 
 
 def source_settings(plugin, options):

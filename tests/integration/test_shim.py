@@ -8,13 +8,13 @@ virtual machine cannot.
 
 import os
 import signal
-import subprocess
 
 import grpc
 import host
 import pytest
+import shared_engine
 from berth_testbed import wait_until
-from crictl_at_work import read_until, run, started
+from crictl_at_work import attach_to_the_end_of_input, run
 from engines import SHIM
 
 pytestmark = [pytest.mark.berth,
@@ -33,13 +33,7 @@ def shim_engine():
 
 @pytest.fixture
 def bed(shim_engine):
-    assert shim_engine.alive(), "the engine has died:\n" + shim_engine.log_tail()
-    yield shim_engine
-    if not shim_engine.alive():
-        tail = shim_engine.log_tail()
-        shim_engine.start_engine()
-        pytest.fail("the engine died during the test:\n" + tail)
-    shim_engine.remove_all_pods()
+    yield from shared_engine.used(shim_engine)
 
 
 def commands(bed, program):
@@ -151,15 +145,7 @@ def test_streams_of_an_exec(bed, name, crictl_binary):
 def test_attach_and_the_end_of_input(bed, name, crictl_binary):
     assert crictl_binary
     pod = bed.run_pod(name)
-    container = bed.run(pod, "c", command=["sh", "-c", "cat; echo over"], stdin=True,
-                        stdin_once=True)
-    with started(bed, "attach", "-i", container, stdin=subprocess.PIPE,
-                 stdout=subprocess.PIPE) as client:
-        client.stdin.write(b"hello\n")
-        client.stdin.flush()
-        assert read_until(client.stdout.fileno(), b"hello\n")
-        client.stdin.close()
-        assert bed.wait_exit(container).exit_code == 0
+    attach_to_the_end_of_input(bed, pod)
     assert texts(bed, name, "c") == ["hello", "over"]
 
 

@@ -3,12 +3,12 @@ Containers where it is installed. The end of the run says which."""
 
 import json
 import os
-import subprocess
 
 import grpc
 import pytest
+import shared_engine
 from berth_testbed import TestBed, wait_until
-from crictl_at_work import read_until, run, started
+from crictl_at_work import attach_to_the_end_of_input, run
 from fake_shims import FakeShims, is_ready, shims, texts
 from kata import SHIM, Kata
 
@@ -36,13 +36,7 @@ def machines(request):
 
 @pytest.fixture
 def bed(machines):
-    assert machines.alive(), "the engine has died:\n" + machines.log_tail()
-    yield machines
-    if not machines.alive():
-        tail = machines.log_tail()
-        machines.start_engine()
-        pytest.fail("the engine died during the test:\n" + tail)
-    machines.remove_all_pods()
+    yield from shared_engine.used(machines)
     wait_until(lambda: not shims(machines), what="the end of all shims and machines")
 
 
@@ -74,15 +68,7 @@ def test_exec_and_its_time_limit(bed, name):
 def test_streams_and_the_end_of_input(bed, name, crictl_binary):
     assert crictl_binary
     pod = bed.run_pod(name)
-    container = bed.run(pod, "c", command=["sh", "-c", "cat; echo over"], stdin=True,
-                        stdin_once=True)
-    with started(bed, "attach", "-i", container, stdin=subprocess.PIPE,
-                 stdout=subprocess.PIPE) as client:
-        client.stdin.write(b"hello\n")
-        client.stdin.flush()
-        assert read_until(client.stdout.fileno(), b"hello\n")
-        client.stdin.close()
-        assert bed.wait_exit(container).exit_code == 0
+    attach_to_the_end_of_input(bed, pod)
     assert texts(bed, name, "c") == ["hello", "over"]
     other = bed.run(pod, "d", command=SLEEP)
     text = os.urandom(1 << 20)
