@@ -172,6 +172,32 @@ def faulty(tmp_path):
     return build
 
 
+class HangingSnapshotter:
+    """snapshotter-overlay, of which one call hangs after hold() until release()."""
+
+    def __init__(self, faulty, folder):
+        self.hold_path, self.held_path = str(folder / "hold"), str(folder / "held")
+        real = os.path.join(os.path.abspath(os.environ.get(
+            "BERTH_BUILD", os.path.join(SOURCE, "build/release"))), "lib/berth/plugins")
+        plugin = faulty("snapshotter", "HANGS_ONCE", real + "/berth-snapshotter-overlay.so",
+                        ['-DHOLD="%s"' % self.hold_path, '-DHELD="%s"' % self.held_path])
+        # Of the test bed.
+        self.options = {"settings": '[snapshotters.overlay]\nplugin = "faulty"\n',
+                        "plugin_dirs": [os.path.dirname(plugin)]}
+
+    def hold(self):
+        with open(self.hold_path, "wb"):
+            pass
+
+    def release(self):
+        os.unlink(self.held_path)
+
+
+@pytest.fixture
+def hanging_snapshotter(faulty, tmp_path):
+    return HangingSnapshotter(faulty, tmp_path)
+
+
 @pytest.fixture(scope="session")
 def crictl_binary():
     """Builds crictl and names it in the environment; skips, or fails in CI, without Go."""

@@ -149,6 +149,25 @@ def test_a_network_that_hangs_when_a_pod_ends(bed, holding):
     bed.cri.RemovePodSandbox(stop)
 
 
+def test_a_snapshotter_that_hangs(own_bed, hanging_snapshotter):
+    bed = own_bed(**hanging_snapshotter.options)
+    pod = bed.run_pod("pod")
+    bed.pull()
+    create = {"pod_sandbox_id": pod, "config": bed.container_config("app", command=SLEEP),
+              "sandbox_config": bed.pod_config("pod")}
+    hanging_snapshotter.hold()
+    assert "prepare the root filesystem" in runs_out(bed.cri.CreateContainer, create)
+    assert stage_of(bed, pod + "/app")
+    others_go_on(bed)
+    runs_out(bed.cri.CreateContainer, create)
+    assert stage_of(bed, pod + "/app")
+    joined = bed.cri.CreateContainer.future(create, timeout=60)
+    hanging_snapshotter.release()
+    container = joined.result().container_id
+    bed.cri.StartContainer({"container_id": container})
+    assert bed.exec(container, "true").exit_code == 0
+
+
 def test_what_nobody_comes_back_for_is_undone(bed, holding):
     """A minute after the client's deadline, though nothing has answered until then."""
     pod = bed.run_pod("pod")
