@@ -261,6 +261,15 @@ def test_an_apparmor_profile_of_the_host(bed, pod, name):
     assert loaded in caught.value.details()
 
 
+@needs_apparmor
+def test_another_apparmor_profile_may_be_the_default(own_bed, name):
+    with profile("berth-test-" + name, "file,\nsignal,\ncapability,\nnetwork,") as loaded:
+        bed = own_bed(settings='[containers]\napparmor_profile = "%s"\n' % loaded)
+        container = bed.run(bed.run_pod(name), "c", command=SLEEP)
+        assert out(bed, container, "cat", CURRENT) == loaded + " (enforce)\n"
+        bed.remove_all_pods()
+
+
 @needs_sys_resource
 def test_oom_scores_below_the_daemons(bed, pod):
     def score(container):

@@ -8,6 +8,7 @@ It passes requests on to the loopback registry and changes what comes back:
              asks for the rest gets on
     fail     answers 503 to every request for a layer
     stall    sends half of a layer and then nothing, until it is closed
+    bulky    adds 64 KiB of blanks to every manifest
     repeat   is fine; it only counts, as all of them do
 """
 
@@ -124,6 +125,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                    if name.lower() not in HOP_HEADERS}
         length = answer.getheader("Content-Length")
         connection.close()
+        if self.front.mode == "bulky" and "/manifests/" in self.path:
+            body += b" " * (64 << 10)
         is_layer = self.command == "GET" and "/blobs/" in self.path and len(body) > 16384
         if self.command == "HEAD" and length:
             self._answer(answer.status, headers, b"\0" * int(length))

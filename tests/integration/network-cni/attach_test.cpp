@@ -8,6 +8,7 @@
 #include <gmock/gmock.h>
 
 #include "berth/plugin.hpp"
+#include "berth/support/files.hpp"
 #include "network_fixture.hpp"
 
 namespace berth::cni_test {
@@ -190,6 +191,38 @@ TEST_F(AttachTest, TenPodsAtOnce) {
   for (const Outcome& outcome : outcomes) EXPECT_TRUE(outcome.ok()) << outcome.message;
   EXPECT_THAT(reservations(), IsEmpty());
   EXPECT_THAT(records(), IsEmpty());
+}
+
+TEST_F(AttachTest, NoMorePodsAtOnceThanConfigured) {
+  // Two that run at once find each other's folder.
+  const std::string inside = path("inside");
+  writePlugin("bridge", "if [ $CNI_COMMAND = ADD ]; then mkdir " + inside + " || touch " +
+                            path("together") + "; sleep 0.1; rmdir " + inside + "; fi\nexec " +
+                            kDebianPlugins + "/bridge");
+  start({{"max_concurrent", 1}});
+  constexpr size_t kPods = 4;
+  std::vector<Pod> pods;
+  for (size_t i = 0; i < kPods; ++i) pods.push_back(newPod("pod-" + std::to_string(i)));
+  std::vector<Outcome> outcomes(kPods);
+  std::vector<std::thread> threads;
+  for (size_t i = 0; i < kPods; ++i)
+    threads.emplace_back([&, i] { outcomes[i] = plugin().attach(pods[i]); });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_FALSE(support::pathExists(path("together")));
+  for (size_t i = 0; i < kPods; ++i) {
+    EXPECT_TRUE(outcomes[i].ok()) << outcomes[i].message;
+    EXPECT_TRUE(plugin().detach(pods[i], outcomes[i].state).ok());
+  }
+}
+
+TEST_F(AttachTest, TheInterfaceIsCalledAsConfigured) {
+  const Pod pod = newPod("pod-a");
+  const Outcome attached = start({{"interface", "net0"}}).attach(pod);
+  ASSERT_TRUE(attached.ok()) << attached.message;
+  EXPECT_THAT(interfacesUp(pod), Contains("net0/inet"));
+  EXPECT_THAT(interfacesUp(pod), ::testing::Not(Contains("eth0")));
+  EXPECT_THAT(attached.addresses, SizeIs(1));
+  EXPECT_TRUE(plugin().detach(pod, attached.state).ok());
 }
 
 TEST_F(AttachTest, SpeaksOlderVersions) {

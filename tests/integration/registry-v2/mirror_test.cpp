@@ -97,9 +97,8 @@ class DeafPort {
       (void)::connect(filler.get(), generic, length);
     }
   }
-  std::string origin() const {
-    return "http://127.0.0.1:" + std::to_string(ntohs(address_.sin_port));
-  }
+  std::string host() const { return "127.0.0.1:" + std::to_string(ntohs(address_.sin_port)); }
+  std::string origin() const { return "http://" + host(); }
 
  private:
   support::Fd listener_;
@@ -120,6 +119,26 @@ TEST(Mirror, ADeadOneCostsItsTimeOutOnce) {
   start = Clock::now();
   ASSERT_TRUE(plugin.resolve(registry.host() + "/a:1").ok());
   EXPECT_LT(Clock::now() - start, std::chrono::milliseconds(900));
+}
+
+TEST(Mirror, ADeadOneCostsAsMuchAsConfigured) {
+  const DeafPort dead;
+  PluginUnderTest plugin(R"({"mirror_connect_timeout_seconds": 3, "retries": 0,
+      "registries": {"registry.invalid": {"mirrors": [)" +
+                         inQuotes(dead.origin()) + R"(], "fallback": false}}})");
+  const auto start = Clock::now();
+  EXPECT_EQ(plugin.resolve("registry.invalid/a:1").code, BERTH_UNAVAILABLE);
+  EXPECT_GE(Clock::now() - start, std::chrono::milliseconds(2900));
+}
+
+TEST(Mirror, ADeadRegistryCostsItsOwnTimeOut) {
+  const DeafPort dead;
+  PluginUnderTest plugin(R"({"connect_timeout_seconds": 1, "retries": 0})");
+  const auto start = Clock::now();
+  const Outcome outcome = plugin.resolve(dead.host() + "/a:1");
+  EXPECT_EQ(outcome.code, BERTH_UNAVAILABLE) << outcome.message;
+  EXPECT_GE(Clock::now() - start, std::chrono::milliseconds(900));
+  EXPECT_LT(Clock::now() - start, seconds(4));
 }
 
 TEST(Mirror, ADeadOneIsStillAskedWhenItIsTheOnlyOne) {

@@ -66,6 +66,23 @@ TEST(Resolve, ByTagAndByDigest) {
   EXPECT_EQ(server.connections(), 1u) << "the connection was not kept";
 }
 
+TEST(Resolve, TheUserAgentIsThePluginOrAsConfigured) {
+  ScriptedServer server([&](const Received&) { return manifestReply(manifest("one")); });
+  EXPECT_TRUE(PluginUnderTest().resolve(server.host() + "/a:1").ok());
+  EXPECT_TRUE(
+      PluginUnderTest(R"({"user_agent": "node/1.0"})").resolve(server.host() + "/a:1").ok());
+  EXPECT_THAT(server.requests().at(0).header("user-agent"), HasSubstr("registry-v2/"));
+  EXPECT_EQ(server.requests().at(1).header("user-agent"), "node/1.0");
+}
+
+TEST(Resolve, ABlockedRegistryIsNotAsked) {
+  ScriptedServer server([&](const Received&) { return manifestReply(manifest("one")); });
+  PluginUnderTest plugin(R"({"registries": {")" + server.host() + R"(": {"blocked": true}}})");
+  const Outcome outcome = plugin.resolve(server.host() + "/a:1");
+  EXPECT_EQ(outcome.code, BERTH_PERMISSION_DENIED) << outcome.message;
+  EXPECT_THAT(server.requests(), testing::IsEmpty());
+}
+
 TEST(Resolve, WrongDigestIsDataLoss) {
   ScriptedServer server([&](const Received&) { return manifestReply(manifest("other")); });
   PluginUnderTest plugin;

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <sys/syscall.h>
 #include <thread>
 #include <unistd.h>
 #include <utility>
@@ -13,6 +14,16 @@
 #include "berth/support/files.hpp"
 #include "plugin_under_test.hpp"
 #include "tar_writer.hpp"
+
+namespace {
+std::atomic<int> synced = 0;
+}
+
+// In place of the C library's, in the plugin too.
+extern "C" __attribute__((visibility("default"))) int syncfs(int fd) noexcept {
+  ++synced;
+  return static_cast<int>(::syscall(SYS_syncfs, fd));
+}
 
 namespace berth::test {
 namespace {
@@ -38,6 +49,16 @@ class Layers : public testing::Test {
   Scratch scratch_;
   PluginUnderTest plugin_{scratch_ / "root"};
 };
+
+TEST_F(Layers, AreOnTheDiskBeforeTheyAreVisibleUnlessConfiguredOtherwise) {
+  PluginUnderTest other(scratch_ / "other", R"(, "durable": false)");
+  ASSERT_TRUE(other.started.ok()) << other.started.message();
+  synced = 0;
+  ASSERT_TRUE(other.apply(diffIdOf(1), smallArchive()).ok());
+  EXPECT_EQ(synced, 0);
+  ASSERT_TRUE(plugin_.apply(diffIdOf(1), smallArchive()).ok());
+  EXPECT_EQ(synced, 1);
+}
 
 TEST_F(Layers, AreAppliedListedMeasuredAndRemoved) {
   Usage applied;

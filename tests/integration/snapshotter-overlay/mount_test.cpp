@@ -18,9 +18,11 @@
 namespace berth::test {
 namespace {
 
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 
 size_t openDescriptors() {
   return support::listDirectory("/proc/self/fd")->size();
@@ -103,6 +105,25 @@ TEST_P(Mounts, LayersHideAndShow) {
       "1")
       << "the layer itself stays as it was";
   unmountAndRemove("s");
+}
+
+TEST(MountOptions, ReachTheKernelAsConfigured) {
+  const Scratch scratch;
+  const std::string target = scratch / "target";
+  ASSERT_EQ(::mkdir(target.c_str(), 0755), 0);
+  const auto mounted = [&](const std::string& options) {
+    PluginUnderTest plugin(scratch / "root", options);
+    EXPECT_TRUE(plugin.started.ok()) << plugin.started.message();
+    EXPECT_TRUE(plugin.prepare({.key = "s"}).ok());
+    EXPECT_TRUE(plugin.mount("s", target).ok());
+    std::string line = mountsBelow(target);
+    EXPECT_TRUE(plugin.unmount("s", target).ok());
+    EXPECT_TRUE(plugin.removeSnapshot("s").ok());
+    return line;
+  };
+  EXPECT_THAT(mounted(""), AllOf(HasSubstr("volatile"), Not(HasSubstr("redirect_dir=on"))));
+  EXPECT_THAT(mounted(R"(, "volatile": false, "mount_options": ["redirect_dir=on"])"),
+              AllOf(HasSubstr("redirect_dir=on"), Not(HasSubstr("volatile"))));
 }
 
 TEST_P(Mounts, CallsMayBeRepeated) {
