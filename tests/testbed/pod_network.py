@@ -6,6 +6,7 @@ import secrets
 import subprocess
 
 import engines
+import host
 
 
 class PodNetwork:
@@ -44,5 +45,9 @@ class PodNetwork:
         return sorted(name for name in os.listdir(folder) if name[0].isdigit())
 
     def remove(self):
+        # Pods that could not be removed have kept their addresses.
+        for address in self.held_addresses():
+            path = os.path.join(self.addresses, self.name, address)
+            host.remove_network_namespaces(host.read(path).split()[0])
         subprocess.run(["ip", "link", "delete", self.bridge], check=False,
                        stderr=subprocess.DEVNULL)
