@@ -1,5 +1,6 @@
 // What a call of a plugin costs: within the daemon's process, and with the plugin in a process of
-// its own. Needs no engine, no rights, and a machine that has nothing else to do.
+// its own; beside it a small gRPC call between two processes. Needs no engine, no rights, and a
+// machine that has nothing else to do.
 //
 //   berth-bench-calls [--calls N] [--check]
 //
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include "berth/support/status.hpp"
+#include "grpc_peer.hpp"
 #include "plugins/registry.hpp"
 #include "statistics.hpp"
 
@@ -86,10 +88,17 @@ absl::Status run(int calls, bool check) {
   request.pod = std::string(64, 'a');
   request.namespacePath = "/run/netns/cni-00000000-0000-0000-0000-000000000000";
 
+  BERTH_ASSIGN_OR_RETURN(GrpcPeer peer, GrpcPeer::start(bed.folder / "peer"));
+  BERTH_RETURN_IF_ERROR(peer.call());
+
   const Summary near = measure(calls, [&] { inProcess->status(op).IgnoreError(); });
   const Summary far = measure(calls / 10, [&] { isolated->status(op).IgnoreError(); });
+  const Summary grpc = measure(calls / 10, [&] { peer.call().IgnoreError(); });
   print("status, in the process", near);
   print("status, in a process of its own", far);
+  print("a small call by gRPC, of another process", grpc);
+  std::printf("of its median: %.4f in the process, %.2f in a process of its own\n",
+              near.median / grpc.median, far.median / grpc.median);
   print("attach with a result, in the process",
         measure(calls, [&] { inProcess->attach(op, request).IgnoreError(); }));
   print("attach with a result, in a process of its own",
@@ -104,6 +113,7 @@ absl::Status run(int calls, bool check) {
 }  // namespace berth::bench
 
 int main(int argc, char** argv) {
+  if (berth::bench::isPeer(argc, argv)) return berth::bench::servePeer(argv);
   int calls = 100'000;
   bool check = false;
   for (int i = 1; i < argc; ++i) {
