@@ -20,6 +20,7 @@ its tests have the mark `alone` and run afterwards, in one process:
   - what is compared before and after for the whole machine.
 """
 
+import functools
 import itertools
 import os
 import subprocess
@@ -46,7 +47,8 @@ else:
 ENGINE = os.environ.get("BERTH_TEST_ENGINE", "berth")
 # The longest first, so that no shard waits for the other at the end.
 LONG = ("test_power_cuts_of_pods", "test_power_cuts", "test_hangs", "test_real_trees",
-        "test_plugin_examples", "test_new_plugins", "test_plugin_check", "test_user_namespaces")
+        "test_plugin_examples", "test_new_plugins", "test_plugin_check", "test_faulty_plugins",
+        "test_user_namespaces")
 FIGURE = "figure"
 numbers = itertools.count(1)
 
@@ -157,19 +159,23 @@ def changed_config(bed, tmp_path):
     return write
 
 
+def compile_plugin(folder, source, fault=None, real=None, options=()):
+    """Compiles a plugin of tests/fixtures/faulty-plugins; gives its file."""
+    path = str(folder / "berth-faulty.so")
+    subprocess.run(
+        ["cc", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Wno-use-after-free", "-O1",
+         "-g", "-fPIC", "-shared", "-fvisibility=hidden", "-pthread",
+         "-I", os.path.join(SOURCE, "sdk/include"),
+         *(["-DFAULT_" + fault] if fault else []), *(['-DREAL="%s"' % real] if real else []),
+         os.path.join(SOURCE, "tests/fixtures/faulty-plugins", source + ".c"), "-o", path,
+         *options], check=True)
+    return path
+
+
 @pytest.fixture
 def faulty(tmp_path):
-    """faulty("snapshotter", "FAULT", REAL) compiles a plugin; gives its file."""
-    def build(source, fault=None, real=None, options=()):
-        path = str(tmp_path / "berth-faulty.so")
-        subprocess.run(
-            ["cc", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Wno-use-after-free", "-O1",
-             "-g", "-fPIC", "-shared", "-fvisibility=hidden", "-pthread",
-             "-I", os.path.join(SOURCE, "sdk/include"),
-             *(["-DFAULT_" + fault] if fault else []), *(['-DREAL="%s"' % real] if real else []),
-             os.path.join(SOURCE, "tests/fixtures/faulty-plugins", source + ".c"), "-o", path, *options], check=True)
-        return path
-    return build
+    """faulty("faulty", "FAULT") is the file of that plugin."""
+    return functools.partial(compile_plugin, tmp_path)
 
 
 class HangingSnapshotter:
@@ -179,7 +185,7 @@ class HangingSnapshotter:
         self.hold_path, self.held_path = str(folder / "hold"), str(folder / "held")
         real = os.path.join(os.path.abspath(os.environ.get(
             "BERTH_BUILD", os.path.join(SOURCE, "build/release"))), "lib/berth/plugins")
-        plugin = faulty("snapshotter", "HANGS_ONCE", real + "/berth-snapshotter-overlay.so",
+        plugin = faulty("hanging", None, real + "/berth-snapshotter-overlay.so",
                         ['-DHOLD="%s"' % self.hold_path, '-DHELD="%s"' % self.held_path])
         # Of the test bed.
         self.options = {"settings": '[snapshotters.overlay]\nplugin = "faulty"\n',

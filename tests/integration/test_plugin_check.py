@@ -1,56 +1,20 @@
-"""berth-plugin-check: the project's own plugins pass it, and each fault fails what it is to fail."""
+"""berth-plugin-check: the project's own plugins pass it, in berthd's process and in their own."""
 
-import json
 import os
 import re
 import shutil
 import signal
 import subprocess
-import xml.etree.ElementTree as ElementTree
 
 import pytest
 
 import registry
-from conftest import SOURCE
 from image_set import BUSYBOX
+from plugin_checker import CACHE, CHECKER, check, cni_options, layout_options, only_fails, plugin
 
 pytestmark = pytest.mark.berth
 
-BUILD = os.path.abspath(os.environ.get("BERTH_BUILD", os.path.join(SOURCE, "build/release")))
-CHECKER = os.path.join(BUILD, "bin/berth-plugin-check")
 GENERAL = ("file", "description", "options", "life-cycle", "growth", "calls")
-
-
-def plugin(name):
-    return os.path.join(BUILD, "lib/berth/plugins", "berth-%s.so" % name)
-
-
-class Checked:
-    """What a run of the checker has told."""
-
-    def __init__(self, run, report):
-        self.code, self.text = run.returncode, run.stdout + run.stderr
-        self.cases = {}
-        if os.path.exists(report):
-            self.suite = ElementTree.parse(report).getroot().find("testsuite")
-            self.cases = {case.get("name"): case for case in self.suite.iter("testcase")}
-
-    def names(self, tag):
-        return {name for name, case in self.cases.items() if case.find(tag) is not None}
-
-    def reason(self, name):
-        return next(iter(self.cases[name])).get("message")
-
-
-@pytest.fixture
-def check(tmp_path):
-    """check(FILE, OPTION…) gives what was told."""
-    def run(path, *options):
-        report = str(tmp_path / "report.xml")
-        done = subprocess.run([CHECKER, "--junit", report, *options, path], check=False, text=True,
-                              capture_output=True, stdin=subprocess.DEVNULL, timeout=900)
-        return Checked(done, report)
-    return run
 
 
 def passes(result, *skipped):
@@ -62,7 +26,7 @@ def passes(result, *skipped):
     assert all(name in result.text for name in result.cases)
 
 
-def test_snapshotter_overlay(check):
+def test_snapshotter_overlay():
     result = check(plugin("snapshotter-overlay"))
     passes(result, "snapshotter.id-mapping")
     assert "snapshotter.whiteouts" in result.cases and "runtime.exec" not in result.cases
@@ -70,22 +34,17 @@ def test_snapshotter_overlay(check):
 
 @pytest.fixture(scope="session")
 def layout(tmp_path_factory):
-    """The options of source-oci-layout that has the test images."""
-    cache = os.environ.get("BERTH_TEST_CACHE", os.path.join(SOURCE, "build/testbed"))
-    path = tmp_path_factory.mktemp("layout") / "options.json"
-    path.write_text(json.dumps({"paths": [registry.build_layout(cache)]}))
-    return ["--config", str(path), "--reference", BUSYBOX]
+    return layout_options(tmp_path_factory.mktemp("layout"))
 
 
-def test_source_oci_layout(check, layout):
+def test_source_oci_layout(layout):
     passes(check(plugin("source-oci-layout"), *layout))
 
 
 @pytest.fixture
 def served(tmp_path):
     """The options of registry-v2 for a registry that has the test images."""
-    cache = os.environ.get("BERTH_TEST_CACHE", os.path.join(SOURCE, "build/testbed"))
-    with registry.Registry(cache, str(tmp_path)) as serving:
+    with registry.Registry(CACHE, str(tmp_path)) as serving:
         host = "127.0.0.1:%d" % serving.port
         path = tmp_path / "options.toml"
         path.write_text("[registries.\"%s\"]\nplain_http = true\n" % host)
@@ -93,34 +52,26 @@ def served(tmp_path):
 
 
 @pytest.mark.skipif(shutil.which("docker-registry") is None, reason="no docker-registry")
-def test_registry_v2(check, served):
+def test_registry_v2(served):
     passes(check(plugin("registry-v2"), *served))
 
 
 @pytest.fixture
 def cni(tmp_path):
-    """The options of network-cni with a bridge."""
-    folder = tmp_path / "net.d"
-    folder.mkdir()
-    (folder / "10-check.conflist").write_text(json.dumps({
-        "cniVersion": "1.0.0", "name": "check", "plugins": [{
-            "type": "bridge", "bridge": "check0", "isGateway": True, "ipMasq": False,
-            "ipam": {"type": "host-local", "dataDir": str(tmp_path / "ipam"),
-                     "ranges": [[{"subnet": "10.213.0.0/24"}]]}}]}))
-    return ["--set", "conf_dir=%s" % folder]
+    return cni_options(tmp_path)
 
 
-def test_network_cni(check, cni):
+def test_network_cni(cni):
     passes(check(plugin("network-cni"), *cni))
 
 
-def test_interfaces_of_the_host_are_made(check, cni):
+def test_interfaces_of_the_host_are_made(cni):
     path = [plugin("network-cni"), *cni, "--only", "network.attach", "--host-interface"]
     assert check(*path, "check1").code == 0
     only_fails(check(*path, "a-name-that-is-too-long"), "network.attach")
 
 
-def test_runtime_runc(check):
+def test_runtime_runc():
     passes(check(plugin("runtime-runc")))
 
 
@@ -128,7 +79,7 @@ SHIM = ("--set", "shim=containerd-shim-runc-v2", "--set", "isolation=namespaces"
 
 
 @pytest.mark.skipif(shutil.which("containerd-shim-runc-v2") is None, reason="no shim")
-def test_runtime_kata_with_a_shim_of_namespaces(check):
+def test_runtime_kata_with_a_shim_of_namespaces():
     passes(check(plugin("runtime-kata"), *SHIM))
 
 
@@ -137,42 +88,37 @@ APART = ("--isolation", "process")
 WITHIN = ("options.reads-only", "growth.configured", "growth.started", "memory.life")
 
 
-def test_snapshotter_overlay_in_a_process_of_its_own(check):
+def test_snapshotter_overlay_in_a_process_of_its_own():
     passes(check(plugin("snapshotter-overlay"), *APART), "snapshotter.id-mapping", *WITHIN)
 
 
-def test_source_oci_layout_in_a_process_of_its_own(check, layout):
+def test_source_oci_layout_in_a_process_of_its_own(layout):
     passes(check(plugin("source-oci-layout"), *layout, *APART), *WITHIN)
 
 
 @pytest.mark.skipif(shutil.which("docker-registry") is None, reason="no docker-registry")
-def test_registry_v2_in_a_process_of_its_own(check, served):
+def test_registry_v2_in_a_process_of_its_own(served):
     passes(check(plugin("registry-v2"), *served, *APART), *WITHIN)
 
 
-def test_network_cni_in_a_process_of_its_own(check, cni):
+def test_network_cni_in_a_process_of_its_own(cni):
     passes(check(plugin("network-cni"), *cni, *APART), *WITHIN)
 
 
-def test_runtime_runc_in_a_process_of_its_own(check):
+def test_runtime_runc_in_a_process_of_its_own():
     passes(check(plugin("runtime-runc"), *APART), *WITHIN)
 
 
 @pytest.mark.skipif(shutil.which("containerd-shim-runc-v2") is None, reason="no shim")
-def test_runtime_kata_with_a_shim_of_namespaces_in_a_process_of_its_own(check):
+def test_runtime_kata_with_a_shim_of_namespaces_in_a_process_of_its_own():
     passes(check(plugin("runtime-kata"), *SHIM, *APART), *WITHIN)
-
-
-def only_fails(result, *expected):
-    assert result.names("failure") == set(expected), result.text
-    assert result.code == 1
 
 
 def general():
     return [word for part in GENERAL for word in ("--only", part)]
 
 
-def test_a_plugin_without_a_fault(check, faulty):
+def test_a_plugin_without_a_fault(faulty):
     result = check(faulty("faulty"), *general())
     assert result.code == 0, result.text
     assert result.names("skipped") == {"life-cycle.examine"}, result.text
@@ -184,53 +130,22 @@ STARTING = ("life-cycle.order", "life-cycle.failed-start", "life-cycle.instances
 
 
 @pytest.mark.parametrize("fault, reason, failing", [
-    ("EXPORTS_MORE", "faulty_helper", ["file.exports"]),
-    ("REQUIRES_MORE", "requires ABI", ["description.versions"]),
-    ("SIZE", "more than there is of it", ["description.sizes"]),
-    ("SHORT_TABLE", "mandatory", ["description.sizes"]),
-    ("LACKS_DETACH", "`detach`", ["description.callbacks"]),
-    ("VERSION", "newest", ["description.texts"]),
-    ("CHANGING_DESCRIPTION", "another description", ["description.entry"]),
-    ("DEFAULT_OF_OTHER_TYPE", "path", ["options.declaration"]),
-    ("CRASHES_AT_VALUE", "signal 11", ["options.values"]),
-    ("EXITS_AT_VALUE", "ended the process in the step: configure", ["options.values"]),
-    ("UNNAMED_OPTION", "without naming it", ["options.values"]),
-    ("CONFIGURE_MAKES_FOLDER", "mkdir(/tmp/berth-faulty-plugin)", ["options.reads-only"]),
-    ("EVENT_BEFORE_START", "emit_event before start", ["life-cycle.unstarted"]),
-    ("EVENT_AFTER_STOP", "emit_event after stop", STARTING),
-    ("HOST_MEMORY", "has not released", ["life-cycle.unstarted"]),
-    ("LEAKS_MEMORY", "bytes of memory", ["growth.started"]),
-    ("LEAKS_DESCRIPTOR", "descriptor", ["growth.started"]),
-    ("LEAKS_THREAD", "threads", ["growth.started"]),
-    ("OFFERS_EVERYTHING", "which there is not", ["calls.extensions"]),
-])
-def test_a_fault_of_any_kind(check, faulty, fault, reason, failing):
-    result = check(faulty("faulty", fault), *general())
-    # What is wrong in every life is told wherever there is one.
-    if fault in ("EVENT_BEFORE_START", "HOST_MEMORY"):
-        assert set(failing) <= result.names("failure"), result.text
-    else:
-        only_fails(result, *failing)
-    assert reason in result.reason(failing[0]), result.text
-
-
-@pytest.mark.parametrize("fault, reason, failing", [
     ("CRASHES_AT_VALUE", "was ended by signal 11", ["options.values"]),
     ("EXITS_AT_VALUE", "exited with code 0", ["options.values"]),
     ("EVENT_AFTER_STOP", "emit_event after stop", STARTING),
     ("READS_THE_CLOCKS_STATE", "adjtimex", ["life-cycle.order"])])
-def test_a_fault_of_a_plugin_in_a_process_of_its_own(check, faulty, fault, reason, failing):
+def test_a_fault_of_a_plugin_in_a_process_of_its_own(faulty, fault, reason, failing):
     result = check(faulty("faulty", fault), *general(), *APART)
     assert set(failing) <= result.names("failure"), result.text
     assert reason in result.reason(failing[0]), result.text
 
 
-def test_what_only_a_process_of_its_own_is_refused(check, faulty):
+def test_what_only_a_process_of_its_own_is_refused(faulty):
     result = check(faulty("faulty", "READS_THE_CLOCKS_STATE"), *general())
     assert result.code == 0, result.text
 
 
-def test_an_extension_of_a_vendor(check, faulty):
+def test_an_extension_of_a_vendor(faulty):
     path = faulty("faulty", "OFFERS_ITS_OWN")
     only = ("--only", "calls", "--extension")
     result = check(path, *only, "com.example.own")
@@ -244,34 +159,14 @@ def test_an_extension_of_a_vendor(check, faulty):
 
 
 @pytest.mark.parametrize("step", ["start", "stop"])
-def test_a_plugin_that_hangs(check, faulty, step):
+def test_a_plugin_that_hangs(faulty, step):
     result = check(faulty("faulty", "HANGS_IN_" + step.upper()), "--only", "life-cycle.order",
                    "--time-limit", "2")
     only_fails(result, "life-cycle.order")
     assert "did not end within 2 s; it was killed in the step: " + step in result.text
 
 
-def test_a_plugin_that_uses_the_hosts_symbols(check, faulty):
-    path = faulty("faulty", "UNRESOLVED")
-    result = check(path, *general())
-    assert "file.links" in result.names("failure"), result.text
-    assert "nobody_has_this" in result.text
-
-
-def test_a_plugin_that_asks_for_an_executable_stack(check, faulty):
-    result = check(faulty("faulty", options=["-Wl,-z,execstack"]), *general())
-    assert result.code == 0 and "executable stack" in result.text, result.text
-    assert re.search(r"file.memory-rights +warned", result.text)
-
-
-@pytest.mark.skipif(shutil.which("valgrind") is None, reason="no valgrind")
-def test_memory_under_valgrind(check, faulty):
-    result = check(faulty("faulty", "USE_AFTER_FREE"), "--only", "memory")
-    only_fails(result, "memory.life")
-    assert "Invalid write" in result.text and "destroy (faulty.c:" in result.text, result.text
-
-
-def test_memory_under_the_plugins_own_sanitizer(check, faulty):
+def test_memory_under_the_plugins_own_sanitizer(faulty):
     flags = ["-fsanitize=address", "-shared-libasan"] if "clang" in subprocess.run(
         ["cc", "--version"], capture_output=True, text=True, check=True).stdout else [
             "-fsanitize=address"]
@@ -282,46 +177,7 @@ def test_memory_under_the_plugins_own_sanitizer(check, faulty):
     assert result.code == 0, result.text
 
 
-@pytest.mark.parametrize("fault, failing", [
-    ("WRONG_CODE", ["snapshotter.layers"]), ("KEYS", ["snapshotter.keys"]),
-    ("READ_ONLY", ["snapshotter.read-only"]), ("REMOVAL", ["snapshotter.removal"]),
-    ("CANCELLATION", ["snapshotter.cancellation"]), ("STRUCTS", ["snapshotter.future-structs"])])
-def test_a_fault_of_a_snapshotter(check, faulty, fault, failing):
-    path = faulty("snapshotter", fault, plugin("snapshotter-overlay"))
-    only_fails(check(path, "--only", "snapshotter"), *failing)
-
-
-@pytest.mark.parametrize("fault, failing", [
-    ("RANGE", ["source.range"]), ("UNKNOWN", ["source.unknown"]), ("LIMIT", ["source.resolve"]),
-    ("SINK", ["source.sink"])])
-def test_a_fault_of_an_image_source(check, faulty, layout, fault, failing):
-    path = faulty("source", fault, plugin("source-oci-layout"))
-    only_fails(check(path, *layout, "--only", "source"), *failing)
-
-
-# The host takes nothing for an address that is none, so that no pod is attached at all.
-ATTACHING = ["network." + check for check in (
-    "attach", "detach", "without-state", "check", "gc", "failure", "concurrent", "future-structs",
-    "crash")]
-
-
-@pytest.mark.parametrize("fault, failing", [
-    ("GC", ["network.gc"]), ("ADDRESS", ATTACHING), ("CODE", ["network.errors"]),
-    ("TEXT", ["network.errors"])])
-def test_a_fault_of_a_network(check, faulty, cni, fault, failing):
-    path = faulty("network", fault, plugin("network-cni"))
-    only_fails(check(path, *cni, "--only", "network"), *failing)
-
-
-@pytest.mark.parametrize("fault, failing", [
-    ("EXEC", ["runtime.exec"]), ("LOG", ["runtime.logs"]), ("STATS", ["runtime.stats"]),
-    ("REPEATS", ["runtime.repeats", "runtime.kill"])])
-def test_a_fault_of_a_runtime(check, faulty, fault, failing):
-    path = faulty("runtime", fault, plugin("runtime-runc"))
-    only_fails(check(path, "--only", "runtime"), *failing)
-
-
-def test_the_list_names_every_check_with_its_rule(check):
+def test_the_list_names_every_check_with_its_rule():
     listed = subprocess.run([CHECKER, "--list"], capture_output=True, text=True, check=True).stdout
     entries = re.findall(r"^(\S+)\n    (\S.*\.)\n    (\S+\.h\b.*)\n", listed, re.MULTILINE)
     assert len(entries) == len(re.findall(r"^\S", listed, re.MULTILINE)) > 50
