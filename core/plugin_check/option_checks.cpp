@@ -39,11 +39,6 @@ json::array oddValues(std::string_view type) {
           json::object{{"*", "x"}}};
 }
 
-json::value valueOfOtherType(std::string_view type) {
-  if (type == "string") return 1;
-  return "text";
-}
-
 struct Declared {
   std::shared_ptr<const plugins::Library> library;
   json::array options;
@@ -97,37 +92,6 @@ void checkDeclaration(Probe& probe) {
   if (!probe.expect(parsed->is_array(), "its options are not declared as a JSON array")) return;
   std::set<std::string> keys;
   for (const json::value& item : parsed->get_array()) judgeDeclaration(probe, item, keys);
-}
-
-void judgeRefusal(Probe& probe, const Declared& plugin, const json::object& given,
-                  const std::string& key, std::string_view what) {
-  const auto resolved = plugins::resolveOptions(view(plugin.library->description().options), given);
-  if (!probe.fails(resolved.status(), what, {absl::StatusCode::kInvalidArgument})) return;
-  probe.expect(
-      resolved.status().message().find(strCat("option ", key, ": ")) != absl::string_view::npos,
-      strCat(what,
-             ": the message does not name it: ", support::fromAbsl(resolved.status().message())));
-}
-
-void checkRefused(Probe& probe) {
-  const auto plugin = declared(probe);
-  if (!plugin.has_value()) return;
-  const auto options = probe.options(*plugin->library);
-  if (!probe.succeeds(options.status(), "read the options given")) return;
-  json::object more = *options;
-  more["berth_plugin_check"] = 1;
-  judgeRefusal(probe, *plugin, more, "berth_plugin_check", "a key that is not declared");
-  for (const json::value& item : plugin->options) {
-    if (!item.is_object()) continue;
-    const std::string key = support::stringMember(item.get_object(), "key");
-    json::object wrong = *options;
-    wrong[key] = valueOfOtherType(support::stringMember(item.get_object(), "type"));
-    judgeRefusal(probe, *plugin, wrong, key, strCat("the option ", key, " of another type"));
-    if (item.get_object().contains("default")) continue;
-    json::object without = *options;
-    without.erase(key);
-    judgeRefusal(probe, *plugin, without, key, strCat("without the required option ", key));
-  }
 }
 
 void checkValues(Probe& probe) {
@@ -193,10 +157,6 @@ std::vector<Check> optionChecks() {
        .meaning = "The declaration of options is an array of whole declarations.",
        .rule = "plugin.h, berth_plugin.options",
        .run = &checkDeclaration},
-      {.name = "options.refused",
-       .meaning = "Unknown keys, wrong types and missing options are refused by name.",
-       .rule = "plugin.h, configure: the host has checked keys and types against `options`",
-       .run = &checkRefused},
       {.name = "options.values",
        .meaning = "Values without sense are taken, or refused with the option's name.",
        .rule =

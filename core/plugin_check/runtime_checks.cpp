@@ -141,10 +141,10 @@ void checkLogs(Probe& probe) {
       pod.spec, {"sh", "-c", "echo to-stdout; echo to-stderr >&2; printf no-newline; sleep 600"});
   if (!bed->run(pod.spec, pod.created, container)) return;
   probe.step("wait for the log");
-  probe.expect(
-      bed->awaitLog(container, " stdout F to-stdout\n") &&
-          bed->awaitLog(container, " stderr F to-stderr\n"),
-      strCat("the log has not the lines of both streams in CRI's format: ", bed->logOf(container)));
+  const bool logged = bed->awaitLog(container, " stdout F to-stdout\n") &&
+                      bed->awaitLog(container, " stderr F to-stderr\n");
+  probe.expect(logged, strCat("the log has not the lines of both streams in CRI's format: ",
+                              bed->logOf(container)));
   const std::string renamed = container.spec.logPath + ".1";
   ::rename(container.spec.logPath.c_str(), renamed.c_str());
   probe.step("container_reopen_log");

@@ -257,8 +257,8 @@ void checkIdMapping(Probe& probe) {
   const std::string root = bed->mount("mapped");
   if (root.empty()) return;
   struct stat info {};
-  probe.expect(::stat(strCat(root, "/other").c_str(), &info) == 0 && info.st_uid == 100005 &&
-                   info.st_gid == 200006,
+  const bool there = ::stat(strCat(root, "/other").c_str(), &info) == 0;
+  probe.expect(there && info.st_uid == 100005 && info.st_gid == 200006,
                strCat("the owner 5:6 of a layer is ", info.st_uid, ":", info.st_gid,
                       " with mappings to 100000 and 200000"));
   bed->removeAll("mapped", {layer});
