@@ -1,12 +1,18 @@
 """The documents, their examples, and the built `berth` to compare them with."""
 
+import json
 import os
 import re
 import subprocess
+import sys
 
 import pytest
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(SOURCE, "tests/testbed"))
+
+from plugin_projects import build_small  # noqa: E402
+
 BUILD = os.environ.get("BERTH_BUILD", os.path.join(SOURCE, "build/release"))
 PLUGINS = os.path.join(BUILD, "lib/berth/plugins")
 
@@ -40,10 +46,15 @@ def options(*command):
 def loaded(tmp_path):
     """Loads a configuration as a start would, plugins included; returns what would run."""
     def load(text, name="example.toml"):
-        socket = "" if re.search(r"^socket = ", text, re.MULTILINE) else (
+        socket = "" if re.search(r"^(grpc\.)?socket = ", text, re.MULTILINE) else (
             "grpc.socket = \"%s/none.sock\"\n" % tmp_path)
-        folder = "" if re.search(r"^plugin_dirs = ", text, re.MULTILINE) else (
-            "plugin_dirs = [\"%s\"]\n" % PLUGINS)
+        folders = [PLUGINS, *([build_small()] if '"small-' in text else [])]
+        folder = "plugin_dirs = %s\n" % json.dumps(folders)
+        if folders[1:]:
+            # The folders in the text are the reader's.
+            text = re.sub(r"^plugin_dirs = .*\n", "", text, flags=re.MULTILINE)
+        elif re.search(r"^plugin_dirs = ", text, re.MULTILINE):
+            folder = ""
         path = tmp_path / name
         path.write_text(folder + socket + text)
         made = berth("config", "show", "--config", str(path))

@@ -9,29 +9,42 @@ import pytest
 from conftest import SOURCE, path_of, read
 from test_examples import BLOCK
 
-GUIDE = "docs/plugins.md"
-# Where code is from: what tests/sdk-consumer builds outside of the tree.
-BUILT = ("tests/sdk-consumer/least/", "sdk/examples/")
+INDEX = "docs/plugins.md"
+PAGES = [INDEX, *sorted(os.path.relpath(path, SOURCE)
+                        for path in glob.glob(path_of("docs/plugin-*.md")))]
+KINDS = {"network": "network", "image-source": "image_source", "snapshotter": "snapshotter",
+         "runtime": "runtime"}
+LANGUAGES = ("c", "cpp", "cmake")
 CODE = re.compile(r"(?:^<!-- (\S+) -->\n)?^```(c|cpp|cmake)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
+def functions(header, struct):
+    body = read("sdk/include/berth/" + header).partition("typedef struct %s {" % struct)[2]
+    return re.findall(r"\(\*(\w+)\)\(", body.partition("} %s;" % struct)[0])
+
+
+def anchors(page):
+    """The headings of a page, as links name them."""
+    text = BLOCK.sub("", read(page))
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+            for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE)}
+
+
 def snippets():
-    return [pytest.param(*found.groups(), id="%d-%s" % (at, found[1]))
-            for at, found in enumerate(CODE.finditer(read(GUIDE)))]
+    return [pytest.param(*found.groups(), id="%s-%d-%s" % (page, at, found[1]))
+            for page in PAGES for at, found in enumerate(CODE.finditer(read(page)))]
 
 
-def test_there_is_code_of_each_kind():
-    named = {found[1] for found in CODE.finditer(read(GUIDE))}
-    for kind in ("snapshotter", "source", "network", "runtime"):
-        assert any("/%s-" % kind in path for path in named), kind
-    assert sum(1 for block in BLOCK.finditer(read(GUIDE)) if block[1] in ("c", "cpp", "cmake")) == \
-        len(list(CODE.finditer(read(GUIDE))))
+def test_all_code_is_looked_at():
+    for page in PAGES:
+        assert sum(1 for block in BLOCK.finditer(read(page)) if block[1] in LANGUAGES) == \
+            len(list(CODE.finditer(read(page)))), page
 
 
 @pytest.mark.parametrize("path,language,code", snippets())
 def test_code_is_that_of_a_plugin_that_is_built(path, language, code):
     assert path, "no file is named before the block"
-    assert path.startswith(BUILT)
+    assert path.startswith("sdk/examples/")
     text = read(path)
     # Whole lines.
     assert "\n" + code in "\n" + text, path
@@ -41,32 +54,71 @@ def test_code_is_that_of_a_plugin_that_is_built(path, language, code):
         assert os.path.basename(path) in project
 
 
-def test_one_plugin_is_complete():
-    whole = [found for found in CODE.finditer(read(GUIDE)) if found[3] == read(found[1])]
-    assert [found[2] for found in whole] == ["cpp", "cmake"]
-    assert len({os.path.dirname(found[1]) for found in whole}) == 1
-    assert "BERTH_PLUGIN(" in whole[0][3]
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_is_explained_with_a_complete_plugin(kind):
+    page = read("docs/plugin-%s.md" % kind)
+    whole = [found for found in CODE.finditer(page) if found[3] == read(found[1])]
+    assert len(whole) == 1
+    assert re.search(r"BERTH_PLUGIN\(|berth_plugin_entry\(", whole[0][3])
+    assert "berth/%s.h" % KINDS[kind] in whole[0][3]
+    # And with each of its calls.
+    table = page.partition("| call |")[2].partition("\n\n")[0]
+    told = [name for row in table.splitlines()[2:] for name in
+            re.findall(r"`(\w+)`", row.split("|")[1])]
+    assert told == functions(KINDS[kind] + ".h", "berth_" + KINDS[kind])
+
+
+def test_the_small_plugins_are_built_as_the_guide_says():
+    assert any(found[2] == "cmake" and found[3] == read(found[1]) == read(
+        "sdk/examples/small/CMakeLists.txt") for found in CODE.finditer(read(INDEX)))
 
 
 def test_every_example_is_shown():
-    text = read(GUIDE)
+    text = read(INDEX)
     examples = {os.path.relpath(os.path.dirname(path), SOURCE)
                 for path in glob.glob(path_of("sdk/examples/*/CMakeLists.txt"))}
     table = text.partition("| kind | in C |")[2].partition("\n\n")[0]
-    assert {"sdk/examples/" + name for name in re.findall(r"`([\w-]+)`", table)} == examples
+    assert {"sdk/examples/" + name for name in re.findall(r"`([\w-]+)`", table)} == \
+        examples - {"sdk/examples/small"}
     listed = read("sdk/examples/README.md")
     for example in examples:
         assert "`%s`" % os.path.basename(example) in listed
 
 
 def test_the_drawing_has_every_function_of_the_life():
-    drawing = next(block[2] for block in BLOCK.finditer(read(GUIDE)) if block[1] == "text")
-    members = re.findall(r"\(\*(\w+)\)\(", read("sdk/include/berth/plugin.h").partition(
-        "typedef struct berth_plugin {")[2].partition("} berth_plugin;")[0])
-    for name in set(members) - {"get_extension"}:
+    rules = read("docs/plugin-rules.md")
+    drawing = next(block[2] for block in BLOCK.finditer(rules) if block[1] == "text")
+    members = set(functions("plugin.h", "berth_plugin"))
+    assert len(members) == 7
+    for name in members - {"get_extension"}:
         assert re.search(r"\b%s\b" % name, drawing), name
+    table = rules.partition("| call |")[2].partition("\n\n")[0]
+    assert members <= set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE))
+
+
+def test_the_index_leads_to_all_pages():
+    assert {"docs/" + name for name in re.findall(r"\]\((plugin-[\w-]+\.md)\)", read(INDEX))} == \
+        set(PAGES) - {INDEX}
+
+
+@pytest.mark.parametrize("page", [*PAGES, "docs/security.md"])
+def test_links_lead_somewhere(page):
+    for target, anchor in re.findall(r"\]\(([^)#]*)#?([^)]*)\)", BLOCK.sub("", read(page))):
+        if target.startswith("http"):
+            continue
+        other = os.path.join("docs", target) if target else page
+        assert os.path.exists(path_of(other)), other
+        assert not anchor or anchor in anchors(other), (other, anchor)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_pages_are_short(page):
+    assert read(page).count("\n") < 400
 
 
 def test_the_manual_refers_to_the_guide():
     assert "plugins.md" in read("docs/man/berth-plugin.7")
     assert "docs/plugins.md" in read("README.md")
+    # The package has all of it.
+    assert read("packaging/debian/libberth-plugin-dev.docs").split() == [
+        "docs/plugins.md", "docs/plugin-*.md"]

@@ -42,9 +42,9 @@ run("loading the plugins" "${LOAD}" "${WORK}/state" "${build}/lib/berth/plugins/
     "${build}/lib/berth/plugins/berth-quiet-cpp.so")
 run("running what links the support library" "${build}/support-user")
 
-# The project of the guide, which says nothing of a standard; and with a later one of its own.
+# A project that says nothing of a standard; and with a later one of its own.
 build_project("${LEAST}" "${WORK}/least")
-run("loading the plugin of the guide" "${LOAD}" "${WORK}/state"
+run("loading the plugin of the least project" "${LOAD}" "${WORK}/state"
     "${WORK}/least/lib/berth/plugins/berth-quiet-cpp.so")
 build_project("${LEAST}" "${WORK}/later" -DCMAKE_CXX_STANDARD=23 -DCMAKE_EXPORT_COMPILE_COMMANDS=ON)
 file(READ "${WORK}/later/compile_commands.json" commands)

@@ -9,8 +9,11 @@ import subprocess
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCE = os.path.dirname(os.path.dirname(HERE))
+# What new projects begin with.
 EXAMPLES = {os.path.basename(os.path.dirname(path)): os.path.dirname(path)
-            for path in glob.glob(os.path.join(SOURCE, "sdk/examples/*/CMakeLists.txt"))}
+            for path in glob.glob(os.path.join(SOURCE, "sdk/examples/*/template"))}
+# The plugins of the guide, which are one project.
+SMALL = ("small-network", "small-runtime", "small-snapshotter", "small-source")
 BUILD = os.path.abspath(os.environ.get("BERTH_BUILD", os.path.join(SOURCE, "build/release")))
 # Everything that a plugin's author is likely to have on.
 WARNINGS = "-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror"
@@ -57,16 +60,29 @@ def build_project(source, prefix, build):
     return installed[0]
 
 
-def build_examples():
-    """All of sdk/examples, below the build folder; gives the folder with the plugins."""
-    folder = os.path.join(BUILD, "plugin-examples")
+def build_all(folder, projects):
+    """Builds {name: source} into a folder below the build folder; gives that of the plugins."""
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, "lock"), "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         prefix = install_sdk(os.path.join(folder, "prefix"))
-        for name, source in EXAMPLES.items():
+        for name, source in projects.items():
             plugins = build_project(source, prefix, os.path.join(folder, name))
+    return plugins
+
+
+def build_examples():
+    """What new projects begin with; gives the folder with the plugins."""
+    plugins = build_all(os.path.join(BUILD, "plugin-examples"), EXAMPLES)
     assert sorted(os.listdir(plugins)) == sorted("berth-%s.so" % name for name in EXAMPLES)
+    return plugins
+
+
+def build_small():
+    """The plugins of the guide; gives their folder."""
+    plugins = build_all(os.path.join(BUILD, "plugin-small"),
+                        {"small": os.path.join(SOURCE, "sdk/examples/small")})
+    assert sorted(os.listdir(plugins)) == sorted("berth-%s.so" % name for name in SMALL)
     return plugins
 
 
