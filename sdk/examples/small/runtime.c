@@ -26,7 +26,7 @@ static berth_code pod_create(void* instance, const berth_op* op, const berth_pod
  * the life cycle, extensions and examine too. */
 const berth_plugin* berth_plugin_entry(uint32_t abi_major, uint32_t abi_minor) {
   berth_plugin_entry_function entry = NULL;
-  void* library = dlopen("berth-runtime-runc.so", RTLD_NOW | RTLD_LOCAL); /* never unloaded */
+  void* library = dlopen(RUNTIME_RUNC, RTLD_NOW | RTLD_LOCAL); /* never unloaded */
   void* symbol = library != NULL ? dlsym(library, "berth_plugin_entry") : NULL;
   memcpy(&entry, &symbol, sizeof entry);
   const berth_plugin* other = entry != NULL ? entry(abi_major, abi_minor) : NULL;
