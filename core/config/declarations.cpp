@@ -342,7 +342,7 @@ void addInstances(std::vector<Key>& all) {
        Reload::kLive,
        "Annotations that pods of this runtime have where they set none of that name, as "
        "\"name=value\"; they reach the runtime, its hooks and the OCI specifications of the pod's "
-       "containers, and are not shown as the pod's own."}));
+       "containers, whether or not pods may set them, and are not shown as the pod's own."}));
   all.push_back(key<&Runtime::privilegedDevices>(
       {"runtimes", "privileged_devices", "all", "none", oneOf({"all", "none"}), Reload::kLive,
        "What privileged containers find in /dev: all devices of the host, or none beyond those "

@@ -230,8 +230,8 @@ absl::Status Engine::createIsolation(plugins::Operation& op, Pod& pod) {
   spec.gidMappings = abiMappings(namespaces.gids);
   spec.labels.insert(config.labels().begin(), config.labels().end());
   spec.annotations.insert(config.annotations().begin(), config.annotations().end());
-  const auto standard = defaultsFor(pod.runtime()->name()).defaultAnnotations;
-  spec.annotations.insert(standard.begin(), standard.end());
+  spec.defaultAnnotations = defaultsFor(pod.runtime()->name()).defaultAnnotations;
+  spec.annotations.insert(spec.defaultAnnotations.begin(), spec.defaultAnnotations.end());
   // As for the pause container of other engines: the pod's own helper is killed last.
   spec.oomScoreAdj = -998;
   BERTH_ASSIGN_OR_RETURN(spec.resources, resourcesText(config.linux().resources(), host_));

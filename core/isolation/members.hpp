@@ -138,7 +138,8 @@ BERTH_MEMBERS(berth_pod_spec,
                      &S::oom_score_adj),
               array(&S::sysctls, &S::sysctl_count), array(&S::uid_mappings, &S::uid_mapping_count),
               array(&S::gid_mappings, &S::gid_mapping_count), array(&S::labels, &S::label_count),
-              array(&S::annotations, &S::annotation_count), values(&S::resources, &S::overhead));
+              array(&S::annotations, &S::annotation_count), values(&S::resources, &S::overhead),
+              array(&S::default_annotations, &S::default_annotation_count));
 BERTH_MEMBERS(berth_container_spec, values(&S::pod, &S::id, &S::name, &S::attempt, &S::flags,
                                            &S::directory, &S::rootfs, &S::spec, &S::log_path));
 BERTH_MEMBERS(berth_container_status,

@@ -129,6 +129,7 @@ absl::StatusOr<CreatedPod> Runtime::createPod(const Operation& op, const PodSpec
   const auto sysctls = pairs(spec.sysctls);
   const auto labels = pairs(spec.labels);
   const auto annotations = pairs(spec.annotations);
+  const auto defaults = pairs(spec.defaultAnnotations);
   const berth_pod_spec abi = {.size = sizeof(berth_pod_spec),
                               .id = str(spec.id),
                               .name = str(spec.name),
@@ -153,7 +154,9 @@ absl::StatusOr<CreatedPod> Runtime::createPod(const Operation& op, const PodSpec
                               .annotations = annotations.data(),
                               .annotation_count = annotations.size(),
                               .resources = str(spec.resources),
-                              .overhead = str(spec.overhead)};
+                              .overhead = str(spec.overhead),
+                              .default_annotations = defaults.data(),
+                              .default_annotation_count = defaults.size()};
   PodBuilder builder;
   const absl::Status called = instance_.call(op, spec.id, [&](berth_error* error) {
     return table_.pod_create(instance_.handle(), op.op(), &abi, builder.get(), error);

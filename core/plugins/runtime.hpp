@@ -26,6 +26,8 @@ struct PodSpec {
   berth_cgroup_driver cgroupDriver = BERTH_CGROUP_CGROUPFS;
   int32_t oomScoreAdj = 0;
   std::map<std::string, std::string> sysctls, labels, annotations;
+  // Of `annotations` those that the operator has given all pods; also where the pod set its own.
+  std::map<std::string, std::string> defaultAnnotations;
   std::vector<berth_id_mapping> uidMappings, gidMappings;
 };
 

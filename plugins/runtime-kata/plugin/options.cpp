@@ -33,7 +33,7 @@ const std::string_view kOptionsDeclaration = R"([
   {"key": "netns_directory", "type": "string", "default": "/run/netns", "example": "/var/run/netns",
    "help": "Where the pods' network namespaces can be found by other programs."},
   {"key": "pod_annotations", "type": "array", "default": ["io.katacontainers.*"], "example": ["io.katacontainers.*", "example.org/team"],
-   "help": "Annotations of pods that the shim gets to see; a * at the end stands for anything."},
+   "help": "Annotations that pods may set for the shim; a * at the end stands for anything. It gets to see those of default_annotations besides."},
   {"key": "create_timeout", "type": "integer", "default": 60, "example": 120,
    "help": "Seconds that the shim may take to start a pod's sandbox, boot included, or a container."},
   {"key": "debug", "type": "boolean", "default": false, "example": true,

@@ -92,6 +92,8 @@ std::string cgroupsPathOf(const PodRecord& record, std::string_view container) {
 absl::StatusOr<std::string> sandboxSpec(const PodSpec& pod, const PodRecord& record,
                                         const Options& options) {
   json::object annotations;
+  // Pods cannot take these away by annotations that the shim does not get to see.
+  for (const auto& [name, value] : pod.defaultAnnotations) annotations[key(name)] = text(value);
   for (const auto& [name, value] : pod.annotations) {
     if (matchesAny(name, options.podAnnotations)) annotations[key(name)] = text(value);
   }

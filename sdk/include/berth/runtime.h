@@ -63,6 +63,11 @@ typedef struct berth_pod_spec {
   size_t annotation_count;
   berth_str resources; /* the pod's sum, OCI linux.resources JSON; may be empty */
   berth_str overhead;  /* likewise, RuntimeClass overhead */
+  /* Those that the node's operator gives all pods of this runtime. `annotations` has them too,
+   * unless the pod sets one of that name. A runtime that lets only some annotations of pods have an
+   * effect lets all of these. Since 1.1. */
+  const berth_pair* default_annotations;
+  size_t default_annotation_count;
 } berth_pod_spec;
 
 /* Receives what pod_create has made. Functions copy; one thread at a time. */

@@ -17,7 +17,7 @@ using StringPairs = std::vector<std::pair<std::string_view, std::string_view>>;
 struct PodSpec {
   berth_pod_spec raw{};
   std::string_view id, directory, hostname, cgroupParent, resources, overhead;
-  StringPairs sysctls, labels, annotations;
+  StringPairs sysctls, labels, annotations, defaultAnnotations;
   std::vector<berth_id_mapping> uidMappings, gidMappings;
 };
 
@@ -128,6 +128,7 @@ inline PodSpec podSpec(const berth_pod_spec* given) {
   result.sysctls = pairs(raw.sysctls, raw.sysctl_count);
   result.labels = pairs(raw.labels, raw.label_count);
   result.annotations = pairs(raw.annotations, raw.annotation_count);
+  result.defaultAnnotations = pairs(raw.default_annotations, raw.default_annotation_count);
   result.uidMappings.assign(raw.uid_mappings, raw.uid_mappings + raw.uid_mapping_count);
   result.gidMappings.assign(raw.gid_mappings, raw.gid_mappings + raw.gid_mapping_count);
   return result;

@@ -61,11 +61,16 @@ TEST_P(KindsTest, RuntimeAnswers) {
   spec.id = "pod-1";
   spec.hostname = "web";
   spec.sysctls = {{"net.core.somaxconn", "1024"}};
+  spec.defaultAnnotations = {{"example.org/a", "b"}};
   const auto pod = runtime.createPod(op_, spec);
   ASSERT_TRUE(pod.ok()) << pod.status();
   EXPECT_EQ(pod->namespaces.at(BERTH_NAMESPACE_NETWORK), "/run/ns/pod-1");
   EXPECT_EQ(pod->state, "web");
   EXPECT_THAT(host_.log(), Contains("run: sysctl key=net.core.somaxconn value=1024"));
+  // The others have sources of 1.0, which do not know of them.
+  if (const std::string_view prefix = GetParam().prefix; prefix.empty() || prefix == "later-") {
+    EXPECT_THAT(host_.log(), Contains("run: default key=example.org/a value=b"));
+  }
 
   const auto started = runtime.startContainer(op_, "pod-1", "container-1");
   ASSERT_TRUE(started.ok()) << started.status();

@@ -64,6 +64,19 @@ TEST(SandboxSpec, TellsTheShimWhatItIs) {
   EXPECT_EQ(namespaces[1].at("path").as_string(), "/run/netns/x");
 }
 
+TEST(SandboxSpec, HasWhatTheOperatorGivesAllPods) {
+  Options options;
+  options.podAnnotations = {"io.katacontainers.*"};
+  PodSpec given = podSpec();
+  given.defaultAnnotations = {{"other", "of the operator"},
+                              {"io.katacontainers.config.hypervisor.default_vcpus", "1"}};
+  const json::value spec = json::parse(*sandboxSpec(given, record(false), options));
+  const json::object& annotations = spec.at("annotations").as_object();
+  // The pod's own, which the shim does not get to see, does not hide it; one that it sees does.
+  EXPECT_EQ(annotations.at("other").as_string(), "of the operator");
+  EXPECT_EQ(annotations.at("io.katacontainers.config.hypervisor.default_vcpus").as_string(), "2");
+}
+
 TEST(SandboxSpec, RefusesResourcesThatAreNone) {
   PodSpec spec = podSpec();
   spec.resources = "{";

@@ -11,7 +11,7 @@
 
 #if defined(__LP64__)
 
-BERTH_SIZE(berth_pod_spec, 264);
+BERTH_SIZE(berth_pod_spec, 280);
 BERTH_AT(berth_pod_spec, size, 0);
 BERTH_AT(berth_pod_spec, id, 8);
 BERTH_AT(berth_pod_spec, name, 24);
@@ -37,6 +37,8 @@ BERTH_AT(berth_pod_spec, annotations, 216);
 BERTH_AT(berth_pod_spec, annotation_count, 224);
 BERTH_AT(berth_pod_spec, resources, 232);
 BERTH_AT(berth_pod_spec, overhead, 248);
+BERTH_AT(berth_pod_spec, default_annotations, 264);
+BERTH_AT(berth_pod_spec, default_annotation_count, 272);
 
 BERTH_SIZE(berth_pod_builder, 32);
 BERTH_AT(berth_pod_builder, size, 0);

@@ -48,6 +48,9 @@ class TestRuntime
     for (const auto& [key, value] : spec.sysctls) {
       host().info("sysctl", {{"key", key}, {"value", value}});
     }
+    for (const auto& [key, value] : spec.defaultAnnotations) {
+      host().info("default", {{"key", key}, {"value", value}});
+    }
     out.setNamespace(BERTH_NAMESPACE_NETWORK, "/run/ns/" + std::string(spec.id));
     out.setState(spec.hostname);
     return {};
