@@ -1,7 +1,10 @@
 // Checks of runtimes: pods and containers on a real root filesystem.
+#include <algorithm>
 #include <csignal>
 #include <fcntl.h>
+#include <optional>
 #include <poll.h>
+#include <thread>
 #include <unistd.h>
 
 #include <absl/strings/str_split.h>
@@ -20,6 +23,8 @@ namespace {
 
 constexpr size_t kPods = 4;
 constexpr int kStreamPatience = 20000;  // milliseconds
+// A container that runs writes many lines in it.
+constexpr std::chrono::milliseconds kStill{400};
 
 // A pod that is removed when the check is done with it.
 struct Pod {
@@ -240,6 +245,62 @@ void checkStats(Probe& probe) {
   bed->remove(container);
 }
 
+// What it has written once nothing more comes; nothing when there is no end of it.
+std::optional<std::string> settledLog(const RuntimeBed& bed, const TestContainer& container) {
+  std::string log = bed.logOf(container);
+  for (int i = 0; i < 5; ++i) {
+    std::this_thread::sleep_for(kStill);
+    std::string later = bed.logOf(container);
+    if (later == log) return log;
+    log = std::move(later);
+  }
+  return std::nullopt;
+}
+
+void checkPause(Probe& probe) {
+  const auto bed = RuntimeBed::begin(probe);
+  if (bed == nullptr) return;
+  if (!bed->plugin().pauses()) return probe.skip("it does not offer berth.runtime.pause");
+  Pod pod(*bed);
+  if (!pod.run()) return;
+  const auto pause = [&](const TestContainer& container) {
+    probe.step("pause");
+    return probe.succeeds(bed->plugin().pauseContainer(bed->op(), pod.spec.id, container.spec.id),
+                          "pause");
+  };
+  const auto resume = [&](const TestContainer& container) {
+    probe.step("resume");
+    return probe.succeeds(bed->plugin().resumeContainer(bed->op(), pod.spec.id, container.spec.id),
+                          "resume");
+  };
+  const std::vector<std::string> counting = {
+      "sh", "-c", "i=0; while :; do i=$((i+1)); echo line $i.; sleep 0.02; done"};
+  TestContainer container = bed->container(pod.spec, counting);
+  if (!bed->run(pod.spec, pod.created, container)) return;
+  probe.expect(bed->awaitLog(container, "line 1."), "the container does not run");
+  if (!pause(container) || !pause(container)) return;
+  const auto still = settledLog(*bed, container);
+  if (probe.expect(still.has_value(), "a paused container goes on") && resume(container) &&
+      resume(container)) {
+    const auto lines = static_cast<size_t>(std::count(still->begin(), still->end(), '\n'));
+    probe.step("wait for more of its log");
+    probe.expect(bed->awaitLog(container, strCat("line ", lines + 1, ".")),
+                 "a container that is resumed does not go on where it was");
+  }
+  if (!pause(container)) return;
+  probe.step("container_kill of a paused container");
+  probe.succeeds(bed->plugin().killContainer(bed->op(), pod.spec.id, container.spec.id, SIGKILL,
+                                             plugins::KillScope::kAllProcesses),
+                 "container_kill of a paused container");
+  const int code = bed->wait(container);
+  probe.expect(code == 128 + SIGKILL,
+               strCat("a paused container that is killed has the exit code ", code));
+  bed->remove(container);
+  TestContainer removed = bed->container(pod.spec, counting);
+  if (!bed->run(pod.spec, pod.created, removed) || !pause(removed)) return;
+  bed->remove(removed);
+}
+
 void checkConcurrent(Probe& probe) {
   const auto bed = RuntimeBed::begin(probe);
   if (bed == nullptr) return;
@@ -288,6 +349,11 @@ std::vector<Check> runtimeChecks() {
       runtimeCheck("runtime.stats", "Usage is told of what runs, without what is costly.",
                    "runtime.h: container_stats (unknown ones are left out), pod_stats",
                    &checkStats),
+      runtimeCheck("runtime.pause",
+                   "A paused container stands still, goes on, and can be ended meanwhile.",
+                   "extensions.h, BERTH_EXTENSION_PAUSE; runtime.h: container_kill, "
+                   "container_remove (one that runs is killed first)",
+                   &checkPause),
       runtimeCheck("runtime.concurrent", "Several pods live at the same time.",
                    "plugin.h, berth_threading: per object means per pod", &checkConcurrent),
   };

@@ -143,6 +143,7 @@ class Runtime {
   absl::Status updatePodResources(const Operation& op, const std::string& pod,
                                   const std::string& resources, const std::string& overhead);
   // Freezes and thaws the processes of a container; idempotent.
+  bool pauses() const { return pause_.pause != nullptr && pause_.resume != nullptr; }
   absl::Status pauseContainer(const Operation& op, const std::string& pod, const std::string& id);
   absl::Status resumeContainer(const Operation& op, const std::string& pod, const std::string& id);
   // FAILED_PRECONDITION with the reason when containers cannot be checkpointed on this host.

@@ -111,6 +111,7 @@ FAULTS = {
         ("reopen_nothing", "runtime.logs", "does not make the log anew"),
         ("exec_wait_zero", "runtime.exec", "an exec that exits with 5 has the exit code 0"),
         ("stats_of_nothing", "runtime.stats", "pod_stats gives 0 results"),
+        ("pauses_nothing", "runtime.pause", "a paused container goes on"),
         ("create_one_at_a_time", "runtime.concurrent", "another call is under way"),
         ("stop_once", "runtime.repeats", "it was stopped"),
         ("create_silently", "runtime.errors", "says nothing"),

@@ -11,7 +11,8 @@
 extern "C" {
 #endif
 
-/* Runtimes: freeze and thaw all processes of a container. Both idempotent. */
+/* Runtimes: freeze and thaw all processes of a container. Both idempotent. A container that is
+ * paused can be killed and removed (SIGKILL ends it), and its pod stopped. */
 #define BERTH_EXTENSION_PAUSE "berth.runtime.pause"
 typedef struct berth_runtime_pause {
   size_t size;
