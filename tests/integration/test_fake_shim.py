@@ -47,6 +47,7 @@ from berth_testbed import wait_until
 from crictl_at_work import attach_to_the_end_of_input, read_until, run, started
 from engines import toml
 from fake_shims import CONFIGURATION, FakeShims, behaving, is_ready, texts
+from test_metrics import Metrics
 
 pytestmark = pytest.mark.berth
 SLEEP = ["sleep", "1000"]
@@ -246,6 +247,9 @@ def test_usage(bed, name, form):
                        what="usage")
     assert usage.cpu.usage_core_nano_seconds.value == 5_000_000
     assert usage.memory.usage_bytes.value == 7 << 20
+    metrics = Metrics(bed)
+    assert metrics.value(container, "memory_usage_bytes") == 7 << 20
+    assert metrics.labels(container)["pod"] == name
 
 
 def test_resources(bed, name, fakes):
@@ -287,6 +291,26 @@ def test_a_shim_by_containerds_name_of_it(own_bed, name, monkeypatch):
     pod = bed.run_pod(name)
     assert bed.wait_exit(bed.run(pod, "c", command=["sh", "-c", "exit 3"])).exit_code == 3
     assert fakes.calls(pod, "start")
+
+
+def test_what_the_handler_offers(bed, fakes):
+    answer = bed.cri.Status({"verbose": True})
+    features = {each.name: each.features for each in answer.runtime_handlers}
+    assert set(features) == {"", "runc", "kata", "hasty"}
+    assert not features["kata"].user_namespaces
+    assert json.loads(answer.info["runtimes"])["kata"]["binary"] == fakes.program
+
+
+def test_shared_memory_is_the_pods(bed, name):
+    """A shim of machines takes the size from it."""
+    pod = bed.run_pod(name)
+    sources = set()
+    for container in ("c", "d"):
+        spec = spec_of(bed, pod, bed.run(pod, container, command=SLEEP))
+        [mount] = [each for each in spec["mounts"] if each["destination"] == "/dev/shm"]
+        assert mount["type"] == "bind" and os.path.ismount(mount["source"])
+        sources.add(mount["source"])
+    assert len(sources) == 1
 
 
 def test_the_pods_namespaces_are_told(bed, name):

@@ -66,6 +66,20 @@ def test_a_boot_that_hangs(bed, name, call):
     wait_until(lambda: not shims(bed), what="the end of the shim and of its machine")
 
 
+@pytest.mark.parametrize("call", ["Create container", "Start container"])
+def test_a_container_that_hangs(bed, name, call):
+    pod = bed.run_pod(name, "hasty", annotations=behaving(hang=[call]))
+    begun = time.monotonic()
+    with pytest.raises(grpc.RpcError) as error:
+        bed.run(pod, "c", command=SLEEP)
+    assert error.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    assert time.monotonic() - begun < 15
+    # The pod is none the worse, and goes with all that it has.
+    assert is_ready(bed, pod)
+    bed.remove_pod(pod)
+    wait_until(lambda: not shims(bed), what="the end of the shim and of its machine")
+
+
 LOSS = "the pod's sandbox has ended, exit code 255; its log ends: the fake shim of"
 
 
