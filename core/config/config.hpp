@@ -95,6 +95,7 @@ struct Containers {
 struct Runtime {
   std::string plugin;
   std::string snapshotter;  // never empty after load()
+  std::string platform;     // of its pods' images; empty is images.platform
   std::vector<std::string> annotations;
   std::vector<std::string> defaultAnnotations;  // "name=value"
   std::string privilegedDevices;                // all, none

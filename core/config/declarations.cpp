@@ -200,7 +200,8 @@ void addImages(std::vector<Key>& all) {
        "shell patterns for them, such as \"registry.example/base/*\"."}));
   all.push_back(key<&Config::images, &Images::platform>(
       {"images", "platform", "", "linux/arm64/v8", platformOrEmpty(), restart,
-       "Which image of an index is taken, as os/architecture[/variant]. Empty: the host's."}));
+       "Which image of an index is taken, as os/architecture[/variant], for runtimes that name no "
+       "platform. Empty: the host's."}));
   all.push_back(key<&Config::images, &Images::maxConcurrentDownloads>(
       {"images", "max_concurrent_downloads", int64_t{6}, int64_t{3}, between(1, 256), restart,
        "Blobs that are fetched at the same time, over all pulls."}));
@@ -331,6 +332,10 @@ void addInstances(std::vector<Key>& all) {
                                             instanceNameOrEmpty(), restart,
                                             "Gives the root filesystems. Empty: "
                                             "images.snapshotter."}));
+  all.push_back(key<&Runtime::platform>(
+      {"runtimes", "platform", "", "wasi/wasm", platformOrEmpty(), restart,
+       "Which image of an index the pods of this runtime get, as os/architecture[/variant]. A name "
+       "may mean one image for each platform on this node. Empty: images.platform."}));
   all.push_back(key<&Runtime::annotations>(
       {"runtimes", "annotations", Strings{}, Strings{"io.katacontainers.", "*.example.org/*"},
        listOf(nonEmptyText()), Reload::kLive,

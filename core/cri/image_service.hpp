@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,9 @@ class ImageService final : public runtime::v1::ImageService::Service {
                             grpc::ServerWriter<runtime::v1::StreamImagesResponse>* writer) override;
 
  private:
+  // What the spec means to the pods of its runtime handler.
+  absl::StatusOr<std::shared_ptr<const images::Image>> find(
+      const runtime::v1::ImageSpec& wanted) const;
   // Those that the filter names; all when it names none.
   absl::StatusOr<std::vector<runtime::v1::Image>> list(const runtime::v1::ImageFilter& filter);
 

@@ -32,7 +32,7 @@ grpc::Status ImageService::ImageStatus(grpc::ServerContext* /*context*/,
   if (request->image().image().empty()) {
     return toGrpc(absl::InvalidArgumentError("ImageStatus: image.image is missing"));
   }
-  auto image = images_.find(request->image().image());
+  auto image = find(request->image());
   // CRI, ImageStatus: an image that is not there is an answer without one.
   if (absl::IsNotFound(image.status())) return grpc::Status::OK;
   if (!image.ok()) return toGrpc(image.status());

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <fnmatch.h>
 
+#include "berth/support/status.hpp"
 #include "berth/support/utf8.hpp"
 #include "common/text.hpp"
 #include "cri/convert.hpp"
@@ -69,11 +70,16 @@ std::vector<v1::Image> toCri(const std::vector<std::shared_ptr<const images::Ima
   return result;
 }
 
+absl::StatusOr<std::shared_ptr<const images::Image>> ImageService::find(
+    const v1::ImageSpec& wanted) const {
+  BERTH_ASSIGN_OR_RETURN(const std::string runtime, engine_.runtimeOf(wanted));
+  return engine_.podImages().find(wanted.image(), runtime);
+}
+
 absl::StatusOr<std::vector<v1::Image>> ImageService::list(const v1::ImageFilter& filter) {
-  const std::string& wanted = filter.image().image();
-  if (wanted.empty()) return toCri(images_.list(), settings_.pinned);
+  if (filter.image().image().empty()) return toCri(images_.list(), settings_.pinned);
   std::vector<v1::Image> result;
-  auto image = images_.find(wanted);
+  auto image = find(filter.image());
   if (image.ok()) {
     result.push_back(toCri(**image, settings_.pinned));
   } else if (!absl::IsNotFound(image.status())) {

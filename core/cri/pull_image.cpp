@@ -31,10 +31,10 @@ grpc::Status ImageService::PullImage(grpc::ServerContext* context,
   plugins::Operation op(support::strCat("PullImage ", reference), deadline);
   const CallWatch::Guard guard(calls_, *context, op);
   const plugins::Credentials credentials = credentialsOf(request->auth());
-  auto snapshotter = engine_.snapshotterOf(*request);
-  if (!snapshotter.ok()) return toGrpc(snapshotter.status());
+  const auto runtime = engine_.runtimeOf(request->image(), request->sandbox_config());
+  if (!runtime.ok()) return toGrpc(runtime.status());
   auto image = images_.pull(op, reference, request->has_auth() ? &credentials : nullptr,
-                            *snapshotter, nullptr);
+                            engine_.podImages().target(*runtime), nullptr);
   if (image.ok()) response->set_image_ref((*image)->id);
   return toGrpc(image.status());
 }

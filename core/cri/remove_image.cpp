@@ -12,7 +12,10 @@ grpc::Status ImageService::RemoveImage(grpc::ServerContext* context,
     return toGrpc(absl::InvalidArgumentError("RemoveImage: image.image is missing"));
   }
   plugins::Operation op(support::strCat("RemoveImage ", reference), deadlineOf(*context));
-  return toGrpc(images_.remove(op, reference));
+  if (request->image().runtime_handler().empty()) return toGrpc(images_.remove(op, reference));
+  const auto image = find(request->image());
+  if (absl::IsNotFound(image.status())) return grpc::Status::OK;
+  return toGrpc(image.ok() ? images_.remove(op, (*image)->id) : image.status());
 }
 
 }  // namespace berth::cri

@@ -36,11 +36,12 @@ std::string namespacePath(const records::PodRecord& pod, uint32_t bit) {
 
 // Images that are mounted are run from as well. One that is not there is told of later.
 absl::Status checkMountedImages(const plugins::Operation& op, images::ImageService& images,
+                                const PodImages& podImages, const Pod& pod,
                                 const v1::ContainerConfig& config) {
   for (const v1::Mount& mount : config.mounts()) {
     const v1::ImageSpec& wanted = mount.image();
     if (wanted.image().empty()) continue;
-    const auto image = images.find(wanted.image());
+    const auto image = podImages.findToRun(wanted.image(), pod.runtimeName());
     if (!image.ok()) continue;
     BERTH_RETURN_IF_ERROR(
         images.checkAccepted(op, **image, {wanted.image(), wanted.user_specified_image()}));
@@ -118,7 +119,7 @@ absl::StatusOr<std::string> Engine::createFrom(plugins::Operation& op,
                                                const std::string& name,
                                                const std::shared_ptr<Pod>& pod,
                                                ContainerOrigin origin) {
-  BERTH_RETURN_IF_ERROR(checkMountedImages(op, images_, request.config()));
+  BERTH_RETURN_IF_ERROR(checkMountedImages(op, images_, podImages_, *pod, request.config()));
   BERTH_ASSIGN_OR_RETURN(std::shared_ptr<Container> container,
                          recordContainer(request, name, pod, origin));
   // The kubelet sends the pod's configuration again; that of RunPodSandbox is what the pod has.
@@ -153,7 +154,7 @@ absl::StatusOr<std::shared_ptr<Container>> Engine::recordContainer(
   record.set_creating(true);
   record.set_image_id(image.id);
   record.set_image_ref(image.repoDigests.empty() ? image.id : image.repoDigests.front());
-  record.set_snapshotter(snapshotterFor(runtime->name()));
+  record.set_snapshotter(podImages_.snapshotter(runtime->name()));
   for (const plugins::Layer& layer : image.layers) {
     records::LayerRecord* kept = record.add_layers();
     kept->set_chain_id(layer.chainId);

@@ -52,7 +52,8 @@ absl::StatusOr<volumes::Owner> volumeOwner(const v1::ContainerConfig& config,
 absl::Status Engine::recordVolumes(const ImageConfig& image, records::ContainerRecord& record) {
   for (const v1::Mount& mount : record.config().mounts()) {
     if (!isImageMount(mount)) continue;
-    auto found = images_.find(mount.image().image());
+    BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<Pod> pod, findPod(record.pod_id()));
+    const auto found = podImages_.findToRun(mount.image().image(), pod->runtimeName());
     if (!found.ok()) {
       return support::annotate(found.status(),
                                strCat(kImageMountFailed, ": mount on ", mount.container_path()));

@@ -164,19 +164,13 @@ absl::StatusOr<plugins::Runtime*> Engine::holderOf(const Pod& pod) const {
   return notConfigured(pod);
 }
 
-const std::string& Engine::snapshotterFor(const std::string& runtime) const {
-  auto found = settings_.snapshotters.find(runtime);
-  return found == settings_.snapshotters.end() ? settings_.snapshotter : found->second;
-}
-
-absl::StatusOr<std::string> Engine::snapshotterOf(const v1::PullImageRequest& request) const {
-  const std::string& handler = request.image().runtime_handler();
-  if (handler.empty()) {
-    if (const auto pod = findByName(podName(request.sandbox_config().metadata())))
-      return snapshotterFor(pod->peek([](const records::PodRecord& r) { return r.runtime(); }));
+absl::StatusOr<std::string> Engine::runtimeOf(const v1::ImageSpec& image,
+                                              const v1::PodSandboxConfig& config) const {
+  if (image.runtime_handler().empty()) {
+    if (const auto pod = findByName(podName(config.metadata()))) return pod->runtimeName();
   }
-  BERTH_ASSIGN_OR_RETURN(const plugins::Runtime* runtime, runtimeFor(handler));
-  return snapshotterFor(runtime->name());
+  BERTH_ASSIGN_OR_RETURN(const plugins::Runtime* runtime, runtimeFor(image.runtime_handler()));
+  return runtime->name();
 }
 
 spec::Defaults Engine::defaultsFor(const std::string& runtime) const {
@@ -200,7 +194,7 @@ std::string Engine::volumesDirectory(const std::string& id) const {
 
 bool Engine::offersUserNamespaces(const std::string& name) const {
   auto runtime = registry_.runtime(name);
-  auto snapshotter = registry_.snapshotter(snapshotterFor(name));
+  auto snapshotter = registry_.snapshotter(podImages_.snapshotter(name));
   if (!runtime.ok() || !snapshotter.ok()) return false;
   const spec::RuntimeFeatures features = spec::runtimeFeatures((*runtime)->features());
   return features.userNamespaces && host_.userNamespaces && (*snapshotter)->mapsIds() &&

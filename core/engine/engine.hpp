@@ -29,6 +29,7 @@
 #include "engine/mount_requests.hpp"
 #include "engine/objects.hpp"
 #include "engine/operations.hpp"
+#include "engine/pod_images.hpp"
 #include "engine/recovery.hpp"
 #include "engine/retries.hpp"
 #include "engine/selinux_levels.hpp"
@@ -57,9 +58,8 @@ class Engine {
   // engine must outlive that, because they may still deliver events.
   void finish();
 
-  // Reads the records, finds out what became of pods and containers meanwhile, and finishes or
-  // undoes what was cut off. What takes long goes on after it has returned. Once, before any other
-  // call; events may be delivered from then on.
+  // Reads the records, finds out what became of pods and containers, and finishes or undoes what
+  // was cut off; what takes long goes on afterwards. Once, before all but events.
   absl::Status recover() { return recovery_.run(); }
 
   absl::StatusOr<std::string> runPodSandbox(const runtime::v1::RunPodSandboxRequest& request,
@@ -72,8 +72,7 @@ class Engine {
   // The pod's facts for people, as a JSON object (CRI, PodSandboxStatusRequest.verbose).
   absl::StatusOr<std::string> podSandboxInfo(const std::string& id) const;
 
-  // Sets what is given, and keeps it with the pod. FAILED_PRECONDITION when the pod is not ready or
-  // its runtime cannot set it now.
+  // Kept with the pod. FAILED_PRECONDITION: it is not ready, or its runtime cannot set it now.
   absl::Status updatePodResources(const runtime::v1::UpdatePodSandboxResourcesRequest& request,
                                   Deadline deadline);
 
@@ -144,10 +143,11 @@ class Engine {
   // Listeners get what waits for them, and then the end.
   void endSubscriptions() { lifeEvents_.close(); }
 
-  // What an image is to be unpacked for: the snapshotter of the runtime that the request names,
-  // else of its pod's, else of the default one. INVALID_ARGUMENT for an unknown runtime handler.
-  // Answers from memory.
-  absl::StatusOr<std::string> snapshotterOf(const runtime::v1::PullImageRequest& request) const;
+  // The runtime for whose pods an image is: the one that it names, else the pod's, else the default
+  // one. INVALID_ARGUMENT for an unknown runtime handler. Answers from memory.
+  absl::StatusOr<std::string> runtimeOf(const runtime::v1::ImageSpec& image,
+                                        const runtime::v1::PodSandboxConfig& pod = {}) const;
+  const PodImages& podImages() const { return podImages_; }
 
   // OK when pods can have a network now.
   absl::Status networkStatus();
@@ -193,7 +193,6 @@ class Engine {
   absl::StatusOr<plugins::Runtime*> runtimeOf(const Pod& pod) const;
   // Who is needed to end the pod; null: no runtime has anything of it any more.
   absl::StatusOr<plugins::Runtime*> holderOf(const Pod& pod) const;
-  const std::string& snapshotterFor(const std::string& runtime) const;
   spec::Defaults defaultsFor(const std::string& runtime) const;
   std::string podDirectory(const std::string& id) const;
   std::string containerDirectory(const std::string& id) const;
@@ -369,6 +368,7 @@ class Engine {
   std::atomic<std::shared_ptr<const Preferences>> preferences_;
   plugins::Registry& registry_;
   images::ImageService& images_;
+  const PodImages podImages_{settings_, images_};
   store::Store& store_;
   const common::HostFacts host_;
   const std::string bootId_;

@@ -173,6 +173,10 @@ class Pod final : public Recorded<records::PodRecord>, public std::enable_shared
       : Recorded(kPodKind, std::move(record), store), runtime_(runtime) {}
   // Null when the configuration no longer has the pod's runtime.
   plugins::Runtime* runtime() const { return runtime_; }
+  // Its plugin instance, configured or not.
+  std::string runtimeName() const {
+    return peek([](const records::PodRecord& r) { return r.runtime(); });
+  }
   records::PodState state() const {
     return peek([](const records::PodRecord& r) { return r.state(); });
   }

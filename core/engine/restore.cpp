@@ -65,7 +65,7 @@ absl::StatusOr<ContainerOrigin> Engine::findOrigin(plugins::Operation& op,
                                   checkpoint::roomIn(imported->directory()), check),
         strCat("unpack the checkpoint ", reference)));
   } else {
-    BERTH_ASSIGN_OR_RETURN(origin.image, images_.find(reference));
+    BERTH_ASSIGN_OR_RETURN(origin.image, podImages_.findToRun(reference, pod.runtimeName()));
     op.setStage("check the image's signatures");
     BERTH_RETURN_IF_ERROR(images_.checkAccepted(
         op, *origin.image, {reference, config.image().user_specified_image()}));
@@ -78,7 +78,7 @@ absl::StatusOr<ContainerOrigin> Engine::findOrigin(plugins::Operation& op,
     BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(pod));
     BERTH_ASSIGN_OR_RETURN(imported, ImportedCheckpoint::create(checkpointsDirectory()));
     BERTH_RETURN_IF_ERROR(support::annotate(
-        importImage(op, *origin.image, snapshotterFor(runtime->name()), *imported),
+        importImage(op, *origin.image, podImages_.snapshotter(runtime->name()), *imported),
         strCat("copy the checkpoint out of image ", reference)));
   }
   BERTH_RETURN_IF_ERROR(
@@ -108,15 +108,15 @@ absl::StatusOr<std::shared_ptr<const images::Image>> Engine::baseImage(
     plugins::Operation& op, const checkpoint::Description& description, const Pod& pod) {
   const std::string& reference = description.imageRef;
   if (!reference.empty()) {
-    auto known = images_.find(reference);
+    auto known = podImages_.findToRun(reference, pod.runtimeName());
     if (known.ok() || !absl::IsNotFound(known.status())) return known;
   }
   const std::string& name = canBePulled(reference) ? reference : description.imageName;
-  auto image = images_.find(name);
+  auto image = podImages_.findToRun(name, pod.runtimeName());
   if (absl::IsNotFound(image.status())) {
     op.setStage(strCat("pull the checkpointed container's image: ", name));
     BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(pod));
-    image = images_.pull(op, name, nullptr, snapshotterFor(runtime->name()), nullptr);
+    image = images_.pull(op, name, nullptr, podImages_.target(runtime->name()), nullptr);
   }
   if (!image.ok()) {
     return support::annotate(image.status(), "find the image of the checkpointed container");

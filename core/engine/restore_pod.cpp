@@ -184,7 +184,8 @@ absl::Status Engine::restoreContainers(plugins::Operation& op, const std::shared
     BERTH_RETURN_IF_ERROR(
         support::annotate(imported->read(), strCat("the checkpoint of container ", container)));
     BERTH_ASSIGN_OR_RETURN(ContainerOrigin origin, originFrom(op, *pod, std::move(imported)));
-    BERTH_ASSIGN_OR_RETURN(const auto image, images_.find(config.image().image()));
+    BERTH_ASSIGN_OR_RETURN(const auto image,
+                           podImages_.findToRun(config.image().image(), pod->runtimeName()));
     if (image->id != origin.image->id) {
       return absl::FailedPreconditionError(strCat("container ", container,
                                                   " was checkpointed with the image ",

@@ -26,6 +26,7 @@ struct Settings {
   std::string network;                              // plugin instance
   std::map<std::string, std::string> snapshotters;  // by runtime; for those not named: …
   std::string snapshotter;
+  std::map<std::string, std::string> platforms;  // of images, by runtime; of others images.platform
   spec::CgroupDriver cgroupDriver = spec::CgroupDriver::kCgroupfs;
   volumes::ImageDefinedVolumes imageDefinedVolumes = volumes::ImageDefinedVolumes::kBind;
   spec::Sysctls defaultSysctls;      // of pods

@@ -7,6 +7,7 @@
 #include "common/log.hpp"
 #include "images/digest.hpp"
 #include "images/image_record.hpp"
+#include "images/name_platforms.hpp"
 
 namespace berth::images {
 
@@ -19,14 +20,6 @@ constexpr size_t kShortestIdPrefix = 7;
 
 bool isHex(std::string_view text) {
   return !text.empty() && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
-}
-
-template <class Field>
-bool removeValue(Field& field, const std::string& value) {
-  auto found = std::find(field.begin(), field.end(), value);
-  if (found == field.end()) return false;
-  field.erase(found);
-  return true;
 }
 
 }  // namespace
@@ -108,12 +101,19 @@ absl::Status Catalog::load(const std::function<void(std::string_view)>& report,
 }
 
 void Catalog::indexLocked(const Entry& entry) {
-  for (const std::string& tag : entry.image->repoTags) byName_[tag] = entry.image->id;
-  for (const std::string& digest : entry.image->repoDigests) byName_[digest] = entry.image->id;
+  const auto add = [&](const std::string& name) {
+    for (const std::string& platform : platformsOf(*entry.image, name))
+      byName_[name][platform] = entry.image->id;
+  };
+  for (const std::string& tag : entry.image->repoTags) add(tag);
+  for (const std::string& digest : entry.image->repoDigests) add(digest);
 }
 
 void Catalog::unindexLocked(const Entry& entry) {
-  std::erase_if(byName_, [&](const auto& name) { return name.second == entry.image->id; });
+  for (auto at = byName_.begin(); at != byName_.end();) {
+    std::erase_if(at->second, [&](const auto& one) { return one.second == entry.image->id; });
+    at = at->second.empty() ? byName_.erase(at) : std::next(at);
+  }
 }
 
 void Catalog::hide(const std::string& id) {
@@ -131,9 +131,10 @@ std::map<std::string, Catalog::Entry> Catalog::losersOf(const records::ImageReco
   std::map<std::string, Entry> losers;
   std::shared_lock lock(mutex_);
   for (const std::string& tag : record.tags()) {
-    const auto owner = byName_.find(tag);
-    if (owner != byName_.end() && owner->second != record.id())
-      losers.emplace(owner->second, entries_.at(owner->second));
+    for (const std::string& platform : platformsOf(record, tag)) {
+      const std::string* owner = ownerLocked(tag, platform);
+      if (owner != nullptr && *owner != record.id()) losers.emplace(*owner, entries_.at(*owner));
+    }
   }
   return losers;
 }
@@ -146,7 +147,7 @@ absl::StatusOr<Catalog::Addition> Catalog::add(records::ImageRecord record) {
   for (const auto& [id, loser] : losersOf(record)) {
     BERTH_ASSIGN_OR_RETURN(Stored old, read(loser));
     records::ImageRecord rest = old.record;
-    for (const std::string& tag : record.tags()) removeValue(*rest.mutable_tags(), tag);
+    loseTags(record, rest);
     BERTH_ASSIGN_OR_RETURN(auto now, entryOf(rest));
     now.first.hidden = old.entry.hidden;
     now.first.damaged = old.entry.damaged;
@@ -234,17 +235,28 @@ const Catalog::Entry* Catalog::findByIdLocked(std::string_view reference) const 
   return only;
 }
 
-const Catalog::Entry* Catalog::findLocked(std::string_view reference) const {
+// The id of the image that the name means for the platform; for any, that of Options first.
+const std::string* Catalog::ownerLocked(const std::string& name,
+                                        const AnyPlatform& platform) const {
+  const auto found = byName_.find(name);
+  if (found == byName_.end()) return nullptr;
+  const auto owner = platform ? found->second.find(*platform) : found->second.begin();
+  return owner == found->second.end() ? nullptr : &owner->second;
+}
+
+const Catalog::Entry* Catalog::findLocked(std::string_view reference,
+                                          const AnyPlatform& platform) const {
   if (const Entry* entry = findByIdLocked(reference)) return entry;
   auto parsed = parseReference(reference);
   if (!parsed.ok()) return nullptr;
-  auto found = byName_.find(nameOf(*parsed));
-  return found == byName_.end() ? nullptr : &entries_.at(found->second);
+  const std::string* owner = ownerLocked(nameOf(*parsed), platform);
+  return owner == nullptr ? nullptr : &entries_.at(*owner);
 }
 
-absl::StatusOr<std::shared_ptr<const Image>> Catalog::find(std::string_view reference) const {
+absl::StatusOr<std::shared_ptr<const Image>> Catalog::find(std::string_view reference,
+                                                           const AnyPlatform& platform) const {
   std::shared_lock lock(mutex_);
-  const Entry* entry = findLocked(reference);
+  const Entry* entry = findLocked(reference, platform);
   if (entry != nullptr && !entry->hidden) return entry->image;
   return notHere(reference);
 }
@@ -254,9 +266,9 @@ bool Catalog::hasId(std::string_view idOrPrefix) const {
   return findByIdLocked(idOrPrefix) != nullptr;
 }
 
-bool Catalog::hasName(const Reference& reference) const {
+bool Catalog::hasName(const Reference& reference, const AnyPlatform& platform) const {
   std::shared_lock lock(mutex_);
-  return byName_.contains(nameOf(reference));
+  return ownerLocked(nameOf(reference), platform) != nullptr;
 }
 
 std::vector<std::shared_ptr<const Image>> Catalog::list() const {

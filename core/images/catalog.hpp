@@ -46,9 +46,9 @@ class Catalog {
   // What an addition has changed, for takeBack().
   using Addition = std::vector<Changed>;
   // Adds the names of `record` to the image, or the image itself; a tag moves away from the image
-  // that had it. An image that is here and whole keeps its manifest: many may name one
-  // configuration. All of that or nothing. It survives the process when this returns, and a power
-  // cut once the store has been synced.
+  // that had it for the same platform. An image that is here and whole keeps its manifest: many may
+  // name one configuration. All of that or nothing. It survives the process when this returns, and
+  // a power cut once the store has been synced.
   absl::StatusOr<Addition> add(records::ImageRecord record);
   static const std::shared_ptr<const Image>& imageOf(const Addition& addition);
   // Undoes an addition that cannot be made durable, unless its image has changed since, and for the
@@ -57,10 +57,13 @@ class Catalog {
   // Whether it is here, hidden or not.
   bool knows(const std::string& id) const;
 
-  absl::StatusOr<std::shared_ptr<const Image>> find(std::string_view reference) const;
+  // By a name for one platform, or for any (name_platforms.hpp); an id is of all.
+  using AnyPlatform = std::optional<std::string>;
+  absl::StatusOr<std::shared_ptr<const Image>> find(std::string_view reference,
+                                                    const AnyPlatform& platform = {}) const;
   // Also of those that are hidden.
   bool hasId(std::string_view idOrPrefix) const;
-  bool hasName(const Reference& reference) const;
+  bool hasName(const Reference& reference, const AnyPlatform& platform = {}) const;
   std::vector<std::shared_ptr<const Image>> list() const;
   std::vector<std::shared_ptr<const Image>> hidden() const;
   std::vector<std::shared_ptr<const Image>> all() const;  // hidden or not
@@ -114,7 +117,8 @@ class Catalog {
   // Those that lose a tag to `record`, by id.
   std::map<std::string, Entry> losersOf(const records::ImageRecord& record) const;
   const Entry* findByIdLocked(std::string_view reference) const;
-  const Entry* findLocked(std::string_view reference) const;
+  const std::string* ownerLocked(const std::string& name, const AnyPlatform& platform) const;
+  const Entry* findLocked(std::string_view reference, const AnyPlatform& platform = {}) const;
   std::vector<std::shared_ptr<const Image>> listOf(
       const std::function<bool(const Entry&)>& isWanted) const;
   void indexLocked(const Entry& entry);
@@ -124,8 +128,9 @@ class Catalog {
   store::Store& store_;
   std::mutex writing_;  // one change at a time; the maps' own lock is never held over the disk
   mutable std::shared_mutex mutex_;
-  std::map<std::string, Entry> entries_;       // by id
-  std::map<std::string, std::string> byName_;  // tags and digest references → id
+  std::map<std::string, Entry> entries_;  // by id
+  // Tags and digest references → platform → id.
+  std::map<std::string, std::map<std::string, std::string>> byName_;
 };
 
 struct Catalog::Changed {

@@ -15,11 +15,12 @@ namespace berth::images {
 struct Image {
   // "sha256:…", digest of the config blob; of an artifact, of its manifest
   std::string id;
-  std::string manifestDigest;            // of the platform's manifest
-  std::vector<std::string> repoTags;     // "registry.example/app:1.0"
-  std::vector<std::string> repoDigests;  // "registry.example/app@sha256:…"
-  uint64_t size = 0;                     // bytes of manifest, config and layers as transferred
-  std::string user;                      // of the configuration; the first kMostUserBytes
+  std::string manifestDigest;                                 // of the platform's manifest
+  std::vector<std::string> repoTags;                          // "registry.example/app:1.0"
+  std::vector<std::string> repoDigests;                       // "registry.example/app@sha256:…"
+  std::map<std::string, std::vector<std::string>> platforms;  // of names (name_platforms.hpp)
+  uint64_t size = 0;  // bytes of manifest, config and layers as transferred
+  std::string user;   // of the configuration; the first kMostUserBytes
   // Of the platform's manifest, in the order of their keys; those that fit into
   // kMostAnnotationBytes.
   std::map<std::string, std::string> annotations;

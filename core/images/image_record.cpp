@@ -8,6 +8,7 @@
 #include "images/acceptance.hpp"
 #include "images/digest.hpp"
 #include "images/manifest.hpp"
+#include "images/name_platforms.hpp"
 
 namespace berth::images {
 
@@ -40,15 +41,22 @@ void addUnique(Field& field, const std::string& value) {
   if (std::find(field.begin(), field.end(), value) == field.end()) *field.Add() = value;
 }
 
+// In the repository of `like`, a name by digest; for platforms unless the record has it already.
+void addDigest(const std::string& digest, const std::string& like,
+               const std::vector<std::string>& platforms, records::ImageRecord& record) {
+  const std::string name = strCat(like.substr(0, like.find('@')), "@", digest);
+  const int before = record.digests_size();
+  addUnique(*record.mutable_digests(), name);
+  if (record.digests_size() > before) setPlatforms(name, platforms, record);
+}
+
 // The manifest by which an image came here counts; the digest of the other stays one of its names,
 // as a signature may be of it.
 void keepManifest(const records::ImageRecord& old, records::ImageRecord& record) {
   if (record.manifest_digest() == old.manifest_digest()) return;
-  if (record.digests_size() > 0) {
-    const std::string& name = record.digests(0);
-    addUnique(*record.mutable_digests(),
-              strCat(name.substr(0, name.find('@')), "@", record.manifest_digest()));
-  }
+  if (record.digests_size() > 0)
+    addDigest(record.manifest_digest(), record.digests(0), platformsOf(record, record.digests(0)),
+              record);
   record.set_manifest_digest(old.manifest_digest());
   record.set_manifest(old.manifest());
   record.set_config(old.config());
@@ -59,9 +67,7 @@ void keepManifest(const records::ImageRecord& old, records::ImageRecord& record)
 // The same of an image whose new manifest is proven.
 void keepManifestDigest(const records::ImageRecord& old, records::ImageRecord& record) {
   if (record.manifest_digest() == old.manifest_digest() || old.digests_size() == 0) return;
-  const std::string& name = old.digests(0);
-  addUnique(*record.mutable_digests(),
-            strCat(name.substr(0, name.find('@')), "@", old.manifest_digest()));
+  addDigest(old.manifest_digest(), old.digests(0), platformsOf(old, old.digests(0)), record);
 }
 
 }  // namespace
@@ -88,6 +94,8 @@ absl::StatusOr<std::shared_ptr<const Image>> imageOf(const records::ImageRecord&
   image->manifestDigest = record.manifest_digest();
   image->repoTags.assign(record.tags().begin(), record.tags().end());
   image->repoDigests.assign(record.digests().begin(), record.digests().end());
+  for (const auto& [name, kept] : record.platforms())
+    image->platforms[name] = platformsOf(record, name);
   image->pinned = record.pinned();
   BERTH_ASSIGN_OR_RETURN(const common::ImageConfig config, configOf(record));
   if (config.diffIds.size() != static_cast<size_t>(record.layers_size())) {
@@ -105,6 +113,7 @@ absl::StatusOr<std::shared_ptr<const Image>> imageOf(const records::ImageRecord&
 
 void mergeRecord(const records::ImageRecord& old, bool takesItsManifest,
                  records::ImageRecord& record) {
+  mergePlatforms(old, record);
   for (const std::string& tag : old.tags()) addUnique(*record.mutable_tags(), tag);
   for (const std::string& digest : old.digests()) addUnique(*record.mutable_digests(), digest);
   if (takesItsManifest)
@@ -121,6 +130,7 @@ records::ImageRecord remnantOf(const Image& image) {
   record.set_manifest_digest(image.manifestDigest);
   record.mutable_tags()->Add(image.repoTags.begin(), image.repoTags.end());
   record.mutable_digests()->Add(image.repoDigests.begin(), image.repoDigests.end());
+  for (const auto& [name, platforms] : image.platforms) setPlatforms(name, platforms, record);
   record.set_pinned(image.pinned);
   boost::json::array diffIds;
   for (const plugins::Layer& layer : image.layers) {

@@ -12,7 +12,6 @@
 #include "images/acceptance.hpp"
 #include "images/artifact.hpp"
 #include "images/catalog.hpp"
-#include "images/digest.hpp"
 #include "images/export.hpp"
 #include "images/fetch.hpp"
 #include "images/image_record.hpp"
@@ -21,6 +20,7 @@
 #include "images/layer_keeper.hpp"
 #include "images/locator.hpp"
 #include "images/manifest.hpp"
+#include "images/name_platforms.hpp"
 #include "images/reference.hpp"
 #include "images/shared_pulls.hpp"
 #include "images/short_names.hpp"
@@ -80,14 +80,14 @@ class Service : public ImageService {
   absl::StatusOr<std::shared_ptr<const Image>> pull(const plugins::Operation& op,
                                                     std::string_view text,
                                                     const plugins::Credentials* credentials,
-                                                    const std::string& snapshotter,
+                                                    const PullTarget& wanted,
                                                     PullProgress* progress) override {
+    BERTH_ASSIGN_OR_RETURN(const PullTarget target, completed(wanted));
     BERTH_ASSIGN_OR_RETURN(const std::vector<Reference> meant, shortNames_.load()->meant(text));
     std::vector<std::string> attempts;
     for (const Reference& reference : meant) {
       const bool isForIt = namesRegistry(text) || mayGet(reference, credentials);
-      Pulled pulled = pullNamed(op, reference, isForIt ? credentials : nullptr,
-                                snapshotter.empty() ? options_.snapshotter : snapshotter, progress);
+      Pulled pulled = pullNamed(op, reference, isForIt ? credentials : nullptr, target, progress);
       if (pulled.ok() || meant.size() == 1) return pulled;
       const std::string message(support::fromAbsl(pulled.status().message()));
       // Clients know some messages by their beginning.
@@ -105,7 +105,7 @@ class Service : public ImageService {
   absl::Status ensureUnpacked(const plugins::Operation& op, const Image& image,
                               const std::string& snapshotter,
                               const plugins::Credentials* credentials) override {
-    if (hasAll(snapshotter, image)) return absl::OkStatus();
+    if (layers_.hasAll(snapshotter, image.layers)) return absl::OkStatus();
     BERTH_ASSIGN_OR_RETURN(const records::ImageRecord record, catalog_.record(image.id));
     const auto obtain = [&](const records::ImageRecord& by, const Origin& origin) {
       return layers_.obtain(op, snapshotter, wantedLayers(image, by), origin);
@@ -141,8 +141,12 @@ class Service : public ImageService {
   }
 
   absl::StatusOr<std::shared_ptr<const Image>> find(std::string_view reference) const override {
-    BERTH_ASSIGN_OR_RETURN(const std::string name, known(reference));
-    return catalog_.find(name);
+    return findKnown(catalog_, *shortNames_.load(), reference);
+  }
+
+  absl::StatusOr<std::shared_ptr<const Image>> findFor(std::string_view reference,
+                                                       const std::string& platform) const override {
+    return findKnown(catalog_, *shortNames_.load(), reference, platform);
   }
 
   std::vector<std::shared_ptr<const Image>> list() const override { return catalog_.list(); }
@@ -171,6 +175,7 @@ class Service : public ImageService {
 
   absl::Status importImages(const plugins::Operation& op, const ImportRequest& request,
                             PullProgress* progress, const ImportTeller& tell) override {
+    BERTH_ASSIGN_OR_RETURN(const PullTarget target, completed(request.target));
     BERTH_ASSIGN_OR_RETURN(const Found found, locator_.resolveFile(op, request.path));
     BERTH_ASSIGN_OR_RETURN(const auto document, parseDocument(found.resolved.document,
                                                               found.resolved.descriptor.mediaType));
@@ -178,7 +183,8 @@ class Service : public ImageService {
     if (index == nullptr)
       return absl::InternalError(
           strCat("plugin ", found.source->name(), " gave no index of ", request.path));
-    auto choices = chooseImports(*index, request.names, locator_.platform(), *shortNames_.load());
+    BERTH_ASSIGN_OR_RETURN(const Platform platform, locator_.platform(target.platform));
+    auto choices = chooseImports(*index, request.names, platform, *shortNames_.load());
     if (!choices.ok()) return support::annotate(choices.status(), request.path);
     PullProgress unseen;
     const Origin origin{found.source,
@@ -187,7 +193,7 @@ class Service : public ImageService {
     const PullWatch::Guard watched(watch_, request.path, *origin.progress);
     support::StatusCollector failures("\n");
     for (const ImportChoice& choice : *choices) {
-      const auto image = importOne(op, origin, choice, request.snapshotter);
+      const auto image = importOne(op, origin, choice, target);
       BERTH_RETURN_IF_ERROR(op.check());
       if (image.ok())
         tell(**image, choice.names);
@@ -260,59 +266,59 @@ class Service : public ImageService {
     return knownBy(catalog_, *shortNames_.load(), text);
   }
 
-  // Credentials are part of the key: who lacks the right to an image must not get it from another.
-  static std::string pullKey(const Reference& reference, const std::string& snapshotter,
-                             const plugins::Credentials* credentials) {
-    std::string key = strCat(reference.full(), "\n", snapshotter);
-    if (credentials == nullptr) return key;
-    for (const std::string* part :
-         {&credentials->username, &credentials->password, &credentials->auth,
-          &credentials->serverAddress, &credentials->identityToken, &credentials->registryToken}) {
-      key += strCat("\n", sha256(*part));
-    }
-    return key;
+  absl::StatusOr<PullTarget> completed(PullTarget target) const {
+    if (target.snapshotter.empty()) target.snapshotter = options_.snapshotter;
+    BERTH_ASSIGN_OR_RETURN(target.platform,
+                           platformBeside(locator_.standardPlatform(), target.platform));
+    return target;
   }
 
   // Pulls of the same reference with the same rights share one.
   Pulled pullNamed(const plugins::Operation& op, const Reference& reference,
-                   const plugins::Credentials* credentials, const std::string& snapshotter,
+                   const plugins::Credentials* credentials, const PullTarget& target,
                    PullProgress* progress) {
     return pulls_.run(
-        op, pullKey(reference, snapshotter, credentials), progress, [&](PullProgress& own) {
+        op, pullKey(reference, target, credentials), progress, [&](PullProgress& own) {
           const PullWatch::Guard watched(watch_, reference.full(), own);
-          return pullAlone(op, {reference.full(), credentials}, reference, snapshotter, own);
+          return pullAlone(op, {reference.full(), credentials}, reference, target, own);
         });
   }
 
   absl::StatusOr<std::shared_ptr<const Image>> pullAlone(const plugins::Operation& op,
                                                          const plugins::ImageRequest& request,
                                                          const Reference& reference,
-                                                         const std::string& snapshotter,
+                                                         const PullTarget& target,
                                                          PullProgress& progress) {
     BERTH_ASSIGN_OR_RETURN(const Found found, locator_.resolve(op, request));
     const Origin origin{found.source, request, &progress};
-    BERTH_ASSIGN_OR_RETURN(records::ImageRecord record,
-                           locator_.describe(op, origin, found.resolved));
-    BERTH_RETURN_IF_ERROR(
-        acceptance_.admit(op, origin, reference, found.resolved.descriptor.digest, record));
-    BERTH_RETURN_IF_ERROR(locator_.complete(op, origin, layers_.downloads(), record));
-    return obtain(op, std::move(record), snapshotter, origin);
+    return obtain(op, origin, found.resolved, {reference}, target);
   }
 
   Pulled importOne(const plugins::Operation& op, const Origin& origin, const ImportChoice& choice,
-                   const std::string& snapshotter) {
+                   const PullTarget& target) {
     plugins::Resolved resolved{choice.descriptor, {}};
     BERTH_ASSIGN_OR_RETURN(resolved.document,
                            fetchDocument(op, origin, choice.descriptor, options_.maxManifestBytes));
-    BERTH_ASSIGN_OR_RETURN(records::ImageRecord record, locator_.describe(op, origin, resolved));
+    std::vector<Reference> names;
     for (const std::string& name : choice.names) {
-      BERTH_ASSIGN_OR_RETURN(const Reference reference, parseReference(name));
-      BERTH_RETURN_IF_ERROR(
-          acceptance_.admit(op, origin, reference, choice.descriptor.digest, record));
+      BERTH_ASSIGN_OR_RETURN(names.emplace_back(), parseReference(name));
     }
-    BERTH_RETURN_IF_ERROR(locator_.complete(op, origin, layers_.downloads(), record));
-    return obtain(op, std::move(record), snapshotter.empty() ? options_.snapshotter : snapshotter,
-                  origin);
+    return obtain(op, origin, resolved, names, target);
+  }
+
+  // The image that was resolved, by these names.
+  Pulled obtain(const plugins::Operation& op, const Origin& origin,
+                const plugins::Resolved& resolved, const std::vector<Reference>& names,
+                const PullTarget& target) {
+    BERTH_ASSIGN_OR_RETURN(const Platform platform, locator_.platform(target.platform));
+    BERTH_ASSIGN_OR_RETURN(records::ImageRecord record,
+                           locator_.describe(op, origin, resolved, platform));
+    for (const Reference& name : names)
+      BERTH_RETURN_IF_ERROR(
+          acceptance_.admit(op, origin, name, resolved.descriptor.digest, record));
+    setPlatform(target.platform, record);
+    BERTH_RETURN_IF_ERROR(locator_.complete(op, origin, platform, layers_.downloads(), record));
+    return unpack(op, std::move(record), target.snapshotter, origin);
   }
 
   absl::StatusOr<Exported> exportClaimed(const plugins::Operation& op, const Image& image,
@@ -320,12 +326,12 @@ class Service : public ImageService {
     BERTH_ASSIGN_OR_RETURN(const records::ImageRecord record, catalog_.record(image.id));
     plugins::Snapshotter* having = nullptr;
     for (const auto& [name, snapshotter] : registry_.snapshotters())
-      if (hasAll(name, image) && (having == nullptr || name == options_.snapshotter))
+      if (layers_.hasAll(name, image.layers) && (having == nullptr || name == options_.snapshotter))
         having = snapshotter.get();
     return Exporter(op, locator_, having, target).run(image, record, request);
   }
 
-  Pulled obtain(const plugins::Operation& op, records::ImageRecord record,
+  Pulled unpack(const plugins::Operation& op, records::ImageRecord record,
                 const std::string& snapshotter, const Origin& origin) {
     const std::string context = strCat("pull ", origin.request.reference);
     const auto described = imageOf(record);
@@ -362,14 +368,8 @@ class Service : public ImageService {
   // Whether some snapshotter has all its layers.
   bool isWhole(const Image& image) const {
     for (const auto& [name, snapshotter] : registry_.snapshotters())
-      if (hasAll(name, image)) return true;
+      if (layers_.hasAll(name, image.layers)) return true;
     return false;
-  }
-
-  bool hasAll(const std::string& snapshotter, const Image& image) const {
-    return std::all_of(image.layers.begin(), image.layers.end(), [&](const plugins::Layer& layer) {
-      return layers_.has(snapshotter, layer);
-    });
   }
 
   const Options options_;

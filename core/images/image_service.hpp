@@ -47,10 +47,16 @@ struct ImageContent {
   std::string source;                       // instance that it came from
 };
 
+// What an image is brought here for.
+struct PullTarget {
+  std::string snapshotter;  // that its layers are unpacked for; empty: the default
+  std::string platform;     // "linux/arm64/v8": which image of an index; empty: that of Options
+};
+
 struct ImportRequest {
   std::string path;                // absolute, of a folder or an archive
   std::vector<std::string> names;  // of the images that are wanted; empty: all that have one
-  std::string snapshotter;         // empty: the default
+  PullTarget target;
 };
 // Called for each image that has been taken in, with the names it was taken in by.
 using ImportTeller = std::function<void(const Image& image, const std::vector<std::string>& names)>;
@@ -100,17 +106,18 @@ class ImageService {
   virtual ~ImageService() = default;
 
   // Pulls what `reference` names (as users write it: "busybox", "app:1.0", "app@sha256:…"), by the
-  // first meaning of a short name that a source knows (short_names.hpp), and unpacks it for
-  // `snapshotter` (empty: the default). Pulls of the same content share one download and one unpack
-  // for each layer. An image that the policy does not accept is refused before its layers are
-  // fetched, as by checkAccepted(). When it returns, the image is durable and visible; when it
-  // fails, nothing of this pull is visible and what no other image needs is gone. `credentials` and
-  // `progress` may be null. Error codes as image_source.h says; INVALID_ARGUMENT for a reference,
-  // manifest, config or layer that is malformed.
+  // first meaning of a short name that a source knows (short_names.hpp), and unpacks it. From then
+  // on the name means the image for the target's platform; for others it may mean other images.
+  // Pulls of the same content share one download and one unpack for each layer. An image that the
+  // policy does not accept is refused before its layers are fetched, as by checkAccepted(). When it
+  // returns, the image is durable and visible; when it fails, nothing of this pull is visible and
+  // what no other image needs is gone. `credentials` and `progress` may be null. Error codes as
+  // image_source.h says; INVALID_ARGUMENT for a reference, manifest, config or layer that is
+  // malformed.
   virtual absl::StatusOr<std::shared_ptr<const Image>> pull(const plugins::Operation& op,
                                                             std::string_view reference,
                                                             const plugins::Credentials* credentials,
-                                                            const std::string& snapshotter,
+                                                            const PullTarget& target,
                                                             PullProgress* progress) = 0;
 
   // Takes in the images of a folder or an archive that lies on the node, as pull() does. Each image
@@ -137,8 +144,12 @@ class ImageService {
                                       const plugins::Credentials* credentials) = 0;
 
   // By id ("sha256:…", hexadecimal digits, or a unique prefix of at least 7 of them), by tag or by
-  // digest reference, names completed as in pull: the first meaning that is here. NOT_FOUND.
+  // digest reference, names completed as in pull: the first meaning that is here, for whichever
+  // platform, that of Options first. NOT_FOUND.
   virtual absl::StatusOr<std::shared_ptr<const Image>> find(std::string_view reference) const = 0;
+  // The same, but by a name what that means for this platform (PullTarget) alone.
+  virtual absl::StatusOr<std::shared_ptr<const Image>> findFor(
+      std::string_view reference, const std::string& platform) const = 0;
   virtual std::vector<std::shared_ptr<const Image>> list() const = 0;
   // Of both: NOT_FOUND when the image is gone, also because its record is damaged: it is not there
   // then until it is pulled again.

@@ -2,15 +2,25 @@
 
 #include <algorithm>
 
+#include "berth/support/status.hpp"
+
 namespace berth::images {
 
 absl::StatusOr<std::string> knownBy(const Catalog& catalog, const ShortNames& shortNames,
-                                    std::string_view text) {
+                                    std::string_view text, const Catalog::AnyPlatform& platform) {
   if (catalog.hasId(text)) return std::string(text);
   if (const auto meant = shortNames.meant(text); meant.ok())
     for (const Reference& one : *meant)
-      if (catalog.hasName(one)) return one.full();
+      if (catalog.hasName(one, platform)) return one.full();
   return notHere(text);
+}
+
+absl::StatusOr<std::shared_ptr<const Image>> findKnown(const Catalog& catalog,
+                                                       const ShortNames& shortNames,
+                                                       std::string_view text,
+                                                       const Catalog::AnyPlatform& platform) {
+  BERTH_ASSIGN_OR_RETURN(const std::string name, knownBy(catalog, shortNames, text, platform));
+  return catalog.find(name, platform);
 }
 
 std::string meantOf(const Catalog& catalog, const ShortNames& shortNames, const Image& image,

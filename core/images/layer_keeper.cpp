@@ -66,12 +66,15 @@ absl::Status LayerKeeper::load() {
   return absl::OkStatus();
 }
 
-bool LayerKeeper::has(const std::string& snapshotter, const plugins::Layer& layer) const {
+bool LayerKeeper::hasAll(const std::string& snapshotter,
+                         const std::vector<plugins::Layer>& layers) const {
   auto found = registry_.snapshotter(snapshotter);
   if (!found.ok()) return false;
   std::lock_guard lock(mutex_);
-  auto layers = present_.find(snapshotter);
-  return layers != present_.end() && layers->second.contains(keyOf(**found, layer));
+  auto present = present_.find(snapshotter);
+  return std::all_of(layers.begin(), layers.end(), [&](const plugins::Layer& layer) {
+    return present != present_.end() && present->second.contains(keyOf(**found, layer));
+  });
 }
 
 void LayerKeeper::claim(const std::vector<plugins::Layer>& layers) {
@@ -147,7 +150,7 @@ absl::Status LayerKeeper::obtainOne(const plugins::Operation& op, plugins::Snaps
                                     const WantedLayer& wanted, const Origin& origin) {
   const std::string key = keyOf(snapshotter, wanted.layer);
   for (;;) {
-    const bool present = has(snapshotter.name(), wanted.layer);
+    const bool present = hasAll(snapshotter.name(), {wanted.layer});
     if (present && isProven(wanted)) {
       if (origin.progress != nullptr) origin.progress->unpacked(wanted.descriptor.size);
       return absl::OkStatus();

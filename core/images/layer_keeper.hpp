@@ -46,7 +46,7 @@ class LayerKeeper {
   // Asks every snapshotter what it has, and begins to collect. Once, at start. RESOURCE_EXHAUSTED
   // when there is no thread to be had.
   absl::Status load();
-  bool has(const std::string& snapshotter, const plugins::Layer& layer) const;
+  bool hasAll(const std::string& snapshotter, const std::vector<plugins::Layer>& layers) const;
 
   // Makes sure that all layers are there and whole, and what their descriptors say; blocks. Those
   // that are missing are fetched in parallel, each once however many callers want it; and so, to be

@@ -7,6 +7,7 @@
 #include "berth/support/status.hpp"
 #include "images/artifact.hpp"
 #include "images/digest.hpp"
+#include "images/name_platforms.hpp"
 
 namespace berth::images {
 
@@ -74,9 +75,15 @@ absl::StatusOr<Found> Locator::ask(const plugins::Operation& op,
   return failed;
 }
 
+absl::StatusOr<Platform> Locator::platform(const std::string& text) const {
+  if (text.empty()) return platform_;
+  return parsePlatform(text);
+}
+
 absl::StatusOr<records::ImageRecord> Locator::describe(const plugins::Operation& op,
                                                        const Origin& origin,
-                                                       const plugins::Resolved& resolved) const {
+                                                       const plugins::Resolved& resolved,
+                                                       const Platform& platform) const {
   const std::string context =
       strCat("pull ", origin.request.reference, ": manifest ", resolved.descriptor.digest);
   std::string text = resolved.document;
@@ -84,7 +91,7 @@ absl::StatusOr<records::ImageRecord> Locator::describe(const plugins::Operation&
   auto document = parseDocument(text, resolved.descriptor.mediaType);
   if (!document.ok()) return support::annotate(document.status(), context);
   if (const Index* index = std::get_if<Index>(&*document)) {
-    auto chosen = choose(*index, platform_);
+    auto chosen = choose(*index, platform);
     if (!chosen.ok()) return support::annotate(chosen.status(), context);
     BERTH_ASSIGN_OR_RETURN(text, fetchDocument(op, origin, *chosen, options_.maxManifestBytes));
     digest = chosen->digest;
@@ -116,7 +123,8 @@ absl::StatusOr<records::ImageRecord> Locator::describe(const plugins::Operation&
   return record;
 }
 
-absl::Status Locator::complete(const plugins::Operation& op, const Origin& origin, Slots& downloads,
+absl::Status Locator::complete(const plugins::Operation& op, const Origin& origin,
+                               const Platform& platform, Slots& downloads,
                                records::ImageRecord& record) const {
   const std::string context =
       strCat("pull ", origin.request.reference, ": manifest ", record.manifest_digest());
@@ -125,7 +133,7 @@ absl::Status Locator::complete(const plugins::Operation& op, const Origin& origi
   const Manifest* manifest = std::get_if<Manifest>(&*document);
   if (manifest == nullptr || !isArtifact(*manifest, record.config())) return absl::OkStatus();
   auto config =
-      artifactConfig(op, origin, *manifest, platform_, {options_.maxLayerBytes, downloads});
+      artifactConfig(op, origin, *manifest, platform, {options_.maxLayerBytes, downloads});
   if (!config.ok()) return support::annotate(config.status(), context);
   record.set_config(*std::move(config));
   return absl::OkStatus();
@@ -134,7 +142,9 @@ absl::Status Locator::complete(const plugins::Operation& op, const Origin& origi
 absl::StatusOr<records::ImageRecord> Locator::otherManifest(
     const plugins::Operation& op, const Origin& origin, const records::ImageRecord& record) const {
   BERTH_ASSIGN_OR_RETURN(const Found found, ask(op, origin.request, {origin.source->name()}));
-  BERTH_ASSIGN_OR_RETURN(records::ImageRecord other, describe(op, origin, found.resolved));
+  BERTH_ASSIGN_OR_RETURN(const Platform wanted,
+                         platform(platformsOf(record, origin.request.reference).front()));
+  BERTH_ASSIGN_OR_RETURN(records::ImageRecord other, describe(op, origin, found.resolved, wanted));
   if (other.id() == record.id() && other.manifest_digest() != record.manifest_digest() &&
       other.layers_size() == record.layers_size())
     return other;

@@ -37,7 +37,9 @@ class Locator {
   Locator(plugins::Registry& registry, const Options& options, Platform platform)
       : registry_(registry), options_(options), platform_(std::move(platform)) {}
 
-  const Platform& platform() const { return platform_; }
+  const Platform& standardPlatform() const { return platform_; }
+  // That of a PullTarget. INVALID_ARGUMENT when it is none.
+  absl::StatusOr<Platform> platform(const std::string& text) const;
 
   // Asks the configured sources in order; those that do not know the reference let the next one
   // try.
@@ -50,11 +52,13 @@ class Locator {
   // Follows an index to the platform's manifest, and reads the configuration: the record of the
   // image, without names. That of an artifact has to be completed.
   absl::StatusOr<records::ImageRecord> describe(const plugins::Operation& op, const Origin& origin,
-                                                const plugins::Resolved& resolved) const;
+                                                const plugins::Resolved& resolved,
+                                                const Platform& platform) const;
 
   // Gives the record of an artifact the configuration that stands in for its own, for which its
   // layers are fetched: not before it is known that it may be. Nothing for other images.
-  absl::Status complete(const plugins::Operation& op, const Origin& origin, Slots& downloads,
+  absl::Status complete(const plugins::Operation& op, const Origin& origin,
+                        const Platform& platform, Slots& downloads,
                         records::ImageRecord& record) const;
 
   // What the source says of a known image by another manifest than the one that is known, with as

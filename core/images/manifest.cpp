@@ -124,6 +124,12 @@ absl::StatusOr<Platform> parsePlatform(std::string_view text) {
   return Platform{parts[0], parts[1], parts.size() == 3 ? parts[2] : ""};
 }
 
+absl::StatusOr<std::string> platformBeside(const Platform& standard, std::string_view text) {
+  if (text.empty()) return std::string();
+  BERTH_ASSIGN_OR_RETURN(const Platform platform, parsePlatform(text));
+  return platform == standard ? std::string() : platform.text();
+}
+
 bool isCheckpoint(const std::map<std::string, std::string>& annotations) {
   return std::any_of(kCheckpointAnnotations.begin(), kCheckpointAnnotations.end(),
                      [&](std::string_view key) { return annotations.contains(std::string(key)); });

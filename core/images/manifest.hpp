@@ -20,10 +20,14 @@ struct Platform {
   std::string variant;
 
   std::string text() const;  // "linux/arm64/v8"
+  bool operator==(const Platform&) const = default;
 };
 
 // "linux/arm64/v8", or the host's when empty. INVALID_ARGUMENT.
 absl::StatusOr<Platform> parsePlatform(std::string_view text);
+// What tells a platform apart from the one that is taken by default: empty for that, and for none.
+// INVALID_ARGUMENT.
+absl::StatusOr<std::string> platformBeside(const Platform& standard, std::string_view text);
 
 struct Manifest {
   plugins::Descriptor config;

@@ -2,9 +2,25 @@
 
 #include <chrono>
 
+#include "berth/support/status.hpp"
 #include "berth/support/threads.hpp"
+#include "images/digest.hpp"
 
 namespace berth::images {
+
+// Credentials are part of it: who lacks the right to an image must not get it from another.
+std::string pullKey(const Reference& reference, const PullTarget& target,
+                    const plugins::Credentials* credentials) {
+  std::string key =
+      support::strCat(reference.full(), "\n", target.snapshotter, "\n", target.platform);
+  if (credentials == nullptr) return key;
+  for (const std::string* part :
+       {&credentials->username, &credentials->password, &credentials->auth,
+        &credentials->serverAddress, &credentials->identityToken, &credentials->registryToken}) {
+    key += support::strCat("\n", sha256(*part));
+  }
+  return key;
+}
 
 // False when the operation's time or patience ended first.
 bool SharedPulls::await(const std::shared_future<Pulled>& pull, const plugins::Operation& op) {

@@ -10,11 +10,15 @@
 
 #include <absl/status/statusor.h>
 
-#include "images/image.hpp"
-#include "images/pull_progress.hpp"
+#include "images/image_service.hpp"
+#include "images/reference.hpp"
 #include "plugins/operation.hpp"
 
 namespace berth::images {
+
+// What pulls must have in common to be the same.
+std::string pullKey(const Reference& reference, const PullTarget& target,
+                    const plugins::Credentials* credentials);
 
 // Thread-safe.
 class SharedPulls {

@@ -108,20 +108,22 @@ void CommandLine::addImages() {
   const auto takesPath = [this](CLI::App* command, const std::string& help) {
     command->add_option("path", images_.path, help)->required()->type_name(kPathType);
   };
-  const auto takesSnapshotter = [this](CLI::App* command) {
+  const auto takesTarget = [this](CLI::App* command) {
     command->add_option("--snapshotter", images_.snapshotter,
                         "what keeps the layers, instead of images.snapshotter");
+    command->add_option("--platform", images_.platform,
+                        "which image of an index, instead of images.platform");
   };
   CLI::App* list = verb("list", "list the images", listImages);
   list->add_flag("--json", images_.json, "as JSON");
   takesImage(verb("inspect", "print all there is to know of an image, as JSON", inspectImage));
   CLI::App* pull = verb("pull", "fetch an image, showing how far it is", pullImage);
   takesImage(pull);
-  takesSnapshotter(pull);
+  takesTarget(pull);
   CLI::App* import = verb("import", "take in the images of a folder or an archive", importImages);
   takesPath(import, "an OCI layout, an OCI archive, or what docker save writes");
   import->add_option("name", images_.images, "of the images that are wanted; otherwise all");
-  takesSnapshotter(import);
+  takesTarget(import);
   CLI::App* write = verb("export", "write an image as an OCI layout or archive", exportImage);
   takesImage(write);
   takesPath(write, "what to write: an archive when it ends in .tar, else a folder");

@@ -181,7 +181,8 @@ grpc::Status ImageAdmin::Pull(grpc::ServerContext* context, const admin::PullReq
   const cri::CallWatch::Guard guard(calls_, *context, op);
   images::PullProgress progress;
   Reporter reporter(progress, *writer);
-  const auto image = images_.pull(op, request->image(), nullptr, request->snapshotter(), &progress);
+  const auto image = images_.pull(op, request->image(), nullptr,
+                                  {request->snapshotter(), request->platform()}, &progress);
   if (image.ok()) reporter.arrived(**image, {request->image()});
   return cri::toGrpc(image.status());
 }
@@ -195,8 +196,9 @@ grpc::Status ImageAdmin::Import(grpc::ServerContext* context, const admin::Impor
   const cri::CallWatch::Guard guard(calls_, *context, op);
   images::PullProgress progress;
   Reporter reporter(progress, *writer);
-  const images::ImportRequest wanted{
-      request->path(), {request->names().begin(), request->names().end()}, request->snapshotter()};
+  const images::ImportRequest wanted{request->path(),
+                                     {request->names().begin(), request->names().end()},
+                                     {request->snapshotter(), request->platform()}};
   return cri::toGrpc(
       images_.importImages(op, wanted, &progress,
                            [&](const images::Image& image, const std::vector<std::string>& names) {

@@ -89,6 +89,7 @@ int pullImage(const ConfigOptions& options, const ImageOptions& wanted) {
   admin::PullRequest request;
   request.set_image(wanted.image);
   request.set_snapshotter(wanted.snapshotter);
+  request.set_platform(wanted.platform);
   Reports reports;
   const absl::Status pulled =
       asked.pull(request, [&](const admin::PullReport& report) { reports.take(report); });
@@ -105,6 +106,7 @@ int importImages(const ConfigOptions& options, const ImageOptions& wanted) {
   request.set_path(absolutePath(wanted.path));
   for (const std::string& name : wanted.images) request.add_names(name);
   request.set_snapshotter(wanted.snapshotter);
+  request.set_platform(wanted.platform);
   Reports reports;
   const absl::Status imported =
       asked.import(request, [&](const admin::PullReport& report) { reports.take(report); });

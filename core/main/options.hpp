@@ -33,6 +33,7 @@ struct ImageOptions {
   std::vector<std::string> images;  // or names
   std::string path;
   std::string snapshotter;  // empty: the default
+  std::string platform;     // likewise
   bool json = false;
   bool force = false;     // remove also what is pinned
   bool original = false;  // export only with the digests that it has

@@ -6,6 +6,7 @@
 #include "berth/support/status.hpp"
 #include "common/capability_names.hpp"
 #include "config/document.hpp"
+#include "images/manifest.hpp"
 
 namespace berth::program {
 
@@ -47,6 +48,20 @@ std::map<std::string, std::string> snapshotterExceptions(const config::Config& c
   std::map<std::string, std::string> exceptions;
   for (const auto& [name, runtime] : config.runtimes) {
     if (runtime.snapshotter != config.images.snapshotter) exceptions[name] = runtime.snapshotter;
+  }
+  return exceptions;
+}
+
+// Runtimes whose pods get other images of an index than others.
+absl::StatusOr<std::map<std::string, std::string>> platformExceptions(
+    const config::Config& config) {
+  std::map<std::string, std::string> exceptions;
+  BERTH_ASSIGN_OR_RETURN(const images::Platform standard,
+                         images::parsePlatform(config.images.platform));
+  for (const auto& [name, runtime] : config.runtimes) {
+    BERTH_ASSIGN_OR_RETURN(const std::string own,
+                           images::platformBeside(standard, runtime.platform));
+    if (!own.empty()) exceptions[name] = own;
   }
   return exceptions;
 }
@@ -130,6 +145,7 @@ absl::StatusOr<engine::Settings> engineSettings(const config::Config& config,
   settings.network = config.network;
   settings.snapshotter = config.images.snapshotter;
   settings.snapshotters = snapshotterExceptions(config);
+  BERTH_ASSIGN_OR_RETURN(settings.platforms, platformExceptions(config));
   settings.cgroupDriver = cgroupDriver(config);
   settings.imageDefinedVolumes = definedVolumes(config.containers.imageVolumes);
   BERTH_ASSIGN_OR_RETURN(settings.defaultSysctls, defaultSysctls(config, host));

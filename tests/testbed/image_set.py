@@ -20,6 +20,9 @@ NGINX = TESTS + "nginx:1"
 # which conformance tests remove by id.
 ENGINE_PAUSE = TESTS + "engine-pause:1"
 
+# What "platforms:1" has for it runs here all the same.
+OTHER_ARCHITECTURE = "s390x"
+
 SHELL = {"Env": [rootfs.PATH_VARIABLE], "Cmd": ["sh"]}
 
 
@@ -120,6 +123,9 @@ def add_integration(layout, parts):
     layout.tag(TESTS + "busybox-schema2-list:1", layout.index([schema2], "docker"))
     layout.tag(TESTS + "busybox-index:1",
                layout.index([other_platform(), parts.shell_image(marker("index"))]))
+    layout.tag(TESTS + "platforms:1", layout.index([
+        parts.shell_image(marker(OTHER_ARCHITECTURE), architecture=OTHER_ARCHITECTURE),
+        parts.shell_image(marker("own"))]))
     layout.tag(TESTS + "entrypoint:1", layout.manifest(parts.shell_image(config={
         "Entrypoint": ["/bin/echo", "entrypoint"], "Cmd": ["image-argument"],
         "Env": [rootfs.PATH_VARIABLE, "FROM_IMAGE=yes"], "WorkingDir": "/srv/work",

@@ -61,6 +61,8 @@ TEST_F(ConfigTest, ValuesOutOfBounds) {
   EXPECT_THAT(errorOf("images.max_concurrent_downloads = 0\n"), HasSubstr("from 1 to 256"));
   EXPECT_THAT(errorOf("images.platform = \"linux\"\n"), HasSubstr("os/architecture"));
   EXPECT_THAT(errorOf("images.platform = \"a/b/c/d\"\n"), HasSubstr("os/architecture"));
+  EXPECT_THAT(errorOf("runtimes.runc.platform = \"wasm\"\n"),
+              HasSubstr("runtimes.runc.platform: expected an empty string or os/architecture"));
   EXPECT_THAT(errorOf("images.sources = []\n"), HasSubstr("images.sources: expected from 1 to"));
   EXPECT_THAT(errorOf("containers.default_capabilities = [\"CAP_FLY\"]\n"),
               HasSubstr("containers.default_capabilities[0]: expected the name of a capability"));

@@ -56,6 +56,7 @@ default_sysctls = ["net.ipv4.ping_group_range=0 9"]
 exec_sync_output_bytes = 4096
 [runtimes.kata]
 plugin = "runtime-kata"
+platform = "linux/arm64"
 annotations = ["io.katacontainers."]
 privileged_devices = "none"
 isolation = "process"
@@ -106,6 +107,8 @@ TEST_F(ConfigTest, EveryKeyIsRead) {
   EXPECT_EQ(config->containers.deviceOwnership, "security-context");
   EXPECT_THAT(config->containers.cdiDirs, ElementsAre("/cdi"));
   EXPECT_THAT(config->containers.hooksDirs, ElementsAre("/hooks", "/etc/hooks"));
+  EXPECT_EQ(config->runtimes.at("kata").platform, "linux/arm64");
+  EXPECT_EQ(config->runtimes.at("runc").platform, "");
   EXPECT_EQ(config->runtimes.at("kata").privilegedDevices, "none");
   EXPECT_EQ(config->runtimes.at("runc").privilegedDevices, "all");
   EXPECT_EQ(config->runtimes.at("kata").isolation, "process");

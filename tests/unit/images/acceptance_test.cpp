@@ -258,11 +258,11 @@ TEST_F(AcceptanceTest, ShortNamesAreJudgedByTheOneThatTheImageHas) {
   image("app:1");
   images_->judgeBy(policy(kAccept));
   complete({"b.example", "a.example"});
-  ASSERT_TRUE(images_->pull(op_, "app:1", nullptr, "", nullptr).ok());
+  ASSERT_TRUE(images_->pull(op_, "app:1", nullptr, {}, nullptr).ok());
   EXPECT_EQ(judged({"app:1"}), "");
   images_->judgeBy(policy(kReject));
   EXPECT_THAT(judged({"app:1"}), HasSubstr("(reject)"));
-  const auto refused = images_->pull(op_, "app:1", nullptr, "", nullptr);
+  const auto refused = images_->pull(op_, "app:1", nullptr, {}, nullptr);
   EXPECT_THAT(std::string(refused.status().message()),
               AllOf(StartsWith("SignatureValidationFailed"), HasSubstr("b.example/app:1")));
   images_->judgeBy(policy(kAccept));

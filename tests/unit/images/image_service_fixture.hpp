@@ -92,19 +92,22 @@ class ImageServiceTest : public ::testing::Test {
                      "diff_ids": [)",
                   diffIds, "]}}");
   }
-  // Publishes an image whose config names `tars` and whose layers are `compressed`.
-  std::string publish(const std::string& name, const std::vector<std::string>& tars,
-                      const std::vector<std::string>& compressed) const {
+  // Of an image whose config names `tars` and whose layers are `compressed`, which are published.
+  std::string manifestOf(const std::vector<std::string>& tars,
+                         const std::vector<std::string>& compressed) const {
     const std::string text = config(tars);
     std::string layers;
     for (const std::string& layer : compressed) {
       layers += strCat(layers.empty() ? "" : ",", descriptor(blob(layer), layer.size()));
     }
-    const std::string manifest =
-        strCat(R"({"schemaVersion": 2, "config": )", descriptor(blob(text), text.size()),
-               R"(, "layers": [)", layers, "]}");
-    write("a.example_" + name, blob(manifest));
-    return sha256(text);
+    return strCat(R"({"schemaVersion": 2, "config": )", descriptor(blob(text), text.size()),
+                  R"(, "layers": [)", layers, "]}");
+  }
+  // Publishes such an image; its id.
+  std::string publish(const std::string& name, const std::vector<std::string>& tars,
+                      const std::vector<std::string>& compressed) const {
+    write("a.example_" + name, blob(manifestOf(tars, compressed)));
+    return sha256(config(tars));
   }
   // Publishes an artifact, whose configuration says nothing; the digest of its manifest.
   std::string publishArtifact(const std::string& name, const std::string& layerType,
@@ -121,7 +124,7 @@ class ImageServiceTest : public ::testing::Test {
     return sha256(manifest);
   }
   absl::StatusOr<std::shared_ptr<const Image>> pull(const std::string& name) {
-    return images_->pull(op_, "a.example/" + name, nullptr, "", nullptr);
+    return images_->pull(op_, "a.example/" + name, nullptr, {}, nullptr);
   }
   std::string pullFailure(const std::string& name, absl::StatusCode code) {
     const auto pulled = pull(name);

@@ -105,9 +105,9 @@ TEST_F(ImageServiceTest, AConfigThatNamesOtherLayersIsRefused) {
 TEST_F(ImageServiceTest, WhatASourceDoesNotKnowIsNotFound) {
   EXPECT_THAT(pullFailure("none:1", absl::StatusCode::kNotFound),
               ::testing::AllOf(HasSubstr("a.example/none:1"), HasSubstr("files: no")));
-  EXPECT_EQ(images_->pull(op_, "elsewhere.example/app", nullptr, "", nullptr).status().code(),
+  EXPECT_EQ(images_->pull(op_, "elsewhere.example/app", nullptr, {}, nullptr).status().code(),
             absl::StatusCode::kNotFound);
-  EXPECT_EQ(images_->pull(op_, "Not A Reference", nullptr, "", nullptr).status().code(),
+  EXPECT_EQ(images_->pull(op_, "Not A Reference", nullptr, {}, nullptr).status().code(),
             absl::StatusCode::kInvalidArgument);
 }
 

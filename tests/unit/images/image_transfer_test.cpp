@@ -243,7 +243,7 @@ TEST_F(ImageTransferTest, WhoJoinsAPullSeesHowFarItIs) {
   PullProgress second;
   const auto begin = [this](PullProgress& progress) {
     return std::async(std::launch::async, [this, &progress] {
-      return images_->pull(op_, "a.example/app:1", nullptr, "", &progress).status();
+      return images_->pull(op_, "a.example/app:1", nullptr, {}, &progress).status();
     });
   };
   auto owner = begin(first);

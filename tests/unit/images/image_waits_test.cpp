@@ -18,7 +18,7 @@ class ImageWaitsTest : public testing::ImageServiceTest {
 
   std::future<Pulled> begin(const plugins::Operation& op, const std::string& name) {
     return std::async(std::launch::async, [this, &op, name] {
-      return images_->pull(op, "a.example/" + name, nullptr, "", nullptr);
+      return images_->pull(op, "a.example/" + name, nullptr, {}, nullptr);
     });
   }
   // The digests of those that have come to their gates, in that order.
@@ -44,7 +44,7 @@ TEST_F(ImageWaitsTest, WhoWaitsForALayerOfAnotherPullMayGiveUp) {
   awaitCount("at the gate", 1);
 
   plugins::Operation impatient("impatient", plugins::Operation::Clock::now() + milliseconds(50));
-  EXPECT_EQ(images_->pull(impatient, "a.example/second:1", nullptr, "", nullptr).status().code(),
+  EXPECT_EQ(images_->pull(impatient, "a.example/second:1", nullptr, {}, nullptr).status().code(),
             absl::StatusCode::kDeadlineExceeded);
   plugins::Operation unwanted("unwanted");
   auto joined = begin(unwanted, "second:1");
@@ -66,7 +66,7 @@ TEST_F(ImageWaitsTest, WhoWaitsForADownloadToBeginMayGiveUp) {
   awaitCount("at the gate", 1);
 
   plugins::Operation impatient("impatient", plugins::Operation::Clock::now() + milliseconds(50));
-  EXPECT_EQ(images_->pull(impatient, "a.example/second:1", nullptr, "", nullptr).status().code(),
+  EXPECT_EQ(images_->pull(impatient, "a.example/second:1", nullptr, {}, nullptr).status().code(),
             absl::StatusCode::kDeadlineExceeded);
   openGate(sha256(layer_));
   EXPECT_TRUE(owner.get().ok());
@@ -132,7 +132,7 @@ TEST_F(ImageWaitsTest, WhatIsCollectedHoldsNobodyUp) {
   EXPECT_TRUE(images_->remove(op_, "a.example/other:1").ok());
   // Only who wants what is going waits for its end.
   plugins::Operation impatient("impatient", plugins::Operation::Clock::now() + milliseconds(50));
-  EXPECT_EQ(images_->pull(impatient, "a.example/old:1", nullptr, "", nullptr).status().code(),
+  EXPECT_EQ(images_->pull(impatient, "a.example/old:1", nullptr, {}, nullptr).status().code(),
             absl::StatusCode::kDeadlineExceeded);
   EXPECT_EQ(count("hold"), 1u) << "it is at it still";
   images_->finish();

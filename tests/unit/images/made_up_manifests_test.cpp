@@ -72,7 +72,7 @@ TEST_F(MadeUpManifestsTest, AnotherBlobOfALayerIsReadOnce) {
   blob(other_);
   const std::string manifest = publishManifest("small:1", config({one_}), otherBlob_);
   PullProgress progress;
-  const auto again = images_->pull(op_, "a.example/small:1", nullptr, "", &progress);
+  const auto again = images_->pull(op_, "a.example/small:1", nullptr, {}, &progress);
   ASSERT_TRUE(again.ok()) << again.status();
   EXPECT_EQ(progress.read(), (PullProgress::Figures{other_.size(), other_.size(), 1, 1}));
   EXPECT_EQ((*again)->id, (*image)->id);

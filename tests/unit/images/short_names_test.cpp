@@ -83,7 +83,7 @@ class ShortNamesOfImages : public ImageServiceTest {
     images_->completeBy(std::make_shared<const ShortNames>(registries, aliases));
   }
   absl::StatusOr<std::shared_ptr<const Image>> pullShort(const std::string& name) {
-    return images_->pull(op_, name, nullptr, "", nullptr);
+    return images_->pull(op_, name, nullptr, {}, nullptr);
   }
 };
 
@@ -117,7 +117,7 @@ TEST_F(ShortNamesOfImages, CredentialsForNoServerInParticularGoToDockerIoAlone) 
   plugins::Credentials credentials;
   credentials.username = credentials.password = "me";
   const auto asked = [&](const char* name) {
-    (void)images_->pull(op_, name, &credentials, "", nullptr);
+    (void)images_->pull(op_, name, &credentials, {}, nullptr);
     return std::vector{count("credentials for b.example/"), count("credentials for docker.io/"),
                        count("credentials for a.example/")};
   };

@@ -44,7 +44,7 @@ class TestImages final : public images::ImageService {
   absl::StatusOr<std::shared_ptr<const images::Image>> pull(const plugins::Operation&,
                                                             std::string_view reference,
                                                             const plugins::Credentials*,
-                                                            const std::string&,
+                                                            const images::PullTarget&,
                                                             images::PullProgress*) override {
     return find(reference);
   }
@@ -83,6 +83,11 @@ class TestImages final : public images::ImageService {
   absl::StatusOr<std::shared_ptr<const images::Image>> find(
       std::string_view reference) const override {
     if (reference == "app" || reference == image_->id) return image_;
+    return absl::NotFoundError("no such image");
+  }
+  absl::StatusOr<std::shared_ptr<const images::Image>> findFor(
+      std::string_view reference, const std::string& platform) const override {
+    if (platform.empty() || reference == image_->id) return find(reference);
     return absl::NotFoundError("no such image");
   }
   std::vector<std::shared_ptr<const images::Image>> list() const override { return {image_}; }
