@@ -3,10 +3,12 @@
 import glob
 import os
 import re
+import shutil
+import subprocess
 
 import pytest
 
-from conftest import SOURCE, path_of, read
+from conftest import BUILD, SOURCE, build_small, path_of, read
 from test_examples import BLOCK
 
 INDEX = "docs/plugins.md"
@@ -71,6 +73,21 @@ def test_each_kind_is_explained_with_a_complete_plugin(kind):
 def test_the_small_plugins_are_built_as_the_guide_says():
     assert any(found[2] == "cmake" and found[3] == read(found[1]) == read(
         "sdk/examples/small/CMakeLists.txt") for found in CODE.finditer(read(INDEX)))
+
+
+def test_the_command_without_cmake_makes_a_plugin(tmp_path):
+    command = next(block[2] for block in BLOCK.finditer(read(INDEX)) if "pkg-config" in block[2])
+    shutil.copy(path_of("sdk/examples/small/network.cpp"), tmp_path)
+    found = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(build_small()))),
+                         "share/pkgconfig")
+    made = subprocess.run(["sh", "-e"], input=command, cwd=tmp_path, text=True, check=False,
+                          capture_output=True, env={**os.environ, "PKG_CONFIG_PATH": found})
+    assert made.returncode == 0, made.stderr
+    told = subprocess.run([os.path.join(BUILD, "bin/berth-plugin-check"), "--only", "file",
+                           tmp_path / "berth-small-network.so"], stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, check=False, timeout=60)
+    assert told.returncode == 0 and "file.exports" in told.stdout, told.stdout + told.stderr
+    assert " warned " not in told.stdout, told.stdout
 
 
 def test_every_example_is_shown():
