@@ -40,8 +40,9 @@ class Root:
         return os.path.join(self.folder, name.lstrip("/"))
 
     def run(self, script, check=True):
-        """A shell script, with /proc and an empty /run of this call."""
+        """A shell script, with /proc and an empty /run of this call, and the machine's /sys."""
         begin = ("mount -t proc proc '%(root)s/proc'; mount -t tmpfs tmpfs '%(root)s/run'; "
+                 "mount --rbind /sys '%(root)s/sys'; "
                  "exec chroot '%(root)s' sh -ec \"$1\"") % {"root": self.folder}
         return run("unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-ec", begin,
                    "sh", script, check=check, env={**os.environ, "DEBIAN_FRONTEND":
