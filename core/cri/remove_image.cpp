@@ -12,10 +12,11 @@ grpc::Status ImageService::RemoveImage(grpc::ServerContext* context,
     return toGrpc(absl::InvalidArgumentError("RemoveImage: image.image is missing"));
   }
   plugins::Operation op(support::strCat("RemoveImage ", reference), deadlineOf(*context));
-  if (request->image().runtime_handler().empty()) return toGrpc(images_.remove(op, reference));
-  const auto image = find(request->image());
-  if (absl::IsNotFound(image.status())) return grpc::Status::OK;
-  return toGrpc(image.ok() ? images_.remove(op, (*image)->id) : image.status());
+  // As ImageStatus finds it: a repeated call does not go on to the name's image for another
+  // platform.
+  const auto runtime = engine_.runtimeOf(request->image());
+  if (!runtime.ok()) return toGrpc(runtime.status());
+  return toGrpc(images_.remove(op, reference, engine_.podImages().target(*runtime).platform));
 }
 
 }  // namespace berth::cri

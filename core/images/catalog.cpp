@@ -380,12 +380,13 @@ absl::StatusOr<std::shared_ptr<const Image>> Catalog::setPinned(std::string_view
   return now.first.image;
 }
 
-absl::StatusOr<std::shared_ptr<const Image>> Catalog::remove(std::string_view reference) {
+absl::StatusOr<std::shared_ptr<const Image>> Catalog::remove(std::string_view reference,
+                                                             const AnyPlatform& platform) {
   std::lock_guard writing(writing_);
   Entry entry;
   {
     std::shared_lock lock(mutex_);
-    const Entry* found = findLocked(reference);
+    const Entry* found = findLocked(reference, platform);
     if (found == nullptr) return std::shared_ptr<const Image>();
     entry = *found;
   }

@@ -90,9 +90,10 @@ class Catalog {
   // Survives the process when it returns. NOT_FOUND; hidden ones are not there.
   absl::StatusOr<std::shared_ptr<const Image>> setPinned(std::string_view reference, bool pinned);
 
-  // Takes the image that any of its names means, hidden or not, with all of them (CRI,
-  // RemoveImage). The image that went, or null.
-  absl::StatusOr<std::shared_ptr<const Image>> remove(std::string_view reference);
+  // Takes the image that any of its names means, for one platform or for any, hidden or not, with
+  // all of them (CRI, RemoveImage). The image that went, or null.
+  absl::StatusOr<std::shared_ptr<const Image>> remove(std::string_view reference,
+                                                      const AnyPlatform& platform = {});
 
  private:
   struct Entry {

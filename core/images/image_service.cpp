@@ -215,16 +215,17 @@ class Service : public ImageService {
     return exported;
   }
 
-  absl::Status remove(const plugins::Operation& /*op*/, std::string_view reference) override {
+  absl::Status remove(const plugins::Operation& /*op*/, std::string_view reference,
+                      const std::string& platform) override {
     if (reference.empty()) return absl::InvalidArgumentError("the image reference is empty");
     std::lock_guard lock(changing_);
     // Where not one is whole, the snapshotters' disk was not mounted at the start, as likely as
     // not.
     const bool lost = catalog_.list().empty();
-    const auto name = known(reference);
+    const auto name = known(reference, platform);
     std::shared_ptr<const Image> gone;
     if (name.ok()) {
-      BERTH_ASSIGN_OR_RETURN(gone, catalog_.remove(*name));
+      BERTH_ASSIGN_OR_RETURN(gone, catalog_.remove(*name, platform));
     }
     if (gone != nullptr) layers_.release(gone->layers);
     if (lost) return absl::OkStatus();
@@ -262,8 +263,9 @@ class Service : public ImageService {
  private:
   using Pulled = SharedPulls::Pulled;
 
-  absl::StatusOr<std::string> known(std::string_view text) const {
-    return knownBy(catalog_, *shortNames_.load(), text);
+  absl::StatusOr<std::string> known(std::string_view text,
+                                    const Catalog::AnyPlatform& platform = {}) const {
+    return knownBy(catalog_, *shortNames_.load(), text, platform);
   }
 
   absl::StatusOr<PullTarget> completed(PullTarget target) const {

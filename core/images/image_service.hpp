@@ -156,9 +156,11 @@ class ImageService {
   virtual absl::StatusOr<common::ImageConfig> config(const Image& image) = 0;
   virtual absl::StatusOr<ImageContent> content(const Image& image) = 0;
 
-  // Removes the image that the id or name means, with all its names (CRI, RemoveImage); its layers
-  // go as soon as no image and no snapshot uses them. One that is not there is success.
-  virtual absl::Status remove(const plugins::Operation& op, std::string_view reference) = 0;
+  // Removes the image that the id means, or the name for this platform (PullTarget), with all its
+  // names (CRI, RemoveImage); its layers go as soon as no image and no snapshot uses them. One that
+  // is not there is success.
+  virtual absl::Status remove(const plugins::Operation& op, std::string_view reference,
+                              const std::string& platform = {}) = 0;
   // Frees layers that nothing uses any more: called after containers are removed. Never holds up
   // pulls or finds.
   virtual void collectGarbage() = 0;

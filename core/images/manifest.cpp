@@ -103,6 +103,12 @@ int variantRank(const Platform& platform) {
   return 1;
 }
 
+// One spelling of one platform: linux/arm64/v8 is linux/arm64.
+Platform withoutBaseLine(Platform platform) {
+  const Platform plain{platform.os, platform.architecture, ""};
+  return variantRank(platform) == variantRank(plain) ? plain : std::move(platform);
+}
+
 }  // namespace
 
 std::string Platform::text() const {
@@ -127,7 +133,8 @@ absl::StatusOr<Platform> parsePlatform(std::string_view text) {
 absl::StatusOr<std::string> platformBeside(const Platform& standard, std::string_view text) {
   if (text.empty()) return std::string();
   BERTH_ASSIGN_OR_RETURN(const Platform platform, parsePlatform(text));
-  return platform == standard ? std::string() : platform.text();
+  const Platform plain = withoutBaseLine(platform);
+  return plain == withoutBaseLine(standard) ? std::string() : plain.text();
 }
 
 bool isCheckpoint(const std::map<std::string, std::string>& annotations) {

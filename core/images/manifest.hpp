@@ -25,8 +25,8 @@ struct Platform {
 
 // "linux/arm64/v8", or the host's when empty. INVALID_ARGUMENT.
 absl::StatusOr<Platform> parsePlatform(std::string_view text);
-// What tells a platform apart from the one that is taken by default: empty for that, and for none.
-// INVALID_ARGUMENT.
+// What tells a platform apart from the one that is taken by default: empty for that, and for none;
+// without a variant that is the architecture's base line. INVALID_ARGUMENT.
 absl::StatusOr<std::string> platformBeside(const Platform& standard, std::string_view text);
 
 struct Manifest {

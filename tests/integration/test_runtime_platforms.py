@@ -126,6 +126,10 @@ def test_an_image_is_removed_for_its_handler(fresh):
     assert (status(fresh, ""), status(fresh, OTHER)) == (own, "")
     fresh.cri.RemoveImage(spec(OTHER))
     assert status(fresh, "") == own
+    other = pull(fresh, OTHER)
+    for _ in range(2):
+        fresh.cri.RemoveImage(spec(""))
+        assert (status(fresh, ""), status(fresh, OTHER)) == ("", other), "repeating it has no effect"
     refused = refusal(status, fresh, "unheard-of")
     assert refused.code() == grpc.StatusCode.INVALID_ARGUMENT
 

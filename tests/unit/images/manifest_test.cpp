@@ -1,5 +1,6 @@
 #include "images/manifest.hpp"
 
+#include <map>
 #include <string>
 
 #include <gmock/gmock.h>
@@ -117,6 +118,17 @@ TEST(ParsePlatform, TakesTwoOrThreeParts) {
   for (const char* text : {"linux", "linux/", "/amd64", "a/b/c/d"}) {
     EXPECT_EQ(parsePlatform(text).status().code(), absl::StatusCode::kInvalidArgument) << text;
   }
+  const Platform standard{"linux", "arm64", ""};
+  for (const auto& [text, beside] :
+       std::map<std::string, std::string>{{"", ""},
+                                          {"linux/arm64", ""},
+                                          {"linux/arm64/v8", ""},
+                                          {"linux/arm64/v9", "linux/arm64/v9"},
+                                          {"linux/arm/v7", "linux/arm"},
+                                          {"linux/arm/v6", "linux/arm/v6"}}) {
+    EXPECT_EQ(*platformBeside(standard, text), beside) << text;
+  }
+  EXPECT_EQ(*platformBeside({"linux", "arm64", "v8"}, "linux/arm64"), "");
   const auto host = parsePlatform("");
   ASSERT_TRUE(host.ok());
   EXPECT_EQ(host->os, "linux");

@@ -108,6 +108,8 @@ TEST_F(PlatformsTest, OneImageMayBeThatOfSeveralPlatforms) {
 TEST_F(PlatformsTest, TheDefaultByItsNameIsTheDefault) {
   publishIndex(one_, two_);
   ASSERT_TRUE(pullFor("linux/amd64").ok());
+  ASSERT_TRUE(images_->remove(op_, kName).ok());
+  ASSERT_TRUE(pullFor("linux/amd64/v1").ok()) << "the architecture's base line says nothing more";
   EXPECT_EQ(found(kName, ""), ownId_);
   EXPECT_EQ(images_->pull(op_, kName, nullptr, {"", "amd64"}, nullptr).status().code(),
             absl::StatusCode::kInvalidArgument);
@@ -121,6 +123,19 @@ TEST_F(PlatformsTest, AnImageIsRemovedWithItsNames) {
   ASSERT_TRUE(images_->remove(op_, otherId_).ok());
   EXPECT_EQ(found(kName, kOther), "none");
   EXPECT_EQ(found(kName, ""), ownId_);
+}
+
+TEST_F(PlatformsTest, ANameIsRemovedForOnePlatformHoweverOftenItIsRepeated) {
+  publishIndex(one_, two_);
+  ASSERT_TRUE(pullFor("").ok());
+  ASSERT_TRUE(pullFor(kOther).ok());
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(images_->remove(op_, kName).ok());
+    EXPECT_EQ(found(kName, ""), "none");
+    EXPECT_EQ(found(kName, kOther), otherId_);
+  }
+  ASSERT_TRUE(images_->remove(op_, kName, kOther).ok());
+  EXPECT_EQ(found(kName, kOther), "none");
 }
 
 TEST_F(PlatformsTest, LayersOfEachAreFetchedAnew) {

@@ -99,7 +99,7 @@ class TestImages final : public images::ImageService {
   absl::StatusOr<images::ImageContent> content(const images::Image&) override {
     return images::ImageContent{"{}", "{}", {}, "source"};
   }
-  absl::Status remove(const plugins::Operation&, std::string_view) override {
+  absl::Status remove(const plugins::Operation&, std::string_view, const std::string&) override {
     return absl::OkStatus();
   }
   void collectGarbage() override {}
