@@ -24,6 +24,7 @@ plugin = "runtime-kata"
 [runtimes.kata.options]
 shim = {shim}
 config_path = {configuration}
+root = {root}
 """
 
 
@@ -39,7 +40,9 @@ class Host:
         self.configuration = folder / "configuration.toml"
         self.configuration.touch()
         self.config = changed_config(HANDLER.format(
-            shim=toml(str(self.shim)), configuration=toml(str(self.configuration))))
+            shim=toml(str(self.shim)), configuration=toml(str(self.configuration)),
+            # Short: names of sockets are below it.
+            root=toml(bed.folder + "/kata")))
 
     def told(self):
         """what → (mark, text)"""
