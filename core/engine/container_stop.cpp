@@ -68,7 +68,8 @@ absl::Status Engine::stopContainer(const std::string& id, std::chrono::seconds g
 
 absl::Status Engine::stop(plugins::Operation& op, Container& container) {
   if (container.state() != v1::CONTAINER_RUNNING) return absl::OkStatus();
-  BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(container.pod()));
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Runtime> runtime,
+                         runtimeOf(container.pod()));
   const std::string& pod = container.pod().id();
   if (container.killAt() > Deadline::clock::now()) {
     const int signal =

@@ -190,7 +190,7 @@ absl::Status Engine::releaseVolumes(plugins::Operation& op,
   support::StatusCollector failures;
   failures.add(volumes::detachMappedMounts(mappedMounts(record)));
   if (record.image_mounts_size() > 0) {
-    BERTH_ASSIGN_OR_RETURN(plugins::Snapshotter * snapshotter,
+    BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Snapshotter> snapshotter,
                            registry_.snapshotter(record.snapshotter()));
     const std::string directory = containerDirectory(record.id());
     for (const records::ImageMountRecord& mount : record.image_mounts()) {
@@ -207,7 +207,7 @@ absl::Status Engine::releaseVolumes(plugins::Operation& op,
 
 absl::StatusOr<plugins::Usage> Engine::writableUsage(const plugins::Operation& op,
                                                      const records::ContainerRecord& record) {
-  BERTH_ASSIGN_OR_RETURN(plugins::Snapshotter * snapshotter,
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Snapshotter> snapshotter,
                          registry_.snapshotter(record.snapshotter()));
   BERTH_ASSIGN_OR_RETURN(plugins::Usage usage, snapshotter->usage(op, record.id()));
   if (record.volume_paths().empty()) return usage;

@@ -324,11 +324,11 @@ class Service : public ImageService {
   absl::StatusOr<Exported> exportClaimed(const plugins::Operation& op, const Image& image,
                                          const ExportRequest& request, LayoutTarget& target) {
     BERTH_ASSIGN_OR_RETURN(const records::ImageRecord record, catalog_.record(image.id));
-    plugins::Snapshotter* having = nullptr;
+    std::shared_ptr<plugins::Snapshotter> having;
     for (const auto& [name, snapshotter] : registry_.snapshotters())
       if (layers_.hasAll(name, image.layers) && (having == nullptr || name == options_.snapshotter))
-        having = snapshotter.get();
-    return Exporter(op, locator_, having, target).run(image, record, request);
+        having = snapshotter;
+    return Exporter(op, locator_, having.get(), target).run(image, record, request);
   }
 
   Pulled unpack(const plugins::Operation& op, records::ImageRecord record,

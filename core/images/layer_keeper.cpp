@@ -105,7 +105,7 @@ void LayerKeeper::release(const std::vector<plugins::Layer>& layers) {
 
 absl::Status LayerKeeper::obtain(const plugins::Operation& op, const std::string& snapshotterName,
                                  const std::vector<WantedLayer>& layers, const Origin& origin) {
-  BERTH_ASSIGN_OR_RETURN(plugins::Snapshotter * snapshotter,
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Snapshotter> snapshotter,
                          registry_.snapshotter(snapshotterName));
   std::vector<plugins::Layer> claimed;
   uint64_t bytes = 0;
@@ -306,7 +306,8 @@ absl::Status LayerKeeper::takeAway(const std::string& snapshotter, const std::st
 
 absl::Status LayerKeeper::drop(const plugins::Operation& op, const std::string& snapshotter,
                                const std::string& key) {
-  BERTH_ASSIGN_OR_RETURN(plugins::Snapshotter * keeper, registry_.snapshotter(snapshotter));
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Snapshotter> keeper,
+                         registry_.snapshotter(snapshotter));
   return takeAway(
       snapshotter, key, [] { return true; },
       [&](const plugins::Layer& layer) { return keeper->dropLayer(op, layer); });

@@ -195,11 +195,7 @@ absl::Status serveUntilSignal(const config::Config& config, Reloader& reloader,
 }
 
 void stopPlugins(plugins::Registry& registry, EndLimit& limit) {
-  registry.stop([&limit](const plugins::Instance& one) {
-    limit.begin(strCat(plugins::kindName(one.kind()), " ", one.name(), " (plugin ",
-                       one.library().name(), ") to stop"),
-                kPluginTime);
-  });
+  registry.stop([&limit](const std::string& next) { limit.begin(next, kPluginTime); });
   limit.begin("plugins to be destroyed", kPluginTime);
 }
 
@@ -253,7 +249,7 @@ absl::Status run(const config::Paths& paths, const config::Config& config,
                                                  registry, *images, *store, std::move(host));
   current = engine.get();
   absl::Status status = engine->recover();
-  Reloader reloader(paths, config, *engine, *images);
+  Reloader reloader(paths, config, *engine, *images, registry);
   const KeptThings kept{database, *store, *images};
   if (status.ok())
     status = serveUntilSignal(config, reloader, *engine, kept, telemetry, manager, limit);

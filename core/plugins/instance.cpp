@@ -62,6 +62,10 @@ Instance::~Instance() {
   if (handle_ != nullptr) library_->description().destroy(handle_);
 }
 
+std::string Instance::title() const {
+  return support::strCat(kindName(kind_), " ", name(), " (plugin ", library_->name(), ")");
+}
+
 absl::Status Instance::located(std::string_view doing, const absl::Status& status) const {
   return locate(origin_, doing, status,
                 support::strCat(" (plugin ", library_->name(), ", ", library_->path(), ")"));

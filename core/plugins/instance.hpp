@@ -46,6 +46,8 @@ class Instance {
   absl::Status examine(const Operation& op, std::vector<Finding>& findings) const;
 
   const std::string& name() const { return host_.instance(); }
+  // For people: "network cni (plugin network-cni)".
+  std::string title() const;
   Kind kind() const { return kind_; }
   const Library& library() const { return *library_; }
   InstanceState state() const { return state_; }

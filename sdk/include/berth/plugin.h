@@ -14,6 +14,9 @@
  *   against `options` and filled in defaults; the plugin checks values. Called exactly once. It
  *   reads at most: the instance may be made only to check a configuration, beside one that works.
  * - start: threads, connections and host callbacks begin here. On failure the host calls destroy.
+ *   Another instance of the same table may be at work, with the same directories: one that this is
+ *   to replace, while pods are still on it. What that one may be using is not cleared here. A
+ * plugin that cannot work beside itself fails with BERTH_FAILED_PRECONDITION.
  * - stop: no call is running any more. The plugin ends its threads and makes no host callback
  *   after it returns. What runs for pods keeps running: a host stops when it is upgraded.
  * - destroy: frees the instance. A host that ends waits ten seconds for each, and not longer.

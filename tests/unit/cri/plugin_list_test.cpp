@@ -43,6 +43,7 @@ TEST_F(PluginListTest, SaysWhatAStartedPluginIsAndCanDo) {
   EXPECT_THAT(can, HasSubstr(BERTH_EXTENSION_PORT_FORWARD));
   EXPECT_THAT(can, ::testing::Not(HasSubstr(BERTH_EXTENSION_PAUSE)));
   EXPECT_EQ(one.at("unused"), json::array());
+  EXPECT_TRUE(one.at("pods").is_null()) << "nobody has said";
 }
 
 TEST_F(PluginListTest, SaysWhatNobodyUses) {
@@ -63,6 +64,24 @@ TEST_F(PluginListTest, SaysWhichProcessAPluginHas) {
   EXPECT_EQ(row("apart").at("isolation"), "process");
   EXPECT_GT(row("apart").at("process").at("pid").to_number<int64_t>(), 0);
   EXPECT_EQ(row("apart").at("process").at("restarts").to_number<int64_t>(), 0);
+}
+
+TEST_F(PluginListTest, SaysWhatWasReplacedAndIsStillInUse) {
+  const plugins::Wanted wanted{Kind::kRuntime, "one", "runtime", {}};
+  ASSERT_TRUE(registry_.load({wanted}).ok());
+  ASSERT_TRUE(registry_.start().ok());
+  const auto user = *registry_.runtime("one");
+  const plugins::Operation op("replace");
+  ASSERT_TRUE(registry_.replace(op, wanted).ok());
+  const json::array list = pluginList(registry_, [&](const plugins::Instance& form) {
+    return &form == &user->instance() ? std::vector<std::string>{"a/b"}
+                                      : std::vector<std::string>();
+  });
+  ASSERT_EQ(list.size(), 2u);
+  EXPECT_EQ(list[0].at("state"), "started");
+  EXPECT_EQ(list[0].at("pods").to_number<int>(), 0);
+  EXPECT_EQ(list[1].at("state"), "draining");
+  EXPECT_EQ(list[1].at("pods").to_number<int>(), 1);
 }
 
 TEST_F(PluginListTest, SaysWhatCouldNotBeLoaded) {

@@ -25,6 +25,7 @@ class TestNetwork : public berth::Network, public berth::Extensions<berth::Runti
   Status configure(std::string_view options) override {
     host().info("configure", {{"options", options}});
     failStart_ = options.find("\"fail\":\"start\"") != std::string_view::npos;
+    needsToBeAlone_ = options.find("\"fail\":\"beside\"") != std::string_view::npos;
     failExamination_ = options.find("\"fail\":\"examine\"") != std::string_view::npos;
     haunts_ = options.find("\"fail\":\"haunt\"") != std::string_view::npos;
     chatters_ = options.find("\"fail\":\"chatter\"") != std::string_view::npos;
@@ -49,6 +50,7 @@ class TestNetwork : public berth::Network, public berth::Extensions<berth::Runti
   Status start() override {
     host().info("start");
     if (haunts_) std::thread(&haunt, host()).detach();
+    if (needsToBeAlone_) return Status(BERTH_FAILED_PRECONDITION, "another one has the cable");
     return failStart_ ? Status(BERTH_UNAVAILABLE, "the cable is unplugged") : Status();
   }
   void stop() override {
@@ -152,6 +154,7 @@ class TestNetwork : public berth::Network, public berth::Extensions<berth::Runti
 
   std::string cidr_;
   bool failStart_ = false;
+  bool needsToBeAlone_ = false;
   bool failExamination_ = false;
   // Calls for as long as the process lives, whatever has become of the instance.
   static void haunt(berth::Host host) {

@@ -1,0 +1,18 @@
+// The forms of plugins that pods are on, or else those that serve.
+#pragma once
+
+#include <memory>
+
+#include <absl/status/statusor.h>
+
+#include "engine/objects.hpp"
+
+namespace berth::engine {
+
+// Null when the configuration no longer has the pod's runtime.
+std::shared_ptr<plugins::Runtime> heldRuntime(const Pod& pod, const plugins::Registry& registry);
+// FAILED_PRECONDITION when the configuration no longer has the pod's network.
+absl::StatusOr<std::shared_ptr<plugins::Network>> heldNetwork(const Pod& pod,
+                                                              const plugins::Registry& registry);
+
+}  // namespace berth::engine
