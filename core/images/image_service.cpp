@@ -222,12 +222,11 @@ class Service : public ImageService {
     // Where not one is whole, the snapshotters' disk was not mounted at the start, as likely as
     // not.
     const bool lost = catalog_.list().empty();
-    const auto name = known(reference, platform);
-    std::shared_ptr<const Image> gone;
+    const auto name = knownBy(catalog_, *shortNames_.load(), reference, platform);
     if (name.ok()) {
-      BERTH_ASSIGN_OR_RETURN(gone, catalog_.remove(*name, platform));
+      BERTH_ASSIGN_OR_RETURN(const auto gone, catalog_.remove(*name, platform));
+      if (gone != nullptr) layers_.release(gone->layers);
     }
-    if (gone != nullptr) layers_.release(gone->layers);
     if (lost) return absl::OkStatus();
     // Who removes images wants room. What nobody sees, nobody could ask to remove, and no pull has
     // completed it since the start.
@@ -263,9 +262,8 @@ class Service : public ImageService {
  private:
   using Pulled = SharedPulls::Pulled;
 
-  absl::StatusOr<std::string> known(std::string_view text,
-                                    const Catalog::AnyPlatform& platform = {}) const {
-    return knownBy(catalog_, *shortNames_.load(), text, platform);
+  absl::StatusOr<std::string> known(std::string_view text) const {
+    return knownBy(catalog_, *shortNames_.load(), text);
   }
 
   absl::StatusOr<PullTarget> completed(PullTarget target) const {
