@@ -8,13 +8,9 @@ namespace {
 
 using Platforms = std::vector<std::string>;
 
-bool contains(const Platforms& platforms, const std::string& one) {
-  return std::find(platforms.begin(), platforms.end(), one) != platforms.end();
-}
-
-template <class Field>
-bool has(const Field& field, const std::string& value) {
-  return std::find(field.begin(), field.end(), value) != field.end();
+template <class Values>
+bool has(const Values& values, const std::string& one) {
+  return std::find(values.begin(), values.end(), one) != values.end();
 }
 
 }  // namespace
@@ -32,7 +28,7 @@ std::vector<std::string> platformsOf(const records::ImageRecord& record, const s
 
 bool isFor(const Image& image, const std::string& platform) {
   const auto means = [&](const std::string& name) {
-    return contains(platformsOf(image, name), platform);
+    return has(platformsOf(image, name), platform);
   };
   return (image.repoTags.empty() && image.repoDigests.empty()) ||
          std::any_of(image.repoTags.begin(), image.repoTags.end(), means) ||
@@ -59,7 +55,7 @@ void mergePlatforms(const records::ImageRecord& old, records::ImageRecord& recor
     Platforms merged = platformsOf(old, name);
     const Platforms added = isNew ? platformsOf(record, name) : Platforms();
     for (const std::string& one : added)
-      if (!contains(merged, one)) merged.push_back(one);
+      if (!has(merged, one)) merged.push_back(one);
     setPlatforms(name, merged, record);
   };
   for (const std::string& tag : old.tags()) merge(tag, has(record.tags(), tag));
@@ -71,7 +67,7 @@ void loseTags(const records::ImageRecord& taker, records::ImageRecord& record) {
     if (!has(record.tags(), tag)) continue;
     Platforms rest = platformsOf(record, tag);
     const Platforms taken = platformsOf(taker, tag);
-    std::erase_if(rest, [&](const std::string& one) { return contains(taken, one); });
+    std::erase_if(rest, [&](const std::string& one) { return has(taken, one); });
     if (rest.empty()) {
       record.mutable_tags()->erase(std::find(record.tags().begin(), record.tags().end(), tag));
       rest = {""};  // nothing is kept of a name that is not there
