@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 
@@ -89,6 +90,9 @@ std::vector<Check> choose(const Arguments& arguments, std::optional<plugins::Kin
 
 int check(Arguments& arguments) {
   Settings& settings = arguments.settings;
+  // Of this run alone: runs side by side would each leave a common one to the other.
+  if (settings.cgroupParent.empty())
+    settings.cgroupParent = strCat("/berth-plugin-check-", ::getpid());
   std::error_code error;
   const std::string given = settings.file;
   settings.file = std::filesystem::canonical(given, error).string();

@@ -18,7 +18,7 @@ struct Settings {
   std::vector<std::string> sets;  // of --set: KEY=VALUE
   std::vector<std::string> extensions;  // ids that it is to offer
   std::string rootfs;  // runtimes: of the containers; empty: made from the host's busybox
-  std::string cgroupParent = "/berth-plugin-check";
+  std::string cgroupParent;  // runtimes: below which pods' are made
   std::string cgroupDriver = "cgroupfs";
   std::vector<std::string> hostInterfaces;  // networks: made where the host's would be
   std::string reference;                    // image sources: an image that is there

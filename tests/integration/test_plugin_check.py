@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+import host
 import registry
 from image_set import BUSYBOX
 from plugin_checker import CACHE, CHECKER, check, cni_options, layout_options, only_fails, plugin
@@ -73,6 +74,16 @@ def test_interfaces_of_the_host_are_made(cni):
 
 def test_runtime_runc():
     passes(check(plugin("runtime-runc")))
+
+
+def test_runs_side_by_side_leave_no_cgroup():
+    runs = [subprocess.Popen([CHECKER, "--only", name, plugin("runtime-runc")],
+                             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+            for _ in range(2) for name in ("runtime.exits", "runtime.kill", "runtime.exec")]
+    assert [run.wait(120) for run in runs] == [0] * len(runs)
+    # Others may be at work beside these.
+    names = {"berth-plugin-check", *("berth-plugin-check-%d" % run.pid for run in runs)}
+    assert [path for path in host.cgroups() if os.path.basename(path) in names] == []
 
 
 SHIM = ("--set", "shim=containerd-shim-runc-v2", "--set", "isolation=namespaces")
