@@ -59,7 +59,7 @@ class Engine {
   void finish();
 
   // Reads the records, finds out what became of pods and containers, and finishes or undoes what
-  // was cut off; what takes long goes on afterwards. Once, before all but events.
+  // was cut off; what takes long goes on afterwards. Once, first of all; then there may be events.
   absl::Status recover() { return recovery_.run(); }
 
   absl::StatusOr<std::string> runPodSandbox(const runtime::v1::RunPodSandboxRequest& request,
