@@ -17,7 +17,7 @@ struct Settings {
   boost::json::object options;    // of --config
   std::vector<std::string> sets;  // of --set: KEY=VALUE
   std::vector<std::string> extensions;  // ids that it is to offer
-  std::string rootfs;  // runtimes: of the containers; empty: made from the host's busybox
+  std::string rootfs;        // runtimes: of the containers; empty: made from the host's busybox
   std::string cgroupParent;  // runtimes: below which pods' are made
   std::string cgroupDriver = "cgroupfs";
   std::vector<std::string> hostInterfaces;  // networks: made where the host's would be
