@@ -1,6 +1,5 @@
 // A pull of an image that the engine does not have, and what it costs the daemon.
 #include <map>
-#include <poll.h>
 #include <thread>
 #include <unistd.h>
 
@@ -43,18 +42,6 @@ absl::Status removeWholly(const Bench& bench, Engine& engine, const Usage& last)
   return absl::OkStatus();
 }
 
-// Dirty pages of removals are not a pull's to write. And ext4 does not take the inode of a file
-// that was deleted within the last minute: whoever makes files meanwhile looks at each of these
-// first (recently_deleted(), fs/ext4/ialloc.c), so that a pull would be charged with the removals
-// of all engines, and the more the sooner they are done.
-absl::Status letFileSystemRest(const Bench& bench) {
-  constexpr auto kForgotten = std::chrono::milliseconds(std::chrono::seconds(62));
-  ::sync();
-  pollfd interrupted = {.fd = bench.interrupt.fd(), .events = POLLIN, .revents = 0};
-  (void)::poll(&interrupted, 1, static_cast<int>(kForgotten.count()));
-  return bench.interrupt.status();
-}
-
 absl::Status pullOnce(const Bench& bench, Section& section, Engine& engine, Usage& usage) {
   const std::string& image = bench.options.pullImage;
   BERTH_ASSIGN_OR_RETURN(usage.before, engine.client().imageFilesystemBytes());
@@ -92,7 +79,7 @@ absl::Status runPull(Bench& bench) {
   for (int round = 0; round < options.pullRounds; ++round) {
     BERTH_RETURN_IF_ERROR(
         sweep.each([&](Engine& engine) { return removeWholly(bench, engine, usages[&engine]); }));
-    BERTH_RETURN_IF_ERROR(letFileSystemRest(bench));
+    BERTH_RETURN_IF_ERROR(bench.letFileSystemRest());
     BERTH_RETURN_IF_ERROR(sweep.each([&](Engine& engine) {
       // The last engine's dirty pages are its own.
       ::sync();

@@ -1,4 +1,7 @@
+#include <chrono>
 #include <iostream>
+#include <poll.h>
+#include <unistd.h>
 
 #include <absl/strings/str_cat.h>
 
@@ -17,6 +20,14 @@ absl::Status Bench::fail(absl::string_view suite, absl::string_view subject,
 
 void Bench::progress(absl::string_view text) const {
   std::cerr << "berth-bench: " << text << "\n";
+}
+
+absl::Status Bench::letFileSystemRest() const {
+  constexpr auto kForgotten = std::chrono::milliseconds(std::chrono::seconds(62));
+  ::sync();
+  pollfd interrupted = {.fd = interrupt.fd(), .events = POLLIN, .revents = 0};
+  (void)::poll(&interrupted, 1, static_cast<int>(kForgotten.count()));
+  return interrupt.status();
 }
 
 Sweep::Sweep(Bench& bench, absl::string_view suite) : bench_(bench), suite_(suite) {
