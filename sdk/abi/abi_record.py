@@ -127,3 +127,12 @@ def compare(old, new):
         if line not in left:
             found += "not any more: %s\n" % line
     return found
+
+
+def unrecorded(record, headers_now):
+    """What the headers have and RECORD has not, with what to do about it; empty when that is nothing."""
+    found = compare(headers_now, record)
+    return found and (
+        "the headers have what %s does not have. When that version was not released, record it anew "
+        "(sdk/abi/record); otherwise raise BERTH_ABI_MINOR in berth/types.h, and record that.\n%s"
+        % (os.path.basename(record), found))

@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+HERE = os.path.dirname(os.path.abspath(__file__))
+SOURCE = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(SOURCE, "sdk/abi"))
 
 import abi_record  # noqa: E402  (needs the path above)
@@ -36,6 +37,24 @@ def test_there_is_a_record_of_each_minor_version():
 @pytest.mark.parametrize("record", RECORDS, ids=os.path.basename)
 def test_plugins_of_this_version_still_fit(record, today):
     assert abi_record.compare(record, today) == ""
+
+
+def test_the_newest_record_has_all_that_the_headers_have(today):
+    assert abi_record.unrecorded(RECORDS[-1], today) == ""
+
+
+def test_what_is_frozen_is_as_it_was():
+    """Records of versions before the newest one, and the plugins of 1.0 with their headers."""
+    sums = os.path.join(HERE, "frozen.sha256")
+    with open(sums, encoding="ascii") as stream:
+        listed = {line.split()[1] for line in stream}
+    fixture = os.path.join(SOURCE, "tests/fixtures/abi-1.0/**")
+    frozen = [record + ending for record in RECORDS[:-1] for ending in (".abi", ".constants")]
+    frozen += [path for path in glob.glob(fixture, recursive=True) if os.path.isfile(path)]
+    assert listed == {os.path.relpath(path, SOURCE) for path in frozen}
+    checked = subprocess.run(["sha256sum", "--check", "--strict", "--quiet", sums], cwd=SOURCE,
+                             capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 def test_the_first_record_is_that_of_the_frozen_headers(tmp_path):
@@ -80,7 +99,7 @@ BROKEN = {
     "another alignment": ("snapshotter.h", USAGE, "  uint64_t bytes;\n"
                           "  __attribute__((aligned(32))) uint64_t inodes;\n"),
 }
-ALLOWED = {
+ADDED = {
     "a member at the end": ("snapshotter.h", USAGE, USAGE + "  uint64_t more;\n"),
     "a callback at the end": ("types.h", "uint64_t done, uint64_t total);\n",
                               "uint64_t done, uint64_t total);\n  void (*more)(int);\n"),
@@ -92,34 +111,49 @@ ALLOWED = {
     "another number": ("types.h", "BERTH_OK = 0,", "BERTH_OK = 0,\n  BERTH_MORE = 99,"),
     "another id": ("network.h", '#define BERTH_NETWORK_INTERFACE "berth.network/1"',
                    '#define BERTH_NETWORK_INTERFACE "berth.network/1"\n#define BERTH_MORE "more"'),
+}
+NOTHING_NEW = {
     "the next minor version": ("types.h", "#define BERTH_ABI_MINOR 1u",
                                "#define BERTH_ABI_MINOR 2u"),
     "other names of arguments": ("types.h", STAGE, STAGE.replace(" name", " called")),
 }
 
 
-def changed(tmp_path, today, header, old, new):
-    """What the comparison says of headers with this change."""
-    include = tmp_path / "include"
-    shutil.copytree(abi_record.INCLUDE, include)
-    path = include / "berth" / header
-    text = path.read_text()
-    assert text.count(old) == 1, "the change is to be made in one place"
-    path.write_text(text.replace(old, new))
-    try:
-        abi_record.dump(str(include), str(tmp_path / "changed"))
-    except subprocess.CalledProcessError:
-        # The wrong number of the enumeration is used elsewhere in the headers.
-        return "does not compile"
-    return abi_record.compare(today, str(tmp_path / "changed"))
+@pytest.fixture
+def changed(tmp_path):
+    """changed(header, old, new): the record of headers with this change, None if none compile."""
+    def change(header, old, new):
+        include = tmp_path / "include"
+        shutil.copytree(abi_record.INCLUDE, include)
+        path = include / "berth" / header
+        text = path.read_text()
+        assert text.count(old) == 1, "the change is to be made in one place"
+        path.write_text(text.replace(old, new))
+        try:
+            abi_record.dump(str(include), str(tmp_path / "changed"))
+        except subprocess.CalledProcessError:
+            # The wrong number of the enumeration is used elsewhere in the headers.
+            return None
+        return str(tmp_path / "changed")
+    return change
 
 
 @pytest.mark.parametrize("what", BROKEN)
-def test_what_breaks_plugins_is_seen(tmp_path, today, what):
-    found = changed(tmp_path, today, *BROKEN[what])
-    assert found not in ("", "does not compile")
+def test_what_breaks_plugins_is_seen(changed, today, what):
+    after = changed(*BROKEN[what])
+    assert after is not None
+    assert abi_record.compare(today, after) != ""
 
 
-@pytest.mark.parametrize("what", ALLOWED)
-def test_what_only_adds_is_allowed(tmp_path, today, what):
-    assert changed(tmp_path, today, *ALLOWED[what]) == ""
+@pytest.mark.parametrize("what", ADDED)
+def test_what_only_adds_is_allowed_once_it_is_recorded(changed, today, what):
+    after = changed(*ADDED[what])
+    assert abi_record.compare(today, after) == ""
+    assert "sdk/abi/record" in abi_record.unrecorded(today, after)
+
+
+@pytest.mark.parametrize("what", NOTHING_NEW)
+def test_what_is_nothing_to_plugins_is_allowed(changed, today, what):
+    after = changed(*NOTHING_NEW[what])
+    assert abi_record.compare(today, after) == ""
+    assert abi_record.unrecorded(today, after) == ""
