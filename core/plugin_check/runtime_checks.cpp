@@ -25,6 +25,8 @@ constexpr size_t kPods = 4;
 constexpr int kStreamPatience = 20000;  // milliseconds
 // A container that runs writes many lines in it.
 constexpr std::chrono::milliseconds kStill{400};
+// To end a pod's processes, which do nothing about it.
+constexpr std::chrono::seconds kStopPatience{10};
 
 // A pod that is removed when the check is done with it.
 struct Pod {
@@ -257,6 +259,19 @@ std::optional<std::string> settledLog(const RuntimeBed& bed, const TestContainer
   return std::nullopt;
 }
 
+// That the pod ends with a paused container in it, and its removal by the destructor leaves
+// nothing.
+void checkStopsPod(RuntimeBed& bed, const Pod& pod, const TestContainer& paused) {
+  bed.probe().step("pod_stop with a paused container");
+  const plugins::Operation op("pod_stop", soon(kStopPatience));
+  if (!bed.probe().succeeds(bed.plugin().stopPod(op, pod.spec.id),
+                            "pod_stop with a paused container"))
+    return;
+  const int code = bed.wait(paused);
+  bed.probe().expect(code == 128 + SIGKILL,
+                     strCat("a paused container whose pod was stopped has the exit code ", code));
+}
+
 void checkPause(Probe& probe) {
   const auto bed = RuntimeBed::begin(probe);
   if (bed == nullptr) return;
@@ -299,6 +314,9 @@ void checkPause(Probe& probe) {
   TestContainer removed = bed->container(pod.spec, counting);
   if (!bed->run(pod.spec, pod.created, removed) || !pause(removed)) return;
   bed->remove(removed);
+  TestContainer left = bed->container(pod.spec, counting);
+  if (!bed->run(pod.spec, pod.created, left) || !pause(left)) return;
+  checkStopsPod(*bed, pod, left);
 }
 
 void checkConcurrent(Probe& probe) {
@@ -350,9 +368,10 @@ std::vector<Check> runtimeChecks() {
                    "runtime.h: container_stats (unknown ones are left out), pod_stats",
                    &checkStats),
       runtimeCheck("runtime.pause",
-                   "A paused container stands still, goes on, and can be ended meanwhile.",
+                   "A paused container stands still, goes on, and can be ended meanwhile, alone "
+                   "and with its pod.",
                    "extensions.h, BERTH_EXTENSION_PAUSE; runtime.h: container_kill, "
-                   "container_remove (one that runs is killed first)",
+                   "container_remove (one that runs is killed first), pod_stop",
                    &checkPause),
       runtimeCheck("runtime.concurrent", "Several pods live at the same time.",
                    "plugin.h, berth_threading: per object means per pod", &checkConcurrent),
