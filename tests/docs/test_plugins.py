@@ -5,11 +5,17 @@ import os
 import re
 import shutil
 import subprocess
+import sys
+from xml.etree import ElementTree
 
 import pytest
 
 from conftest import BUILD, SOURCE, build_small, path_of, read
 from test_examples import BLOCK
+
+sys.path.insert(0, path_of("sdk/abi"))
+
+import abi_record  # noqa: E402  (needs the path above)
 
 INDEX = "docs/plugins.md"
 PAGES = [INDEX, *sorted(os.path.relpath(path, SOURCE)
@@ -100,6 +106,20 @@ def test_every_example_is_shown():
     listed = read("sdk/examples/README.md")
     for example in examples:
         assert "`%s`" % os.path.basename(example) in listed
+
+
+def test_what_structs_have_got_since_the_first_version_is_explained():
+    def members(record):
+        return {decl.get("name"): abi_record.members(decl)
+                for decl in ElementTree.parse(record).iter("class-decl")}
+    first, *later = sorted(glob.glob(path_of("sdk/abi/*.abi")))
+    guide = "".join(map(read, PAGES))
+    known = members(first)
+    added = [name for record in later for struct, names in members(record).items()
+             for name in names[len(known.get(struct, names)):] if not name.endswith("_count")]
+    assert "examine" in added
+    for name in added:
+        assert re.search(r"`(\w+\.)?%s`" % name, guide), name
 
 
 def test_the_drawing_has_every_function_of_the_life():
