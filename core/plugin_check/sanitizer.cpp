@@ -8,6 +8,15 @@
 
 namespace berth::check {
 
+namespace {
+
+std::string_view variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr ? value : "";
+}
+
+}  // namespace
+
 std::string sanitizerOf(const std::string& plugin) {
   const auto file = readElf(plugin);
   if (!file.ok()) return {};
@@ -24,12 +33,15 @@ std::optional<std::vector<std::string>> environmentFor(const std::string& plugin
   if (runtime.empty()) return std::nullopt;
   std::vector<std::string> environment;
   // What the user has set counts, but for leaks, which one check alone is to tell of.
-  const char* own = std::getenv("ASAN_OPTIONS");
   for (char** entry = environ; *entry != nullptr; ++entry) {
-    if (!std::string_view(*entry).starts_with("ASAN_OPTIONS=")) environment.emplace_back(*entry);
+    const std::string_view set = *entry;
+    if (!set.starts_with("ASAN_OPTIONS=") && !set.starts_with("TSAN_OPTIONS="))
+      environment.emplace_back(set);
   }
-  environment.push_back(support::strCat("ASAN_OPTIONS=", own != nullptr ? own : "",
+  environment.push_back(support::strCat("ASAN_OPTIONS=", variable("ASAN_OPTIONS"),
                                         ":detect_leaks=", leaks == Leaks::kReported ? 1 : 0));
+  // At once, so that it is known in which step it was.
+  environment.push_back(support::strCat("TSAN_OPTIONS=halt_on_error=1:", variable("TSAN_OPTIONS")));
   environment.push_back(support::strCat("LD_PRELOAD=", runtime));
   return environment;
 }

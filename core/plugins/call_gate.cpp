@@ -16,8 +16,8 @@ constexpr auto kAskEvery = std::chrono::milliseconds(50);
 absl::StatusOr<CallGate::Pass> CallGate::enter(std::string_view object, const Operation* op) {
   if (threading_ == BERTH_THREADING_PARALLEL) return Pass();
   const bool perObject = threading_ == BERTH_THREADING_PER_OBJECT;
-  std::shared_ptr<std::timed_mutex> mutex = mutexFor(perObject ? object : std::string_view());
-  std::unique_lock lock(*mutex, std::defer_lock);
+  Place place = placeOf(perObject ? object : std::string_view());
+  std::unique_lock lock(place->second.mutex, std::defer_lock);
   if (op == nullptr) {
     lock.lock();
   } else {
@@ -26,22 +26,20 @@ absl::StatusOr<CallGate::Pass> CallGate::enter(std::string_view object, const Op
           support::annotate(op->check(), "wait for another call to the plugin to end"));
     }
   }
-  return Pass(std::move(mutex), std::move(lock));
+  return Pass(std::move(place), std::move(lock));
 }
 
-std::shared_ptr<std::timed_mutex> CallGate::mutexFor(std::string_view object) {
-  std::lock_guard lock(mutex_);
-  std::erase_if(objects_,
-                [&](const auto& entry) { return entry.second.expired() && entry.first != object; });
+CallGate::Place CallGate::placeOf(std::string_view object) {
+  const std::lock_guard lock(mutex_);
   auto found = objects_.find(object);
-  if (found == objects_.end())
-    found = objects_.emplace(std::string(object), std::weak_ptr<std::timed_mutex>()).first;
-  std::shared_ptr<std::timed_mutex> mutex = found->second.lock();
-  if (mutex == nullptr) {
-    mutex = std::make_shared<std::timed_mutex>();
-    found->second = mutex;
-  }
-  return mutex;
+  if (found == objects_.end()) found = objects_.try_emplace(std::string(object)).first;
+  ++found->second.users;
+  return Place(&*found, Leave{this});
+}
+
+void CallGate::leave(Objects::value_type& object) {
+  const std::lock_guard lock(mutex_);
+  if (--object.second.users == 0) objects_.erase(objects_.find(object.first));
 }
 
 }  // namespace berth::plugins

@@ -22,15 +22,30 @@ class CallGate {
   CallGate(const CallGate&) = delete;
   CallGate& operator=(const CallGate&) = delete;
 
-  // Held for the length of a call.
+ private:
+  // While somebody holds or awaits it. The users are counted under the gate's lock and not by
+  // themselves, so that a sanitizer of plugins sees that nobody is left at the end.
+  struct Object {
+    std::timed_mutex mutex;
+    size_t users = 0;
+  };
+  using Objects = std::map<std::string, Object, std::less<>>;
+  struct Leave {
+    CallGate* gate;
+    void operator()(Objects::value_type* object) const { gate->leave(*object); }
+  };
+  using Place = std::unique_ptr<Objects::value_type, Leave>;
+
+ public:
+  // Held for the length of a call, which the gate outlives.
   class Pass {
    public:
     Pass() = default;
-    Pass(std::shared_ptr<std::timed_mutex> mutex, std::unique_lock<std::timed_mutex> lock)
-        : mutex_(std::move(mutex)), lock_(std::move(lock)) {}
+    Pass(Place place, std::unique_lock<std::timed_mutex> lock)
+        : place_(std::move(place)), lock_(std::move(lock)) {}
 
    private:
-    std::shared_ptr<std::timed_mutex> mutex_;  // outlives lock_: declared first
+    Place place_;  // outlives lock_: declared first
     std::unique_lock<std::timed_mutex> lock_;
   };
 
@@ -39,11 +54,12 @@ class CallGate {
   absl::StatusOr<Pass> enter(std::string_view object, const Operation* op = nullptr);
 
  private:
-  std::shared_ptr<std::timed_mutex> mutexFor(std::string_view object);
+  Place placeOf(std::string_view object);
+  void leave(Objects::value_type& object);
 
   const berth_threading threading_;
   std::mutex mutex_;
-  std::map<std::string, std::weak_ptr<std::timed_mutex>, std::less<>> objects_;
+  Objects objects_;
 };
 
 }  // namespace berth::plugins

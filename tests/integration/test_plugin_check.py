@@ -1,5 +1,6 @@
 """berth-plugin-check: the project's own plugins pass it, in berthd's process and in their own."""
 
+import glob
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ import pytest
 
 import host
 import registry
+from conftest import SOURCE
 from image_set import BUSYBOX
 from plugin_checker import CACHE, CHECKER, check, cni_options, layout_options, only_fails, plugin
 
@@ -185,6 +187,32 @@ def test_memory_under_the_plugins_own_sanitizer(faulty):
     only_fails(result, "memory.sanitizer")
     assert "heap-use-after-free" in result.text, result.text
     result = check(faulty("faulty", options=flags), *general(), "--only", "memory")
+    assert result.code == 0, result.text
+
+
+@pytest.mark.parametrize("fault", [None, "resolve_unlocked"])
+def test_data_races_under_the_plugins_own_sanitizer(faulty, layout, fault):
+    path = faulty("source", real=plugin("source-oci-layout"), options=["-fsanitize=thread"])
+    result = check(path, *layout, "--only", "source", *general(),
+                   env={"BERTH_FAULT": fault} if fault else None)
+    if fault is None:
+        assert result.code == 0 and "data race" not in result.text, result.text
+        return
+    only_fails(result, "source.concurrent")
+    assert "in the step: resolve and fetch from several threads" in result.reason(
+        "source.concurrent")
+    assert re.search(r"ThreadSanitizer: data race(.|\n)*resolve_unlocked", result.text), result.text
+
+
+def test_a_plugin_without_a_data_race(tmp_path):
+    """One for which the host's locks keep calls about an object apart."""
+    path = str(tmp_path / "berth-native.so")
+    subprocess.run(
+        ["cc", "-std=gnu11", "-D_GNU_SOURCE", "-O1", "-g", "-fPIC", "-shared", "-pthread",
+         "-fvisibility=hidden", "-fsanitize=thread", "-I", os.path.join(SOURCE, "sdk/include"),
+         *glob.glob(os.path.join(SOURCE, "sdk/examples/snapshotter-native/*.c")), "-o", path],
+        check=True)
+    result = check(path, "--only", "snapshotter", "--only", "life-cycle")
     assert result.code == 0, result.text
 
 

@@ -19,8 +19,9 @@ timespec between(const timespec& from, const timespec& to) {
 
 }  // namespace
 
-extern "C" int pthread_mutex_clocklock(pthread_mutex_t* mutex, clockid_t clock,
-                                       const timespec* until) {
+// Plugins have it of the program.
+extern "C" __attribute__((visibility("default"))) int pthread_mutex_clocklock(
+    pthread_mutex_t* mutex, clockid_t clock, const timespec* until) {
   timespec now{};
   timespec real{};
   if (::clock_gettime(clock, &now) != 0 || ::clock_gettime(CLOCK_REALTIME, &real) != 0)
