@@ -14,13 +14,14 @@ constexpr int kFruitlessAttempts = 3;
 
 absl::Status fetchBlob(const plugins::Operation& op, const Origin& origin,
                        const plugins::Descriptor& descriptor, const plugins::ByteSink& out) {
+  const std::string blob = strCat("plugin ", origin.source->name(), ": blob ", descriptor.digest);
   Hash hash(descriptor.digest);
   uint64_t received = 0;
   absl::Status refused;
   const plugins::ByteSink counting = [&](std::string_view bytes) -> absl::Status {
     if (bytes.size() > descriptor.size - received) {
-      refused = absl::DataLossError(strCat("blob ", descriptor.digest, " is larger than the ",
-                                           descriptor.size, " bytes its manifest says"));
+      refused = absl::DataLossError(
+          strCat(blob, " is larger than the ", descriptor.size, " bytes its manifest says"));
       return refused;
     }
     hash.update(bytes);
@@ -33,8 +34,8 @@ absl::Status fetchBlob(const plugins::Operation& op, const Origin& origin,
     absl::Status status = origin.source->fetch(op, origin.request, descriptor, received, counting);
     if (!refused.ok()) return refused;
     if (status.ok() && received < descriptor.size) {
-      status = absl::UnavailableError(strCat("blob ", descriptor.digest, " ended after ", received,
-                                             " of ", descriptor.size, " bytes"));
+      status = absl::UnavailableError(
+          strCat(blob, " ended after ", received, " of ", descriptor.size, " bytes"));
     }
     if (status.ok()) break;
     if (!absl::IsUnavailable(status)) return status;
@@ -43,8 +44,7 @@ absl::Status fetchBlob(const plugins::Operation& op, const Origin& origin,
     BERTH_RETURN_IF_ERROR(op.check());
   }
   if (const std::string digest = hash.finish(); digest != descriptor.digest) {
-    return absl::DataLossError(
-        strCat("blob ", descriptor.digest, " arrived with the digest ", digest));
+    return absl::DataLossError(strCat(blob, " arrived with the digest ", digest));
   }
   return absl::OkStatus();
 }

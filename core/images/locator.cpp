@@ -84,8 +84,8 @@ absl::StatusOr<records::ImageRecord> Locator::describe(const plugins::Operation&
                                                        const Origin& origin,
                                                        const plugins::Resolved& resolved,
                                                        const Platform& platform) const {
-  const std::string context =
-      strCat("pull ", origin.request.reference, ": manifest ", resolved.descriptor.digest);
+  const std::string context = strCat("pull ", origin.request.reference, ": ", origin.source->name(),
+                                     ": manifest ", resolved.descriptor.digest);
   std::string text = resolved.document;
   std::string digest = resolved.descriptor.digest;
   auto document = parseDocument(text, resolved.descriptor.mediaType);
@@ -126,8 +126,8 @@ absl::StatusOr<records::ImageRecord> Locator::describe(const plugins::Operation&
 absl::Status Locator::complete(const plugins::Operation& op, const Origin& origin,
                                const Platform& platform, Slots& downloads,
                                records::ImageRecord& record) const {
-  const std::string context =
-      strCat("pull ", origin.request.reference, ": manifest ", record.manifest_digest());
+  const std::string context = strCat("pull ", origin.request.reference, ": ", origin.source->name(),
+                                     ": manifest ", record.manifest_digest());
   const auto document = parseDocument(record.manifest(), {});
   if (!document.ok()) return support::annotate(document.status(), context);
   const Manifest* manifest = std::get_if<Manifest>(&*document);

@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "isolation/codec.hpp"
+#include "isolation/given_error.hpp"
 #include "isolation/tables.hpp"
 
 namespace berth::isolation {
@@ -41,6 +42,8 @@ void encodeArguments(Encoder& out, const ArgumentsOf<Member>& arguments) {
       }
     } else if constexpr (role == Role::kDescriptor) {
       out.descriptor(argument);
+    } else if constexpr (role == Role::kPiece) {
+      demandPiece(argument);
     } else if constexpr (role == Role::kOp) {
       out.raw(static_cast<uint8_t>(argument != nullptr));
       if (argument != nullptr) out.raw(detail::known(argument).deadline);
@@ -126,7 +129,7 @@ constexpr auto heldFor() {
   } else if constexpr (role == Role::kNumber || role == Role::kNewDescriptor) {
     return std::type_identity<int32_t>();
   } else if constexpr (role == Role::kError) {
-    return std::type_identity<detail::ErrorSlot>();
+    return std::type_identity<GivenError>();
   } else if constexpr (role == Role::kOp) {
     return std::type_identity<HeldOp<Caller>>();
   } else if constexpr (role == Role::kLender) {

@@ -20,6 +20,16 @@ inline void demandText(size_t bytes, size_t most = kMostTextBytes) {
   if (bytes > most) throw std::invalid_argument(support::strCat("a text of ", bytes, " bytes"));
 }
 
+// What the log says of a call of the host whose arguments cannot be taken.
+inline std::string notHeard(std::string_view function, std::string_view reason) {
+  return support::strCat("the plugin calls ", function, " with ", reason, ": it is not heard");
+}
+
+// Throws std::invalid_argument where there is no room for a piece.
+inline void demandPiece(const void* piece) {
+  if (piece == nullptr) throw std::invalid_argument("a piece that is NULL");
+}
+
 // Throws std::invalid_argument for what cannot be an array of so many elements.
 inline void demandArray(const void* items, size_t count, size_t elementBytes) {
   if (count == 0) return;

@@ -87,12 +87,14 @@ berth_host RemoteInstance::hostTable() {
 
 RemoteInstance::~RemoteInstance() {
   stop();
-  // Whatever it throws or fails with: the process ends.
-  support::returnThrown([this] {
-    char nothing = 0;
-    return process_->ended() ? absl::OkStatus()
-                             : callOn<&berth_plugin::destroy>(*process_, {nullptr}, nothing);
-  }).IgnoreError();
+}
+
+void RemoteInstance::destroy() {
+  stop();
+  char nothing = 0;
+  // Whatever it fails with: the process ends.
+  if (!process_->ended())
+    callOn<&berth_plugin::destroy>(*process_, {nullptr}, nothing).IgnoreError();
 }
 
 absl::Status RemoteInstance::blamed(const absl::Status& status) const {

@@ -31,7 +31,7 @@ class RemoteInstance {
  public:
   // Takes over a process that has loaded the plugin. `host` outlives this.
   RemoteInstance(Launch launch, std::shared_ptr<PluginProcess> process, const berth_host* host);
-  ~RemoteInstance();  // stops, destroys, and ends the process
+  ~RemoteInstance();  // stops, and ends the process
   RemoteInstance(const RemoteInstance&) = delete;
   RemoteInstance& operator=(const RemoteInstance&) = delete;
 
@@ -39,6 +39,8 @@ class RemoteInstance {
   berth_code configure(berth_str options, berth_error* error);
   berth_code start(berth_error* error);
   void stop();
+  // The last call of an instance that was created.
+  void destroy();
   // The table with what the plugin has of it, the same for as long as this lives; or null.
   const void* extension(std::string_view id, uint32_t revision);
 

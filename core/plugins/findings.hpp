@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "berth/plugin.hpp"
-#include "plugins/owned_text.hpp"
+#include "plugins/taking.hpp"
 
 namespace berth::plugins {
 
@@ -20,20 +20,21 @@ class FindingCollector {
  public:
   berth_finding_sink* get() { return &sink_; }
   std::vector<Finding>& findings() { return findings_; }
+  const Taking& taking() const { return taking_; }
 
  private:
   static void add(berth_finding_sink* sink, const berth_finding* given) {
-    detail::guard(nullptr, [&]() -> Status {
-      berth_finding finding = detail::known(given);
+    auto& self = *static_cast<FindingCollector*>(sink->host);
+    self.taking_.take(given, [&](const berth_finding& finding) -> Status {
       // A kind of a later minor version: neither well nor in the way.
-      if (finding.kind != BERTH_FINDING_OK && finding.kind != BERTH_FINDING_REFUSED)
-        finding.kind = BERTH_FINDING_LIMITED;
-      static_cast<FindingCollector*>(sink->host)
-          ->findings_.push_back({finding.kind, ownedText(finding.what), ownedText(finding.detail)});
+      const bool known = finding.kind == BERTH_FINDING_OK || finding.kind == BERTH_FINDING_REFUSED;
+      self.findings_.push_back({known ? finding.kind : BERTH_FINDING_LIMITED,
+                                takenText(finding.what), takenText(finding.detail)});
       return {};
     });
   }
 
+  Taking taking_;
   std::vector<Finding> findings_;
   berth_finding_sink sink_{sizeof(berth_finding_sink), this, &add};
 };

@@ -143,9 +143,10 @@ void HostTable::log(berth_log_level level, std::string_view message) const {
 
 void HostTable::logCall(void* context, berth_log_level level, berth_str message,
                         const berth_pair* fields, size_t count) {
-  detail::guard(nullptr, [&]() -> Status {
-    const Call call(context);
-    if (call.host() == nullptr) return {};
+  const Call call(context);
+  if (call.host() == nullptr) return;
+  Taking taking;
+  taking.take([&]() -> Status {
     std::vector<std::pair<std::string, std::string>> owned;
     // What it says matters more than what it says it of.
     if (fields == nullptr || count > kMostFields) count = 0;
@@ -156,17 +157,27 @@ void HostTable::logCall(void* context, berth_log_level level, berth_str message,
                                LogFields(owned.begin(), owned.end()));
     return {};
   });
+  call.host()->complain("log", taking);
 }
 
 void HostTable::emitCall(void* context, const berth_event* given) {
-  detail::guard(nullptr, [&]() -> Status {
-    const Call call(context);
-    const HostTable* const self = call.running("emit_event");
-    if (self == nullptr) return {};
-    const berth_event event = detail::known(given);
+  const Call call(context);
+  const HostTable* const self = call.running("emit_event");
+  if (self == nullptr) return;
+  Taking taking;
+  taking.take(given, [&](const berth_event& event) -> Status {
     self->services_.event(self->instance_, Event{event.kind, event.flags, takenText(event.pod),
                                                  takenText(event.container), event.timestamp,
                                                  event.exit_code, takenText(event.message)});
+    return {};
+  });
+  self->complain("emit_event", taking);
+}
+
+void HostTable::complain(std::string_view function, const Taking& taking) const {
+  if (taking.reason().empty()) return;
+  detail::guard(nullptr, [&]() -> Status {
+    log(BERTH_LOG_ERROR, isolation::notHeard(function, taking.reason()));
     return {};
   });
 }

@@ -15,6 +15,8 @@
 
 namespace berth::plugins {
 
+class Taking;
+
 using LogFields = std::vector<std::pair<std::string_view, std::string_view>>;
 
 // berth_event, owned.
@@ -88,6 +90,9 @@ class HostTable {
   static berth_code credentialsCall(void* context, const berth_op* op, berth_str registry,
                                     void (*found)(void*, const berth_credentials*), void* user,
                                     berth_error* error);
+
+  // Logs what was wrong with a call that returns nothing, if anything was.
+  void complain(std::string_view function, const Taking& taking) const;
 
   const std::string kind_;
   const std::string instance_;

@@ -48,6 +48,7 @@ class ForwardingSink {
     auto& self = *static_cast<ForwardingSink*>(sink->host);
     if (data == nullptr && length > 0) return BERTH_INVALID_ARGUMENT;
     return detail::guard(nullptr, [&]() -> Status {
+      isolation::demandText(length);
       absl::Status status = self.out_({static_cast<const char*>(data), length});
       if (!status.ok()) self.failure_ = status;
       return status;
@@ -68,10 +69,11 @@ ImageSource::ImageSource(Instance& instance) : instance_(instance) {
 
 bool ImageSource::serves(const std::string& reference) {
   int32_t serves = 0;
-  absl::Status status = instance_.call(reference, [&](berth_error*) -> berth_code {
+  const absl::Status status = instance_.call(reference, [&](berth_error*) -> berth_code {
     serves = table_.serves(instance_.handle(), str(reference));
     return BERTH_OK;
   });
+  instance_.complain(support::strCat("serves ", reference), status);
   return status.ok() && serves != 0;
 }
 

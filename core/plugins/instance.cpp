@@ -8,6 +8,7 @@
 #include "berth/plugin.hpp"
 #include "berth/support/status.hpp"
 #include "berth/support/utf8.hpp"
+#include "isolation/given_error.hpp"
 #include "plugins/findings.hpp"
 #include "plugins/observer.hpp"
 #include "plugins/options.hpp"
@@ -20,14 +21,17 @@ namespace {
 // What a failing call left; checks what the plugin says before the core relies on it.
 absl::Status toStatus(berth_code code, const Status& said, std::string_view plugin) {
   if (code == BERTH_OK) return absl::OkStatus();
-  const std::string words = support::validUtf8(said.message());
+  std::string words = support::validUtf8(said.message());
   if (code < BERTH_OK || code > BERTH_UNAUTHENTICATED) {
     return absl::InternalError(
         support::strCat("plugin ", plugin, " returned the unknown code ", code, ": ", words));
   }
-  const std::string message =
-      words.empty() ? support::strCat("plugin ", plugin, " failed without a message") : words;
-  return absl::Status(static_cast<absl::StatusCode>(code), message);
+  if (words.empty()) {
+    words = support::strCat("plugin ", plugin, " failed without a message");
+  } else if (words != said.message()) {
+    words = support::strCat("plugin ", plugin, " failed with what is not UTF-8: ", words);
+  }
+  return absl::Status(static_cast<absl::StatusCode>(code), words);
 }
 
 }  // namespace
@@ -59,7 +63,15 @@ Instance::Instance(std::shared_ptr<const Library> library, Kind kind, std::strin
 
 Instance::~Instance() {
   stop();
-  if (handle_ != nullptr) library_->description().destroy(handle_);
+  if (handle_ == nullptr) return;
+  complain("destroy", callUnheard([&](berth_error*) -> berth_code {
+             library_->description().destroy(handle_);
+             return BERTH_OK;
+           }));
+}
+
+void Instance::complain(std::string_view doing, const absl::Status& status) const {
+  if (!status.ok()) host_.log(BERTH_LOG_ERROR, support::fromAbsl(located(doing, status).message()));
 }
 
 absl::Status Instance::located(std::string_view doing, const absl::Status& status) const {
@@ -108,7 +120,7 @@ absl::Status Instance::start() {
 absl::Status Instance::examine(const Operation& op, std::vector<Finding>& findings) const {
   if (library_->description().examine == nullptr) return absl::OkStatus();
   FindingCollector collector;
-  const absl::Status examined = call(op, {}, [&](berth_error* error) {
+  const absl::Status returned = call(op, {}, [&](berth_error* error) {
     return library_->description().examine(handle_, op.op(), collector.get(), error);
   });
   for (Finding& finding : collector.findings()) {
@@ -116,29 +128,28 @@ absl::Status Instance::examine(const Operation& op, std::vector<Finding>& findin
       finding.detail = locate(origin_, {}, finding.detail, {});
     findings.push_back(std::move(finding));
   }
-  return located("examine", examined);
+  return located("examine", collector.taking().judge(name(), returned));
 }
 
 void Instance::stop() {
   if (state_ != InstanceState::kStarted) return;
-  absl::Status stopped = call({}, [&](berth_error*) -> berth_code {
+  const absl::Status stopped = call({}, [&](berth_error*) -> berth_code {
     library_->description().stop(handle_);
     return BERTH_OK;
   });
   host_.enter(HostPhase::kStopped);
-  if (!stopped.ok()) {
-    host_.log(BERTH_LOG_ERROR, support::fromAbsl(located("stop", stopped).message()));
-  }
+  complain("stop", stopped);
   state_ = InstanceState::kStopped;
 }
 
 bool Instance::extension(std::string_view id, uint32_t revision, void* table, size_t size) const {
   if (library_->description().get_extension == nullptr) return false;
   const void* found = nullptr;
-  absl::Status asked = call({}, [&](berth_error*) -> berth_code {
+  const absl::Status asked = call({}, [&](berth_error*) -> berth_code {
     found = library_->description().get_extension(handle_, str(id), revision);
     return BERTH_OK;
   });
+  complain(support::strCat("get_extension ", id), asked);
   if (!asked.ok() || found == nullptr) return false;
   size_t theirs = 0;
   std::memcpy(&theirs, found, sizeof theirs);
@@ -171,7 +182,7 @@ absl::Status Instance::callBeside(const std::function<berth_code(berth_error*)>&
 }
 
 absl::Status Instance::callUnheard(const std::function<berth_code(berth_error*)>& body) const {
-  detail::ErrorSlot slot;
+  isolation::GivenError slot;
   try {
     const berth_code code = body(slot.get());
     if (services_.answered) services_.answered(code, slot.status(code).message());

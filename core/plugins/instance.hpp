@@ -72,6 +72,9 @@ class Instance {
   absl::Status call(const Operation& op, std::string_view object,
                     const std::function<berth_code(berth_error*)>& body) const;
 
+  // Logs what failed of a call that has no other way to tell; nothing where it did not.
+  void complain(std::string_view doing, const absl::Status& status) const;
+
  private:
   Instance(std::shared_ptr<const Library> library, Kind kind, std::string name, Origin origin,
            const HostServices& services);

@@ -49,7 +49,10 @@ berth_plugin describe(const isolation::Description& from) {
   };
   plugin.start = [](void* instance, berth_error* error) { return remote(instance).start(error); };
   plugin.stop = [](void* instance) { remote(instance).stop(); };
-  plugin.destroy = [](void* instance) { delete &remote(instance); };
+  plugin.destroy = [](void* instance) {
+    const std::unique_ptr<RemoteInstance> ended(&remote(instance));
+    ended->destroy();
+  };
   if (from.extends) {
     plugin.get_extension = [](void* instance, berth_str id, uint32_t revision) {
       return remote(instance).extension(view(id), revision);

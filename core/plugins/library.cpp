@@ -17,6 +17,7 @@
 #include "berth/plugin.hpp"
 #include "berth/support/status.hpp"
 #include "berth/support/utf8.hpp"
+#include "isolation/given.hpp"
 
 namespace berth::plugins {
 
@@ -75,6 +76,18 @@ absl::Status checkMajor(const berth_plugin& plugin) {
     return absl::FailedPreconditionError(
         support::strCat("was built for ABI ", plugin.abi_major, ".", plugin.abi_minor,
                         ", this host speaks ABI ", BERTH_ABI_MAJOR, ".", BERTH_ABI_MINOR));
+  }
+  return absl::OkStatus();
+}
+
+// Before any is read.
+absl::Status checkTexts(const berth_plugin& plugin) {
+  for (const berth_str text :
+       {plugin.name, plugin.version, plugin.summary, plugin.interface_id, plugin.options}) {
+    if (text.size > isolation::kMostTextBytes) {
+      return absl::FailedPreconditionError(
+          support::strCat("its description has a text of ", text.size, " bytes"));
+    }
   }
   return absl::OkStatus();
 }
@@ -168,6 +181,7 @@ absl::StatusOr<Kind> Library::check(const berth_plugin& description, const std::
   const std::string context = support::strCat("plugin file ", path);
   // Before anything else: what follows the version may be another thing in another major.
   BERTH_RETURN_IF_ERROR(support::annotate(checkMajor(description), context));
+  BERTH_RETURN_IF_ERROR(support::annotate(checkTexts(description), context));
   const std::string named =
       support::strCat(context, " (", support::validUtf8(view(description.name)), ")");
   BERTH_RETURN_IF_ERROR(support::annotate(checkMinor(description), named));

@@ -9,6 +9,7 @@
 #include "berth/support/status.hpp"
 #include "berth/support/threads.hpp"
 #include "berth/support/utf8.hpp"
+#include "plugins/taking.hpp"
 
 namespace berth::plugins {
 
@@ -48,7 +49,13 @@ Operation::Operation(std::string name, Clock::time_point deadline)
           .deadline = monotonicNanoseconds(deadline),
           .cancel_fd = cancelFd_.get(),
           .cancelled = [](const berth_op* op) -> int32_t { return self(op).cancelled() ? 1 : 0; },
-          .stage = [](const berth_op* op, berth_str stage) { self(op).setStage(view(stage)); },
+          .stage =
+              [](const berth_op* op, berth_str stage) {
+                detail::guard(nullptr, [&]() -> Status {
+                  self(op).setStage(takenText(stage));
+                  return {};
+                });
+              },
           .progress =
               [](const berth_op* op, uint64_t done, uint64_t total) {
                 Operation& operation = self(op);

@@ -19,6 +19,11 @@ constexpr uint32_t kRevision = 1;
 void Runtime::findExtensions() {
   instance_.extension(BERTH_EXTENSION_PAUSE, kRevision, &pause_, sizeof pause_);
   instance_.extension(BERTH_EXTENSION_CHECKPOINT, kRevision, &checkpoint_, sizeof checkpoint_);
+  if (const size_t bytes = checkpoint_.format.size; bytes > isolation::kMostTextBytes) {
+    checkpoint_ = {};
+    instance_.complain(BERTH_EXTENSION_CHECKPOINT,
+                       absl::InternalError(strCat("its format is a text of ", bytes, " bytes")));
+  }
   instance_.extension(BERTH_EXTENSION_POD_RESOURCES, kRevision, &podResources_,
                       sizeof podResources_);
   instance_.extension(BERTH_EXTENSION_PORT_FORWARD, kRevision, &portForward_, sizeof portForward_);

@@ -25,6 +25,7 @@ class TarStream {
   static berth_code next(berth_stream* stream, berth_bytes* piece) {
     auto& self = *static_cast<TarStream*>(stream->host);
     return detail::guard(nullptr, [&]() -> Status {
+      isolation::demandPiece(piece);
       auto got = self.source_();
       if (!got.ok()) {
         self.failure_ = got.status();
@@ -52,6 +53,7 @@ class PieceSink {
     auto& self = *static_cast<PieceSink*>(sink->host);
     if (data == nullptr && length > 0) return BERTH_INVALID_ARGUMENT;
     return detail::guard(nullptr, [&]() -> Status {
+      isolation::demandText(length);
       self.failure_ = self.take_({static_cast<const char*>(data), length});
       return self.failure_;
     });
@@ -202,10 +204,11 @@ absl::StatusOr<std::vector<Finding>> Snapshotter::verifyLayer(const Operation& o
   BERTH_RETURN_IF_ERROR(canVerify());
   const berth_layer abi = abiLayer(layer);
   FindingCollector found;
-  BERTH_RETURN_IF_ERROR(instance_.call(op, layer.chainId, [&](berth_error* error) {
+  const absl::Status called = instance_.call(op, layer.chainId, [&](berth_error* error) {
     return verify_.layer_verify(instance_.handle(), op.op(), &abi, flagsOf(depth), found.get(),
                                 error);
-  }));
+  });
+  BERTH_RETURN_IF_ERROR(found.taking().judge(name(), called));
   return std::move(found.findings());
 }
 
@@ -214,10 +217,11 @@ absl::StatusOr<std::vector<Finding>> Snapshotter::verifySnapshot(const Operation
                                                                  VerifyDepth depth) {
   BERTH_RETURN_IF_ERROR(canVerify());
   FindingCollector found;
-  BERTH_RETURN_IF_ERROR(instance_.call(op, key, [&](berth_error* error) {
+  const absl::Status called = instance_.call(op, key, [&](berth_error* error) {
     return verify_.snapshot_verify(instance_.handle(), op.op(), str(key), flagsOf(depth),
                                    found.get(), error);
-  }));
+  });
+  BERTH_RETURN_IF_ERROR(found.taking().judge(name(), called));
   return std::move(found.findings());
 }
 
@@ -232,9 +236,10 @@ absl::Status Snapshotter::dropLayer(const Operation& op, const Layer& layer) {
 absl::StatusOr<std::vector<Finding>> Snapshotter::setAside(const Operation& op) {
   BERTH_RETURN_IF_ERROR(canVerify());
   FindingCollector found;
-  BERTH_RETURN_IF_ERROR(instance_.call(op, {}, [&](berth_error* error) {
+  const absl::Status called = instance_.call(op, {}, [&](berth_error* error) {
     return verify_.set_aside(instance_.handle(), op.op(), found.get(), error);
-  }));
+  });
+  BERTH_RETURN_IF_ERROR(found.taking().judge(name(), called));
   return std::move(found.findings());
 }
 

@@ -45,6 +45,7 @@ class Taking {
     });
   }
 
+  const std::string& reason() const { return reason_; }  // empty: all was taken
   // How the call has ended: INTERNAL where the plugin means that all is well.
   absl::Status judge(std::string_view plugin, const absl::Status& returned) const {
     if (!returned.ok() || reason_.empty()) return returned;

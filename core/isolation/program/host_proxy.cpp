@@ -1,6 +1,7 @@
 #include "isolation/program/host_proxy.hpp"
 
 #include <cstdlib>
+#include <stdexcept>
 
 #include "berth/support/status.hpp"
 #include "isolation/held.hpp"
@@ -77,22 +78,36 @@ absl::StatusOr<Frame> HostProxy::ask(Kind kind, const Encoder& content) {
 
 void HostProxy::log(void* context, berth_log_level level, berth_str message,
                     const berth_pair* fields, size_t count) {
-  detail::guard(nullptr, [&]() -> Status {
-    Encoder out;
+  self(context).hand("log", [&](Encoder& out) {
     out.raw(level);
     encode(out, message);
     // As the host itself takes it: without what cannot be read.
     encodeArray(out, fields, fields != nullptr && count <= kMostFields ? count : 0);
-    self(context).tell(Kind::kLog, out);
-    return {};
+    return Kind::kLog;
   });
 }
 
 void HostProxy::emit(void* context, const berth_event* event) {
-  detail::guard(nullptr, [&]() -> Status {
-    Encoder out;
+  self(context).hand("emit_event", [&](Encoder& out) {
+    if (event == nullptr) throw std::invalid_argument("a struct that is NULL");
     encode(out, detail::known(event));
-    self(context).tell(Kind::kEvent, out);
+    return Kind::kEvent;
+  });
+}
+
+template <class Body>
+void HostProxy::hand(std::string_view function, Body body) {
+  detail::ErrorSlot wrong;
+  const berth_code code = detail::guard(wrong.get(), [&]() -> Status {
+    Encoder out;
+    const Kind kind = body(out);
+    tell(kind, out);
+    return {};
+  });
+  if (code == BERTH_OK) return;
+  detail::guard(nullptr, [&]() -> Status {
+    const std::string told = notHeard(function, wrong.status(code).message());
+    log(this, BERTH_LOG_ERROR, str(told), nullptr, 0);
     return {};
   });
 }

@@ -37,6 +37,10 @@ class HostProxy {
   static berth_code getCredentials(void* context, const berth_op* op, berth_str registry,
                                    void (*found)(void*, const berth_credentials*), void* user,
                                    berth_error* error);
+  // Tells what body(encoder), which returns the kind, makes of the arguments of that function; logs
+  // why where it throws.
+  template <class Body>
+  void hand(std::string_view function, Body body);
   absl::StatusOr<Frame> ask(Kind kind, const Encoder& content);
 
   Channel& control_;

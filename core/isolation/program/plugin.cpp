@@ -193,7 +193,7 @@ void Plugin::awaitPredecessor() {
 bool Plugin::create(Decoder& in, Encoder& out) {
   host_.describe(in);
   if (!in.finished()) return false;
-  detail::ErrorSlot error;
+  GivenError error;
   const berth_code code = library_->description().create(host_.get(), &instance_, error.get());
   out.raw(code);
   out.text(error.status(code).message());

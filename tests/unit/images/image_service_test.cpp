@@ -71,8 +71,20 @@ TEST_F(ImageServiceTest, ABlobWithAnotherContentIsRefused) {
   std::string damaged = layer;
   damaged[4] = static_cast<char>(damaged[4] ^ 1);  // the time stamp: it still unpacks
   write(sha256(layer), damaged);
-  EXPECT_THAT(pullFailure("app:1", absl::StatusCode::kDataLoss), HasSubstr(sha256(layer)));
+  EXPECT_THAT(pullFailure("app:1", absl::StatusCode::kDataLoss),
+              HasSubstr("plugin files: blob " + sha256(layer)));
   EXPECT_THAT(layers(), ElementsAre());
+  write(sha256(layer), layer + "more");
+  EXPECT_THAT(pullFailure("app:1", absl::StatusCode::kDataLoss),
+              HasSubstr(strCat("plugin files: blob ", sha256(layer), " is larger")));
+}
+
+TEST_F(ImageServiceTest, AManifestThatIsNoneIsItsSourcesFault) {
+  for (const char* document : {"{", "[]", "\xFF", "{\"schemaVersion\": 2}"}) {
+    write("a.example_app:1", blob(document));
+    EXPECT_THAT(pullFailure("app:1", absl::StatusCode::kInvalidArgument),
+                HasSubstr("pull a.example/app:1: files: manifest " + sha256(document)));
+  }
 }
 
 TEST_F(ImageServiceTest, ALayerThatIsNotWhatTheConfigSaysIsRefused) {

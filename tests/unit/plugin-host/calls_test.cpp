@@ -71,7 +71,8 @@ TEST_P(CallsTest, AFailureWithoutAMessageNamesThePlugin) {
 }
 
 TEST_P(CallsTest, NoTextThatIsNotUtf8GetsIn) {
-  EXPECT_EQ(failure("fail with bad bytes", absl::StatusCode::kUnavailable), "cut \uFFFD");
+  EXPECT_EQ(failure("fail with bad bytes", absl::StatusCode::kUnavailable),
+            "plugin net failed with what is not UTF-8: cut \uFFFD");
 
   Operation op("attach");
   NetworkRequest request;

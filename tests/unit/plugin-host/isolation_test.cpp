@@ -141,11 +141,12 @@ TEST_F(IsolationTest, ANewProcessHearsTheAddressRange) {
 
 TEST_F(IsolationTest, AFileThatCannotBeLoadedSaysWhy) {
   for (const char* plugin :
-       {"wrong-major",   "newer-minor",   "no-callback",     "past-table",     "old-major",
-        "no-size",       "no-table-size", "no-interface",    "no-threading",   "null-name",
-        "no-create",     "no-functions",  "no-version",      "odd-text",       "odd-threading",
-        "odd-interface", "bad-options",   "null-entry",      "throwing-entry", "no-entry",
-        "unresolved",    "runtime",       "throwing-create", "failing-create"}) {
+       {"wrong-major",    "newer-minor",   "no-callback",     "past-table",     "old-major",
+        "no-size",        "no-table-size", "no-interface",    "no-threading",   "null-name",
+        "no-create",      "no-functions",  "no-version",      "odd-text",       "odd-threading",
+        "odd-interface",  "bad-options",   "null-entry",      "throwing-entry", "no-entry",
+        "unresolved",     "runtime",       "throwing-create", "failing-create", "endless-name",
+        "endless-options"}) {
     Registry apart({TEST_PLUGIN_DIR}, host_.services());
     Registry inProcess({TEST_PLUGIN_DIR}, host_.services());
     const absl::Status isolated = apart.load({wanted(Kind::kNetwork, "net", plugin)});

@@ -70,6 +70,8 @@ INSTANTIATE_TEST_SUITE_P(
                 "configured as a network (berth.network/1)"},
         Spoiled{"no-threading", kRefused, "(spoiled-no-threading)", "unknown threading 0"},
         Spoiled{"null-name", kRefused, "", "no name or version"},
+        Spoiled{"endless-name", kRefused, "", "description has a text of 18446744073709551615"},
+        Spoiled{"endless-options", kRefused, "", "description has a text of 18446744073709551615"},
         Spoiled{"no-create", kRefused, "(spoiled-no-create)",
                 "lacks the mandatory callback `create` of berth_plugin"},
         Spoiled{"no-configure", kRefused, "(spoiled-no-configure)",

@@ -34,8 +34,15 @@ berth_code general(void* instance) {
   if (is(instance, "throw")) throw std::runtime_error("out of a call");
   if (is(instance, "code")) return 4711;
   const berth_host* const host = static_cast<Instance*>(instance)->host;
+  if (is(instance, "log")) host->log(host->context, BERTH_LOG_INFO, kEndless, nullptr, 0);
   if (is(instance, "fields")) host->log(host->context, 99, text("without fields"), nullptr, 3);
   if (is(instance, "event")) host->emit_event(host->context, nullptr);
+  if (is(instance, "event text")) {
+    berth_event event{};
+    event.size = sizeof event;
+    event.pod = kEndless;
+    host->emit_event(host->context, &event);
+  }
   if (is(instance, "credentials"))
     return host->get_credentials(host->context, nullptr, text("registry.example:5000"), nullptr,
                                  nullptr, nullptr);
@@ -62,8 +69,29 @@ berth_code configure(void* instance, berth_str options, berth_error*) {
   return BERTH_OK;
 }
 
-berth_code attach(void* instance, const berth_op*, const berth_network_request*,
-                  berth_network_builder* out, berth_error*) {
+// Findings of all calls that have some.
+berth_code find(void* instance, berth_finding_sink* out) {
+  berth_finding finding{};
+  finding.size = sizeof finding;
+  finding.what = text("a finding");
+  if (is(instance, "text")) finding.detail = kEndless;
+  out->add(out, is(instance, "struct") ? nullptr : &finding);
+  return general(instance);
+}
+berth_code examine(void* instance, const berth_op*, berth_finding_sink* out, berth_error*) {
+  return find(instance, out);
+}
+void destroy(void* instance) {
+  const bool throws = is(instance, "destroy");
+  delete static_cast<Instance*>(instance);
+  if (throws) throw 1;
+}
+
+berth_code attach(void* instance, const berth_op* op, const berth_network_request*,
+                  berth_network_builder* out, berth_error* error) {
+  if (is(instance, "stage")) op->stage(op, kEndless);
+  if (is(instance, "message")) return berth_fail(error, BERTH_UNAVAILABLE, kEndless);
+  if (is(instance, "message utf8")) return berth_fail(error, BERTH_UNAVAILABLE, kNoUtf8);
   if (is(instance, "text")) out->add_address(out, kEndless);
   if (is(instance, "no text")) out->add_address(out, {nullptr, 5});
   if (is(instance, "name")) out->add_address(out, BERTH_STR_INIT("localhost"));
@@ -85,9 +113,18 @@ berth_code resolve(void* instance, const berth_op*, const berth_image_request*, 
   if (is(instance, "text") || is(instance, "size")) out->set(out, &descriptor, {"{}", 2});
   return general(instance);
 }
+berth_code write(void* instance, berth_sink* out) {
+  if (is(instance, "data")) return out->write(out, nullptr, 5);
+  if (is(instance, "endless data")) return out->write(out, "x", SIZE_MAX);
+  return general(instance);
+}
+int32_t serves(void* instance, berth_str) {
+  if (is(instance, "serves")) throw 1;
+  return 7;
+}
 berth_code fetch(void* instance, const berth_op*, const berth_image_request*,
                  const berth_descriptor*, uint64_t, berth_sink* out, berth_error*) {
-  return is(instance, "data") ? out->write(out, nullptr, 5) : general(instance);
+  return write(instance, out);
 }
 
 uint32_t flags(void* instance) {
@@ -99,10 +136,26 @@ berth_code layerList(void* instance, const berth_op*, berth_name_sink* out, bert
   if (is(instance, "utf8")) out->add(out, kNoUtf8);
   return general(instance);
 }
+berth_code layerApply(void* instance, const berth_op*, const berth_layer*, berth_stream* tar,
+                      berth_usage*, berth_error*) {
+  return is(instance, "piece") ? tar->next(tar, nullptr) : general(instance);
+}
+berth_code diff(void* instance, const berth_op*, berth_str, uint32_t, berth_sink* tar,
+                berth_error*) {
+  return write(instance, tar);
+}
+berth_code verify(void* instance, const berth_op*, const berth_layer*, uint32_t,
+                  berth_finding_sink* out, berth_error*) {
+  return find(instance, out);
+}
+berth_code verifySnapshot(void* instance, const berth_op*, berth_str, uint32_t,
+                          berth_finding_sink* out, berth_error*) {
+  return find(instance, out);
+}
 berth_code filesystem(void* instance, const berth_op*, berth_sink* path, berth_usage* usage,
                       berth_error*) {
   if (is(instance, "size")) usage->size = SIZE_MAX;
-  return is(instance, "data") ? path->write(path, nullptr, 5) : general(instance);
+  return write(instance, path);
 }
 
 berth_code features(void* instance, berth_sink* json, berth_error*) {
@@ -154,17 +207,28 @@ berth_code connectPort(void* instance, const berth_op*, berth_str, uint16_t, int
   return general(instance);
 }
 const void* getExtension(void* instance, berth_str id, uint32_t) {
-  static const berth_runtime_port_forward table = {sizeof table, &connectPort};
+  static const berth_runtime_port_forward ports = {sizeof ports, &connectPort};
+  static const berth_runtime_pause pause = {sizeof pause, &plain, &plain};
+  static const berth_runtime_checkpoint checkpoint = {sizeof checkpoint, kEndless, &plain, &plain,
+                                                      &plain};
+  static const berth_snapshotter_diff changes = {sizeof changes, &diff};
+  static const berth_snapshotter_verify verification = {sizeof verification, &verify,
+                                                        &verifySnapshot, &plain, &examine};
   if (is(instance, "extension")) throw 1;
-  return std::string_view(id.data, id.size) == BERTH_EXTENSION_PORT_FORWARD ? &table : nullptr;
+  const std::string_view asked(id.data, id.size);
+  if (asked == BERTH_EXTENSION_PORT_FORWARD) return &ports;
+  if (asked == BERTH_EXTENSION_PAUSE) return &pause;
+  if (asked == BERTH_EXTENSION_CHECKPOINT && is(instance, "format")) return &checkpoint;
+  if (asked == BERTH_EXTENSION_DIFF) return &changes;
+  if (asked == BERTH_EXTENSION_VERIFY) return &verification;
+  return nullptr;
 }
 
 const berth_network network = {sizeof network, &attach, &plain, &plain, &plain, &plain, &plain};
-const berth_image_source source = {sizeof source, [](void*, berth_str) -> int32_t { return 7; },
-                                   &resolve, &fetch};
+const berth_image_source source = {sizeof source, &serves, &resolve, &fetch};
 const berth_snapshotter snapshotter = {sizeof snapshotter,
                                        &flags,
-                                       &plain,
+                                       &layerApply,
                                        &plain,
                                        &plain,
                                        &layerList,
@@ -208,8 +272,8 @@ extern "C" BERTH_EXPORT const berth_plugin* berth_plugin_entry(uint32_t, uint32_
       .configure = &configure,
       .start = [](void*, berth_error*) -> berth_code { return BERTH_OK; },
       .stop = [](void*) {},
-      .destroy = [](void* instance) { delete static_cast<Instance*>(instance); },
+      .destroy = &destroy,
       .get_extension = &getExtension,
-      .examine = nullptr};
+      .examine = &examine};
   return &plugin;
 }
