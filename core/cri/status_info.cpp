@@ -74,7 +74,8 @@ bj::array problemsInfo() {
 
 void addStatusInfo(const engine::Engine& engine, const absl::Status& network,
                    google::protobuf::Map<std::string, std::string>& info) {
-  info["plugins"] = bj::serialize(pluginList(engine.registry()));
+  info["plugins"] = bj::serialize(pluginList(
+      engine.registry(), [&](const plugins::Instance& form) { return engine.podsOn(form); }));
   info["runtimes"] = bj::serialize(runtimesInfo(engine));
   info["operations"] = bj::serialize(operationsInfo());
   info["problems"] = bj::serialize(problemsInfo());

@@ -176,7 +176,7 @@ std::string Engine::restoreDirectory(const std::string& containerId) const {
 }
 
 absl::Status Engine::checkCheckpoints(const plugins::Operation& op, const Pod& pod) const {
-  BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(pod));
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Runtime> runtime, runtimeOf(pod));
   return runtime->checkCheckpoints(op);
 }
 
@@ -247,7 +247,8 @@ absl::Status Engine::whilePaused(plugins::Operation& op, const Containers& conta
 
 absl::Status Engine::pause(plugins::Operation& op, Container& container) {
   op.setStage("pause the container");
-  BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(container.pod()));
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Runtime> runtime,
+                         runtimeOf(container.pod()));
   if (container.state() != v1::CONTAINER_RUNNING) {
     return absl::FailedPreconditionError(
         strCat("container ", container.id(), " does not run any more"));
@@ -283,7 +284,8 @@ absl::StatusOr<checkpoint::LogCopy> Engine::capture(plugins::Operation& op,
   BERTH_RETURN_IF_ERROR(support::makeDirectories(image, 0700));
   BERTH_RETURN_IF_ERROR(describe(container, tree));
   op.setStage("write the container's processes to files");
-  BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(container.pod()));
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Runtime> runtime,
+                         runtimeOf(container.pod()));
   BERTH_RETURN_IF_ERROR(runtime->checkpointContainer(
       op,
       {.pod = container.pod().id(), .container = container.id(), .image = image, .work = tree}));
@@ -294,7 +296,8 @@ absl::StatusOr<checkpoint::LogCopy> Engine::capture(plugins::Operation& op,
 
 absl::Status Engine::describe(const Container& container, const std::string& tree) const {
   const records::ContainerRecord record = container.record();
-  BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(container.pod()));
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Runtime> runtime,
+                         runtimeOf(container.pod()));
   const v1::ImageSpec& image = record.config().image();
   checkpoint::Description description{
       .id = record.id(),

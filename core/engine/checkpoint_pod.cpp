@@ -107,7 +107,7 @@ absl::Status Engine::checkpointToFolder(plugins::Operation& op, const Containers
 
 absl::Status Engine::capturePod(plugins::Operation& op, const Pod& pod,
                                 const Containers& containers, const std::string& folder) {
-  BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(pod));
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Runtime> runtime, runtimeOf(pod));
   checkpoint::PodFolder description{.format = runtime->checkpointFormat()};
   std::vector<checkpoint::LogCopy> logs;
   const auto captureAll = [&]() -> absl::Status {

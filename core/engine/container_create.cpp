@@ -141,7 +141,7 @@ absl::StatusOr<std::string> Engine::createFrom(plugins::Operation& op,
 absl::StatusOr<std::shared_ptr<Container>> Engine::recordContainer(
     const v1::CreateContainerRequest& request, const std::string& name,
     const std::shared_ptr<Pod>& pod, const ContainerOrigin& origin) {
-  BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(*pod));
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Runtime> runtime, runtimeOf(*pod));
   const images::Image& image = *origin.image;
   const v1::ContainerConfig config = origin.configFor(request.config());
   BERTH_ASSIGN_OR_RETURN(const int stopSignal, spec::stopSignal(config, origin.imageConfig));
@@ -238,7 +238,8 @@ absl::Status Engine::buildContainer(plugins::Operation& op, Container& container
   if (record.config().tty()) handed.flags |= BERTH_CONTAINER_TERMINAL;
   if (record.config().stdin()) handed.flags |= BERTH_CONTAINER_STDIN;
   if (record.config().stdin_once()) handed.flags |= BERTH_CONTAINER_STDIN_ONCE;
-  BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(container.pod()));
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Runtime> runtime,
+                         runtimeOf(container.pod()));
   BERTH_RETURN_IF_ERROR(runtime->createContainer(op, handed));
   BERTH_RETURN_IF_ERROR(op.check());
   return container.change([](records::ContainerRecord& r) { r.set_creating(false); });
@@ -307,7 +308,8 @@ absl::StatusOr<spec::ContainerSpec> Engine::makeSpec(Container& container,
                                                      const Volumes& volumes) {
   const records::ContainerRecord record = container.record();
   const records::PodRecord pod = container.pod().record();
-  BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(container.pod()));
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Runtime> runtime,
+                         runtimeOf(container.pod()));
   const spec::RuntimeFeatures features = spec::runtimeFeatures(runtime->features());
   spec::Defaults defaults = defaultsFor(runtime->name());
   // The guest's own are in its /dev; it has no drivers for the host's.

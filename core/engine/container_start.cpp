@@ -66,7 +66,8 @@ absl::Status Engine::start(plugins::Operation& op, Container& container) {
 
 absl::StatusOr<plugins::ContainerStatus> Engine::startInRuntime(plugins::Operation& op,
                                                                 Container& container) {
-  BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(container.pod()));
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Runtime> runtime,
+                         runtimeOf(container.pod()));
   const bool restore =
       container.peek([](const records::ContainerRecord& r) { return r.has_restore(); });
   const absl::Status attached = attachMappedMounts(container);
@@ -127,7 +128,8 @@ absl::Status Engine::reopenContainerLog(const std::string& id, Deadline deadline
     return absl::FailedPreconditionError(strCat("container ", id, " does not run"));
   }
   // No turn is taken: rotation must not wait for a stop or an exec.
-  BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(container->pod()));
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Runtime> runtime,
+                         runtimeOf(container->pod()));
   plugins::Operation op(strCat("ReopenContainerLog ", container->id()), deadline);
   return runtime->reopenLog(op, container->pod().id(), container->id());
 }
@@ -152,7 +154,8 @@ absl::Status Engine::updateContainerResources(const v1::UpdateContainerResources
           request.linux(), host_, warnings));
   spec::logWarnings(warnings, {"container", container->id()});
   op.setStage("update the container's resources");
-  BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(container->pod()));
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Runtime> runtime,
+                         runtimeOf(container->pod()));
   BERTH_RETURN_IF_ERROR(runtime->updateContainer(op, container->pod().id(), container->id(),
                                                  boost::json::serialize(resources)));
   return container->change([&](records::ContainerRecord& r) {

@@ -6,6 +6,7 @@
 #include "berth/support/status.hpp"
 #include "common/log.hpp"
 #include "engine/engine.hpp"
+#include "engine/plugin_forms.hpp"
 
 namespace berth::engine {
 
@@ -53,7 +54,7 @@ absl::Status Engine::stopContainer(const std::string& id, std::chrono::seconds g
              BERTH_ASSIGN_OR_RETURN(Turn turn, Turn::take(op, *container));
              if (container->state() == v1::CONTAINER_CREATED) {
                // It may have been about to start when the last daemon ended.
-               if (!container->pod().reached().ok()) return runtimeOf(container->pod()).status();
+               BERTH_RETURN_IF_ERROR(checkReached(container->pod()));
                container->forgetStop();
                return container->id();
              }
@@ -68,7 +69,8 @@ absl::Status Engine::stopContainer(const std::string& id, std::chrono::seconds g
 
 absl::Status Engine::stop(plugins::Operation& op, Container& container) {
   if (container.state() != v1::CONTAINER_RUNNING) return absl::OkStatus();
-  BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(container.pod()));
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Runtime> runtime,
+                         runtimeOf(container.pod()));
   const std::string& pod = container.pod().id();
   if (container.killAt() > Deadline::clock::now()) {
     const int signal =
@@ -133,17 +135,16 @@ absl::Status Engine::removeContainer(plugins::Operation& op,
 
 // Frees all that the container holds. Runs every step: each is done again by the next call.
 absl::Status Engine::releaseContainer(plugins::Operation& op, Container& container) {
-  support::StatusCollector failures;
   const records::ContainerRecord record = container.record();
   // A stopped pod has released its containers already.
-  if (const auto holder = holderOf(container.pod()); !holder.ok() || *holder != nullptr) {
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Runtime> holder, holderOf(container.pod()));
+  if (holder != nullptr) {
+    BERTH_RETURN_IF_ERROR(checkReached(container.pod()));
     op.setStage("remove the container from its runtime");
-    auto runtime = runtimeOf(container.pod());
-    failures.add(runtime.ok()
-                     ? (*runtime)->removeContainer(op, container.pod().id(), container.id())
-                     : runtime.status());
+    // Its root filesystem may be in use when this fails.
+    BERTH_RETURN_IF_ERROR(holder->removeContainer(op, container.pod().id(), container.id()));
   }
-  if (!failures.ok()) return failures.status();  // its root filesystem may be in use
+  support::StatusCollector failures;
   op.setStage("release the volumes");
   failures.add(releaseVolumes(op, record));
   op.setStage("release the root filesystem");

@@ -6,6 +6,7 @@
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
 #include "common/log.hpp"
+#include "engine/plugin_forms.hpp"
 #include "engine/requests.hpp"
 #include "engine/spec/security.hpp"
 
@@ -39,7 +40,9 @@ absl::StatusOr<typename Map::mapped_type> findByPrefix(const Map& map, const std
   return found->second;
 }
 
-absl::Status notConfigured(const Pod& pod) {
+absl::Status withoutRuntime(const Pod& pod) {
+  if (pod.state() == records::POD_STOPPED)
+    return absl::FailedPreconditionError(strCat("pod sandbox ", pod.id(), " has been stopped"));
   return absl::FailedPreconditionError(
       strCat("pod sandbox ", pod.id(), " was run by the runtime \"",
              pod.peek([](const records::PodRecord& r) { return r.runtime(); }),
@@ -138,30 +141,27 @@ Engine::Containers Engine::containersOf(const std::string& podId) const {
   return result;
 }
 
-absl::StatusOr<plugins::Runtime*> Engine::runtimeFor(const std::string& handler) const {
+absl::StatusOr<std::shared_ptr<plugins::Runtime>> Engine::runtimeFor(
+    const std::string& handler) const {
   auto runtime = registry_.runtime(handler.empty() ? preferences()->defaultRuntime : handler);
   if (runtime.ok()) return runtime;
   return absl::InvalidArgumentError(
       strCat("runtime_handler: ", support::fromAbsl(runtime.status().message())));
 }
 
-absl::StatusOr<plugins::Runtime*> Engine::runtimeOf(const Pod& pod) const {
-  if (pod.runtime() == nullptr) return notConfigured(pod);
-  if (const absl::Status reached = pod.reached(); !reached.ok()) {
-    return absl::UnavailableError(strCat(
-        "the runtime \"", pod.runtime()->name(), "\" has not said yet what became of pod sandbox ",
-        pod.id(),
-        " since the daemon started; it is asked again: ", support::fromAbsl(reached.message())));
-  }
-  return pod.runtime();
+absl::StatusOr<std::shared_ptr<plugins::Runtime>> Engine::runtimeOf(const Pod& pod) const {
+  auto runtime = pod.runtime();
+  if (runtime == nullptr) return withoutRuntime(pod);
+  BERTH_RETURN_IF_ERROR(checkReached(pod));
+  return runtime;
 }
 
-absl::StatusOr<plugins::Runtime*> Engine::holderOf(const Pod& pod) const {
+absl::StatusOr<std::shared_ptr<plugins::Runtime>> Engine::holderOf(const Pod& pod) const {
   if (pod.state() == records::POD_STOPPED) return nullptr;
-  if (pod.runtime() != nullptr) return pod.runtime();
+  if (auto runtime = pod.runtime(); runtime != nullptr) return runtime;
   // Of what was made before a restart of the node there is nothing that only its runtime can end.
   if (pod.peek([](const records::PodRecord& r) { return r.boot_id(); }) != bootId_) return nullptr;
-  return notConfigured(pod);
+  return withoutRuntime(pod);
 }
 
 absl::StatusOr<std::string> Engine::runtimeOf(const v1::ImageSpec& image,
@@ -169,7 +169,8 @@ absl::StatusOr<std::string> Engine::runtimeOf(const v1::ImageSpec& image,
   if (image.runtime_handler().empty()) {
     if (const auto pod = findByName(podName(config.metadata()))) return pod->runtimeName();
   }
-  BERTH_ASSIGN_OR_RETURN(const plugins::Runtime* runtime, runtimeFor(image.runtime_handler()));
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Runtime> runtime,
+                         runtimeFor(image.runtime_handler()));
   return runtime->name();
 }
 
@@ -233,15 +234,22 @@ absl::StatusOr<spec::SeLinuxLabels> Engine::labelsOf(const records::PodRecord& p
 }
 
 absl::Status Engine::networkStatus() {
-  BERTH_ASSIGN_OR_RETURN(plugins::Network * network, registry_.network(settings_.network));
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Network> network,
+                         registry_.network(settings_.network));
   plugins::Operation op("Status", Deadline::clock::now() + std::chrono::seconds(5));
   return network->status(op);
 }
 
 absl::Status Engine::updatePodCidr(const std::string& cidr, Deadline deadline) {
-  BERTH_ASSIGN_OR_RETURN(plugins::Network * network, registry_.network(settings_.network));
   plugins::Operation op(strCat("UpdateRuntimeConfig ", cidr), deadline);
-  return network->setPodCidr(op, cidr);
+  // One that was replaced meanwhile was told for nothing.
+  for (std::shared_ptr<plugins::Network> told;;) {
+    BERTH_ASSIGN_OR_RETURN(std::shared_ptr<plugins::Network> serving,
+                           registry_.network(settings_.network));
+    if (serving == told) return absl::OkStatus();
+    BERTH_RETURN_IF_ERROR(serving->setPodCidr(op, cidr));
+    told = std::move(serving);
+  }
 }
 
 absl::Status Engine::savePluginState(std::string_view kind, std::string_view instance,

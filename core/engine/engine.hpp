@@ -93,8 +93,7 @@ class Engine {
       const runtime::v1::ExecSyncRequest& request, plugins::Operation& op);
 
   // For streams (CRI, Exec, Attach, PortForward). FAILED_PRECONDITION when the container does not
-  // run, or the pod is not ready.
-  // The ids in full, for a stream that is opened later.
+  // run, or the pod is not ready. The ids in full, for a stream that is opened later.
   absl::StatusOr<std::string> runningContainer(const std::string& id, std::string_view purpose);
   absl::StatusOr<std::string> readyPod(const std::string& id, std::string_view purpose);
   // Returns when the command runs or has failed to; no process of it is left then.
@@ -152,8 +151,9 @@ class Engine {
   // OK when pods can have a network now.
   absl::Status networkStatus();
   absl::Status updatePodCidr(const std::string& cidr, Deadline deadline);
-  // Whether pods of a runtime may have user namespaces: it, its snapshotter and this host must all
-  // be able to map ids.
+  // Names of the pods that use this form of a plugin: "default/web".
+  std::vector<std::string> podsOn(const plugins::Instance& form) const;
+  // Whether a runtime, its snapshotter and this host can all map the ids of user namespaces.
   bool offersUserNamespaces(const std::string& runtime) const;
   const common::HostFacts& host() const { return host_; }
   const Settings& settings() const { return settings_; }
@@ -188,11 +188,11 @@ class Engine {
   Containers containers() const;
   Containers containersOf(const std::string& podId) const;
   std::unordered_map<const Pod*, Containers> containersByPod() const;
-  absl::StatusOr<plugins::Runtime*> runtimeFor(const std::string& handler) const;
+  absl::StatusOr<std::shared_ptr<plugins::Runtime>> runtimeFor(const std::string& handler) const;
   // FAILED_PRECONDITION: no longer configured; UNAVAILABLE: it has not told of the pod yet.
-  absl::StatusOr<plugins::Runtime*> runtimeOf(const Pod& pod) const;
+  absl::StatusOr<std::shared_ptr<plugins::Runtime>> runtimeOf(const Pod& pod) const;
   // Who is needed to end the pod; null: no runtime has anything of it any more.
-  absl::StatusOr<plugins::Runtime*> holderOf(const Pod& pod) const;
+  absl::StatusOr<std::shared_ptr<plugins::Runtime>> holderOf(const Pod& pod) const;
   spec::Defaults defaultsFor(const std::string& runtime) const;
   std::string podDirectory(const std::string& id) const;
   std::string containerDirectory(const std::string& id) const;

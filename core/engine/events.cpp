@@ -117,7 +117,8 @@ void Engine::handleExit(const plugins::Event& event) {
 absl::Status Engine::collectExit(plugins::Operation& op, Container& container,
                                  std::string_view message) {
   if (container.state() != v1::CONTAINER_RUNNING) return absl::OkStatus();
-  BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(container.pod()));
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Runtime> runtime,
+                         runtimeOf(container.pod()));
   auto status = runtime->waitContainer(op, container.pod().id(), container.id());
   if (status.ok()) return recordEnd(container, *status);
   if (!absl::IsNotFound(status.status())) return status.status();

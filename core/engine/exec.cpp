@@ -40,7 +40,8 @@ absl::StatusOr<ExecProcess> Engine::startExec(plugins::Operation& op, const Cont
   BERTH_ASSIGN_OR_RETURN(const boost::json::object added,
                          spec::execProcess(boost::json::object{{"process", process}},
                                            options.command, options.terminal));
-  BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(container.pod()));
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Runtime> runtime,
+                         runtimeOf(container.pod()));
   op.setStage("start the command");
   const bool terminal = options.terminal == spec::Terminal::kYes;
   plugins::ExecSpec spec;
@@ -55,7 +56,7 @@ absl::StatusOr<ExecProcess> Engine::startExec(plugins::Operation& op, const Cont
   spec.rows = options.size.rows;
   spec.columns = options.size.columns;
   BERTH_RETURN_IF_ERROR(runtime->startExec(op, spec));
-  return ExecProcess(*runtime, spec.pod, spec.container, spec.id);
+  return ExecProcess(runtime, spec.pod, spec.container, spec.id);
 }
 
 absl::StatusOr<std::unique_ptr<RunningExec>> Engine::exec(const std::string& id,

@@ -40,8 +40,9 @@ struct ExecOptions {
 // runtime keeps what it knows of it. All functions block, and may be called from any thread.
 class ExecProcess {
  public:
-  ExecProcess(plugins::Runtime& runtime, std::string pod, std::string container, std::string id)
-      : runtime_(&runtime),
+  ExecProcess(std::shared_ptr<plugins::Runtime> runtime, std::string pod, std::string container,
+              std::string id)
+      : runtime_(std::move(runtime)),
         pod_(std::move(pod)),
         container_(std::move(container)),
         id_(std::move(id)) {}
@@ -52,7 +53,7 @@ class ExecProcess {
   absl::Status resize(const plugins::Operation& op, WindowSize size) const;
 
  private:
-  plugins::Runtime* runtime_;
+  std::shared_ptr<plugins::Runtime> runtime_;
   std::string pod_, container_, id_;
 };
 

@@ -12,6 +12,7 @@
 #include "engine/engine.hpp"
 #include "engine/message_json.hpp"
 #include "engine/network_request.hpp"
+#include "engine/plugin_forms.hpp"
 #include "engine/spec/cgroup_path.hpp"
 #include "engine/spec/namespaces.hpp"
 
@@ -87,15 +88,15 @@ bool networkClosed(const records::PodRecord& record) {
 // Whether the pod is still connected as it was (CNI's CHECK), for people: it changes no state,
 // since plugins are known that fail here although nothing is wrong. Null where there is nothing to
 // check.
-bj::value networkCheck(const plugins::Registry& registry, const records::PodRecord& record) {
+bj::value networkCheck(const absl::StatusOr<std::shared_ptr<plugins::Network>>& network,
+                       const records::PodRecord& record) {
   if (!record.network().wanted() || record.network().addresses().empty()) return nullptr;
   const plugins::Operation op(strCat("check the network of ", record.id()),
                               plugins::Operation::Clock::now() + kCheckTime);
   const auto check = [&]() -> absl::Status {
-    BERTH_ASSIGN_OR_RETURN(plugins::Network * network,
-                           registry.network(record.network().network()));
+    BERTH_RETURN_IF_ERROR(network.status());
     BERTH_ASSIGN_OR_RETURN(const plugins::NetworkRequest request, networkRequest(record));
-    return network->check(op, request, record.network().state());
+    return (*network)->check(op, request, record.network().state());
   };
   const absl::Status status = check();
   return status.ok() ? bj::value("OK")
@@ -128,8 +129,8 @@ absl::StatusOr<std::string> Engine::podSandboxInfo(const std::string& id) const 
                   {"config", toJson(record.config())},
                   {"runtimeSpec", podSpec(record, settings_.cgroupDriver)},
                   {"cniResult", parsed(record.network().result())}};
-  if (running) info["networkCheck"] = networkCheck(registry_, record);
-  addRuntime(pod->runtime(), info);
+  if (running) info["networkCheck"] = networkCheck(heldNetwork(*pod, registry_), record);
+  addRuntime(heldRuntime(*pod, registry_).get(), info);
   if (record.has_overhead()) info["overhead"] = bj::object{{"linux", toJson(record.overhead())}};
   if (record.has_resources()) info["resources"] = bj::object{{"linux", toJson(record.resources())}};
   return bj::serialize(info);
@@ -155,7 +156,7 @@ absl::StatusOr<std::string> Engine::containerInfo(const std::string& id) const {
     info["restored"] = true;
     info["checkpointedAt"] = record.restore().checkpointed_at();
   }
-  addRuntime(container->pod().runtime(), info);
+  addRuntime(heldRuntime(container->pod(), registry_).get(), info);
   return bj::serialize(info);
 }
 

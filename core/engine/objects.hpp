@@ -167,12 +167,36 @@ class Recorded {
   std::atomic<LifeStep> announced_ = LifeStep::kNone;
 };
 
+// A share of something, which may be let go of while others look. Thread-safe.
+template <class T>
+class Share {
+ public:
+  explicit Share(std::shared_ptr<T> held = nullptr) : held_(std::move(held)) {}
+  std::shared_ptr<T> get() const {
+    std::lock_guard lock(mutex_);
+    return held_;
+  }
+  void set(std::shared_ptr<T> next) {
+    std::lock_guard lock(mutex_);
+    held_.swap(next);  // the last of it goes without the lock
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::shared_ptr<T> held_;
+};
+
 class Pod final : public Recorded<records::PodRecord>, public std::enable_shared_from_this<Pod> {
  public:
-  Pod(records::PodRecord record, plugins::Runtime* runtime, store::Store& store)
-      : Recorded(kPodKind, std::move(record), store), runtime_(runtime) {}
-  // Null when the configuration no longer has the pod's runtime.
-  plugins::Runtime* runtime() const { return runtime_; }
+  Pod(records::PodRecord record, std::shared_ptr<plugins::Runtime> runtime, store::Store& store)
+      : Recorded(kPodKind, std::move(record), store), runtime_(std::move(runtime)) {}
+  // The form of its runtime that it is on from its beginning to its end. Null once it has stopped,
+  // and when the configuration no longer has its runtime.
+  std::shared_ptr<plugins::Runtime> runtime() const { return runtime_.get(); }
+  void leaveRuntime() { runtime_.set(nullptr); }
+  // The form of the network that it is attached to; null when there is none.
+  std::shared_ptr<plugins::Network> network() const { return network_.get(); }
+  void setNetwork(std::shared_ptr<plugins::Network> network) { network_.set(std::move(network)); }
   // Its plugin instance, configured or not.
   std::string runtimeName() const {
     return peek([](const records::PodRecord& r) { return r.runtime(); });
@@ -219,7 +243,8 @@ class Pod final : public Recorded<records::PodRecord>, public std::enable_shared
  private:
   void tell(LifeObserver& observer) override { observer.onStep(*this); }
 
-  plugins::Runtime* const runtime_;
+  Share<plugins::Runtime> runtime_;
+  Share<plugins::Network> network_;
   mutable std::mutex reachedMutex_;
   absl::Status reached_;
   std::atomic<int> endings_ = 0;

@@ -106,7 +106,8 @@ absl::Status Orphans::endContainer(plugins::Operation& op, const std::string& id
   }
   for (const auto& pod : engine_.pods()) {
     if (pod->state() == records::POD_STOPPED) continue;
-    BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, engine_.runtimeOf(*pod));
+    BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Runtime> runtime,
+                           engine_.runtimeOf(*pod));
     BERTH_RETURN_IF_ERROR(runtime->removeContainer(op, pod->id(), id));
   }
   const std::string directory = engine_.containerDirectory(id);

@@ -89,7 +89,7 @@ void Engine::collectMetrics(Container& container, const plugins::Stats& stats,
 
 absl::StatusOr<v1::PodSandboxMetrics> Engine::metricsOf(Pod& pod, const Containers& members,
                                                         const plugins::Operation& op) {
-  BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(pod));
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Runtime> runtime, runtimeOf(pod));
   BERTH_ASSIGN_OR_RETURN(std::vector<plugins::Stats> found,
                          runtime->podStats(op, pod.id(), kAllGroups & ~kTaskGroups));
   plugins::Stats own = found.empty() ? plugins::Stats() : std::move(found.front());

@@ -24,7 +24,7 @@ absl::Status Engine::updatePodResources(const v1::UpdatePodSandboxResourcesReque
   // It may have been stopped while this waited.
   BERTH_RETURN_IF_ERROR(findReady(pod->id(), "update the resources of").status());
   op.setStage("update the pod's resources");
-  BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(*pod));
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Runtime> runtime, runtimeOf(*pod));
   absl::Status updated = runtime->updatePodResources(
       op, pod->id(), boost::json::serialize(resources), boost::json::serialize(overhead));
   // A runtime without a say in it leaves it to whoever made the pod's cgroup: the kubelet has

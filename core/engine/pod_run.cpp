@@ -141,7 +141,8 @@ absl::StatusOr<std::string> Engine::runPod(plugins::Operation& op,
 absl::StatusOr<std::shared_ptr<Pod>> Engine::recordPod(const v1::RunPodSandboxRequest& request,
                                                        const std::string& name,
                                                        const std::string& checkpoint) {
-  BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeFor(request.runtime_handler()));
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Runtime> runtime,
+                         runtimeFor(request.runtime_handler()));
   const v1::PodSandboxConfig& config = request.config();
   // Refused before anything is recorded.
   BERTH_RETURN_IF_ERROR(
@@ -251,12 +252,14 @@ absl::Status Engine::attachNetwork(plugins::Operation& op, Pod& pod) {
   op.setStage("wait for the network's garbage to be collected");
   BERTH_RETURN_IF_ERROR(recovery_.awaitNetwork(op));
   op.setStage("attach the network");
-  BERTH_ASSIGN_OR_RETURN(plugins::Network * network, registry_.network(settings_.network));
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Network> network,
+                         registry_.network(settings_.network));
   BERTH_ASSIGN_OR_RETURN(const plugins::NetworkRequest request, networkRequest(record));
   BERTH_RETURN_IF_ERROR(pod.change([&](records::PodRecord& r) {
     r.mutable_network()->set_wanted(true);
     r.mutable_network()->set_network(settings_.network);
   }));
+  pod.setNetwork(network);
   BERTH_ASSIGN_OR_RETURN(const plugins::NetworkResult result, network->attach(op, request));
   return pod.change([&](records::PodRecord& r) {
     r.mutable_network()->mutable_addresses()->Assign(result.addresses.begin(),

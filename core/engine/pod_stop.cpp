@@ -5,6 +5,7 @@
 #include "common/log.hpp"
 #include "engine/engine.hpp"
 #include "engine/network_request.hpp"
+#include "engine/plugin_forms.hpp"
 
 namespace berth::engine {
 
@@ -55,15 +56,17 @@ absl::Status Engine::stopPod(plugins::Operation& op, Pod& pod) {
   BERTH_RETURN_IF_ERROR(
       support::annotate(tearDown(op, pod), strCat("stop pod sandbox ", pod.id())));
   pod.setReached(absl::OkStatus());
-  return pod.change([](records::PodRecord& r) {
+  const absl::Status kept = pod.change([](records::PodRecord& r) {
     r.set_state(records::POD_STOPPED);
     r.mutable_namespaces()->clear();
   });
+  pod.leaveRuntime();
+  return kept;
 }
 
 // Runs every step; what failed is done again by the next call.
 absl::Status Engine::tearDown(plugins::Operation& op, Pod& pod) {
-  BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, holderOf(pod));
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Runtime> runtime, holderOf(pod));
   if (!pod.reached().ok()) {
     // The exits that it has kept would be lost with the pod.
     op.setStage("find out what became of the pod");
@@ -88,7 +91,7 @@ absl::Status Engine::tearDown(plugins::Operation& op, Pod& pod) {
   const records::PodRecord record = pod.record();
   if (record.network().wanted()) {
     op.setStage("detach the network");
-    auto network = registry_.network(record.network().network());
+    auto network = heldNetwork(pod, registry_);
     auto request = networkRequest(record);
     absl::Status detached = !network.ok() ? network.status()
                             : !request.ok()
@@ -96,6 +99,7 @@ absl::Status Engine::tearDown(plugins::Operation& op, Pod& pod) {
                                 : (*network)->detach(op, *request, record.network().state());
     if (detached.ok()) {
       detached = pod.change([](records::PodRecord& r) { r.mutable_network()->set_wanted(false); });
+      if (detached.ok()) pod.setNetwork(nullptr);
     }
     failures.add(support::annotate(detached, "detach the network"));
   }

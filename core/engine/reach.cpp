@@ -84,9 +84,11 @@ void Recovery::endUnwanted(const std::shared_ptr<Container>& container) {
   engine_.retries_.add(
       {.name = strCat("end container ", container->id(), ", whose start had failed"),
        .work = [this, container](plugins::Operation& op) -> absl::Status {
-         BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, engine_.runtimeOf(container->pod()));
-         return runtime->killContainer(op, container->pod().id(), container->id(), SIGKILL,
-                                       plugins::KillScope::kAllProcesses);
+         BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Runtime> holder,
+                                engine_.holderOf(container->pod()));
+         if (holder == nullptr) return absl::OkStatus();
+         return holder->killContainer(op, container->pod().id(), container->id(), SIGKILL,
+                                      plugins::KillScope::kAllProcesses);
        }});
 }
 

@@ -82,12 +82,15 @@ absl::Status Recovery::loadPods() {
     const bool named = !isHalfMade(record);
     const bool ready = record.state() == records::POD_READY;
     // From the start on: what has no record may be in it.
-    const bool isToBeAsked = named && runtime.ok() && record.state() != records::POD_STOPPED &&
-                             record.boot_id() == engine_.bootId_;
+    const bool isOnRuntime = runtime.ok() && record.state() != records::POD_STOPPED;
+    const bool isToBeAsked = named && isOnRuntime && record.boot_id() == engine_.bootId_;
+    const auto network = engine_.registry_.network(record.network().network());
+    const bool isAttached = network.ok() && record.network().wanted();
     const std::string name = nameOf(record);
     auto pod =
-        std::make_shared<Pod>(std::move(record), runtime.ok() ? *runtime : nullptr, engine_.store_);
+        std::make_shared<Pod>(std::move(record), isOnRuntime ? *runtime : nullptr, engine_.store_);
     pod->observe(engine_.lifeEvents_);
+    if (isAttached) pod->setNetwork(*network);
     if (isToBeAsked) pod->setReached(absl::UnavailableError("it has not been asked yet"));
     std::unique_lock lock(engine_.mapsMutex_);
     engine_.pods_[pod->id()] = pod;

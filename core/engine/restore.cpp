@@ -75,7 +75,7 @@ absl::StatusOr<ContainerOrigin> Engine::findOrigin(plugins::Operation& op,
     }
     BERTH_RETURN_IF_ERROR(checkCheckpoints(op, pod));
     op.setStage("copy the checkpoint out of its image");
-    BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(pod));
+    BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Runtime> runtime, runtimeOf(pod));
     BERTH_ASSIGN_OR_RETURN(imported, ImportedCheckpoint::create(checkpointsDirectory()));
     BERTH_RETURN_IF_ERROR(support::annotate(
         importImage(op, *origin.image, podImages_.snapshotter(runtime->name()), *imported),
@@ -88,7 +88,7 @@ absl::StatusOr<ContainerOrigin> Engine::findOrigin(plugins::Operation& op,
 
 absl::StatusOr<ContainerOrigin> Engine::originFrom(plugins::Operation& op, const Pod& pod,
                                                    std::unique_ptr<ImportedCheckpoint> checkpoint) {
-  BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(pod));
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Runtime> runtime, runtimeOf(pod));
   const checkpoint::Description& description = checkpoint->tree().description;
   if (description.format != runtime->checkpointFormat()) {
     return absl::FailedPreconditionError(
@@ -115,7 +115,7 @@ absl::StatusOr<std::shared_ptr<const images::Image>> Engine::baseImage(
   auto image = podImages_.findToRun(name, pod.runtimeName());
   if (absl::IsNotFound(image.status())) {
     op.setStage(strCat("pull the checkpointed container's image: ", name));
-    BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(pod));
+    BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Runtime> runtime, runtimeOf(pod));
     image = images_.pull(op, name, nullptr, podImages_.target(runtime->name()), nullptr);
   }
   if (!image.ok()) {
@@ -216,7 +216,8 @@ absl::Status Engine::checkRestorable(const Container& container,
 
 absl::StatusOr<plugins::ContainerStatus> Engine::restoreInRuntime(plugins::Operation& op,
                                                                   Container& container) {
-  BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(container.pod()));
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Runtime> runtime,
+                         runtimeOf(container.pod()));
   op.setStage("restore the container");
   const std::string directory =
       container.peek([](const records::ContainerRecord& r) { return r.restore().directory(); });

@@ -132,7 +132,8 @@ absl::StatusOr<std::string> Engine::restorePod(plugins::Operation& op,
     if (auto existing = podNames_.find(name); existing != podNames_.end()) return existing->second;
   }
   op.setStage("read the checkpoint");
-  BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeFor(request.runtime_handler()));
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Runtime> runtime,
+                         runtimeFor(request.runtime_handler()));
   BERTH_RETURN_IF_ERROR(runtime->checkCheckpoints(op));
   const std::string& path = request.checkpoint_path();
   BERTH_ASSIGN_OR_RETURN(const Fd folder,

@@ -216,7 +216,7 @@ absl::StatusOr<v1::PodSandboxStats> Engine::statsOf(Pod& pod, const Containers& 
   });
   v1::LinuxPodSandboxStats* linux = result.mutable_linux();
   if (ready) {
-    BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(pod));
+    BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Runtime> runtime, runtimeOf(pod));
     BERTH_ASSIGN_OR_RETURN(const std::vector<plugins::Stats> stats,
                            runtime->podStats(op, pod.id(), kPodGroups));
     for (const plugins::Stats& one : stats) {

@@ -48,7 +48,8 @@ absl::StatusOr<std::string> Engine::readyPod(const std::string& id, std::string_
 absl::Status Engine::attach(const std::string& id, const StandardStreams& streams,
                             Deadline deadline) {
   BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<Container> container, findRunning(id, "attach to"));
-  BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(container->pod()));
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Runtime> runtime,
+                         runtimeOf(container->pod()));
   plugins::Operation op(strCat("attach to container ", container->id()), deadline);
   return runtime->attach(op, container->pod().id(), container->id(), streams.input, streams.output,
                          streams.error);
@@ -57,7 +58,8 @@ absl::Status Engine::attach(const std::string& id, const StandardStreams& stream
 absl::Status Engine::resizeContainer(const std::string& id, WindowSize size, Deadline deadline) {
   BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<Container> container,
                          findRunning(id, "resize the terminal of"));
-  BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(container->pod()));
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Runtime> runtime,
+                         runtimeOf(container->pod()));
   plugins::Operation op(strCat("resize the terminal of container ", container->id()), deadline);
   return runtime->resize(op, container->pod().id(), container->id(), "", size.rows, size.columns);
 }
@@ -65,7 +67,7 @@ absl::Status Engine::resizeContainer(const std::string& id, WindowSize size, Dea
 absl::StatusOr<support::Fd> Engine::connectPort(const std::string& podId, uint16_t port,
                                                 Deadline deadline) {
   BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<Pod> pod, findReady(podId, "port-forward to"));
-  BERTH_ASSIGN_OR_RETURN(plugins::Runtime * runtime, runtimeOf(*pod));
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Runtime> runtime, runtimeOf(*pod));
   const std::string doing = strCat("connect to port ", port, " of pod sandbox ", pod->id());
   if (runtime->forwardsPorts()) {
     plugins::Operation op(doing, deadline);

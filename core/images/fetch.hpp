@@ -15,7 +15,7 @@ namespace berth::images {
 // Where an image comes from and how to prove the right to it, and who wants to know how far its
 // layers are. Borrowed for the pull.
 struct Origin {
-  plugins::ImageSource* source = nullptr;
+  std::shared_ptr<plugins::ImageSource> source = nullptr;
   plugins::ImageRequest request;
   PullProgress* progress = nullptr;  // may be null
 };

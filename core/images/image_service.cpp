@@ -327,7 +327,7 @@ class Service : public ImageService {
     plugins::Snapshotter* having = nullptr;
     for (const auto& [name, snapshotter] : registry_.snapshotters())
       if (layers_.hasAll(name, image.layers) && (having == nullptr || name == options_.snapshotter))
-        having = snapshotter.get();
+        having = snapshotter;
     return Exporter(op, locator_, having, target).run(image, record, request);
   }
 

@@ -53,7 +53,8 @@ absl::StatusOr<Found> Locator::ask(const plugins::Operation& op,
   std::vector<std::string> attempts;
   absl::StatusCode code = absl::StatusCode::kNotFound;
   for (const std::string& name : sources) {
-    BERTH_ASSIGN_OR_RETURN(plugins::ImageSource * source, registry_.imageSource(name));
+    BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::ImageSource> source,
+                           registry_.imageSource(name));
     if (!source->serves(request.reference)) continue;
     auto resolved = source->resolve(op, request, options_.maxManifestBytes);
     if (resolved.ok()) {

@@ -23,7 +23,7 @@ inline constexpr std::string_view kFileScheme = "file://";
 
 // A document that was resolved, and the source that had it.
 struct Found {
-  plugins::ImageSource* source;
+  std::shared_ptr<plugins::ImageSource> source;
   plugins::Resolved resolved;
 };
 

@@ -56,6 +56,10 @@ struct LoadRequest {
   std::string interfaceId;
   std::string path;
   uint64_t capabilities = 0;  // to be kept at most
+  // Those of one instance that may run at one time differ in this. The process waits for the end of
+  // the last one in its place, and the daemon's first one for that of all.
+  uint32_t place = 0;
+  bool again = false;  // in this daemon's life
 };
 
 inline void encode(Encoder& out, const LoadRequest& from) {
@@ -63,6 +67,8 @@ inline void encode(Encoder& out, const LoadRequest& from) {
   out.text(from.interfaceId);
   out.text(from.path);
   out.raw(from.capabilities);
+  out.raw(from.place);
+  out.raw(from.again);
 }
 
 inline void decode(Decoder& in, LoadRequest& to) {
@@ -70,6 +76,8 @@ inline void decode(Decoder& in, LoadRequest& to) {
   to.interfaceId = in.text();
   to.path = in.text();
   to.capabilities = in.raw<uint64_t>();
+  to.place = in.raw<uint32_t>();
+  to.again = in.raw<uint8_t>() != 0;
 }
 
 }  // namespace berth::isolation

@@ -232,7 +232,9 @@ absl::StatusOr<std::shared_ptr<PluginProcess>> RemoteInstance::revive() {
     const std::lock_guard lock(mutex_);
     before = process_->description();
   }
-  BERTH_ASSIGN_OR_RETURN(std::shared_ptr<PluginProcess> process, PluginProcess::start(launch_));
+  Launch again = launch_;
+  again.request.again = true;
+  BERTH_ASSIGN_OR_RETURN(std::shared_ptr<PluginProcess> process, PluginProcess::start(again));
   if (!process->description().isLike(before))
     return absl::FailedPreconditionError(
         "the plugin's file has been replaced by another one; start the daemon anew");

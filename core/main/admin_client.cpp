@@ -40,6 +40,16 @@ absl::StatusOr<admin::ReloadResponse> askToReload(const std::string& socket) {
       });
 }
 
+absl::StatusOr<admin::ReloadPluginResponse> askToReloadPlugin(const std::string& socket,
+                                                              const std::string& name) {
+  admin::ReloadPluginRequest request;
+  request.set_name(name);
+  return ask<admin::ReloadPluginResponse>(
+      socket, [&](admin::Admin::Stub& stub, grpc::ClientContext& context, auto& response) {
+        return stub.ReloadPlugin(&context, request, &response);
+      });
+}
+
 absl::StatusOr<admin::ConfigurationResponse> askForConfiguration(const std::string& socket) {
   return ask<admin::ConfigurationResponse>(
       socket, [](admin::Admin::Stub& stub, grpc::ClientContext& context, auto& response) {

@@ -13,6 +13,8 @@ namespace berth::program {
 // Of the daemon that serves `socket`; UNAVAILABLE when there is none. Block, for half a minute at
 // most.
 absl::StatusOr<berth::admin::v1::ReloadResponse> askToReload(const std::string& socket);
+absl::StatusOr<berth::admin::v1::ReloadPluginResponse> askToReloadPlugin(const std::string& socket,
+                                                                         const std::string& name);
 absl::StatusOr<berth::admin::v1::ConfigurationResponse> askForConfiguration(
     const std::string& socket);
 

@@ -31,6 +31,9 @@ void fill(admin::Timeline& told, const plugins::Timeline& timeline) {
   }
 }
 
+// For a plugin to be loaded, configured and started: less than a client waits.
+constexpr auto kReloadTime = std::chrono::seconds(25);
+
 images::StorageRequest requestOf(const admin::CheckStorageRequest& request) {
   images::StorageRequest wanted;
   wanted.repair = request.repair();
@@ -78,6 +81,28 @@ grpc::Status AdminService::Reload(grpc::ServerContext* /*context*/,
     return cri::toGrpc(changes.status());
   }
   for (const config::Change& change : *changes) fill(*response->add_changes(), change);
+  return grpc::Status::OK;
+}
+
+grpc::Status AdminService::ReloadPlugin(grpc::ServerContext* context,
+                                        const admin::ReloadPluginRequest* request,
+                                        admin::ReloadPluginResponse* response) {
+  const plugins::Operation::Clock::time_point latest =
+      plugins::Operation::Clock::now() + kReloadTime;
+  plugins::Operation op(support::strCat("ReloadPlugin ", request->name()),
+                        std::min(latest, cri::deadlineOf(*context)));
+  const cri::CallWatch::Guard guard(calls_, *context, op);
+  const auto reloaded = reloader_.reloadPlugin(op, request->name());
+  if (!reloaded.ok()) {
+    common::logWarning("a plugin stays as it was",
+                       {{"plugin", request->name()}, {"error", reloaded.status().ToString()}});
+    return cri::toGrpc(reloaded.status());
+  }
+  response->set_table(reloaded->table);
+  response->set_path(reloaded->path);
+  response->set_before(reloaded->before);
+  response->set_after(reloaded->after);
+  response->mutable_pods()->Assign(reloaded->pods.begin(), reloaded->pods.end());
   return grpc::Status::OK;
 }
 

@@ -19,6 +19,9 @@ class AdminService final : public berth::admin::v1::Admin::Service {
 
   grpc::Status Reload(grpc::ServerContext* context, const berth::admin::v1::ReloadRequest* request,
                       berth::admin::v1::ReloadResponse* response) override;
+  grpc::Status ReloadPlugin(grpc::ServerContext* context,
+                            const berth::admin::v1::ReloadPluginRequest* request,
+                            berth::admin::v1::ReloadPluginResponse* response) override;
   grpc::Status Configuration(grpc::ServerContext* context,
                              const berth::admin::v1::ConfigurationRequest* request,
                              berth::admin::v1::ConfigurationResponse* response) override;

@@ -149,11 +149,16 @@ void CommandLine::addExplain() {
 }
 
 void CommandLine::addPlugin() {
-  CLI::App* plugin = add(&app_, "plugin", "write plugins", nullptr);
+  CLI::App* plugin =
+      add(&app_, "plugin", "write plugins, and replace those of the running engine", nullptr);
   plugin->require_subcommand(1);
   declareArguments(*add(plugin, "new", "begin a project: code, test and packaging of a plugin",
                         [this] { return newPlugin(project_); }),
                    project_);
+  CLI::App* reload =
+      withConfig(add(plugin, "reload", "have the running engine use the file that is there now",
+                     [this] { return reloadPlugin(options_, plugin_); }));
+  reload->add_option("name", plugin_, "of the instance, or its table: runtimes.runc")->required();
 }
 
 std::string CommandLine::wrongCommand(int argc, const char* const* argv) const {

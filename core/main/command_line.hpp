@@ -44,6 +44,7 @@ class CommandLine {
   ImageOptions images_;
   ImportOptions import_;
   std::string shell_;
+  std::string plugin_;
   std::vector<std::pair<CLI::App*, Run>> commands_;
 };
 

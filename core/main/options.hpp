@@ -72,6 +72,7 @@ int pinImages(const ConfigOptions& options, const ImageOptions& wanted);
 int unpinImages(const ConfigOptions& options, const ImageOptions& wanted);
 int listPlugins(const ConfigOptions& options);
 int newPlugin(const PluginProject& wanted);
+int reloadPlugin(const ConfigOptions& options, const std::string& name);
 int listOperations(const ConfigOptions& options);
 int reload(const ConfigOptions& options);
 int status(const ConfigOptions& options);

@@ -64,6 +64,10 @@ void print(const boost::json::array& list) {
       std::printf("  in a process of its own: %s\n", processText(process->get_object()).c_str());
     printList("  can:", support::stringsMember(one, "capabilities"));
     printList("  offers what no part of the engine uses:", support::stringsMember(one, "unused"));
+    if (const auto* pods = one.if_contains("pods"); pods != nullptr && !pods->is_null())
+      std::printf("  pods on it: %lld%s\n",
+                  static_cast<long long>(support::intMember(one, "pods", 0)),
+                  text("state") == "draining" ? ", and none that begins" : "");
     if (!text("error").empty()) std::printf("  %s\n", text("error").c_str());
   }
 }

@@ -140,10 +140,10 @@ plugins::HostServices hostServices(const config::Config& config,
   return services;
 }
 
-void warnOfUnused(const plugins::Instance& instance) {
-  for (const std::string& id : cri::unusedExtensions(instance)) {
+void warnOfUnused(const plugins::Form& form) {
+  for (const std::string& id : cri::unusedExtensions(form)) {
     common::logWarning("a plugin offers what no part of the engine uses",
-                       {{"plugin", instance.name()}, {"extension", id}});
+                       {{"plugin", form.instance->name()}, {"extension", id}});
   }
 }
 
@@ -195,11 +195,7 @@ absl::Status serveUntilSignal(const config::Config& config, Reloader& reloader,
 }
 
 void stopPlugins(plugins::Registry& registry, EndLimit& limit) {
-  registry.stop([&limit](const plugins::Instance& one) {
-    limit.begin(strCat(plugins::kindName(one.kind()), " ", one.name(), " (plugin ",
-                       one.library().name(), ") to stop"),
-                kPluginTime);
-  });
+  registry.stop([&limit](const std::string& next) { limit.begin(next, kPluginTime); });
   limit.begin("plugins to be destroyed", kPluginTime);
 }
 
@@ -244,7 +240,7 @@ absl::Status run(const config::Paths& paths, const config::Config& config,
   plugins::Registry registry(config.pluginDirs, services);
   BERTH_RETURN_IF_ERROR(registry.load(wantedPlugins(config)));
   BERTH_RETURN_IF_ERROR(registry.start());
-  for (const auto& instance : registry.instances()) warnOfUnused(*instance);
+  for (const auto& form : registry.serving()) warnOfUnused(*form);
   BERTH_ASSIGN_OR_RETURN(
       const std::unique_ptr<images::ImageService> images,
       images::ImageService::open(std::move(imagesWanted), registry, *store,
@@ -253,7 +249,7 @@ absl::Status run(const config::Paths& paths, const config::Config& config,
                                                  registry, *images, *store, std::move(host));
   current = engine.get();
   absl::Status status = engine->recover();
-  Reloader reloader(paths, config, *engine, *images);
+  Reloader reloader(paths, config, *engine, *images, registry);
   const KeptThings kept{database, *store, *images};
   if (status.ok())
     status = serveUntilSignal(config, reloader, *engine, kept, telemetry, manager, limit);

@@ -74,6 +74,10 @@ void Instance::complain(std::string_view doing, const absl::Status& status) cons
   if (!status.ok()) host_.log(BERTH_LOG_ERROR, support::fromAbsl(located(doing, status).message()));
 }
 
+std::string Instance::title() const {
+  return support::strCat(kindName(kind_), " ", name(), " (plugin ", library_->name(), ")");
+}
+
 absl::Status Instance::located(std::string_view doing, const absl::Status& status) const {
   return locate(origin_, doing, status,
                 support::strCat(" (plugin ", library_->name(), ", ", library_->path(), ")"));

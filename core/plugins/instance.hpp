@@ -45,7 +45,12 @@ class Instance {
   // plugin does not say. What was found before a failure counts. Blocks, for the operation's time.
   absl::Status examine(const Operation& op, std::vector<Finding>& findings) const;
 
+  // What failed, with where it was configured and who failed. OK stays OK.
+  absl::Status located(std::string_view doing, const absl::Status& status) const;
+
   const std::string& name() const { return host_.instance(); }
+  // For people: "network cni (plugin network-cni)".
+  std::string title() const;
   Kind kind() const { return kind_; }
   const Library& library() const { return *library_; }
   InstanceState state() const { return state_; }
@@ -79,8 +84,6 @@ class Instance {
   Instance(std::shared_ptr<const Library> library, Kind kind, std::string name, Origin origin,
            const HostServices& services);
   absl::Status callUnheard(const std::function<berth_code(berth_error*)>& body) const;
-  // What failed, with where it was configured and who failed.
-  absl::Status located(std::string_view doing, const absl::Status& status) const;
 
   std::shared_ptr<const Library> library_;
   const Kind kind_;

@@ -159,7 +159,8 @@ absl::StatusOr<std::shared_ptr<const Library>> loadIsolated(const std::string& p
   launch.request = {.hostVersion = BERTH_VERSION,
                     .interfaceId = std::string(interfaceId(kind)),
                     .path = path,
-                    .capabilities = isolation.capabilities.value_or(standardCapabilities(kind))};
+                    .capabilities = isolation.capabilities.value_or(standardCapabilities(kind)),
+                    .place = isolation.place};
   BERTH_ASSIGN_OR_RETURN(std::shared_ptr<isolation::PluginProcess> process,
                          isolation::PluginProcess::start(launch));
   return IsolatedLibrary::load(std::move(launch), kind, std::move(process));

@@ -15,6 +15,7 @@ struct Isolation {
   bool process = false;  // of its own
   std::string program;   // berth-plugin-host; empty: the one that is installed with this program
   std::optional<uint64_t> capabilities;  // bits that it keeps at most; none: those of its kind
+  uint32_t place = 0;  // each process of an instance that may run at one time has one of its own
 };
 
 // The bits (capabilities(7)) that plugins of a kind keep.

@@ -145,9 +145,17 @@ absl::Status Network::collectGarbage(const Operation& op, const std::vector<Atta
 }
 
 absl::Status Network::setPodCidr(const Operation& op, const std::string& cidr) {
-  return instance_.call(op, {}, [&](berth_error* error) {
+  BERTH_RETURN_IF_ERROR(instance_.call(op, {}, [&](berth_error* error) {
     return table_.set_pod_cidr(instance_.handle(), op.op(), str(cidr), error);
-  });
+  }));
+  const std::lock_guard lock(mutex_);
+  podCidr_ = cidr;
+  return absl::OkStatus();
+}
+
+std::string Network::podCidr() const {
+  const std::lock_guard lock(mutex_);
+  return podCidr_;
 }
 
 }  // namespace berth::plugins

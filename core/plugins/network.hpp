@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -46,16 +47,21 @@ class Network {
   explicit Network(Instance& instance);
 
   const std::string& name() const { return instance_.name(); }
+  const Instance& instance() const { return instance_; }
   absl::StatusOr<NetworkResult> attach(const Operation& op, const NetworkRequest& request);
   absl::Status detach(const Operation& op, const NetworkRequest& request, std::string_view state);
   absl::Status check(const Operation& op, const NetworkRequest& request, std::string_view state);
   absl::Status status(const Operation& op);
   absl::Status collectGarbage(const Operation& op, const std::vector<Attachment>& wanted);
   absl::Status setPodCidr(const Operation& op, const std::string& cidr);
+  // The last that was taken; empty: none.
+  std::string podCidr() const;
 
  private:
   Instance& instance_;
   berth_network table_{};
+  mutable std::mutex mutex_;
+  std::string podCidr_;
 };
 
 }  // namespace berth::plugins

@@ -26,19 +26,11 @@ int loadRank(Kind kind) {
   return 4;
 }
 
-template <class Map>
-auto find(const Map& map, const std::string& name, std::string_view what)
-    -> absl::StatusOr<decltype(map.begin()->second.get())> {
-  auto found = map.find(name);
-  if (found != map.end()) return found->second.get();
-  std::vector<std::string> names;
-  for (const auto& entry : map) names.push_back(entry.first);
-  // What used it may well exist: this is never the caller's "gone already".
-  return absl::FailedPreconditionError(support::strCat(
-      "no ", what, " \"", name, "\" is configured (there are: ", absl::StrJoin(names, ", "), ")"));
-}
-
 }  // namespace
+
+void Wanted::nameOrigin() {
+  if (origin.table.empty()) origin.table = support::strCat(kindName(kind), " \"", name, "\"");
+}
 
 absl::Status Registry::load(const std::vector<Wanted>& wanted) {
   std::vector<Wanted> ordered = wanted;
@@ -48,8 +40,7 @@ absl::Status Registry::load(const std::vector<Wanted>& wanted) {
   support::StatusCollector problems("\n");
   std::set<std::pair<Kind, std::string>> names;
   for (Wanted& one : ordered) {
-    if (one.origin.table.empty())
-      one.origin.table = support::strCat(kindName(one.kind), " \"", one.name, "\"");
+    one.nameOrigin();
     const absl::Status status =
         names.emplace(one.kind, one.name).second
             ? loadOne(one)
@@ -61,99 +52,172 @@ absl::Status Registry::load(const std::vector<Wanted>& wanted) {
   return problems.status();
 }
 
-// Loaded once for all its instances, and complete.
-absl::StatusOr<std::shared_ptr<const Library>> Registry::openLibrary(const Wanted& wanted) {
+// The plugins of two files have two names, or nobody could tell them apart; and one that replaces
+// another is the same plugin.
+absl::Status Registry::checkName(const Library& library, const Wanted& wanted) const {
+  const std::string file =
+      support::strCat("plugin file ", library.path(), ": the plugin name ", library.name());
+  const std::lock_guard lock(mutex_);
+  for (const auto& slot : slots_) {
+    const Instance& other = *slot->serving->instance;
+    const bool isSame = other.library().name() == library.name();
+    const bool isReplaced = other.kind() == wanted.kind && other.name() == wanted.name;
+    if (isReplaced && !isSame)
+      return absl::FailedPreconditionError(
+          support::strCat(file, " is another one than ", other.library().name(),
+                          ", which serves: a restart of the daemon takes up another plugin"));
+    if (!isReplaced && isSame && other.library().path() != library.path())
+      return absl::AlreadyExistsError(
+          support::strCat(file, " is already taken by ", other.library().path()));
+  }
+  return absl::OkStatus();
+}
+
+// Complete.
+absl::StatusOr<std::shared_ptr<const Library>> Registry::openLibrary(const Wanted& wanted) const {
   BERTH_ASSIGN_OR_RETURN(const std::string path, findPlugin(wanted.plugin, directories_));
   BERTH_RETURN_IF_ERROR(common::refuseWritableByAll(path));
   BERTH_RETURN_IF_ERROR(common::refuseWritableByAll(path.substr(0, path.rfind('/'))));
-  std::shared_ptr<const Library> library;
-  if (wanted.isolation.process) {
-    BERTH_ASSIGN_OR_RETURN(library, loadIsolated(path, wanted.kind, wanted.isolation));
-  } else if (const auto known = libraries_.find(path); known != libraries_.end()) {
-    // The same file configured as another kind must be refused like a first load.
-    BERTH_RETURN_IF_ERROR(Library::load(path, wanted.kind).status());
-    library = known->second;
-  } else {
-    BERTH_ASSIGN_OR_RETURN(library, Library::load(path, wanted.kind));
-  }
-  const auto taken = names_.emplace(library->name(), path).first;
-  if (taken->second != path)
-    return absl::AlreadyExistsError(support::strCat("plugin file ", path, ": the plugin name ",
-                                                    library->name(), " is already taken by ",
-                                                    taken->second));
-  if (!wanted.isolation.process) libraries_[path] = library;
+  BERTH_ASSIGN_OR_RETURN(std::shared_ptr<const Library> library,
+                         wanted.isolation.process
+                             ? loadIsolated(path, wanted.kind, wanted.isolation)
+                             : Library::load(path, wanted.kind));
   // The table is checked here, so that wrappers can copy it without looking.
   alignas(16) unsigned char scratch[sizeof(berth_runtime) + sizeof(berth_snapshotter)] = {};
   absl::Status complete =
       copyTable(wanted.kind, library->description().functions, scratch, tableSize(wanted.kind));
   BERTH_RETURN_IF_ERROR(support::annotate(
       complete, support::strCat("plugin file ", path, " (", library->name(), ")")));
+  BERTH_RETURN_IF_ERROR(checkName(*library, wanted));
   return library;
 }
 
-absl::Status Registry::loadOne(const Wanted& wanted) {
+absl::StatusOr<std::shared_ptr<Form>> Registry::make(const Wanted& wanted) const {
   auto library = openLibrary(wanted);
   if (!library.ok()) return locate(wanted.origin, {}, library.status(), {});
   BERTH_ASSIGN_OR_RETURN(std::unique_ptr<Instance> instance,
                          Instance::create(*std::move(library), wanted.kind, wanted.name,
                                           wanted.options, wanted.origin, services_));
-  switch (wanted.kind) {
-    case Kind::kRuntime:
-      runtimes_[wanted.name] = std::make_unique<Runtime>(*instance);
-      break;
-    case Kind::kSnapshotter:
-      snapshotters_[wanted.name] = std::make_unique<Snapshotter>(*instance);
-      break;
-    case Kind::kImageSource:
-      sources_[wanted.name] = std::make_unique<ImageSource>(*instance);
-      break;
-    case Kind::kNetwork:
-      networks_[wanted.name] = std::make_unique<Network>(*instance);
-      break;
-  }
-  instances_.push_back(std::move(instance));
+  return Form::make(std::move(instance), background_);
+}
+
+absl::Status Registry::loadOne(const Wanted& wanted) {
+  auto slot = std::make_unique<Slot>();
+  BERTH_ASSIGN_OR_RETURN(slot->serving, make(wanted));
+  const std::lock_guard lock(mutex_);
+  slots_.push_back(std::move(slot));
   return absl::OkStatus();
 }
 
 absl::Status Registry::start() {
+  const auto forms = serving();
   support::StatusCollector problems("\n");
-  for (const auto& instance : instances_) problems.add(instance->start());
-  if (problems.ok()) problems.add(askOnce());
+  for (const auto& form : forms) problems.add(form->instance->start());
+  if (problems.ok()) {
+    support::StatusCollector unlearnt;
+    for (const auto& form : forms) unlearnt.add(form->learn());
+    problems.add(unlearnt.status());
+  }
   if (!problems.ok()) stop();
   return problems.status();
 }
 
-absl::Status Registry::askOnce() {
-  support::StatusCollector problems;
-  for (const auto& [name, source] : sources_) source->findExtensions();
-  for (const auto& [name, snapshotter] : snapshotters_) {
-    problems.add(
-        support::annotate(snapshotter->readFlags(), support::strCat("snapshotter ", name)));
+void Registry::stop(const std::function<void(const std::string&)>& before) {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
   }
-  for (const auto& [name, runtime] : runtimes_) {
-    problems.add(support::annotate(runtime->readFeatures(), support::strCat("runtime ", name)));
+  const auto tell = [&](const std::string& next) {
+    if (before) before(next);
+  };
+  if (const auto left = background_->underWay(); !left.empty()) tell(absl::StrJoin(left, ", "));
+  background_->finish();
+  auto last = draining();
+  const auto forms = serving();
+  last.insert(last.end(), forms.rbegin(), forms.rend());
+  for (const auto& form : last) {
+    tell(support::strCat(form->instance->title(), " to stop"));
+    form->instance->stop();
   }
-  return problems.status();
 }
 
-void Registry::stop(const std::function<void(const Instance&)>& before) {
-  for (auto instance = instances_.rbegin(); instance != instances_.rend(); ++instance) {
-    if (before) before(**instance);
-    (*instance)->stop();
+template <class T>
+std::map<std::string, std::shared_ptr<T>> Registry::all(std::optional<T> Form::*part) const {
+  std::map<std::string, std::shared_ptr<T>> result;
+  const std::lock_guard lock(mutex_);
+  for (const auto& slot : slots_) {
+    if (auto found = share(slot->serving, part); found != nullptr)
+      result[slot->serving->instance->name()] = std::move(found);
   }
+  return result;
 }
 
-absl::StatusOr<Runtime*> Registry::runtime(const std::string& name) const {
-  return find(runtimes_, name, "runtime");
+template <class T>
+absl::StatusOr<std::shared_ptr<T>> Registry::one(std::optional<T> Form::*part,
+                                                 const std::string& name,
+                                                 std::string_view what) const {
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& slot : slots_) {
+      auto found = share(slot->serving, part);
+      if (found != nullptr && slot->serving->instance->name() == name) return found;
+    }
+  }
+  std::vector<std::string> names;
+  for (const auto& entry : all(part)) names.push_back(entry.first);
+  // What used it may well exist: this is never the caller's "gone already".
+  return absl::FailedPreconditionError(support::strCat(
+      "no ", what, " \"", name, "\" is configured (there are: ", absl::StrJoin(names, ", "), ")"));
+}
+
+absl::StatusOr<std::shared_ptr<Runtime>> Registry::runtime(const std::string& name) const {
+  return one(&Form::runtime, name, "runtime");
 }
 absl::StatusOr<Snapshotter*> Registry::snapshotter(const std::string& name) const {
-  return find(snapshotters_, name, "snapshotter");
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<Snapshotter> found,
+                         one(&Form::snapshotter, name, "snapshotter"));
+  return found.get();
 }
-absl::StatusOr<ImageSource*> Registry::imageSource(const std::string& name) const {
-  return find(sources_, name, "image source");
+absl::StatusOr<std::shared_ptr<ImageSource>> Registry::imageSource(const std::string& name) const {
+  return one(&Form::source, name, "image source");
 }
-absl::StatusOr<Network*> Registry::network(const std::string& name) const {
-  return find(networks_, name, "network");
+absl::StatusOr<std::shared_ptr<Network>> Registry::network(const std::string& name) const {
+  return one(&Form::network, name, "network");
+}
+std::map<std::string, std::shared_ptr<Runtime>> Registry::runtimes() const {
+  return all(&Form::runtime);
+}
+std::map<std::string, Snapshotter*> Registry::snapshotters() const {
+  std::map<std::string, Snapshotter*> result;
+  for (const auto& [name, found] : all(&Form::snapshotter)) result[name] = found.get();
+  return result;
+}
+std::map<std::string, std::shared_ptr<Network>> Registry::networks() const {
+  return all(&Form::network);
+}
+
+std::vector<std::shared_ptr<Form>> Registry::serving() const {
+  std::vector<std::shared_ptr<Form>> result;
+  const std::lock_guard lock(mutex_);
+  for (const auto& slot : slots_) result.push_back(slot->serving);
+  return result;
+}
+
+std::vector<std::shared_ptr<Instance>> Registry::instances() const {
+  std::vector<std::shared_ptr<Instance>> result;
+  for (const auto& form : serving()) result.push_back(shareInstance(form));
+  return result;
+}
+
+std::vector<std::shared_ptr<Form>> Registry::draining() const {
+  std::vector<std::shared_ptr<Form>> result;
+  const std::lock_guard lock(mutex_);
+  for (const auto& slot : slots_) {
+    for (const auto& replaced : slot->replaced) {
+      if (auto form = replaced.form.lock(); form != nullptr) result.push_back(std::move(form));
+    }
+  }
+  return result;
 }
 
 }  // namespace berth::plugins

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -11,13 +12,11 @@
 #include <absl/status/statusor.h>
 #include <boost/json/object.hpp>
 
+#include "plugins/form.hpp"
 #include "plugins/host_table.hpp"
-#include "plugins/image_source.hpp"
 #include "plugins/instance.hpp"
 #include "plugins/isolated_library.hpp"
-#include "plugins/network.hpp"
-#include "plugins/runtime.hpp"
-#include "plugins/snapshotter.hpp"
+#include "plugins/operation.hpp"
 
 namespace berth::plugins {
 
@@ -27,8 +26,10 @@ struct Wanted {
   std::string name;    // of the instance
   std::string plugin;  // name or path of the file
   boost::json::object options;
-  Origin origin;  // where that stands; empty: named by kind and name
+  Origin origin;  // where that stands
   Isolation isolation;
+
+  void nameOrigin();  // by kind and name, when it has none
 };
 
 // What could not be loaded.
@@ -37,10 +38,14 @@ struct Failure {
   absl::Status status;
 };
 
-// Loads, starts and stops plugins, and finds them by name. After start() it never changes, so
-// lookups need no lock; pointers stay valid until stop().
+// Loads, starts, replaces and stops plugins, and finds them by name. Each instance is served by one
+// form at a time; those that it has replaced live as long as somebody holds a share of them.
+// Snapshotters are not replaced. Thread-safe once started.
 class Registry {
  public:
+  // Of one instance: the one that serves and those that it has replaced.
+  static constexpr size_t kMostForms = 3;
+
   // `services` must outlive the registry.
   Registry(std::vector<std::string> directories, const HostServices& services)
       : directories_(std::move(directories)), services_(services) {}
@@ -52,38 +57,73 @@ class Registry {
   absl::Status load(const std::vector<Wanted>& wanted);
   // Starts in the same order; when one fails those already started are stopped.
   absl::Status start();
-  // Stops in reverse order, each after `before` was called with it. Idempotent.
-  void stop(const std::function<void(const Instance&)>& before = {});
+  // Takes no replacement any more, waits for those under way, and stops what they have left and
+  // then those that serve, in reverse order. `before` is called with what is waited for next, for
+  // people: each blocks for as long as a plugin does. Idempotent.
+  void stop(const std::function<void(const std::string& next)>& before = {});
 
-  // FAILED_PRECONDITION with the names there are.
-  absl::StatusOr<Runtime*> runtime(const std::string& name) const;
+  struct Replacement {
+    std::shared_ptr<Instance> before;
+    std::shared_ptr<Instance> after;
+  };
+  // Loads the file that is there now, makes, configures and starts an instance of it, and has it
+  // serve in place of the one of that kind and name; a network has been told the pods' address
+  // range then. Whatever fails, or takes longer than the operation may, leaves that one serving; a
+  // late success is undone. FAILED_PRECONDITION for a snapshotter, since two would work in one
+  // place, and for another plugin; ABORTED while another replacement of this instance is under way;
+  // RESOURCE_EXHAUSTED when kMostForms are there. Blocks.
+  absl::StatusOr<Replacement> replace(const Operation& op, Wanted wanted);
+
+  // A share of the form that serves. FAILED_PRECONDITION with the names there are.
+  absl::StatusOr<std::shared_ptr<Runtime>> runtime(const std::string& name) const;
+  absl::StatusOr<std::shared_ptr<ImageSource>> imageSource(const std::string& name) const;
+  absl::StatusOr<std::shared_ptr<Network>> network(const std::string& name) const;
+  std::map<std::string, std::shared_ptr<Runtime>> runtimes() const;
+  std::map<std::string, std::shared_ptr<Network>> networks() const;
+  // These are there until stop().
   absl::StatusOr<Snapshotter*> snapshotter(const std::string& name) const;
-  absl::StatusOr<ImageSource*> imageSource(const std::string& name) const;
-  absl::StatusOr<Network*> network(const std::string& name) const;
-  const std::map<std::string, std::unique_ptr<Runtime>>& runtimes() const { return runtimes_; }
-  const std::map<std::string, std::unique_ptr<Snapshotter>>& snapshotters() const {
-    return snapshotters_;
-  }
-  const std::map<std::string, std::unique_ptr<Network>>& networks() const { return networks_; }
-  const std::vector<std::unique_ptr<Instance>>& instances() const { return instances_; }
+  std::map<std::string, Snapshotter*> snapshotters() const;
+  // Those that serve, in the order of load().
+  std::vector<std::shared_ptr<Form>> serving() const;
+  std::vector<std::shared_ptr<Instance>> instances() const;
+  // Those that were replaced and are still in use, the oldest first.
+  std::vector<std::shared_ptr<Form>> draining() const;
   // Of load(), in its order.
   const std::vector<Failure>& failures() const { return failures_; }
 
  private:
+  struct Replaced {
+    std::weak_ptr<Form> form;
+    std::weak_ptr<const void> life;
+  };
+  struct Slot {
+    std::shared_ptr<Form> serving;
+    std::vector<Replaced> replaced;  // or too late to serve, and not known to be destroyed
+    uint32_t forms = 1;              // that were started
+    bool replacing = false;
+  };
+  struct Attempt;
+
   absl::Status loadOne(const Wanted& wanted);
-  absl::StatusOr<std::shared_ptr<const Library>> openLibrary(const Wanted& wanted);
-  absl::Status askOnce();
+  absl::StatusOr<std::shared_ptr<const Library>> openLibrary(const Wanted& wanted) const;
+  absl::Status checkName(const Library& library, const Wanted& wanted) const;
+  absl::StatusOr<std::shared_ptr<Form>> make(const Wanted& wanted) const;
+  absl::StatusOr<Slot*> claim(Wanted& wanted);
+  absl::StatusOr<std::shared_ptr<Form>> makeToReplace(Attempt& attempt) const;
+  void attempt(Attempt& attempt, Slot& slot);
+  template <class T>
+  std::map<std::string, std::shared_ptr<T>> all(std::optional<T> Form::*part) const;
+  template <class T>
+  absl::StatusOr<std::shared_ptr<T>> one(std::optional<T> Form::*part, const std::string& name,
+                                         std::string_view what) const;
 
   const std::vector<std::string> directories_;
   const HostServices& services_;
-  std::map<std::string, std::shared_ptr<const Library>> libraries_;  // by path
-  std::map<std::string, std::string> names_;                         // of plugins, with their paths
-  std::vector<std::unique_ptr<Instance>> instances_;
+  const std::shared_ptr<Background> background_ = std::make_shared<Background>();
   std::vector<Failure> failures_;
-  std::map<std::string, std::unique_ptr<Runtime>> runtimes_;
-  std::map<std::string, std::unique_ptr<Snapshotter>> snapshotters_;
-  std::map<std::string, std::unique_ptr<ImageSource>> sources_;
-  std::map<std::string, std::unique_ptr<Network>> networks_;
+  mutable std::mutex mutex_;                  // all that follow
+  std::vector<std::unique_ptr<Slot>> slots_;  // none goes
+  bool stopping_ = false;
 };
 
 }  // namespace berth::plugins

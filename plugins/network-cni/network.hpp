@@ -41,7 +41,7 @@ class CniNetwork : public Network {
     explicit Parts(Options given);
     const Options options;
     const Invoker invoker;
-    const Records records;
+    Records records;
     Networks networks;
     Readiness readiness;
     Gate gate;

@@ -2,6 +2,7 @@
 
 #include "berth/support/files.hpp"
 #include "berth/support/json.hpp"
+#include "berth/support/shared_directory.hpp"
 #include "berth/support/status.hpp"
 #include "options.hpp"
 
@@ -27,10 +28,13 @@ std::string Records::recordFile(std::string_view pod, std::string_view interface
   return path(pod, interface, kRecord);
 }
 
-absl::Status Records::prepare() const {
+absl::Status Records::prepare() {
   BERTH_RETURN_IF_ERROR(
       support::annotate(support::makeDirectories(directory_, 0700), "option cache_dir"));
-  return support::removeTemporaries(directory_);
+  BERTH_ASSIGN_OR_RETURN(shared_, support::shareDirectory(directory_, [this] {
+                           return support::removeTemporaries(directory_);
+                         }));
+  return absl::OkStatus();
 }
 
 absl::Status Records::begin(const AttachmentRecord& record) const {

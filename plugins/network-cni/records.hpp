@@ -12,6 +12,7 @@
 
 #include "attachment_record.hpp"
 #include "berth/support/aside.hpp"
+#include "berth/support/fd.hpp"
 
 namespace berth::cni {
 
@@ -22,8 +23,9 @@ class Records {
   explicit Records(std::string directory)
       : directory_(std::move(directory)), aside_(directory_ + "/damaged") {}
 
-  // Makes the directory, or clears it of what a crash left half-written. Before all else.
-  absl::Status prepare() const;
+  // Makes the directory, or clears it of what a crash left half-written: not where another instance
+  // works in it. Before all else.
+  absl::Status prepare();
 
   // Before ADD: on stable storage when it returns.
   absl::Status begin(const AttachmentRecord& record) const;
@@ -58,6 +60,7 @@ class Records {
 
   const std::string directory_;
   const support::AsideFolder aside_;
+  support::Fd shared_;
 };
 
 }  // namespace berth::cni

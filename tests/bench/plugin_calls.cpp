@@ -81,8 +81,10 @@ absl::Status run(int calls, bool check) {
   apart.isolation = {.process = true, .program = BENCH_PLUGIN_HOST};
   BERTH_RETURN_IF_ERROR(bed.registry->load({here, apart}));
   BERTH_RETURN_IF_ERROR(bed.registry->start());
-  BERTH_ASSIGN_OR_RETURN(plugins::Network * inProcess, bed.registry->network("here"));
-  BERTH_ASSIGN_OR_RETURN(plugins::Network * isolated, bed.registry->network("apart"));
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Network> inProcess,
+                         bed.registry->network("here"));
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Network> isolated,
+                         bed.registry->network("apart"));
   plugins::Operation op("measure");
   plugins::NetworkRequest request;
   request.pod = std::string(64, 'a');

@@ -11,7 +11,9 @@ import grpc
 import pytest
 
 from asking import shell
+from fake_shims import FakeShims
 from image_set import BUSYBOX
+from installed_plugin import NEXT, bed_with_installed
 from test_containers import SLEEP
 
 pytestmark = pytest.mark.berth
@@ -149,3 +151,26 @@ def test_a_runtime_that_dies_during_an_exec(bed, name):
     back(bed, "runc", before)
     assert shell(bed, container, "echo alive") == "alive"
     bed.remove_pod(pod)
+
+
+@pytest.mark.parametrize("table,plugin", [("runtimes.runc", "runtime-runc"),
+                                          ("runtimes.fake", "runtime-kata")])
+def test_one_finds_its_programs_after_an_upgrade(own_bed, tmp_path, name, table, plugin):
+    """Started again from the file that another one has replaced."""
+    fakes = FakeShims({"fake": ""})
+
+    def settings(bed, given):
+        return fakes.settings(bed).replace('[runtimes.fake]\nplugin = "runtime-kata"\n', given)
+
+    instance = table.split(".")[1]
+    handler = {"handler": "fake"} if instance == "fake" else {}
+    bed, file = bed_with_installed(own_bed, str(tmp_path), table, plugin, 'isolation = "process"\n',
+                                   **({"settings": settings} if handler else {}))
+    container = bed.run(bed.run_pod(name, **handler), "c", image=BUSYBOX, command=SLEEP)
+    file.put(NEXT)
+    before = processes(bed)[instance][0]
+    os.kill(before, signal.SIGKILL)
+    back(bed, instance, before)
+    assert shell(bed, container, "echo alive") == "alive"
+    other = bed.run(bed.run_pod(name + "-2", **handler), "c", image=BUSYBOX, command=SLEEP)
+    assert shell(bed, other, "echo alive") == "alive"

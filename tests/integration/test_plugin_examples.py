@@ -3,6 +3,8 @@
 import functools
 import json
 import os
+import shutil
+import signal
 import subprocess
 
 import grpc
@@ -14,6 +16,7 @@ from berth_testbed import wait_until
 from image_set import BUSYBOX, TESTS
 from plugin_projects import build_examples
 from test_containers import SLEEP
+from test_isolation import back, processes
 from web_folder import serve_folder
 
 pytestmark = pytest.mark.berth
@@ -320,6 +323,35 @@ def test_pods_are_refused_before_they_run(example_bed, name):
     container = bed.run(pod, "c", command=["sh", "-c", "exit 3"])
     assert bed.wait_exit(container).exit_code == 3
     bed.remove_pod(pod)
+
+
+@pytest.mark.parametrize("example", ["runtime-admission", "runtime-timings"])
+def test_a_runtime_whose_file_was_replaced_finds_the_other(own_bed, examples, name, tmp_path, example):
+    plugins = tmp_path / "lib/berth/plugins"
+    plugins.mkdir(parents=True)
+
+    def settings(bed):
+        (tmp_path / "libexec").symlink_to(os.path.join(bed.build, "libexec"))
+        for folder, plugin in ((examples, example), (bed.plugin_dirs[0], "runtime-runc")):
+            shutil.copy(os.path.join(folder, "berth-%s.so" % plugin), plugins)
+        bed.plugin_dirs.insert(0, str(plugins))
+        return """
+[runtimes.example]
+plugin = "%s"
+isolation = "process"
+[runtimes.example.options]
+plugin = "runtime-runc"
+""" % example
+    bed = own_bed(settings=settings, handler="example")
+    container = bed.run(bed.run_pod(name), "c", command=SLEEP)
+    file = plugins / ("berth-%s.so" % example)
+    shutil.copy(file, str(file) + ".new")
+    os.replace(str(file) + ".new", file)
+    # It is started again from the file that it was started from.
+    before = processes(bed)["example"][0]
+    os.kill(before, signal.SIGKILL)
+    back(bed, "example", before)
+    assert shell(bed, container, "echo alive") == "alive"
 
 
 @pytest.mark.parametrize("example", ["runtime-admission", "runtime-timings"])

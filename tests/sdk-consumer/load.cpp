@@ -20,7 +20,7 @@ absl::Status tryPlugin(const std::string& directory, const std::string& file) {
   Registry registry({}, services);
   BERTH_RETURN_IF_ERROR(registry.load({{Kind::kNetwork, "quiet", file, {}}}));
   BERTH_RETURN_IF_ERROR(registry.start());
-  BERTH_ASSIGN_OR_RETURN(Network * network, registry.network("quiet"));
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<Network> network, registry.network("quiet"));
   Operation op("attach a pod");
   NetworkRequest request;
   request.pod = "pod-1";

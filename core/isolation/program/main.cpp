@@ -51,14 +51,13 @@ int run() {
   Decoder in(first->bytes, first->descriptors);
   LoadRequest request;
   decode(in, request);
-  support::Fd file;
+  support::Fd file;  // stays open: by its name what lies beside the plugin is found
   if (first->descriptors.size() > kHostChannels) file = in.takeDescriptor();
   std::vector<support::Fd> channels(kHostChannels);
   for (support::Fd& channel : channels) channel = in.takeDescriptor();
   if (!in.finished()) return 1;
   HostProxy host(control, std::move(channels));
   const auto plugin = load(request, file, host);
-  file.reset();
   reply(plugin, host);
   if (!plugin.ok()) return 1;
   for (;;) {

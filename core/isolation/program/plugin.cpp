@@ -38,6 +38,15 @@ absl::StatusOr<std::shared_ptr<const plugins::Library>> loadLibrary(const LoadRe
   return kind.has_value() ? plugins::Library::load(path, *kind) : plugins::Library::load(path);
 }
 
+struct flock lockOf(off_t first, off_t count, short type) {
+  struct flock lock {};
+  lock.l_type = type;
+  lock.l_whence = SEEK_SET;
+  lock.l_start = first;
+  lock.l_len = count;
+  return lock;
+}
+
 template <class Body>
 void withTable(size_t index, Body body) {
   [&]<size_t... I>(std::index_sequence<I...>) {
@@ -81,6 +90,8 @@ absl::StatusOr<std::unique_ptr<Plugin>> Plugin::load(const LoadRequest& request,
   const berth_plugin& description = library->description();
   std::unique_ptr<Plugin> plugin(new Plugin(library, host));
   plugin->tables_[0] = &description;
+  plugin->number_ = request.place;
+  plugin->alone_ = request.place == 0 && !request.again;
   absl::Status complete;
   for (const size_t index : {size_t{1}, size_t{2}, size_t{3}, size_t{4}}) {
     withTable(index, [&]<class T>(std::type_identity<T>) {
@@ -181,13 +192,15 @@ void Plugin::awaitPredecessor() {
   // Without a directory there is nothing to share. The lock is the process's and not its
   // children's.
   if (!place_) return;
-  struct flock whole {};
-  whole.l_type = F_WRLCK;
-  whole.l_whence = SEEK_SET;
-  if (::fcntl(place_.get(), F_SETLK, &whole) == 0) return;
-  host_.get()->log(host_.get()->context, BERTH_LOG_WARNING,
-                   str("waits for the end of the process that had its place"), nullptr, 0);
-  while (::fcntl(place_.get(), F_SETLKW, &whole) != 0 && errno == EINTR) continue;
+  struct flock wanted = lockOf(number_, alone_ ? 0 : 1, F_WRLCK);
+  if (::fcntl(place_.get(), F_SETLK, &wanted) != 0) {
+    host_.get()->log(host_.get()->context, BERTH_LOG_WARNING,
+                     str("waits for the end of the process that had its place"), nullptr, 0);
+    while (::fcntl(place_.get(), F_SETLKW, &wanted) != 0 && errno == EINTR) continue;
+  }
+  // The other places are for those that come beside this one.
+  struct flock others = lockOf(number_ + 1, 0, F_UNLCK);
+  if (alone_) ::fcntl(place_.get(), F_SETLK, &others);
 }
 
 bool Plugin::create(Decoder& in, Encoder& out) {

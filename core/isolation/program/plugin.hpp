@@ -40,8 +40,10 @@ class Plugin {
   void* instance_ = nullptr;
   // The tables there are, in the order of Tables. Written before they are called.
   std::array<const void*, kTableCount> tables_{};
-  std::mutex mutex_;   // of tables_, once there are several channels
-  support::Fd place_;  // whose lock says that this process has the instance's directories
+  std::mutex mutex_;     // of tables_, once there are several channels
+  uint32_t number_ = 0;  // of its place
+  bool alone_ = true;    // no other process of the instance is to be there
+  support::Fd place_;    // whose lock says that this process has the instance's directories
 };
 
 }  // namespace berth::isolation

@@ -1,7 +1,6 @@
 #include "options.hpp"
 
 #include <cstdlib>
-#include <dlfcn.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -10,6 +9,7 @@
 
 #include "berth/support/json.hpp"
 #include "berth/support/options.hpp"
+#include "berth/support/own_folder.hpp"
 #include "berth/support/status.hpp"
 
 namespace berth::kata {
@@ -49,14 +49,6 @@ constexpr size_t kSocketNameLength = 3 + 16;
 absl::Status checkAbsolute(std::string_view option, const std::string& path) {
   if (path.starts_with('/')) return absl::OkStatus();
   return optionError(option, strCat("\"", path, "\" is no absolute path"));
-}
-
-// Of the file this code was loaded from.
-std::string ownDirectory() {
-  Dl_info info{};
-  if (::dladdr(reinterpret_cast<const void*>(&findKeeper), &info) == 0) return {};
-  const std::string file = info.dli_fname != nullptr ? info.dli_fname : "";
-  return file.starts_with('/') ? file.substr(0, file.rfind('/')) : std::string();
 }
 
 absl::StatusOr<Isolation> isolationOf(const std::string& text) {
@@ -130,7 +122,7 @@ absl::StatusOr<std::string> findKeeper(const std::string& option) {
   std::vector<std::string> places{option};
   if (option.empty()) {
     places.clear();
-    std::string directory = ownDirectory();
+    std::string directory = support::ownFolder(reinterpret_cast<const void*>(&findKeeper));
     for (int up = 0; up <= kDeepestLibdir && !directory.empty(); ++up) {
       if (up < 2) places.push_back(directory + "/berth-keeper");
       if (up > 2) places.push_back(directory + "/libexec/berth/berth-keeper");

@@ -1,12 +1,12 @@
 #include "options.hpp"
 
-#include <dlfcn.h>
 #include <unistd.h>
 
 #include <absl/strings/str_join.h>
 
 #include "berth/support/json.hpp"
 #include "berth/support/options.hpp"
+#include "berth/support/own_folder.hpp"
 #include "berth/support/status.hpp"
 
 namespace berth::runc {
@@ -33,14 +33,6 @@ namespace {
 absl::Status checkAbsolute(std::string_view option, const std::string& path) {
   if (path.starts_with('/')) return absl::OkStatus();
   return support::optionError(option, strCat("\"", path, "\" is no absolute path"));
-}
-
-// Of the file this code was loaded from.
-std::string ownDirectory() {
-  Dl_info info{};
-  if (::dladdr(reinterpret_cast<const void*>(&findMonitor), &info) == 0) return {};
-  const std::string file = info.dli_fname != nullptr ? info.dli_fname : "";
-  return file.starts_with('/') ? file.substr(0, file.rfind('/')) : std::string();
 }
 
 // Plugins lie in <prefix>/<libdir>/berth/plugins and programs for them in <prefix>/libexec/berth;
@@ -81,7 +73,8 @@ absl::StatusOr<Options> parseOptions(std::string_view json, std::string_view def
 
 absl::StatusOr<std::string> findMonitor(const std::string& option) {
   std::vector<std::string> places{option};
-  if (option.empty()) places = besidePlugin(ownDirectory());
+  if (option.empty())
+    places = besidePlugin(support::ownFolder(reinterpret_cast<const void*>(&findMonitor)));
   for (const std::string& place : places) {
     if (::access(place.c_str(), X_OK) == 0) return place;
   }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 #include <vector>
 
@@ -20,22 +22,27 @@ namespace {
 constexpr int64_t kVersion = 1;
 }  // namespace
 
-absl::Status OwnedCgroups::load() {
+absl::StatusOr<std::set<std::string>> OwnedCgroups::read() const {
   const auto text = support::readFile(file_);
-  if (absl::IsNotFound(text.status())) return absl::OkStatus();
+  if (absl::IsNotFound(text.status())) return std::set<std::string>();
   BERTH_RETURN_IF_ERROR(text.status());
   const auto document = support::parseJsonObject(*text, file_);
   if (!document.ok()) return absl::DataLossError(document.status().message());
-  const std::lock_guard lock(mutex_);
   const int64_t version = support::intMember(*document, "version");
-  if (version > kVersion) {
-    isOthers_ = true;
+  if (version > kVersion)
     return absl::FailedPreconditionError(
         support::strCat(file_, " has version ", version, " of a newer plugin, and is left alone"));
-  }
-  for (std::string& directory : support::stringsMember(*document, "directories")) {
-    directories_.insert(std::move(directory));
-  }
+  const auto list = support::stringsMember(*document, "directories");
+  return std::set<std::string>(list.begin(), list.end());
+}
+
+absl::Status OwnedCgroups::load() {
+  const auto known = read();
+  const std::lock_guard lock(mutex_);
+  isOthers_ = absl::IsFailedPrecondition(known.status());
+  BERTH_RETURN_IF_ERROR(known.status());
+  saved_ = *known;
+  directories_ = *known;
   return absl::OkStatus();
 }
 
@@ -85,14 +92,33 @@ bool OwnedCgroups::isClaimedLocked(const std::string& path) const {
   });
 }
 
+// What another instance has written since stays in the file.
 absl::Status OwnedCgroups::saveLocked() {
   if (isOthers_) return absl::OkStatus();
-  if (directories_.empty()) return support::removePath(file_);
-  const boost::json::array list(directories_.begin(), directories_.end());
-  return support::replaceFile(
-      file_,
-      boost::json::serialize(boost::json::object{{"version", kVersion}, {"directories", list}}),
-      0600, support::Durability::kVisible);
+  const std::string folder = file_.substr(0, file_.rfind('/'));
+  BERTH_ASSIGN_OR_RETURN(const support::Fd turn, support::openFile(folder, O_RDONLY | O_DIRECTORY));
+  while (::flock(turn.get(), LOCK_EX) != 0)
+    if (errno != EINTR) return support::errnoStatus(errno, support::strCat("lock ", folder));
+  auto kept = read();
+  if (absl::IsFailedPrecondition(kept.status())) return absl::OkStatus();
+  // One that is damaged was set aside, or is told of at the next start: what this one knows stays.
+  if (absl::IsDataLoss(kept.status())) kept = saved_;
+  BERTH_RETURN_IF_ERROR(kept.status());
+  for (const std::string& gone : saved_)
+    if (directories_.count(gone) == 0) kept->erase(gone);
+  for (const std::string& mine : directories_)
+    if (saved_.count(mine) == 0) kept->insert(mine);
+  if (kept->empty()) {
+    BERTH_RETURN_IF_ERROR(support::removePath(file_));
+  } else {
+    const boost::json::array list(kept->begin(), kept->end());
+    BERTH_RETURN_IF_ERROR(support::replaceFile(
+        file_,
+        boost::json::serialize(boost::json::object{{"version", kVersion}, {"directories", list}}),
+        0600, support::Durability::kVisible));
+  }
+  saved_ = directories_;
+  return absl::OkStatus();
 }
 
 }  // namespace berth::runc

@@ -8,12 +8,14 @@
 #include <string>
 
 #include <absl/status/status.h>
+#include <absl/status/statusor.h>
 
 #include "cgroup_layout.hpp"
 
 namespace berth::runc {
 
-// Kept in a file, so that they are known after a restart. Thread-safe.
+// Kept in a file, so that they are known after a restart; instances that work beside each other
+// keep theirs in the same one. Thread-safe.
 class OwnedCgroups {
  public:
   OwnedCgroups(const CgroupLayout& layout, std::string file)
@@ -34,12 +36,15 @@ class OwnedCgroups {
   absl::Status releaseLocked(const std::string& path);
   bool isClaimedLocked(const std::string& path) const;
   absl::Status saveLocked();
+  // Of the file, as it is now.
+  absl::StatusOr<std::set<std::string>> read() const;
 
   const CgroupLayout& layout_;
   const std::string file_;
   std::mutex mutex_;
   std::set<std::string> directories_;
-  bool isOthers_ = false;  // the file
+  std::set<std::string> saved_;  // of these, what is in the file
+  bool isOthers_ = false;        // the file
   // By pod, of this process: what a pod of before has a container in is claimed again when that is
   // loaded.
   std::map<std::string, std::set<std::string>> claims_;

@@ -8,6 +8,7 @@
 #include <climits>
 
 #include "berth/support/files.hpp"
+#include "berth/support/shared_directory.hpp"
 #include "berth/support/status.hpp"
 
 namespace berth::runc {
@@ -76,7 +77,9 @@ Status RuntimePlugin::start() {
     BERTH_ASSIGN_OR_RETURN(features_, probeRuntime(options_.path));
     BERTH_RETURN_IF_ERROR(support::makeDirectories(options_.runtimeRoot(), 0700));
     BERTH_RETURN_IF_ERROR(support::makeDirectories(options_.podLinks(), 0700));
-    BERTH_RETURN_IF_ERROR(support::removeTemporaries(options_.root));
+    BERTH_ASSIGN_OR_RETURN(shared_, support::shareDirectory(options_.podLinks(), [this] {
+                             return support::removeTemporaries(options_.root);
+                           }));
     checkpoints_ = probeCheckpoints(features_, options_.checkpointCache());
     ownedCgroups_ = std::make_unique<OwnedCgroups>(*layout_, options_.ownedCgroups());
     const absl::Status loaded = ownedCgroups_->load();

@@ -150,6 +150,7 @@ class RuntimePlugin final : public Runtime,
   }
 
   Options options_;
+  support::Fd shared_;  // with another instance that this one replaces, or that replaces it
   RuntimeFeatures features_;
   absl::Status checkpoints_;  // whether they work here
   std::optional<CgroupLayout> layout_;

@@ -1,9 +1,13 @@
 #include "leases.hpp"
 
 #include <arpa/inet.h>
+#include <cerrno>
 #include <charconv>
+#include <fcntl.h>
 #include <filesystem>
 #include <fstream>
+#include <sys/file.h>
+#include <unistd.h>
 
 namespace vethnet {
 
@@ -22,6 +26,24 @@ std::string content(const fs::path& path) {
   return {std::istreambuf_iterator<char>(stream), {}};
 }
 
+// One at a time, of all instances: each has a descriptor of its own, and the lock is the
+// descriptor's. Without the folder there is nothing to lock.
+class Turn {
+ public:
+  explicit Turn(const std::string& folder)
+      : folder_(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+    while (folder_ >= 0 && ::flock(folder_, LOCK_EX) != 0 && errno == EINTR) continue;
+  }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+  ~Turn() {
+    if (folder_ >= 0) ::close(folder_);
+  }
+
+ private:
+  const int folder_;
+};
+
 // Calls found(address, pod) for each lease, until it says true.
 template <class Found>
 void look(const std::string& folder, Found found) {
@@ -30,6 +52,15 @@ void look(const std::string& folder, Found found) {
     const auto address = toAddress(entry.path().filename());
     if (address && found(*address, content(entry.path()))) return;
   }
+}
+
+std::optional<uint32_t> addressOf(const std::string& folder, std::string_view pod) {
+  std::optional<uint32_t> own;
+  look(folder, [&](uint32_t one, const std::string& owner) {
+    if (owner == pod) own = one;
+    return own.has_value();
+  });
+  return own;
 }
 
 }  // namespace
@@ -55,7 +86,9 @@ std::optional<Range> Range::parse(std::string_view text) {
 }
 
 berth::Status Leases::take(const Range& range, std::string_view pod, uint32_t& address) {
-  const std::lock_guard lock(mutex_);
+  std::error_code error;
+  fs::create_directories(folder_, error);
+  const Turn turn(folder_);
   std::vector<bool> taken(range.last - range.first + 1);
   std::optional<uint32_t> own;
   look(folder_, [&](uint32_t one, const std::string& owner) {
@@ -69,8 +102,6 @@ berth::Status Leases::take(const Range& range, std::string_view pod, uint32_t& a
     return {BERTH_RESOURCE_EXHAUSTED, "all addresses from " + toText(range.gateway() + 1) + " to " +
                                           toText(range.last - 1) + " are taken"};
   // Written beside and renamed: a lease has its owner, or does not exist.
-  std::error_code error;
-  fs::create_directories(folder_, error);
   const std::string path = folder_ + "/" + toText(*own);
   std::ofstream(path + ".new") << pod;
   fs::rename(path + ".new", path, error);
@@ -80,25 +111,19 @@ berth::Status Leases::take(const Range& range, std::string_view pod, uint32_t& a
 }
 
 std::optional<uint32_t> Leases::find(std::string_view pod) const {
-  const std::lock_guard lock(mutex_);
-  std::optional<uint32_t> own;
-  look(folder_, [&](uint32_t one, const std::string& owner) {
-    if (owner == pod) own = one;
-    return own.has_value();
-  });
-  return own;
+  const Turn turn(folder_);
+  return addressOf(folder_, pod);
 }
 
 void Leases::release(std::string_view pod) {
-  if (const auto address = find(pod)) {
-    const std::lock_guard lock(mutex_);
-    std::error_code ignored;
+  const Turn turn(folder_);
+  std::error_code ignored;
+  if (const auto address = addressOf(folder_, pod))
     fs::remove(folder_ + "/" + toText(*address), ignored);
-  }
 }
 
 std::vector<std::string> Leases::pods() const {
-  const std::lock_guard lock(mutex_);
+  const Turn turn(folder_);
   std::vector<std::string> result;
   look(folder_, [&](uint32_t, const std::string& owner) {
     result.push_back(owner);

@@ -3,7 +3,6 @@
 
 #include <berth/plugin.hpp>
 #include <cstdint>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -23,7 +22,8 @@ struct Range {
   static std::optional<Range> parse(std::string_view text);
 };
 
-// A folder with one file for each address that is taken; it holds the pod's id. Any thread.
+// A folder with one file for each address that is taken; it holds the pod's id. Any thread, also
+// beside the instance that this one replaces, which has the same folder.
 class Leases {
  public:
   explicit Leases(std::string folder) : folder_(std::move(folder)) {}
@@ -37,7 +37,6 @@ class Leases {
 
  private:
   const std::string folder_;
-  mutable std::mutex mutex_;
 };
 
 }  // namespace vethnet

@@ -7,15 +7,12 @@
 
 /* Names are looked for where this plugin's own file is. */
 static void find_file(const char* name, char* path) {
-  Dl_info own;
   static const int here = 0;
-  if (strchr(name, '/') != NULL || dladdr(&here, &own) == 0) {
+  char folder[PATH_MAX];
+  if (strchr(name, '/') == NULL && berth_own_folder(&here, folder, sizeof folder))
+    berth_format(path, PATH_MAX, "%s/berth-%s.so", folder, name);
+  else
     berth_format(path, PATH_MAX, "%s", name);
-    return;
-  }
-  const char* slash = strrchr(own.dli_fname, '/');
-  const int folder = slash != NULL ? (int)(slash - own.dli_fname) : 0;
-  berth_format(path, PATH_MAX, "%.*s/berth-%s.so", folder, own.dli_fname, name);
 }
 
 static berth_code load_file(admission* self, const char* path, berth_error* error) {

@@ -6,6 +6,8 @@
 #include <dlfcn.h>
 #include <vector>
 
+#include <climits>
+
 namespace timed {
 
 using berth::Status;
@@ -15,10 +17,10 @@ namespace {
 // Names are looked for where this plugin's own file is.
 std::string fileOf(const std::string& name) {
   static const int here = 0;
-  Dl_info own = {};
-  if (name.find('/') != std::string::npos || ::dladdr(&here, &own) == 0) return name;
-  const std::string_view path(own.dli_fname);
-  return std::string(path.substr(0, path.rfind('/'))) + "/berth-" + name + ".so";
+  char folder[PATH_MAX];
+  if (name.find('/') != std::string::npos || berth_own_folder(&here, folder, sizeof folder) == 0)
+    return name;
+  return std::string(folder) + "/berth-" + name + ".so";
 }
 
 // Every function of the table is mandatory; they follow the size.

@@ -1,11 +1,16 @@
 /* Helpers for plugins that have no library for these things: messages of errors, structs of other
- * sizes, and the JSON that options come as. Nothing in here crosses the ABI. */
+ * sizes, the JSON that options come as, and the folder of the plugin's own file. Nothing in here
+ * crosses the ABI. */
 #pragma once
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef _GNU_SOURCE
+#include <dlfcn.h>
+#include <unistd.h>
+#endif
 
 #include "berth/types.h"
 
@@ -244,6 +249,35 @@ static inline int64_t berth_json_integer(berth_str object, const char* key, int6
 static inline int berth_json_boolean(berth_str object, const char* key) {
   return berth_equal(berth_json_member(object, key), "true");
 }
+
+#ifdef _GNU_SOURCE /* which dladdr(3) needs; a compiler of C++ has it */
+/* Of a file by the name that the loader has for it: that is one of a descriptor where another file
+ * has taken the place of the one that is loaded. */
+static inline int berth_folder_of_loaded(const char* name, char* folder, size_t capacity) {
+  size_t length = strlen(name);
+  if (strncmp(name, "/proc/self/fd/", 14) == 0) {
+    ssize_t read = readlink(name, folder, capacity);
+    if (read < 0 || BERTH_CAST(size_t, read) >= capacity) return 0;
+    length = BERTH_CAST(size_t, read);
+  } else {
+    if (length >= capacity) return 0;
+    memcpy(folder, name, length);
+  }
+  folder[length] = 0;
+  char* slash = strrchr(folder, '/');
+  if (!slash || folder[0] != '/') return 0;
+  *slash = 0;
+  return 1;
+}
+
+/* Where the file lies that `code`, or a static variable, was loaded from: what is installed with a
+ * plugin is found beside it. Not 0 when that is known, and fits with the file's name. */
+static inline int berth_own_folder(const void* code, char* folder, size_t capacity) {
+  Dl_info own;
+  return dladdr(code, &own) != 0 && own.dli_fname &&
+         berth_folder_of_loaded(own.dli_fname, folder, capacity);
+}
+#endif
 
 #ifdef __cplusplus
 }

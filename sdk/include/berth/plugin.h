@@ -6,7 +6,6 @@
  * Life cycle of an instance (one for each table of the configuration that names the plugin):
  *
  *     entry → create → configure → start → calls of its kind → stop → destroy
- *
  * - entry: called once per loaded file. Returns the static description. Starts nothing.
  * - create: makes an instance. The host table stays valid until destroy returns, but none of its
  *   functions except `log`, `allocate` and `release` may be called before start.
@@ -14,6 +13,8 @@
  *   against `options` and filled in defaults; the plugin checks values. Called exactly once. It
  *   reads at most: the instance may be made only to check a configuration, beside one that works.
  * - start: threads, connections and host callbacks begin here. On failure the host calls destroy.
+ *   But for snapshotters, the instance that it replaces may be at work beside it, in the same
+ *   directories: what that may use is not cleared. Who must be alone says so and fails.
  * - stop: no call is running any more. The plugin ends its threads and makes no host callback
  *   after it returns. What runs for pods keeps running: a host stops when it is upgraded.
  * - destroy: frees the instance. A host that ends waits ten seconds for each, and not longer.
@@ -22,8 +23,7 @@
  * with "option PATH: ", where PATH is the option's key, and for a part of it the way there as TOML
  * writes it: `bin_dirs[1]`, `registries."a.example".mirrors[0]`. The host then puts the file, line
  * and column where that was written before it, or those of the nearest thing above it. Several such
- * messages come as lines of one. The reason alone is enough after it, as "must be an absolute
- * path".
+ * messages come as lines of one. The reason alone is enough after it, as "must be absolute".
  */
 #pragma once
 

@@ -40,7 +40,7 @@ class CallGateTest : public ::testing::Test {
   void load(const std::string& plugin) {
     ASSERT_TRUE(registry_.load({{Kind::kNetwork, "net", plugin, {}}}).ok());
     ASSERT_TRUE(registry_.start().ok());
-    network_ = *registry_.network("net");
+    network_ = registry_.network("net")->get();
   }
   void attach(const std::string& pod) {
     Operation op("attach");

@@ -28,7 +28,7 @@ class CallsTest : public ::testing::TestWithParam<bool> {
     wanted.isolation = {.process = GetParam(), .program = TEST_PLUGIN_HOST};
     ASSERT_TRUE(registry_.load({wanted}).ok());
     ASSERT_TRUE(registry_.start().ok());
-    network_ = *registry_.network("net");
+    network_ = registry_.network("net")->get();
   }
   absl::StatusOr<NetworkResult> attach(const std::string& behaviour,
                                        const std::string& pod = "pod-1") {

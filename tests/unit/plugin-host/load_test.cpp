@@ -133,10 +133,10 @@ TEST(Load, AMissingNameListsWhereItWasLookedFor) {
 
 TEST(Load, TwoFilesWithOnePluginNameAreRefused) {
   const absl::Status status =
-      load({{Kind::kNetwork, "a", "parallel", {}}, {Kind::kNetwork, "b", "impostor", {}}});
+      load({{Kind::kNetwork, "a", "parallel", {}}, {Kind::kNetwork, "b", "parallel-2", {}}});
   EXPECT_EQ(status.code(), absl::StatusCode::kAlreadyExists);
   EXPECT_THAT(message(status),
-              AllOf(HasSubstr(pluginPath("impostor")), HasSubstr("the plugin name parallel"),
+              AllOf(HasSubstr(pluginPath("parallel-2")), HasSubstr("the plugin name parallel"),
                     HasSubstr("taken by " + pluginPath("parallel"))));
 }
 

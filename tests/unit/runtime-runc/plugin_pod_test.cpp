@@ -132,6 +132,37 @@ TEST_F(Owned, ForeignOnesStay) {
   EXPECT_TRUE(support::pathExists(root_ + "/x"));
 }
 
+TEST_F(Owned, WhatIsKnownOutlivesADamagedFile) {
+  const CgroupLayout layout = unified();
+  OwnedCgroups before(layout, root_ + "/cgroups.json");
+  ASSERT_TRUE(before.load().ok());
+  ASSERT_TRUE(before.claim("a", "/a").ok());
+  ASSERT_TRUE(
+      support::replaceFile(root_ + "/cgroups.json", "{", 0600, support::Durability::kVisible).ok());
+  ASSERT_TRUE(before.claim("b", "/b").ok());
+  for (const char* made : {"/a", "/b"}) ASSERT_TRUE(support::makeDirectories(root_ + made).ok());
+  OwnedCgroups next(layout, root_ + "/cgroups.json");
+  ASSERT_TRUE(next.load().ok());
+  EXPECT_TRUE(next.release("a", {"/a"}).ok());
+  EXPECT_FALSE(support::pathExists(root_ + "/a"));
+}
+
+TEST_F(Owned, WhatInstancesBesideEachOtherOwnIsKnownAfterwards) {
+  const CgroupLayout layout = unified();
+  OwnedCgroups before(layout, root_ + "/cgroups.json");
+  ASSERT_TRUE(before.load().ok());
+  ASSERT_TRUE(before.claim("a", "/a").ok());
+  OwnedCgroups after(layout, root_ + "/cgroups.json");
+  ASSERT_TRUE(after.load().ok());
+  ASSERT_TRUE(after.claim("b", "/b").ok());
+  for (const char* made : {"/a", "/b"}) ASSERT_TRUE(support::makeDirectories(root_ + made).ok());
+  EXPECT_TRUE(before.release("a", {"/a"}).ok());
+  OwnedCgroups next(layout, root_ + "/cgroups.json");
+  ASSERT_TRUE(next.load().ok());
+  EXPECT_TRUE(next.release("b", {"/b"}).ok());
+  EXPECT_FALSE(support::pathExists(root_ + "/b"));
+}
+
 TEST_F(Owned, ADamagedFileIsNamed) {
   const CgroupLayout layout = unified();
   write("cgroups.json", "{\"direct");

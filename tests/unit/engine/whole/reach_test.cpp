@@ -1,4 +1,6 @@
 // What a daemon that starts makes of pods that it finds.
+#include <atomic>
+
 #include "fixture.hpp"
 
 namespace berth::engine::testing {
@@ -167,6 +169,44 @@ TEST_F(ReachTest, AStartThatHadFailedDoesNotComeTrue) {
   EXPECT_EQ(status('d').state(), v1::CONTAINER_EXITED);
   EXPECT_EQ(status('d').exit_code(), 128);
   EXPECT_EQ(world_.count(strCat("runc container_kill ", id('c'), " 9")), 0u);
+}
+
+// Counts the operations that have ended and are called so.
+class Counting final : public plugins::Observer {
+ public:
+  explicit Counting(std::string name) : name_(std::move(name)) { plugins::setObserver(this); }
+  ~Counting() { plugins::setObserver(nullptr); }
+  void onOperation(plugins::Timeline timeline) override {
+    if (timeline.operation.starts_with(name_)) ++count_;
+  }
+  void onCall(const plugins::Instance&, bool, std::chrono::nanoseconds) override {}
+  int count() const { return count_; }
+
+ private:
+  const std::string name_;
+  std::atomic<int> count_ = 0;
+};
+
+TEST_F(ReachTest, AStartThatHadFailedEndsWithItsPod) {
+  const auto killOf = [](char container) {
+    return strCat("runc container_kill ", id(container), " 9");
+  };
+  keep(podRecord('b'));
+  for (const auto& [container, pod] : {std::pair('d', 'a'), std::pair('e', 'b')}) {
+    keep(containerRecord(container, pod, v1::CONTAINER_EXITED));
+    world_.set(strCat("runc pod_recover ", id(pod)),
+               {.containers = {{.id = id(container), .startedAt = 1}}});
+    world_.set(strCat("runc container_kill ", id(container)), {.code = BERTH_UNAVAILABLE});
+  }
+  const Counting tries(strCat("end container ", id('d')));
+  start();
+  ASSERT_TRUE(world_.await(killOf('d')) && world_.await(killOf('e')));
+  ASSERT_TRUE(engine_->stopPodSandbox(id('a'), soon()).ok());
+  const int before = tries.count();
+  // Both are tried after the same pauses; one try may have been under way.
+  ASSERT_TRUE(world_.await(killOf('e'), world_.count(killOf('e')) + 4));
+  EXPECT_LE(tries.count(), before + 2);
+  stop();
 }
 
 TEST_F(ReachTest, AStartThatFailedMeanwhileSaysWhy) {

@@ -12,6 +12,10 @@
 
 #include "berth/extensions.hpp"
 
+#ifndef TEST_VERSION
+#define TEST_VERSION "1.0.0"
+#endif
+
 namespace {
 
 using berth::Op;
@@ -25,6 +29,7 @@ class TestNetwork : public berth::Network, public berth::Extensions<berth::Runti
   Status configure(std::string_view options) override {
     host().info("configure", {{"options", options}});
     failStart_ = options.find("\"fail\":\"start\"") != std::string_view::npos;
+    needsToBeAlone_ = options.find("\"fail\":\"beside\"") != std::string_view::npos;
     failExamination_ = options.find("\"fail\":\"examine\"") != std::string_view::npos;
     haunts_ = options.find("\"fail\":\"haunt\"") != std::string_view::npos;
     chatters_ = options.find("\"fail\":\"chatter\"") != std::string_view::npos;
@@ -49,6 +54,7 @@ class TestNetwork : public berth::Network, public berth::Extensions<berth::Runti
   Status start() override {
     host().info("start");
     if (haunts_) std::thread(&haunt, host()).detach();
+    if (needsToBeAlone_) return Status(BERTH_FAILED_PRECONDITION, "another one has the cable");
     return failStart_ ? Status(BERTH_UNAVAILABLE, "the cable is unplugged") : Status();
   }
   void stop() override {
@@ -71,6 +77,7 @@ class TestNetwork : public berth::Network, public berth::Extensions<berth::Runti
   Status status(const Op&) override { return {}; }
   Status gc(const Op&, const std::vector<berth::Attachment>&) override { return {}; }
   Status setPodCidr(const Op&, std::string_view cidr) override {
+    host().info("range " + std::string(cidr));
     cidr_ = cidr;
     return {};
   }
@@ -152,6 +159,7 @@ class TestNetwork : public berth::Network, public berth::Extensions<berth::Runti
 
   std::string cidr_;
   bool failStart_ = false;
+  bool needsToBeAlone_ = false;
   bool failExamination_ = false;
   // Calls for as long as the process lives, whatever has become of the instance.
   static void haunt(berth::Host host) {
@@ -171,7 +179,7 @@ class TestNetwork : public berth::Network, public berth::Extensions<berth::Runti
 }  // namespace
 
 BERTH_PLUGIN(TestNetwork, {.name = TEST_NAME,
-                           .version = "1.0.0",
+                           .version = TEST_VERSION,
                            .summary = "for tests",
                            .threading = TEST_THREADING,
                            .options = R"([{"key": "fail", "type": "string", "default": "nothing"},

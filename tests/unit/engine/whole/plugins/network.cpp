@@ -32,7 +32,9 @@ class TestNetwork : public berth::Network {
     for (const berth::Attachment& one : wanted) pods += std::string(one.pod).substr(0, 1);
     return world_->answer(host(), op, "gc", {}, pods);
   }
-  Status setPodCidr(const Op&, std::string_view) override { return {}; }
+  Status setPodCidr(const Op& op, std::string_view cidr) override {
+    return world_->answer(host(), op, "set_pod_cidr", {}, std::string(cidr));
+  }
 
  private:
   berth::testing::World* world_ = nullptr;

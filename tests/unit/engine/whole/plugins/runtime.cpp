@@ -39,9 +39,9 @@ class TestRuntime : public berth::Runtime {
   Status podRemove(const Op& op, std::string_view pod) override {
     return world_->answer(host(), op, "pod_remove", pod);
   }
-  Status podRecover(const Op& op, std::string_view pod, std::string_view, std::string_view,
+  Status podRecover(const Op& op, std::string_view pod, std::string_view, std::string_view state,
                     StatusSink& out) override {
-    const Answer answer = world_->ask(host(), "pod_recover", pod);
+    const Answer answer = world_->ask(host(), "pod_recover", pod, std::string(state));
     for (const ContainerFact& fact : answer.containers) {
       berth_container_status status{};
       status.id = berth::str(fact.id);
