@@ -3,6 +3,7 @@
 
 option(BERTH_TESTS "Build the tests" ON)
 option(BERTH_WERROR "Treat warnings as errors" ON)
+option(BERTH_PRECOMPILED "Read headers once for many sources: precompiled, or with sources joined" ON)
 set(BERTH_SANITIZE "" CACHE STRING "Sanitizers for the whole build, as for -fsanitize=")
 
 set(CMAKE_CXX_STANDARD 20)

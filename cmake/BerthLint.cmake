@@ -1,12 +1,13 @@
-# Targets `format`, `format-check` and `tidy` over the project's own sources.
+# Targets `format`, `format-check` and, with BERTH_TIDY, `tidy` over the project's own sources.
+option(BERTH_TIDY "A target by which clang-tidy reads all sources: the preset tidy" OFF)
 find_program(CLANG_FORMAT clang-format)
-find_program(RUN_CLANG_TIDY run-clang-tidy)
 
-file(GLOB_RECURSE berth_sources CONFIGURE_DEPENDS
-  "${CMAKE_SOURCE_DIR}/core/*.[ch]pp" "${CMAKE_SOURCE_DIR}/plugins/*.[ch]pp"
-  "${CMAKE_SOURCE_DIR}/sdk/*.[ch]pp" "${CMAKE_SOURCE_DIR}/sdk/include/*.h"
-  "${CMAKE_SOURCE_DIR}/sdk/examples/*.[ch]" "${CMAKE_SOURCE_DIR}/sdk/templates/*.[ch]"
-  "${CMAKE_SOURCE_DIR}/tests/*.[ch]pp")
+set(berth_sources "")
+foreach(folder IN ITEMS core plugins sdk tests)
+  file(GLOB_RECURSE found CONFIGURE_DEPENDS
+    "${CMAKE_SOURCE_DIR}/${folder}/*.[ch]pp" "${CMAKE_SOURCE_DIR}/${folder}/*.[ch]")
+  list(APPEND berth_sources ${found})
+endforeach()
 
 if(CLANG_FORMAT)
   add_custom_target(format COMMAND ${CLANG_FORMAT} -i ${berth_sources}
@@ -14,10 +15,6 @@ if(CLANG_FORMAT)
   add_custom_target(format-check COMMAND ${CLANG_FORMAT} --dry-run --Werror ${berth_sources}
     COMMENT "Comparing the sources with what clang-format makes of them" VERBATIM)
 endif()
-if(RUN_CLANG_TIDY)
-  # Needs the compilation database that the presets ask for.
-  add_custom_target(tidy
-    COMMAND ${RUN_CLANG_TIDY} -quiet -p "${CMAKE_BINARY_DIR}"
-            "${CMAKE_SOURCE_DIR}/(core|plugins|sdk)/.*\\.cpp$"
-    VERBATIM)
+if(BERTH_TIDY)
+  add_subdirectory("${CMAKE_SOURCE_DIR}/tests/tidy" tests/tidy)
 endif()

@@ -2,7 +2,6 @@
 #
 # Each set is built once, by an object of its own, and given to the targets named here. Sources do
 # not know of it: each still includes what it uses, which a build with BERTH_PRECOMPILED=OFF checks.
-option(BERTH_PRECOMPILED "Precompile the headers of libraries" ON)
 if(NOT BERTH_PRECOMPILED)
   return()
 endif()
