@@ -97,14 +97,15 @@ absl::Status Registry::inject(const std::vector<std::string>& devices,
     wanted.emplace_back(name, &found->second);
   }
   std::set<const Document*> applied;
-  for (const auto& [name, found] : wanted) {
+  for (const auto& [name, device] : wanted) {
+    const Found& found = *device;
     const auto apply = [&]() -> absl::Status {
-      if (applied.insert(found->document.get()).second)
-        BERTH_RETURN_IF_ERROR(applyEdits(found->document->edits, support, spec));
-      return applyEdits(found->device->edits, support, spec);
+      if (applied.insert(found.document.get()).second)
+        BERTH_RETURN_IF_ERROR(applyEdits(found.document->edits, support, spec));
+      return applyEdits(found.device->edits, support, spec);
     };
     BERTH_RETURN_IF_ERROR(
-        support::annotate(apply(), strCat("CDI device \"", name, "\" of ", found->path)));
+        support::annotate(apply(), strCat("CDI device \"", name, "\" of ", found.path)));
   }
   return absl::OkStatus();
 }

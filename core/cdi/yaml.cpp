@@ -35,9 +35,7 @@ std::optional<int64_t> wholeNumber(std::string_view text) {
   int base = 10;
   if (common::consumePrefix(text, "0x")) {
     base = 16;
-  } else if (common::consumePrefix(text, "0o")) {
-    base = 8;
-  } else if (text.size() > 1 && text.front() == '0') {
+  } else if (common::consumePrefix(text, "0o") || (text.size() > 1 && text.front() == '0')) {
     base = 8;
   }
   const std::optional<uint64_t> value = common::parseNumber<uint64_t>(text, base);

@@ -47,6 +47,7 @@ void releaseText() {
     unsigned long changed = 0;
     if (!mapping.isText || std::sscanf(line.c_str(), "Anonymous: %lu", &changed) != 1) continue;
     if (changed == 0) {
+      // NOLINTNEXTLINE(performance-no-int-to-ptr): the kernel writes addresses as numbers.
       ::madvise(reinterpret_cast<void*>(mapping.begin), mapping.end - mapping.begin, MADV_DONTNEED);
     }
   }

@@ -142,7 +142,7 @@ void addStreaming(std::vector<Key>& all) {
       {"streaming", "port", int64_t{0}, int64_t{10'010}, between(0, 65'535), restart,
        "The port there. 0: the kernel chooses one at each start."}));
   all.push_back(key<&Config::streaming, &Streaming::idleTimeoutSeconds>(
-      {"streaming", "idle_timeout_seconds", int64_t{4 * 3600}, int64_t{900},
+      {"streaming", "idle_timeout_seconds", int64_t{4} * 3600, int64_t{900},
        between(0, 7 * kDaySeconds), restart,
        "A session that carries nothing for so long is ended. 0: never."}));
   all.push_back(key<&Config::streaming, &Streaming::tokenLifetimeSeconds>(

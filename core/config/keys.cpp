@@ -15,8 +15,9 @@ using Strings = std::vector<std::string>;
 using Options = boost::json::object;
 
 template <auto Map>
-InstanceSection section(std::string_view name, std::string_view one, std::vector<BuiltIn> builtIns,
-                        std::string_view example, std::string_view doc) {
+InstanceSection section(std::string_view name, std::string_view one,
+                        std::vector<BuiltIn>&& builtIns, std::string_view example,
+                        std::string_view doc) {
   using Instance =
       typename std::remove_cvref_t<decltype(std::declval<Config&>().*Map)>::mapped_type;
   return {

@@ -9,7 +9,7 @@ namespace berth::cri {
 namespace {
 
 // Far more than any probe; what is added to a time must not overflow it.
-constexpr int64_t kLongestSeconds = 365 * 24 * 3600;
+constexpr int64_t kLongestSeconds = int64_t{365} * 24 * 3600;
 
 }  // namespace
 

@@ -33,7 +33,7 @@ namespace {
 
 // When neither the request nor the call says how long it may take.
 constexpr std::chrono::minutes kDefaultTime{10};
-constexpr int64_t kLongestSeconds = 365 * 24 * 3600;
+constexpr int64_t kLongestSeconds = int64_t{365} * 24 * 3600;
 constexpr std::chrono::seconds kResumeTime{30};
 
 absl::Status checkLocation(const std::string& location) {

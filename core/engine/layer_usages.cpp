@@ -51,7 +51,8 @@ void LayerUsages::run() {
   // However this ends: the next one who asks begins anew.
   const absl::Cleanup stopped = [this] { running_ = false; };
   while (!queue_.empty()) {
-    const auto [container, content] = queue_.front();
+    const auto next = queue_.front();
+    const std::string& container = next.first;
     queue_.pop_front();
     if (!entries_.contains(container)) continue;  // forgotten meanwhile
     const auto begun = Clock::now();
@@ -67,7 +68,7 @@ void LayerUsages::run() {
     if (!thrown.ok()) usage = thrown;
     lock.lock();
     current_.reset();
-    keep(container, content, usage, Clock::now() - begun);
+    keep(container, next.second, usage, Clock::now() - begun);
   }
 }
 

@@ -83,7 +83,7 @@ class Recorded {
       version = ++version_;
       changed_.notify_all();
     }
-    const absl::Status kept = keep(version, value);
+    absl::Status kept = keep(version, value);
     if (stepped && observer_ != nullptr) tell(*observer_);
     return kept;
   }

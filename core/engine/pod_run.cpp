@@ -42,6 +42,7 @@ uint32_t namespaceBits(const spec::PodNamespaces& namespaces) {
 
 std::vector<berth_id_mapping> abiMappings(const std::vector<v1::IDMapping>& mappings) {
   std::vector<berth_id_mapping> result;
+  result.reserve(mappings.size());
   for (const v1::IDMapping& one : mappings) {
     result.push_back({one.container_id(), one.host_id(), one.length()});
   }

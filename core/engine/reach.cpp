@@ -115,7 +115,7 @@ absl::Status Recovery::collectExits(plugins::Operation& op, Pod& lost, std::stri
   }
   if (known) return absl::OkStatus();
   // The daemon ends: the next one asks the runtime again.
-  if (const absl::Status status = op.check(); absl::IsCancelled(status)) return status;
+  if (absl::Status status = op.check(); absl::IsCancelled(status)) return status;
   endContainersOf(lost, message);
   return absl::OkStatus();
 }

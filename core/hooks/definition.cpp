@@ -98,11 +98,12 @@ bool Condition::holds(const Subject& subject) const {
   };
   if (always && !check(*always)) return false;
   if (hasBindMounts && !check(*hasBindMounts && subject.hasBindMounts)) return false;
-  for (const auto& [key, value] : annotations) {
-    const bool found = std::any_of(
-        subject.annotations.begin(), subject.annotations.end(), [&](const auto& annotation) {
-          return matches(key, annotation.first) && matches(value, annotation.second);
-        });
+  for (const auto& wanted : annotations) {
+    const bool found = std::any_of(subject.annotations.begin(), subject.annotations.end(),
+                                   [&](const auto& annotation) {
+                                     return matches(wanted.first, annotation.first) &&
+                                            matches(wanted.second, annotation.second);
+                                   });
     if (!check(found)) return false;
   }
   if (commands.empty()) return given;

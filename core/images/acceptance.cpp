@@ -149,7 +149,7 @@ absl::Status checkName(const Policy& policy, Subject& subject,
   for (const plugins::ImageOrigin& origin : origins) {
     subject.transport = origin.transport;
     subject.location = origin.location;
-    const absl::Status checked = policy.check(subject, limits);
+    absl::Status checked = policy.check(subject, limits);
     if (!absl::IsPermissionDenied(checked)) return checked;
     reasons.emplace_back(fromAbsl(checked.message()));
   }

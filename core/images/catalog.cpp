@@ -70,7 +70,7 @@ std::string Catalog::hiddenBecause(const Image& image, std::string_view reason) 
 absl::Status Catalog::load(const std::function<void(std::string_view)>& report,
                            const Check& check) {
   std::vector<std::pair<std::string, absl::Status>> unreadable;
-  BERTH_RETURN_IF_ERROR(store_.each(kImageKind, [&](store::Entry one) {
+  BERTH_RETURN_IF_ERROR(store_.each(kImageKind, [&](const store::Entry& one) {
     records::ImageRecord record;
     if (!record.ParseFromString(one.value) || record.id() != one.id) {
       unreadable.emplace_back(one.id, absl::DataLossError("it does not parse"));
@@ -294,7 +294,7 @@ std::vector<std::shared_ptr<const Image>> Catalog::listOf(
 }
 
 absl::StatusOr<records::ImageRecord> Catalog::record(const std::string& id) {
-  const absl::Status none = notHere(id);
+  absl::Status none = notHere(id);
   const auto known = entry(id);
   if (!known || known->hidden) return none;
   BERTH_ASSIGN_OR_RETURN(Stored stored, read(*known));

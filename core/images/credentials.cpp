@@ -54,7 +54,7 @@ std::string canonicalKey(std::string_view key) {
   }
   while (key.ends_with('/')) key.remove_suffix(1);
   const size_t slash = key.find('/');
-  const std::string host = canonicalHost(key.substr(0, slash));
+  std::string host = canonicalHost(key.substr(0, slash));
   if (slash == std::string_view::npos) return host;
   const std::string_view path = key.substr(slash);
   return path == "/v1" || path == "/v2" ? host : strCat(host, path);

@@ -106,8 +106,8 @@ absl::Status Exporter::fetchContent(const Origin& origin, const records::ImageRe
 absl::Status Exporter::fetchInto(const Origin& origin, const plugins::Descriptor& descriptor) {
   // Another place may have given it already; a layer may be there twice.
   if (std::find(put_.begin(), put_.end(), descriptor.digest) != put_.end()) return absl::OkStatus();
-  const absl::Status fetched = fetchBlob(
-      op_, origin, descriptor, [this](std::string_view bytes) { return target_.write(bytes); });
+  absl::Status fetched = fetchBlob(op_, origin, descriptor,
+                                   [this](std::string_view bytes) { return target_.write(bytes); });
   if (!fetched.ok()) {
     BERTH_RETURN_IF_ERROR(target_.drop());
     return fetched;

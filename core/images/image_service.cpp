@@ -112,7 +112,7 @@ class Service : public ImageService {
     };
     const absl::Status status =
         locator_.fromAny(op, record, credentials, [&](const Origin& origin) {
-          const absl::Status obtained = obtain(record, origin);
+          absl::Status obtained = obtain(record, origin);
           if (obtained.ok()) return obtained;
           // Another's manifest may have been the first to name the configuration.
           const auto other = locator_.otherManifest(op, origin, record);
@@ -210,7 +210,7 @@ class Service : public ImageService {
     BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<const Image> image, catalog_.find(name));
     // Removing the image does not wait, and leaves these.
     layers_.claim(image->layers);
-    const auto exported = exportClaimed(op, *image, {name, request.layers}, target);
+    auto exported = exportClaimed(op, *image, {name, request.layers}, target);
     layers_.release(image->layers);
     return exported;
   }

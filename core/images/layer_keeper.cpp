@@ -119,6 +119,7 @@ absl::Status LayerKeeper::obtain(const plugins::Operation& op, const std::string
   const size_t width =
       snapshotter->independentLayers() ? std::min<size_t>(layers.size(), limits_.downloads) : 1;
   std::vector<const WantedLayer*> order;
+  order.reserve(layers.size());
   for (const WantedLayer& wanted : layers) order.push_back(&wanted);
   // The largest first: begun last, it would be waited for alone.
   if (snapshotter->independentLayers()) {
@@ -127,7 +128,7 @@ absl::Status LayerKeeper::obtain(const plugins::Operation& op, const std::string
     });
   }
   std::atomic<bool> failed = false;
-  const absl::Status status = support::inParallel(layers.size(), width, [&](size_t i) {
+  absl::Status status = support::inParallel(layers.size(), width, [&](size_t i) {
     if (failed) return absl::OkStatus();  // the others need not begin
     absl::Status obtained = obtainOne(op, *snapshotter, *order[i], origin);
     if (!obtained.ok()) failed = true;
@@ -176,7 +177,7 @@ absl::Status LayerKeeper::obtainOne(const plugins::Operation& op, plugins::Snaps
       continue;
     }
     bool fetched = false;
-    const absl::Status status = support::returnThrown([&]() -> absl::Status {
+    absl::Status status = support::returnThrown([&]() -> absl::Status {
       BERTH_ASSIGN_OR_RETURN(fetched, present ? readOnly(op, wanted, origin)
                                               : unpack(op, snapshotter, wanted, origin));
       return absl::OkStatus();
@@ -294,7 +295,7 @@ absl::Status LayerKeeper::takeAway(const std::string& snapshotter, const std::st
     layers.erase(found);
     underWay_[flight] = promise.get_future().share();
   }
-  const absl::Status removed = support::returnThrown([&] { return remove(layer); });
+  absl::Status removed = support::returnThrown([&] { return remove(layer); });
   {
     std::lock_guard lock(mutex_);
     if (!removed.ok()) present_[snapshotter][key] = layer;

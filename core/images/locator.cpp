@@ -171,7 +171,7 @@ absl::Status Locator::fromAny(const plugins::Operation& op, const records::Image
     }
     for (const std::string& reference : references) {
       if (!(*source)->serves(reference)) continue;
-      const absl::Status used = use(Origin{*source, {reference, credentials}});
+      absl::Status used = use(Origin{*source, {reference, credentials}});
       if (used.ok()) return used;
       BERTH_RETURN_IF_ERROR(op.check());
       if (!isThePlaces(used)) return used;

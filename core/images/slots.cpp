@@ -14,7 +14,7 @@ absl::StatusOr<Slots::Slot> Slots::take(const plugins::Operation& op) {
   waiting_.push_back(own);
   const auto isNext = [&] { return free_ > 0 && waiting_.front() == own; };
   while (!changed_.wait_for(lock, kLook, isNext)) {
-    const absl::Status wanted = op.check();
+    absl::Status wanted = op.check();
     if (wanted.ok()) continue;
     std::erase(waiting_, own);
     changed_.notify_all();

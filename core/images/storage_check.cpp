@@ -103,7 +103,7 @@ absl::Status StorageCheck::checkLayers(plugins::Snapshotter& snapshotter) {
     tellOfDamage(
         what, strCat(damage, "\n", usersOf(key)),
         [&] {
-          const absl::Status dropped = storage_.layers.drop(op_, snapshotter.name(), key);
+          absl::Status dropped = storage_.layers.drop(op_, snapshotter.name(), key);
           storage_.hideIncomplete();
           return dropped;
         },

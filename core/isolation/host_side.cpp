@@ -54,8 +54,8 @@ void PluginProcess::watch() {
       if (polled[2 + i].revents == 0) continue;
       served[i] = true;
       auto thread = support::startThread([this, i] { serveHostChannel(i); });
-      if (thread.ok()) hostThreads_.push_back(*std::move(thread));
       heard.Update(thread.status());
+      if (thread.ok()) hostThreads_.push_back(*std::move(thread));
     }
     if (polled[0].revents != 0) {
       // What has come with the first frame, the socket does not tell of any more.

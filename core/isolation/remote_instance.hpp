@@ -178,11 +178,9 @@ absl::Status RemoteInstance::callOn(PluginProcess& process, const ArgumentsOf<Me
   if (!reply.ok()) return reply.status();
   // What is filled for the caller may have texts: they last until this thread's next call.
   static thread_local Frame kept;
-  Frame frame = *std::move(reply);
-  if constexpr (argumentOf<Member>(Role::kResult) != SIZE_MAX) {
-    kept = std::move(frame);
-  }
+  Frame frame;
   Frame& held = argumentOf<Member>(Role::kResult) != SIZE_MAX ? kept : frame;
+  held = *std::move(reply);
   Decoder in(held.bytes, held.descriptors);
   const auto outcome = in.raw<Outcome>();
   if (outcome == Outcome::kThrew && in.finished()) throw PluginThrew();

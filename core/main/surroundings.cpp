@@ -20,7 +20,7 @@ namespace {
 
 absl::Status notWritable(int error, const std::string& path) {
   if (error == EACCES && ::geteuid() != 0) return absl::OkStatus();
-  const absl::Status status = support::errnoStatus(error, strCat("write to ", path));
+  absl::Status status = support::errnoStatus(error, strCat("write to ", path));
   if (error != EROFS) return status;
   return absl::FailedPreconditionError(
       strCat(support::fromAbsl(status.message()), "; remount it writable, or set another"));

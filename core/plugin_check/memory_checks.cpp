@@ -134,7 +134,7 @@ std::string findValgrind() {
   const char* path = std::getenv("PATH");
   std::istringstream folders(path != nullptr ? path : "/usr/bin:/bin");
   for (std::string folder; std::getline(folders, folder, ':');) {
-    const std::string program = strCat(folder, "/valgrind");
+    std::string program = strCat(folder, "/valgrind");
     if (::access(program.c_str(), X_OK) == 0) return program;
   }
   return {};

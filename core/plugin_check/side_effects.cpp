@@ -129,7 +129,7 @@ int addRules(scmp_filter_ctx filter) {
 
 std::string describe(const SeenCall& call) {
   char* name = ::seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, call.number);
-  const std::string text = strCat(name != nullptr ? name : "?", "(", call.path, ")");
+  std::string text = strCat(name != nullptr ? name : "?", "(", call.path, ")");
   ::free(name);
   return text;
 }

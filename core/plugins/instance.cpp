@@ -180,7 +180,7 @@ absl::Status Instance::callBeside(const std::function<berth_code(berth_error*)>&
   Observer* const hears = observer();
   if (hears == nullptr) return callUnheard(body);
   const auto begin = std::chrono::steady_clock::now();
-  const absl::Status status = callUnheard(body);
+  absl::Status status = callUnheard(body);
   hears->onCall(*this, !status.ok(), std::chrono::steady_clock::now() - begin);
   return status;
 }

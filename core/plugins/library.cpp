@@ -185,7 +185,7 @@ absl::StatusOr<Kind> Library::check(const berth_plugin& description, const std::
   const std::string named =
       support::strCat(context, " (", support::validUtf8(view(description.name)), ")");
   BERTH_RETURN_IF_ERROR(support::annotate(checkMinor(description), named));
-  const absl::StatusOr<Kind> kind = checkDescription(description, wanted);
+  absl::StatusOr<Kind> kind = checkDescription(description, wanted);
   if (!kind.ok()) return support::annotate(kind.status(), named);
   return kind;
 }

@@ -48,7 +48,7 @@ class StatusCollector {
   static void add(berth_container_status_sink* sink, const berth_container_status* given) {
     auto& self = *static_cast<StatusCollector*>(sink->host);
     self.taking_.take(given, [&](const berth_container_status& status) -> Status {
-      const absl::Status wrong = checkStatus(status);
+      absl::Status wrong = checkStatus(status);
       if (wrong.ok()) self.statuses_.push_back(ownedStatus(status));
       return wrong;
     });

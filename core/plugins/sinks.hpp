@@ -68,6 +68,7 @@ std::vector<berth_str> strings(const Container& items) {
 template <class Map>
 std::vector<berth_pair> pairs(const Map& items) {
   std::vector<berth_pair> result;
+  result.reserve(items.size());
   for (const auto& [key, value] : items) result.push_back({str(key), str(value)});
   return result;
 }

@@ -77,7 +77,7 @@ class Judge {
         break;
       }
       ++number;
-      const absl::Status accepted = accept(signature);
+      absl::Status accepted = accept(signature);
       if (accepted.ok() && accepted_ != nullptr)
         accepted_->insert(static_cast<size_t>(&signature - subject_.signatures.data()));
       if (accepted.ok() || absl::IsCancelled(accepted)) return accepted;
@@ -175,7 +175,7 @@ absl::Status Policy::check(const Subject& subject, const support::RunLimits& lim
                            std::set<size_t>* accepted) const {
   const Found found = find(subject);
   for (const Requirement& requirement : *found.requirements) {
-    const absl::Status judged = Judge(requirement, subject, openPgp_, limits, accepted).judge();
+    absl::Status judged = Judge(requirement, subject, openPgp_, limits, accepted).judge();
     if (judged.ok()) continue;
     if (!absl::IsPermissionDenied(judged)) return judged;
     return absl::PermissionDeniedError(

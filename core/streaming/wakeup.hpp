@@ -28,8 +28,8 @@ namespace berth::streaming {
 // while their context is being destroyed, which is when coroutines' owners say their last words.
 class Wakeup {
  public:
-  explicit Wakeup(boost::asio::any_io_executor executor)
-      : timer_(std::move(executor), boost::asio::steady_timer::time_point::max()) {}
+  explicit Wakeup(const boost::asio::any_io_executor& executor)
+      : timer_(executor, boost::asio::steady_timer::time_point::max()) {}
 
   void notify() {
     notified_ = true;

@@ -47,7 +47,7 @@ absl::StatusOr<Gate::Pass> Gate::enter(const Op& op, std::string_view pod) {
 absl::StatusOr<Gate::Pass> Gate::enterAlone(const Op& op) {
   std::unique_lock lock(mutex_);
   ++waitingAlone_;
-  const absl::Status status = await(lock, op, [&] { return !alone_ && pods_.empty(); });
+  absl::Status status = await(lock, op, [&] { return !alone_ && pods_.empty(); });
   --waitingAlone_;
   if (!status.ok()) {
     changed_.notify_all();

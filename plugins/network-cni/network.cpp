@@ -49,7 +49,7 @@ Status CniNetwork::configure(std::string_view options) {
 }
 
 Status CniNetwork::start() {
-  const absl::Status prepared = parts_->records.prepare();
+  absl::Status prepared = parts_->records.prepare();
   if (!prepared.ok()) return prepared;
   tellDamages();
   const Options& options = parts_->options;
@@ -282,7 +282,7 @@ absl::Status CniNetwork::detachOne(const Op& op, const NetworkRequest& request,
   }
   // A host that has lost its own record does not know it: plugins find their interfaces in it.
   if (!request.namespacePath.empty()) record->namespacePath = std::string(request.namespacePath);
-  const absl::Status removed = runDel(op, *record, patienceFromNow());
+  absl::Status removed = runDel(op, *record, patienceFromNow());
   if (!removed.ok()) {
     // A record is on disk before the first plugin runs: this pod was never attached, or has been
     // detached. That the plugins are missing or broken must not keep it from being stopped.
@@ -305,7 +305,7 @@ absl::Status CniNetwork::checkOne(const Op& op, const NetworkRequest& request,
   if (liveNamespace(record->namespacePath).empty())
     return absl::FailedPreconditionError(strCat("pod ", request.pod, ": its network namespace \"",
                                                 record->namespacePath, "\" is gone"));
-  const absl::Status status = Chain(parts_->invoker, op).check(*record);
+  absl::Status status = Chain(parts_->invoker, op).check(*record);
   if (status.ok() || absl::IsDeadlineExceeded(status) || absl::IsCancelled(status)) return status;
   return absl::FailedPreconditionError(status.message());
 }

@@ -23,7 +23,7 @@ void wipe(std::string& text) {
 }
 
 absl::StatusOr<std::string> decodeBase64(std::string_view text) {
-  const absl::Status malformed =
+  absl::Status malformed =
       absl::InvalidArgumentError("read credentials: auth is not base64 of user:password");
   text = trimmed(text);
   if (text.empty() || text.size() % 4 != 0 || text.size() > (1u << 20)) return malformed;
@@ -46,7 +46,7 @@ std::string serverHost(std::string_view address) {
 }
 
 std::string canonicalHost(std::string_view host) {
-  const std::string name = lowerAscii(host);
+  std::string name = lowerAscii(host);
   if (name == "index.docker.io" || name == "registry-1.docker.io" || name == "registry.docker.io")
     return "docker.io";
   return name;

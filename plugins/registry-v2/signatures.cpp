@@ -60,11 +60,11 @@ absl::StatusOr<std::string> SignatureFinder::getAside(const Lookaside& store,
 absl::Status SignatureFinder::findAttached(std::string_view digest, SignatureList& out) {
   const std::string tag = attachmentTag(digest);
   ManifestContent manifest({.digest = {}, .limit = kMostManifestBytes});
-  const absl::Status got = client().get({.reference = reference_,
-                                         .kind = "manifests",
-                                         .what = tag,
-                                         .doing = strCat("get the signatures ", tag)},
-                                        manifest);
+  absl::Status got = client().get({.reference = reference_,
+                                   .kind = "manifests",
+                                   .what = tag,
+                                   .doing = strCat("get the signatures ", tag)},
+                                  manifest);
   if (absl::IsNotFound(got)) return absl::OkStatus();
   if (!got.ok()) return got;
   BERTH_ASSIGN_OR_RETURN(const auto attachments, parseAttachments(manifest.document()));

@@ -62,7 +62,7 @@ Status RegistrySource::configure(std::string_view options) {
 }
 
 Status RegistrySource::start() {
-  const absl::Status status = startLibcurl();
+  absl::Status status = startLibcurl();
   if (status.ok()) http_.emplace(options_);
   return status;
 }

@@ -123,7 +123,7 @@ Failure fetchToken(HttpClient& client, const Options& options, const Endpoint& f
   AnswerReader reader;
   const FollowedAnswer followed =
       performFollowing(client, options, from, std::move(request), reader, patience);
-  const Failure failure = failureOf(followed.answer, followed.url);
+  Failure failure = failureOf(followed.answer, followed.url);
   if (failure.remedy == Remedy::kStop) return failure;
   if (!failure.ok()) return asTokenFailure(failure, followed.answer.head.status);
   auto read = readToken(reader.body(), std::chrono::steady_clock::now());

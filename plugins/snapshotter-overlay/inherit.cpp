@@ -59,7 +59,7 @@ absl::StatusOr<Found> look(const std::string& layer, const std::string& path) {
 }
 
 absl::Status copyXattrs(int from, int to, const std::string& path) {
-  std::string names(64 * 1024, '\0');
+  std::string names(size_t{64} << 10, '\0');
   const ssize_t size = ::flistxattr(from, names.data(), names.size());
   if (size < 0)
     return errno == EOPNOTSUPP ? absl::OkStatus()
@@ -68,7 +68,7 @@ absl::Status copyXattrs(int from, int to, const std::string& path) {
   for (const absl::string_view item : absl::StrSplit(names, '\0', absl::SkipEmpty())) {
     const std::string name(item);
     if (name.starts_with("trusted.overlay.") || name == "security.selinux") continue;
-    std::string value(64 * 1024, '\0');
+    std::string value(size_t{64} << 10, '\0');
     const ssize_t length = ::fgetxattr(from, name.c_str(), value.data(), value.size());
     if (length < 0 ||
         ::fsetxattr(to, name.c_str(), value.data(), static_cast<size_t>(length), 0) != 0)

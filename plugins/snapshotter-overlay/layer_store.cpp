@@ -159,7 +159,7 @@ absl::Status LayerStore::publish(const std::string& diffId, const std::string& s
   BERTH_ASSIGN_OR_RETURN(const Fd parent,
                          support::openFile(layout_.layers(), O_RDONLY | O_DIRECTORY));
   if (::fsync(parent.get()) != 0) {
-    const absl::Status status = errnoStatus(errno, strCat("sync ", layout_.layers()));
+    absl::Status status = errnoStatus(errno, strCat("sync ", layout_.layers()));
     (void)support::steps::rename(target.c_str(), staging.c_str());
     return status;
   }
@@ -193,7 +193,7 @@ absl::Status LayerStore::remove(const std::string& diffId, const Op& op) {
 absl::Status LayerStore::verify(const std::string& diffId, Depth depth, const Op& op,
                                 Findings& out) const {
   const std::string directory = layout_.layer(diffId);
-  const absl::Status gone = absl::NotFoundError(strCat("layer ", diffId, " is not unpacked"));
+  absl::Status gone = absl::NotFoundError(strCat("layer ", diffId, " is not unpacked"));
   const std::optional<LayerRecord> known = registry_.layer(diffId);
   if (!known) return gone;
   op.stage(strCat("verify layer ", diffId));

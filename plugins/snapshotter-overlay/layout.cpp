@@ -109,7 +109,7 @@ absl::StatusOr<Fd> Layout::create() const {
 }
 
 absl::StatusOr<std::string> Layout::discard(const std::string& path) const {
-  const std::string target = stagingPath();
+  std::string target = stagingPath();
   if (support::steps::rename(path.c_str(), target.c_str()) == 0) return target;
   if (errno == ENOENT) return std::string();
   return errnoStatus(errno, strCat("move ", path, " to ", target));

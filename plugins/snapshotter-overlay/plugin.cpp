@@ -46,7 +46,7 @@ class OverlaySnapshotter final : public Snapshotter,
   }
 
   Status start() override {
-    if (const absl::Status status = open(); !status.ok()) return status;
+    if (absl::Status status = open(); !status.ok()) return status;
     for (const std::string& name : leftovers_) {
       const absl::Status status = sweeper_->add(strCat(layout_->staging(), "/", name));
       if (status.ok()) continue;
@@ -82,7 +82,7 @@ class OverlaySnapshotter final : public Snapshotter,
                     berth_usage& usage) override {
     const Pace::Work work = sweeper_->work();
     const std::string diffId = copy(layer.diff_id);
-    if (const absl::Status status = checkDigest(diffId); !status.ok()) return status;
+    if (absl::Status status = checkDigest(diffId); !status.ok()) return status;
     const absl::StatusOr<DiskUsage> applied = layers_->apply(diffId, tar, op);
     if (!applied.ok()) return applied.status();
     fill(usage, *applied);
@@ -99,7 +99,7 @@ class OverlaySnapshotter final : public Snapshotter,
 
   Status layerRemove(const Op& op, const berth_layer& layer) override {
     const std::string diffId = copy(layer.diff_id);
-    if (const absl::Status status = checkDigest(diffId); !status.ok()) return status;
+    if (absl::Status status = checkDigest(diffId); !status.ok()) return status;
     snapshots_->forgetGone();
     return layers_->remove(diffId, op);
   }
@@ -170,7 +170,7 @@ class OverlaySnapshotter final : public Snapshotter,
   Status layerVerify(const Op& op, const berth_layer& layer, uint32_t flags,
                      Findings& out) override {
     const std::string diffId = copy(layer.diff_id);
-    if (const absl::Status status = checkDigest(diffId); !status.ok()) return status;
+    if (absl::Status status = checkDigest(diffId); !status.ok()) return status;
     const Depth depth = (flags & BERTH_VERIFY_QUICK) != 0 ? Depth::kQuick : Depth::kThorough;
     return layers_->verify(diffId, depth, op, out);
   }
@@ -182,7 +182,7 @@ class OverlaySnapshotter final : public Snapshotter,
 
   Status layerDrop(const Op& op, const berth_layer& layer) override {
     const std::string diffId = copy(layer.diff_id);
-    if (const absl::Status status = checkDigest(diffId); !status.ok()) return status;
+    if (absl::Status status = checkDigest(diffId); !status.ok()) return status;
     return layers_->drop(diffId, op);
   }
 

@@ -124,7 +124,7 @@ absl::Status SnapshotStore::probe() {
   BERTH_ASSIGN_OR_RETURN(const std::string circumstances,
                          circumstancesOf(layout_.root(), options_));
   absl::StatusOr<Abilities> found = tryAll(directory);
-  const absl::Status cleared = support::removeTree(directory);
+  absl::Status cleared = support::removeTree(directory);
   if (absl::IsResourceExhausted(found.status())) {
     // Who wants room must be able to start: what was found last is still true.
     const auto kept = readAbilities(answers, circumstances);

@@ -18,7 +18,7 @@ void Registry::subtract(DiskUsage usage) {
   total_.inodes -= usage.inodes;
 }
 
-void Registry::addLayer(LayerRecord layer) {
+void Registry::addLayer(LayerRecord&& layer) {
   const std::lock_guard lock(mutex_);
   const DiskUsage usage = layer.usage;
   const std::string id = layer.diffId;

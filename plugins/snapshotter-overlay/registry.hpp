@@ -15,7 +15,7 @@ namespace berth::overlay {
 
 class Registry {
  public:
-  void addLayer(LayerRecord layer);
+  void addLayer(LayerRecord&& layer);
   std::optional<LayerRecord> layer(const std::string& diffId) const;
   // Takes it out; none when it was not there. FAILED_PRECONDITION, naming a user, while in use.
   absl::StatusOr<std::optional<LayerRecord>> takeLayer(const std::string& diffId);

@@ -298,8 +298,7 @@ absl::StatusOr<std::string> SnapshotStore::loadUnreadable(const std::string& key
 }
 
 absl::Status SnapshotStore::verify(const std::string& key, Findings& out) const {
-  const absl::Status gone =
-      absl::NotFoundError(strCat("verify snapshot ", key, ": it is not prepared"));
+  absl::Status gone = absl::NotFoundError(strCat("verify snapshot ", key, ": it is not prepared"));
   const auto known = registry_.snapshot(key);
   if (!known) return gone;
   const std::string directory = layout_.snapshot(key);

@@ -38,7 +38,7 @@ std::string nameOf(const json::object& descriptor) {
   if (annotations == nullptr) return {};
   std::string bare;
   for (const std::string_view key : kNames) {
-    const std::string name = completeName(support::stringMember(*annotations, key));
+    std::string name = completeName(support::stringMember(*annotations, key));
     if (!name.empty() && !isBareTag(name)) return name;
     if (bare.empty()) bare = name;
   }

@@ -149,8 +149,7 @@ absl::Status LayoutSource::fetchBlob(const Check& check, std::string_view refere
       BERTH_RETURN_IF_ERROR(check());
       const auto set = usable(one, check);
       if (!set.ok()) continue;
-      const absl::Status status =
-          (*set)->blob(digest, offset, check, bounded(out, descriptor, offset));
+      absl::Status status = (*set)->blob(digest, offset, check, bounded(out, descriptor, offset));
       if (!absl::IsNotFound(status)) return status;
     }
   }

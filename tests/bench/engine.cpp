@@ -201,7 +201,7 @@ absl::Status Engine::stop(int signal) {
     return absl::DeadlineExceededError(
         absl::StrCat("stop ", name(), ": it still ran 20 s after signal ", signal, "; killed"));
   }
-  const absl::Status reaped = process_.wait().status();
+  absl::Status reaped = process_.wait().status();
   process_ = support::Process();
   return reaped;
 }

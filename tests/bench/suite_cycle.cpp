@@ -164,7 +164,7 @@ absl::StatusOr<Cycle> timeCalls(Subject& subject) {
 absl::StatusOr<Cycle> runOne(Subject& subject, PodNetwork network) {
   BERTH_RETURN_IF_ERROR(subject.prepare(network));
   absl::StatusOr<Cycle> cycle = timeCalls(subject);
-  const absl::Status finished = subject.finish();
+  absl::Status finished = subject.finish();
   if (cycle.ok() && !finished.ok()) return finished;
   return cycle;
 }

@@ -23,7 +23,7 @@ absl::Status runExec(Bench& bench) {
   Section section("exec", "ExecSync in a running container");
   BERTH_RETURN_IF_ERROR(sweep.rounds(bench.options.execRounds, [&](Engine& engine) {
     const Clock::time_point begin = Clock::now();
-    const absl::Status status = exec(engine);
+    absl::Status status = exec(engine);
     if (status.ok()) {
       section.add("ExecSync true", "ms", engine.name(), milliseconds(Clock::now() - begin));
     }

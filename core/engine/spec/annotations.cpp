@@ -27,11 +27,13 @@ std::string boolean(bool value) {
 
 void passThrough(const Pairs& annotations, const std::vector<std::string>& patterns,
                  bj::object& json) {
+  const auto wanted = [&](const std::string& key) {
+    return std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) {
+      return key.starts_with(pattern) || ::fnmatch(pattern.c_str(), key.c_str(), 0) == 0;
+    });
+  };
   for (const auto& [key, value] : sorted(annotations))
-    if (std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) {
-          return key.starts_with(pattern) || ::fnmatch(pattern.c_str(), key.c_str(), 0) == 0;
-        }))
-      json[key] = bj::string(value);
+    if (wanted(key)) json[key] = bj::string(value);
 }
 
 void describePod(const runtime::v1::PodSandboxConfig& pod, const std::string& podId,

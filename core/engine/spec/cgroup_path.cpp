@@ -29,8 +29,8 @@ absl::StatusOr<std::string> podCgroupParent(const std::string& cgroupParent, Cgr
       return absl::InvalidArgumentError(
           support::strCat("cgroup_parent \"", cgroupParent, "\" must not contain \"..\""));
 
-  const std::string path = cleanPath(support::strCat("/", cgroupParent));
-  const std::string last = path.substr(path.rfind('/') + 1);
+  std::string path = cleanPath(support::strCat("/", cgroupParent));
+  std::string last = path.substr(path.rfind('/') + 1);
   if (systemd) {
     if (isSlice(last)) return last;
     return absl::InvalidArgumentError(

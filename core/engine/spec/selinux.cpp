@@ -128,7 +128,7 @@ absl::StatusOr<SeLinuxLabels> podSeLinuxLabels(const SELinuxOption& options,
   if (!hasContainerLabels(host)) return SeLinuxLabels{};
   Context context = parse(host.seLinuxProcessContext);
   if (!context.level.empty()) replaceIfSet(context.level, level);
-  const SeLinuxLabels result = labels(applied(std::move(context), options), host);
+  SeLinuxLabels result = labels(applied(std::move(context), options), host);
   BERTH_RETURN_IF_ERROR(checkKnown(result, host));
   return result;
 }

@@ -72,7 +72,7 @@ bool writeAll(int target, std::string_view text) {
 
 absl::StatusOr<std::string> answer(Keyring& keyring) {
   BERTH_ASSIGN_OR_RETURN(const std::string request, readRequest());
-  const absl::Status malformed = absl::InternalError("the request is malformed");
+  absl::Status malformed = absl::InternalError("the request is malformed");
   std::string_view rest = request;
   if (rest.empty()) return malformed;
   const char kind = rest.front();

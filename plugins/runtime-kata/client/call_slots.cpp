@@ -16,7 +16,7 @@ absl::StatusOr<CallSlots::Slot> CallSlots::take(const CallLimits& limits, std::s
   eventfd_t one = 0;
   // Another may be faster.
   while (free_ && ::eventfd_read(free_.get(), &one) != 0) {
-    const absl::Status free = support::waitFor(free_.get(), POLLIN, limits, doing);
+    absl::Status free = support::waitFor(free_.get(), POLLIN, limits, doing);
     if (!free.ok()) return free;
   }
   return Slot(*this);

@@ -104,7 +104,7 @@ absl::StatusOr<support::Fd> KeeperClient::connect(const CallLimits& limits) cons
     if (errno == ENOENT || errno == ECONNREFUSED) return gone();
     if (errno != EAGAIN && errno != EINTR) return support::errnoStatus(errno, doing);
     // Its queue is full, and nobody tells when it is so no more.
-    const absl::Status paused = waitFor(-1, 0, within(limits, std::chrono::milliseconds(5)), doing);
+    absl::Status paused = waitFor(-1, 0, within(limits, std::chrono::milliseconds(5)), doing);
     if (!absl::IsDeadlineExceeded(paused) || pollTimeout(limits) == 0) return paused;
   }
   return socket;
@@ -147,8 +147,8 @@ absl::Status KeeperClient::shutDown(const CallLimits& limits) const {
   if (absl::IsNotFound(folder.status())) return absl::OkStatus();
   BERTH_RETURN_IF_ERROR(folder.status());
   while (::flock(folder->get(), LOCK_EX | LOCK_NB) != 0) {
-    const absl::Status paused = waitFor(-1, 0, within(limits, std::chrono::milliseconds(2)),
-                                        "wait for the end of the pod's keeper");
+    absl::Status paused = waitFor(-1, 0, within(limits, std::chrono::milliseconds(2)),
+                                  "wait for the end of the pod's keeper");
     if (!absl::IsDeadlineExceeded(paused) || pollTimeout(limits) == 0) return paused;
   }
   return absl::OkStatus();

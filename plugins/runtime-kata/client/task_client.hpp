@@ -49,8 +49,8 @@ class TaskClient {
   // Without waiting for what it says.
   template <class Question>
   void begin(std::string_view method, const Question& question, const CallLimits& limits,
-             ttrpc::Client::Reply reply) {
-    client_->begin({service_, method}, question.SerializeAsString(), limits, std::move(reply));
+             const ttrpc::Client::Reply& reply) {
+    client_->begin({service_, method}, question.SerializeAsString(), limits, reply);
   }
 
   // Starts a created container or, with an id of one, a process in it. Shims do one start after the

@@ -211,7 +211,7 @@ absl::StatusOr<KataPlugin::Target> KataPlugin::reach(const Op& op, std::string_v
   return target;
 }
 
-absl::StatusOr<std::shared_ptr<Pod>> KataPlugin::load(PodRecord record) {
+absl::StatusOr<std::shared_ptr<Pod>> KataPlugin::load(const PodRecord& record) {
   BERTH_ASSIGN_OR_RETURN(auto pod, Pod::make(record, *this));
   std::vector<support::DamagedFile> damages;
   BERTH_ASSIGN_OR_RETURN(const auto containers, loadContainers(record, damages));
@@ -250,7 +250,7 @@ absl::StatusOr<std::shared_ptr<Pod>> KataPlugin::findOrLoad(std::string_view pod
                        .keeper = options_.keeper};
   }
   BERTH_RETURN_IF_ERROR(record.status());
-  BERTH_ASSIGN_OR_RETURN(auto loaded, load(*std::move(record)));
+  BERTH_ASSIGN_OR_RETURN(auto loaded, load(*record));
   return insert(loaded) ? loaded : find(id);
 }
 

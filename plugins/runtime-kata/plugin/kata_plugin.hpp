@@ -80,7 +80,7 @@ class KataPlugin final : public Runtime,
                                std::string_view container) const;
   // From the links on disk when it is not in the table; nullptr when nobody knows it.
   absl::StatusOr<std::shared_ptr<Pod>> findOrLoad(std::string_view pod);
-  absl::StatusOr<std::shared_ptr<Pod>> load(PodRecord record);
+  absl::StatusOr<std::shared_ptr<Pod>> load(const PodRecord& record);
   std::shared_ptr<Pod> find(std::string_view pod) const;
   bool insert(const std::shared_ptr<Pod>& pod);
   void erase(std::string_view pod);

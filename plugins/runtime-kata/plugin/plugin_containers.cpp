@@ -72,7 +72,7 @@ absl::Status KataPlugin::createContainer(const Op& op, const berth_container_spe
     }
     return pod.keeper().call(open, limitsOf(op)).status();
   };
-  const absl::Status made = make();
+  absl::Status made = make();
   if (made.ok()) return made;
   support::StatusCollector failures;
   failures.add(made);
@@ -137,7 +137,7 @@ absl::Status KataPlugin::startContainer(const Op& op, const Target& target) {
   if (stage != Stage::kCreated) return absl::FailedPreconditionError("it has been started already");
   BERTH_RETURN_IF_ERROR(target.pod->change(*target.container,
                                            [](ContainerRecord& r) { r.stage = Stage::kStarting; }));
-  const absl::Status made = makeTask(op, target);
+  absl::Status made = makeTask(op, target);
   if (!made.ok()) failStart(target, made);
   return made;
 }
@@ -176,8 +176,8 @@ Status KataPlugin::containerWait(const Op& op, std::string_view pod, std::string
                                  berth_container_status& status) {
   const auto target = requireContainer(pod, container);
   if (!target.ok()) return target.status();
-  const absl::Status waited = waitFor(target->container->ended.get(), POLLIN, limitsOf(op),
-                                      strCat("wait for container ", container));
+  absl::Status waited = waitFor(target->container->ended.get(), POLLIN, limitsOf(op),
+                                strCat("wait for container ", container));
   if (!waited.ok()) return waited;
   const ContainerRecord record = target->pod->recordOf(*target->container);
   if (record.stage != Stage::kExited) {

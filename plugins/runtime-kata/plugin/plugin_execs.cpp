@@ -166,7 +166,7 @@ Status KataPlugin::execStart(const Op& op, const berth_exec_spec& spec) {
   const auto target = reach(op, view(spec.pod), view(spec.container));
   if (!target.ok()) return target.status();
   const std::string doing = strCat("execute in container ", view(spec.container));
-  if (const absl::Status id = checkId("exec", view(spec.id)); !id.ok()) return id;
+  if (absl::Status id = checkId("exec", view(spec.id)); !id.ok()) return id;
   const auto process = support::parseJsonObject(view(spec.process), "the process to execute");
   if (!process.ok()) return process.status();
   if (support::boolMember(*process, "terminal") != ((spec.flags & BERTH_CONTAINER_TERMINAL) != 0)) {

@@ -161,7 +161,7 @@ absl::Status KataPlugin::makePod(const Op& op, const PodSpec& spec, Pod& pod, Po
 }
 
 Status KataPlugin::podCreate(const Op& op, const PodSpec& spec, PodBuilder& out) {
-  if (const absl::Status status = checkSpec(spec); !status.ok()) return status;
+  if (absl::Status status = checkSpec(spec); !status.ok()) return status;
   PodRecord record = newRecord(spec);
   auto sandbox = sandboxSpec(spec, record, options_);
   if (!sandbox.ok()) return sandbox.status();
@@ -247,7 +247,7 @@ absl::Status KataPlugin::startSandbox(const Op& op, Pod& pod) {
 }
 
 absl::Status KataPlugin::startPod(const Op& op, Pod& pod) {
-  const absl::Status status = startSandbox(op, pod);
+  absl::Status status = startSandbox(op, pod);
   if (status.ok()) return status;
   support::StatusCollector failures;
   failures.add(status);

@@ -158,7 +158,7 @@ Status KataPlugin::podStats(const Op& op, std::string_view pod, StatsSink& out) 
   const std::string netPin = (*found)->record().netPin;
   std::vector<InterfaceStats> interfaces;
   if (!netPin.empty() && (out.wanted() & BERTH_STATS_NETWORK) != 0) {
-    const absl::Status read = inNetworkNamespace(netPin, [&]() -> absl::Status {
+    absl::Status read = inNetworkNamespace(netPin, [&]() -> absl::Status {
       BERTH_ASSIGN_OR_RETURN(const std::string text,
                              support::readFile("/proc/thread-self/net/dev"));
       interfaces = parseInterfaces(text);

@@ -64,7 +64,7 @@ struct Exec : Awaited {
 // The last line of the shim's log.
 std::string exitMessageOf(const PodRecord& pod);
 // The reason, and that line behind it.
-std::string withExitMessage(std::string reason, const PodRecord& pod);
+std::string withExitMessage(const std::string& reason, const PodRecord& pod);
 
 // Thread-safe. The lock is held for memory accesses alone, never over a call.
 class Pod final {

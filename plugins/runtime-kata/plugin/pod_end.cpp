@@ -143,7 +143,7 @@ absl::Status cleanUp(Pod& pod, const std::string& id, const std::string& bundle,
   }
   // An OCI runtime that was killed while it created the container has written down nothing of the
   // cgroups that it had made.
-  const absl::Status ended = endCgroups(id, within(limits, kEndTime));
+  absl::Status ended = endCgroups(id, within(limits, kEndTime));
   if (cleaned.ok()) return ended;
   support::StatusCollector failures;
   failures.add(ended);

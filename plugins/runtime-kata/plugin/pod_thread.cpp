@@ -36,7 +36,7 @@ std::string exitMessageOf(const PodRecord& pod) {
   return support::oneLine(text.substr(text.rfind('\n') + 1), kMaxLine);
 }
 
-std::string withExitMessage(std::string reason, const PodRecord& pod) {
+std::string withExitMessage(const std::string& reason, const PodRecord& pod) {
   const std::string said = exitMessageOf(pod);
   return said.empty() ? reason : strCat(reason, "; its log ends: ", said);
 }
@@ -140,7 +140,7 @@ std::string Pod::sandboxLoss() const {
     const std::lock_guard lock(mutex_);
     if (sandbox_.known) reason += strCat(", exit code ", sandbox_.exitCode);
   }
-  return withExitMessage(std::move(reason), record());
+  return withExitMessage(reason, record());
 }
 
 // The event may come late: containerd's shim reads the kernel's notice beside the exit. The cgroup

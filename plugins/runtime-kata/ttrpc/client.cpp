@@ -86,7 +86,7 @@ absl::StatusOr<std::shared_ptr<Client>> Client::connect(const std::string& addre
     if (errno != EAGAIN && errno != EINTR) return support::errnoStatus(errno, doing);
     // A queue of connections that is full tells nobody when it is so no more.
     constexpr auto kLookAgain = std::chrono::milliseconds(5);
-    const absl::Status paused = waitFor(-1, 0, within(limits, kLookAgain), doing);
+    absl::Status paused = waitFor(-1, 0, within(limits, kLookAgain), doing);
     if (!absl::IsDeadlineExceeded(paused) || pollTimeout(limits) == 0) return paused;
   }
   std::shared_ptr<Client> client(
@@ -107,7 +107,7 @@ absl::StatusOr<std::string> Client::call(Method method, std::string_view payload
       send(method, payload, timeoutOf(limits), limits,
            [waiter](absl::StatusOr<std::string> result) { waiter->give(std::move(result)); });
   if (!stream.ok()) return support::annotate(stream.status(), doing);
-  const absl::Status waited = waitFor(waiter->wake.get(), POLLIN, limits, doing);
+  absl::Status waited = waitFor(waiter->wake.get(), POLLIN, limits, doing);
   if (!waited.ok()) {
     take(*stream);
     return waited;
@@ -117,7 +117,8 @@ absl::StatusOr<std::string> Client::call(Method method, std::string_view payload
   return std::move(waiter->result);
 }
 
-void Client::begin(Method method, std::string_view payload, const CallLimits& limits, Reply reply) {
+void Client::begin(Method method, std::string_view payload, const CallLimits& limits,
+                   const Reply& reply) {
   const auto stream = send(method, payload, 0, limits, reply);
   if (!stream.ok()) reply(stream.status());
 }
@@ -141,7 +142,7 @@ absl::StatusOr<uint32_t> Client::send(Method method, std::string_view payload, i
     nextStream_ += 2;
     pending_.emplace(stream, std::move(reply));
   }
-  const absl::Status written = write(encodeFrame(stream, FrameType::kRequest, data), limits);
+  absl::Status written = write(encodeFrame(stream, FrameType::kRequest, data), limits);
   if (written.ok()) return stream;
   take(stream);
   return written;

@@ -49,7 +49,7 @@ class Client final : private FrameSink {
                                    const CallLimits& limits);
   // Without waiting for the response, which may come as late as it likes. `limits` are those of
   // sending it.
-  void begin(Method method, std::string_view payload, const CallLimits& limits, Reply reply);
+  void begin(Method method, std::string_view payload, const CallLimits& limits, const Reply& reply);
 
   bool isBroken() const;
   // Hangs up; calls that wait are UNAVAILABLE. No reply runs any more when it returns. Not from a

@@ -142,7 +142,7 @@ absl::StatusOr<Fd> connectToMonitor(const std::string& runDir) {
 
 absl::StatusOr<std::shared_ptr<MonitorClient::Connection>> MonitorClient::Connection::open(
     const std::string& runDir, EventHandler handler) {
-  const std::shared_ptr<Connection> connection(new Connection(runDir, std::move(handler)));
+  std::shared_ptr<Connection> connection(new Connection(runDir, std::move(handler)));
   BERTH_ASSIGN_OR_RETURN(connection->socket_, connectToMonitor(runDir));
   BERTH_ASSIGN_OR_RETURN(connection->reader_, Reader::instance());
   BERTH_ASSIGN_OR_RETURN(connection->readerId_,

@@ -69,7 +69,7 @@ absl::StatusOr<MonitorClient::Listing> callListing(Connection& connection, Type 
 // The runtime reads process.json from a file; the monitor removes it.
 absl::StatusOr<std::string> writeProcess(const std::string& runDir, std::string_view json) {
   static std::atomic<uint64_t> serial = 0;
-  const std::string path = absl::StrCat(runDir, "/process-", getpid(), "-", ++serial, ".json");
+  std::string path = absl::StrCat(runDir, "/process-", getpid(), "-", ++serial, ".json");
   BERTH_ASSIGN_OR_RETURN(const support::Fd file,
                          support::openFile(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
   if (absl::Status status = support::writeAll(file.get(), json); !status.ok()) {

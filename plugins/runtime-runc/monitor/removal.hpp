@@ -22,7 +22,7 @@ class Removal final : public Mortal, public LeftoversListener, public RuntimeLis
  public:
   Removal(Context& context, const protocol::CreateContainerRequest& spec,
           RemovalListener& listener);
-  ~Removal() { context_.loop.disarm(*this); }
+  ~Removal() override { context_.loop.disarm(*this); }
 
   // The listener may be called before this returns.
   void start();

@@ -80,7 +80,7 @@ absl::Status RuntimePlugin::checkpoint(const Op& op, const Connected& target,
   if ((spec.flags & BERTH_CHECKPOINT_LEAVE_RUNNING) != 0) {
     request.arguments.emplace_back("--leave-running");
   }
-  const absl::Status status = target.client->checkpointContainer(request, limitsOf(op));
+  absl::Status status = target.client->checkpointContainer(request, limitsOf(op));
   if (status.ok()) return status;
   support::StatusCollector failures;
   failures.add(explained(status, strCat(view(spec.work), "/dump.log")));

@@ -44,7 +44,7 @@ absl::Status probeCheckpoints(const RuntimeFeatures& features, const std::string
     const std::string reason = support::stringMember(*known, "reason");
     return reason.empty() ? absl::OkStatus() : absl::FailedPreconditionError(reason);
   }
-  const absl::Status checked =
+  absl::Status checked =
       support::checkCriu({.deadline = std::chrono::steady_clock::now() + kCheckTime});
   const boost::json::object answer{{"criu", criu},
                                    {"reason", support::fromAbsl(checked.message())}};

@@ -65,7 +65,7 @@ absl::StatusOr<std::shared_ptr<MonitorClient>> MonitorLink::reach(const CallLimi
       declareDead();
       return gone();
     }
-    const absl::Status connected = connect(limits);
+    absl::Status connected = connect(limits);
     if (connected.ok()) continue;
     // NOT_FOUND: nobody serves it at this moment. UNAVAILABLE: it hung up while it was asked.
     if (!absl::IsNotFound(connected) && !absl::IsUnavailable(connected)) return connected;
@@ -80,7 +80,7 @@ absl::Status MonitorLink::call(const CallLimits& limits, const Call& call, bool*
   for (int breaks = 1;; ++breaks) {
     const auto client = reach(limits);
     if (!client.ok()) return client.status();
-    const absl::Status status = call(**client);
+    absl::Status status = call(**client);
     mayHaveBeenAsked = !isAnswer(status);
     if (!absl::IsUnavailable(status)) return status;
     giveUp(**client);

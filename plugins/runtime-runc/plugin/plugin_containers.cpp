@@ -141,7 +141,7 @@ absl::Status RuntimePlugin::startContainer(const Op& op, const Target& target, c
   Pod& pod = *target.pod;
   absl::StatusOr<protocol::StartContainerReply> reply;
   bool unclear = false;
-  const absl::Status begun = pod.monitor().call(
+  absl::Status begun = pod.monitor().call(
       limitsOf(op),
       [&](MonitorClient& monitor) {
         reply = begin(monitor);
@@ -188,7 +188,7 @@ Status RuntimePlugin::containerKill(const Op& op, std::string_view pod, std::str
   if (target == nullptr) return {};
   if (hasEnded(found->status(*target)) && scope == KillScope::kFirstProcess) return {};
   if (signal == SIGKILL) {
-    const absl::Status thawed = thawCgroup(*layout_, target->record.cgroup);
+    absl::Status thawed = thawCgroup(*layout_, target->record.cgroup);
     if (!thawed.ok()) return thawed;
   }
   const CallLimits limits = limitsOf(op);
@@ -218,7 +218,7 @@ Status RuntimePlugin::containerWait(const Op& op, std::string_view pod, std::str
   if (target == nullptr) {
     return Status(BERTH_NOT_FOUND, strCat("pod ", pod, " has no container ", container));
   }
-  const absl::Status waited =
+  absl::Status waited =
       waitReadable(target->ended.get(), limitsOf(op), strCat("wait for container ", container));
   if (!waited.ok()) return waited;
   protocol::ContainerStatus known = (*found)->status(*target);

@@ -50,7 +50,7 @@ absl::Status RuntimePlugin::settleLoss(const std::string& id) {
   CallLimits limits = limitsFor(kSettleTime);
   limits.cancelFd = losses_.cutOff();
   const bool broke = pod->takeBreak();
-  const absl::Status reached = pod->monitor().reach(limits).status();
+  absl::Status reached = pod->monitor().reach(limits).status();
   if (absl::IsCancelled(reached) || pods_.find(id) != pod || pod->monitor().isEnding())
     return absl::OkStatus();
   if (pod->isDead()) return endLostPod(*pod, limits);

@@ -24,6 +24,7 @@ protocol::NamespaceMode modeOf(const PodSpec& spec, uint32_t bit) {
 
 std::vector<protocol::IdMapping> mappingsOf(const std::vector<berth_id_mapping>& given) {
   std::vector<protocol::IdMapping> result;
+  result.reserve(given.size());
   for (const berth_id_mapping& mapping : given) {
     result.push_back({mapping.container_id, mapping.host_id, mapping.length});
   }
@@ -206,7 +207,7 @@ Status RuntimePlugin::podRemove(const Op& op, std::string_view pod) {
   if (found == nullptr) return {};
   endUnreachable(op, *found);
   op.stage("remove the pod");
-  const absl::Status status = removePod(endContext(&op), *found, limitsOf(op));
+  absl::Status status = removePod(endContext(&op), *found, limitsOf(op));
   if (status.ok()) pods_.erase(pod);
   return status;
 }
@@ -251,7 +252,7 @@ absl::Status RuntimePlugin::recoverPod(const Op& op, std::string_view id,
     if (!pods_.insert(pod)) return absl::AbortedError("it is being recovered by another call");
   }
   op.stage("connect to the pod's monitor");
-  const absl::Status reached = pod->monitor().reach(limitsOf(op)).status();
+  absl::Status reached = pod->monitor().reach(limitsOf(op)).status();
   if (pod->isDead()) {
     // The pod stays in the table so that podRemove can give back what is left of it.
     support::StatusCollector failures;

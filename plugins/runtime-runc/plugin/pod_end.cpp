@@ -83,7 +83,7 @@ absl::Status killInit(const EndContext& context, const PodRecord& record,
 // record is lost, are the pod's as well.
 absl::Status adoptUnknown(Pod& pod, const CallLimits& limits) {
   MonitorClient::Listing listing;
-  const absl::Status asked = pod.monitor().call(limits, [&](MonitorClient& client) -> absl::Status {
+  absl::Status asked = pod.monitor().call(limits, [&](MonitorClient& client) -> absl::Status {
     BERTH_ASSIGN_OR_RETURN(listing, client.list(limits));
     return absl::OkStatus();
   });
@@ -131,7 +131,7 @@ absl::Status abortStart(Pod& pod, const std::string& container, const CallLimits
   constexpr auto kLookAgain = std::chrono::milliseconds(20);
   const absl::Status status = pod.monitor().call(limits, [&](MonitorClient& client) {
     for (;;) {
-      const absl::Status deleted = client.deleteContainer(container, limits);
+      absl::Status deleted = client.deleteContainer(container, limits);
       // It is starting, or it runs.
       if (!absl::IsFailedPrecondition(deleted)) return deleted;
       const absl::Status killed =

@@ -56,7 +56,7 @@ absl::StatusOr<KilledEnd> awaitKilled(pid_t pid, int pidfd, const CallLimits& li
   for (;;) {
     CallLimits slice = limits;
     slice.deadline = std::min(limits.deadline, std::chrono::steady_clock::now() + kAskEvery);
-    const absl::Status status = waitReadable(pidfd, slice, doing);
+    absl::Status status = waitReadable(pidfd, slice, doing);
     if (status.ok()) return KilledEnd::kWhole;
     if (!absl::IsDeadlineExceeded(status)) return status;
     if (isUnreapedInit(pid) || gone()) return KilledEnd::kUnreaped;

@@ -49,7 +49,7 @@ bool saysPropagation(const std::vector<std::string>& options) {
 std::optional<std::string> barrierAbove(const std::string& path) {
   for (size_t slash = path.find('/', 1); slash != std::string::npos;
        slash = path.find('/', slash + 1)) {
-    const std::string directory = path.substr(0, slash);
+    std::string directory = path.substr(0, slash);
     struct stat info {};
     if (::stat(directory.c_str(), &info) != 0) return std::nullopt;
     if ((info.st_mode & S_IXOTH) == 0) return directory;

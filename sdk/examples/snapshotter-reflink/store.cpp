@@ -243,7 +243,7 @@ absl::Status Store::mount(const std::string& key, const std::string& target) con
   if (!text->starts_with("ro")) return absl::OkStatus();
   if (::mount(nullptr, target.c_str(), nullptr, MS_BIND | MS_REMOUNT | MS_RDONLY, nullptr) == 0)
     return absl::OkStatus();
-  const absl::Status status = errnoStatus(errno, strCat("make ", target, " read-only"));
+  absl::Status status = errnoStatus(errno, strCat("make ", target, " read-only"));
   berth::support::unmount(target, berth::support::UnmountMode::kLazy).IgnoreError();
   return status;
 }

@@ -208,7 +208,7 @@ static inline int berth_json_text(berth_str value, char* target, size_t capacity
       static const char meant[] = "\b\f\n\r\t";
       ++at;
       const char* name = BERTH_CAST(const char*, memchr(names, *at, sizeof names - 1));
-      code = BERTH_CAST(unsigned char, name != NULL ? meant[name - names] : *at);
+      code = BERTH_CAST(unsigned char, name ? meant[name - names] : *at);
       if (*at == 'u') {
         escaped = 1;
         code = berth_json_hex(at + 1, end);

@@ -52,7 +52,7 @@ absl::Status writeMap(pid_t pid, const char* file, const IdRanges& ranges) {
   std::string text;
   for (const IdRange& range : ranges)
     text += strCat(range.inside, " ", range.outside, " ", range.length, "\n");
-  const absl::Status status = writeControlFile(strCat("/proc/", pid, "/", file), text);
+  absl::Status status = writeControlFile(strCat("/proc/", pid, "/", file), text);
   if (absl::IsInvalidArgument(status) || absl::IsPermissionDenied(status))
     return absl::InvalidArgumentError(
         strCat("the kernel refuses the id mappings (ranges must not be empty or overlap): ",

@@ -187,13 +187,14 @@ class TarReader::Impl {
     BERTH_RETURN_IF_ERROR(limited(header.size, limits_.metadataBytes));
     BERTH_ASSIGN_OR_RETURN(std::string text, stream_.text(header.size));
     pending.entryMustFollow = pending.entryMustFollow || header.type != 'g';
-    if (header.type == 'L') pending.longName = untilNul(std::move(text));
-    if (header.type == 'K') pending.longLink = untilNul(std::move(text));
-    if (header.type == 'x') {
+    if (header.type == 'L') {
+      pending.longName = untilNul(std::move(text));
+    } else if (header.type == 'K') {
+      pending.longLink = untilNul(std::move(text));
+    } else if (header.type == 'x') {
       pending.records = global_;
       BERTH_RETURN_IF_ERROR(parsePaxRecords(text, pending.records));
-    }
-    if (header.type == 'g') {
+    } else {
       globalBytes_ += header.size;
       BERTH_RETURN_IF_ERROR(limited(globalBytes_, limits_.metadataBytes));
       BERTH_RETURN_IF_ERROR(parsePaxRecords(text, global_));

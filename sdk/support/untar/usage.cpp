@@ -17,6 +17,7 @@ namespace {
 
 using support::errnoStatus;
 using support::Fd;
+using support::strCat;
 
 constexpr uint64_t kStatBlockBytes = 512;
 
@@ -63,10 +64,10 @@ class Walk {
       struct stat info = {};
       if (::fstatat(directory, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
         if (vanished(errno)) continue;
-        return errnoStatus(errno, "stat " + path + "/" + name);
+        return errnoStatus(errno, strCat("stat ", path, "/", name));
       }
       if (info.st_dev != device_) continue;
-      const std::string full = path.empty() ? name : path + "/" + name;
+      const std::string full = path.empty() ? name : strCat(path, "/", name);
       BERTH_RETURN_IF_ERROR(show({full, directory, name.c_str(), info}));
       if (S_ISDIR(info.st_mode)) pending_.push_back(full);
     }

@@ -215,7 +215,7 @@ Result PluginInstance::podRecover(const std::string& pod, const std::string& dir
         auto& into = *static_cast<std::map<std::string, Status>*>(self->host);
         into[copy(status->id)] = copyStatus(*status);
       }};
-  const Result result = call([&](const berth_runtime& runtime, void* self, berth_error* error) {
+  Result result = call([&](const berth_runtime& runtime, void* self, berth_error* error) {
     return runtime.pod_recover(self, op.get(), str(pod), str(directory), bytes(state), &sink,
                                error);
   });
@@ -233,7 +233,7 @@ Result PluginInstance::containerStart(const std::string& pod, const std::string&
                                       const TestOp& op) {
   berth_container_status given{};
   given.size = sizeof given;
-  const Result result = call([&](const berth_runtime& runtime, void* self, berth_error* error) {
+  Result result = call([&](const berth_runtime& runtime, void* self, berth_error* error) {
     return runtime.container_start(self, op.get(), str(pod), str(id), &given, error);
   });
   if (status != nullptr) *status = copyStatus(given);
@@ -251,7 +251,7 @@ Result PluginInstance::containerWait(const std::string& pod, const std::string& 
                                      const TestOp& op) {
   berth_container_status given{};
   given.size = sizeof given;
-  const Result result = call([&](const berth_runtime& runtime, void* self, berth_error* error) {
+  Result result = call([&](const berth_runtime& runtime, void* self, berth_error* error) {
     return runtime.container_wait(self, op.get(), str(pod), str(id), &given, error);
   });
   *status = copyStatus(given);

@@ -42,7 +42,7 @@ class CheckpointTest : public ::testing::Test {
 
   // The least that a checkpoint has, and some of what it may have.
   std::string makeTree(const std::string& name) const {
-    const std::string tree = path(name);
+    std::string tree = path(name);
     writeText(tree + "/config.dump", configDump({.id = "abc",
                                                  .name = "web",
                                                  .image = "web:1",

@@ -22,7 +22,7 @@ using ::testing::Not;
 class ImportTest : public ::testing::Test {
  protected:
   std::string write(const std::string& name, const std::string& text) const {
-    const fs::path path = fs::path(directory_.path()) / name;
+    fs::path path = fs::path(directory_.path()) / name;
     fs::create_directories(path.parent_path());
     std::ofstream(path) << text;
     return path;

@@ -102,7 +102,7 @@ class ProbeRuntime : public ::testing::Test {
   }
   void TearDown() override { EXPECT_TRUE(support::removeTree(root_).ok()); }
   std::string program(const std::string& script) {
-    const std::string path = root_ + "/runtime";
+    std::string path = root_ + "/runtime";
     EXPECT_TRUE(
         support::replaceFile(path, "#!/bin/sh\n" + script, 0755, support::Durability::kVisible)
             .ok());

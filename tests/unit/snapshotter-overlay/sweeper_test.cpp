@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 class SweeperTest : public ::testing::Test {
  protected:
   std::string makeTree(const std::string& name, int files) {
-    const std::string path = folder_ / name;
+    std::string path = folder_ / name;
     fs::create_directories(path + "/deep");
     for (int i = 0; i < files; ++i) std::ofstream(path + "/deep/" + std::to_string(i)) << "content";
     return path;

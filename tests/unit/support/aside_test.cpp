@@ -25,7 +25,7 @@ class AsideFolderTest : public ::testing::Test {
   const AsideFolder folder_{directory_ / "damaged"};
 
   std::string make(const std::string& name) {
-    const std::string path = directory_ / name;
+    std::string path = directory_ / name;
     std::ofstream(path) << "content of " << name;
     return path;
   }
