@@ -65,7 +65,7 @@ plugins::HostServices servicesWithoutDaemon(const config::Config& config) {
     std::fprintf(stderr, "%.*s: %.*s\n", static_cast<int>(instance.size()), instance.data(),
                  static_cast<int>(message.size()), message.data());
   };
-  services.event = [](std::string_view, plugins::Event) {};
+  services.event = [](auto&&...) {};
   services.saveState = [](auto...) { return absl::UnavailableError("no daemon"); };
   services.credentials = [](auto&&...) { return absl::NotFoundError("no daemon"); };
   return services;

@@ -10,7 +10,6 @@
 namespace berth::program {
 
 using images::StorageDepth;
-using images::StorageFinding;
 using images::StorageState;
 using support::fromAbsl;
 using support::strCat;

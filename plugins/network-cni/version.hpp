@@ -15,6 +15,7 @@ struct Version {
   int minor = 0;
   int patch = 0;
 
+  // NOLINTNEXTLINE(modernize-use-nullptr): sees the 0 with which the compiler compares.
   auto operator<=>(const Version&) const = default;
   std::string text() const;
 };

@@ -15,8 +15,6 @@
 #include "berth/support/status.hpp"
 #include "procfs.hpp"
 
-extern char** environ;
-
 namespace berth::bench {
 namespace {
 

@@ -59,7 +59,7 @@ struct Bed {
     services.state = folder / "state";
     services.log = [](berth_log_level, std::string_view, std::string_view,
                       const plugins::LogFields&) {};
-    services.event = [](std::string_view, plugins::Event) {};
+    services.event = [](auto&&...) {};
     services.saveState = [](auto...) { return absl::OkStatus(); };
     services.credentials = [](auto&&...) { return absl::NotFoundError("none"); };
     registry = std::make_unique<plugins::Registry>(std::vector<std::string>{}, services);

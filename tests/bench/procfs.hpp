@@ -19,6 +19,7 @@ namespace berth::bench {
 struct ProcessId {
   pid_t pid = 0;
   uint64_t startTicks = 0;
+  // NOLINTNEXTLINE(modernize-use-nullptr): sees the 0 with which the compiler compares.
   auto operator<=>(const ProcessId&) const = default;
 };
 

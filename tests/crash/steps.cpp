@@ -28,6 +28,7 @@ constexpr uint64_t kAttachProgram = 8;  // BPF_PROG_ATTACH
 
 bool readMemory(pid_t thread, uint64_t address, void* to, size_t size) {
   iovec local{to, size};
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): an address in another process.
   iovec remote{reinterpret_cast<void*>(address), size};
   return process_vm_readv(thread, &local, 1, &remote, 1, 0) == static_cast<ssize_t>(size);
 }

@@ -22,7 +22,6 @@
 namespace berth::fuzz {
 
 using test::TarWriter;
-using untar::DataPiece;
 using untar::Entry;
 using untar::TarReader;
 

@@ -125,7 +125,7 @@ void NetworkTest::writePlugin(std::string_view type, std::string_view script) {
   write(strCat("bin/", type), strCat("#!/bin/sh\n", script, "\n"), 0755);
 }
 
-PluginUnderTest& NetworkTest::start(boost::json::object more) {
+PluginUnderTest& NetworkTest::start(const boost::json::object& more) {
   for (const auto& [key, value] : more) options_[key] = value;
   return restart();
 }

@@ -38,7 +38,7 @@ class NetworkTest : public ::testing::Test {
   void writePlugin(std::string_view type, std::string_view script);
 
   // Starts the plugin with this test's directories; `more` are further options.
-  PluginUnderTest& start(boost::json::object more = {});
+  PluginUnderTest& start(const boost::json::object& more = {});
   PluginUnderTest& restart();
   PluginUnderTest& plugin() { return *plugin_; }
 

@@ -12,7 +12,6 @@
 namespace berth::test {
 namespace {
 
-using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::PrintToString;
 

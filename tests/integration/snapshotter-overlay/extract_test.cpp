@@ -29,8 +29,9 @@ class Extract : public testing::Test {
     const support::Fd root(::open(root_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     const std::string archive = writer.finish();
     auto result = untar::extractLayer(root.get(), piecesOf(archive), options);
-    if (result.ok()) result_ = *std::move(result);
-    return result.status();
+    if (!result.ok()) return result.status();
+    result_ = *std::move(result);
+    return absl::OkStatus();
   }
   std::string content(const std::string& name) {
     return support::readFile(root_ + "/" + name).value_or("<none>");

@@ -8,7 +8,6 @@ namespace berth::checkpoint {
 namespace {
 
 using ::testing::ElementsAre;
-using ::testing::HasSubstr;
 
 class ChangesTest : public CheckpointTest {
  protected:

@@ -16,7 +16,6 @@ using support::strCat;
 using ::testing::AllOf;
 using testing::gzip;
 using ::testing::HasSubstr;
-using ::testing::Not;
 using ::testing::SizeIs;
 using ::testing::StartsWith;
 

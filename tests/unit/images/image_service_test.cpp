@@ -220,7 +220,7 @@ TEST_F(ImageServiceTest, OtherArtifactsAreRefusedByName) {
 TEST_F(ImageServiceTest, TheEndDoesNotWaitForAllThatIsUnused) {
   publish("app:1", {one_, two_}, {one_, two_});
   ASSERT_TRUE(pull("app:1").ok());
-  std::ofstream(host_.directory() / "hold");
+  std::ofstream(host_.directory() / "hold").close();
   ASSERT_TRUE(images_->remove(op_, "a.example/app:1").ok());
   const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(30);
   while (count("hold") == 0) {

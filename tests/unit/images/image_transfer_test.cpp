@@ -68,7 +68,7 @@ class ImageTransferTest : public testing::ImageServiceTest {
   absl::Status import(const std::vector<std::string>& names = {},
                       PullProgress* progress = nullptr) {
     told_.clear();
-    return images_->importImages(op_, {"/images", names, ""}, progress,
+    return images_->importImages(op_, {"/images", names, {}}, progress,
                                  [this](const Image&, const std::vector<std::string>& taken) {
                                    told_.insert(told_.end(), taken.begin(), taken.end());
                                  });

@@ -121,7 +121,7 @@ TEST_F(ImageWaitsTest, WhatIsCollectedHoldsNobodyUp) {
   ASSERT_TRUE(pull("old:1").ok());
   const auto other = pull("other:1");
   ASSERT_TRUE(other.ok());
-  std::ofstream(host_.directory() / "hold");
+  std::ofstream(host_.directory() / "hold").close();
   ASSERT_TRUE(images_->remove(op_, "a.example/old:1").ok());
   awaitCount("hold", 1);
   EXPECT_TRUE(pull("new:1").ok());

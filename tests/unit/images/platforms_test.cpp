@@ -10,7 +10,6 @@ using ::testing::ElementsAre;
 using testing::gzip;
 using testing::ImageServiceTest;
 using ::testing::IsEmpty;
-using ::testing::UnorderedElementsAre;
 
 constexpr const char* kOther = "linux/arm64";
 constexpr const char* kName = "a.example/app:1";

@@ -79,7 +79,8 @@ TEST(ShortNames, AreConfiguredInOneForm) {
 
 class ShortNamesOfImages : public ImageServiceTest {
  protected:
-  void complete(std::vector<std::string> registries, std::vector<std::string> aliases = {}) {
+  void complete(const std::vector<std::string>& registries,
+                const std::vector<std::string>& aliases = {}) {
     images_->completeBy(std::make_shared<const ShortNames>(registries, aliases));
   }
   absl::StatusOr<std::shared_ptr<const Image>> pullShort(const std::string& name) {

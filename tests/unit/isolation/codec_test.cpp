@@ -56,6 +56,7 @@ void expectSame(const T& left, const T& right, const std::string& where) {
   } else if constexpr (std::is_same_v<T, berth_str> || std::is_same_v<T, berth_bytes>) {
     EXPECT_EQ(view(left), view(right)) << where;
   } else if constexpr (std::is_same_v<T, berth_psi> || std::is_same_v<T, berth_id_mapping>) {
+    // NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): the same bytes are what is wanted.
     EXPECT_EQ(std::memcmp(&left, &right, sizeof left), 0) << where;
   } else {
     EXPECT_EQ(left, right) << where;

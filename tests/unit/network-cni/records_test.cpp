@@ -152,7 +152,7 @@ TEST_F(RecordsTest, ADamagedResultIsSetAsideAtOnce) {
   written.result = boost::json::object{{"cniVersion", "1.0.0"}};
   ASSERT_TRUE(records().complete(written).ok());
   // What a power cut leaves of it.
-  std::ofstream(file("pod-1@eth0.result"), std::ios::trunc);
+  std::ofstream(file("pod-1@eth0.result"), std::ios::trunc).close();
   EXPECT_THAT(*records().findDamages(), IsEmpty());
   std::ofstream(file("pod-1@eth0.result")) << "[1";
   const auto damages = *records().findDamages();

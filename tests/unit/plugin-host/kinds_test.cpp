@@ -14,7 +14,6 @@ namespace {
 
 using ::testing::Contains;
 using ::testing::ElementsAre;
-using ::testing::HasSubstr;
 using testing::TestHost;
 
 // What the names of their files begin with, and whether each is in a process of its own.

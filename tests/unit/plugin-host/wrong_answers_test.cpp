@@ -11,9 +11,7 @@
 namespace berth::plugins {
 namespace {
 
-using ::testing::AllOf;
 using ::testing::Contains;
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::TestHost;
 

@@ -20,7 +20,6 @@ namespace {
 using namespace std::chrono_literals;
 using keeper::Operation;
 using testing::ElementsAre;
-using testing::EndsWith;
 
 class KeeperTest : public testing::Test {
  protected:

@@ -23,7 +23,7 @@ struct Peer {
   std::vector<Responder> kept;
   std::vector<Request> seen;
   test::ServerThread server{
-      folder / "s", [this](Request request, Responder responder) {
+      folder / "s", [this](const Request& request, Responder responder) {
         seen.push_back(request);
         if (request.method == "Never") return kept.push_back(responder);
         if (request.method == "Fail") {
@@ -221,7 +221,7 @@ TEST(Client, DoesNotTellOfItsOwnHangingUp) {
   RawPeer peer([&] { told = true; });
   absl::Status status;
   peer.client->begin(kEcho, "", {},
-                     [&](absl::StatusOr<std::string> answer) { status = answer.status(); });
+                     [&](const absl::StatusOr<std::string>& answer) { status = answer.status(); });
   peer.client->close();
   EXPECT_TRUE(absl::IsUnavailable(status));
   EXPECT_FALSE(told);

@@ -19,7 +19,7 @@ struct Served {
   std::vector<Responder> kept;
   std::atomic<int> requests = 0;
   test::ServerThread server{
-      folder / "s", [this](Request request, Responder responder) {
+      folder / "s", [this](const Request& request, Responder responder) {
         ++requests;
         if (request.method == "Keep") return kept.push_back(responder);
         if (request.method == "Much") {

@@ -10,7 +10,6 @@ using absl::StatusCode;
 using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::Not;
-using ::testing::StartsWith;
 
 class ReachTest : public EngineTest {
  protected:

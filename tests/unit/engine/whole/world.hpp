@@ -125,6 +125,7 @@ class World {
 inline World& worldOf(std::string_view options) {
   const size_t digits = options.find_first_of("0123456789");
   const std::string text(options.substr(std::min(digits, options.size())));
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): options are text.
   return *reinterpret_cast<World*>(std::strtoull(text.c_str(), nullptr, 10));
 }
 
