@@ -23,8 +23,8 @@ namespace berth::streaming::spdy {
 struct Outgoing {
   enum class End { open, queued, sending, sent };  // of the FIN
 
-  Outgoing(uint32_t id, int64_t size, boost::asio::any_io_executor executor)
-      : streamId(id), window(size), changed(std::move(executor)) {}
+  Outgoing(uint32_t id, int64_t size, const boost::asio::any_io_executor& executor)
+      : streamId(id), window(size), changed(executor) {}
 
   bool isIdle() const { return unsent.size() == 0 && inFlight == 0; }
 

@@ -12,8 +12,6 @@
 namespace berth::runc {
 namespace {
 
-using ::testing::HasSubstr;
-
 // A host that counts lines.
 class LossSettlerTest : public ::testing::Test {
  protected:

@@ -166,7 +166,8 @@ TEST_F(WrapperTest, AttachmentsOfANewerHostAreReadByItsSteps) {
 
 TEST_F(WrapperTest, AShorterRequestOfAnOlderHostReadsAsNotGiven) {
   request_.size = offsetof(berth_network_request, dns_servers);
-  request_.dns_servers = reinterpret_cast<const berth_str*>(uintptr_t{8});  // must not be followed
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): it must not be followed.
+  request_.dns_servers = reinterpret_cast<const berth_str*>(uintptr_t{8});
   request_.dns_server_count = 3;
   Result result;
   ASSERT_EQ(table_.attach(instance(), nullptr, &request_, &result.builder, error_.get()), BERTH_OK);

@@ -86,9 +86,9 @@ TEST_F(OpenPgpTest, AChangedMessageIsNone) {
 
 TEST_F(OpenPgpTest, KeysEnd) {
   const auto now = static_cast<uint64_t>(std::time(nullptr));
-  const OpenPgpKey expired("expired", kDay, now - 10 * kDay);
+  const OpenPgpKey expired("expired", kDay, now - uint64_t{10} * kDay);
   EXPECT_THAT(refusal({expired.exported()}, expired.sign("x")), HasSubstr("has expired"));
-  const OpenPgpKey lasting("lasting", 20 * kDay, now - 10 * kDay);
+  const OpenPgpKey lasting("lasting", 20 * kDay, now - uint64_t{10} * kDay);
   EXPECT_TRUE(open({lasting.exported()}, lasting.sign("x")).ok());
   EXPECT_THAT(refusal({lasting.exported()}, lasting.sign("x", {}, kDay)),
               HasSubstr("it has expired"));

@@ -8,7 +8,6 @@ using testing::digestOf;
 using testing::forExample;
 using ::testing::HasSubstr;
 using testing::json64;
-using ::testing::Not;
 using testing::OpenPgpKey;
 using testing::policyOf;
 using testing::sigstorePayload;

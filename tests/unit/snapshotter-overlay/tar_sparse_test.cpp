@@ -50,18 +50,19 @@ TEST(TarSparse, OldGnuWithExtensions) {
   constexpr int kChunks = 4 + 21 + 5;
   std::string data;
   std::string content;
-  std::string block = oldGnuHeader(kChunks, kChunks * 100);
+  std::string block = oldGnuHeader(kChunks, int64_t{kChunks} * 100);
   std::string extensions(1024, '\0');
   for (int i = 0; i < kChunks; ++i) {
     const char letter = static_cast<char>('a' + i % 26);
+    const int64_t position = int64_t{i} * 100;
     data.push_back(letter);
     content += letter + std::string(99, '\0');
     if (i < 4)
-      putOldGnuChunk(block, 386 + static_cast<size_t>(i) * 24, i * 100, 1);
+      putOldGnuChunk(block, 386 + static_cast<size_t>(i) * 24, position, 1);
     else if (i < 25)
-      putOldGnuChunk(extensions, static_cast<size_t>(i - 4) * 24, i * 100, 1);
+      putOldGnuChunk(extensions, static_cast<size_t>(i - 4) * 24, position, 1);
     else
-      putOldGnuChunk(extensions, 512 + static_cast<size_t>(i - 25) * 24, i * 100, 1);
+      putOldGnuChunk(extensions, 512 + static_cast<size_t>(i - 25) * 24, position, 1);
   }
   block[482] = 1;
   extensions[504] = 1;

@@ -11,7 +11,6 @@ namespace bj = boost::json;
 using test::invalid;
 using test::unmet;
 using testing::Contains;
-using testing::ElementsAre;
 using testing::HasSubstr;
 
 TEST_F(Specification, CdiDevicesOfTheFieldAndOfAnnotations) {

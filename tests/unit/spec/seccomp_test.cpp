@@ -20,7 +20,7 @@ using testing::Contains;
 using testing::ElementsAre;
 using testing::Not;
 
-SeccompConditions conditions(std::vector<std::string> capabilities = {}) {
+SeccompConditions conditions(const std::vector<std::string>& capabilities = {}) {
   SeccompConditions result{.architecture = "amd64", .kernel = {.major = 6, .minor = 1}};
   for (const std::string& name : capabilities)
     result.capabilities |= common::capabilityBit(*common::capabilityNumber(name));

@@ -17,6 +17,8 @@ using ::testing::HasSubstr;
 using ::testing::StartsWith;
 using testing::TemporaryDirectory;
 
+constexpr size_t kPage = 4096;
+
 class StoreDamageTest : public ::testing::Test {
  protected:
   TemporaryDirectory directory_;
@@ -62,13 +64,13 @@ TEST_F(StoreDamageTest, ADamagedHeaderIsSetAside) {
 
 TEST_F(StoreDamageTest, DamagedPagesAreSetAside) {
   fill();
-  overwrite(4096, 16 * 4096);
+  overwrite(kPage, 16 * kPage);
   expectSetAside();
 }
 
 TEST_F(StoreDamageTest, ACutOffDatabaseIsSetAside) {
   fill();
-  std::filesystem::resize_file(path_, 3 * 4096);
+  std::filesystem::resize_file(path_, 3 * kPage);
   expectSetAside();
 }
 
@@ -81,7 +83,7 @@ TEST_F(StoreDamageTest, IsFoundWhileTheDatabaseIsOpen) {
   EXPECT_TRUE((*store)->verify().ok());
   ASSERT_TRUE((*store)->put("pod", "new", "in the log alone").ok());
   EXPECT_TRUE((*store)->verify().ok());
-  overwrite(4096, 16 * 4096);
+  overwrite(kPage, 16 * kPage);
   EXPECT_EQ((*store)->verify().code(), absl::StatusCode::kDataLoss);
 }
 

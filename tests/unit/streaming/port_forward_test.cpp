@@ -10,7 +10,6 @@ namespace {
 using spdy::Client;
 using spdy::Fin;
 using testing::Contains;
-using testing::IsSupersetOf;
 using testing::Not;
 
 constexpr uint32_t kMostForwards = 512;

@@ -58,13 +58,13 @@ class ReadRequestTest : public testing::Test {
   }
   Upgrade accepted(const HttpRequest& request) {
     auto read = readRequest(request, tokens);
-    if (auto* upgrade = std::get_if<Upgrade>(&read)) return *std::move(upgrade);
+    if (auto* upgrade = std::get_if<Upgrade>(&read)) return std::move(*upgrade);
     ADD_FAILURE() << "refused: " << std::get<Refusal>(read).reason;
     return {};
   }
   Refusal refused(const HttpRequest& request) {
     auto read = readRequest(request, tokens);
-    if (auto* refusal = std::get_if<Refusal>(&read)) return *std::move(refusal);
+    if (auto* refusal = std::get_if<Refusal>(&read)) return std::move(*refusal);
     ADD_FAILURE() << "accepted as \"" << std::get<Upgrade>(read).subprotocol << '"';
     return {};
   }

@@ -58,7 +58,8 @@ class Client {
         const auto control = parseControlFrame(header, payload);
         EXPECT_TRUE(control.ok()) << control.status();
         if (control.ok()) {
-          lines.push_back(std::visit([this](const auto& known) { return line(known); }, *control));
+          lines.push_back(
+              std::visit([this](const auto& known) { return this->line(known); }, *control));
         }
       } else {
         payloads[header.streamId].append(payload.begin(), payload.end());

@@ -13,7 +13,6 @@ using boost::asio::buffer;
 using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
-using testing::IsEmpty;
 
 class SpdyEndTest : public SpdyTest {
  protected:

@@ -13,7 +13,6 @@ using boost::asio::buffer;
 using testing::Contains;
 using testing::ElementsAre;
 using testing::IsEmpty;
-using testing::IsSupersetOf;
 using testing::Not;
 using testing::StartsWith;
 

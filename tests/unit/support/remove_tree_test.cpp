@@ -105,7 +105,7 @@ TEST_F(RemoveTreeTest, DeepTreesNeedFewDescriptors) {
     // A second folder and a file at each level, so that the way back up matters.
     ASSERT_EQ(::mkdirat(current.get(), name.c_str(), 0700), 0);
     ASSERT_EQ(::mkdirat(current.get(), "e", 0700), 0);
-    Fd(::openat(current.get(), "f", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+    const Fd file(::openat(current.get(), "f", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
     Fd next(::openat(current.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     ASSERT_TRUE(next);
     current = std::move(next);
