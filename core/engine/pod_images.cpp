@@ -25,7 +25,7 @@ absl::StatusOr<std::shared_ptr<const images::Image>> PodImages::find(
 absl::StatusOr<std::shared_ptr<const images::Image>> PodImages::findToRun(
     const std::string& reference, const std::string& runtime) const {
   const std::string platform = target(runtime).platform;
-  const auto image = images_.findFor(reference, platform);
+  auto image = images_.findFor(reference, platform);
   if (image.ok() && images::isFor(**image, platform)) return image;
   if (!images_.find(reference).ok()) return image;
   return absl::NotFoundError(strCat("image ", reference, " is on this node, but not for ",

@@ -8,7 +8,6 @@
 namespace berth::engine {
 
 namespace v1 = runtime::v1;
-using support::strCat;
 
 namespace {
 

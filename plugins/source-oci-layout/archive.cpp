@@ -90,7 +90,7 @@ class Archive : public Files {
     constexpr size_t kNode = 64;
     size_t bytes = sizeof *this;
     for (const auto& [name, member] : members_)
-      bytes += kNode + sizeof name + name.size() + sizeof member + member.link.size();
+      bytes += kNode + sizeof(Members::value_type) + name.size() + member.link.size();
     return bytes;
   }
 
