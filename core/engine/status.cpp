@@ -10,7 +10,6 @@
 namespace berth::engine {
 
 namespace v1 = runtime::v1;
-using support::strCat;
 
 namespace {
 

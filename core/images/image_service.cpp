@@ -134,9 +134,8 @@ class Service : public ImageService {
                              const std::vector<std::string>& names) override {
     if (acceptance_.acceptsAll()) return absl::OkStatus();
     BERTH_ASSIGN_OR_RETURN(const records::ImageRecord record, catalog_.record(image.id));
-    std::vector<std::string> whole;
-    for (const std::string& name : names)
-      whole.push_back(meantOf(catalog_, *shortNames_.load(), image, name));
+    std::vector<std::string> whole = names;
+    for (std::string& name : whole) name = meantOf(catalog_, *shortNames_.load(), image, name);
     return acceptance_.check(op, record, whole);
   }
 

@@ -10,8 +10,6 @@
 
 namespace berth::check {
 
-using support::strCat;
-
 namespace {
 
 constexpr size_t kMaxFile = size_t{1} << 30;

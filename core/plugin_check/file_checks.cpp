@@ -19,7 +19,8 @@ constexpr size_t kShown = 5;
 constexpr std::string_view kEntry = "berth_plugin_entry";
 
 std::string shown(const std::vector<std::string>& names) {
-  std::vector<std::string> first(names.begin(), names.begin() + std::min(names.size(), kShown));
+  std::vector<std::string> first(
+      names.begin(), names.begin() + static_cast<std::ptrdiff_t>(std::min(names.size(), kShown)));
   std::string text = absl::StrJoin(first, ", ");
   if (names.size() > kShown) text += strCat(" and ", names.size() - kShown, " more");
   return text;

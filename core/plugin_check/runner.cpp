@@ -47,11 +47,17 @@ Record readRecord(const std::string& folder) {
     if (!parsed.ok() || !parsed->is_array() || parsed->get_array().size() != 2) continue;
     const std::string kind = json::value_to<std::string>(parsed->get_array()[0]);
     std::string told = json::value_to<std::string>(parsed->get_array()[1]);
-    if (kind == "step") record.step = std::move(told);
-    if (kind == "fail") record.failures.push_back(std::move(told));
-    if (kind == "warn") record.warnings.push_back(std::move(told));
-    if (kind == "skip") record.skips.push_back(std::move(told));
-    record.done = record.done || kind == "done";
+    if (kind == "step") {
+      record.step = std::move(told);
+    } else if (kind == "fail") {
+      record.failures.push_back(std::move(told));
+    } else if (kind == "warn") {
+      record.warnings.push_back(std::move(told));
+    } else if (kind == "skip") {
+      record.skips.push_back(std::move(told));
+    } else if (kind == "done") {
+      record.done = true;
+    }
   }
   return record;
 }

@@ -136,6 +136,7 @@ absl::Status Network::status(const Operation& op) {
 
 absl::Status Network::collectGarbage(const Operation& op, const std::vector<Attachment>& wanted) {
   std::vector<berth_attachment> attachments;
+  attachments.reserve(wanted.size());
   for (const Attachment& one : wanted) {
     attachments.push_back({sizeof(berth_attachment), str(one.pod), bytes(one.state)});
   }

@@ -232,7 +232,7 @@ absl::StatusOr<bj::array> rlimitsJson(const std::vector<Ulimit>& limits,
   std::map<std::string, common::ResourceLimit> wanted;
   for (const Ulimit& limit : limits) {
     std::string type = common::upperCase(limit.name);
-    if (!type.starts_with("RLIMIT_")) type = "RLIMIT_" + type;
+    if (!type.starts_with("RLIMIT_")) type.insert(0, "RLIMIT_");
     if (!host.rlimits.contains(type))
       return absl::InvalidArgumentError(support::strCat("ulimit \"", limit.name, "\" is unknown"));
     if (limit.soft > limit.hard)

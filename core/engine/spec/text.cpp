@@ -56,11 +56,10 @@ std::string cleanPath(std::string_view path) {
   std::vector<std::string_view> parts;
   for (std::string_view part : common::split(path, '/')) {
     if (part.empty() || part == ".") continue;
-    if (part != "..")
-      parts.push_back(part);
-    else if (!parts.empty() && parts.back() != "..")
+    const bool up = part == "..";
+    if (up && !parts.empty() && parts.back() != "..")
       parts.pop_back();
-    else if (!absolute)
+    else if (!up || !absolute)
       parts.push_back(part);
   }
   std::string clean;

@@ -73,9 +73,9 @@ bool callTable(const T& table, size_t place, void* instance, Decoder& in, Asked&
   size_t index = 0;
   std::apply(
       [&](auto... functions) {
-        ((index++ == place &&
-          (understood = callMember(table, instance, in, asked, out, functions), true)) ||
-         ...);
+        (void)((index++ == place &&
+                (understood = callMember(table, instance, in, asked, out, functions), true)) ||
+               ...);
       },
       Functions<T>::list());
   return understood;
