@@ -89,6 +89,7 @@ absl::StatusOr<json::object> resolveOptions(std::string_view declaration,
     }
   }
   std::vector<std::string> known;
+  known.reserve(options.size());
   for (const Option& option : options) known.push_back(option.key);
   for (const auto& member : given) {
     const std::string key(member.key());

@@ -16,7 +16,6 @@ namespace berth::streaming {
 
 namespace asio = boost::asio;
 namespace v1 = runtime::v1;
-using support::strCat;
 using Headers = std::map<std::string, std::string>;
 
 namespace {

@@ -8,7 +8,6 @@
 namespace berth::streaming::spdy {
 
 namespace asio = boost::asio;
-using support::strCat;
 
 Session::StreamRef Session::find(uint32_t streamId) const {
   const auto place = streams_.find(streamId);
