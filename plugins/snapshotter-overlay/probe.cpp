@@ -15,7 +15,6 @@
 
 namespace berth::overlay {
 
-using support::annotate;
 using support::errnoStatus;
 using support::Fd;
 using support::strCat;

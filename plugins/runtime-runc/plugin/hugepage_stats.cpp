@@ -56,6 +56,7 @@ std::vector<std::string> hugepageSizes() {
   }
   std::sort(sizes.begin(), sizes.end());
   std::vector<std::string> result;
+  result.reserve(sizes.size());
   for (const uint64_t size : sizes) result.push_back(sizeName(size));
   return result;
 }

@@ -85,7 +85,7 @@ absl::Status setUnitProperties(const std::string& unit,
   const Owner<sd_bus_message> message(made);
   if (result >= 0) result = append(message.get(), unit, properties);
   if (result < 0) return support::errnoStatus(-result, strCat("write a message about ", unit));
-  sd_bus_error error = SD_BUS_ERROR_NULL;
+  sd_bus_error error{};
   result = ::sd_bus_call(bus.get(), message.get(), 0, &error, nullptr);
   return statusOf(result, error, strCat("have systemd set the limits of ", unit));
 }
@@ -93,7 +93,7 @@ absl::Status setUnitProperties(const std::string& unit,
 // Between two messages systemd does what the first one has left to be done.
 absl::Status awaitUnits() {
   BERTH_ASSIGN_OR_RETURN(const Owner<sd_bus> bus, connect());
-  sd_bus_error error = SD_BUS_ERROR_NULL;
+  sd_bus_error error{};
   const int result =
       ::sd_bus_call_method(bus.get(), "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
                            "org.freedesktop.DBus.Peer", "Ping", &error, nullptr, "");
