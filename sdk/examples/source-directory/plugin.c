@@ -142,7 +142,7 @@ static int matches(const void* data, size_t size, const char* digest) {
   char text[2 * EVP_MAX_MD_SIZE + 1];
   unsigned length = 0;
   if (EVP_Digest(data, size, bytes, &length, EVP_sha256(), NULL) != 1) return 0;
-  for (unsigned i = 0; i < length; ++i) snprintf(text + 2 * i, 3, "%02x", bytes[i]);
+  for (size_t i = 0; i < length; ++i) snprintf(text + 2 * i, 3, "%02x", bytes[i]);
   return strcmp(text, digest + strlen(DIGEST)) == 0;
 }
 

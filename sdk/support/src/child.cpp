@@ -81,8 +81,7 @@ BERTH_IN_CHILD int childMain(void* argument) {
 
 }  // namespace
 
-__attribute__((no_sanitize_address, no_sanitize_thread, no_sanitize_undefined)) int runChild(
-    void* plan) {
+__attribute__((no_sanitize("address", "thread", "undefined"))) int runChild(void* plan) {
   return childMain(plan);
 }
 
