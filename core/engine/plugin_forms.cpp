@@ -21,7 +21,7 @@ absl::StatusOr<std::shared_ptr<plugins::Network>> heldNetwork(const Pod& pod,
 }
 
 absl::Status checkReached(const Pod& pod) {
-  const absl::Status reached = pod.reached();
+  absl::Status reached = pod.reached();
   if (reached.ok()) return reached;
   return absl::UnavailableError(strCat(
       "the runtime \"", pod.runtimeName(), "\" has not said yet what became of pod sandbox ",

@@ -55,7 +55,7 @@ absl::Status Engine::stopPod(plugins::Operation& op, Pod& pod) {
   BERTH_RETURN_IF_ERROR(
       support::annotate(tearDown(op, pod), strCat("stop pod sandbox ", pod.id())));
   pod.setReached(absl::OkStatus());
-  const absl::Status kept = pod.change([](records::PodRecord& r) {
+  absl::Status kept = pod.change([](records::PodRecord& r) {
     r.set_state(records::POD_STOPPED);
     r.mutable_namespaces()->clear();
   });

@@ -163,8 +163,10 @@ absl::StatusOr<std::shared_ptr<T>> Registry::one(std::optional<T> Form::*part,
       if (found != nullptr && slot->serving->instance->name() == name) return found;
     }
   }
+  const auto known = all(part);
   std::vector<std::string> names;
-  for (const auto& entry : all(part)) names.push_back(entry.first);
+  names.reserve(known.size());
+  for (const auto& entry : known) names.push_back(entry.first);
   // What used it may well exist: this is never the caller's "gone already".
   return absl::FailedPreconditionError(support::strCat(
       "no ", what, " \"", name, "\" is configured (there are: ", absl::StrJoin(names, ", "), ")"));
