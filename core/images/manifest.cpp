@@ -104,9 +104,9 @@ int variantRank(const Platform& platform) {
 }
 
 // One spelling of one platform: linux/arm64/v8 is linux/arm64.
-Platform withoutBaseLine(Platform platform) {
+Platform withoutBaseLine(const Platform& platform) {
   const Platform plain{platform.os, platform.architecture, ""};
-  return variantRank(platform) == variantRank(plain) ? plain : std::move(platform);
+  return variantRank(platform) == variantRank(plain) ? plain : platform;
 }
 
 }  // namespace
