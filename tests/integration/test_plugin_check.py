@@ -237,7 +237,12 @@ def test_wrong_usage(arguments):
 def start(*arguments, folder, **settings):
     """The checker, with its folders in `folder`."""
     return subprocess.Popen([CHECKER, *arguments], env={**os.environ, "TMPDIR": str(folder)},
-                            stdin=subprocess.DEVNULL, **settings)
+                            stdin=subprocess.DEVNULL, preexec_fn=heed_interrupts, **settings)
+
+
+def heed_interrupts():
+    """What a shell begins in the background ignores them, and so does all that it begins."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
