@@ -41,7 +41,8 @@ class Root:
 
     def run(self, script, check=True):
         """A shell script, with /proc and an empty /run of this call, and the machine's /sys."""
-        begin = ("mount -t proc proc '%(root)s/proc'; mount -t tmpfs tmpfs '%(root)s/run'; "
+        # A root that is a mount point: others are no place to leave for another one.
+        begin = ("mount --bind '%(root)s' '%(root)s'; mount -t proc proc '%(root)s/proc'; mount -t tmpfs tmpfs '%(root)s/run'; "
                  "mount --rbind /sys '%(root)s/sys'; "
                  "exec chroot '%(root)s' sh -ec \"$1\"") % {"root": self.folder}
         return run("unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-ec", begin,
