@@ -4,10 +4,11 @@ namespace berth::check {
 
 std::vector<Check> allChecks() {
   std::vector<Check> all;
-  for (const auto& part : {fileChecks(), descriptionChecks(), optionChecks(), lifeCycleChecks(),
-                           growthChecks(), callChecks(), memoryChecks(), snapshotterLayerChecks(),
-                           snapshotterSnapshotChecks(), snapshotterFaultChecks(), sourceChecks(),
-                           networkChecks(), runtimeChecks(), runtimeFaultChecks()}) {
+  for (const auto& part :
+       {fileChecks(), descriptionChecks(), optionChecks(), lifeCycleChecks(), growthChecks(),
+        callChecks(), memoryChecks(), snapshotterLayerChecks(), snapshotterSnapshotChecks(),
+        snapshotterFaultChecks(), sourceChecks(), networkChecks(), runtimeChecks(),
+        runtimeExecChecks(), runtimeFaultChecks()}) {
     all.insert(all.end(), part.begin(), part.end());
   }
   return all;

@@ -46,6 +46,7 @@ std::vector<Check> snapshotterFaultChecks();
 std::vector<Check> sourceChecks();
 std::vector<Check> networkChecks();
 std::vector<Check> runtimeChecks();
+std::vector<Check> runtimeExecChecks();
 std::vector<Check> runtimeFaultChecks();
 
 }  // namespace berth::check

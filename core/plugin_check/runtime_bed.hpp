@@ -58,6 +58,22 @@ class RuntimeBed {
   plugins::Operation op_;
 };
 
+// A pod that is removed when the check is done with it.
+struct RuntimePod {
+  explicit RuntimePod(RuntimeBed& given) : bed(given), spec(given.podSpec()) {}
+  ~RuntimePod() {
+    if (made) bed.removePod(spec);
+  }
+  RuntimePod(const RuntimePod&) = delete;
+  RuntimePod& operator=(const RuntimePod&) = delete;
+  bool run() { return made = bed.runPod(spec, created); }
+
+  RuntimeBed& bed;
+  plugins::PodSpec spec;
+  plugins::CreatedPod created;
+  bool made = false;
+};
+
 Check runtimeCheck(std::string_view name, std::string_view meaning, std::string_view rule,
                    void (*run)(Probe&));
 

@@ -1,11 +1,9 @@
 // Checks of runtimes: pods and containers on a real root filesystem.
 #include <algorithm>
 #include <csignal>
-#include <fcntl.h>
+#include <cstdio>
 #include <optional>
-#include <poll.h>
 #include <thread>
-#include <unistd.h>
 
 #include <absl/strings/str_split.h>
 
@@ -22,27 +20,10 @@ using support::strCat;
 namespace {
 
 constexpr size_t kPods = 4;
-constexpr int kStreamPatience = 20000;  // milliseconds
 // A container that runs writes many lines in it.
 constexpr std::chrono::milliseconds kStill{400};
 // To end a pod's processes, which do nothing about it.
 constexpr std::chrono::seconds kStopPatience{10};
-
-// A pod that is removed when the check is done with it.
-struct Pod {
-  explicit Pod(RuntimeBed& given) : bed(given), spec(given.podSpec()) {}
-  ~Pod() {
-    if (made) bed.removePod(spec);
-  }
-  Pod(const Pod&) = delete;
-  Pod& operator=(const Pod&) = delete;
-  bool run() { return made = bed.runPod(spec, created); }
-
-  RuntimeBed& bed;
-  plugins::PodSpec spec;
-  plugins::CreatedPod created;
-  bool made = false;
-};
 
 void checkFeatures(Probe& probe) {
   const auto bed = RuntimeBed::begin(probe);
@@ -55,7 +36,7 @@ void checkFeatures(Probe& probe) {
 void checkLifeCycle(Probe& probe) {
   const auto bed = RuntimeBed::begin(probe);
   if (bed == nullptr) return;
-  Pod pod(*bed);
+  RuntimePod pod(*bed);
   if (!pod.run()) return;
   for (const auto& [bit, path] : pod.created.namespaces) {
     probe.expect(path.empty() || support::pathExists(path),
@@ -85,7 +66,7 @@ void checkLifeCycle(Probe& probe) {
 void checkExits(Probe& probe) {
   const auto bed = RuntimeBed::begin(probe);
   if (bed == nullptr) return;
-  Pod pod(*bed);
+  RuntimePod pod(*bed);
   if (!pod.run()) return;
   const std::pair<std::vector<std::string>, int> programs[] = {
       {{"sh", "-c", "exit 0"}, 0},
@@ -110,7 +91,7 @@ void checkExits(Probe& probe) {
 void checkKill(Probe& probe) {
   const auto bed = RuntimeBed::begin(probe);
   if (bed == nullptr) return;
-  Pod pod(*bed);
+  RuntimePod pod(*bed);
   if (!pod.run()) return;
   for (const auto scope : {plugins::KillScope::kFirstProcess, plugins::KillScope::kAllProcesses}) {
     TestContainer container = bed->container(pod.spec, {"sleep", "600"});
@@ -142,7 +123,7 @@ void checkKill(Probe& probe) {
 void checkLogs(Probe& probe) {
   const auto bed = RuntimeBed::begin(probe);
   if (bed == nullptr) return;
-  Pod pod(*bed);
+  RuntimePod pod(*bed);
   if (!pod.run()) return;
   TestContainer container = bed->container(
       pod.spec, {"sh", "-c", "echo to-stdout; echo to-stderr >&2; printf no-newline; sleep 600"});
@@ -162,70 +143,10 @@ void checkLogs(Probe& probe) {
   bed->remove(container);
 }
 
-struct Pipe {
-  support::Fd read, write;
-};
-
-absl::StatusOr<Pipe> makePipe() {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return support::errnoStatus(errno, "pipe");
-  return Pipe{support::Fd(ends[0]), support::Fd(ends[1])};
-}
-
-std::string readToEnd(int fd) {
-  std::string text;
-  char buffer[4096];
-  for (;;) {
-    pollfd polled{.fd = fd, .events = POLLIN};
-    if (::poll(&polled, 1, kStreamPatience) != 1) return text + " (and is not at its end)";
-    const ssize_t got = ::read(fd, buffer, sizeof buffer);
-    if (got <= 0) return text;
-    text.append(buffer, static_cast<size_t>(got));
-  }
-}
-
-void checkExec(Probe& probe) {
-  const auto bed = RuntimeBed::begin(probe);
-  if (bed == nullptr) return;
-  Pod pod(*bed);
-  if (!pod.run()) return;
-  TestContainer container = bed->container(pod.spec, {"sleep", "600"});
-  if (!bed->run(pod.spec, pod.created, container)) return;
-  auto output = makePipe();
-  if (!probe.succeeds(output.status(), "make a pipe")) return;
-  plugins::ExecSpec exec{.pod = pod.spec.id, .container = container.spec.id, .id = "first"};
-  exec.process = RuntimeBed::processDocument({"sh", "-c", "echo from-exec; exit 5"}, false);
-  exec.stdoutFd = output->write.get();
-  probe.step("exec_start");
-  if (!probe.succeeds(bed->plugin().startExec(bed->op(), exec), "exec_start")) return;
-  output->write.reset();
-  // What it has written is less than a pipe holds.
-  probe.step("exec_wait");
-  const auto code = bed->plugin().waitExec(bed->op(), pod.spec.id, container.spec.id, "first");
-  if (probe.succeeds(code.status(), "exec_wait"))
-    probe.expect(*code == 5, strCat("an exec that exits with 5 has the exit code ", *code));
-  probe.step("read what the exec has written");
-  const std::string said = readToEnd(output->read.get());
-  probe.expect(said == "from-exec\n", strCat("exec writes \"", said, "\""));
-  exec.id = "missing";
-  exec.stdoutFd = -1;
-  exec.process = RuntimeBed::processDocument({"/no/such/program"}, false);
-  probe.step("exec_start of a program that is not there");
-  probe.fails(bed->plugin().startExec(bed->op(), exec),
-              "exec_start of a program that is not there");
-  exec.id = "long";
-  exec.process = RuntimeBed::processDocument({"sleep", "600"}, false);
-  if (!probe.succeeds(bed->plugin().startExec(bed->op(), exec), "exec_start")) return;
-  judgeCancelledDuring(probe, "exec_wait", [&](const plugins::Operation& op) {
-    return bed->plugin().waitExec(op, pod.spec.id, container.spec.id, "long").status();
-  });
-  bed->remove(container);
-}
-
 void checkStats(Probe& probe) {
   const auto bed = RuntimeBed::begin(probe);
   if (bed == nullptr) return;
-  Pod pod(*bed);
+  RuntimePod pod(*bed);
   if (!pod.run()) return;
   TestContainer container = bed->container(pod.spec, {"sleep", "600"});
   if (!bed->run(pod.spec, pod.created, container)) return;
@@ -261,7 +182,7 @@ std::optional<std::string> settledLog(const RuntimeBed& bed, const TestContainer
 
 // That the pod ends with a paused container in it, and its removal by the destructor leaves
 // nothing.
-void checkStopsPod(RuntimeBed& bed, const Pod& pod, const TestContainer& paused) {
+void checkStopsPod(RuntimeBed& bed, const RuntimePod& pod, const TestContainer& paused) {
   bed.probe().step("pod_stop with a paused container");
   const plugins::Operation op("pod_stop", soon(kStopPatience));
   if (!bed.probe().succeeds(bed.plugin().stopPod(op, pod.spec.id),
@@ -276,7 +197,7 @@ void checkPause(Probe& probe) {
   const auto bed = RuntimeBed::begin(probe);
   if (bed == nullptr) return;
   if (!bed->plugin().pauses()) return probe.skip("it does not offer berth.runtime.pause");
-  Pod pod(*bed);
+  RuntimePod pod(*bed);
   if (!pod.run()) return;
   const auto pause = [&](const TestContainer& container) {
     probe.step("pause");
@@ -323,14 +244,14 @@ void checkPause(Probe& probe) {
 void checkConcurrent(Probe& probe) {
   const auto bed = RuntimeBed::begin(probe);
   if (bed == nullptr) return;
-  std::vector<std::unique_ptr<Pod>> pods;
-  for (size_t i = 0; i < kPods; ++i) pods.push_back(std::make_unique<Pod>(*bed));
+  std::vector<std::unique_ptr<RuntimePod>> pods;
+  for (size_t i = 0; i < kPods; ++i) pods.push_back(std::make_unique<RuntimePod>(*bed));
   probe.step("several pods at the same time");
   probe.succeeds(
       support::inParallel(
           kPods, kPods,
           [&](size_t i) -> absl::Status {
-            Pod& pod = *pods[i];
+            RuntimePod& pod = *pods[i];
             if (!pod.run()) return absl::InternalError("no pod");
             TestContainer one = bed->container(pod.spec, {"sh", "-c", strCat("exit ", i + 1)});
             if (!bed->run(pod.spec, pod.created, one)) return absl::InternalError("no container");
@@ -362,9 +283,6 @@ std::vector<Check> runtimeChecks() {
                    &checkKill),
       runtimeCheck("runtime.logs", "Output is logged in CRI's format, and the log is opened anew.",
                    "runtime.h: berth_container_spec.log_path, container_reopen_log", &checkLogs),
-      runtimeCheck("runtime.exec", "Processes run in a container, and are killed when not wanted.",
-                   "runtime.h: exec_start, exec_wait (on cancellation the process is killed)",
-                   &checkExec),
       runtimeCheck("runtime.stats", "Usage is told of what runs, without what is costly.",
                    "runtime.h: container_stats (unknown ones are left out), pod_stats",
                    &checkStats),

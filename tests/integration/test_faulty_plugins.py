@@ -110,6 +110,7 @@ FAULTS = {
         ("kill_once", "runtime.kill", "container_kill of a container that has exited: NOT_FOUND"),
         ("reopen_nothing", "runtime.logs", "does not make the log anew"),
         ("exec_wait_zero", "runtime.exec", "an exec that exits with 5 has the exit code 0"),
+        ("exec_output_late", "runtime.exec-output", "of 400000 that were written"),
         ("stats_of_nothing", "runtime.stats", "pod_stats gives 0 results"),
         ("pauses_nothing", "runtime.pause", "a paused container goes on"),
         ("stop_awaits_resume", "runtime.pause",

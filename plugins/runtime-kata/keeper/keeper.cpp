@@ -1,8 +1,10 @@
 #include "keeper.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <utility>
 
 #include "berth/streams/unix_socket.hpp"
 #include "berth/support/steps.hpp"
@@ -15,6 +17,8 @@ using streams::Connection;
 using streams::Status;
 
 namespace {
+
+constexpr int64_t kLastOutputNs = 2'000'000'000;
 
 Status unknown(const std::string& key) {
   return streams::failure(Code::kNotFound, {"the keeper has no process ", key});
@@ -74,14 +78,12 @@ Status Keeper::perform(const Request& request, Fd* fds, size_t count) {
     case Operation::kOpen:
       return openProcess(request);
     case Operation::kForget:
-      if (process == nullptr) return {};
-      process->forget();
-      processes_.erase(found);
+      forget(request.key);
       return {};
     case Operation::kSubscribe:
       return {};
     case Operation::kShutDown:
-      loop_.stop();
+      shutDown();
       return {};
     case Operation::kAttach:
       return process != nullptr ? attach(*process, request, fds, count) : unknown(request.key);
@@ -133,6 +135,34 @@ void Keeper::finish(Connection& connection, const Request& request) {
     asker->send(encode(Reply{.entries = {process->second->entry()}}));
   };
   found->second->finish(request.timeoutMs, request.awaitExit != 0, answer);
+}
+
+void Keeper::forget(const std::string& key) {
+  const auto found = processes_.find(key);
+  if (found == processes_.end()) return;
+  // Its key is free from now on, and its sessions' end finds it where it looks for it.
+  leaving_.push_back(std::move(found->second));
+  processes_.erase(found);
+  Process& process = *leaving_.back();
+  process.forget();
+  onSessionsGone(process);
+}
+
+void Keeper::onSessionsGone(Process& process) {
+  if (process.hasSessions()) return;
+  const auto found = std::find_if(leaving_.begin(), leaving_.end(),
+                                  [&](const auto& each) { return each.get() == &process; });
+  if (found == leaving_.end()) return;
+  loop_.bury(std::move(*found));
+  leaving_.erase(found);
+  if (shuttingDown_) shutDown();
+}
+
+// Sessions that still read have a moment to come to their end.
+void Keeper::shutDown() {
+  if (leaving_.empty()) return loop_.stop();
+  if (std::exchange(shuttingDown_, true)) return;
+  loop_.arm(*this, kLastOutputNs);
 }
 
 void Keeper::list(Connection& connection) {

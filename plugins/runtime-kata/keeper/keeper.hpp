@@ -22,7 +22,10 @@ struct Places {
   std::string logFile;    // and it is kept here
 };
 
-class Keeper final : streams::PacketHandler, ttrpc::Handler, public ProcessListener {
+class Keeper final : streams::PacketHandler,
+                     ttrpc::Handler,
+                     public ProcessListener,
+                     streams::Timer {
  public:
   Keeper() : control_(loop_, *this), events_(loop_, *this), log_(loop_) {}
 
@@ -39,12 +42,16 @@ class Keeper final : streams::PacketHandler, ttrpc::Handler, public ProcessListe
   void onDisconnect(uint64_t) override {}
   void onRequest(ttrpc::Request request, ttrpc::Responder responder) override;
   void onInputEnded(const std::string& key) override { tell(EventKind::kInputEnded, key); }
+  void onSessionsGone(Process& process) override;
+  void onTimer() override { loop_.stop(); }
 
   // What is answered at once.
   streams::Status perform(const Request& request, Fd* fds, size_t count);
   streams::Status openProcess(const Request& request);
   streams::Status attach(Process& process, const Request& request, Fd* fds, size_t count);
   void finish(streams::Connection& connection, const Request& request);
+  void forget(const std::string& key);
+  void shutDown();
   void list(streams::Connection& connection);
   void onShimEvent(std::string_view topic, std::string_view container, std::string_view id);
   void tell(EventKind kind, const std::string& key);
@@ -57,6 +64,9 @@ class Keeper final : streams::PacketHandler, ttrpc::Handler, public ProcessListe
   ttrpc::Server events_;
   ShimLog log_;
   std::map<std::string, std::unique_ptr<Process>, std::less<>> processes_;
+  // Forgotten, but there are sessions that have not read all of their output yet.
+  std::vector<std::unique_ptr<Process>> leaving_;
+  bool shuttingDown_ = false;
 };
 
 }  // namespace berth::kata::keeper

@@ -37,6 +37,7 @@ Process::Process(streams::Loop& loop, ProcessListener& listener, std::string key
       listener_(listener),
       key_(std::move(key)),
       oomFile_(std::move(oomFile)),
+      bound_(bound),
       hub_(loop, *this, bound ? streams::kNeverStuck : streams::kStuckAfterNs) {}
 
 Process::~Process() {
@@ -73,6 +74,7 @@ Status Process::reopenLog(const std::string& path) {
 void Process::finish(uint32_t timeoutMs, bool awaitExit, std::function<void()> done) {
   waiting_.push_back(std::move(done));
   awaitExit_ = awaitExit;
+  hub_.awaitRest();
   loop_.arm(*this, timeoutMs * kNsPerMs);
   finishIfOver();
 }
@@ -84,6 +86,10 @@ void Process::noteOom() {
 }
 
 void Process::forget() {
+  loop_.disarm(*this);
+  waiting_.clear();
+  hub_.closeOutputs();
+  hub_.endSessions();
   if (oomKilled_) support::steps::unlink(oomFile_.c_str());
 }
 
@@ -94,17 +100,31 @@ void Process::noteExit() {
 
 void Process::finishIfOver() {
   if (waiting_.empty() || hub_.outputsOpen() || (awaitExit_ && !exitSeen_)) return;
-  complete();
+  passRest();
+  // Who waits for it reads only what is there when its end is told.
+  if (!bound_ || !hasSessions()) answer();
 }
 
-void Process::complete() {
-  loop_.disarm(*this);
-  // First of all: what is drained may bring the outputs' end.
-  std::vector<std::function<void()>> waiting;
-  waiting.swap(waiting_);
+void Process::onTimer() {
+  passRest();
+  answer();
+}
+
+void Process::passRest() {
   hub_.drain();
   hub_.endSessions();
+}
+
+void Process::answer() {
+  loop_.disarm(*this);
+  std::vector<std::function<void()>> waiting;
+  waiting.swap(waiting_);
   for (const auto& done : waiting) done();
+}
+
+void Process::onSessionsGone() {
+  finishIfOver();
+  listener_.onSessionsGone(*this);
 }
 
 void Process::onInputEnded() {

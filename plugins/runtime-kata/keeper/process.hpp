@@ -12,22 +12,26 @@ namespace berth::kata::keeper {
 
 using streams::Fd;
 
+class Process;
+
 class ProcessListener {
  public:
   // The input's FIFO has been closed, and will stay so.
   virtual void onInputEnded(const std::string& key) = 0;
+  // Its sessions have all that was for them, and have ended.
+  virtual void onSessionsGone(Process& process) = 0;
 
  protected:
   ~ProcessListener() = default;
 };
 
-class Process final : streams::HubListener, streams::Timer {
+class Process final : public streams::Mortal, streams::HubListener, streams::Timer {
  public:
   // `oomFile` is there once the process has been killed for want of memory: a keeper that takes
   // over finds it.
   Process(streams::Loop& loop, ProcessListener& listener, std::string key, std::string oomFile,
           bool bound);
-  ~Process();
+  ~Process() override;
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
 
@@ -37,28 +41,31 @@ class Process final : streams::HubListener, streams::Timer {
   void attach(Fd in, Fd out, Fd err) { hub_.attach(std::move(in), std::move(out), std::move(err)); }
   void closeInput() { hub_.closeInput(); }
   // `done` runs once the output is at its end and, with `awaitExit`, noteExit() was called; or
-  // after `timeoutMs`. By then the log has all that was written, and sessions have ended. One at a
-  // time: another one joins.
+  // after `timeoutMs`. By then the log has all that was written, and sessions end; the one of a
+  // `bound` process has all, too. One at a time: another one joins.
   void finish(uint32_t timeoutMs, bool awaitExit, std::function<void()> done);
 
   void noteExit();
   void noteOom();
-  // Of what is told of it after its end nothing is kept.
+  // Its output and its sessions end. Of what is told of it after its end nothing is kept.
   void forget();
+  bool hasSessions() const { return hub_.sessions() > 0; }
   Entry entry() const;
 
  private:
-  void onSessionsGone() override {}
+  void onSessionsGone() override;
   void onOutputsEnded() override { finishIfOver(); }
   void onInputEnded() override;
-  void onTimer() override { complete(); }
+  void onTimer() override;
   void finishIfOver();
-  void complete();
+  void passRest();
+  void answer();
 
   streams::Loop& loop_;
   ProcessListener& listener_;
   const std::string key_;
   const std::string oomFile_;
+  const bool bound_;
   streams::LogFile log_;
   streams::IoHub hub_;
   bool inputEnded_ = false;

@@ -332,8 +332,9 @@ typedef struct berth_runtime {
   /* Starts a process in a running container; returns when it runs or has failed to. */
   berth_code (*exec_start)(void* instance, const berth_op* op, const berth_exec_spec* spec,
                            berth_error* error);
-  /* Waits for its end and forgets it. On cancellation or deadline the process and all its
-   * descendants are killed before the call returns. */
+  /* Waits for its end and forgets it. What it has written stands in its descriptors by then, as far
+   * as they are read: the host reads what is there, and no more. On cancellation or deadline the
+   * process and all its descendants are killed before the call returns. */
   berth_code (*exec_wait)(void* instance, const berth_op* op, berth_str pod, berth_str container,
                           berth_str exec, int32_t* exit_code, berth_error* error);
   /* Sets the size of the terminal of a container, or of an exec when `exec` is given. */

@@ -102,9 +102,9 @@ class IoHub::Session final : public Mortal, public SinkListener, public SourceLi
     std::optional<Sink>& sink = kind == LogStream::Kind::kStdout ? out_ : err_;
     if (sink) sink->offer(data);
   }
-  bool full(LogStream::Kind kind) const {
+  size_t waiting(LogStream::Kind kind) const {
     const std::optional<Sink>& sink = kind == LogStream::Kind::kStdout ? out_ : err_;
-    return sink && !sink->gone() && sink->full();
+    return sink && !sink->gone() ? sink->waiting() : 0;
   }
   // With outputs it lives until the last of them is closed, else as long as its input.
   bool ended() const {
@@ -191,6 +191,11 @@ void IoHub::tellInputEnd() {
   listener_.onInputEnded();
 }
 
+void IoHub::awaitRest() {
+  pausesAt_ = kRestLimit;
+  resumeOutputs();
+}
+
 void IoHub::drain() {
   for (const auto& output : outputs_) output->drain();
 }
@@ -204,6 +209,10 @@ void IoHub::endSessions() {
   dropEndedSessions();
 }
 
+void IoHub::closeOutputs() {
+  outputs_.clear();
+}
+
 void IoHub::distribute(LogStream::Kind kind, std::string_view data) {
   if (exited_) return;
   ++busy_;
@@ -214,8 +223,9 @@ void IoHub::distribute(LogStream::Kind kind, std::string_view data) {
 
 bool IoHub::mustPause(LogStream::Kind kind) const {
   if (exited_) return false;
-  return std::any_of(sessions_.begin(), sessions_.end(),
-                     [kind](const auto& session) { return session->full(kind); });
+  return std::any_of(sessions_.begin(), sessions_.end(), [this, kind](const auto& session) {
+    return session->waiting(kind) >= pausesAt_;
+  });
 }
 
 void IoHub::resumeOutputs() {

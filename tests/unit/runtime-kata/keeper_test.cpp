@@ -1,10 +1,12 @@
 // A keeper on a thread of its own, with FIFOs in place of a shim.
 #include "keeper/keeper.hpp"
 
+#include <atomic>
 #include <fcntl.h>
 #include <fstream>
 #include <poll.h>
 #include <sstream>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 #include <gmock/gmock.h>
@@ -48,14 +50,15 @@ class KeeperTest : public testing::Test {
   absl::StatusOr<keeper::Reply> call(const keeper::Request& request, const Streams& streams = {}) {
     return client.call(request, limitsFor(10s), streams);
   }
-  void open(keeper::Input mode = keeper::Input::kStays) {
+  void open(keeper::Input mode = keeper::Input::kStays, uint32_t bound = 0) {
     const auto opened = call({.operation = Operation::kOpen,
                               .key = "c",
                               .input = folder / "in",
                               .output = folder / "out",
                               .error = folder / "err",
                               .log = folder / "c.log",
-                              .inputMode = mode});
+                              .inputMode = mode,
+                              .bound = bound});
     ASSERT_TRUE(opened.ok()) << opened.status();
   }
   support::Fd shimEnd(const char* name, int flags) {
@@ -144,6 +147,99 @@ TEST_F(KeeperTest, PassesASessionsStreams) {
   shimOut.reset();
   ASSERT_TRUE(call({.operation = Operation::kFinish, .key = "c", .timeoutMs = 100}).ok());
   EXPECT_EQ(::read(fromSession.get(), buffer, sizeof buffer), 0);
+}
+
+// Bytes that come until the end.
+size_t readAll(const support::Fd& fd) {
+  char buffer[4096];
+  size_t bytes = 0;
+  for (ssize_t count = 0; (count = ::read(fd.get(), buffer, sizeof buffer)) > 0;)
+    bytes += static_cast<size_t>(count);
+  return bytes;
+}
+
+TEST_F(KeeperTest, ASlowSessionHasAllOfAProcessThatIsForgotten) {
+  constexpr size_t kMuch = 300'000;  // more than pipes and backlogs hold
+  open();
+  int out[2];
+  ASSERT_EQ(::pipe2(out, O_CLOEXEC), 0);
+  const support::Fd fromSession(out[0]);
+  {
+    const support::Fd theirs(out[1]);
+    ASSERT_TRUE(call({.operation = Operation::kAttach, .key = "c", .descriptors = keeper::kOutput},
+                     {.output = theirs.get()})
+                    .ok());
+  }
+  shimEnd("err", O_WRONLY);
+  std::thread shim([&] {
+    const support::Fd end = shimEnd("out", O_WRONLY);
+    EXPECT_EQ(::write(end.get(), std::string(kMuch, 'x').data(), kMuch), kMuch);
+  });
+  // Nobody reads yet, and nothing waits for that.
+  EXPECT_TRUE(call({.operation = Operation::kFinish, .key = "c", .timeoutMs = 9'000}).ok());
+  shim.join();
+  EXPECT_TRUE(call({.operation = Operation::kForget, .key = "c"}).ok());
+  EXPECT_TRUE(call({.operation = Operation::kList})->entries.empty());
+  // The key is free, and the keeper ends only when all has been read.
+  open();
+  EXPECT_TRUE(call({.operation = Operation::kShutDown}).ok());
+  EXPECT_EQ(readAll(fromSession), kMuch);
+  thread.join();
+  served->close();
+  start();
+}
+
+TEST_F(KeeperTest, WhatOneSessionsProcessWroteIsThereWhenItsEndIsTold) {
+  constexpr size_t kMuch = 300'000;
+  open(keeper::Input::kStays, 1);
+  int out[2];
+  ASSERT_EQ(::pipe2(out, O_CLOEXEC), 0);
+  const support::Fd fromSession(out[0]);
+  {
+    const support::Fd theirs(out[1]);
+    ASSERT_TRUE(call({.operation = Operation::kAttach, .key = "c", .descriptors = keeper::kOutput},
+                     {.output = theirs.get()})
+                    .ok());
+  }
+  shimEnd("err", O_WRONLY);
+  std::atomic<size_t> bytes = 0;
+  std::thread reader([&] {
+    char buffer[65'536];
+    for (ssize_t count = 1; count > 0; bytes += static_cast<size_t>(count)) {
+      std::this_thread::sleep_for(20ms);
+      count = std::max<ssize_t>(::read(fromSession.get(), buffer, sizeof buffer), 0);
+    }
+  });
+  {
+    const support::Fd end = shimEnd("out", O_WRONLY);
+    EXPECT_EQ(::write(end.get(), std::string(kMuch, 'x').data(), kMuch), kMuch);
+  }
+  EXPECT_TRUE(call({.operation = Operation::kFinish, .key = "c", .timeoutMs = 9'000}).ok());
+  int present = 0;
+  EXPECT_EQ(::ioctl(fromSession.get(), FIONREAD, &present), 0);
+  // One read may be between the pipe and the counter.
+  EXPECT_GE(bytes + static_cast<size_t>(present) + 65'536, kMuch);
+  reader.join();
+  EXPECT_EQ(bytes, kMuch);
+}
+
+TEST_F(KeeperTest, ASessionThatNobodyReadsDoesNotKeepTheKeeper) {
+  open();
+  int out[2];
+  ASSERT_EQ(::pipe2(out, O_CLOEXEC), 0);
+  const support::Fd unread(out[0]), theirs(out[1]);
+  ASSERT_TRUE(call({.operation = Operation::kAttach, .key = "c", .descriptors = keeper::kOutput},
+                   {.output = theirs.get()})
+                  .ok());
+  const support::Fd end = shimEnd("out", O_WRONLY);
+  ASSERT_EQ(::write(end.get(), std::string(65'536, 'x').data(), 65'536), 65'536);
+  ASSERT_EQ(::write(end.get(), "more", 4), 4);
+  EXPECT_TRUE(call({.operation = Operation::kFinish, .key = "c", .timeoutMs = 1}).ok());
+  EXPECT_TRUE(call({.operation = Operation::kForget, .key = "c"}).ok());
+  const auto began = std::chrono::steady_clock::now();
+  stop();
+  EXPECT_LT(std::chrono::steady_clock::now() - began, 10s);
+  start();
 }
 
 std::string forward(const std::string& topic, const std::string& container) {

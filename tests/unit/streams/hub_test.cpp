@@ -215,6 +215,21 @@ TEST_F(Hub, SessionsThatComeAndGoPileNothingUpForOneThatIsFull) {
   EXPECT_GE(unread(), 400000 - (64 << 10) - static_cast<int>(kBacklogLimit + Scratch::kSize));
 }
 
+TEST_F(Hub, TheRestOfADeadProcessWaitsForNoSessionUpToALimit) {
+  makeHub(kNeverStuck);
+  const Fd reader = attach();
+  hub_->awaitRest();
+  for (int i = 0; i < 4; ++i) {
+    writeMuch();
+    const Alarm alarm(loop_, 50'000'000);
+    loop_.run();
+  }
+  const auto all = static_cast<size_t>(4 * 400000);
+  const size_t most = (64u << 10) + IoHub::kRestLimit + Scratch::kSize;
+  EXPECT_GE(static_cast<size_t>(unread()), all - most);
+  EXPECT_LE(static_cast<size_t>(unread()), all - IoHub::kRestLimit);
+}
+
 TEST_F(Hub, AfterTheExitASessionIsGivenUpThatStopsReading) {
   makeHub(kShortNs);
   const Fd reader = attach();

@@ -37,7 +37,9 @@ class Sink final : Watcher, Timer {
 
   // Never blocks and never refuses, also past the limit.
   void offer(std::string_view data);
-  bool full() const { return backlog_.size() - sent_ >= kBacklogLimit; }
+  bool full() const { return waiting() >= kBacklogLimit; }
+  // Bytes that are not written yet.
+  size_t waiting() const { return backlog_.size() - sent_; }
   bool gone() const { return !fd_; }
   // Of memory, for what waits.
   size_t held() const { return backlog_.size(); }

@@ -46,12 +46,20 @@ class IoHub final : public InputListener {
   // Whether any output may still bring something.
   bool outputsOpen() const;
 
+  // The process is dead, but what it has written still comes by way of others: its sessions do not
+  // hold that up any more, unless one is kRestLimit behind.
+  void awaitRest();
   // The process is dead: passes on what it has written (what stands in the pipes now, however long
   // others hold them open).
   void drain();
   // Ends the sessions, each with its last byte. Output of processes that a dead one left behind
   // still goes to the log.
   void endSessions();
+  // Takes nothing more in. Sessions that were ended go on until they have their last byte.
+  void closeOutputs();
+
+  // Bytes: more than the pipes between a process and its hub hold.
+  static constexpr size_t kRestLimit = 1u << 20;
 
  private:
   class Output;
@@ -70,6 +78,7 @@ class IoHub final : public InputListener {
   Loop& loop_;
   HubListener& listener_;
   const int64_t stuckAfterNs_;
+  size_t pausesAt_ = kBacklogLimit;
   std::vector<std::unique_ptr<Output>> outputs_;
   std::vector<std::unique_ptr<Session>> sessions_;
   std::unique_ptr<InputPipe> input_;
