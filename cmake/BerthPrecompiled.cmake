@@ -6,6 +6,11 @@ if(NOT BERTH_PRECOMPILED)
   return()
 endif()
 
+# With the time in them each would be another one to ccache, and so would all that is made with it.
+if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  add_compile_options("SHELL:-Xclang -fno-pch-timestamp")
+endif()
+
 set(standard_headers
   <algorithm> <array> <atomic> <charconv> <chrono> <condition_variable> <deque> <filesystem>
   <functional> <map> <memory> <mutex> <optional> <set> <span> <string> <string_view> <thread>
