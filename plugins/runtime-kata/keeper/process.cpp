@@ -74,6 +74,7 @@ Status Process::reopenLog(const std::string& path) {
 void Process::finish(uint32_t timeoutMs, bool awaitExit, std::function<void()> done) {
   waiting_.push_back(std::move(done));
   awaitExit_ = awaitExit;
+  timeIsUp_ = false;
   hub_.awaitRest();
   loop_.arm(*this, timeoutMs * kNsPerMs);
   finishIfOver();
@@ -98,21 +99,21 @@ void Process::noteExit() {
   finishIfOver();
 }
 
+bool Process::isOver() const {
+  return timeIsUp_ || (!hub_.outputsOpen() && (!awaitExit_ || exitSeen_));
+}
+
 void Process::finishIfOver() {
-  if (waiting_.empty() || hub_.outputsOpen() || (awaitExit_ && !exitSeen_)) return;
-  passRest();
+  if (waiting_.empty() || !isOver()) return;
+  hub_.drain();
+  hub_.endSessions();
   // Who waits for it reads only what is there when its end is told.
   if (!bound_ || !hasSessions()) answer();
 }
 
 void Process::onTimer() {
-  passRest();
-  answer();
-}
-
-void Process::passRest() {
-  hub_.drain();
-  hub_.endSessions();
+  timeIsUp_ = true;
+  finishIfOver();
 }
 
 void Process::answer() {

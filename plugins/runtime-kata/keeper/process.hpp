@@ -41,8 +41,8 @@ class Process final : public streams::Mortal, streams::HubListener, streams::Tim
   void attach(Fd in, Fd out, Fd err) { hub_.attach(std::move(in), std::move(out), std::move(err)); }
   void closeInput() { hub_.closeInput(); }
   // `done` runs once the output is at its end and, with `awaitExit`, noteExit() was called; or
-  // after `timeoutMs`. By then the log has all that was written, and sessions end; the one of a
-  // `bound` process has all, too. One at a time: another one joins.
+  // after `timeoutMs`. By then the log has all that was written, and sessions end. The one of a
+  // `bound` process has all by then, too, however long it takes. One at a time: another one joins.
   void finish(uint32_t timeoutMs, bool awaitExit, std::function<void()> done);
 
   void noteExit();
@@ -57,8 +57,8 @@ class Process final : public streams::Mortal, streams::HubListener, streams::Tim
   void onOutputsEnded() override { finishIfOver(); }
   void onInputEnded() override;
   void onTimer() override;
+  bool isOver() const;
   void finishIfOver();
-  void passRest();
   void answer();
 
   streams::Loop& loop_;
@@ -72,6 +72,7 @@ class Process final : public streams::Mortal, streams::HubListener, streams::Tim
   bool oomKilled_ = false;
   bool exitSeen_ = false;
   bool awaitExit_ = false;
+  bool timeIsUp_ = false;
   std::vector<std::function<void()>> waiting_;
 };
 

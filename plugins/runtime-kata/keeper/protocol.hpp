@@ -22,7 +22,8 @@ enum class Operation : uint32_t {
   kAttach = 2,      // adds a session; descriptors come along
   kReopenLog = 3,   // `log`, where it is given, else the same path
   kCloseInput = 4,  // once what waits has been written
-  kFinish = 5,      // the process has ended: answered when all output has been read, or time is up
+  kFinish = 5,      // the process has ended: answered when all output has been read, or time is up,
+                    // and a bound process's session has it all
   kForget = 6,      // closes everything of the process; fine for one that is not known
   kList = 7,
   kSubscribe = 8,

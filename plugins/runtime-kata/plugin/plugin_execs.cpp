@@ -196,17 +196,19 @@ Status KataPlugin::execWait(const Op& op, std::string_view pod, std::string_view
   const std::string doing = strCat("wait for process ", exec, " in container ", container);
   absl::Status status = waitFor(found->ended.get(), POLLIN, limitsOf(op), doing);
   if (status.ok()) {
-    // Its output is read to its end, or as long as others of its making hold it open.
+    // Its output is read to its end, or as long as others of its making hold it open; whoever it is
+    // for may take its time.
     const keeper::Request finish{
         .operation = keeper::Operation::kFinish,
         .key = found->key(),
         .timeoutMs = static_cast<uint32_t>(std::chrono::milliseconds(kOutputTime).count())};
-    const absl::Status read =
-        target->pod->keeper().call(finish, limitsFor(2 * kOutputTime)).status();
+    const absl::Status read = target->pod->keeper().call(finish, limitsOf(op)).status();
     exitCode = found->exitCode;
     if (absl::IsUnavailable(read) || absl::IsNotFound(read)) {
       status = absl::UnavailableError(
           strCat(doing, ": some of what it wrote is lost with the pod's keeper"));
+    } else {
+      status = support::annotate(read, strCat(doing, ": read what it wrote"));
     }
     if (!found->known) status = absl::UnavailableError(strCat(doing, ": its end is not known"));
   }
