@@ -21,6 +21,7 @@ its tests have the mark `alone` and run afterwards, in one process:
 """
 
 import functools
+import glob
 import itertools
 import os
 import subprocess
@@ -162,13 +163,14 @@ def changed_config(bed, tmp_path):
 def compile_plugin(folder, source, fault=None, real=None, options=()):
     """Compiles a plugin of tests/fixtures/faulty-plugins; gives its file."""
     path = str(folder / "berth-faulty.so")
+    [file] = glob.glob(os.path.join(SOURCE, "tests/fixtures/faulty-plugins", source + ".c*"))
+    compiler = ["c++", "-std=c++20"] if file.endswith(".cpp") else ["cc", "-std=gnu11"]
     subprocess.run(
-        ["cc", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Wno-use-after-free", "-O1",
+        [*compiler, "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Wno-use-after-free", "-O1",
          "-g", "-fPIC", "-shared", "-fvisibility=hidden", "-pthread",
          "-I", os.path.join(SOURCE, "sdk/include"),
          *(["-DFAULT_" + fault] if fault else []), *(['-DREAL="%s"' % real] if real else []),
-         os.path.join(SOURCE, "tests/fixtures/faulty-plugins", source + ".c"), "-o", path,
-         *options], check=True)
+         file, "-o", path, *options], check=True)
     return path
 
 
