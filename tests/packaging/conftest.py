@@ -39,14 +39,18 @@ class Root:
     def path(self, name):
         return os.path.join(self.folder, name.lstrip("/"))
 
-    def run(self, script, check=True):
+    def command(self, script):
         """A shell script, with /proc and an empty /run of this call, and the machine's /sys."""
-        begin = ("mount -t proc proc '%(root)s/proc'; mount -t tmpfs tmpfs '%(root)s/run'; "
-                 "mount --rbind /sys '%(root)s/sys'; "
+        # OCI runtimes leave a root for another one only where it is a mount point.
+        begin = ("mount --bind '%(root)s' '%(root)s'; mount -t proc proc '%(root)s/proc'; "
+                 "mount -t tmpfs tmpfs '%(root)s/run'; mount --rbind /sys '%(root)s/sys'; "
                  "exec chroot '%(root)s' sh -ec \"$1\"") % {"root": self.folder}
-        return run("unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-ec", begin,
-                   "sh", script, check=check, env={**os.environ, "DEBIAN_FRONTEND":
-                                                   "noninteractive", "LC_ALL": "C.UTF-8"})
+        return ["env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8", "TMPDIR=/tmp",
+                "unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-ec", begin,
+                "sh", script]
+
+    def run(self, script, check=True):
+        return run(*self.command(script), check=check)
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,6 @@ import os
 import re
 import tomllib
 
-import pytest
-
 from conftest import SOURCE, run
 
 
@@ -115,71 +113,6 @@ def test_plugins_are_built_with_the_developers_package(packages, tmp_path):
         "-DCMAKE_PREFIX_PATH=%s/usr" % (tmp_path / "root"))
     run("cmake", "--build", str(tmp_path / "build"))
     assert (tmp_path / "build/lib/berth/plugins/berth-quiet-c.so").exists()
-
-
-@pytest.fixture(scope="module")
-def of_a_new_project(packages, installed, tmp_path_factory):
-    """The package of one, made with what is installed and nothing of the tree."""
-    tmp_path = tmp_path_factory.mktemp("new")
-    made = installed.run("cd /tmp && berth plugin new --kind network --language c my-network")
-    assert "cd my-network" in made
-    run("dpkg-deb", "--extract", packages["libberth-plugin-dev"], str(tmp_path / "root"))
-    project = installed.path("/tmp/my-network")
-    run("cmake", "-S", project, "-B", str(tmp_path / "build"), "-G", "Ninja",
-        "-DCMAKE_PREFIX_PATH=%s/usr" % (tmp_path / "root"))
-    run("cmake", "--build", str(tmp_path / "build"))
-    run("ctest", "--test-dir", str(tmp_path / "build"), "-R", "load")
-    run("cp", "-r", project, str(tmp_path / "project"))
-    run("dpkg-buildpackage", "-b", "-d", "-us", "-uc", cwd=tmp_path / "project",
-        env={**os.environ, "CMAKE_PREFIX_PATH": "%s/usr" % (tmp_path / "root")})
-    return str(next(tmp_path.glob("berth-my-network_*.deb")))
-
-
-def test_a_new_project_becomes_a_package(packages, of_a_new_project):
-    found = contents(of_a_new_project)
-    own = contents(packages["berth"])
-    folder = os.path.dirname(next(name for name in own if name.endswith("/berth-network-cni.so")))
-    assert folder + "/berth-my-network.so" in found
-
-
-LOADED = """
-apt-get -q -y install --no-install-recommends /tmp/berth-my-network_*.deb
-trap 'dpkg --purge berth-my-network' EXIT
-mount -t tmpfs tmpfs /etc/berth/berth.toml.d
-cat > /etc/berth/berth.toml.d/mine.toml << 'end'
-network = "mine"
-[networks.mine]
-plugin = "my-network"
-isolation = "process"
-[networks.mine.options]
-interfaces = ["berthnone0"]
-end
-berthd &
-daemon=$!
-until_it() {
-  for attempt in $(seq 150); do
-    if berth plugins 2> /dev/null | grep -A 1 '^mine .* started ' | grep "$1"; then return; fi
-    kill -0 $daemon
-    sleep 0.2
-  done
-  return 1
-}
-until_it 'again 0 times'
-berth check | grep 'network mine'
-kill -KILL $(pidof berth-plugin-host)
-until_it 'again 1 time'
-kill $daemon
-wait $daemon
-echo ended
-"""
-
-
-def test_the_installed_daemon_loads_the_package_of_a_new_project(installed, of_a_new_project):
-    run("cp", of_a_new_project, installed.path("/tmp"))
-    told = installed.run(LOADED)
-    assert re.search(r"^ok +network mine +/usr/lib/berth/plugins/berth-my-network.so$", told,
-                     re.MULTILINE), told
-    assert "\nended\n" in told
 
 
 STATE = """
