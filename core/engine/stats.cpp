@@ -2,6 +2,7 @@
 #include <unordered_map>
 
 #include "berth/support/status.hpp"
+#include "common/log.hpp"
 #include "engine/engine.hpp"
 #include "engine/filter.hpp"
 
@@ -115,6 +116,13 @@ void setAttributes(Attributes& target, const Record& record) {
   *target.mutable_annotations() = record.config().annotations();
 }
 
+// A list goes on without it. What ended between the list and now is unknown to its runtime.
+void tellUnread(const Pod& pod, const absl::Status& status) {
+  if (absl::IsNotFound(status)) return;
+  common::logWarning("the figures of a pod cannot be read",
+                     {{"pod", pod.id()}, {"error", support::fromAbsl(status.message())}});
+}
+
 }  // namespace
 
 std::unordered_map<std::string, plugins::Stats> Engine::readStats(const Containers& containers,
@@ -130,7 +138,10 @@ std::unordered_map<std::string, plugins::Stats> Engine::readStats(const Containe
     auto runtime = runtimeOf(*pod);
     if (!runtime.ok()) continue;
     auto stats = (*runtime)->containerStats(op, pod->id(), ids, wanted);
-    if (!stats.ok()) continue;  // it ended between the list and now
+    if (!stats.ok()) {
+      tellUnread(*pod, stats.status());
+      continue;
+    }
     for (plugins::Stats& one : *stats) {
       std::string id = one.id;
       readings.emplace(std::move(id), std::move(one));
@@ -190,7 +201,14 @@ absl::StatusOr<v1::ContainerStats> Engine::containerStats(const std::string& id,
                                                           Deadline deadline) {
   BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<Container> container, findContainer(id));
   plugins::Operation op(strCat("ContainerStats ", container->id()), deadline);
-  return statsOf({container}, op).front();
+  if (container->state() != v1::CONTAINER_RUNNING) return toStats(*container, nullptr, op);
+  const Pod& pod = container->pod();
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Runtime> runtime, runtimeOf(pod));
+  const auto stats = runtime->containerStats(op, pod.id(), {container->id()}, kContainerGroups);
+  // It may have ended meanwhile.
+  if (!stats.ok() && container->state() == v1::CONTAINER_RUNNING) return stats.status();
+  const bool known = stats.ok() && !stats->empty();
+  return toStats(*container, known ? &stats->front() : nullptr, op);
 }
 
 std::vector<v1::ContainerStats> Engine::listContainerStats(const v1::ContainerStatsFilter& filter,
@@ -256,7 +274,11 @@ std::vector<v1::PodSandboxStats> Engine::listPodSandboxStats(
     if (!taken) continue;
     const auto found = members.find(pod.get());
     auto stats = statsOf(*pod, found == members.end() ? Containers() : found->second, op);
-    if (stats.ok()) result.push_back(*std::move(stats));
+    if (stats.ok()) {
+      result.push_back(*std::move(stats));
+    } else {
+      tellUnread(*pod, stats.status());
+    }
   }
   return result;
 }

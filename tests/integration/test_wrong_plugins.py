@@ -2,6 +2,7 @@
 else. Each kind's calls are looked at one by one in tests/unit/plugin-host."""
 
 import os
+import re
 
 import grpc
 import pytest
@@ -58,9 +59,16 @@ def test_the_plugin_is_blamed_and_the_daemon_goes_on(odd_bed):
     null = bed.run_pod("null")
     fails(bed.cri.PodSandboxStats, {"pod_sandbox_id": null}, INTERNAL,
           TAKEN + "a struct that is NULL")
+    unread = bed.run(null, "c", command=SLEEP)
+    fails(bed.cri.ContainerStats, {"container_id": unread}, INTERNAL,
+          TAKEN + "a struct that is NULL")
+    listed = {one.attributes.id: one for one in bed.cri.ListContainerStats().stats}
+    assert listed[container].HasField("memory") and not listed[unread].HasField("memory")
     others = [bed.run_pod("other"), bed.run_pod("of-runc", handler="")]
     listed = {one.attributes.id for one in bed.cri.ListPodSandboxStats().stats}
     assert listed >= set(others) and null not in listed
+    assert re.search(r'the figures of a pod cannot be read" pod=%s error=".*plugin odd: ' % null,
+                     host.read(bed.log_path))
 
     # It was asked all this by one daemon, and in one process of its own.
     assert processes(bed) == before
