@@ -26,7 +26,7 @@ static berth_code admission_configure(void* instance, berth_str options, berth_e
   self->namespaces = self->host->allocate(self->host->context, namespaces.size + 1);
   if (self->namespaces == NULL)
     return berth_failf(error, BERTH_RESOURCE_EXHAUSTED, "out of memory");
-  memcpy(self->namespaces, namespaces.data, namespaces.size);
+  if (namespaces.size > 0) memcpy(self->namespaces, namespaces.data, namespaces.size);
   self->namespaces_size = namespaces.size;
   return admission_load(self, name, berth_json_member(options, "options"), error);
 }
