@@ -39,7 +39,7 @@ static berth_code dirsource_configure(void* instance, berth_str options, berth_e
   const berth_str prefixes = berth_json_member(options, "prefixes");
   self->prefixes = self->host->allocate(self->host->context, prefixes.size + 1);
   if (self->prefixes == NULL) return berth_failf(error, BERTH_RESOURCE_EXHAUSTED, "out of memory");
-  memcpy(self->prefixes, prefixes.data, prefixes.size);
+  if (prefixes.size > 0) memcpy(self->prefixes, prefixes.data, prefixes.size);
   self->prefixes_size = prefixes.size;
   return BERTH_OK;
 }
