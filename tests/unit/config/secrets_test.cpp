@@ -1,5 +1,7 @@
 #include "config/secrets.hpp"
 
+#include <boost/json/serialize.hpp>
+
 #include "config/changes.hpp"
 #include "fixture.hpp"
 
