@@ -204,7 +204,9 @@ def test_the_end_of_the_daemon_waits_for_no_one(own_bed):
     bed = own_bed()
     listeners = [Listener(bed) for _ in range(50)]
     pod = bed.run_pod("a")
-    stubborn = bed.run(pod, "c", command=["sh", "-c", "trap '' TERM; while :; do sleep 1; done"])
+    script = "trap '' TERM; echo ready; while :; do sleep 1; done"
+    stubborn = bed.run(pod, "c", command=["sh", "-c", script])
+    wait_until(lambda: bed.log_lines("a", "c"), what="its trap")
     calls = [bed.cri.StopContainer.future({"container_id": stubborn, "timeout": 200}, timeout=300),
              bed.cri.ExecSync.future({"container_id": stubborn, "cmd": ["sleep", "4711"]},
                                      timeout=300)]

@@ -213,8 +213,9 @@ def test_a_terminal_and_its_size(bed, name, crictl_binary):
 
 def test_process_numbers(bed, name, fakes):
     pod = bed.run_pod(name)
-    script = "trap 'exit 9' TERM; while :; do sleep 0.05; done"
+    script = "trap 'exit 9' TERM; echo ready; while :; do sleep 0.05; done"
     container = bed.run(pod, "c", command=["sh", "-c", script])
+    wait_until(lambda: texts(bed, name, "c") == ["ready"], what="its trap")
     info = json.loads(bed.cri.ContainerStatus({"container_id": container,
                                                "verbose": True}).info["info"])
     assert info["pid"] == 0
@@ -267,7 +268,9 @@ def test_stopping_what_has_ended(bed, name):
     assert bed.wait_exit(container).exit_code == 4
     bed.cri.StopContainer({"container_id": container, "timeout": 1})
     bed.cri.RemoveContainer({"container_id": container})
-    stubborn = bed.run(pod, "d", command=["sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"])
+    script = "trap '' TERM; echo ready; while :; do sleep 0.1; done"
+    stubborn = bed.run(pod, "d", command=["sh", "-c", script])
+    wait_until(lambda: texts(bed, name, "d") == ["ready"], what="its trap")
     bed.cri.StopContainer({"container_id": stubborn, "timeout": 1})
     assert bed.status(stubborn).exit_code == 137
 

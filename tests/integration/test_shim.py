@@ -199,7 +199,9 @@ def test_stopping(bed, name):
     bed.cri.StopContainer({"container_id": container, "timeout": 10})
     assert bed.status(container).exit_code == 9
     assert texts(bed, name, "c") == ["ready", "bye"]
-    stubborn = bed.run(pod, "d", command=["sh", "-c", "trap '' TERM; while :; do sleep 1; done"])
+    script = "trap '' TERM; echo ready; while :; do sleep 1; done"
+    stubborn = bed.run(pod, "d", command=["sh", "-c", script])
+    wait_until(lambda: texts(bed, name, "d") == ["ready"], what="its trap")
     bed.cri.StopContainer({"container_id": stubborn, "timeout": 1})
     assert bed.status(stubborn).exit_code == 137
 

@@ -27,9 +27,14 @@ struct Found {
   std::string username, password, auth, identityToken, registryToken;
 };
 
+std::string variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr ? value : "";
+}
+
 class CredentialsTest : public ::testing::Test {
  protected:
-  CredentialsTest() : path_(std::getenv("PATH")) {
+  CredentialsTest() : path_(variable("PATH")) {
     ::setenv("PATH", (directory_.path() + ":" + path_).c_str(), 1);
   }
   ~CredentialsTest() override { ::setenv("PATH", path_.c_str(), 1); }
@@ -199,7 +204,7 @@ TEST_F(CredentialsTest, AHelperEndsWithTheCallsDeadlineOrCancellation) {
 }
 
 TEST(CredentialFiles, AreTheHostsAndTheUsers) {
-  const std::string home = std::getenv("HOME") != nullptr ? std::getenv("HOME") : "";
+  const std::string home = variable("HOME");
   ::setenv("HOME", "/home/somebody", 1);
   EXPECT_THAT(credentialFiles(),
               ElementsAre("/etc/berth/auth.json", "/home/somebody/.config/containers/auth.json",

@@ -1,5 +1,6 @@
 // A check of the storage: what is damaged is told, and with repair it alone is fetched again.
 #include "image_service_fixture.hpp"
+#include "records.pb.h"
 
 namespace berth::images {
 namespace {
