@@ -1,5 +1,6 @@
 // The C++ wrapper, called through the C tables as a host calls it.
 #include <cstdint>
+#include <memory>
 #include <new>
 #include <stdexcept>
 #include <string>
@@ -187,11 +188,12 @@ TEST_F(WrapperTest, DescriptionFillsInEverythingMandatory) {
   EXPECT_EQ(view(plugin.interface_id), BERTH_NETWORK_INTERFACE);
   EXPECT_EQ(plugin.functions, Network::functions());
   void* instance = nullptr;
-  ASSERT_EQ(plugin.create(&host_, &instance, nullptr), BERTH_OK);
+  const berth_code made = plugin.create(&host_, &instance, nullptr);
+  const std::unique_ptr<void, decltype(plugin.destroy)> owned(instance, plugin.destroy);
+  ASSERT_EQ(made, BERTH_OK);
   EXPECT_EQ(plugin.configure(instance, str("{\"a\":1}"), nullptr), BERTH_OK);
   EXPECT_EQ(static_cast<Net*>(static_cast<Network*>(instance))->configured, "{\"a\":1}");
   EXPECT_EQ(plugin.get_extension(instance, str(BERTH_EXTENSION_PAUSE), 1), nullptr);
-  plugin.destroy(instance);
 }
 
 // Every function of every kind's table is filled in: a wrapped plugin lacks nothing.
