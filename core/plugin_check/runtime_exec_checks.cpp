@@ -83,24 +83,19 @@ class SlowReader {
   std::thread thread_;
 };
 
-void checkExec(Probe& probe) {
-  const auto bed = RuntimeBed::begin(probe);
-  if (bed == nullptr) return;
-  RuntimePod pod(*bed);
-  if (!pod.run()) return;
-  TestContainer container = bed->container(pod.spec, {"sleep", "600"});
-  if (!bed->run(pod.spec, pod.created, container)) return;
+void checkExec(RuntimeBed& bed, const plugins::ContainerSpec& container) {
+  Probe& probe = bed.probe();
   auto output = makePipe();
   if (!probe.succeeds(output.status(), "make a pipe")) return;
-  plugins::ExecSpec exec{.pod = pod.spec.id, .container = container.spec.id, .id = "first"};
+  plugins::ExecSpec exec{.pod = container.pod, .container = container.id, .id = "first"};
   exec.process = RuntimeBed::processDocument({"sh", "-c", "echo from-exec; exit 5"}, false);
   exec.stdoutFd = output->write.get();
   probe.step("exec_start");
-  if (!probe.succeeds(bed->plugin().startExec(bed->op(), exec), "exec_start")) return;
+  if (!probe.succeeds(bed.plugin().startExec(bed.op(), exec), "exec_start")) return;
   output->write.reset();
   // What it has written is less than a pipe holds.
   probe.step("exec_wait");
-  const auto code = bed->plugin().waitExec(bed->op(), pod.spec.id, container.spec.id, "first");
+  const auto code = bed.plugin().waitExec(bed.op(), container.pod, container.id, "first");
   if (probe.succeeds(code.status(), "exec_wait"))
     probe.expect(*code == 5, strCat("an exec that exits with 5 has the exit code ", *code));
   probe.step("read what the exec has written");
@@ -110,28 +105,21 @@ void checkExec(Probe& probe) {
   exec.stdoutFd = -1;
   exec.process = RuntimeBed::processDocument({"/no/such/program"}, false);
   probe.step("exec_start of a program that is not there");
-  probe.fails(bed->plugin().startExec(bed->op(), exec),
-              "exec_start of a program that is not there");
+  probe.fails(bed.plugin().startExec(bed.op(), exec), "exec_start of a program that is not there");
   exec.id = "long";
   exec.process = RuntimeBed::processDocument({"sleep", "600"}, false);
-  if (!probe.succeeds(bed->plugin().startExec(bed->op(), exec), "exec_start")) return;
+  if (!probe.succeeds(bed.plugin().startExec(bed.op(), exec), "exec_start")) return;
   judgeCancelledDuring(probe, "exec_wait", [&](const plugins::Operation& op) {
-    return bed->plugin().waitExec(op, pod.spec.id, container.spec.id, "long").status();
+    return bed.plugin().waitExec(op, container.pod, container.id, "long").status();
   });
-  bed->remove(container);
 }
 
-void checkOutput(Probe& probe) {
-  const auto bed = RuntimeBed::begin(probe);
-  if (bed == nullptr) return;
-  RuntimePod pod(*bed);
-  if (!pod.run()) return;
-  TestContainer container = bed->container(pod.spec, {"sleep", "600"});
-  if (!bed->run(pod.spec, pod.created, container)) return;
+void checkOutput(RuntimeBed& bed, const plugins::ContainerSpec& container) {
+  Probe& probe = bed.probe();
   auto output = makePipe();
   if (!probe.succeeds(output.status(), "make a pipe")) return;
   SlowReader reader(std::move(output->read));
-  plugins::ExecSpec exec{.pod = pod.spec.id, .container = container.spec.id, .id = "loud"};
+  plugins::ExecSpec exec{.pod = container.pod, .container = container.id, .id = "loud"};
   const std::string line(999, 'x');
   exec.process =
       RuntimeBed::processDocument({"sh", "-c",
@@ -140,14 +128,26 @@ void checkOutput(Probe& probe) {
                                   false);
   exec.stdoutFd = output->write.get();
   probe.step("exec_start of a program that writes much");
-  if (!probe.succeeds(bed->plugin().startExec(bed->op(), exec), "exec_start")) return;
+  if (!probe.succeeds(bed.plugin().startExec(bed.op(), exec), "exec_start")) return;
   output->write.reset();
   probe.step("exec_wait");
-  const auto code = bed->plugin().waitExec(bed->op(), pod.spec.id, container.spec.id, "loud");
+  const auto code = bed.plugin().waitExec(bed.op(), container.pod, container.id, "loud");
   const size_t bytes = reader.finish();
   if (probe.succeeds(code.status(), "exec_wait"))
     probe.expect(bytes == kMuch, strCat("when exec_wait returns, ", bytes, " bytes of ", kMuch,
                                         " that were written stand in the descriptor"));
+}
+
+// In a container that does nothing else.
+template <void (*check)(RuntimeBed&, const plugins::ContainerSpec&)>
+void inContainer(Probe& probe) {
+  const auto bed = RuntimeBed::begin(probe);
+  if (bed == nullptr) return;
+  RuntimePod pod(*bed);
+  if (!pod.run()) return;
+  TestContainer container = bed->container(pod.spec, {"sleep", "600"});
+  if (!bed->run(pod.spec, pod.created, container)) return;
+  check(*bed, container.spec);
   bed->remove(container);
 }
 
@@ -157,10 +157,11 @@ std::vector<Check> runtimeExecChecks() {
   return {
       runtimeCheck("runtime.exec", "Processes run in a container, and are killed when not wanted.",
                    "runtime.h: exec_start, exec_wait (on cancellation the process is killed)",
-                   &checkExec),
+                   &inContainer<checkExec>),
       runtimeCheck("runtime.exec-output",
                    "What a process has written is there when its end is told.",
-                   "runtime.h, exec_wait: the host reads what is there, and no more", &checkOutput),
+                   "runtime.h, exec_wait: the host reads what is there, and no more",
+                   &inContainer<checkOutput>),
   };
 }
 

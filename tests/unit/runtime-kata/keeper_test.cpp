@@ -61,6 +61,16 @@ class KeeperTest : public testing::Test {
                               .bound = bound});
     ASSERT_TRUE(opened.ok()) << opened.status();
   }
+  // The end from which a session's output is read.
+  support::Fd attachOutput() {
+    int ends[2];
+    EXPECT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+    const support::Fd theirs(ends[1]);
+    EXPECT_TRUE(call({.operation = Operation::kAttach, .key = "c", .descriptors = keeper::kOutput},
+                     {.output = theirs.get()})
+                    .ok());
+    return support::Fd(ends[0]);
+  }
   support::Fd shimEnd(const char* name, int flags) {
     return support::Fd(::open((folder / name).c_str(), flags | O_CLOEXEC));
   }
@@ -149,27 +159,22 @@ TEST_F(KeeperTest, PassesASessionsStreams) {
   EXPECT_EQ(::read(fromSession.get(), buffer, sizeof buffer), 0);
 }
 
-// Bytes that come until the end.
+// Bytes that come until the end, which is awaited for some time only.
 size_t readAll(const support::Fd& fd) {
   char buffer[4096];
   size_t bytes = 0;
-  for (ssize_t count = 0; (count = ::read(fd.get(), buffer, sizeof buffer)) > 0;)
+  while (waitFor(fd.get(), POLLIN, limitsFor(10s), "output").ok()) {
+    const ssize_t count = ::read(fd.get(), buffer, sizeof buffer);
+    if (count <= 0) break;
     bytes += static_cast<size_t>(count);
+  }
   return bytes;
 }
 
 TEST_F(KeeperTest, ASlowSessionHasAllOfAProcessThatIsForgotten) {
   constexpr size_t kMuch = 300'000;  // more than pipes and backlogs hold
   open();
-  int out[2];
-  ASSERT_EQ(::pipe2(out, O_CLOEXEC), 0);
-  const support::Fd fromSession(out[0]);
-  {
-    const support::Fd theirs(out[1]);
-    ASSERT_TRUE(call({.operation = Operation::kAttach, .key = "c", .descriptors = keeper::kOutput},
-                     {.output = theirs.get()})
-                    .ok());
-  }
+  const support::Fd fromSession = attachOutput();
   shimEnd("err", O_WRONLY);
   std::thread shim([&] {
     const support::Fd end = shimEnd("out", O_WRONLY);
@@ -192,15 +197,7 @@ TEST_F(KeeperTest, ASlowSessionHasAllOfAProcessThatIsForgotten) {
 TEST_F(KeeperTest, WhatOneSessionsProcessWroteIsThereWhenItsEndIsTold) {
   constexpr size_t kMuch = 300'000;
   open(keeper::Input::kStays, 1);
-  int out[2];
-  ASSERT_EQ(::pipe2(out, O_CLOEXEC), 0);
-  const support::Fd fromSession(out[0]);
-  {
-    const support::Fd theirs(out[1]);
-    ASSERT_TRUE(call({.operation = Operation::kAttach, .key = "c", .descriptors = keeper::kOutput},
-                     {.output = theirs.get()})
-                    .ok());
-  }
+  const support::Fd fromSession = attachOutput();
   shimEnd("err", O_WRONLY);
   std::atomic<size_t> bytes = 0;
   std::thread reader([&] {
@@ -226,12 +223,7 @@ TEST_F(KeeperTest, WhatOneSessionsProcessWroteIsThereWhenItsEndIsTold) {
 
 TEST_F(KeeperTest, ASessionThatNobodyReadsDoesNotKeepTheKeeper) {
   open();
-  int out[2];
-  ASSERT_EQ(::pipe2(out, O_CLOEXEC), 0);
-  const support::Fd unread(out[0]), theirs(out[1]);
-  ASSERT_TRUE(call({.operation = Operation::kAttach, .key = "c", .descriptors = keeper::kOutput},
-                   {.output = theirs.get()})
-                  .ok());
+  const support::Fd unread = attachOutput();
   const support::Fd end = shimEnd("out", O_WRONLY);
   ASSERT_EQ(::write(end.get(), std::string(65'536, 'x').data(), 65'536), 65'536);
   ASSERT_EQ(::write(end.get(), "more", 4), 4);
