@@ -389,7 +389,7 @@ class TestBed:
 
     def _remove_cgroups(self):
         if self._before:
-            self.cgroups.remove()
+            self.cgroups.remove(before=self._before[0])
 
     def _remove_folder(self):
         if self.keep:

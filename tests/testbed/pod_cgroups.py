@@ -6,6 +6,8 @@ import subprocess
 import host
 
 CGROUPFS, SYSTEMD = "cgroupfs", "systemd"
+# The daemon's own choice, without systemd.
+DEFAULT_PARENT = "/berth"
 
 
 class PodCgroups:
@@ -37,13 +39,16 @@ class PodCgroups:
         return {path for path in paths if self.parent + "/" in path
                 and not path.endswith(".slice")}
 
-    def remove(self):
-        """Safe to repeat; a cgroup with processes stays."""
+    def remove(self, before=None):
+        """Safe to repeat; a cgroup with processes stays. With what there was before, also the one of
+        pods that name none, when it has come since."""
         if self.driver == SYSTEMD:
             subprocess.run(["systemctl", "--quiet", "stop", self.parent[1:]], check=False,
                            stdin=subprocess.DEVNULL, capture_output=True)
         host.remove_cgroups(path for path in host.cgroups()
-                            if path.endswith(self.parent) or self.parent + "/" in path)
+                            if path.endswith(self.parent) or self.parent + "/" in path
+                            or (before is not None and path not in before
+                                and path.endswith(DEFAULT_PARENT)))
 
 
 def remove_abandoned(name):
