@@ -10,6 +10,7 @@ import pytest
 from conftest import SOURCE
 
 REPORT = '<testsuite><testcase name="boots"/>%s</testsuite>'
+REAL = {name: shutil.which(name) for name in ("date", "timeout")}
 FAILURE = '<testcase name="restarts"><failure/></testcase>'
 
 
@@ -53,30 +54,109 @@ def test_a_late_part_counts_like_others(run):
 
 @pytest.mark.parametrize("minutes, runs", [(25, True), (20, False), (-1, False)])
 def test_a_late_part_begins_only_when_there_is_time_for_it(run, minutes, runs):
-    done = run("vm-quick", "--", "vm-quick", "sanitizer", minutes=minutes)
+    done = run("vm-quick", "--", "vm-quick", "tidy", minutes=minutes)
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("\n%d passed, 0 failed\n" % (2 if runs else 1))
-    assert ("==> vm-quick is NOT RUN\n" in done.stdout) is not runs
-    assert "==> sanitizer is NOT RUN\nit may take 35 minutes" in done.stdout
-    last = done.stdout[done.stdout.index("==> NOT RUN, for lack of time\n"):]
-    assert last.splitlines()[1:-2] == (["sanitizer"] if runs else ["vm-quick", "sanitizer"])
+    assert ("==> NOT RUN: vm-quick\nit may take 24 minutes, and" in done.stdout) is not runs
+    assert put_off(done) == (["tidy"] if runs else ["vm-quick", "tidy"])
 
 
-def test_the_sanitizers_take_turns(run, tmp_path, monkeypatch):
-    """There is nothing to configure: it fails, and says which."""
+def put_off(done):
+    """What the summary names as not run."""
+    last = done.stdout.split("\n==> NOT RUN, for lack of time\n")[1]
+    return last[:last.index("\n\n")].splitlines()
+
+
+@pytest.fixture
+def program(tmp_path, monkeypatch):
+    """program(NAME, SCRIPT) makes a program that is found before others of its name."""
+    folder = tmp_path / "bin"
+    os.mkdir(folder)
+    monkeypatch.setenv("PATH", "%s:%s" % (folder, os.environ["PATH"]))
+
+    def program(name, script):
+        (folder / name).write_text("#!/bin/sh\n" + script)
+        (folder / name).chmod(0o755)
+    return program
+
+
+@pytest.fixture
+def sanitized(tmp_path, program):
+    """sanitized(COMMAND…): builds that are there at once, whose tests are the commands."""
+    def sanitized(*commands):
+        tests = "".join("add_test(test%d %s)\nset_tests_properties(test%d PROPERTIES LABELS unit)\n"
+                        % (number, command, number) for number, command in enumerate(commands))
+        for preset in "asan", "tsan":
+            os.makedirs(tmp_path / "build" / preset)
+            (tmp_path / "build" / preset / "CTestTestfile.cmake").write_text(tests)
+        program("cmake", "exit 0")
+    return sanitized
+
+
+@pytest.fixture
+def soon_over(program):
+    """Commands with a limit are cut off after a second."""
+    program("timeout", 'shift 2\nexec %s 1 "$@"' % REAL["timeout"])
+
+
+def test_the_sanitizers_take_turns(run, sanitized, program):
+    sanitized("true")
     said = []
-    real = shutil.which("date")
-    programs = tmp_path / "bin"
-    os.mkdir(programs)
-    monkeypatch.setenv("PATH", "%s:%s" % (programs, os.environ["PATH"]))
     for day in range(3):
-        fake = programs / "date"
-        fake.write_text("#!/bin/sh\nexec %s -d '2026-01-0%d' \"$@\"\n" % (real, day + 1))
-        fake.chmod(0o755)
+        program("date", "exec %s -d '2026-01-0%d' \"$@\"\n" % (REAL["date"], day + 1))
         done = run("sanitizer")
-        assert done.returncode == 1
+        assert done.stdout.endswith("\n1 passed, 0 failed\n"), done.stdout + done.stderr
         said += re.findall(r"^today's sanitizer: (.*)$", done.stdout, re.MULTILINE)
     assert said in (["asan", "tsan", "asan"], ["tsan", "asan", "tsan"])
+
+
+def test_a_sanitizers_build_that_is_not_finished_in_time_is_no_failure(run, program, soon_over):
+    program("cmake", '[ "$1" != --build ] || exec sleep 60')
+    done = run("vm-quick", "--", "asan")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert put_off(done) == ["asan, whose build was not finished"]
+    assert done.stdout.endswith("\n1 passed, 0 failed\n")
+
+
+@pytest.mark.parametrize("step", ["--preset", "--build"])
+def test_a_sanitizers_build_that_fails_is_a_failure(run, program, step):
+    program("cmake", '[ "$1" != %s ] || { echo "what is wrong"; exit 1; }' % step)
+    done = run("vm-quick", "--", "asan")
+    assert done.returncode == 1
+    assert "\nwhat is wrong\n" in done.stdout
+    assert "==> NOT RUN" not in done.stdout
+    assert done.stdout.endswith("\n1 passed, 1 failed\n")
+
+
+def test_tests_of_a_sanitizer_begin_only_when_there_is_time_for_them(
+        run, sanitized, program, tmp_path):
+    sanitized("false")
+    program("cmake", '[ "$1" != --build ] || touch %s' % (tmp_path / "built"))
+    program("date", '[ ! -e %s ] || set -- -d "10 minutes" "$@"; exec %s "$@"'
+            % (tmp_path / "built", REAL["date"]))
+    done = run("vm-quick", "--", "asan", minutes=15)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert put_off(done) == ["tests of asan"]
+    done = run("vm-quick", "--", "asan", minutes=20)
+    assert done.stdout.endswith("\n1 passed, 1 failed\n")
+
+
+@pytest.mark.parametrize("first, verdict", [("true", "2 passed, 0 failed"),
+                                            ("false", "1 passed, 1 failed")])
+def test_only_what_failed_before_the_end_of_the_time_is_a_failure(
+        run, sanitized, soon_over, first, verdict):
+    sanitized(first, "sleep 60", "false")
+    done = run("vm-quick", "--", "asan")
+    assert done.returncode == (first == "false"), done.stdout + done.stderr
+    assert put_off(done) == ["the last tests of asan"]
+    assert done.stdout.endswith("\n%s\n" % verdict)
+    assert ("plugins against their surroundings): test0\n" in done.stdout) is (first == "false")
+
+
+def test_a_sanitizers_tests_count_like_others(run, sanitized):
+    sanitized("true", "false", "true")
+    done = run("asan", minutes=-1)  # which concerns only what follows dashes
+    assert done.stdout.endswith("\n2 passed, 1 failed\n"), done.stdout + done.stderr
 
 
 def test_an_unknown_late_part_is_refused(run):
