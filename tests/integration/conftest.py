@@ -10,8 +10,8 @@
     BERTH_TEST_CACHE    where images are kept between runs (default build/testbed)
     BERTH_CRICTL        crictl; built from the public Go module when unset
 
-Most tests wait more than they compute, so tools/test shares their files out to two processes
-(pytest-xdist), each of which has its own session's engine. Such a shard has namespaces of its own
+Most tests wait more than they compute, so tools/test shares their files out to processes
+(pytest-xdist), two for each processor. Each has its own session's engine. Such a shard has namespaces of its own
 for network, IPC and mounts (host.enter_shard): ports, bridges, subnets, packet filter rules, mount
 points and named network namespaces do not meet. Folders and cgroups carry the names of test beds.
 Whatever is the machine's even so is locked (images, the registry's storage, builds of examples), or
