@@ -1,6 +1,7 @@
 """The test bed itself: what it takes down when a test has gone wrong."""
 
 import os
+import subprocess
 
 import host
 import pytest
@@ -23,3 +24,36 @@ def test_nothing_is_left_of_an_engine_that_has_died():
     assert not [path for path in host.cgroups() if pod in path]
     assert bridge not in host.links()
     assert not os.path.exists(folder)
+
+
+WRONG_PROGRAM = """
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+int main(int argc, char** argv) {
+  if (fork() == 0) return argc + 0x7fffffff;
+  if (fork() == 0) {
+    char* volatile memory = malloc(1);
+    free(memory);
+    return *memory;
+  }
+  while (wait(NULL) > 0) {
+  }
+  return execvp(argv[1], argv + 1);
+}
+"""
+
+
+def test_what_sanitizers_say_is_told_like_a_leak(tmp_path):
+    """Of a process that nobody waits for, as those of pods."""
+    program = str(tmp_path / "wrong")
+    subprocess.run(["cc", "-Wno-use-after-free", "-fsanitize=address,undefined", "-g", "-x", "c", "-",
+                    "-o", program], input=WRONG_PROGRAM, text=True, check=True)
+    with TestBed(wrapper=[program]) as bed:
+        bed.run_pod("right")
+    memory, undefined = bed.leaks
+    assert memory.startswith("report of a sanitizer:\n")
+    assert "AddressSanitizer: heap-use-after-free" in memory
+    assert undefined.startswith("report of a sanitizer:\n")
+    assert "signed integer overflow" in undefined

@@ -28,6 +28,7 @@ import grpc
 import host
 import pod_cgroups
 import registry
+import sanitizers
 from image_set import BUSYBOX
 from pod_network import PodNetwork
 
@@ -170,7 +171,7 @@ class TestBed:
 
     def start_engine(self):
         """Starts the daemon and returns when it answers."""
-        environment = {**os.environ, host.MARK: os.path.basename(self.folder)}
+        environment = {**sanitizers.environment(self.folder), host.MARK: os.path.basename(self.folder)}
         with open(self.log_path, "ab") as log:
             self._process = subprocess.Popen(
                 self.wrapper + self.engine.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
@@ -324,12 +325,10 @@ class TestBed:
             if not self._is_engine(pid, command) and command.split()[:1] != ["docker-registry"]:
                 found.append("process %d: %s" % (pid, command))
         found += ["mount " + path for path in host.mounts(self.folder)]
-        found += ["network device " + name
-                  for name in sorted(host.links() - self.network.bridges)]
+        found += ["network device " + name for name in sorted(host.links() - self.network.bridges)]
         found += ["packet filter rule " + rule for rule in host.filter_rules(self.network.name)]
         found += ["address " + name for name in self.network.held_addresses()]
-        found += ["network namespace " + name
-                  for name in sorted(self.new_network_namespaces())]
+        found += ["network namespace " + name for name in sorted(self.new_network_namespaces())]
         found += ["cgroup " + path for path in sorted(self._new_cgroups())]
         return found
 
@@ -386,6 +385,7 @@ class TestBed:
         host.kill(pid for pid, command in left if command.split()[:1] != ["docker-registry"])
         if self._process:
             self._process.wait()
+        self.leaks += sanitizers.reports(self.folder, self.log_path)
 
     def _remove_cgroups(self):
         if self._before:
