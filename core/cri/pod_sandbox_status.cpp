@@ -7,6 +7,8 @@ namespace berth::cri {
 grpc::Status RuntimeService::PodSandboxStatus(grpc::ServerContext* /*context*/,
                                               const runtime::v1::PodSandboxStatusRequest* request,
                                               runtime::v1::PodSandboxStatusResponse* response) {
+  // The kubelet takes it for newer than all events before this time.
+  response->set_timestamp(support::nowNanoseconds());
   auto status = engine_.podSandboxStatus(request->pod_sandbox_id());
   if (!status.ok()) return toGrpc(status.status());
   if (request->verbose()) {
@@ -14,7 +16,6 @@ grpc::Status RuntimeService::PodSandboxStatus(grpc::ServerContext* /*context*/,
     if (!info.ok()) return toGrpc(info.status());
     (*response->mutable_info())["info"] = *std::move(info);
   }
-  response->set_timestamp(support::nowNanoseconds());
   for (auto& container : engine_.containerStatusesOf(status->id())) {
     *response->add_containers_statuses() = std::move(container);
   }

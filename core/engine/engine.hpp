@@ -85,7 +85,9 @@ class Engine {
   std::vector<runtime::v1::Container> listContainers(
       const runtime::v1::ContainerFilter& filter) const;
   absl::StatusOr<std::string> containerInfo(const std::string& id) const;
-  // The statuses of a pod's containers, oldest first.
+  // The statuses of a pod's containers, also of those in its earlier sandboxes, since the kubelet
+  // takes them for all that there is of the pod. Newest first: for the kubelet the first of a name
+  // counts.
   std::vector<runtime::v1::ContainerStatus> containerStatusesOf(const std::string& podId) const;
 
   // The command is killed when `op` is cancelled or its deadline passes.
@@ -335,6 +337,7 @@ class Engine {
   // Statuses (status.cpp).
   runtime::v1::PodSandboxStatus statusOf(const Pod& pod) const;
   runtime::v1::ContainerStatus statusOf(const Container& container) const;
+  std::vector<runtime::v1::ContainerStatus> containerStatusesOf(const Pod& pod) const;
   void addStatuses(const Pod& pod, LifeEvent& event) const;
 
   // Stats (stats.cpp). Readings are by container; those that do not run have none.

@@ -65,22 +65,9 @@ absl::StatusOr<std::unique_ptr<LifeEvents::Listener>> Engine::subscribe(
 
 void Engine::addStatuses(const Pod& pod, LifeEvent& event) const {
   *event.mutable_pod_sandbox_status() = statusOf(pod);
-  // The kubelet takes the event for all that there is of the pod, so containers of its earlier
-  // sandboxes belong to it too.
-  const std::string& uid = event.pod_sandbox_status().metadata().uid();
-  for (const auto& container : containers()) {
-    const Pod& its = container->pod();
-    const bool same =
-        its.id() == pod.id() || (!uid.empty() && its.peek([&](const records::PodRecord& r) {
-          return r.config().metadata().uid() == uid;
-        }));
-    if (!same) continue;
-    if (!container->visible()) continue;
-    *event.add_containers_statuses() = statusOf(*container);
+  for (v1::ContainerStatus& status : containerStatusesOf(pod)) {
+    *event.add_containers_statuses() = std::move(status);
   }
-  std::sort(event.mutable_containers_statuses()->begin(),
-            event.mutable_containers_statuses()->end(),
-            [](const auto& a, const auto& b) { return a.created_at() < b.created_at(); });
 }
 
 void Engine::handle(const plugins::Event& event) {

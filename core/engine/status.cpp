@@ -109,13 +109,24 @@ absl::StatusOr<v1::ContainerStatus> Engine::containerStatus(const std::string& i
 }
 
 std::vector<v1::ContainerStatus> Engine::containerStatusesOf(const std::string& podId) const {
+  auto pod = findPod(podId);
+  return pod.ok() ? containerStatusesOf(**pod) : std::vector<v1::ContainerStatus>();
+}
+
+std::vector<v1::ContainerStatus> Engine::containerStatusesOf(const Pod& pod) const {
+  const std::string uid =
+      pod.peek([](const records::PodRecord& r) { return r.config().metadata().uid(); });
   std::vector<v1::ContainerStatus> statuses;
-  for (const auto& container : containersOf(podId)) {
-    if (!container->visible()) continue;
-    statuses.push_back(statusOf(*container));
+  for (const auto& container : containers()) {
+    const Pod& its = container->pod();
+    const bool same =
+        its.id() == pod.id() || (!uid.empty() && its.peek([&](const records::PodRecord& r) {
+          return r.config().metadata().uid() == uid;
+        }));
+    if (same && container->visible()) statuses.push_back(statusOf(*container));
   }
   std::sort(statuses.begin(), statuses.end(),
-            [](const auto& a, const auto& b) { return a.created_at() < b.created_at(); });
+            [](const auto& a, const auto& b) { return a.created_at() > b.created_at(); });
   return statuses;
 }
 
@@ -135,6 +146,9 @@ v1::ContainerStatus Engine::statusOf(const Container& container) const {
     status.set_message(record.message());
   }
   *status.mutable_image() = config.image();
+  // The kubelet has resolved the name that people gave it, and shows them this one.
+  if (const std::string& given = config.image().user_specified_image(); !given.empty())
+    status.mutable_image()->set_image(given);
   status.set_image_ref(record.image_ref());
   status.set_image_id(record.image_id());
   *status.mutable_labels() = config.labels();

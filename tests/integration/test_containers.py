@@ -169,6 +169,20 @@ def test_image_is_named_the_same_everywhere(bed, pod):
     assert bed.cri.ListContainers({"filter": {"id": container}}).containers[0].image_id == identity
 
 
+@pytest.mark.berth
+def test_a_status_has_the_image_s_name_that_the_pod_has(bed, name):
+    """The kubelet creates containers from ids, and shows people what the status calls the image."""
+    identity = bed.pull(BUSYBOX)
+    pod = bed.run_pod(name)
+    config = bed.container_config("c", identity)
+    config["image"]["user_specified_image"] = BUSYBOX
+    container = bed.cri.CreateContainer({
+        "pod_sandbox_id": pod, "sandbox_config": bed.pod_config(name),
+        "config": config}).container_id
+    assert bed.status(container).image.image == BUSYBOX
+    assert bed.status(bed.create(pod, "by-id", image=identity)).image.image == identity
+
+
 def test_command_arguments_and_environment(bed, name):
     pod = bed.run_pod(name)
     image = TESTS + "entrypoint:1"

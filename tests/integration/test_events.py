@@ -52,7 +52,8 @@ def test_events_carry_what_the_kubelet_makes_a_pods_status_of(bed, name, listene
     assert event.pod_sandbox_status.state == state.SANDBOX_READY
     assert event.pod_sandbox_status.network.ip == address
     statuses = {status.id: status for status in event.containers_statuses}
-    assert [status.id for status in event.containers_statuses] == [first, second]
+    # The kubelet takes the first of a name for the latest.
+    assert [status.id for status in event.containers_statuses] == [second, first]
     assert statuses[first].state == state.CONTAINER_RUNNING
     assert (statuses[second].state, statuses[second].exit_code) == (state.CONTAINER_EXITED, 3)
     # The kubelet ignores events without the pod, also the last.
@@ -74,7 +75,10 @@ def test_containers_of_a_pods_earlier_sandbox_belong_to_it(bed, name, listener):
     new = bed.run(pod, "c", command=SLEEP)
     listener.wait_for("started", new)
     assert [status.id for status in listener.event("started", new).containers_statuses] == [
-        old, new]
+        new, old]
+    asked = bed.cri.PodSandboxStatus({"pod_sandbox_id": pod})
+    assert [status.id for status in asked.containers_statuses] == [new, old]
+    assert asked.timestamp > listener.event("started", new).created_at
 
 
 def test_a_program_that_cannot_be_run_stops_without_having_started(bed, pod, listener):
