@@ -211,9 +211,9 @@ def crictl_binary():
     """Builds crictl and names it in the environment; skips, or fails in CI, without Go."""
     if "BERTH_CRICTL" not in os.environ:
         folder = os.path.join(SOURCE, "build/conformance")
-        made = subprocess.run([os.path.join(SOURCE, "tests/conformance/go-tools"), folder],
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              check=False)
+        made = subprocess.run(
+            [os.path.join(SOURCE, "tests/go-tools/build"), "cri-tools", folder],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         if made.returncode != 0:
             if os.environ.get("CI") == "true":
                 pytest.fail("crictl cannot be built: " + made.stderr)
