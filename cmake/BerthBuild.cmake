@@ -87,6 +87,12 @@ include("${CMAKE_CURRENT_LIST_DIR}/../sdk/cmake/BerthPlugin.cmake")
 # Suites are mostly templates of GoogleTest, and run once: compiling them well does not pay.
 set(BERTH_SUITE_OPTIONS $<$<NOT:$<CONFIG:Debug>>:-O1>)
 
+# Programs with a sanitizer start slowly, and some suites start one in many of their tests.
+set(BERTH_UNIT_TEST_SECONDS 120)
+if(BERTH_SANITIZE)
+  set(BERTH_UNIT_TEST_SECONDS 600)
+endif()
+
 # berth_unit_test(NAME SOURCES … LIBRARIES …): a GoogleTest program that needs nothing but a build.
 function(berth_unit_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LIBRARIES" ${ARGN})
@@ -95,7 +101,7 @@ function(berth_unit_test name)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests/unit")
   target_link_libraries(${name} PRIVATE berth_warnings ${ARG_LIBRARIES} GTest::gmock GTest::gtest_main)
   add_test(NAME ${name} COMMAND ${name})
-  set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 120)
+  set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT ${BERTH_UNIT_TEST_SECONDS})
 endfunction()
 
 # berth_small_program(NAME SOURCES … INCLUDES …): a program of which there is one for each pod, in
