@@ -33,7 +33,7 @@ class Session:
 
     def __init__(self, url, tls=None):
         parts = urllib.parse.urlsplit(url)
-        self.target = parts.path
+        self.target = parts.path + (parts.query and "?" + parts.query)
         self.socket = socket.create_connection((parts.hostname, parts.port), PATIENCE)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls:
