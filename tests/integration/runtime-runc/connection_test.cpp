@@ -3,7 +3,6 @@
 #include <chrono>
 #include <csignal>
 #include <fcntl.h>
-#include <functional>
 #include <future>
 #include <poll.h>
 #include <sys/socket.h>
@@ -68,14 +67,6 @@ class BrokenConnection : public RuntimeTest {
     ASSERT_EQ(::read(started_.get(), &byte, 1), 1);
   }
   void letGo() { ASSERT_EQ(::write(go_.get(), "\n", 1), 1); }
-  static bool within(std::chrono::seconds time, const std::function<bool()>& condition) {
-    const auto deadline = std::chrono::steady_clock::now() + time;
-    while (!condition()) {
-      if (std::chrono::steady_clock::now() > deadline) return false;
-      ::usleep(10000);
-    }
-    return true;
-  }
 
   // Ends with 7 on SIGTERM: a kill would show.
   Container newListener(const Pod& pod) {

@@ -1,6 +1,8 @@
 // Pods and containers for the tests, and the check that they leave nothing behind.
 #pragma once
 
+#include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -26,6 +28,9 @@ struct Container {
   uint32_t flags = 0;
   std::string resources = "{}";
 };
+
+// Waits until the condition holds; false when it does not in that time.
+bool within(std::chrono::seconds time, const std::function<bool()>& condition);
 
 // Root, the OCI runtime and a kernel are needed; without root the tests are skipped, loudly.
 class RuntimeTest : public ::testing::Test {
