@@ -105,7 +105,9 @@ def test_exits_while_nobody_serves_are_told_to_who_comes_back(own_bed):
         pod = bed.run_pod("pod-%d" % number)
         containers.append(bed.run(pod, "c", command=["sh", "-c", UNTIL_TOLD]))
     stays = bed.run(pod, "stays", command=SLEEP)
-    before.wait_for("started", stays)
+    # An event counts as told once both have it.
+    for listener in (before, other):
+        listener.wait_for("started", stays)
     known = before.of(*containers, stays)
     assert len(known) == len(set(known)) == 10
     first_pids = [info_pid(bed, container) for container in containers]
