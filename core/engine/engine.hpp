@@ -85,9 +85,7 @@ class Engine {
   std::vector<runtime::v1::Container> listContainers(
       const runtime::v1::ContainerFilter& filter) const;
   absl::StatusOr<std::string> containerInfo(const std::string& id) const;
-  // The statuses of a pod's containers, also of those in its earlier sandboxes, since the kubelet
-  // takes them for all that there is of the pod. Newest first: for the kubelet the first of a name
-  // counts.
+  // As the kubelet reads them (status.cpp), newest first, those of earlier sandboxes too.
   std::vector<runtime::v1::ContainerStatus> containerStatusesOf(const std::string& podId) const;
 
   // The command is killed when `op` is cancelled or its deadline passes.
@@ -105,8 +103,7 @@ class Engine {
   // container exits; closing their other ends detaches.
   absl::Status attach(const std::string& id, const StandardStreams& streams, Deadline deadline);
   absl::Status resizeContainer(const std::string& id, WindowSize size, Deadline deadline);
-  // A stream socket, blocking, connected to the port on the pod's loopback: IPv4, then IPv6.
-  // UNAVAILABLE when nothing listens there.
+  // A blocking socket to the port on the pod's loopback, IPv4 first. UNAVAILABLE: nobody listens.
   absl::StatusOr<support::Fd> connectPort(const std::string& podId, uint16_t port,
                                           Deadline deadline);
   common::Workers::Load load() const { return workers_.load(); }

@@ -113,6 +113,7 @@ std::vector<v1::ContainerStatus> Engine::containerStatusesOf(const std::string& 
   return pod.ok() ? containerStatusesOf(**pod) : std::vector<v1::ContainerStatus>();
 }
 
+// The kubelet takes them for all that there is of the pod, and the first of a name for the newest.
 std::vector<v1::ContainerStatus> Engine::containerStatusesOf(const Pod& pod) const {
   const std::string uid =
       pod.peek([](const records::PodRecord& r) { return r.config().metadata().uid(); });
