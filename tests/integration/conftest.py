@@ -11,7 +11,7 @@
     BERTH_CRICTL        crictl; built from the public Go module when unset
 
 Most tests wait more than they compute, so tools/test shares their files out to processes
-(pytest-xdist), two for each processor. Each has its own session's engine. Such a shard has namespaces of its own
+(pytest-xdist), two for each processor. Each has its own session's engine, and namespaces of its own
 for network, IPC and mounts (host.enter_shard): ports, bridges, subnets, packet filter rules, mount
 points and named network namespaces do not meet. Folders and cgroups carry the names of test beds.
 Whatever is the machine's even so is locked (images, the registry's storage, builds of examples), or
