@@ -74,6 +74,19 @@ struct RuntimePod {
   bool made = false;
 };
 
+// A check in a container that does nothing else.
+template <void (*check)(RuntimeBed&, const plugins::ContainerSpec&)>
+void inContainer(Probe& probe) {
+  const auto bed = RuntimeBed::begin(probe);
+  if (bed == nullptr) return;
+  RuntimePod pod(*bed);
+  if (!pod.run()) return;
+  TestContainer container = bed->container(pod.spec, {"sleep", "600"});
+  if (!bed->run(pod.spec, pod.created, container)) return;
+  check(*bed, container.spec);
+  bed->remove(container);
+}
+
 Check runtimeCheck(std::string_view name, std::string_view meaning, std::string_view rule,
                    void (*run)(Probe&));
 

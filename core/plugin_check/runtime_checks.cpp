@@ -143,18 +143,13 @@ void checkLogs(Probe& probe) {
   bed->remove(container);
 }
 
-void checkStats(Probe& probe) {
-  const auto bed = RuntimeBed::begin(probe);
-  if (bed == nullptr) return;
-  RuntimePod pod(*bed);
-  if (!pod.run()) return;
-  TestContainer container = bed->container(pod.spec, {"sleep", "600"});
-  if (!bed->run(pod.spec, pod.created, container)) return;
+void checkStats(RuntimeBed& bed, const plugins::ContainerSpec& container) {
+  Probe& probe = bed.probe();
   probe.step("container_stats");
-  const auto stats = bed->plugin().containerStats(bed->op(), pod.spec.id,
-                                                  {container.spec.id, std::string(64, '0')}, 0);
+  const auto stats =
+      bed.plugin().containerStats(bed.op(), container.pod, {container.id, std::string(64, '0')}, 0);
   if (probe.succeeds(stats.status(), "container_stats") &&
-      probe.expect(stats->size() == 1 && stats->front().id == container.spec.id,
+      probe.expect(stats->size() == 1 && stats->front().id == container.id,
                    strCat("container_stats of one running and one unknown container gives ",
                           stats->size()))) {
     probe.expect(stats->front().raw.timestamp > 0, "container_stats gives no time");
@@ -162,10 +157,9 @@ void checkStats(Probe& probe) {
                  "container_stats gives what is costly without being asked");
   }
   probe.step("pod_stats");
-  const auto whole = bed->plugin().podStats(bed->op(), pod.spec.id, 0);
+  const auto whole = bed.plugin().podStats(bed.op(), container.pod, 0);
   if (probe.succeeds(whole.status(), "pod_stats"))
     probe.expect(whole->size() == 1, strCat("pod_stats gives ", whole->size(), " results"));
-  bed->remove(container);
 }
 
 // What it has written once nothing more comes; nothing when there is no end of it.
@@ -285,7 +279,7 @@ std::vector<Check> runtimeChecks() {
                    "runtime.h: berth_container_spec.log_path, container_reopen_log", &checkLogs),
       runtimeCheck("runtime.stats", "Usage is told of what runs, without what is costly.",
                    "runtime.h: container_stats (unknown ones are left out), pod_stats",
-                   &checkStats),
+                   &inContainer<checkStats>),
       runtimeCheck("runtime.pause",
                    "A paused container stands still, goes on, and can be ended meanwhile, alone "
                    "and with its pod.",

@@ -138,19 +138,6 @@ void checkOutput(RuntimeBed& bed, const plugins::ContainerSpec& container) {
                                         " that were written stand in the descriptor"));
 }
 
-// In a container that does nothing else.
-template <void (*check)(RuntimeBed&, const plugins::ContainerSpec&)>
-void inContainer(Probe& probe) {
-  const auto bed = RuntimeBed::begin(probe);
-  if (bed == nullptr) return;
-  RuntimePod pod(*bed);
-  if (!pod.run()) return;
-  TestContainer container = bed->container(pod.spec, {"sleep", "600"});
-  if (!bed->run(pod.spec, pod.created, container)) return;
-  check(*bed, container.spec);
-  bed->remove(container);
-}
-
 }  // namespace
 
 std::vector<Check> runtimeExecChecks() {
