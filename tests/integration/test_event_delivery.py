@@ -14,6 +14,7 @@ import pytest
 import grpc
 import host
 from berth_testbed import wait_until
+from holding import stop
 from listener import Listener, records
 
 SLEEP = ["sleep", "1000"]
@@ -40,7 +41,7 @@ class Suspended:
         except TimeoutError:
             self.close()
             raise
-        os.kill(self._process.pid, signal.SIGSTOP)
+        stop(self._process.pid)
 
     def go_on(self):
         """Lets it read what it was sent, and end with its stream; returns the steps it was told."""

@@ -12,6 +12,7 @@ import pytest
 
 from asking import shell
 from fake_shims import FakeShims
+from holding import stop
 from image_set import BUSYBOX
 from installed_plugin import NEXT, bed_with_installed
 from test_containers import SLEEP
@@ -110,7 +111,7 @@ def test_exits_while_the_runtime_was_away_are_not_lost(bed, name):
     pid = json.loads(bed.cri.ContainerStatus(
         {"container_id": container, "verbose": True}).info["info"])["pid"]
     before = processes(bed)["runc"][0]
-    os.kill(before, signal.SIGSTOP)
+    stop(before)
     os.kill(pid, signal.SIGKILL)
     until(lambda: not os.path.exists("/proc/%d" % pid))
     os.kill(before, signal.SIGKILL)

@@ -11,6 +11,7 @@ import grpc
 import pytest
 
 from asking import shell
+from holding import stop
 from image_set import BUSYBOX
 from plugin_projects import NEW, build_new_projects, run_own_tests
 from test_containers import SLEEP
@@ -120,7 +121,7 @@ def test_pods_run_on_new_plugins(new_bed, language, name):
 
 def crash(pid, call):
     """Kills the process while the call, which needs it, is under way; gives the call's failure."""
-    os.kill(pid, signal.SIGSTOP)
+    stop(pid)
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         try:
             under_way = pool.submit(call)

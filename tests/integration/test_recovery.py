@@ -11,6 +11,7 @@ import pytest
 import grpc
 import host
 from berth_testbed import wait_until
+from holding import stop
 
 SLEEP = ["sleep", "1000"]
 UNTIL_TOLD = ["sh", "-c", "while [ ! -e /tmp/end ]; do sleep 0.02; done; exit 5"]
@@ -69,7 +70,7 @@ def test_a_pod_whose_monitor_does_not_answer_goes_on(own_bed):
     containers = {pod: bed.run(pod, "c", command=SLEEP) for pod in (stuck, other)}
     before = {pod: process_of(bed, containers[pod]) for pod in (stuck, other)}
     monitor = monitor_of(bed, stuck)
-    os.kill(monitor, signal.SIGSTOP)
+    stop(monitor)
     try:
         bed.kill_engine()
         bed.start_engine()

@@ -8,6 +8,7 @@ import pytest
 
 import host
 from asking import verbose
+from holding import stop
 
 pytestmark = [pytest.mark.berth, pytest.mark.alone]
 
@@ -57,7 +58,7 @@ def test_start_life_and_end_are_told(systemd, own_bed, name):
         assert not variables & {b"NOTIFY_SOCKET", b"WATCHDOG_USEC", b"WATCHDOG_PID"}, number
 
     # A stopped daemon is silent; one that goes on is heard again.
-    os.kill(bed.pid, signal.SIGSTOP)
+    stop(bed.pid)
     try:
         while systemd.hear(2 * PATIENCE):
             pass

@@ -1,10 +1,13 @@
-"""Programs that do not answer: an OCI runtime and CNI plugins that are held back on request."""
+"""Programs that do not answer: stopped processes, and an OCI runtime and CNI plugins that are held back
+on request."""
 
 import contextlib
 import os
+import signal
 import stat
 
 import engines
+import host
 from berth_testbed import wait_until
 
 # Waits as long as {folder}/hold-WORD is there for a word of the command line or the CNI command;
@@ -19,6 +22,17 @@ for word in "$@" "{name}-$CNI_COMMAND"; do
 done
 exec {real} "$@"
 """
+
+
+def stop(pid):
+    """Stops the process and returns when all its threads stand still: until one of them has taken the
+    signal, which may be long on a busy machine, the others go on."""
+    def stands_still(thread):
+        state = host.read("/proc/%d/task/%s/stat" % (pid, thread)).rpartition(")")[2].split()[:1]
+        return state in (["T"], [])  # the latter has ended meanwhile
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: all(map(stands_still, os.listdir("/proc/%d/task" % pid))),
+               what="the stop of process %d" % pid)
 
 
 class Holding:
