@@ -40,6 +40,14 @@ Finding yesNo(std::string_view what, bool present, berth_finding_kind without, s
   return {present ? BERTH_FINDING_OK : without, std::string(what), std::string(present ? yes : no)};
 }
 
+Finding appArmorRow(const common::HostFacts& host) {
+  if (host.appArmor && host.appArmorParser.empty())
+    return {BERTH_FINDING_LIMITED, "AppArmor",
+            "enabled, but apparmor_parser is not installed: containers are not confined, unless a "
+            "profile is loaded already"};
+  return yesNo("AppArmor", host.appArmor, BERTH_FINDING_LIMITED, "enabled", "not enabled");
+}
+
 Finding seLinuxRow(const common::HostFacts& host) {
   if (host.seLinux && host.seLinuxProcessContext.empty())
     return {BERTH_FINDING_LIMITED, "SELinux",
@@ -132,7 +140,7 @@ std::vector<Finding> examineHost(const config::Config& config, const common::Hos
       yesNo("user namespaces", host.userNamespaces, kLimited, "work",
             "pods with user namespaces are refused"),
       mappedMountsRow(config, host),
-      yesNo("AppArmor", host.appArmor, kLimited, "enabled", "not enabled"),
+      appArmorRow(host),
       seLinuxRow(host),
       yesNo("swap accounting", host.swapAccounting, kLimited, "works", "swap limits are ignored"),
       yesNo("CAP_SYS_RESOURCE", host.hasSysResource(), kLimited, "held",
