@@ -48,6 +48,8 @@ SILENT = {
     "core/streaming/listener.cpp": ({"bind"}, "a port goes with its process"),
     "plugins/runtime-runc/monitor/cgroup_move.cpp": (
         {"fork"}, "the child makes nothing and ends at once, with its parent at the latest"),
+    "plugins/runtime-runc/monitor/pod_init.cpp": (
+        {"fsmount", "mount", "move_mount", "umount2"}, "its own mount namespace goes with it"),
     "plugins/snapshotter-overlay/named_mount.cpp": (
         {"link", "mkdir", "symlink"},
         "a thread's own mount namespace, whose memory file system goes with the thread"),

@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 import grpc
+from asking import shell
 from berth_testbed import wait_until
 from image_set import NGINX
 from registry import free_port
@@ -220,6 +221,37 @@ def test_pid_namespace(bed, name, mode, shared):
     assert len(namespaces) == (1 if shared else 2)
     first = bed.exec(containers[0], "cat", "/proc/1/cmdline").stdout
     assert (first == b"sleep\x001000\x00") == (not shared)
+
+
+@pytest.mark.parametrize("user", [None, {"mode": "POD", **{kind: [
+    {"container_id": 0, "host_id": 200000, "length": 65536}] for kind in ("uids", "gids")}}],
+    ids=["host's users", "users of its own"])
+def test_nothing_of_the_host_is_behind_a_pods_first_process(bed, name, user):
+    """Which the pod's containers see in their PID namespace, and may trace with that capability."""
+    options = {"pid": "POD", **({"userns_options": user} if user else {})}
+    pod = bed.run_pod(name, linux={"security_context": {"namespace_options": options}})
+
+    def container(key, *capabilities):
+        return bed.run(pod, key, command=["sleep", "1000"], linux={"security_context": {
+            "namespace_options": options, "capabilities": {"add_capabilities": capabilities}}})
+
+    tracing, other = container("tracing", "SYS_PTRACE"), container("other")
+    status = shell(bed, tracing,
+                   "grep -E '^(Cap(Inh|Prm|Eff|Amb)|NoNewPrivs|Seccomp):' /proc/1/status")
+    assert dict(line.split() for line in status.splitlines()) == {
+        "NoNewPrivs:": "1", "Seccomp:": "2",
+        **{"Cap%s:" % kind: "0" * 16 for kind in ("Inh", "Prm", "Eff", "Amb")}}
+    looks = ["ls -A /proc/1/root/", "ls -A /proc/1/cwd/", "tr -d '\\0' < /proc/1/environ"]
+    if user:  # the process was begun outside of the pod's user namespace
+        for look in looks:
+            assert bed.exec(tracing, "sh", "-c", look).exit_code != 0, look
+    else:
+        assert [shell(bed, tracing, look) for look in looks] == ["", "", ""]
+        assert shell(bed, tracing, "ls /proc/1/fd") == "0"
+        made = bed.exec(tracing, "sh", "-c", ": > /proc/1/root/file")
+        assert "Read-only file system" in made.stderr.decode()
+    for look in looks:
+        assert bed.exec(other, "sh", "-c", look).exit_code != 0, look
 
 
 def test_ipc_namespace_is_shared_in_a_pod(bed, pod):

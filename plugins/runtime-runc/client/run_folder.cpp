@@ -32,8 +32,8 @@ absl::StatusOr<protocol::PodFacts> startMonitor(const std::string& program,
                                                 const protocol::StartRequest& request,
                                                 const CallLimits& limits) {
   support::Command command;
-  // The pod's id is for those who look at the process list.
-  command.argv = {program, "start", request.podId};
+  // The folder is for those who look at the process list, and for `berth-monitor inspect`.
+  command.argv = {program, "start", request.runDir};
   support::RunLimits runLimits;
   runLimits.deadline = limits.deadline;
   runLimits.cancelFd = limits.cancelFd;

@@ -24,7 +24,7 @@ int usage() {
   writeFully(STDERR_FILENO,
              "usage: berth-monitor version\n"
              "       berth-monitor inspect RUN_FOLDER   show what a pod's monitor holds\n"
-             "       berth-monitor start [POD_ID]       for berthd: request on stdin\n");
+             "       berth-monitor start [RUN_FOLDER]   for berthd: request on stdin\n");
   return 2;
 }
 

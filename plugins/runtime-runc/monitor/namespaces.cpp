@@ -113,9 +113,11 @@ class Helper {
       runPodInit(ends[1]);
     }
     ::close(ends[1]);
-    char ready = 0;
+    int error = 0;
     errno = ECHILD;
-    if (read(ends[0], &ready, 1) != 1) fail(Step::kInit);
+    if (read(ends[0], &error, sizeof error) != sizeof error) fail(Step::kInit);
+    errno = error;
+    if (error != 0) fail(Step::kInit);
     ::close(ends[0]);
     return static_cast<pid_t>(pid);
   }
@@ -225,9 +227,9 @@ Status takeHold(const protocol::StartRequest& config, pid_t helper, int channel,
   if (status = hold(helper, "ipc", config.ipc, namespaces.ipc); !isOk(status)) return status;
   if (status = hold(helper, "uts", config.uts, namespaces.uts); !isOk(status)) return status;
   if (status = hold(helper, "user", config.user, namespaces.user); !isOk(status)) return status;
-  if (status = hold(report.initPid, "pid", config.pid, namespaces.pid); !isOk(status)) {
-    return status;
-  }
+  // The init, which lives in it, lets nobody look at it.
+  status = hold(helper, "pid_for_children", config.pid, namespaces.pid);
+  if (!isOk(status)) return status;
   return wants(config.net) ? pinNetwork(helper, config.netPin) : Status{};
 }
 
