@@ -165,7 +165,6 @@ class Service : public ImageService {
 
   absl::StatusOr<std::shared_ptr<const Image>> setPinned(std::string_view reference,
                                                          bool pinned) override {
-    std::lock_guard lock(changing_);
     BERTH_ASSIGN_OR_RETURN(const std::string name, known(reference));
     BERTH_ASSIGN_OR_RETURN(std::shared_ptr<const Image> image, catalog_.setPinned(name, pinned));
     BERTH_RETURN_IF_ERROR(store_.sync());

@@ -1,4 +1,6 @@
 // Images and power cuts: what is durable before what, and what is made of an image that lost some.
+#include <future>
+
 #include "../store/disk_faults.hpp"
 #include "image_service_fixture.hpp"
 
@@ -12,6 +14,7 @@ using ::testing::HasSubstr;
 class ImageDurabilityTest : public testing::ImageServiceTest {
  protected:
   void TearDown() override {
+    store::testing::letSyncsGo();
     disk.failSyncs = false;
     ImageServiceTest::TearDown();
   }
@@ -100,6 +103,25 @@ TEST_F(ImageDurabilityTest, AnImageWhoseRecordCannotBeMadeDurableIsNotThere) {
   EXPECT_EQ((*images_->find("a.example/app:1"))->id, old);
   ASSERT_TRUE(pull("app:1").ok());
   EXPECT_NE((*images_->find("a.example/app:1"))->id, old);
+}
+
+TEST_F(ImageDurabilityTest, WhoWaitsForTheDiskHoldsNobodyUp) {
+  for (const char* name : {"app:1", "other:1"}) {
+    publish(name, {one_}, {testing::gzip(one_)});
+    ASSERT_TRUE(pull(name).ok());
+  }
+  const int before = disk.logSyncs;
+  disk.holdSyncs = true;
+  auto pinned = std::async(std::launch::async,
+                           [this] { return images_->setPinned("a.example/app:1", true); });
+  while (disk.logSyncs == before) std::this_thread::yield();
+  auto removed =
+      std::async(std::launch::async, [this] { return images_->remove(op_, "a.example/other:1"); });
+  EXPECT_EQ(removed.wait_for(std::chrono::seconds(10)), std::future_status::ready);
+  EXPECT_EQ(pinned.wait_for(std::chrono::seconds(0)), std::future_status::timeout);
+  store::testing::letSyncsGo();
+  EXPECT_TRUE(removed.get().ok());
+  EXPECT_TRUE(pinned.get().ok());
 }
 
 }  // namespace

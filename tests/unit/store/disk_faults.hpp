@@ -14,10 +14,15 @@ namespace berth::store::testing {
 struct DiskFaults {
   std::atomic<int> logSyncs{0};        // of the write-ahead log, failed ones included
   std::atomic<bool> failSyncs{false};  // EIO
-  std::atomic<bool> holdSyncs{false};  // they last until this is false again
+  std::atomic<bool> holdSyncs{false};  // they last until letSyncsGo()
   std::atomic<int> fullWrites{0};      // that many writes to the log meet a full disk
 };
 inline DiskFaults disk;
+
+inline void letSyncsGo() {
+  disk.holdSyncs = false;
+  disk.holdSyncs.notify_all();
+}
 
 inline bool isLog(int fd) {
   std::error_code error;

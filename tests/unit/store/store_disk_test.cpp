@@ -31,6 +31,7 @@ using berth::testing::TemporaryDirectory;
 using ::testing::Contains;
 using testing::disk;
 using ::testing::HasSubstr;
+using testing::letSyncsGo;
 using ::testing::Not;
 
 class StoreDiskTest : public ::testing::Test {
@@ -73,10 +74,6 @@ class StoreDiskTest : public ::testing::Test {
     sqlite3_finalize(query);
     sqlite3_close(other);
     return found;
-  }
-  static void letSyncsGo() {
-    disk.holdSyncs = false;
-    disk.holdSyncs.notify_all();
   }
   static void awaitSyncs(int count) {
     const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(60);
