@@ -75,7 +75,8 @@ SILENT = {
     "plugins/runtime-runc/monitor/namespaces.cpp": (
         {"unshare"}, "a helper's own; the monitor tells of them once it holds them"),
     "plugins/runtime-runc/monitor/pod_init.cpp": (
-        {"fsmount", "mount", "move_mount", "umount2"}, "its own mount namespace goes with it"),
+        {"SYS_pivot_root", "fsmount", "mount", "move_mount", "umount2", "unshare"},
+        "its own mount namespace goes with it"),
     "plugins/snapshotter-overlay/inherit.cpp": ({"fsetxattr"}, OF_FILE),
     "plugins/snapshotter-overlay/named_mount.cpp": (
         {"link", "mkdir", "open_tree", "symlink", "unshare"},
