@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import shutil
-import sqlite3
 import subprocess
 import time
 
@@ -15,6 +14,7 @@ import host
 import machine
 from berth_testbed import TestBed, wait_until
 from control import Control
+from engine_state import EngineState
 from image_set import TESTS
 
 PROGRAMS = ("berthd-crash", "berth-monitor-crash")
@@ -76,33 +76,14 @@ class CrashBed(TestBed):
         """To be called when only images are there."""
         self.clean = {
             "processes": {pid for pid in machine.processes()} - {self.pid},
-            "mounts": machine.mounts(), "links": self._links(), "tree": self._tree(),
-            "records": self.records(), "namespaces": machine.namespaces(),
-            "sockets": machine.sockets()}
+            "mounts": machine.mounts(), "links": self._links(), "state": self._state(),
+            "namespaces": machine.namespaces()}
 
     def _links(self):
         return host.links() - self.network.bridges
 
-    def _tree(self):
-        """Everything below the engine's folders but the content of layers and the database's own
-        files."""
-        found = set()
-        for top in (self.engine.root, self.engine.state, machine.SHIMS):
-            for path, folders, files in os.walk(top):
-                if os.path.basename(os.path.dirname(path)) == "layers":
-                    folders.clear()
-                    files = []
-                found.update(os.path.join(path, name) for name in folders)
-                found.update(os.path.join(path, name) for name in files
-                             if not name.startswith("berth.db"))
-        return found
-
-    def records(self):
-        with contextlib.closing(sqlite3.connect(
-                "file:%s/berth.db?mode=ro" % self.engine.root, uri=True, timeout=10)) as database:
-            rows = database.execute("SELECT kind, id FROM records UNION ALL "
-                                    "SELECT 'damaged ' || kind, id FROM damaged")
-            return {"%s %s" % row for row in rows}
+    def _state(self):
+        return EngineState(self.engine, machine.SHIMS)
 
     def _cgroups(self):
         found = []
@@ -125,13 +106,8 @@ class CrashBed(TestBed):
                   if item[0] not in self.clean["processes"] and item[0] != self.pid]
         found += ["network device " + name for name in self._links() - self.clean["links"]]
         found += ["address " + name for name in self.network.held_addresses()]
-        found += ["file " + path for path in sorted(self._tree() - self.clean["tree"])]
-        found += ["missing " + path for path in sorted(self.clean["tree"] - self._tree())
-                  if path.startswith(self.engine.root)]
-        found += ["record " + name for name in self.records() - self.clean["records"]]
-        found += ["missing record " + name for name in self.clean["records"] - self.records()]
+        found += self._state().since(self.clean["state"])
         found += ["cgroup " + path for path in self._cgroups()]
-        found += ["socket " + name for name in sorted(machine.sockets() - self.clean["sockets"])]
         for kind, number in machine.namespaces().items():
             if number > self.clean["namespaces"].get(kind, 0):
                 found.append("namespaces of kind %s: %d" % (kind, number))

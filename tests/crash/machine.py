@@ -101,12 +101,6 @@ def namespaces():
     return counts
 
 
-def sockets():
-    """Names of Unix sockets, with an @ in front where it is no file's."""
-    lines = host.read("/proc/net/unix").splitlines()[1:]
-    return {fields[7] for fields in map(str.split, lines) if len(fields) > 7}
-
-
 def mounts():
     """Mount point → what is mounted there, one entry for each mount."""
     found = []

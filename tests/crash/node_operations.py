@@ -6,6 +6,7 @@ import os
 import grpc
 from berth_testbed import wait_until
 from crash_bed import gone, layers_folder
+from engine_state import records
 from image_set import TESTS
 from operation import COUNTER, Operation, check
 
@@ -76,7 +77,7 @@ class DaemonStart(Operation):
         self.other = self.bed.run(self.pod, "other", command=["sleep", "1000"])
         if DaemonStart.cut_at is None:
             DaemonStart.cut_at = self.find_cut()
-        self.known = self.bed.records()
+        self.known = records(self.bed.engine)
         self.bed.daemon.reset(DaemonStart.cut_at, 1)
         with contextlib.suppress(grpc.RpcError):
             self.bed.run_pod(self.half)
@@ -104,7 +105,7 @@ class DaemonStart(Operation):
             check(False, "the pod is not undone: %s" % self.left_of_half())
 
     def left_of_half(self):
-        return self.half_listed() + sorted(self.bed.records() - self.known)
+        return self.half_listed() + sorted(records(self.bed.engine) - self.known)
 
     def half_listed(self):
         try:

@@ -5,12 +5,14 @@
 """
 
 import concurrent.futures
+import contextlib
 import os
 
 import pytest
 
 import host
 from berth_testbed import wait_until
+from engine_state import EngineState
 
 pytestmark = [pytest.mark.berth, pytest.mark.churn]
 PODS = int(os.environ.get("BERTH_CHURN_PODS", "2000"))
@@ -19,6 +21,7 @@ AT_ONCE = 8
 CONTAINERS = 20
 WARM_UP = 0.1  # of all
 GROWTH = 1.05
+SETTLE_SECONDS = 10  # for what is done in the background
 
 
 def resident(pid):
@@ -26,7 +29,7 @@ def resident(pid):
     for line in host.read("/proc/%d/status" % pid).splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1])
-    raise RuntimeError("the daemon has gone")
+    raise RuntimeError("process %d has gone" % pid)
 
 
 def descriptors(pid):
@@ -34,23 +37,28 @@ def descriptors(pid):
 
 
 class Growth:
-    """What the daemon has when nothing is to be done, after a warm-up and at the end."""
+    """What processes have when nothing is to be done, after a warm-up and at the end."""
 
-    def __init__(self, bed, tell):
-        self.bed = bed
+    def __init__(self, tell, processes):
+        """`processes`: name → pid."""
         self.tell = tell
-        self.descriptors = self.resident = None
+        self.processes = processes
+        self.before = {}
 
     def note(self):
-        self.resident, self.descriptors = resident(self.bed.pid), descriptors(self.bed.pid)
+        self.before = {name: (resident(pid), descriptors(pid))
+                       for name, pid in self.processes.items()}
 
     def check(self, what):
-        self.tell("%s: %d KiB and %d descriptors after the warm-up, %d and %d at the end" % (
-            what, self.resident, self.descriptors, resident(self.bed.pid),
-            descriptors(self.bed.pid)))
-        wait_until(lambda: descriptors(self.bed.pid) <= self.descriptors,
-                   what="as many descriptors as before")
-        assert resident(self.bed.pid) <= self.resident * GROWTH
+        for name, pid in self.processes.items():
+            memory, files = self.before[name]
+            self.tell("%s: the %s had %d KiB and %d descriptors after the warm-up, %d and %d at "
+                      "the end" % (what, name, memory, files, resident(pid), descriptors(pid)))
+        for name, pid in self.processes.items():
+            memory, files = self.before[name]
+            wait_until(lambda pid=pid, files=files: descriptors(pid) <= files,
+                       what="as many descriptors of the %s as before" % name)
+            assert resident(pid) <= memory * GROWTH, name
 
 
 def side_by_side(work, numbers):
@@ -61,7 +69,6 @@ def side_by_side(work, numbers):
 
 def test_pods(own_bed, tell):
     bed = own_bed()
-    bed.pull()
 
     def cycle(number):
         name = "pod-%d" % number
@@ -72,13 +79,20 @@ def test_pods(own_bed, tell):
         assert [line[3] for line in bed.log_lines(name, "app")] == ["said"]
         bed.remove_pod(pod)
 
-    growth = Growth(bed, tell)
+    growth = Growth(tell, {"daemon": bed.pid})
+    cycle(PODS)
+    clean = EngineState(bed.engine)  # an image, and folders that the first pod makes
     first = int(PODS * WARM_UP)
     side_by_side(cycle, range(first))
     growth.note()
     side_by_side(cycle, range(first, PODS))
     growth.check("%d pods" % PODS)
-    leaks = bed.find_leaks()
+
+    def left():
+        return bed.find_leaks() + EngineState(bed.engine).since(clean)
+    with contextlib.suppress(TimeoutError):
+        wait_until(lambda: not left(), SETTLE_SECONDS)
+    leaks = left()
     tell("%d things left of them" % len(leaks))
     assert leaks == []
 
@@ -88,20 +102,18 @@ def test_commands(own_bed, tell):
     pod = bed.run_pod("pod")
     containers = [bed.run(pod, "app-%d" % number, command=["sleep", "100000"])
                   for number in range(CONTAINERS)]
-    monitor_of = {pid: descriptors(pid) for pid, command in
-                  host.processes(bed.folder, bed.mark).items() if "berth-monitor" in command}
+    of_pod = {host.read("/proc/%d/comm" % pid).strip(): pid for pid, line in
+              host.processes(bed.folder, bed.mark).items() if "berth-monitor" in line}
+    assert set(of_pod) == {"berth-monitor", "berth-pod-init"}
 
     def command(number):
         answer = bed.exec(containers[number % CONTAINERS], "sh", "-c",
                           "echo %d; exit %d" % (number, number % 100), timeout=60)
         assert (answer.stdout, answer.exit_code) == (b"%d\n" % number, number % 100)
 
-    growth = Growth(bed, tell)
+    growth = Growth(tell, {"daemon": bed.pid, **of_pod})
     first = int(EXECS * WARM_UP)
     side_by_side(command, range(first))
     growth.note()
     side_by_side(command, range(first, EXECS))
     growth.check("%d commands" % EXECS)
-    for pid, before in monitor_of.items():
-        wait_until(lambda pid=pid, before=before: descriptors(pid) <= before,
-                   what="as many descriptors of the monitor as before")

@@ -195,6 +195,12 @@ def links():
             if name != "lo" and not name.startswith(("tunl", "sit", "ip6tnl", "gre", "erspan", "ip6"))}
 
 
+def sockets():
+    """Names of this network namespace's Unix sockets, with an @ in front where it is no file's."""
+    lines = read("/proc/net/unix").splitlines()[1:]
+    return {fields[7] for fields in map(str.split, lines) if len(fields) > 7}
+
+
 def filter_rules(text):
     """Packet filter rules that mention `text`."""
     listing = subprocess.run(["iptables-save"], capture_output=True, text=True, check=False)
