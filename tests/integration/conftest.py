@@ -59,6 +59,7 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "churn: takes long; run apart from the others")
     config.addinivalue_line("markers", "host: depends on the kind of host; run in tests/vm too")
     config.addinivalue_line("markers", "alone: not beside other tests; see above")
+    config.addinivalue_line("markers", "repeats(*calls): these many times at once; test_repeats.py")
 
 
 def pytest_collection_modifyitems(items):
