@@ -343,6 +343,15 @@ def test_reload(own_bed, tmp_path):
     rewrite("no_such_key = 1", "")
     os.kill(bed.pid, signal.SIGHUP)
     wait_until(lambda: pids_of_new_container() == {"limit": 88}, what="the new limit")
+    refused = "the configuration stays as it was"
+    before = host.read(bed.log_path).count(refused)
+    rewrite("pids_limit = 88", "pids_limit = 99\nno_such_key = 1")
+    os.kill(bed.pid, signal.SIGHUP)
+    wait_until(lambda: host.read(bed.log_path).count(refused) > before, what="the refusal")
+    told = [line for line in host.read(bed.log_path).splitlines() if refused in line][-1]
+    assert config in told and "no_such_key" in told, "the place is named"
+    assert pids_of_new_container() == {"limit": 88}
+    rewrite("pids_limit = 99\nno_such_key = 1", "pids_limit = 88")
 
     # What would wait for the next start, and make that fail, is refused now.
     live = "pids_limit = 88", "pids_limit = 99"

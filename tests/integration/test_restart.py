@@ -2,6 +2,7 @@
 
 import os
 import select
+import time
 
 import pytest
 
@@ -10,6 +11,7 @@ import host
 from berth_testbed import wait_until
 
 PODS = 10
+TOLD_SECONDS = 10
 COUNT = "i=0; while :; do echo $i; i=$((i+1)); sleep 0.02; done"
 
 
@@ -160,3 +162,49 @@ def test_a_pod_whose_processes_died_is_not_ready(own_bed):
     with pytest.raises(grpc.RpcError) as caught:
         bed.status(container)
     assert caught.value.code() == grpc.StatusCode.NOT_FOUND
+
+
+@pytest.mark.berth
+@pytest.mark.parametrize("handler", ["", "shim"])
+def test_a_kill_for_memory_while_nobody_serves(own_bed, handler):
+    bed = own_bed(handler=handler)
+    script = "while [ ! -e /tmp/end ]; do sleep 0.02; done; exec tail /dev/zero"
+    container = bed.run(bed.run_pod("a"), "c", command=["sh", "-c", script], linux={"resources": {
+        "memory_limit_in_bytes": 32 << 20, "memory_swap_limit_in_bytes": 32 << 20}})
+    pid = pid_of(bed, container)
+    handle = os.pidfd_open(pid)
+    bed.kill_engine()
+    exit_now(pid)
+    wait_until(lambda: ended(handle), what="the kill")
+    os.close(handle)
+    bed.start_engine()
+    status = bed.wait_exit(container)
+    assert (status.exit_code, status.reason) == (137, "OOMKilled")
+
+
+@pytest.mark.berth
+@pytest.mark.parametrize("dies", ["nobody", "daemon", "monitor"])
+def test_a_stop_is_told_soon_after_the_kill(own_bed, dies):
+    bed = own_bed()
+    container = bed.run(bed.run_pod("a"), "c", command=[
+        "sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.05; done"])
+    wait_until(lambda: bed.log_lines("a", "c"), what="readiness")
+    handle = os.pidfd_open(pid_of(bed, container))
+    request = {"container_id": container, "timeout": 2}
+    stop = bed.cri.StopContainer.future(request)
+    wait_until(lambda: "by its stop signal" in str(bed.cri.Status({"verbose": True}).info),
+               what="the stop")
+    if dies == "daemon":
+        bed.kill_engine()
+        bed.start_engine()
+        stop = bed.cri.StopContainer.future(request)
+    elif dies == "monitor":
+        host.kill(pid for pid, command in host.processes(bed.folder, bed.mark).items()
+                  if "berth-monitor" in command)
+    wait_until(lambda: ended(handle), what="the kill")
+    killed = time.monotonic()
+    os.close(handle)
+    stop.result()
+    assert time.monotonic() - killed < TOLD_SECONDS
+    status = bed.status(container)
+    assert (status.state, status.exit_code) == (bed.cri.messages.CONTAINER_EXITED, 137)
