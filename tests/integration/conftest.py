@@ -182,7 +182,8 @@ def faulty(tmp_path):
 
 
 class HangingSnapshotter:
-    """snapshotter-overlay, of which one call hangs after hold() until release()."""
+    """snapshotter-overlay, of which the next call of a callback hangs after hold() until
+    release()."""
 
     def __init__(self, faulty, folder):
         self.hold_path, self.held_path = str(folder / "hold"), str(folder / "held")
@@ -194,9 +195,12 @@ class HangingSnapshotter:
         self.options = {"settings": '[snapshotters.overlay]\nplugin = "faulty"\n',
                         "plugin_dirs": [os.path.dirname(plugin)]}
 
-    def hold(self):
-        with open(self.hold_path, "wb"):
+    def hold(self, callback="snapshot_prepare"):
+        with open("%s-%s" % (self.hold_path, callback), "wb"):
             pass
+
+    def holds(self):
+        return os.path.exists(self.held_path)
 
     def release(self):
         os.unlink(self.held_path)
@@ -204,7 +208,10 @@ class HangingSnapshotter:
 
 @pytest.fixture
 def hanging_snapshotter(faulty, tmp_path):
-    return HangingSnapshotter(faulty, tmp_path)
+    made = HangingSnapshotter(faulty, tmp_path)
+    yield made
+    if made.holds():
+        made.release()
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.berth
 SLEEP = ["sleep", "1000"]
 SECONDS = 2  # what a client has patience for
 TOLERANCE = 3  # on a machine with much else to do
+NODE_NETWORK = {"security_context": {"namespace_options": {"network": "NODE"}}}
 
 
 @pytest.fixture
@@ -52,7 +53,8 @@ def others_go_on(bed, **pod):
     """A pod's whole life, beside what hangs."""
     begun = time.monotonic()
     other = bed.run_pod("other", **pod)
-    container = bed.create(other, "app", command=SLEEP)
+    container = bed.run(other, "app", command=SLEEP)
+    assert bed.exec(container, "true").exit_code == 0
     bed.cri.StopPodSandbox({"pod_sandbox_id": other}, timeout=20)
     bed.cri.RemovePodSandbox({"pod_sandbox_id": other}, timeout=20)
     assert container not in [one.id for one in bed.cri.ListContainers().containers]
@@ -67,20 +69,66 @@ def stage_of(bed, words):
     return lines[0]
 
 
+def hangs(bed, call, request, stage, subject, **others):
+    """The call, which does not come to its end, names its stage, as `berth ops` does of its
+    `subject`; others go on; a repeated call joins. Gives another that does and is under way."""
+    assert stage in runs_out(call, request)
+    assert stage in stage_of(bed, subject)
+    others_go_on(bed, **others)
+    assert stage in runs_out(call, request)
+    assert stage in stage_of(bed, subject)
+    return call.future(request, timeout=60)
+
+
 def test_a_start_that_hangs(bed, holding):
     pod = bed.run_pod("pod")
     container = bed.create(pod, "app", command=SLEEP)
-    start = {"container_id": container}
-    with holding.held("run"):
-        runs_out(bed.cri.StartContainer, start)
-        assert stage_of(bed, container)
-        others_go_on(bed)
-        runs_out(bed.cri.StartContainer, start)
-        assert stage_of(bed, container)
-        joined = bed.cri.StartContainer.future(start, timeout=60)
+    with holding.held(container):
+        joined = hangs(bed, bed.cri.StartContainer, {"container_id": container},
+                       "start the container", container)
     joined.result()
-    assert holding.times("run") == 1
+    assert holding.times(container) == 1
     assert bed.status(container).state == bed.cri.messages.CONTAINER_RUNNING
+
+
+@pytest.mark.parametrize("call, of, stage", [
+    ("RemoveContainer", "container_id", "remove the container"),
+    ("StopPodSandbox", "pod_sandbox_id", "remove the pod"),
+    ("RemovePodSandbox", "pod_sandbox_id", "remove the pod")])
+def test_a_delete_that_hangs(bed, holding, call, of, stage):
+    """Of the runtime's own record of a container."""
+    pod = bed.run_pod("pod")
+    container = bed.run(pod, "app", command=SLEEP)
+    subject = {"container_id": container, "pod_sandbox_id": pod}[of]
+    with holding.held(container):
+        joined = hangs(bed, getattr(bed.cri, call), {of: subject}, stage, subject)
+    joined.result()
+    assert holding.times(container) == 1
+    bed.remove_pod(pod)
+    wait_until(lambda: not bed.find_leaks(), what="nothing left of it")
+
+
+def test_nothing_is_killed_through_the_runtime(bed, holding):
+    """What it would hang in cannot keep a container from its end."""
+    container = bed.run(bed.run_pod("pod"), "app", command=SLEEP)
+    with holding.held("kill"), holding.held(container):
+        bed.cri.StopContainer({"container_id": container, "timeout": 0}, timeout=20)
+    assert bed.status(container).exit_code == 137
+    assert holding.times("kill") == holding.times(container) == 0
+
+
+def test_an_exec_that_hangs(bed, holding):
+    pod = bed.run_pod("pod")
+    container = bed.run(pod, "app", command=SLEEP)
+    with holding.held("exec"):
+        begun = time.monotonic()
+        with pytest.raises(grpc.RpcError) as caught:
+            bed.exec(container, "true", timeout=1)
+        assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED, caught.value.details()
+        assert time.monotonic() - begun < 1 + TOLERANCE
+        others_go_on(bed)
+        assert bed.status(container).state == bed.cri.messages.CONTAINER_RUNNING
+    assert bed.exec(container, "true").exit_code == 0
 
 
 def test_a_start_that_hangs_is_given_up(bed, holding):
@@ -98,18 +146,39 @@ def test_a_start_that_hangs_is_given_up(bed, holding):
         assert bed.run_pod("pod") != pod
 
 
-def test_an_exec_that_hangs(bed, holding):
+def test_logs_are_reopened_beside_what_hangs(bed, holding):
+    """For rotation nothing of a container's life is waited for."""
     pod = bed.run_pod("pod")
-    container = bed.run(pod, "app", command=SLEEP)
-    with holding.held("exec"):
-        begun = time.monotonic()
+    talks = "trap '' TERM; while :; do echo line; sleep 0.02; done"
+    container = bed.run(pod, "app", command=["sh", "-c", talks])
+    begun = bed.create(pod, "begun", command=SLEEP)
+    path = os.path.join(bed.folder, "logs", "pod", "app.log")
+
+    def rotate():
+        wait_until(lambda: bed.log_lines("pod", "app"), what="a line")
+        os.rename(path, path + ".old")
+        bed.cri.ReopenContainerLog({"container_id": container}, timeout=SECONDS)
+        wait_until(lambda: bed.log_lines("pod", "app"), what="a line in the new log")
+
+    with holding.held(begun), holding.held(container):
+        start = bed.cri.StartContainer.future({"container_id": begun})
+        holding.await_first(begun)
+        rotate()
+        # The one that is beginning has no log yet, and that is told at once.
         with pytest.raises(grpc.RpcError) as caught:
-            bed.exec(container, "true", timeout=1)
-        assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED, caught.value.details()
-        assert time.monotonic() - begun < 1 + TOLERANCE
-        others_go_on(bed)
-        assert bed.status(container).state == bed.cri.messages.CONTAINER_RUNNING
-    assert bed.exec(container, "true").exit_code == 0
+            bed.cri.ReopenContainerLog({"container_id": begun}, timeout=SECONDS)
+        assert caught.value.code() == grpc.StatusCode.FAILED_PRECONDITION
+        update = bed.cri.UpdateContainerResources.future(
+            {"container_id": container, "linux": {"memory_limit_in_bytes": 64 << 20}})
+        holding.await_first(container)
+        rotate()
+    start.result()
+    update.result()
+    stop = bed.cri.StopContainer.future({"container_id": container, "timeout": 1000})
+    wait_until(lambda: any("by its stop signal" in line for line in ops(bed)), what="the stop")
+    rotate()
+    bed.cri.StopContainer({"container_id": container, "timeout": 0})
+    stop.result()
 
 
 @pytest.mark.parametrize("plugin, named", [
@@ -119,13 +188,8 @@ def test_a_network_that_hangs_when_a_pod_begins(bed, holding, plugin, named):
         {"protocol": 0, "container_port": 80, "host_port": 18080, "host_ip": "127.0.0.1"}])
     word = plugin + "-ADD"
     with holding.held(word):
-        said = runs_out(bed.cri.RunPodSandbox, {"config": config})
-        assert "CNI ADD " + named in said
-        assert "CNI ADD " + named in stage_of(bed, "RunPodSandbox default/pod/")
-        others_go_on(bed, linux={"security_context": {"namespace_options": {"network": "NODE"}}})
-        joined = bed.cri.RunPodSandbox.future({"config": config}, timeout=60)
-        wait_until(lambda: len(ops(bed)) == 1,
-                   what="the repeated call to join")
+        joined = hangs(bed, bed.cri.RunPodSandbox, {"config": config}, "CNI ADD " + named,
+                       "RunPodSandbox default/pod/", linux=NODE_NETWORK)
     pod = joined.result().pod_sandbox_id
     assert holding.times(word) == 1
     assert [one.id for one in bed.cri.ListPodSandbox().items] == [pod]
@@ -137,35 +201,44 @@ def test_a_network_that_hangs_when_a_pod_ends(bed, holding):
     container = bed.run(pod, "app", command=SLEEP)
     stop = {"pod_sandbox_id": pod}
     with holding.held("bridge-DEL"):
-        said = runs_out(bed.cri.StopPodSandbox, stop)
-        assert "CNI DEL bridge" in said
-        assert "CNI DEL bridge" in stage_of(bed, pod)
+        joined = hangs(bed, bed.cri.StopPodSandbox, stop, "CNI DEL bridge", pod,
+                       linux=NODE_NETWORK)
         # What was no matter of the network is done.
         assert bed.status(container).state == bed.cri.messages.CONTAINER_EXITED
-        others_go_on(bed, linux={"security_context": {"namespace_options": {"network": "NODE"}}})
-        joined = bed.cri.StopPodSandbox.future(stop, timeout=60)
     joined.result()
     assert holding.times("bridge-DEL") == 1
     bed.cri.RemovePodSandbox(stop)
 
 
-def test_a_snapshotter_that_hangs(own_bed, hanging_snapshotter):
+@pytest.mark.parametrize("callback", ["snapshot_prepare", "snapshot_mount"])
+def test_a_snapshotter_that_hangs_when_a_container_begins(own_bed, hanging_snapshotter, callback):
     bed = own_bed(**hanging_snapshotter.options)
     pod = bed.run_pod("pod")
     bed.pull()
     create = {"pod_sandbox_id": pod, "config": bed.container_config("app", command=SLEEP),
               "sandbox_config": bed.pod_config("pod")}
-    hanging_snapshotter.hold()
-    assert "prepare the root filesystem" in runs_out(bed.cri.CreateContainer, create)
-    assert stage_of(bed, pod + "/app")
-    others_go_on(bed)
-    runs_out(bed.cri.CreateContainer, create)
-    assert stage_of(bed, pod + "/app")
-    joined = bed.cri.CreateContainer.future(create, timeout=60)
+    hanging_snapshotter.hold(callback)
+    joined = hangs(bed, bed.cri.CreateContainer, create, "prepare the root filesystem",
+                   pod + "/app")
+    assert hanging_snapshotter.holds()
     hanging_snapshotter.release()
     container = joined.result().container_id
     bed.cri.StartContainer({"container_id": container})
     assert bed.exec(container, "true").exit_code == 0
+
+
+@pytest.mark.parametrize("callback", ["snapshot_unmount", "snapshot_remove"])
+def test_a_snapshotter_that_hangs_when_a_container_ends(own_bed, hanging_snapshotter, callback):
+    bed = own_bed(**hanging_snapshotter.options)
+    pod = bed.run_pod("pod")
+    container = bed.run(pod, "app", command=SLEEP)
+    hanging_snapshotter.hold(callback)
+    joined = hangs(bed, bed.cri.RemoveContainer, {"container_id": container},
+                   "release the root filesystem", container)
+    assert hanging_snapshotter.holds()
+    hanging_snapshotter.release()
+    joined.result()
+    bed.run(pod, "app", command=SLEEP)
 
 
 def test_what_nobody_comes_back_for_is_undone(bed, holding):

@@ -1,5 +1,5 @@
-"""Programs that do not answer: stopped processes, and an OCI runtime and CNI plugins that are held back
-on request."""
+"""Programs that do not answer: stopped processes, and an OCI runtime and CNI plugins that are held
+back on request."""
 
 import contextlib
 import os
@@ -54,8 +54,8 @@ class Holding:
 
     @contextlib.contextmanager
     def held(self, word):
-        """Whoever is called with the word, a subcommand of the runtime or "PLUGIN-COMMAND", does
-        not answer until the end."""
+        """Whoever is called with the word, a subcommand of the runtime, a container
+        that it is about or "PLUGIN-COMMAND", does not answer until the end."""
         gate = os.path.join(self.folder, "hold-" + word)
         with open(gate, "wb"):
             pass
