@@ -1,5 +1,7 @@
 // Creating containers while an image is being removed, beside the same without it.
+#include <algorithm>
 #include <map>
+#include <sys/statvfs.h>
 #include <thread>
 #include <unistd.h>
 
@@ -13,12 +15,32 @@ namespace berth::bench {
 namespace {
 
 // So many that one in a hundred is several in each round; they take less time than an image's files
-// last.
+// last, which is measured, too.
 constexpr int kCreates = 400;
 
-// Each phase begins with as many containers as the other.
-absl::Status createAndRemove(const Bench& bench, Section& section, Engine& engine,
-                             const RunningPod& pod, absl::string_view row) {
+// Files that the engines' file system can still take: a deletion gives them back.
+int64_t freeFiles(const Bench& bench) {
+  struct statvfs info = {};
+  return ::statvfs(bench.workspace.directory().c_str(), &info) == 0
+             ? static_cast<int64_t>(info.f_ffree)
+             : 0;
+}
+
+// Until nothing is deleted any more: an engine may do that after it has answered.
+absl::Status awaitDeletions(const Bench& bench) {
+  constexpr std::chrono::seconds kPause{1};
+  for (int64_t free = -1; free != freeFiles(bench);) {
+    free = freeFiles(bench);
+    std::this_thread::sleep_for(kPause);
+    BERTH_RETURN_IF_ERROR(bench.interrupt.status());
+  }
+  return absl::OkStatus();
+}
+
+// Each phase begins with as many containers as the other. Gives how many files were free when the
+// last one had been created.
+absl::StatusOr<int64_t> createAndRemove(const Bench& bench, Section& section, Engine& engine,
+                                        const RunningPod& pod, absl::string_view row) {
   std::vector<std::string> created;
   support::StatusCollector problems;
   for (int number = 0; number < kCreates && problems.ok(); ++number) {
@@ -31,13 +53,15 @@ absl::Status createAndRemove(const Bench& bench, Section& section, Engine& engin
     created.push_back(*container);
     problems.add(bench.interrupt.status());
   }
+  const int64_t free = freeFiles(bench);
   for (const std::string& container : created)
     problems.add(engine.client().removeContainer(container));
-  return problems.status();
+  BERTH_RETURN_IF_ERROR(problems.status());
+  return free;
 }
 
-absl::Status createDuringRemoval(const Bench& bench, Section& section, Engine& engine,
-                                 const RunningPod& pod) {
+absl::StatusOr<int64_t> createDuringRemoval(const Bench& bench, Section& section, Engine& engine,
+                                            const RunningPod& pod) {
   absl::Status removed;
   double took = 0;
   std::thread removal([&] {
@@ -45,20 +69,30 @@ absl::Status createDuringRemoval(const Bench& bench, Section& section, Engine& e
     removed = engine.client().removeImage(bench.options.pullImage);
     took = milliseconds(Clock::now() - begin);
   });
-  const absl::Status creating =
+  auto creating =
       createAndRemove(bench, section, engine, pod, "CreateContainer, an image being removed");
   removal.join();
   section.add("RemoveImage", "ms", engine.name(), took);
-  BERTH_RETURN_IF_ERROR(creating);
-  return removed;
+  BERTH_RETURN_IF_ERROR(creating.status());
+  BERTH_RETURN_IF_ERROR(removed);
+  return creating;
 }
 
 absl::Status measureOnce(const Bench& bench, Section& section, Engine& engine,
                          const RunningPod& pod) {
   BERTH_RETURN_IF_ERROR(engine.client().pullImage(bench.options.pullImage));
   BERTH_RETURN_IF_ERROR(bench.letFileSystemRest());
-  BERTH_RETURN_IF_ERROR(createAndRemove(bench, section, engine, pod, "CreateContainer"));
-  return createDuringRemoval(bench, section, engine, pod);
+  const int64_t before = freeFiles(bench);
+  BERTH_ASSIGN_OR_RETURN(const int64_t created,
+                         createAndRemove(bench, section, engine, pod, "CreateContainer"));
+  BERTH_RETURN_IF_ERROR(awaitDeletions(bench));
+  BERTH_ASSIGN_OR_RETURN(const int64_t then, createDuringRemoval(bench, section, engine, pod));
+  BERTH_RETURN_IF_ERROR(awaitDeletions(bench));
+  // What has been given back since, without the containers' own.
+  const int64_t left = freeFiles(bench) - then - (before - created);
+  section.add("files of the image left then", "files", engine.name(),
+              static_cast<double>(std::max<int64_t>(left, 0)));
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -81,7 +115,8 @@ absl::Status runRemoval(Bench& bench) {
   }));
   section.note(absl::StrCat("In each round the image is pulled, ", kCreates,
                             " containers are created, it is removed, and as many are created from "
-                            "that moment on."));
+                            "that moment on: those tell something as long as files of the image "
+                            "are left."));
   BERTH_RETURN_IF_ERROR(
       sweep.each([&](Engine& engine) { return populations[&engine]->remove(1); }));
   bench.report.sections.push_back(std::move(section));
