@@ -5,6 +5,7 @@ import contextlib
 import glob
 import json
 import os
+import re
 import shutil
 import sqlite3
 
@@ -20,7 +21,9 @@ SLEEP = ["sleep", "1000"]
 FIXTURES = os.path.join(SOURCE, "tests/fixtures")
 VERSIONS = sorted(name for name in os.listdir(FIXTURES)
                   if os.path.exists(os.path.join(FIXTURES, name, "berth.db")))
-assert VERSIONS
+RECORDS = {"cgroups.json", "container.json", "exit", "frames", "keeper-packets", "layer.json",
+           "layer/content", "layer/layer.json", "pod.json", "snapshot.json", "kata/pod.json",
+           "kata/running.json", "kata/exited.json"}
 # A field of a later version (protobuf, "Encoding"): the number 15000, a varint.
 UNKNOWN_FIELD = b"\xc0\xa9\x07\x2a"
 KINDS = ("pod", "container", "image")
@@ -53,6 +56,64 @@ def change_json(path, change):
     change(document)
     with open(path, "w", encoding="utf-8") as stream:
         json.dump(document, stream)
+
+
+def own_version():
+    text = host.read(os.path.join(SOURCE, "CMakeLists.txt"))
+    return tuple(map(int, re.search(r"project\(Berth VERSION (\d+)\.(\d+)\.", text).groups()))
+
+
+def enumerators(path, name):
+    """Name → number of a C++ enum's."""
+    text = host.read(os.path.join(SOURCE, "plugins", path))
+    body = re.search(r"enum class %s\b[^{]*\{(.*?)\};" % name, text, re.S)[1]
+    return {name: int(number, 0) for name, number in re.findall(r"\bk(\w+) = (\w+)", body)}
+
+
+def lines_of(version, name):
+    """Name → bytes, as the unit tests read them."""
+    with open(os.path.join(FIXTURES, version, name), encoding="ascii") as stream:
+        return {name: bytes.fromhex(digits) for name, digits in map(str.split, stream)}
+
+
+def test_every_minor_version_has_its_fixtures():
+    """Up to this one, which records before it is released; in each major version from 1.0 on."""
+    major, minor = own_version()
+    first = 1 if major == 0 else 0
+    assert {"%d.%d" % (major, number) for number in range(first, minor + 1)} <= set(VERSIONS)
+    assert "0.1" in VERSIONS, "what was released stays"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_fixtures_are_of_every_kind(version):
+    folder = os.path.join(FIXTURES, version)
+    found = {os.path.relpath(os.path.join(path, name), folder)
+             for path, _, names in os.walk(folder) for name in names}
+    assert RECORDS <= found
+    assert {os.path.splitext(name)[1] for name in found if name.startswith("cni/")} == {
+        ".attachment", ".result"}
+    with contextlib.closing(sqlite3.connect(
+            "file:%s/berth.db?mode=ro&immutable=1" % folder, uri=True)) as opened:
+        assert {kind for kind, in opened.execute("SELECT DISTINCT kind FROM records")} == set(KINDS)
+
+
+def test_every_frame_of_the_monitors_has_a_fixture():
+    """A type's request and reply, an event's one."""
+    types = enumerators("runtime-runc/protocol/wire.hpp", "Type")
+    frames = {(int.from_bytes(frame[:2], "little"), frame[2] & 1)
+              for frame in lines_of("%d.%d" % own_version(), "frames").values()}
+    assert len(types) > 20
+    assert frames == {(number, reply) for number in types.values() for reply in (0, 1)
+                      if not (reply and number >= types["ContainerExited"])}
+
+
+def test_every_packet_of_the_keepers_has_a_fixture():
+    def names(enum, ending=""):
+        found = enumerators("runtime-kata/keeper/protocol.hpp", enum)
+        return {re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower() + ending
+                for name, number in found.items() if number}
+    assert names("Operation") | names("EventKind", "-event") | {"list-reply", "failure-reply"} <= \
+        set(lines_of("%d.%d" % own_version(), "keeper-packets"))
 
 
 def test_fields_of_a_newer_version_are_no_hindrance(own_bed):

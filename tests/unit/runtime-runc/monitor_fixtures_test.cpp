@@ -94,6 +94,53 @@ CreateContainerRequest creation() {
   return request;
 }
 
+StartRequest podStart() {
+  StartRequest request;
+  request.minVersion = request.maxVersion = 1;
+  request.podId = "pod";
+  request.runDir = "/run/pod";
+  request.hostname = "web";
+  request.sysctls = {{"net.ipv4.ip_forward", "1"}};
+  request.net = request.ipc = request.uts = request.pid = request.user = NamespaceMode::kNew;
+  request.uidMappings = request.gidMappings = {{0, 100000, 65536}};
+  request.netPin = "/run/netns/pod";
+  request.runtimePath = "/usr/sbin/runc";
+  request.runtimeRoot = "/run/runc";
+  request.runtimeArgs = {"--systemd-cgroup"};
+  request.runtimeEnvironment = {"A=b"};
+  request.setOomScoreAdj = 1;
+  request.oomScoreAdj = -998;
+  request.cgroupDirs = {"/sys/fs/cgroup/pod"};
+  request.runtimeCopy = "/proc/9/fd/8";
+  return request;
+}
+
+ExecRequest execution() {
+  ExecRequest request;
+  request.containerId = "container";
+  request.execId = "exec";
+  request.processPath = "/run/pod/process.json";
+  request.terminal = 1;
+  request.consoleWidth = 80;
+  request.consoleHeight = 24;
+  request.timeoutMs = 5000;
+  request.onDisconnect = OnDisconnect::kKill;
+  request.descriptors = kStdin | kStdout;
+  return request;
+}
+
+ExecStatus executed() {
+  ExecStatus status;
+  status.containerId = "container";
+  status.execId = "exec";
+  status.state = ExecState::kExited;
+  status.pid = 43;
+  status.exitCode = 137;
+  status.timedOut = 1;
+  status.finishedAt = 1'700'000'000'000'000'003;
+  return status;
+}
+
 TEST(ProtocolFixtures, TheFramesOfVersion1) {
   expectRecorded("hello", Type::kHello, 0, HelloRequest{1, 1});
   expectRecorded("hello-reply", Type::kHello, kReply,
@@ -111,6 +158,55 @@ TEST(ProtocolFixtures, TheFramesOfVersion1) {
   expectRecorded("list-reply", Type::kList, kReply, list);
   expectRecorded("failure", Type::kStartContainer, kReply,
                  PlainReply{{Code::kNotFound, "no such container"}});
+}
+
+// Of each type that the protocol has, test_upgrades.py sees to it.
+TEST(ProtocolFixtures, TheOtherFramesOfVersion1) {
+  const ExecIdRequest exec{"container", "exec"};
+  const StartContainerReply started{{Code::kOk, ""}, 42, 1'700'000'000'000'000'001};
+  ListReply listing;
+  listing.containers = {ended()};
+  listing.execs = {executed()};
+  expectRecorded("start", Type::kStartMonitor, 0, podStart());
+  expectRecorded("delete-container", Type::kDeleteContainer, 0, ContainerRequest{"container"});
+  expectRecorded("exec", Type::kExec, 0, execution());
+  expectRecorded("exec-reply", Type::kExec, kReply, ExecReply{{Code::kOk, ""}, 43});
+  expectRecorded("wait-exec", Type::kWaitExec, 0, exec);
+  expectRecorded("wait-exec-reply", Type::kWaitExec, kReply,
+                 WaitExecReply{{Code::kOk, ""}, executed()});
+  expectRecorded("kill-exec", Type::kKillExec, 0,
+                 KillExecRequest{"container", "exec", 9, KillScope::kAll});
+  expectRecorded("attach", Type::kAttach, 0, AttachRequest{"container", kStdin | kStderr});
+  expectRecorded("resize", Type::kResize, 0, ResizeRequest{"container", "exec", 80, 24});
+  expectRecorded("close-stdin", Type::kCloseStdin, 0, exec);
+  expectRecorded("reopen-log", Type::kReopenLog, 0,
+                 ReopenLogRequest{"container", "/var/log/new.log"});
+  expectRecorded("list", Type::kList, 0, Empty{});
+  expectRecorded("subscribe", Type::kSubscribe, 0, Empty{});
+  expectRecorded("subscribe-reply", Type::kSubscribe, kReply | kMore, listing);
+  expectRecorded("shutdown", Type::kShutdown, 0, Empty{});
+  expectRecorded("checkpoint-container", Type::kCheckpointContainer, 0,
+                 CheckpointContainerRequest{"container", {"--image-path", "/checkpoint"}});
+  expectRecorded("cancel-checkpoint", Type::kCancelCheckpoint, 0, ContainerRequest{"container"});
+  expectRecorded("restore-container", Type::kRestoreContainer, 0,
+                 RestoreContainerRequest{"container", {"--image-path", "/checkpoint"}});
+  expectRecorded("restore-container-reply", Type::kRestoreContainer, kReply, started);
+  expectRecorded("container-exited", Type::kContainerExited, 0, ContainerExitedEvent{ended()});
+  expectRecorded("oom-killed", Type::kOomKilled, 0, OomKilledEvent{"container", 2});
+  for (const auto& [name, type] :
+       std::map<const char*, Type>{{"create-container-reply", Type::kCreateContainer},
+                                   {"kill-container-reply", Type::kKillContainer},
+                                   {"delete-container-reply", Type::kDeleteContainer},
+                                   {"kill-exec-reply", Type::kKillExec},
+                                   {"attach-reply", Type::kAttach},
+                                   {"resize-reply", Type::kResize},
+                                   {"close-stdin-reply", Type::kCloseStdin},
+                                   {"reopen-log-reply", Type::kReopenLog},
+                                   {"shutdown-reply", Type::kShutdown},
+                                   {"checkpoint-container-reply", Type::kCheckpointContainer},
+                                   {"cancel-checkpoint-reply", Type::kCancelCheckpoint}}) {
+    expectRecorded(name, type, kReply, PlainReply{{Code::kOk, ""}});
+  }
 }
 
 TEST(ProtocolFixtures, TheExitRecordOf01) {

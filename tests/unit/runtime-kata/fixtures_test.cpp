@@ -1,0 +1,154 @@
+// What keepers of earlier versions say and are told, and what earlier plugins have written down: a
+// keeper outlives the daemon that started it, and records outlive both.
+#include <fstream>
+#include <map>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "berth/support/files.hpp"
+#include "berth/support/json.hpp"
+#include "keeper/protocol.hpp"
+#include "records.hpp"
+
+namespace berth::kata {
+namespace {
+
+using keeper::Operation;
+using testing::HasSubstr;
+
+std::string hex(std::string_view bytes) {
+  std::string text;
+  for (const char c : bytes) {
+    text += "0123456789abcdef"[static_cast<unsigned char>(c) >> 4];
+    text += "0123456789abcdef"[static_cast<unsigned char>(c) & 15];
+  }
+  return text;
+}
+
+std::string bytesOf(const std::string& digits) {
+  std::string bytes;
+  for (size_t i = 0; i + 1 < digits.size(); i += 2)
+    bytes.push_back(static_cast<char>(std::stoi(digits.substr(i, 2), nullptr, 16)));
+  return bytes;
+}
+
+// A line for each: its name, and the packet in hexadecimal digits.
+std::map<std::string, std::string> recorded() {
+  std::map<std::string, std::string> packets;
+  std::ifstream file(FIXTURES "/0.1/keeper-packets");
+  std::string name;
+  std::string packet;
+  while (file >> name >> packet) packets[name] = packet;
+  return packets;
+}
+
+// Both ways: this version writes those bytes, and reads its message from them.
+template <typename Message>
+void expectRecorded(const std::string& name, const Message& message) {
+  const std::string packet = keeper::encode(message);
+  const std::string digits = recorded()[name];
+  EXPECT_EQ(hex(packet), digits) << name << " " << hex(packet);
+  Message read;
+  ASSERT_TRUE(keeper::decode(bytesOf(digits), read)) << name;
+  EXPECT_EQ(hex(keeper::encode(read)), digits) << name;
+}
+
+keeper::Request opening() {
+  keeper::Request request;
+  request.operation = Operation::kOpen;
+  request.key = "container.exec";
+  request.input = "/streams/in";
+  request.output = "/streams/out";
+  request.error = "/streams/err";
+  request.log = "/var/log/c.log";
+  request.inputMode = keeper::Input::kWithFirstSession;
+  request.bound = 1;
+  return request;
+}
+
+keeper::Reply listing() {
+  keeper::Reply reply;
+  reply.version = 1;
+  reply.entries = {{"container", 1, 0}, {"other", 0, 1}};
+  return reply;
+}
+
+// Of each operation and event that the protocol has, test_upgrades.py sees to it.
+TEST(KeeperFixtures, ThePacketsOf01) {
+  const std::string key = "container";
+  expectRecorded("open", opening());
+  expectRecorded("attach", keeper::Request{.operation = Operation::kAttach,
+                                           .key = key,
+                                           .descriptors = keeper::kInput | keeper::kOutput});
+  expectRecorded(
+      "reopen-log",
+      keeper::Request{.operation = Operation::kReopenLog, .key = key, .log = "/var/log/new.log"});
+  expectRecorded("close-input", keeper::Request{.operation = Operation::kCloseInput, .key = key});
+  expectRecorded(
+      "finish",
+      keeper::Request{
+          .operation = Operation::kFinish, .key = key, .timeoutMs = 2000, .awaitExit = 1});
+  expectRecorded("forget", keeper::Request{.operation = Operation::kForget, .key = key});
+  expectRecorded("list", keeper::Request{.operation = Operation::kList});
+  expectRecorded("subscribe", keeper::Request{.operation = Operation::kSubscribe});
+  expectRecorded("shut-down", keeper::Request{.operation = Operation::kShutDown});
+  expectRecorded("reply", keeper::Reply{});
+  expectRecorded("list-reply", listing());
+  expectRecorded("failure-reply",
+                 keeper::Reply{.status = {streams::Code::kNotFound, "no such process"}});
+  expectRecorded("input-ended-event",
+                 keeper::Reply{.event = keeper::EventKind::kInputEnded, .key = key});
+  expectRecorded("oom-killed-event",
+                 keeper::Reply{.event = keeper::EventKind::kOomKilled, .key = key});
+}
+
+std::string identityIn(const std::string& text) {
+  return support::stringMember(*support::parseJsonObject(text, "fixture"), "id");
+}
+
+TEST(RecordFixtures, ThePodOf01IsRead) {
+  const std::string text = *support::readFile(FIXTURES "/0.1/kata/pod.json");
+  const auto pod = parsePodRecord(identityIn(text), text);
+  ASSERT_TRUE(pod.ok()) << pod.status();
+  EXPECT_EQ(pod->netPin, "/run/netns/berth-" + pod->id);
+  EXPECT_EQ(pod->shim, "/usr/bin/containerd-shim-runc-v2");
+  EXPECT_THAT(pod->keeper, HasSubstr("berth-keeper"));
+  EXPECT_TRUE(pod->namespaces);
+  EXPECT_THAT(pod->address.address, HasSubstr("unix://"));
+  EXPECT_GT(pod->shimPid, 0);
+  EXPECT_GT(pod->shimStart, 0u);
+  EXPECT_GT(pod->sandboxPid, 0);
+  EXPECT_FALSE(pod->stopped);
+}
+
+TEST(RecordFixtures, TheContainersOf01AreRead) {
+  char folder[] = "/tmp/berth-records-XXXXXX";
+  ASSERT_NE(::mkdtemp(folder), nullptr);
+  const PodRecord pod{.directory = folder};
+  ASSERT_TRUE(support::makeDirectories(pod.containersDirectory()).ok());
+  for (const char* name : {"running", "exited"}) {
+    const std::string text =
+        *support::readFile(std::string(FIXTURES "/0.1/kata/") + name + ".json");
+    ASSERT_TRUE(support::replaceFile(pod.containersDirectory() + "/" + identityIn(text) + ".json",
+                                     text, 0600, support::Durability::kVisible)
+                    .ok());
+  }
+  std::vector<support::DamagedFile> damages;
+  const auto containers = loadContainers(pod, damages);
+  EXPECT_TRUE(support::removeTree(folder).ok());
+  ASSERT_TRUE(containers.ok()) << containers.status();
+  EXPECT_TRUE(damages.empty());
+  ASSERT_EQ(containers->size(), 2u);
+  for (const ContainerRecord& one : *containers) {
+    EXPECT_THAT(one.bundle, HasSubstr(one.id));
+    EXPECT_GT(one.startedAt, 0);
+    const bool runs = one.stage == Stage::kRunning;
+    EXPECT_GT(one.pid, 0);
+    EXPECT_EQ(one.exitCode, runs ? 0 : 7);
+  }
+  EXPECT_NE(containers->at(0).stage, containers->at(1).stage);
+}
+
+}  // namespace
+}  // namespace berth::kata
