@@ -150,6 +150,8 @@ class Service : public ImageService {
 
   std::vector<std::shared_ptr<const Image>> list() const override { return catalog_.list(); }
 
+  LayerFigures layerFigures() const override { return layers_.figures(); }
+
   absl::StatusOr<common::ImageConfig> config(const Image& image) override {
     BERTH_ASSIGN_OR_RETURN(const records::ImageRecord record, catalog_.record(image.id));
     return configOf(record);

@@ -92,6 +92,14 @@ struct Exported {
   std::string reason;    // why, when it was not asked for
 };
 
+// What has been done for pulls since the start, and what waits for its turn at the moment.
+struct LayerFigures {
+  uint64_t fetched = 0;       // layers
+  uint64_t fetchedBytes = 0;  // of those, as they were transferred
+  size_t waitingForDownload = 0;
+  size_t waitingForUnpack = 0;
+};
+
 // Thread-safe. Calls that pull, unpack or remove block; find and list answer from memory, what else
 // is asked of a known image from the records on the disk.
 class ImageService {
@@ -170,6 +178,7 @@ class ImageService {
   // An error ends the check.
   virtual absl::Status checkStorage(const plugins::Operation& op, const StorageRequest& request,
                                     const StorageTeller& tell) = 0;
+  virtual LayerFigures layerFigures() const = 0;
   // Ends what runs of its own accord, cancelling it; afterwards no plugin is called but by a call
   // of the caller's. Idempotent.
   virtual void finish() = 0;

@@ -203,8 +203,7 @@ absl::StatusOr<bool> LayerKeeper::readOnly(const plugins::Operation& op, const W
     if (absl::IsInvalidArgument(piece.status())) BERTH_RETURN_IF_ERROR(stream.damage());
     return support::annotate(piece.status(), strCat("layer ", wanted.descriptor.digest));
   }
-  if (origin.progress != nullptr)
-    origin.progress->unpacked(wanted.descriptor.size - stream.fetched());
+  count(wanted, stream, origin);
   return true;
 }
 
@@ -223,9 +222,22 @@ absl::StatusOr<bool> LayerKeeper::unpack(const plugins::Operation& op,
     return absl::InternalError(strCat("plugin ", snapshotter.name(), " kept layer ",
                                       wanted.layer.diffId, " without reading it to its end"));
   }
+  count(wanted, stream, origin);
+  return stream.ended();
+}
+
+void LayerKeeper::count(const WantedLayer& wanted, const LayerStream& stream,
+                        const Origin& origin) {
+  if (stream.begun()) {
+    ++fetched_;
+    fetchedBytes_ += stream.fetched();
+  }
   if (origin.progress != nullptr)
     origin.progress->unpacked(wanted.descriptor.size - stream.fetched());
-  return stream.ended();
+}
+
+LayerFigures LayerKeeper::figures() const {
+  return {fetched_, fetchedBytes_, downloads_.waiting(), unpacks_.waiting()};
 }
 
 void LayerKeeper::wakeCollector() {

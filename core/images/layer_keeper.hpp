@@ -1,7 +1,9 @@
 // The unpacked layers of this node: each fetched and unpacked once, freed when nothing needs it.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
+#include <cstdint>
 #include <functional>
 #include <future>
 #include <map>
@@ -17,6 +19,7 @@
 #include <absl/status/statusor.h>
 
 #include "images/fetch.hpp"
+#include "images/image_service.hpp"
 #include "images/layer_stream.hpp"
 #include "images/slots.hpp"
 #include "plugins/registry.hpp"
@@ -57,6 +60,7 @@ class LayerKeeper {
                       const std::vector<WantedLayer>& layers, const Origin& origin);
   // The turns at downloads, for what else fetches layers.
   Slots& downloads() { return downloads_; }
+  LayerFigures figures() const;
   // Images' claims on layers. A layer without a claim goes as soon as no snapshot uses it.
   void claim(const std::vector<plugins::Layer>& layers);
   void release(const std::vector<plugins::Layer>& layers);
@@ -76,6 +80,8 @@ class LayerKeeper {
                               const WantedLayer& wanted, const Origin& origin);
   absl::StatusOr<bool> readOnly(const plugins::Operation& op, const WantedLayer& wanted,
                                 const Origin& origin);
+  // Counts a layer that is here now.
+  void count(const WantedLayer& wanted, const LayerStream& stream, const Origin& origin);
   bool isProven(const WantedLayer& wanted) const;
   using Removal = std::function<absl::Status(const plugins::Layer&)>;
   // Takes a layer out under the lock, if it is there and `mayGo`, which is asked with that held;
@@ -92,6 +98,8 @@ class LayerKeeper {
   const std::function<bool(const WantedLayer&)> knows_;
   Slots downloads_;
   Slots unpacks_;
+  std::atomic<uint64_t> fetched_{0};
+  std::atomic<uint64_t> fetchedBytes_{0};
 
   mutable std::mutex mutex_;
   // By snapshotter: the keys of layers that are there.

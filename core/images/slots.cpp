@@ -26,6 +26,11 @@ absl::StatusOr<Slots::Slot> Slots::take(const plugins::Operation& op) {
   return Slot(*this);
 }
 
+size_t Slots::waiting() const {
+  std::lock_guard lock(mutex_);
+  return waiting_.size();
+}
+
 void Slots::give() {
   {
     std::lock_guard lock(mutex_);

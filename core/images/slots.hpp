@@ -2,6 +2,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <mutex>
@@ -36,11 +37,13 @@ class Slots {
   };
   // Waits for one; the operation's cancellation and deadline end that.
   absl::StatusOr<Slot> take(const plugins::Operation& op);
+  // How many threads wait for one.
+  size_t waiting() const;
 
  private:
   void give();
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
   unsigned free_;
   uint64_t last_ = 0;             // number of a waiting thread

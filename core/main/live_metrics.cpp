@@ -55,6 +55,24 @@ std::vector<Reading> readObjects(const engine::Engine& engine, const images::Ima
   return readings;
 }
 
+std::vector<Reading> readLayers(const images::ImageService& images) {
+  const images::LayerFigures layers = images.layerFigures();
+  std::vector<Reading> readings;
+  const auto counted = [&](const char* name, const char* help, uint64_t count) {
+    readings.push_back({name, help, {}, static_cast<double>(count), true});
+  };
+  counted("berth_fetched_layers_total", "Layers that pulls have fetched.", layers.fetched);
+  counted("berth_fetched_layer_bytes_total", "Bytes of those, as they were transferred.",
+          layers.fetchedBytes);
+  const auto waiting = [&](const char* turn, size_t count) {
+    add(readings, "berth_waiting_layers", "Layers whose turn has not come, by what it is at.",
+        {{"turn", turn}}, static_cast<double>(count));
+  };
+  waiting("download", layers.waitingForDownload);
+  waiting("unpack", layers.waitingForUnpack);
+  return readings;
+}
+
 std::vector<Reading> readWork(const engine::Engine& engine) {
   std::vector<Reading> readings;
   const auto running = plugins::runningOperations();
@@ -103,6 +121,7 @@ absl::StatusOr<std::unique_ptr<ServedMetrics>> ServedMetrics::start(
     return std::vector<Reading>{{"berth_build_info", "Always 1.", {{"version", BERTH_VERSION}}, 1}};
   });
   metrics->addSource([&engine, &images] { return readObjects(engine, images); });
+  metrics->addSource([&images] { return readLayers(images); });
   metrics->addSource([&engine] { return readWork(engine); });
   metrics->addSource(telemetry::readProcess);
   const bool six = settings.address.find(':') != std::string::npos;

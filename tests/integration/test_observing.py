@@ -14,6 +14,7 @@ import pytest
 import grpc
 import host
 from berth_testbed import TestBed, wait_until
+from image_set import BUSYBOX, NGINX
 
 pytestmark = pytest.mark.berth
 
@@ -61,6 +62,22 @@ def value(series, name, **labels):
              if one.partition("{")[0] == name and all(label in one for label in wanted)]
     assert found, "no %s with %s" % (name, labels)
     return sum(found)
+
+
+def test_metrics_of_pulls(node):
+    names = ("berth_fetched_layers_total", "berth_fetched_layer_bytes_total")
+    node.bed.pull(BUSYBOX)
+    before = node.scrape()
+    node.bed.pull(NGINX)
+    known, layers = ({layer["digest"]: layer["size"]
+                      for layer in node.bed.registry.manifest(image)["layers"]}
+                     for image in (BUSYBOX, NGINX))
+    fetched = [size for digest, size in layers.items() if digest not in known]
+    after = node.scrape()
+    assert [value(after, name) - value(before, name) for name in names] == \
+        [len(fetched), sum(fetched)]
+    for turn in ("download", "unpack"):
+        assert value(after, "berth_waiting_layers", turn=turn) == 0
 
 
 def test_metrics_of_a_pods_life(node):

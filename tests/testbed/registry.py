@@ -120,15 +120,19 @@ class Registry:
         """The digest of the named image's manifest or index."""
         return self.images[reference]["digest"]
 
-    def config_digest(self, reference):
-        """The digest of the named image's configuration for this machine: its CRI image id."""
+    def manifest(self, reference):
+        """The named image's manifest for this machine."""
         manifest = json.loads(read_blob(self.layout, self.digest(reference)))
         if "manifests" in manifest:
             architecture = image_set.Image([]).architecture
             wanted = next(entry for entry in manifest["manifests"]
                           if entry["platform"]["architecture"] == architecture)
             manifest = json.loads(read_blob(self.layout, wanted["digest"]))
-        return manifest["config"]["digest"]
+        return manifest
+
+    def config_digest(self, reference):
+        """The digest of the named image's configuration for this machine: its CRI image id."""
+        return self.manifest(reference)["config"]["digest"]
 
     def start(self):
         os.makedirs(self._log_folder, exist_ok=True)

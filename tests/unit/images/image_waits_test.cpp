@@ -68,9 +68,18 @@ TEST_F(ImageWaitsTest, WhoWaitsForADownloadToBeginMayGiveUp) {
   plugins::Operation impatient("impatient", plugins::Operation::Clock::now() + milliseconds(50));
   EXPECT_EQ(images_->pull(impatient, "a.example/second:1", nullptr, {}, nullptr).status().code(),
             absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(images_->layerFigures().waitingForDownload, 0u);
+  auto patient = begin(op_, "second:1");
+  while (images_->layerFigures().waitingForDownload != 1) std::this_thread::yield();
   openGate(sha256(layer_));
   EXPECT_TRUE(owner.get().ok());
+  EXPECT_TRUE(patient.get().ok());
+  const LayerFigures figures = images_->layerFigures();
+  EXPECT_EQ(figures.waitingForDownload + figures.waitingForUnpack, 0u);
+  EXPECT_EQ(figures.fetched, 2u);
+  EXPECT_EQ(figures.fetchedBytes, layer_.size() + other.size());
   EXPECT_TRUE(pull("second:1").ok());
+  EXPECT_EQ(images_->layerFigures().fetched, 2u) << "it was there";
 }
 
 TEST_F(ImageWaitsTest, LayersOfOnePullAreFetchedAtOnceUpToTheBound) {

@@ -69,6 +69,7 @@ class TestImages final : public images::ImageService {
     }
     return absl::OkStatus();
   }
+  images::LayerFigures layerFigures() const override { return {}; }
   void completeBy(std::shared_ptr<const images::ShortNames>) override {}
   void judgeBy(std::shared_ptr<const signatures::Policy>) override {}
   absl::Status checkAccepted(const plugins::Operation&, const images::Image&,
