@@ -11,6 +11,7 @@ import threading
 
 import pytest
 
+import engines
 import grpc
 import host
 from berth_testbed import wait_until
@@ -20,13 +21,15 @@ pytestmark = pytest.mark.berth
 SLEEP = ["sleep", "1000"]
 UNTIL_TOLD = ["sh", "-c", "while [ ! -e /tmp/end ]; do sleep 0.02; done; exit 5"]
 JUNK = b"\x00\xff{ no record"
+NEEDS_SHIM = pytest.mark.skipif(not os.access(engines.SHIM, os.X_OK),
+                                reason="SKIPPED: there is no " + engines.SHIM)
 
 
 class Node:
     """A pod that things happen to, and one that must not notice."""
 
-    def __init__(self, own_bed, command=None):
-        self.bed = own_bed()
+    def __init__(self, own_bed, command=None, handler=None):
+        self.bed = own_bed(handler=handler)
         self.pod = self.bed.run_pod("victim")
         self.container = self.bed.run(self.pod, "c", command=command or SLEEP)
         other = self.bed.run_pod("other")
@@ -57,13 +60,13 @@ class Node:
     def log(self):
         return host.read(self.bed.log_path)
 
-    def told(self, row="damaged record"):
-        """What `berth check` says under that name."""
+    def told(self, row="damaged record, \\S+"):
+        """What `berth check` says in the rows of that name."""
         command = [self.bed.engine.command()[0], "check", "--config",
                    self.bed.engine.command()[-1]]
         answer = subprocess.run(command, capture_output=True, text=True, check=False,
                                 stdin=subprocess.DEVNULL, timeout=60)
-        found = [re.match(r"\S+ +%s, \S+ +(.*)" % row, line)
+        found = [re.match(r"\S+ +%s +(.*)" % row, line)
                  for line in answer.stdout.splitlines()]
         return [match[1] for match in found if match]
 
@@ -111,8 +114,9 @@ def test_the_record_of_an_exit_that_was_told(own_bed):
     node.assert_aside("exit-" + node.container)
 
 
-def test_the_record_of_a_pod(own_bed):
-    node = Node(own_bed)
+@pytest.mark.parametrize("handler", ["", pytest.param("shim", marks=NEEDS_SHIM)])
+def test_the_record_of_a_pod(own_bed, handler):
+    node = Node(own_bed, handler=handler)
     bed = node.bed
     path = node.runtime("pod.json")
     node.damage_and_restart(path)
@@ -140,6 +144,22 @@ def test_the_record_of_a_container(own_bed):
     bed.cri.RemoveContainer({"container_id": node.container})
     again = bed.run(node.pod, "c", command=SLEEP)
     assert bed.exec(again, "true").exit_code == 0
+
+
+@NEEDS_SHIM
+def test_the_record_of_a_shims_container(own_bed):
+    """The shim itself knows what became of it."""
+    node = Node(own_bed, UNTIL_TOLD, handler="shim")
+    bed = node.bed
+    node.damage_and_restart(node.runtime("containers", node.container + ".json"))
+    assert bed.status(node.container).state == bed.cri.messages.CONTAINER_RUNNING
+    assert bed.exec(node.container, "true").exit_code == 0
+    node.assert_aside("container-" + node.container + ".json")
+    bed.kill_engine()
+    bed.start_engine()
+    node.let_end()
+    assert bed.wait_exit(node.container).exit_code == 5
+    bed.cri.RemoveContainer({"container_id": node.container})
 
 
 def test_what_is_known_of_cgroups(own_bed):
@@ -208,13 +228,10 @@ def serve(path, kind, greeting):
     return listener
 
 
-@pytest.mark.parametrize("instead", ["nothing", "file", "stream", "silence", "noise"])
-def test_the_socket_of_a_monitor(own_bed, instead):
-    """Nobody gets to the monitor any more: the pod can still be ended."""
-    node = Node(own_bed)
-    bed = node.bed
-    path = node.runtime("monitor", "sock")
-    bed.kill_engine()
+INSTEAD = pytest.mark.parametrize("instead", ["nothing", "file", "stream", "silence", "noise"])
+
+
+def replace_socket(path, instead):
     os.unlink(path)
     if instead == "file":
         with open(path, "wb") as stream:
@@ -223,16 +240,44 @@ def test_the_socket_of_a_monitor(own_bed, instead):
         serve(path, socket.SOCK_STREAM, JUNK)
     elif instead != "nothing":
         serve(path, socket.SOCK_SEQPACKET, b"" if instead == "silence" else JUNK)
+
+
+@NEEDS_SHIM
+@INSTEAD
+def test_the_socket_of_a_keeper(own_bed, instead):
+    """Nobody gets to the keeper any more: another takes its place."""
+    node = Node(own_bed, UNTIL_TOLD, handler="shim")
+    bed = node.bed
+    path = node.runtime("keeper", "keeper.sock")
+    bed.kill_engine()
+    replace_socket(path, instead)
+    bed.start_engine()
+    assert node.start_of_other() == node.started
+    assert os.path.dirname(path) in node.log(), "the log does not name it"
+    assert bed.exec(node.container, "echo", "heard").stdout == b"heard\n"
+    node.let_end()
+    assert bed.wait_exit(node.container).exit_code == 5
+    bed.remove_pod(node.pod)
+
+
+@INSTEAD
+def test_the_socket_of_a_monitor(own_bed, instead):
+    """Nobody gets to the monitor any more: the pod can still be ended."""
+    node = Node(own_bed)
+    bed = node.bed
+    path = node.runtime("monitor", "sock")
+    bed.kill_engine()
+    replace_socket(path, instead)
     bed.start_engine()
     assert node.start_of_other() == node.started
     assert bed.status(node.container).state == bed.cri.messages.CONTAINER_RUNNING
-    [row] = node.told("monitor")
+    [row] = node.told("monitor, \\S+")
     assert node.pod in row
     bed.cri.StopPodSandbox({"pod_sandbox_id": node.pod}, timeout=60)
     assert bed.status(node.container).exit_code == 137
     bed.cri.RemovePodSandbox({"pod_sandbox_id": node.pod}, timeout=60)
     assert path in node.log()
-    assert node.told("monitor") == []
+    assert node.told("monitor, \\S+") == []
 
 
 def test_what_a_killed_runtime_has_left_mounted(own_bed):
@@ -272,7 +317,9 @@ def test_an_image_that_is_half_there(own_bed):
     tags = {tag for image in bed.cri.ListImages({}).images for tag in image.repo_tags}
     assert BUSYBOX in tags and layered not in tags
     assert layered in node.log()
+    assert any(layered in row for row in node.told("storage")), node.told("storage")
     wait_until(lambda: not os.path.exists(half), what="the end of what was half unpacked")
     bed.pull(layered)
+    assert node.told("storage") == []
     container = bed.run(node.pod, "again", image=layered, command=SLEEP)
     assert bed.exec(container, "cat", "/lower/kept-file").stdout == b"kept"

@@ -6,9 +6,11 @@
 #include <poll.h>
 #include <sys/file.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include "berth/support/files.hpp"
+#include "berth/support/lock_holders.hpp"
 #include "berth/support/process.hpp"
 #include "berth/support/status.hpp"
 #include "berth/support/utf8.hpp"
@@ -23,6 +25,15 @@ constexpr size_t kMaxWords = 512;
 
 absl::Status gone() {
   return absl::UnavailableError("the pod's keeper is gone");
+}
+
+// Whether the one at the socket's other end is who holds the keeper's folder.
+bool isKeeper(const support::Fd& socket, const support::Fd& folder) {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  struct stat info = {};
+  return ::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
+         ::fstat(folder.get(), &info) == 0 && support::holdsLock(peer.pid, info);
 }
 
 absl::StatusOr<keeper::Reply> receive(const support::Fd& socket) {
@@ -101,12 +112,14 @@ absl::StatusOr<support::Fd> KeeperClient::connect(const CallLimits& limits) cons
   if (!socket) return support::errnoStatus(errno, doing);
   while (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address),  // NOLINT
                    sizeof address) != 0) {
-    if (errno == ENOENT || errno == ECONNREFUSED) return gone();
+    // EPROTOTYPE: a socket that no keeper has made.
+    if (errno == ENOENT || errno == ECONNREFUSED || errno == EPROTOTYPE) return gone();
     if (errno != EAGAIN && errno != EINTR) return support::errnoStatus(errno, doing);
     // Its queue is full, and nobody tells when it is so no more.
     absl::Status paused = waitFor(-1, 0, within(limits, std::chrono::milliseconds(5)), doing);
     if (!absl::IsDeadlineExceeded(paused) || pollTimeout(limits) == 0) return paused;
   }
+  if (!isKeeper(socket, *folder)) return gone();
   return socket;
 }
 
@@ -140,9 +153,25 @@ absl::StatusOr<keeper::Reply> KeeperClient::nextEvent(const support::Fd& subscri
 
 absl::Status KeeperClient::shutDown(const CallLimits& limits) const {
   const absl::Status told = call({.operation = keeper::Operation::kShutDown}, limits).status();
-  if (absl::IsUnavailable(told)) return absl::OkStatus();
+  if (absl::IsUnavailable(told)) return endUnreachable(limits).status();
   BERTH_RETURN_IF_ERROR(told);
-  // It holds the folder's lock until it ends.
+  return awaitEnd(limits);
+}
+
+absl::StatusOr<bool> KeeperClient::endUnreachable(const CallLimits& limits) const {
+  const auto folder = support::openFile(directory_, O_RDONLY | O_DIRECTORY);
+  if (absl::IsNotFound(folder.status())) return false;
+  BERTH_RETURN_IF_ERROR(folder.status());
+  if (::flock(folder->get(), LOCK_EX | LOCK_NB) == 0) return false;
+  struct stat info = {};
+  if (::fstat(folder->get(), &info) != 0) return support::errnoStatus(errno, directory_);
+  support::killProcesses([&](pid_t pid) { return support::holdsLock(pid, info); });
+  BERTH_RETURN_IF_ERROR(awaitEnd(limits));
+  return true;
+}
+
+// It holds the folder's lock until it ends.
+absl::Status KeeperClient::awaitEnd(const CallLimits& limits) const {
   const auto folder = support::openFile(directory_, O_RDONLY | O_DIRECTORY);
   if (absl::IsNotFound(folder.status())) return absl::OkStatus();
   BERTH_RETURN_IF_ERROR(folder.status());

@@ -48,8 +48,12 @@ class KeeperClient {
   static absl::StatusOr<keeper::Reply> nextEvent(const support::Fd& subscription);
   // OK when there is none any more.
   absl::Status shutDown(const CallLimits& limits) const;
+  // After UNAVAILABLE: kills one that has lost its socket, which nobody can get to any more.
+  // Whether there was one.
+  absl::StatusOr<bool> endUnreachable(const CallLimits& limits) const;
 
  private:
+  absl::Status awaitEnd(const CallLimits& limits) const;
   absl::StatusOr<support::Fd> connect(const CallLimits& limits) const;
 
   std::string directory_;

@@ -211,13 +211,24 @@ absl::StatusOr<KataPlugin::Target> KataPlugin::reach(const Op& op, std::string_v
   return target;
 }
 
+// Of a container of which nothing else is known.
+ContainerRecord KataPlugin::recordByName(const PodRecord& pod, const std::string& file) const {
+  ContainerRecord record;
+  record.id = idOfRecord(file);
+  record.bundle = pod.bundleOf(record.id);
+  record.rootMount = strCat(options_.sharedDirectory(), "/", record.id);
+  record.stage = Stage::kStarting;
+  return record;
+}
+
 absl::StatusOr<std::shared_ptr<Pod>> KataPlugin::load(const PodRecord& record) {
   BERTH_ASSIGN_OR_RETURN(auto pod, Pod::make(record, *this));
   std::vector<support::DamagedFile> damages;
   BERTH_ASSIGN_OR_RETURN(const auto containers, loadContainers(record, damages));
   for (const support::DamagedFile& damage : damages) {
-    setAside(record.id, "the record of a container is damaged; it ends with its pod", damage,
+    setAside(record.id, "the record of a container is damaged; its shim tells what it can", damage,
              "container-");
+    BERTH_RETURN_IF_ERROR(pod->add(recordByName(record, damage.path)).status());
   }
   for (const ContainerRecord& container : containers) {
     BERTH_RETURN_IF_ERROR(pod->add(container).status());

@@ -81,6 +81,7 @@ class KataPlugin final : public Runtime,
   // From the links on disk when it is not in the table; nullptr when nobody knows it.
   absl::StatusOr<std::shared_ptr<Pod>> findOrLoad(std::string_view pod);
   absl::StatusOr<std::shared_ptr<Pod>> load(const PodRecord& record);
+  ContainerRecord recordByName(const PodRecord& pod, const std::string& file) const;
   std::shared_ptr<Pod> find(std::string_view pod) const;
   bool insert(const std::shared_ptr<Pod>& pod);
   void erase(std::string_view pod);

@@ -248,6 +248,11 @@ absl::Status KataPlugin::startSandbox(const Op& op, Pod& pod) {
 
 absl::Status KataPlugin::startPod(const Op& op, Pod& pod) {
   absl::Status status = startSandbox(op, pod);
+  // What the host keeps takes the place of a record that is damaged: it must know the shim.
+  if (status.ok()) {
+    const Status kept = host().saveState(pod.id(), serialize(pod.record()));
+    status = absl::Status(static_cast<absl::StatusCode>(kept.code()), kept.message());
+  }
   if (status.ok()) return status;
   support::StatusCollector failures;
   failures.add(status);

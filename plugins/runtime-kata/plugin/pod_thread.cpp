@@ -269,7 +269,17 @@ void Pod::settleIfLost(const std::shared_ptr<Container>& container) {
 
 absl::Status Pod::ensureKeeper(const CallLimits& limits) {
   const PodRecord record = this->record();
-  if (keeper().call({.operation = keeper::Operation::kList}, limits).ok()) return absl::OkStatus();
+  const absl::Status answered =
+      keeper().call({.operation = keeper::Operation::kList}, limits).status();
+  if (answered.ok()) return absl::OkStatus();
+  if (absl::IsUnavailable(answered)) {
+    // Its successor goes on with the same streams.
+    BERTH_ASSIGN_OR_RETURN(const bool ended, keeper().endUnreachable(limits));
+    if (ended) {
+      warn("nobody can reach the pod's keeper; another takes its place",
+           support::annotate(answered, record.keeperDirectory()));
+    }
+  }
   BERTH_RETURN_IF_ERROR(startKeeper({.program = record.keeper,
                                      .pod = id_,
                                      .directory = record.keeperDirectory(),

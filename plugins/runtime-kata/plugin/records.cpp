@@ -26,10 +26,11 @@ absl::StatusOr<json::object> parseRecord(std::string_view text, std::string_view
   auto document = support::parseJsonObject(text, what);
   if (!document.ok()) return absl::DataLossError(document.status().message());
   const int64_t version = intMember(*document, "version");
-  if (version == kRecordVersion) return document;
+  if (version <= 0) return absl::DataLossError(strCat(what, " has no version"));
+  if (version <= kRecordVersion) return document;
   return absl::FailedPreconditionError(strCat(what, " has version ", version,
                                               "; this plugin reads version ", kRecordVersion,
-                                              ": use the plugin that wrote it"));
+                                              " at most: use the plugin that wrote it"));
 }
 
 std::string fileOf(const PodRecord& pod, const std::string& container) {
@@ -159,9 +160,8 @@ absl::StatusOr<std::vector<ContainerRecord>> loadContainers(
   BERTH_RETURN_IF_ERROR(names.status());
   for (const std::string& name : *names) {
     if (!name.ends_with(kSuffix) || name.front() == '.') continue;
-    const std::string id = name.substr(0, name.size() - kSuffix.size());
     const std::string path = strCat(pod.containersDirectory(), "/", name);
-    auto record = loadContainer(id, path);
+    auto record = loadContainer(idOfRecord(path), path);
     if (isDamage(record.status())) {
       damages.push_back({path, record.status()});
       continue;
@@ -170,6 +170,11 @@ absl::StatusOr<std::vector<ContainerRecord>> loadContainers(
     records.push_back(*std::move(record));
   }
   return records;
+}
+
+std::string idOfRecord(const std::string& path) {
+  const std::string name = path.substr(path.rfind('/') + 1);
+  return name.substr(0, name.size() - std::min(name.size(), kSuffix.size()));
 }
 
 absl::Status forget(const PodRecord& pod, const std::string& container) {

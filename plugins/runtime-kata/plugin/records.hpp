@@ -81,6 +81,8 @@ absl::Status save(const PodRecord& pod, const ContainerRecord& record);
 // moment.
 absl::StatusOr<std::vector<ContainerRecord>> loadContainers(
     const PodRecord& pod, std::vector<support::DamagedFile>& damages);
+// Whose record a file is, by its name.
+std::string idOfRecord(const std::string& path);
 absl::Status forget(const PodRecord& pod, const std::string& container);
 
 using support::checkId;

@@ -23,10 +23,11 @@ constexpr std::string_view kSuffix = ".json";
 
 absl::Status checkVersion(const json::object& document, std::string_view what) {
   const int64_t version = intMember(document, "version");
-  if (version == kRecordVersion) return absl::OkStatus();
+  if (version <= 0) return absl::DataLossError(strCat(what, " has no version"));
+  if (version <= kRecordVersion) return absl::OkStatus();
   return absl::FailedPreconditionError(strCat(what, " has version ", version,
                                               "; this plugin reads version ", kRecordVersion,
-                                              ": use the plugin that wrote it"));
+                                              " at most: use the plugin that wrote it"));
 }
 
 std::string fileOf(const PodRecord& pod, const std::string& container) {

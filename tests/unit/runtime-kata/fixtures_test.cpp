@@ -122,6 +122,11 @@ TEST(RecordFixtures, ThePodOf01IsRead) {
   EXPECT_FALSE(pod->stopped);
 }
 
+TEST(RecordFixtures, OneWithoutAVersionIsDamaged) {
+  const absl::Status status = parsePodRecord("pod", "{}").status();
+  EXPECT_TRUE(isDamage(status)) << status;
+}
+
 TEST(RecordFixtures, TheContainersOf01AreRead) {
   char folder[] = "/tmp/berth-records-XXXXXX";
   ASSERT_NE(::mkdtemp(folder), nullptr);

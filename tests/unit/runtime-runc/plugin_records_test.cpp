@@ -76,6 +76,11 @@ TEST_F(Records, AContainerOfANewerPluginIsNotTakenForDamage) {
   EXPECT_TRUE(absl::IsFailedPrecondition(newer)) << newer;
 }
 
+TEST_F(Records, OneWithoutAVersionIsDamaged) {
+  const absl::Status status = parsePodRecord("pod", "{}").status();
+  EXPECT_TRUE(isDamage(status)) << status;
+}
+
 TEST_F(Records, PodsComeBackAsTheyWere) {
   ASSERT_TRUE(save(pod_).ok());
   const auto back = loadPodRecord("pod", pod_.directory);
