@@ -11,7 +11,7 @@ namespace berth::cri {
 // The codes are the same; a message that is too long for a header is cut.
 grpc::Status toGrpc(const absl::Status& status);
 
-// The client's deadline on the engine's clock.
+// When the answer must be on its way: shortly before the client's deadline, on the engine's clock.
 engine::Deadline deadlineOf(const grpc::ServerContext& context);
 
 }  // namespace berth::cri

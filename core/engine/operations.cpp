@@ -13,8 +13,6 @@ namespace {
 // How long an operation waits for a retry after its caller has given up. The kubelet repeats a
 // failed call after its back-off of some ten seconds.
 constexpr std::chrono::seconds kGrace{60};
-// The answer must be on its way before the client stops listening.
-constexpr std::chrono::milliseconds kAnswerMargin{100};
 
 std::string ageOf(const plugins::Operation& operation) {
   return strCat(std::chrono::duration_cast<std::chrono::milliseconds>(Deadline::clock::now() -
@@ -92,7 +90,7 @@ absl::StatusOr<std::string> Operations::join(const std::string& key, const std::
     flight = slot;
   }
   if (deadline == Deadline::max()) return flight->result.get();
-  if (flight->result.wait_until(deadline - kAnswerMargin) == std::future_status::ready) {
+  if (flight->result.wait_until(deadline) == std::future_status::ready) {
     return flight->result.get();
   }
   return absl::DeadlineExceededError(strCat(

@@ -173,7 +173,10 @@ absl::Status Instance::call(const Operation& op, std::string_view object,
                             const std::function<berth_code(berth_error*)>& body) const {
   auto pass = gate_.enter(object, &op);
   if (!pass.ok()) return support::annotate(pass.status(), support::strCat("plugin ", name()));
-  return callBeside(body);
+  absl::Status status = callBeside(body);
+  // Who has waited hears where it stood.
+  const bool cutOff = absl::IsDeadlineExceeded(status) || absl::IsCancelled(status);
+  return cutOff ? support::annotate(status, op.stage()) : status;
 }
 
 absl::Status Instance::callBeside(const std::function<berth_code(berth_error*)>& body) const {
