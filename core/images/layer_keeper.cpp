@@ -13,8 +13,11 @@ using support::strCat;
 
 namespace {
 
-// How often one who waits looks whether it is still wanted.
-constexpr std::chrono::milliseconds kLook{100};
+// When one who waits looks whether it is still wanted; at its deadline it is not.
+plugins::Operation::Clock::time_point nextLook(const plugins::Operation& op) {
+  constexpr std::chrono::milliseconds kLook{100};
+  return std::min(op.deadline(), plugins::Operation::Clock::now() + kLook);
+}
 
 // Bytes of this digest and length.
 std::string blobOf(const WantedLayer& wanted) {
@@ -172,8 +175,10 @@ absl::Status LayerKeeper::obtainOne(const plugins::Operation& op, plugins::Snaps
     }
     if (joined.valid()) {
       // Its owner may be cancelled or lack the right to the blob: then it is this call's turn.
-      while (joined.wait_for(kLook) != std::future_status::ready) BERTH_RETURN_IF_ERROR(op.check());
-      BERTH_RETURN_IF_ERROR(op.check());
+      while (joined.wait_until(nextLook(op)) != std::future_status::ready && !op.cancelled()) {
+      }
+      BERTH_RETURN_IF_ERROR(support::annotate(
+          op.check(), strCat("wait for layer ", key, ", which another call fetches or removes")));
       continue;
     }
     bool fetched = false;

@@ -1,5 +1,6 @@
 #include "images/shared_pulls.hpp"
 
+#include <algorithm>
 #include <chrono>
 
 #include "berth/support/status.hpp"
@@ -25,10 +26,21 @@ std::string pullKey(const Reference& reference, const PullTarget& target,
 // False when the operation's time or patience ended first.
 bool SharedPulls::await(const std::shared_future<Pulled>& pull, const plugins::Operation& op) {
   constexpr std::chrono::milliseconds kLook{100};
-  while (pull.wait_for(kLook) != std::future_status::ready) {
+  const auto nextLook = [&] {
+    return std::min(op.deadline(), plugins::Operation::Clock::now() + kLook);
+  };
+  while (pull.wait_until(nextLook()) != std::future_status::ready) {
     if (op.cancelled()) return false;
   }
   return true;
+}
+
+absl::Status SharedPulls::cutOff(const std::string& key, const plugins::Operation& op) {
+  std::lock_guard lock(mutex_);
+  const auto found = running_.find(key);
+  if (found == running_.end()) return op.check();
+  return support::annotate(op.check(), support::strCat("wait for the same pull, which is to ",
+                                                       found->second.owner->stage()));
 }
 
 SharedPulls::Pulled SharedPulls::run(const plugins::Operation& op, const std::string& key,
@@ -42,7 +54,7 @@ SharedPulls::Pulled SharedPulls::run(const plugins::Operation& op, const std::st
       auto [slot, begun] = running_.try_emplace(key);
       if (begun) {
         own = std::make_shared<PullProgress>();
-        slot->second = {promise.get_future().share(), own};
+        slot->second = {promise.get_future().share(), own, &op};
       } else {
         joined = slot->second.result;
       }
@@ -63,7 +75,7 @@ SharedPulls::Pulled SharedPulls::run(const plugins::Operation& op, const std::st
       promise.set_value(result);
       return result;
     }
-    if (!await(joined, op)) return op.check();
+    if (!await(joined, op)) return cutOff(key, op);
     const Pulled& result = joined.get();
     const bool givenUp =
         absl::IsCancelled(result.status()) || absl::IsDeadlineExceeded(result.status());

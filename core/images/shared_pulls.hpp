@@ -35,9 +35,12 @@ class SharedPulls {
   struct Running {
     std::shared_future<Pulled> result;
     std::shared_ptr<const PullProgress> progress;
+    const plugins::Operation* owner;  // lives as long as the entry
   };
 
   static bool await(const std::shared_future<Pulled>& pull, const plugins::Operation& op);
+  // Why the operation waits no longer, and for what it has.
+  absl::Status cutOff(const std::string& key, const plugins::Operation& op);
 
   std::mutex mutex_;
   std::map<std::string, Running> running_;

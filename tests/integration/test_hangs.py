@@ -2,6 +2,7 @@
 and who gives up is left with nothing."""
 
 import os
+import re
 import subprocess
 import time
 
@@ -11,6 +12,7 @@ import engines
 import grpc
 from berth_testbed import wait_until
 from holding import Holding
+from image_set import TESTS
 
 pytestmark = pytest.mark.berth
 SLEEP = ["sleep", "1000"]
@@ -249,6 +251,43 @@ def test_a_snapshotter_that_hangs_when_a_container_ends(own_bed, hanging_snapsho
     hanging_snapshotter.release()
     joined.result()
     bed.run(pod, "app", command=SLEEP)
+
+
+def test_a_snapshotter_that_hangs_when_a_layer_comes(own_bed, hanging_snapshotter):
+    bed = own_bed(**hanging_snapshotter.options)
+    bed.pull()
+    reference = TESTS + "layers:1"
+    pull = {"image": {"image": reference}}
+    hanging_snapshotter.hold("layer_apply")
+    runs_out(bed.cri.PullImage, pull)
+    assert hanging_snapshotter.holds()
+    # Nor does it answer when it is told that nobody waits any more. Layers come side by side: the
+    # stage is that of one of them.
+    assert re.search("(fetch|unpack layer) sha256:", stage_of(bed, reference))
+    others_go_on(bed)
+    said = runs_out(bed.cri.PullImage, pull)
+    assert re.search("wait for the same pull, which is to (fetch|unpack layer) sha256:", said)
+    joined = bed.cri.PullImage.future(pull, timeout=60)
+    wait_until(lambda: len(ops(bed)) == 2, what="the repeated call")
+    hanging_snapshotter.release()
+    assert joined.result().image_ref == bed.registry.config_digest(reference)
+
+
+def test_a_snapshotter_that_hangs_when_a_layer_goes(own_bed, hanging_snapshotter):
+    """Nobody waits for it but who wants that very layer."""
+    bed = own_bed(**hanging_snapshotter.options)
+    bed.pull()
+    image = {"image": {"image": TESTS + "layers:1"}}
+    bed.cri.PullImage(image)
+    hanging_snapshotter.hold("layer_remove")
+    bed.cri.RemoveImage(image, timeout=SECONDS)
+    wait_until(hanging_snapshotter.holds, what="the layer's removal")
+    assert any("free layers" in line for line in ops(bed))
+    others_go_on(bed)
+    said = runs_out(bed.cri.PullImage, image)
+    assert "wait for layer sha256:" in said and "removes" in said
+    hanging_snapshotter.release()
+    bed.cri.PullImage(image)
 
 
 def test_what_nobody_comes_back_for_is_undone(bed, holding):

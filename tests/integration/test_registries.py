@@ -9,7 +9,7 @@ import pytest
 import berth_testbed
 import grpc
 from faulty_registry import FaultyRegistry
-from image_set import BUSYBOX, TESTS
+from image_set import BUSYBOX, NGINX, TESTS
 from registry import Registry, free_port
 
 USER, PASSWORD = "berth", "secret"
@@ -166,11 +166,34 @@ def test_the_next_mirror_is_asked(bed_with_registries, kind):
 def test_a_deadline_ends_a_stalled_pull(bed_with_registries):
     bed = bed_with_registries
     forget(bed)
-    with pytest.raises(grpc.RpcError) as caught:
-        bed.cri.PullImage({"image": {"image": HOSTS["stall"] + "busybox:1"}}, timeout=2)
-    assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    bed.pull(BUSYBOX)
+    front = bed.fronts["stall"]
+    front.requests.clear()
+    pull = {"image": {"image": HOSTS["stall"] + NGINX.partition("/")[2]}}
+    is_berth = bed.engine.name == "berth"
+
+    def runs_out(*stages):
+        with pytest.raises(grpc.RpcError) as caught:
+            bed.cri.PullImage(pull, timeout=2)
+        assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+        for stage in stages if is_berth else ():
+            assert stage in caught.value.details()
+
+    fetches, origin = "fetch sha256:", "127.0.0.1:%d" % front.port
+    runs_out(fetches, origin)
+    # A call that has more patience is joined by one that has less; others pull and run meanwhile.
+    patient = bed.cri.PullImage.future(pull, timeout=10)
+    berth_testbed.wait_until(lambda: set(front.layer_requests().values()) == {2}, what="the pull")
+    runs_out("wait for the same pull, which is to " + fetches, origin)
+    bed.pull(TESTS + "layers:1")
+    pod = bed.run_pod("beside")
+    assert bed.exec(bed.run(pod, "c", command=["sleep", "1000"]), "true").exit_code == 0
+    bed.remove_pod(pod)
+    assert patient.exception().code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    if is_berth:
+        assert set(front.layer_requests().values()) == {2}, "who joined fetches nothing"
     # The layer is not blocked for others by the download that stalled.
-    assert bed.pull(BUSYBOX) == bed.registry.config_digest(BUSYBOX)
+    assert bed.pull(NGINX) == bed.registry.config_digest(NGINX)
 
 
 @pytest.mark.berth
