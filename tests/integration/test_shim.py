@@ -249,6 +249,19 @@ def test_the_shim_is_killed(bed, name):
     assert not commands(bed, "berth-keeper")
 
 
+def test_a_pod_takes_over_the_cgroup_that_an_earlier_one_has_made(bed, name):
+    parent = bed.cgroups.own("shared-" + name)
+
+    def there():
+        return [path for path in host.cgroups() if "shared-" + name in path]
+    assert not there()
+    pods = [bed.run_pod(each, linux={"cgroup_parent": parent}) for each in (name, name + "-2")]
+    bed.remove_pod(pods[0])
+    assert there(), "the other one is in it"
+    bed.remove_pod(pods[1])
+    assert not there()
+
+
 def test_cgroups_that_nobody_wrote_down_go_with_a_lost_pod(bed, name):
     """An OCI runtime that is killed with its shim may have made some already."""
     pod = bed.run_pod(name)

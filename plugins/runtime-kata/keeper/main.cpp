@@ -19,13 +19,15 @@ namespace streams = berth::streams;
 
 constexpr char kReady = '+';
 
-void say(int fd, std::string_view text) {
+// False when nobody is there who would read it.
+bool say(int fd, std::string_view text) {
   while (!text.empty()) {
     const ssize_t count = write(fd, text.data(), text.size());
     if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) return;
+    if (count <= 0) return false;
     text.remove_prefix(static_cast<size_t>(count));
   }
+  return true;
 }
 
 // Does nothing, and reaps what its pod's other processes leave to the first one.
@@ -53,11 +55,13 @@ int serve(const Places& places, streams::Fd starter) {
   // Its end is the process's.
   auto& keeper = *new Keeper;
   const streams::Status status = keeper.open(places);
-  if (!isOk(status)) {
-    say(starter.get(), status.message);
+  const std::string_view answer = isOk(status) ? std::string_view(&kReady, 1) : status.message;
+  // When the starter has died, whoever has started that undoes what the keeper is for, and does not
+  // know of it.
+  if (!say(starter.get(), answer) || !isOk(status)) {
+    keeper.close();
     return 1;
   }
-  say(starter.get(), {&kReady, 1});
   starter.reset();
   keeper.run();
   keeper.close();

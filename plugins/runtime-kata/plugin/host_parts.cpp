@@ -60,7 +60,7 @@ absl::Status makeMountPoint(const std::string& path) {
   return support::openFile(path, O_RDONLY | O_CREAT, 0600).status();
 }
 
-std::vector<std::string> missingCgroups(const std::string& path) {
+std::vector<std::string> cgroupFolders(const std::string& path) {
   std::vector<std::string> roots{kCgroups};
   if (!support::pathExists(strCat(kCgroups, "/cgroup.controllers"))) {
     const auto names = support::listDirectory(kCgroups);
@@ -76,15 +76,15 @@ std::vector<std::string> missingCgroups(const std::string& path) {
       }
     }
   }
-  std::vector<std::string> missing;
+  std::vector<std::string> folders;
   for (const std::string& root : roots) {
     std::string folder = root;
     for (const auto& part : absl::StrSplit(path, '/', absl::SkipEmpty())) {
       folder += strCat("/", support::fromAbsl(part));
-      if (!support::pathExists(folder)) missing.push_back(folder);
+      folders.push_back(folder);
     }
   }
-  return missing;
+  return folders;
 }
 
 absl::StatusOr<bool> isShared(const std::string& path) {

@@ -20,8 +20,8 @@ absl::Status makeFifo(const std::string& path);
 // An empty file to mount something on.
 absl::Status makeMountPoint(const std::string& path);
 
-// The folders of a cgroup, and those above it, that no hierarchy has yet; the deepest last.
-std::vector<std::string> missingCgroups(const std::string& path);
+// The folders of a cgroup, and those above it, in all hierarchies; the deepest last.
+std::vector<std::string> cgroupFolders(const std::string& path);
 
 // Whether what is mounted below `path` from now on is seen in mount namespaces that are slaves of
 // ours.

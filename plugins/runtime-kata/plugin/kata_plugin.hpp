@@ -85,6 +85,8 @@ class KataPlugin final : public Runtime,
   std::shared_ptr<Pod> find(std::string_view pod) const;
   bool insert(const std::shared_ptr<Pod>& pod);
   void erase(std::string_view pod);
+  // A pod of which nothing is left; with the last one goes what pods share.
+  void dropRemoved(std::string_view pod);
   std::string linkOf(std::string_view pod) const;
 
   absl::Status checkSpec(const PodSpec& spec) const;

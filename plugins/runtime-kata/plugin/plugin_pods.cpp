@@ -1,6 +1,7 @@
 // Pods: creating, starting, stopping, removing.
 #include <algorithm>
 #include <fcntl.h>
+#include <set>
 
 #include <absl/strings/numbers.h>
 
@@ -88,8 +89,22 @@ absl::Status unshareMounts(const Options& options) {
   return support::unmount(options.sharedDirectory(), support::UnmountMode::kLazy);
 }
 
-std::string pathOfCgroup(const PodRecord& record) {
-  return record.systemdCgroup ? "" : record.cgroupParent;
+// Those of a pod that go with it: the missing ones, and those that another pod has made, since that
+// one may go first and must leave them. The last of them all finds nobody's in them.
+std::vector<std::string> cgroupsToMake(const Options& options, const PodRecord& record) {
+  if (record.systemdCgroup) return {};
+  std::set<std::string> others;
+  if (const auto links = support::listDirectory(options.podLinks()); links.ok()) {
+    for (const std::string& id : *links) {
+      const auto other = loadPodRecord(id, strCat(options.podLinks(), "/", id));
+      if (other.ok()) others.insert(other->madeCgroups.begin(), other->madeCgroups.end());
+    }
+  }
+  std::vector<std::string> made = cgroupFolders(record.cgroupParent);
+  std::erase_if(made, [&](const std::string& folder) {
+    return support::pathExists(folder) && !others.contains(folder);
+  });
+  return made;
 }
 
 }  // namespace
@@ -132,7 +147,7 @@ PodRecord KataPlugin::newRecord(const PodSpec& spec) const {
   if ((spec.raw.new_namespaces & BERTH_NAMESPACE_UTS) != 0) record.hostname = spec.hostname;
   record.cgroupParent = spec.cgroupParent;
   record.systemdCgroup = spec.raw.cgroup_driver == BERTH_CGROUP_SYSTEMD;
-  record.madeCgroups = missingCgroups(pathOfCgroup(record));
+  record.madeCgroups = cgroupsToMake(options_, record);
   record.oomScoreAdj = spec.raw.oom_score_adj;
   return record;
 }
@@ -182,7 +197,7 @@ Status KataPlugin::podCreate(const Op& op, const PodSpec& spec, PodBuilder& out)
   support::StatusCollector failures;
   failures.add(support::annotate(status, strCat("create pod ", spec.id)));
   const absl::Status undone = releasePod(*pod, linkOf(spec.id), limitsFor(kUndoTime));
-  if (undone.ok()) erase(spec.id);
+  if (undone.ok()) dropRemoved(spec.id);
   failures.add(support::annotate(undone, "undo"));
   return failures.status();
 }
@@ -284,17 +299,23 @@ Status KataPlugin::podStop(const Op& op, std::string_view id) {
 Status KataPlugin::podRemove(const Op& op, std::string_view id) {
   const auto pod = findOrLoad(id);
   if (!pod.ok()) return pod.status();
-  if (*pod == nullptr) return {};
-  op.stage("end the pod's sandbox");
-  absl::Status status = endPod(**pod, limitsOf(op));
-  op.stage("remove the pod");
-  if (status.ok()) status = releasePod(**pod, linkOf(id), limitsOf(op));
-  if (!status.ok()) return support::annotate(status, strCat("remove pod ", id));
-  erase(id);
-  if (const absl::Status left = unshareMounts(options_); !left.ok()) {
-    warn(std::string(id), "the mount that pods share stays", left);
+  if (*pod != nullptr) {
+    op.stage("end the pod's sandbox");
+    absl::Status status = endPod(**pod, limitsOf(op));
+    op.stage("remove the pod");
+    if (status.ok()) status = releasePod(**pod, linkOf(id), limitsOf(op));
+    if (!status.ok()) return support::annotate(status, strCat("remove pod ", id));
   }
+  // Also of one that is gone already: whoever has removed it may have died then.
+  dropRemoved(id);
   return {};
+}
+
+void KataPlugin::dropRemoved(std::string_view pod) {
+  erase(pod);
+  if (const absl::Status left = unshareMounts(options_); !left.ok()) {
+    warn(std::string(pod), "the mount that pods share stays", left);
+  }
 }
 
 }  // namespace berth::kata

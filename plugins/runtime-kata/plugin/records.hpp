@@ -27,7 +27,7 @@ struct PodRecord {
   std::string hostname;
   std::string cgroupParent;
   bool systemdCgroup = false;
-  std::vector<std::string> madeCgroups;  // folders that were not there before, the deepest last
+  std::vector<std::string> madeCgroups;  // folders that only pods have made, the deepest last
   int32_t oomScoreAdj = 0;
   std::string sandbox;  // its OCI spec
   // Once the shim has been started.
