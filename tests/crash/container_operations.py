@@ -7,12 +7,14 @@ import signal
 import grpc
 from berth_testbed import wait_until
 from crash_bed import DATA, VOLUMES
+from node_operations import LAYERED
 from operation import COUNTER, LINES, MAPPING, USER_NAMESPACE, Operation, check
 
 
 class CreateContainer(Operation):
     """With an image mounted and volumes of the image."""
 
+    calls = ("RuntimeService/CreateContainer",)
     image = VOLUMES
 
     def setup(self):
@@ -36,8 +38,25 @@ class CreateContainerWithUserNamespace(CreateContainer):
     linux = USER_NAMESPACE
 
 
+class CreateContainerOfLayers(CreateContainer):
+    """Of an image with layers whose directories only lower ones describe."""
+
+    image = LAYERED
+
+    def setup(self):
+        self.bed.pull(self.image)
+        super().setup()
+
+    def finish(self):
+        super().finish()
+        self.bed.remove_everything()
+        self.bed.cri.RemoveImage({"image": {"image": self.image}})
+
+
 class StartContainer(Operation):
     """A program that goes on."""
+
+    calls = ("RuntimeService/StartContainer",)
 
     def setup(self):
         self.run_pod()
@@ -89,6 +108,7 @@ class StartContainerWithMappedVolume(StartContainer):
 class ExecSync(Operation):
     """While a container writes its log."""
 
+    calls = ("RuntimeService/ExecSync",)
     exec_command = ("sh", "-c", "echo from the exec; exit 3")
 
     def setup(self):
@@ -131,6 +151,8 @@ class LongExecSync(ExecSync):
 class UpdateContainerResources(Operation):
     """Of a running container."""
 
+    calls = ("RuntimeService/UpdateContainerResources",)
+
     def setup(self):
         self.running()
 
@@ -145,8 +167,23 @@ class UpdateContainerResources(Operation):
         self.check_goes_on()
 
 
+class UpdateCreatedContainerResources(UpdateContainerResources):
+    """Of one that waits for its start."""
+
+    def setup(self):
+        self.run_pod()
+        self.create()
+
+    def finish(self):
+        self.act()
+        self.start()
+        super().finish()
+
+
 class StopContainer(Operation):
     """By its stop signal, with a last word and an exit code to be kept."""
+
+    calls = ("RuntimeService/StopContainer",)
 
     def setup(self):
         self.running()
@@ -193,6 +230,8 @@ class ExitWhileNobodyLooks(Operation):
 
 class RemoveContainer(CreateContainer):
     """One with mounts, that has ended."""
+
+    calls = ("RuntimeService/RemoveContainer",)
 
     def setup(self):
         super().setup()

@@ -6,7 +6,7 @@ import struct
 
 NAME_SIZE = 232
 TRACE_AT = 256
-SIZE = 1 << 20
+SIZE = 16 << 20
 
 
 class Control:
@@ -34,10 +34,17 @@ class Control:
         """The process that ended itself since the last reset, or 0."""
         return struct.unpack_from("<Q", self._memory, 16)[0]
 
-    def steps(self):
-        """The name, "PRIMITIVE<tab>SUBJECT", of each step since the last reset."""
+    def _lines(self):
         used = struct.unpack_from("<Q", self._memory, 8)[0]
         if used > SIZE - TRACE_AT:
             raise RuntimeError("the trace of %s is full" % self.program)
         text = self._memory[TRACE_AT:TRACE_AT + used].decode(errors="replace")
-        return text.split("\n")[:-1]
+        return [line.split("\t") for line in text.split("\n")[:-1]]
+
+    def steps(self):
+        """The name, "PRIMITIVE<tab>SUBJECT", of each step since the last reset."""
+        return ["\t".join(fields[:2]) for fields in self._lines()]
+
+    def places(self):
+        """Where these steps were told from, as hook.cpp has it, each once."""
+        return sorted({fields[2] for fields in self._lines() if len(fields) > 2})

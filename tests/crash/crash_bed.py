@@ -16,8 +16,9 @@ from berth_testbed import TestBed, wait_until
 from control import Control
 from engine_state import EngineState
 from image_set import TESTS
+from installed_plugin import InstalledPlugin
 
-PROGRAMS = ("berthd-crash", "berth-monitor-crash")
+PROGRAMS = ("berthd-crash", "berth-monitor-crash", "berth-keeper-crash")
 SETTLE_SECONDS = 6
 DATA = TESTS + "data:1"
 VOLUMES = TESTS + "volumes:1"
@@ -27,7 +28,7 @@ class CrashBerth(engines.Berth):
     """Berth with the programs of tests/crash, and a runtime and CNI plugins that can be killed."""
 
     def command(self):
-        program = os.path.join(self.bed.build, "tests/crash/berthd-crash")
+        program = self.bed.program(0)
         if not os.access(program, os.X_OK):
             raise RuntimeError("no %s: build it first" % program)
         return [program, "serve", "--config", self._write_config()]
@@ -35,15 +36,17 @@ class CrashBerth(engines.Berth):
     def _write_config(self):
         path = super()._write_config()
         text = host.read(path)
-        monitor = os.path.join(self.bed.build, "tests/crash/berth-monitor-crash")
-        table = "[runtimes.runc.options]\n"
-        text = text.replace(table, table + "monitor = %s\n" % engines.toml(monitor))
+        for table, option, number in (("runc", "monitor", 1), ("shim", "keeper", 2)):
+            table = "[runtimes.%s.options]\n" % table
+            text = text.replace(table, "%s%s = %s\n" % (
+                table, option, engines.toml(self.bed.program(number))))
         text = text.replace(engines.toml([engines.CNI_BINARIES]), engines.toml([self.bed.cni]))
         return engines.write(path, text)
 
 
 class CrashBed(TestBed):
-    """`daemon` and `monitor` are the controls of the two programs."""
+    """`daemon`, `monitor` and `keeper` are the controls of the three programs; `installed` is the
+    runtime's plugin as a file that can be replaced."""
 
     def __init__(self, wrap_runtime, wrap_cni, **more):
         super().__init__(**more)
@@ -51,11 +54,22 @@ class CrashBed(TestBed):
         self.crash_folder = os.path.join(self.folder, "crash")
         os.mkdir(self.crash_folder)
         os.environ["BERTH_CRASH_FOLDER"] = self.crash_folder
-        self.daemon, self.monitor = (Control(self.crash_folder, name) for name in PROGRAMS)
+        self.controls = [Control(self.crash_folder, name) for name in PROGRAMS]
+        self.daemon, self.monitor, self.keeper = self.controls
+        self.installed = InstalledPlugin(self.build, os.path.join(self.folder, "installed"),
+                                         "runtime-runc")
+        self.plugin_dirs.insert(0, os.path.dirname(self.installed.path))
         self.runtime = wrap_runtime(self, self.runtime)
         self.cni = wrap_cni(self, engines.CNI_BINARIES)
         self.clean = None
         self.ignored = ()  # beginnings of leftovers that are nobody's to remove
+
+    def program(self, number):
+        return os.path.join(self.build, "tests/crash", PROGRAMS[number])
+
+    @property
+    def config_path(self):
+        return os.path.join(self.folder, "berth.toml")
 
     def doomed(self):
         """Whether the daemon has killed itself: it ends only when its last system calls do, and a

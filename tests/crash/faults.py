@@ -4,21 +4,30 @@ They run under berth-crash-tracer, whose requests these are (tracer.cpp)."""
 
 import contextlib
 import os
+import shutil
 import stat
+
+import engines
 
 WRAPPER = """#!/bin/sh
 [ -e {request} ] || exec {real} "$@"
 exec {tracer} {request} {name} {real} "$@"
 """
+# Checkpoints are made by a program that needs no CRIU.
+CHECKPOINTS = """case " $* " in *" checkpoint "* | *" restore "*) exec {} "$@" ;; esac
+"""
+STAND_IN = os.path.join(os.path.dirname(os.path.abspath(engines.__file__)),
+                        "oci-runtime-with-checkpoints")
 PLUGINS = ("bridge", "host-local", "portmap", "loopback")
 RUNTIME = "runtime"
 
 
-def _wrap(bed, path, name, real):
+def _wrap(bed, path, name, real, first=""):
+    text = WRAPPER.format(request=_request_file(bed), name=name, real=real,
+                          tracer=os.path.join(bed.build, "tests/crash/berth-crash-tracer"))
+    begin, newline, rest = text.partition("\n")
     with open(path, "w", encoding="utf-8") as stream:
-        stream.write(WRAPPER.format(
-            request=_request_file(bed), name=name, real=real,
-            tracer=os.path.join(bed.build, "tests/crash/berth-crash-tracer")))
+        stream.write(begin + newline + first + rest)
     os.chmod(path, os.stat(path).st_mode | stat.S_IXUSR)
     return path
 
@@ -28,7 +37,14 @@ def _request_file(bed):
 
 
 def wrap_runtime(bed, real):
-    return _wrap(bed, os.path.join(bed.folder, RUNTIME), RUNTIME, real)
+    folder = os.path.join(bed.folder, "criu")
+    os.mkdir(folder)
+    stand_in = os.path.join(folder, "runc-with-checkpoints")
+    for path in (stand_in, os.path.join(folder, "criu")):
+        shutil.copy(STAND_IN, path)
+    os.environ["PATH"] = folder + os.pathsep + os.environ["PATH"]
+    return _wrap(bed, os.path.join(bed.folder, RUNTIME), RUNTIME, real,
+                 CHECKPOINTS.format(stand_in))
 
 
 def wrap_cni(bed, real):

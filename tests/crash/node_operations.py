@@ -16,6 +16,7 @@ LAYERED = TESTS + "layers:1"
 class PullImage(Operation):
     """Five layers of which two are there."""
 
+    calls = ("ImageService/PullImage",)
     reference = LAYERED
 
     def act(self):
@@ -23,6 +24,10 @@ class PullImage(Operation):
 
     def finish(self):
         self.bed.pull(self.reference)
+        self.use()
+
+    def use(self):
+        """Runs a container of it, and removes all."""
         self.image, self.command = self.reference, ("sh", "-c", "cat /lower/kept-file; sleep 1000")
         self.run_pod()
         self.create()
@@ -31,12 +36,16 @@ class PullImage(Operation):
         check(self.bed.exec(self.container, "cat", "/lower/kept-file").stdout == b"kept",
               "the image is not whole")
         self.bed.remove_everything()
+        self.give_up()
+
+    def give_up(self):
         self.bed.cri.RemoveImage({"image": {"image": self.reference}})
 
 
 class RemoveImage(Operation):
     """With layers of its own, which go in the background."""
 
+    calls = ("ImageService/RemoveImage",)
     reference = LAYERED
 
     def setup(self):
@@ -48,6 +57,9 @@ class RemoveImage(Operation):
 
     def settle(self):
         gone(self.bed, self.before)
+
+    def give_up(self):
+        self.act()
 
     def finish(self):
         self.act()

@@ -28,9 +28,11 @@ def check(condition, message):
 
 
 class Operation:
-    """See the module. `linux` is the pod's, and `handler` its runtime. `loses_sandbox`: the pod's
-    sandbox is killed while the operation goes on, and its containers end with it."""
+    """See the module. `calls` are those of the engine's services that it cuts off (rpcs.py).
+    `linux` is the pod's, and `handler` its runtime. `loses_sandbox`: the pod's sandbox is killed
+    while the operation goes on, and its containers end with it."""
 
+    calls = ()
     linux = HOST_NETWORK
     handler = None
     loses_sandbox = False
@@ -57,6 +59,13 @@ class Operation:
 
     def finish(self):
         raise NotImplementedError
+
+    def give_up(self):
+        """Takes away, as a client would, what is neither a pod nor a container."""
+
+    def close(self):
+        """Takes back what it has changed of the bed; also after a failure, with or without an
+        engine."""
 
     # Parts of them.
 

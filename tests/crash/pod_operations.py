@@ -7,6 +7,8 @@ from operation import SHARED_PROCESSES, USER_NAMESPACE, Operation, check
 class RunPodSandbox(Operation):
     """On the host's network."""
 
+    calls = ("RuntimeService/RunPodSandbox",)
+
     def act(self):
         self.run_pod()
 
@@ -42,6 +44,7 @@ class RunPodSandboxSharingProcesses(RunPodSandbox):
 class StopPodSandbox(Operation):
     """With CNI and a running container."""
 
+    calls = ("RuntimeService/StopPodSandbox",)
     linux = {}
 
     def setup(self):
@@ -61,6 +64,7 @@ class StopPodSandbox(Operation):
 class RemovePodSandbox(Operation):
     """Ready, with CNI, with a running container: all in one call."""
 
+    calls = ("RuntimeService/RemovePodSandbox",)
     linux = {}
 
     def setup(self):

@@ -6,6 +6,7 @@ pods through a shim, whose word is their handler. Kinds:
     daemon    berthd dies at a durable step, and is started again
     reboot    the same, but the whole machine goes down with it
     monitor   berth-monitor dies at a durable step; the daemon goes on
+    keeper    the same with berth-keeper, which another one follows
     runtime   the OCI runtime is killed before its work, at a system call, or after it
     cni       the same with a CNI plugin
     shim      a pod's containerd shim is killed, or what is beside it (shim_faults.py)
@@ -23,20 +24,56 @@ from operations import OPERATIONS
 MONITOR_OPERATIONS = (
     "RunPodSandboxWithUserNamespace", "RunPodSandboxSharingProcesses", "StartContainer",
     "StartShortContainer", "ExecSync", "StopContainer", "RemoveContainer", "StopPodSandbox",
-    "RemovePodSandbox")
-REBOOT_OPERATIONS = ("RunPodSandboxWithNetwork", "CreateContainer", "StopPodSandbox",
+    "RemovePodSandbox", "ReopenContainerLog", "ExecTerminal", "CheckpointContainer",
+    "StartRestoredContainer")
+KEEPER_OPERATIONS = ("RunPodSandboxWithNetwork", "CreateContainer", "ReopenContainerLog",
                      "RemovePodSandbox")
-OWN = ("daemon", "reboot", "monitor")
+# Pods through a shim, where the daemon dies as its plugin for them works.
+SHIM_OPERATIONS = ("RunPodSandboxWithNetwork", "CreateContainer", "RemovePodSandbox",
+                   "RunPodSandboxSharingProcesses", "StopPodSandbox", "RemoveContainer",
+                   "StartContainer", "ExecSync", "UpdateContainerResources", "StopContainer")
+REBOOT_OPERATIONS = ("RunPodSandboxWithNetwork", "CreateContainer", "StopPodSandbox",
+                     "RemovePodSandbox", "RunPodSandboxWithUserNamespace")
+# As far as they differ from these.
+REBOOT_MORE = ("PullImage", "RemoveImage", "StartContainer", "ExecSync", "RemoveContainer")
+# Operations of the daemon that are like others: their names.
+LIKE = {
+    **dict.fromkeys(("StartAfterHalfCreate", "StartAfterHalfStop", "StartAfterHalfRemove",
+                     "StartAfterHalfPodRemoval", "StartAfterHalfPull", "StartAfterHalfCheckpoint",
+                     "StartAfterHalfPodCheckpoint", "StartAfterHalfWrite", "StartWithDamage"),
+                    ("DaemonStart",)),
+    "CreateContainerFromCheckpoint": ("CreateContainer", "CheckpointContainer"),
+    "CreateContainerOfLayers": ("CreateContainer",),
+    "StartRestoredContainer": ("StartContainer",),
+    "CheckpointPod": ("CheckpointContainer",),
+    "RestorePod": ("RunPodSandboxWithNetwork", "CreateContainer", "CreateContainerFromCheckpoint"),
+    "ImportImage": ("PullImage",),
+    "RemoveWhileSomebodyListens": ("RemovePodSandbox",),
+    "RemovePodWithoutMonitor": ("RemovePodSandbox",),
+    "StartMissingProgram": ("StartContainer",),
+    "ExecTerminal": ("ExecStream",),
+    "ExecStream": ("ExecSync",),
+}
+OWN = ("daemon", "reboot", "monitor", "keeper")
 FOREIGN = ("runtime", "cni")
 MANY = ("(tree)", "(layer)")
 FEW = 6
+# Points at which nobody may be killed although they are tried: (piece's title, pattern for labels)
+# → why.
+MAY_BE_MISSED = {
+    ("monitor/StartShortContainer", r"\w+ exits/.*|\w+ \.?state #3 of 3"):
+        "an exit is only written down when it comes before whoever takes it",
+}
 
 
 def pieces():
     """The longest first."""
     work = [("daemon", operation.__name__, "", "") for operation in OPERATIONS]
+    if shim_faults.is_there():
+        work += [("daemon", name, "", shim_faults.HANDLER) for name in SHIM_OPERATIONS]
+        work += [("keeper", name, "", shim_faults.HANDLER) for name in KEEPER_OPERATIONS]
     work += [("monitor", name, "", "") for name in MONITOR_OPERATIONS]
-    work += [("reboot", name, "", "") for name in REBOOT_OPERATIONS]
+    work += [("reboot", name, "", "") for name in (*REBOOT_OPERATIONS, *REBOOT_MORE)]
     work += [("runtime", *call) for call in faults.RUNTIME_CALLS]
     work += [("cni", *call) for call in faults.CNI_CALLS]
     work += [("shim", *call) for call in shim_faults.calls()]
@@ -82,6 +119,26 @@ def points_of(piece, steps):
         found = [(piece, "before", "", 0, 1), (piece, "after", "", 0, 1)]
     return found + [(piece, "at", name, occurrence, count) for name, count in counts.items()
                     for occurrence in _occurrences(name, count)]
+
+
+def leave_out(found):
+    """Of pieces that are like another one, only the points remain whose steps the other one has
+    not, or not as often: `found` is piece → points."""
+    known = {piece: {(point[2], point[4]) for point in each} for piece, each in found.items()}
+    for piece, each in found.items():
+        same = set().union(*(known.get(other, ()) for other in likes(piece)))
+        found[piece] = [point for point in each if (point[2], point[4]) not in same]
+
+
+def likes(piece):
+    """Pieces in which a death at a step of the same name finds the same."""
+    kind, name, _, word = piece
+    others = ()
+    if kind == "daemon":
+        others = SHIM_OPERATIONS[:SHIM_OPERATIONS.index(name)] if word else LIKE.get(name, ())
+    elif kind == "reboot" and name in REBOOT_MORE:
+        others = (*REBOOT_OPERATIONS, *REBOOT_MORE[:REBOOT_MORE.index(name)])
+    return [(kind, other, "", word) for other in others]
 
 
 def quick(points, wanted, rotation=0):

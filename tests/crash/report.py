@@ -4,11 +4,15 @@ A result is a dictionary: kind, operation, point, failures, hit (whether somethi
 there), attempts, seconds, log.
 """
 
+import os
 import re
 import xml.etree.ElementTree as ElementTree
 
+import places
 import points
+import rpcs
 import sources
+from crash_bed import PROGRAMS
 
 
 def show(result):
@@ -54,8 +58,44 @@ def about_kinds(listed, results, complete):
         own = {kind[1] for kind in met if kind[0] in points.OWN}
         failures += ["no process was ended after the durable step \"%s\"" % name
                      for name in sources.not_met(own)]
+        titles = {points.title(point[0]) for point in listed}
+        failures += ["%s has no points, of which some may be missed" % title
+                     for title, _ in points.MAY_BE_MISSED if title not in titles]
+    return _about("every durable step has a point", failures)
+
+
+def judge(result):
+    """A point that was not met is a failure, unless it may be missed."""
+    if not result["hit"] and not result["failures"] and "spec" in result and \
+            why_missed(result) is None:
+        result["failures"] = ["nobody was killed there in %d attempts" % result["attempts"]]
+
+
+def why_missed(result):
+    """Why a point may be missed, or None."""
+    name = "%s/%s" % (result["kind"], result["operation"])
+    return next((why for (title, pattern), why in points.MAY_BE_MISSED.items()
+                 if title == name and re.fullmatch(pattern, result["point"])), None)
+
+
+def _about(point, failures):
     return {"kind": "sources", "operation": "all", "hit": True, "failures": failures, "log": "",
-            "point": "every durable step has a point", "seconds": 0.0, "attempts": 1}
+            "point": point, "seconds": 0.0, "attempts": 1}
+
+
+def about_calls():
+    return _about("every call is cut off", rpcs.problems())
+
+
+def about_places(build, told):
+    """Whether each place in the programs that makes a durable step was met; `told` are traces'
+    places, as (program, place)."""
+    known = places.Places([os.path.join(build, "tests/crash", name) for name in PROGRAMS],
+                          os.path.join(build, "lib/berth/plugins"))
+    for program, place in told:
+        known.meet(program, place)
+    print("places  %d calls make a durable step, %d were met" % (len(known.all), len(known.met)))
+    return _about("every place is met", known.problems())
 
 
 def summary(listed, results, seconds):

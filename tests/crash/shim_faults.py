@@ -122,14 +122,19 @@ def says_why(bed, container):
     return "shim" in message or "sandbox" in message
 
 
+def examine_goes_on(bed):
+    """What is to be seen when a keeper has ended."""
+    for container in bed.cri.ListContainers({}).containers:
+        if container.state == bed.cri.messages.CONTAINER_RUNNING:
+            wait_until(lambda each=container.id: goes_on(bed, each), seconds=REPORT_SECONDS,
+                       what="another keeper")
+
+
 def examine(bed, piece, killed):
     """What is to be seen of a kill."""
     _, name, whom, _ = piece
     if whom == "keeper":
-        for container in bed.cri.ListContainers({}).containers:
-            if container.state == bed.cri.messages.CONTAINER_RUNNING:
-                wait_until(lambda each=container.id: goes_on(bed, each), seconds=REPORT_SECONDS,
-                           what="another keeper")
+        examine_goes_on(bed)
     if whom not in ("shim", "sandbox"):
         return
     left = max(0.5, killed + REPORT_SECONDS - time.time())

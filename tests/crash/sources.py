@@ -98,12 +98,6 @@ OUTSIDE = {
 # Opened by functions that tell of what they make.
 OPENERS = ("openFile(", "steps::create")
 
-# Primitives that no operation of the suite comes to: name → why.
-NOT_MET = {
-    "set record aside": "only damaged records are; tests/integration has some",
-    "forget damaged records": "likewise",
-}
-
 
 def files():
     for top in FOLDERS:
@@ -195,4 +189,4 @@ def primitives():
 
 def not_met(met):
     """Primitives at which no process was ended, of all but those in `met`."""
-    return sorted(primitives() - set(NOT_MET) - met)
+    return sorted(primitives() - met)

@@ -18,12 +18,14 @@ import host
 import machine
 import proof
 import shim_faults
+import upkeep_operations
 from crash_bed import DATA, VOLUMES, CrashBed, flush_rules
 from image_set import BUSYBOX
-from operations import OPERATIONS
+from operations import OF_OTHERS, OPERATIONS
 from points import label, title
 
-BY_NAME = {operation.__name__: operation for operation in [*OPERATIONS, shim_faults.LoseShim]}
+BY_NAME = {operation.__name__: operation
+           for operation in [*OPERATIONS, *OF_OTHERS, shim_faults.LoseShim]}
 # How often a point is tried that depends on which of two threads comes first.
 ATTEMPTS = 3
 
@@ -49,9 +51,12 @@ class Worker:
         self.build = build
         self.report = report  # called with a dictionary for each point
         self.bed = None
+        self.places = {}  # of the last operation that went on undisturbed: program → control's
 
     def open(self):
         self.bed = CrashBed(faults.wrap_runtime, faults.wrap_cni, build=self.build)
+        template = upkeep_operations.template(self.bed)
+        self.bed.network.settings = "template = " + engines.toml(template)
         self.bed.shim = shim_faults.wrap_shim(self.bed, engines.SHIM)
         self.bed.start()
         self.make_clean()
@@ -65,12 +70,14 @@ class Worker:
         for image in (BUSYBOX, DATA, VOLUMES):
             self.bed.pull(image)
         for piece in (("", "CreateContainer", "", ""), ("", "RemovePodSandbox", "", ""),
+                      ("", "CheckpointContainer", "", ""),
                       *(("shim", *call) for call in shim_faults.calls()[:1]),
                       *(("shim", *call) for call in shim_faults.calls()[-1:])):
             first = self.operation(piece)
             first.setup()
             first.act()
             self.bed.remove_everything()
+            first.close()
         # Once with what a restart makes.
         self.bed.kill_engine()
         self.bed.start_engine()
@@ -83,11 +90,13 @@ class Worker:
         """Reports the steps of an operation that is not cut off."""
         failures = []
         steps = []
+        self.places = {}
         try:
             steps = self.dry_run(piece)
         except Exception:  # what the dry run says is a result as well
             failures.append(traceback.format_exc())
         self.report({"piece": piece, "steps": steps, "failures": failures,
+                     "places": self.places,
                      "log": self.bed.log_tail(60) if failures else ""})
         if failures:
             self.start_over()
@@ -112,8 +121,8 @@ class Worker:
 
     def start_over(self):
         """After a failure: nothing of it may show at the next point."""
-        self.bed.daemon.disarm()
-        self.bed.monitor.disarm()
+        for control in self.bed.controls:
+            control.disarm()
         faults.withdraw(self.bed)
         self.bed.kills.withdraw()
         machine.old_boot()
@@ -124,7 +133,7 @@ class Worker:
     def operation(self, piece):
         kind, name, _, word = piece
         operation = BY_NAME[name](self.bed)
-        if kind == "shim":
+        if kind == "shim" or word == shim_faults.HANDLER:
             operation.handler = word
         return operation
 
@@ -137,8 +146,8 @@ class Worker:
         self.bed.ignored = faults.lost_rules(point)
         failures = []
         hit = False
+        op = self.operation(piece)
         try:
-            op = self.operation(piece)
             op.setup()
             op.loses_sandbox = piece[2] == "sandbox"
             self.arm(point)
@@ -147,9 +156,11 @@ class Worker:
                 op.settle()
             hit = getattr(self, "after_" + kind)(piece)
             if kind != "daemon":
+                op.give_up()
                 failures += self.bed.remove_everything()
                 failures += self.bed.prove_clean()
                 # Once more, now in peace.
+                op.close()
                 op = self.operation(piece)
                 op.setup()
                 op.act()
@@ -160,6 +171,10 @@ class Worker:
             details = error.details() if isinstance(error, grpc.RpcError) else ""
             failures.append("%s %s" % (traceback.format_exc(), details))
             failures += self.bed.under_way()
+        try:
+            op.close()
+        except Exception:
+            failures.append(traceback.format_exc())
         if self.bed.ignored:
             flush_rules()
         self.bed.ignored = ()
@@ -169,33 +184,40 @@ class Worker:
         (kind, _, whom, word), what, name, occurrence, _ = point
         if kind in ("daemon", "reboot"):
             self.bed.daemon.reset(name, occurrence)
-        elif kind == "monitor":
-            self.bed.monitor.reset(name, occurrence)
+        elif kind in ("monitor", "keeper"):
+            getattr(self.bed, kind).reset(name, occurrence)
         elif kind == "shim":
             self.bed.kills.request(whom, what, name, occurrence)
         else:
             faults.request(self.bed, whom, word, what, name, occurrence)
 
     def dry_run(self, piece):
+        with contextlib.closing(self.operation(piece)) as op:
+            return self.steps_of(piece, op)
+
+    def steps_of(self, piece, op):
         kind, _, whom, word = piece
-        op = self.operation(piece)
         op.setup()
         if kind == "shim":
             self.bed.kills.request(whom, "list")
         elif whom:
             faults.request(self.bed, whom, word, "list")
-        self.bed.daemon.reset()
-        self.bed.monitor.reset()
+        for control in self.bed.controls:
+            control.reset()
         op.act()
         op.settle()
+        self.places = {control.program: control.places() for control in self.bed.controls}
         if kind == "shim":
             steps = shim_faults.steps_of(whom, self.bed.kills.withdraw()[0])
         elif whom:
             steps, _ = faults.withdraw(self.bed)
         else:
-            steps = (self.bed.monitor if kind == "monitor" else self.bed.daemon).steps()
+            steps = (getattr(self.bed, kind) if kind in ("monitor", "keeper")
+                     else self.bed.daemon).steps()
         op.finish()
-        left = self.bed.remove_everything() + self.bed.prove_clean()
+        left = self.bed.remove_everything()
+        op.close()
+        left += self.bed.prove_clean()
         if left:
             raise AssertionError("left without any crash: " + "; ".join(left))
         if not steps:
@@ -243,6 +265,14 @@ class Worker:
     def after_monitor(self, _):
         hit = bool(self.bed.monitor.killed())
         self.bed.monitor.disarm()
+        return hit
+
+    def after_keeper(self, _):
+        """Another one is started, and the pod goes on."""
+        hit = bool(self.bed.keeper.killed())
+        self.bed.keeper.disarm()
+        if hit:
+            shim_faults.examine_goes_on(self.bed)
         return hit
 
     def after_runtime(self, _):

@@ -1,0 +1,192 @@
+"""The engine is started where something was cut off or damaged, or for the first time, and is cut
+off again while it sees to that."""
+
+import contextlib
+import os
+import shutil
+import sqlite3
+
+import grpc
+from berth_testbed import wait_until
+from checkpoint_operations import CheckpointContainer, CheckpointPod
+from container_operations import CreateContainer, RemoveContainer, StopContainer
+from crash_bed import VOLUMES
+from node_operations import PullImage
+from operation import Operation, check
+from pod_operations import RemovePodSandbox, RunPodSandboxWithNetwork
+from upkeep_operations import command
+
+
+class StartAfter(Operation):
+    """`half` is an operation that was cut off at its first step whose name begins so: `cut`."""
+
+    half = None
+    cut = ""
+    cut_at = None  # the step's whole name, once it is known
+
+    def setup(self):
+        self.inner = self.half(self.bed)
+        self.inner.setup()
+        cut_at = self.cut_at or self.find_cut()
+        self.bed.daemon.reset(cut_at, 1)
+        with contextlib.suppress(grpc.RpcError):
+            self.inner.act()
+            self.inner.settle()
+        check(self.bed.await_death(), "the daemon did not die at " + cut_at)
+
+    def find_cut(self):
+        """Undisturbed once, which shows the step's whole name."""
+        self.bed.daemon.reset()
+        self.inner.act()
+        self.inner.settle()
+        steps = self.bed.daemon.steps()
+        self.inner.finish()
+        self.bed.remove_everything()
+        self.inner.close()
+        check(not self.bed.prove_clean(), "something is left without any crash")
+        found = next((name for name in steps if name.startswith(self.cut)), None)
+        check(found, "no step begins with %r among %s" % (self.cut, steps))
+        type(self).cut_at = found
+        self.inner = self.half(self.bed)
+        self.inner.setup()
+        return found
+
+    def act(self):
+        with contextlib.suppress(RuntimeError, TimeoutError, grpc.RpcError):
+            self.bed.start_engine()
+
+    def settle(self):
+        """Once it has nothing more to do; a wait that ends with the engine."""
+        with contextlib.suppress(TimeoutError):
+            wait_until(self.bed.doomed, seconds=1)
+
+    def finish(self):
+        self.inner.finish()
+
+    def close(self):
+        self.inner.close()
+
+
+class StartAfterHalfCreate(StartAfter):
+    """A container is half made."""
+
+    half = CreateContainer
+    cut = "attach mount\t"
+
+
+class StartAfterHalfStop(StartAfter):
+    """A container is half stopped."""
+
+    half = StopContainer
+    cut = "ask monitor\t"
+
+
+class StartAfterHalfRemove(StartAfter):
+    """A container is half removed."""
+
+    half = RemoveContainer
+    cut = "unmount\t"
+
+
+class StartAfterHalfPodRemoval(StartAfter):
+    """A pod is half removed."""
+
+    half = RemovePodSandbox
+    cut = "unmount\t"
+
+
+class StartAfterHalfPull(StartAfter):
+    """A layer is half unpacked."""
+
+    half = PullImage
+    cut = "create\t(layer)"
+
+
+class StartAfterHalfCheckpoint(StartAfter):
+    """An archive is half written."""
+
+    half = CheckpointContainer
+    cut = "create\t/tmp/BED/checkpoints/.berth-checkpoint"
+
+
+class StartAfterHalfPodCheckpoint(StartAfter):
+    """The first of a pod's parts is where it belongs."""
+
+    half = CheckpointPod
+    cut = "rename\t/tmp/BED/checkpoints/pod.dump"
+
+
+class StartAfterHalfWrite(StartAfter):
+    """A file of a pod's is written beside the one that it is to replace."""
+
+    half = RunPodSandboxWithNetwork
+    cut = "create\t/tmp/BED/root/plugins/network-cni"
+
+
+class FirstStart(Operation):
+    """Where the engine has never been."""
+
+    def kept(self):
+        return [(path, path + ".kept") for path in (self.bed.engine.root, self.bed.engine.state)]
+
+    def setup(self):
+        self.bed.kill_engine()
+        for path, kept in self.kept():
+            os.rename(path, kept)
+
+    def act(self):
+        with contextlib.suppress(RuntimeError, TimeoutError, grpc.RpcError):
+            self.bed.start_engine()
+
+    def finish(self):
+        self.linux = {}
+        self.bed.pull(self.image)
+        self.running()
+        self.bed.remove_everything()
+        self.close()
+
+    def close(self):
+        if not os.path.exists(self.kept()[0][1]):
+            return
+        if self.bed.alive():
+            self.bed.kill_engine()
+        for path, kept in self.kept():
+            shutil.rmtree(path, ignore_errors=True)
+            os.rename(kept, path)
+        self.bed.start_engine()
+
+
+class StartWithDamage(Operation):
+    """The records of a pod and of its container cannot be read: nobody could manage them."""
+
+    linux = {}
+
+    def setup(self):
+        self.image = VOLUMES
+        self.running()
+        self.bed.kill_engine()
+        with contextlib.closing(sqlite3.connect(self.bed.engine.root + "/berth.db",
+                                                timeout=20)) as database:
+            changed = database.execute("UPDATE records SET value = 'no record' "
+                                       "WHERE kind IN ('pod', 'container')")
+            check(changed.rowcount == 2, "%d records are damaged" % changed.rowcount)
+            database.commit()
+
+    def act(self):
+        with contextlib.suppress(RuntimeError, TimeoutError, grpc.RpcError):
+            self.bed.start_engine()
+
+    def settle(self):
+        with contextlib.suppress(TimeoutError):
+            wait_until(self.bed.doomed, seconds=1)
+
+    def finish(self):
+        check(self.listed_pod() is None, "the pod is listed")
+        text = command(self.bed, "check", "--storage", "--quick", "--repair").stdout
+        check("set aside" in text or "repaired" in text, "it does not tell of the damage: " + text)
+        self.running()
+
+
+HALVES = (StartWithDamage, FirstStart, StartAfterHalfCreate, StartAfterHalfStop,
+          StartAfterHalfRemove, StartAfterHalfPodRemoval, StartAfterHalfPull,
+          StartAfterHalfCheckpoint, StartAfterHalfPodCheckpoint, StartAfterHalfWrite)
