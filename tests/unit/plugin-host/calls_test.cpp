@@ -104,7 +104,7 @@ TEST_P(CallsTest, CancellationReachesTheCallAndTheStageComesOut) {
   op.cancel();
   caller.join();
   EXPECT_EQ(status.code(), absl::StatusCode::kCancelled);
-  EXPECT_EQ(status.message(), "cancelled");
+  EXPECT_EQ(status.message(), "wait to be cancelled: cancelled");
   EXPECT_EQ(op.progress().total, 10u);
 }
 
