@@ -33,9 +33,12 @@ SHIM_OPERATIONS = ("RunPodSandboxWithNetwork", "CreateContainer", "RemovePodSand
                    "RunPodSandboxSharingProcesses", "StopPodSandbox", "RemoveContainer",
                    "StartContainer", "ExecSync", "UpdateContainerResources", "StopContainer")
 REBOOT_OPERATIONS = ("RunPodSandboxWithNetwork", "CreateContainer", "StopPodSandbox",
-                     "RemovePodSandbox", "RunPodSandboxWithUserNamespace")
+                     "RemovePodSandbox")
 # As far as they differ from these.
-REBOOT_MORE = ("PullImage", "RemoveImage", "StartContainer", "ExecSync", "RemoveContainer")
+REBOOT_MORE = ("PullImage", "RemoveImage", "StartContainer", "ExecSync", "RemoveContainer",
+               "RunPodSandboxWithUserNamespace", "CreateContainerWithUserNamespace")
+# Many steps after which much the same is found: one in so many is tried.
+ONE_IN = {("daemon", "FirstStart"): 2, ("daemon", "StartWithDamage"): 2, ("reboot", "PullImage"): 2}
 # Operations of the daemon that are like others: their names.
 LIKE = {
     **dict.fromkeys(("StartAfterHalfCreate", "StartAfterHalfStop", "StartAfterHalfRemove",
@@ -121,24 +124,40 @@ def points_of(piece, steps):
                     for occurrence in _occurrences(name, count)]
 
 
+def _some(points, one_in):
+    """One in so many, and the first of each kind of step."""
+    kinds = set()
+    some = []
+    for number, point in enumerate(points):
+        if number % one_in == 0 or step_kind(point) not in kinds:
+            kinds.add(step_kind(point))
+            some.append(point)
+    return some
+
+
 def leave_out(found):
     """Of pieces that are like another one, only the points remain whose steps the other one has
     not, or not as often: `found` is piece → points."""
     known = {piece: {(point[2], point[4]) for point in each} for piece, each in found.items()}
     for piece, each in found.items():
         same = set().union(*(known.get(other, ()) for other in likes(piece)))
-        found[piece] = [point for point in each if (point[2], point[4]) not in same]
+        left = [point for point in each if (point[2], point[4]) not in same]
+        found[piece] = _some(left, ONE_IN.get(piece[:2], 1))
 
 
 def likes(piece):
     """Pieces in which a death at a step of the same name finds the same."""
     kind, name, _, word = piece
     others = ()
+    if kind == "daemon" and word:
+        # Likewise the steps that are not its plugin's.
+        return [(kind, name, "", "")] + [
+            (kind, other, "", word) for other in SHIM_OPERATIONS[:SHIM_OPERATIONS.index(name)]]
     if kind == "daemon":
-        others = SHIM_OPERATIONS[:SHIM_OPERATIONS.index(name)] if word else LIKE.get(name, ())
+        others = LIKE.get(name, ())
     elif kind == "reboot" and name in REBOOT_MORE:
         others = (*REBOOT_OPERATIONS, *REBOOT_MORE[:REBOOT_MORE.index(name)])
-    return [(kind, other, "", word) for other in others]
+    return [(kind, other, "", "") for other in others]
 
 
 def quick(points, wanted, rotation=0):
