@@ -79,7 +79,6 @@ NOT_MET = [
         r"berth::volumes::(?:attachMappedMounts|makeInRootfs)": 2,
     }),
     (ELSEWHERE, {
-        r"berth::engine::Engine::savePluginState": 1,
         r"berth::images::askHelper": 1,
         r"berth::isolation::PluginProcess::start": 1,
         r"berth::kata::keeper::Process::(?:forget|noteOom)": 2,
