@@ -312,7 +312,7 @@ def test_a_daemon_ends_and_begins_beside_what_hangs(bed, holding):
     pod = bed.run_pod("pod")
     container = bed.create(pod, "app", command=SLEEP)
     running = bed.run(pod, "other", command=SLEEP)
-    with holding.held("run"):
+    with holding.held(container):
         runs_out(bed.cri.StartContainer, {"container_id": container})
         begun = time.monotonic()
         bed.stop_engine()
