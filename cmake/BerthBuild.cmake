@@ -104,6 +104,21 @@ function(berth_unit_test name)
   set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT ${BERTH_UNIT_TEST_SECONDS})
 endfunction()
 
+# berth_test_paths(TARGET NAME PATH …): defines test_paths::NAME of tests/test_paths.hpp.
+function(berth_test_paths target)
+  set(rest ${ARGN})
+  set(text "#include \"test_paths.hpp\"\n\n")
+  while(rest)
+    list(POP_FRONT rest name path)
+    string(APPEND text "const char* const test_paths::${name} = \"${path}\";\n")
+  endwhile()
+  set(source "${CMAKE_CURRENT_BINARY_DIR}/${target}-paths.cpp")
+  file(GENERATE OUTPUT "${source}" CONTENT "${text}")
+  set_source_files_properties("${source}" PROPERTIES SKIP_PRECOMPILE_HEADERS ON)
+  target_sources(${target} PRIVATE "${source}")
+  target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}/tests")
+endfunction()
+
 # berth_small_program(NAME SOURCES … INCLUDES …): a program of which there is one for each pod, in
 # libexec/berth. Static, without exceptions and RTTI, nothing beyond libc and libstdc++; with the
 # sources of sdk/streams.

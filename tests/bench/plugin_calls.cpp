@@ -20,6 +20,7 @@
 #include "grpc_peer.hpp"
 #include "plugins/registry.hpp"
 #include "statistics.hpp"
+#include "test_paths.hpp"
 
 namespace berth::bench {
 namespace {
@@ -75,10 +76,10 @@ struct Bed {
 
 absl::Status run(int calls, bool check) {
   Bed bed;
-  plugins::Wanted here{plugins::Kind::kNetwork, "here", BENCH_NETWORK, {}};
+  plugins::Wanted here{plugins::Kind::kNetwork, "here", test_paths::plugin, {}};
   plugins::Wanted apart = here;
   apart.name = "apart";
-  apart.isolation = {.process = true, .program = BENCH_PLUGIN_HOST};
+  apart.isolation = {.process = true, .program = test_paths::pluginHost};
   BERTH_RETURN_IF_ERROR(bed.registry->load({here, apart}));
   BERTH_RETURN_IF_ERROR(bed.registry->start());
   BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Network> inProcess,

@@ -12,6 +12,7 @@
 #include <gtest/gtest.h>
 
 #include "target.hpp"
+#include "test_paths.hpp"
 
 namespace berth::fuzz {
 namespace {
@@ -90,7 +91,8 @@ TEST_P(Replay, SeedsAndTheirMutationsAreTaken) {
 }
 
 TEST_P(Replay, WhatTheFuzzersHaveLearntIsTaken) {
-  const std::filesystem::path folder = std::filesystem::path(BERTH_FUZZ_CORPUS) / GetParam().name;
+  const std::filesystem::path folder =
+      std::filesystem::path(test_paths::fuzzCorpus) / GetParam().name;
   int inputs = 0;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     SCOPED_TRACE(entry.path().filename());

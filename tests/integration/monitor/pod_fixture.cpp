@@ -12,6 +12,7 @@
 #include "berth/support/json.hpp"
 #include "berth/support/status.hpp"
 #include "rootfs.hpp"
+#include "test_paths.hpp"
 
 namespace berth::runc {
 
@@ -279,7 +280,7 @@ protocol::StartRequest PodFixture::podRequest() const {
 }
 
 void PodFixture::startPod(const protocol::StartRequest& request) {
-  const auto facts = startMonitor(BERTH_MONITOR_PROGRAM, request, soon());
+  const auto facts = startMonitor(test_paths::monitor, request, soon());
   REQUIRE_OK(facts);
   facts_ = *facts;
   reconnect();

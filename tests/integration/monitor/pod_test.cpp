@@ -10,6 +10,7 @@
 #include "berth/support/files.hpp"
 #include "berth/support/process.hpp"
 #include "pod_fixture.hpp"
+#include "test_paths.hpp"
 
 namespace berth::runc {
 namespace {
@@ -87,7 +88,7 @@ TEST_F(PodTest, AFailedStartNamesTheSysctlAndLeavesNothing) {
   for (const auto& each : cases) {
     protocol::StartRequest request = podRequest();
     request.sysctls = {{"net.ipv4.ip_forward", "1"}, each.sysctl};
-    const auto facts = startMonitor(BERTH_MONITOR_PROGRAM, request, soon());
+    const auto facts = startMonitor(test_paths::monitor, request, soon());
     EXPECT_EQ(facts.status().code(), absl::StatusCode::kInvalidArgument) << facts.status();
     EXPECT_THAT(std::string(facts.status().message()), HasSubstr(each.message));
     EXPECT_FALSE(monitorAlive(runDir()));
@@ -112,7 +113,7 @@ TEST_F(PodTest, SysctlsOfTheHostsNamespacesAreRefused) {
   protocol::StartRequest request = podRequest();
   request.net = NamespaceMode::kHost;
   request.sysctls = {{"net.ipv4.ip_forward", "1"}};
-  const auto facts = startMonitor(BERTH_MONITOR_PROGRAM, request, soon());
+  const auto facts = startMonitor(test_paths::monitor, request, soon());
   EXPECT_EQ(facts.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(facts.status().message()), HasSubstr("network namespace"));
 }
@@ -121,7 +122,7 @@ TEST_F(PodTest, OneMonitorForAFolder) {
   startPod();
   protocol::StartRequest request = podRequest();
   request.netPin += "-second";
-  const auto second = startMonitor(BERTH_MONITOR_PROGRAM, request, soon());
+  const auto second = startMonitor(test_paths::monitor, request, soon());
   EXPECT_EQ(second.status().code(), absl::StatusCode::kAlreadyExists) << second.status();
   EXPECT_FALSE(support::pathExists(request.netPin));
   EXPECT_EQ(cleanUpMonitor(runDir(), "").code(), absl::StatusCode::kFailedPrecondition);
@@ -168,7 +169,7 @@ TEST_F(PodTest, UserNamespace) {
   request.netPin += "-second";
   ASSERT_TRUE(support::makeDirectories(request.runDir).ok());
   request.uidMappings = {{0, 100000, 0}};
-  const auto refused = startMonitor(BERTH_MONITOR_PROGRAM, request, soon());
+  const auto refused = startMonitor(test_paths::monitor, request, soon());
   EXPECT_EQ(refused.status().code(), absl::StatusCode::kInvalidArgument) << refused.status();
   EXPECT_THAT(std::string(refused.status().message()), HasSubstr("uid_map"));
   EXPECT_FALSE(support::pathExists(request.netPin));
@@ -269,7 +270,7 @@ TEST_F(PodTest, TwentyMonitorsStaySmall) {
     request.runDir = absl::StrCat(directory_, "/run-", i);
     request.netPin = absl::StrCat(directory_, "/netns/pod-", i);
     ASSERT_TRUE(support::makeDirectories(request.runDir).ok());
-    REQUIRE_OK(startMonitor(BERTH_MONITOR_PROGRAM, request, soon()));
+    REQUIRE_OK(startMonitor(test_paths::monitor, request, soon()));
     auto client = MonitorClient::connect(request.runDir, {}, soon());
     REQUIRE_OK(client);
     pids.push_back((*client)->facts().monitorPid);

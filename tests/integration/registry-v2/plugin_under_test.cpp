@@ -6,6 +6,7 @@
 #include <sys/eventfd.h>
 
 #include "berth/plugin.hpp"
+#include "test_paths.hpp"
 
 namespace berth::registry_test {
 namespace {
@@ -104,7 +105,7 @@ uint64_t TestOp::done() const {
 
 const berth_plugin& PluginUnderTest::description() {
   static const berth_plugin* const plugin = [] {
-    void* library = ::dlopen(PLUGIN_FILE, RTLD_NOW | RTLD_LOCAL);
+    void* library = ::dlopen(test_paths::plugin, RTLD_NOW | RTLD_LOCAL);
     if (library == nullptr) throw std::runtime_error(::dlerror());
     auto entry =
         reinterpret_cast<berth_plugin_entry_function>(::dlsym(library, "berth_plugin_entry"));

@@ -12,6 +12,7 @@
 #include "berth/support/files.hpp"
 #include "berth/support/ids.hpp"
 #include "berth/support/process.hpp"
+#include "test_paths.hpp"
 
 namespace berth::test {
 
@@ -161,7 +162,7 @@ std::string RuntimeTest::options() const {
 
 void RuntimeTest::restart() {
   plugin_.reset();
-  plugin_ = std::make_unique<PluginInstance>(BERTH_TEST_PLUGIN, options());
+  plugin_ = std::make_unique<PluginInstance>(test_paths::plugin, options());
 }
 
 Pod RuntimeTest::newPod() {

@@ -8,6 +8,7 @@
 #include "berth/support/json.hpp"
 #include "berth/support/process.hpp"
 #include "fixture.hpp"
+#include "test_paths.hpp"
 
 namespace berth::test {
 namespace {
@@ -242,13 +243,13 @@ TEST_F(Pods, ResourcesOfAPodAreSetOnItsOwnCgroup) {
 }
 
 TEST(Start, SaysWhatIsMissing) {
-  PluginInstance noRuntime(BERTH_TEST_PLUGIN, R"({"path": "/nowhere/none", "root": "/nowhere"})");
+  PluginInstance noRuntime(test_paths::plugin, R"({"path": "/nowhere/none", "root": "/nowhere"})");
   EXPECT_EQ(noRuntime.started().code, BERTH_FAILED_PRECONDITION);
   EXPECT_THAT(noRuntime.started().message, HasSubstr("/nowhere/none"));
-  PluginInstance noMonitor(BERTH_TEST_PLUGIN, R"({"path": "/bin/sh", "monitor": "/nowhere/m"})");
+  PluginInstance noMonitor(test_paths::plugin, R"({"path": "/bin/sh", "monitor": "/nowhere/m"})");
   EXPECT_EQ(noMonitor.started().code, BERTH_FAILED_PRECONDITION);
   EXPECT_THAT(noMonitor.started().message, HasSubstr("/nowhere/m"));
-  PluginInstance badOptions(BERTH_TEST_PLUGIN, R"({"root": "relative"})");
+  PluginInstance badOptions(test_paths::plugin, R"({"root": "relative"})");
   EXPECT_EQ(badOptions.started().code, BERTH_INVALID_ARGUMENT);
 }
 

@@ -7,12 +7,13 @@
 #include <sys/mount.h>
 
 #include "berth/support/files.hpp"
+#include "test_paths.hpp"
 
 namespace berth::test {
 namespace {
 
 const berth_plugin* loadPlugin() {
-  void* library = ::dlopen(BERTH_PLUGIN_PATH, RTLD_NOW | RTLD_LOCAL);
+  void* library = ::dlopen(test_paths::plugin, RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) throw std::runtime_error(::dlerror());
   void* symbol = ::dlsym(library, "berth_plugin_entry");
   if (symbol == nullptr) throw std::runtime_error(::dlerror());

@@ -6,6 +6,7 @@
 
 #include "../plugin-host/test_host.hpp"
 #include "berth/extensions.h"
+#include "test_paths.hpp"
 
 namespace berth::cri {
 namespace {
@@ -24,7 +25,7 @@ class PluginListTest : public ::testing::Test {
   }
 
   plugins::testing::TestHost host_;
-  plugins::Registry registry_{{TEST_PLUGIN_DIR}, host_.services()};
+  plugins::Registry registry_{{test_paths::plugins}, host_.services()};
 };
 
 TEST_F(PluginListTest, SaysWhatAStartedPluginIsAndCanDo) {
@@ -57,7 +58,7 @@ TEST_F(PluginListTest, SaysWhatNobodyUses) {
 
 TEST_F(PluginListTest, SaysWhichProcessAPluginHas) {
   plugins::Wanted apart{Kind::kRuntime, "apart", "runtime", {}};
-  apart.isolation = {.process = true, .program = TEST_PLUGIN_HOST};
+  apart.isolation = {.process = true, .program = test_paths::pluginHost};
   ASSERT_TRUE(registry_.load({{Kind::kRuntime, "one", "runtime", {}, {}}, apart}).ok());
   EXPECT_EQ(row("one").at("isolation"), "none");
   EXPECT_TRUE(row("one").at("process").is_null());

@@ -17,6 +17,7 @@
 #include "content.hpp"
 #include "images/digest.hpp"
 #include "images/image_service.hpp"
+#include "test_paths.hpp"
 
 namespace berth::images::testing {
 
@@ -28,7 +29,7 @@ using support::strCat;
 class ImageServiceTest : public ::testing::Test {
  protected:
   TestHost host_;
-  plugins::Registry registry_{{TEST_PLUGIN_DIR}, host_.services()};
+  plugins::Registry registry_{{test_paths::plugins}, host_.services()};
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<ImageService> images_;
   plugins::Operation op_{"test"};

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "isolation/tables.hpp"
+#include "test_paths.hpp"
 
 namespace berth::isolation {
 namespace {
@@ -14,7 +15,7 @@ namespace {
 TEST(Extensions, AllThatTheSdkDefinesAreCarried) {
   std::vector<std::string> defined;
   const std::regex definition("#define BERTH_EXTENSION_\\w+ \"(.*)\"");
-  for (const auto& header : std::filesystem::directory_iterator(TEST_SDK_HEADERS)) {
+  for (const auto& header : std::filesystem::directory_iterator(test_paths::sdkHeaders)) {
     std::ifstream file(header.path());
     std::smatch match;
     for (std::string line; std::getline(file, line);)

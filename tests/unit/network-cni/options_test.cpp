@@ -6,6 +6,8 @@
 #include <boost/json.hpp>
 #include <gmock/gmock.h>
 
+#include "test_paths.hpp"
+
 namespace berth::cni {
 namespace {
 
@@ -37,7 +39,7 @@ TEST(OptionsTest, DeclaredDefaultsAreTheDefaults) {
 }
 
 TEST(OptionsTest, TheManualNamesEachOption) {
-  std::ifstream file(MANUAL);
+  std::ifstream file(test_paths::manual);
   const std::string manual((std::istreambuf_iterator<char>(file)), {});
   const boost::json::value list =
       boost::json::parse({kDeclaredOptions.data(), kDeclaredOptions.size()});

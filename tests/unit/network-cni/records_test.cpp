@@ -6,6 +6,8 @@
 
 #include <gmock/gmock.h>
 
+#include "test_paths.hpp"
+
 namespace berth::cni {
 namespace {
 
@@ -57,7 +59,7 @@ TEST_F(RecordsTest, KeepsEverything) {
 }
 
 TEST_F(RecordsTest, TheAttachmentOf01IsRead) {
-  const Records old(FIXTURES "/0.1/cni");
+  const Records old(std::string(test_paths::fixtures) + "/0.1/cni");
   const auto names = old.list();
   ASSERT_TRUE(names.ok()) << names.status();
   ASSERT_THAT(*names, SizeIs(1));

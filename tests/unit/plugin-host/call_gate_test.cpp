@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "test_host.hpp"
+#include "test_paths.hpp"
 
 namespace berth::plugins {
 namespace {
@@ -34,7 +35,7 @@ class Rendezvous {
 class CallGateTest : public ::testing::Test {
  protected:
   TestHost host_;
-  Registry registry_{{TEST_PLUGIN_DIR}, host_.services()};
+  Registry registry_{{test_paths::plugins}, host_.services()};
   Network* network_ = nullptr;
 
   void load(const std::string& plugin) {

@@ -7,6 +7,7 @@
 
 #include "berth/extensions.h"
 #include "test_host.hpp"
+#include "test_paths.hpp"
 
 namespace berth::plugins {
 namespace {
@@ -20,12 +21,12 @@ using testing::TestHost;
 class CallsTest : public ::testing::TestWithParam<bool> {
  protected:
   TestHost host_;
-  Registry registry_{{TEST_PLUGIN_DIR}, host_.services()};
+  Registry registry_{{test_paths::plugins}, host_.services()};
   Network* network_ = nullptr;
 
   void SetUp() override {
     Wanted wanted{Kind::kNetwork, "net", "parallel", {}};
-    wanted.isolation = {.process = GetParam(), .program = TEST_PLUGIN_HOST};
+    wanted.isolation = {.process = GetParam(), .program = test_paths::pluginHost};
     ASSERT_TRUE(registry_.load({wanted}).ok());
     ASSERT_TRUE(registry_.start().ok());
     network_ = registry_.network("net")->get();
@@ -192,7 +193,7 @@ INSTANTIATE_TEST_SUITE_P(Isolation, CallsTest, ::testing::Bool());
 
 TEST(Calls, AnExceptionThatCrossesIsCaughtAndBlamed) {
   TestHost host;
-  Registry registry({TEST_PLUGIN_DIR}, host.services());
+  Registry registry({test_paths::plugins}, host.services());
   ASSERT_TRUE(registry.load({{Kind::kNetwork, "net", "throwing-call", {}}}).ok());
   ASSERT_TRUE(registry.start().ok());
   Operation op("status");

@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "test_host.hpp"
+#include "test_paths.hpp"
 
 namespace berth::plugins {
 namespace {
@@ -26,11 +27,11 @@ std::string messageOf(const absl::Status& status) {
 class IsolationTest : public ::testing::Test {
  protected:
   TestHost host_;
-  Registry registry_{{TEST_PLUGIN_DIR}, host_.services()};
+  Registry registry_{{test_paths::plugins}, host_.services()};
 
   static Wanted wanted(Kind kind, const std::string& name, const std::string& plugin) {
     Wanted one{kind, name, plugin, {}};
-    one.isolation = {.process = true, .program = TEST_PLUGIN_HOST};
+    one.isolation = {.process = true, .program = test_paths::pluginHost};
     return one;
   }
   Network& startNetwork(const std::string& plugin = "parallel") {
@@ -147,8 +148,8 @@ TEST_F(IsolationTest, AFileThatCannotBeLoadedSaysWhy) {
         "odd-interface",  "bad-options",   "null-entry",      "throwing-entry", "no-entry",
         "unresolved",     "runtime",       "throwing-create", "failing-create", "endless-name",
         "endless-options"}) {
-    Registry apart({TEST_PLUGIN_DIR}, host_.services());
-    Registry inProcess({TEST_PLUGIN_DIR}, host_.services());
+    Registry apart({test_paths::plugins}, host_.services());
+    Registry inProcess({test_paths::plugins}, host_.services());
     const absl::Status isolated = apart.load({wanted(Kind::kNetwork, "net", plugin)});
     EXPECT_EQ(isolated, inProcess.load({{Kind::kNetwork, "net", plugin, {}}})) << plugin;
     EXPECT_FALSE(isolated.ok());

@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "test_host.hpp"
+#include "test_paths.hpp"
 
 namespace berth::plugins {
 namespace {
@@ -28,7 +29,7 @@ void PrintTo(const Age& age, std::ostream* out) {
 class KindsTest : public ::testing::TestWithParam<Age> {
  protected:
   TestHost host_;
-  Registry registry_{{TEST_PLUGIN_DIR}, host_.services()};
+  Registry registry_{{test_paths::plugins}, host_.services()};
   Operation op_{"test"};
 
   void SetUp() override {
@@ -39,7 +40,7 @@ class KindsTest : public ::testing::TestWithParam<Age> {
         {Kind::kImageSource, "files", plugin("source"), {{"directory", host_.directory().path()}}}};
     for (Wanted& one : wanted) {
       one.isolation.process = GetParam().isolated;
-      one.isolation.program = TEST_PLUGIN_HOST;
+      one.isolation.program = test_paths::pluginHost;
     }
     const absl::Status loaded = registry_.load(wanted);
     ASSERT_TRUE(loaded.ok()) << loaded;

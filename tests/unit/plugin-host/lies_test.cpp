@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "test_host.hpp"
+#include "test_paths.hpp"
 
 namespace berth::plugins {
 namespace {
@@ -30,7 +31,7 @@ size_t openFiles() {
 // One that lies about what `path` ends with.
 Wanted liar(Kind kind, const std::string& path) {
   Wanted one{kind, "net", path, {}};
-  one.isolation = {.process = true, .program = TEST_LIAR};
+  one.isolation = {.process = true, .program = test_paths::liar};
   return one;
 }
 
@@ -38,12 +39,12 @@ class LiesTest : public ::testing::TestWithParam<const char*> {
  protected:
   TestHost host_;
   // Beside them: one of which the process works.
-  Registry good_{{TEST_PLUGIN_DIR}, host_.services()};
+  Registry good_{{test_paths::plugins}, host_.services()};
   size_t before_ = 0;
 
   void SetUp() override {
     Wanted wanted{Kind::kNetwork, "good", "parallel", {}};
-    wanted.isolation = {.process = true, .program = TEST_PLUGIN_HOST};
+    wanted.isolation = {.process = true, .program = test_paths::pluginHost};
     ASSERT_TRUE(good_.load({wanted}).ok());
     ASSERT_TRUE(good_.start().ok());
     goesOn();

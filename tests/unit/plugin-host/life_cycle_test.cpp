@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "test_host.hpp"
+#include "test_paths.hpp"
 
 namespace berth::plugins {
 namespace {
@@ -21,7 +22,7 @@ using testing::TestHost;
 class LifeCycleTest : public ::testing::Test {
  protected:
   TestHost host_;
-  Registry registry_{{TEST_PLUGIN_DIR}, host_.services()};
+  Registry registry_{{test_paths::plugins}, host_.services()};
 
   std::vector<std::string> order() const { return host_.logged({"start", "stop"}); }
 };
@@ -66,7 +67,7 @@ TEST_F(LifeCycleTest, AFailingStartStopsThoseThatHaveStarted) {
 TEST(LifeCycle, EveryStepHappensOnceAndInOrder) {
   TestHost host;
   {
-    Registry registry({TEST_PLUGIN_DIR}, host.services());
+    Registry registry({test_paths::plugins}, host.services());
     ASSERT_TRUE(registry.load({{Kind::kNetwork, "net", "parallel", {{"limit", 9}}}}).ok());
     ASSERT_TRUE(registry.start().ok());
     EXPECT_EQ(registry.instances()[0]->state(), InstanceState::kStarted);
@@ -106,9 +107,9 @@ class GhostTest : public ::testing::TestWithParam<bool> {};
 TEST_P(GhostTest, WhoCallsAfterStopIsNamedAndNotHeard) {
   auto host = std::make_unique<TestHost>();
   auto registry =
-      std::make_unique<Registry>(std::vector<std::string>{TEST_PLUGIN_DIR}, host->services());
+      std::make_unique<Registry>(std::vector<std::string>{test_paths::plugins}, host->services());
   Wanted wanted{Kind::kNetwork, "net", "parallel", {{"fail", "haunt"}}};
-  wanted.isolation = {.process = GetParam(), .program = TEST_PLUGIN_HOST};
+  wanted.isolation = {.process = GetParam(), .program = test_paths::pluginHost};
   ASSERT_TRUE(registry->load({wanted}).ok());
   ASSERT_TRUE(registry->start().ok());
   while (host->events().empty() || host->states().empty()) std::this_thread::yield();

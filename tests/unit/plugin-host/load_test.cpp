@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "test_host.hpp"
+#include "test_paths.hpp"
 
 namespace berth::plugins {
 namespace {
@@ -22,7 +23,7 @@ std::string message(const absl::Status& status) {
 
 absl::Status load(const std::vector<Wanted>& wanted) {
   TestHost host;
-  Registry registry({TEST_PLUGIN_DIR}, host.services());
+  Registry registry({test_paths::plugins}, host.services());
   return registry.load(wanted);
 }
 
@@ -128,7 +129,7 @@ TEST(Load, AMissingNameListsWhereItWasLookedFor) {
   const absl::Status status = loadNetwork("none");
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(message(status), AllOf(HasSubstr("network \"net\""), HasSubstr("berth-none.so"),
-                                     HasSubstr(TEST_PLUGIN_DIR)));
+                                     HasSubstr(test_paths::plugins)));
 }
 
 TEST(Load, TwoFilesWithOnePluginNameAreRefused) {
@@ -188,7 +189,7 @@ TEST(Load, MissingRequiredOptionsAreNamed) {
 
 TEST(Load, AFailingConfigureIsReportedAndTheInstanceDestroyed) {
   TestHost host;
-  Registry registry({TEST_PLUGIN_DIR}, host.services());
+  Registry registry({test_paths::plugins}, host.services());
   const absl::Status status =
       registry.load({{Kind::kNetwork, "net", "parallel", {{"fail", "configure"}}}});
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
@@ -254,7 +255,7 @@ TEST(Load, AFileThatHasReplacedALoadedOneIsLoaded) {
 
 TEST(Load, MakesNothingOnTheDisk) {
   TestHost host;
-  Registry registry({TEST_PLUGIN_DIR}, host.services());
+  Registry registry({test_paths::plugins}, host.services());
   ASSERT_TRUE(registry.load({{Kind::kNetwork, "net", "parallel", {}, {}}}).ok());
   EXPECT_FALSE(std::filesystem::exists(host.directory() / "root"));
   EXPECT_FALSE(std::filesystem::exists(host.directory() / "state"));
@@ -262,7 +263,7 @@ TEST(Load, MakesNothingOnTheDisk) {
 
 TEST(Load, WhatCouldNotBeLoadedIsKnown) {
   TestHost host;
-  Registry registry({TEST_PLUGIN_DIR}, host.services());
+  Registry registry({test_paths::plugins}, host.services());
   EXPECT_FALSE(registry
                    .load({{Kind::kNetwork, "bad", "no-start", {}, {}},
                           {Kind::kNetwork, "good", "parallel", {}, {}}})
@@ -275,7 +276,7 @@ TEST(Load, WhatCouldNotBeLoadedIsKnown) {
 
 TEST(Examine, TellsFindingsWithTheirPlaces) {
   TestHost host;
-  Registry registry({TEST_PLUGIN_DIR}, host.services());
+  Registry registry({test_paths::plugins}, host.services());
   Origin origin{"networks.net", {"/f:3:1", {{"limit", "/f:4:1"}}}};
   ASSERT_TRUE(registry.load({{Kind::kNetwork, "net", "parallel", {}, origin}}).ok());
   Operation op("examine");
@@ -296,7 +297,7 @@ TEST(Examine, TellsFindingsWithTheirPlaces) {
 
 TEST(Examine, WhatWasFoundBeforeAFailureCounts) {
   TestHost host;
-  Registry registry({TEST_PLUGIN_DIR}, host.services());
+  Registry registry({test_paths::plugins}, host.services());
   Origin origin{"networks.net", {"/f:3:1", {}}};
   ASSERT_TRUE(
       registry.load({{Kind::kNetwork, "net", "parallel", {{"fail", "examine"}}, origin}}).ok());
@@ -311,7 +312,7 @@ TEST(Examine, WhatWasFoundBeforeAFailureCounts) {
 
 TEST(Examine, APluginOfTheFirstMinorVersionFindsNothing) {
   TestHost host;
-  Registry registry({TEST_PLUGIN_DIR}, host.services());
+  Registry registry({test_paths::plugins}, host.services());
   ASSERT_TRUE(registry.load({{Kind::kNetwork, "net", "past", {}, {}}}).ok());
   Operation op("examine");
   std::vector<Finding> findings;
@@ -324,7 +325,7 @@ class OtherAge : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(OtherAge, LoadsAndIsCalled) {
   TestHost host;
-  Registry registry({TEST_PLUGIN_DIR}, host.services());
+  Registry registry({test_paths::plugins}, host.services());
   ASSERT_TRUE(registry.load({{Kind::kNetwork, "net", GetParam(), {}}}).ok());
   ASSERT_TRUE(registry.start().ok());
   Operation op("status");
@@ -333,7 +334,7 @@ TEST_P(OtherAge, LoadsAndIsCalled) {
 
 TEST(OtherAges, WhatAPluginOffersBeyondTodayIsCutToWhatIsKnown) {
   TestHost host;
-  Registry registry({TEST_PLUGIN_DIR}, host.services());
+  Registry registry({test_paths::plugins}, host.services());
   ASSERT_TRUE(
       registry.load({{Kind::kNetwork, "net", "future", {}}, {Kind::kNetwork, "old", "past", {}}})
           .ok());

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "replacement_fixture.hpp"
+#include "test_paths.hpp"
 
 namespace berth::plugins {
 namespace {
@@ -240,7 +241,7 @@ TEST_F(ReplacementTest, CallsGoOnWhileInstancesComeAndGo) {
 }
 
 TEST_F(ReplacementTest, AnIsolatedOneHasAProcessOfItsOwn) {
-  wanted_.isolation = {.process = true, .program = TEST_PLUGIN_HOST};
+  wanted_.isolation = {.process = true, .program = test_paths::pluginHost};
   start();
   std::shared_ptr<Network> old = *registry_.network("net");
   const pid_t before = old->instance().process()->pid;

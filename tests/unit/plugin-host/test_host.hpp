@@ -11,11 +11,12 @@
 #include "../support/temporary_directory.hpp"
 #include "berth/support/status.hpp"
 #include "plugins/registry.hpp"
+#include "test_paths.hpp"
 
 namespace berth::plugins::testing {
 
 inline std::string pluginPath(const std::string& name) {
-  return support::strCat(TEST_PLUGIN_DIR, "/berth-", name, ".so");
+  return support::strCat(test_paths::plugins, "/berth-", name, ".so");
 }
 
 class TestHost {

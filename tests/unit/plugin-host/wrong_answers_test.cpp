@@ -7,6 +7,7 @@
 
 #include "berth/extensions.h"
 #include "test_host.hpp"
+#include "test_paths.hpp"
 
 namespace berth::plugins {
 namespace {
@@ -45,9 +46,9 @@ class WrongAnswers : public ::testing::TestWithParam<std::tuple<bool, Case>> {
                                                       {Kind::kSnapshotter, "wrong-snapshotter"},
                                                       {Kind::kRuntime, "wrong-runtime"}};
     registry_ =
-        std::make_unique<Registry>(std::vector<std::string>{TEST_PLUGIN_DIR}, host_.services());
+        std::make_unique<Registry>(std::vector<std::string>{test_paths::plugins}, host_.services());
     Wanted wanted{one().kind, "one", files.at(one().kind), {{"wrong", wrong}}};
-    wanted.isolation = {.process = isolated(), .program = TEST_PLUGIN_HOST};
+    wanted.isolation = {.process = isolated(), .program = test_paths::pluginHost};
     BERTH_RETURN_IF_ERROR(registry_->load({wanted}));
     // What is examined is not started.
     return std::string_view(one().call) == "examine" ? absl::OkStatus() : registry_->start();

@@ -8,6 +8,7 @@
 
 #include "berth/support/files.hpp"
 #include "berth/support/json.hpp"
+#include "test_paths.hpp"
 
 namespace berth::registry {
 namespace {
@@ -125,7 +126,7 @@ TEST(Options, PasswordsInUrlsAreNotQuoted) {
 
 // The manual's examples: every toml block, as the host would hand it over.
 TEST(Options, ExamplesOfTheManualAreAccepted) {
-  const auto manual = support::readFile(MANUAL);
+  const auto manual = support::readFile(test_paths::manual);
   ASSERT_TRUE(manual.ok()) << manual.status();
   size_t examples = 0;
   size_t position = 0;

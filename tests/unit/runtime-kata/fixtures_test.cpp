@@ -10,6 +10,7 @@
 #include "berth/support/json.hpp"
 #include "keeper/protocol.hpp"
 #include "records.hpp"
+#include "test_paths.hpp"
 
 namespace berth::kata {
 namespace {
@@ -36,7 +37,7 @@ std::string bytesOf(const std::string& digits) {
 // A line for each: its name, and the packet in hexadecimal digits.
 std::map<std::string, std::string> recorded() {
   std::map<std::string, std::string> packets;
-  std::ifstream file(FIXTURES "/0.1/keeper-packets");
+  std::ifstream file(std::string(test_paths::fixtures) + "/0.1/keeper-packets");
   std::string name;
   std::string packet;
   while (file >> name >> packet) packets[name] = packet;
@@ -108,7 +109,8 @@ std::string identityIn(const std::string& text) {
 }
 
 TEST(RecordFixtures, ThePodOf01IsRead) {
-  const std::string text = *support::readFile(FIXTURES "/0.1/kata/pod.json");
+  const std::string text =
+      *support::readFile(std::string(test_paths::fixtures) + "/0.1/kata/pod.json");
   const auto pod = parsePodRecord(identityIn(text), text);
   ASSERT_TRUE(pod.ok()) << pod.status();
   EXPECT_EQ(pod->netPin, "/run/netns/berth-" + pod->id);
@@ -134,7 +136,7 @@ TEST(RecordFixtures, TheContainersOf01AreRead) {
   ASSERT_TRUE(support::makeDirectories(pod.containersDirectory()).ok());
   for (const char* name : {"running", "exited"}) {
     const std::string text =
-        *support::readFile(std::string(FIXTURES "/0.1/kata/") + name + ".json");
+        *support::readFile(std::string(test_paths::fixtures) + "/0.1/kata/" + name + ".json");
     ASSERT_TRUE(support::replaceFile(pod.containersDirectory() + "/" + identityIn(text) + ".json",
                                      text, 0600, support::Durability::kVisible)
                     .ok());

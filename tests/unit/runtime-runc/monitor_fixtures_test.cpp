@@ -8,6 +8,7 @@
 
 #include "../../../plugins/runtime-runc/protocol/exit_record.hpp"
 #include "../../../plugins/runtime-runc/protocol/messages.hpp"
+#include "test_paths.hpp"
 
 namespace berth::runc::protocol {
 namespace {
@@ -24,7 +25,7 @@ std::string hex(std::string_view bytes) {
 // A line for each: its name, and the frame in hexadecimal digits.
 std::map<std::string, std::string> recorded() {
   std::map<std::string, std::string> frames;
-  std::ifstream file(FIXTURES "/0.1/frames");
+  std::ifstream file(std::string(test_paths::fixtures) + "/0.1/frames");
   std::string name;
   std::string frame;
   while (file >> name >> frame) frames[name] = frame;
@@ -211,7 +212,7 @@ TEST(ProtocolFixtures, TheOtherFramesOfVersion1) {
 
 TEST(ProtocolFixtures, TheExitRecordOf01) {
   std::stringstream text;
-  text << std::ifstream(FIXTURES "/0.1/exit").rdbuf();
+  text << std::ifstream(std::string(test_paths::fixtures) + "/0.1/exit").rdbuf();
   ContainerStatus status;
   ASSERT_TRUE(parseExitRecord(text.str(), status));
   EXPECT_EQ(status.containerId.size(), 64u);

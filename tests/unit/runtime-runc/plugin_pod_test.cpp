@@ -15,6 +15,7 @@
 #include "owned_cgroups.hpp"
 #include "pod.hpp"
 #include "process_end.hpp"
+#include "test_paths.hpp"
 
 namespace berth::runc {
 namespace {
@@ -190,7 +191,7 @@ TEST_F(Owned, ANewerPluginsFileStaysAsItIs) {
 
 TEST_F(Owned, TheFileOf01IsRead) {
   const CgroupLayout layout = unified();
-  OwnedCgroups owned(layout, FIXTURES "/0.1/cgroups.json");
+  OwnedCgroups owned(layout, std::string(test_paths::fixtures) + "/0.1/cgroups.json");
   EXPECT_TRUE(owned.load().ok());
 }
 

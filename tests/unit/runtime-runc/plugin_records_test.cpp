@@ -13,6 +13,7 @@
 #include "options.hpp"
 #include "pod_resources.hpp"
 #include "records.hpp"
+#include "test_paths.hpp"
 
 namespace berth::runc {
 namespace {
@@ -42,7 +43,7 @@ class Records : public ::testing::Test {
 
 TEST_F(Records, ThePodOf01IsRead) {
   const auto pod = loadPodRecord("0e9b1b9d7440f341b29cff5461798c940b1000b62647c6cbeda81efbd85a17c9",
-                                 FIXTURES "/0.1");
+                                 std::string(test_paths::fixtures) + "/0.1");
   ASSERT_TRUE(pod.ok()) << pod.status();
   EXPECT_EQ(pod->netPin, "/run/netns/berth-" + pod->id);
   EXPECT_EQ(pod->runtimeBinary, "/usr/sbin/runc");
@@ -52,7 +53,8 @@ TEST_F(Records, ThePodOf01IsRead) {
 }
 
 TEST_F(Records, TheContainerOf01IsRead) {
-  const std::string text = *support::readFile(FIXTURES "/0.1/container.json");
+  const std::string text =
+      *support::readFile(std::string(test_paths::fixtures) + "/0.1/container.json");
   const std::string id = support::stringMember(*support::parseJsonObject(text, "fixture"), "id");
   ASSERT_TRUE(support::makeDirectories(pod_.containersDir()).ok());
   ASSERT_TRUE(support::replaceFile(pod_.containersDir() + "/" + id + ".json", text, 0600,

@@ -10,6 +10,7 @@
 
 #include "../support/temporary_directory.hpp"
 #include "openpgp_keys.hpp"
+#include "test_paths.hpp"
 
 namespace berth::signatures {
 namespace {
@@ -31,7 +32,7 @@ class OpenPgpTest : public ::testing::Test {
     return std::string(opened.status().message());
   }
 
-  const OpenPgp openPgp_{BERTH_OPENPGP};
+  const OpenPgp openPgp_{test_paths::openPgp};
   const OpenPgpKey good_{"good"};
   const OpenPgpKey other_{"other"};
 };

@@ -12,11 +12,12 @@
 #include "keys.hpp"
 #include "openpgp_keys.hpp"
 #include "signatures/policy.hpp"
+#include "test_paths.hpp"
 
 namespace berth::signatures::testing {
 
 inline const OpenPgp& openPgp() {
-  static const OpenPgp program{BERTH_OPENPGP};
+  static const OpenPgp program{test_paths::openPgp};
   return program;
 }
 

@@ -10,6 +10,7 @@
 
 #include "../support/temporary_directory.hpp"
 #include "berth/support/files.hpp"
+#include "test_paths.hpp"
 
 namespace berth::overlay {
 namespace {
@@ -18,7 +19,7 @@ using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-constexpr const char* kFixtures = FIXTURES "/0.1";
+const std::string kFixtures = std::string(test_paths::fixtures) + "/0.1";
 
 TEST(Records, TheLayerOf01) {
   const auto layer = readLayerRecord(kFixtures);

@@ -8,6 +8,7 @@
 
 #include "berth/support/json.hpp"
 #include "fixture.hpp"
+#include "test_paths.hpp"
 
 namespace berth::layout {
 namespace {
@@ -183,7 +184,7 @@ TEST(LayoutOptions, PathsMustBeAbsolute) {
 }
 
 TEST(LayoutOptions, TheManualHasEachOfThem) {
-  std::ifstream file(MANUAL);
+  std::ifstream file(test_paths::manual);
   const std::string manual{std::istreambuf_iterator<char>(file), {}};
   const boost::json::value declared = boost::json::parse(std::string(kDeclaredOptions));
   for (const auto& option : declared.as_array())

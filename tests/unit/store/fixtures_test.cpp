@@ -7,6 +7,7 @@
 #include "../support/temporary_directory.hpp"
 #include "records.pb.h"
 #include "store/store.hpp"
+#include "test_paths.hpp"
 
 namespace berth::store {
 namespace {
@@ -34,7 +35,7 @@ std::vector<Record> recordsOf(Store& store, std::string_view kind) {
 TEST(StoreFixtures, TheDatabaseOf01) {
   const TemporaryDirectory directory;
   const std::string path = directory / "berth.db";
-  std::filesystem::copy_file(FIXTURES "/0.1/berth.db", path);
+  std::filesystem::copy_file(std::string(test_paths::fixtures) + "/0.1/berth.db", path);
   std::string setAside;
   const auto store = Store::open(path, setAside);
   ASSERT_TRUE(store.ok()) << store.status();

@@ -18,6 +18,7 @@
 #include "berth/support/status.hpp"
 #include "common/capability_names.hpp"
 #include "engine/engine.hpp"
+#include "test_paths.hpp"
 #include "world.hpp"
 
 namespace berth::engine::testing {
@@ -147,8 +148,8 @@ class EngineTest : public ::testing::Test {
   }
   // Up to where it recovers.
   void open(const std::vector<std::string>& runtimes = {"runc"}) {
-    registry_ =
-        std::make_unique<plugins::Registry>(std::vector<std::string>{TEST_PLUGIN_DIR}, services_);
+    registry_ = std::make_unique<plugins::Registry>(std::vector<std::string>{test_paths::plugins},
+                                                    services_);
     const boost::json::object options{
         {"world", std::to_string(reinterpret_cast<uintptr_t>(&world_))}};
     std::vector<plugins::Wanted> wanted;
