@@ -28,6 +28,10 @@ def show(result):
 
 def write(path, results):
     suite = ElementTree.Element("testsuite", name="crash")
+    properties = ElementTree.SubElement(suite, "properties")
+    for total in totals(results):
+        # As the integration tests' figures are told.
+        ElementTree.SubElement(properties, "property", name="figure", value=total)
     for result in results:
         case = ElementTree.SubElement(
             suite, "testcase", classname="%s.%s" % (result["kind"], result["operation"]),
@@ -116,12 +120,18 @@ def summary(listed, results, seconds):
         if not result["hit"]:
             print("  not met in %d attempts: %s/%s: %s" % (
                 result["attempts"], result["kind"], result["operation"], result["point"]))
+    for total in totals(results):
+        print("  " + total)
+    print("  in %.0f s" % seconds)
+
+
+def totals(results):
     planted = [result for result in results if result["kind"] == "proof"]
     tried = [result for result in results if "spec" in result]
-    print("  %d planted leaks and losses, %d found" % (
-        len(planted), sum(not result["failures"] for result in planted)))
-    print("  %d points, %d kills, %d not met, %d with something left or lost, %d failures in %.0f s"
-          % (len(tried), sum(result["hit"] for result in tried),
-             sum(not result["hit"] for result in tried),
-             sum(bool(result["failures"]) for result in tried),
-             sum(bool(result["failures"]) for result in results), seconds))
+    return ["%d planted leaks and losses, %d found" % (
+                len(planted), sum(not result["failures"] for result in planted)),
+            "%d points, %d kills, %d not met, %d with something left or lost, %d failures" % (
+                len(tried), sum(result["hit"] for result in tried),
+                sum(not result["hit"] for result in tried),
+                sum(bool(result["failures"]) for result in tried),
+                sum(bool(result["failures"]) for result in results))]

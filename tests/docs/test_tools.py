@@ -52,6 +52,14 @@ def test_a_late_part_counts_like_others(run):
     assert failed.stdout.endswith("\n2 passed, 2 failed\n")
 
 
+def test_what_tests_have_counted_is_told_at_the_end(run):
+    counted = ('<testcase name="power"><properties><property name="figure" value="3 cuts"/>'
+               '</properties></testcase>')
+    done = run("vm-quick", failures=counted)
+    assert "\n==> Counted\npower: 3 cuts\n" in done.stdout, done.stdout + done.stderr
+    assert "==> Counted" not in run("vm-quick").stdout
+
+
 @pytest.mark.parametrize("minutes, runs", [(25, True), (20, False), (-1, False)])
 def test_a_late_part_begins_only_when_there_is_time_for_it(run, minutes, runs):
     done = run("vm-quick", "--", "vm-quick", "tidy", minutes=minutes)
