@@ -2,10 +2,13 @@
 #
 # Each set is built once, by an object of its own, and given to the targets named here. Sources do
 # not know of it: each still includes what it uses, which a build with BERTH_PRECOMPILED=OFF checks.
-# clang's have absolute paths in them, so that ccache takes all that is made with one for something
-# else in another folder: what is built with clang goes without.
 if(NOT BERTH_PRECOMPILED)
   return()
+endif()
+
+# With the time in them each would be another one to ccache, and so would all that is made with it.
+if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  add_compile_options("SHELL:-Xclang -fno-pch-timestamp")
 endif()
 
 set(standard_headers
