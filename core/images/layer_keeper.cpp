@@ -6,18 +6,13 @@
 #include "berth/support/status.hpp"
 #include "berth/support/threads.hpp"
 #include "images/layer_stream.hpp"
+#include "images/patience.hpp"
 
 namespace berth::images {
 
 using support::strCat;
 
 namespace {
-
-// When one who waits looks whether it is still wanted; at its deadline it is not.
-plugins::Operation::Clock::time_point nextLook(const plugins::Operation& op) {
-  constexpr std::chrono::milliseconds kLook{100};
-  return std::min(op.deadline(), plugins::Operation::Clock::now() + kLook);
-}
 
 // Bytes of this digest and length.
 std::string blobOf(const WantedLayer& wanted) {

@@ -1,11 +1,9 @@
 #include "images/shared_pulls.hpp"
 
-#include <algorithm>
-#include <chrono>
-
 #include "berth/support/status.hpp"
 #include "berth/support/threads.hpp"
 #include "images/digest.hpp"
+#include "images/patience.hpp"
 
 namespace berth::images {
 
@@ -25,11 +23,7 @@ std::string pullKey(const Reference& reference, const PullTarget& target,
 
 // False when the operation's time or patience ended first.
 bool SharedPulls::await(const std::shared_future<Pulled>& pull, const plugins::Operation& op) {
-  constexpr std::chrono::milliseconds kLook{100};
-  const auto nextLook = [&] {
-    return std::min(op.deadline(), plugins::Operation::Clock::now() + kLook);
-  };
-  while (pull.wait_until(nextLook()) != std::future_status::ready) {
+  while (pull.wait_until(nextLook(op)) != std::future_status::ready) {
     if (op.cancelled()) return false;
   }
   return true;

@@ -1,19 +1,16 @@
 #include "images/slots.hpp"
 
-#include <chrono>
-
 #include "berth/support/status.hpp"
+#include "images/patience.hpp"
 
 namespace berth::images {
 
 absl::StatusOr<Slots::Slot> Slots::take(const plugins::Operation& op) {
-  // How often one who waits looks whether it is still wanted.
-  constexpr std::chrono::milliseconds kLook{100};
   std::unique_lock lock(mutex_);
   const uint64_t own = ++last_;
   waiting_.push_back(own);
   const auto isNext = [&] { return free_ > 0 && waiting_.front() == own; };
-  while (!changed_.wait_for(lock, kLook, isNext)) {
+  while (!changed_.wait_until(lock, nextLook(op), isNext)) {
     absl::Status wanted = op.check();
     if (wanted.ok()) continue;
     std::erase(waiting_, own);

@@ -66,8 +66,8 @@ FEW = 6
 MAY_BE_MISSED = {
     ("monitor/StartShortContainer", r"\w+ exits/.*|\w+ \.?state #3 of 3"):
         "an exit is only written down when it comes before whoever takes it",
-    (r"monitor/\w*ExecSync", r"unlink .*(?:operation|process)-.*"):
-        "what an exec needed goes once it has been answered, maybe after the operation",
+    (r"monitor/\w*ExecSync", r"unlink .*operation-.*"):
+        "an exec's log and PID file go with it, once it has been answered: maybe after the operation",
     (r"shim/\w+ \w+ shim", r"asked Wait container"):
         "it is asked beside the start of a container, maybe before the operation begins",
 }

@@ -21,8 +21,8 @@ AT_ONCE = 8
 CONTAINERS = 20
 WARM_UP = 0.1  # of all
 GROWTH = 1.05
-# KiB by which malloc lets a heap grow (M_TOP_PAD), which is more than that of a process of less than
-# one MiB. The least block, lost with each command, would be four times as much.
+# KiB by which malloc extends a heap (M_TOP_PAD): of a process with less than one MiB, as the monitor,
+# more than GROWTH. The least block, lost with each of 20,000 commands, is four times as much.
 HEAP_STEP = 128
 SETTLE_SECONDS = 10  # for what is done in the background
 
