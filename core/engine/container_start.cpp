@@ -14,6 +14,12 @@ namespace berth::engine {
 namespace v1 = runtime::v1;
 using support::strCat;
 
+namespace {
+
+constexpr std::string_view kIsolationLost = "the pod's isolation ended during its start";
+
+}  // namespace
+
 absl::Status Engine::startContainer(const std::string& id, Deadline deadline) {
   BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<Container> container, findContainer(id));
   return operations_
@@ -54,14 +60,18 @@ absl::Status Engine::start(plugins::Operation& op, Container& container) {
     return endStarted(op, container, target);
   }
   const uint64_t processStart = support::processStart(started->pid);
-  return container.change([&](records::ContainerRecord& r) {
+  BERTH_RETURN_IF_ERROR(container.change([&](records::ContainerRecord& r) {
     // A short container's exit may have been told already.
     r.set_started_at(started->startedAt != 0 ? started->startedAt : support::nowNanoseconds());
     if (r.state() != v1::CONTAINER_CREATED) return;
     r.set_state(v1::CONTAINER_RUNNING);
     r.set_pid(started->pid);
     r.set_process_start(processStart);
-  });
+  }));
+  // When its pod was lost meanwhile, this container did not count as running yet.
+  if (!container.pod().peek([](const records::PodRecord& r) { return r.lost(); }))
+    return absl::OkStatus();
+  return recovery_.collectExits(op, container.pod(), kIsolationLost);
 }
 
 absl::StatusOr<plugins::ContainerStatus> Engine::startInRuntime(plugins::Operation& op,

@@ -82,6 +82,11 @@ class StartShortContainer(StartContainer):
 
     command = ("sh", "-c", LINES)
 
+    def settle(self):
+        """Until its end is known, whoever was killed beside it."""
+        wait_until(lambda: self.bed.doomed() or self.state_is("EXITED"),
+                   what="the container's end")
+
     def finish(self):
         if self.state_is("CREATED"):
             self.start()

@@ -19,6 +19,7 @@ import machine
 import proof
 import shim_faults
 import upkeep_operations
+from berth_testbed import wait_until
 from crash_bed import DATA, VOLUMES, CrashBed, flush_rules
 from image_set import BUSYBOX
 from operations import OF_OTHERS, OPERATIONS
@@ -279,6 +280,9 @@ class Worker:
         return faults.withdraw(self.bed)[1]
 
     def after_shim(self, piece):
+        # A shim may still be answering what others have told already.
+        with contextlib.suppress(TimeoutError):
+            wait_until(self.bed.kills.is_met, seconds=1)
         _, killed = self.bed.kills.withdraw()
         if killed:
             shim_faults.examine(self.bed, piece, killed)

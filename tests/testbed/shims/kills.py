@@ -40,6 +40,9 @@ class Kills:
                     os.unlink(self.path + end)
         return steps, float(met or 0)
 
+    def is_met(self):
+        return os.path.exists(self.path + ".met")
+
     def _read(self, end):
         with contextlib.suppress(FileNotFoundError), \
                 open(self.path + end, encoding="utf-8") as stream:

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <future>
 #include <memory>
 #include <string>
@@ -118,6 +119,22 @@ class TestImages final : public images::ImageService {
   std::shared_ptr<const images::Image> image_;
   std::shared_future<void> unpacked_;
   std::vector<std::string> refused_;
+};
+
+// Counts the operations that have ended and are called so.
+class Counting final : public plugins::Observer {
+ public:
+  explicit Counting(std::string name) : name_(std::move(name)) { plugins::setObserver(this); }
+  ~Counting() { plugins::setObserver(nullptr); }
+  void onOperation(plugins::Timeline timeline) override {
+    if (timeline.operation.starts_with(name_)) ++count_;
+  }
+  void onCall(const plugins::Instance&, bool, std::chrono::nanoseconds) override {}
+  int count() const { return count_; }
+
+ private:
+  const std::string name_;
+  std::atomic<int> count_ = 0;
 };
 
 class EngineTest : public ::testing::Test {

@@ -1,6 +1,4 @@
 // What a daemon that starts makes of pods that it finds.
-#include <atomic>
-
 #include "fixture.hpp"
 
 namespace berth::engine::testing {
@@ -169,22 +167,6 @@ TEST_F(ReachTest, AStartThatHadFailedDoesNotComeTrue) {
   EXPECT_EQ(status('d').exit_code(), 128);
   EXPECT_EQ(world_.count(strCat("runc container_kill ", id('c'), " 9")), 0u);
 }
-
-// Counts the operations that have ended and are called so.
-class Counting final : public plugins::Observer {
- public:
-  explicit Counting(std::string name) : name_(std::move(name)) { plugins::setObserver(this); }
-  ~Counting() { plugins::setObserver(nullptr); }
-  void onOperation(plugins::Timeline timeline) override {
-    if (timeline.operation.starts_with(name_)) ++count_;
-  }
-  void onCall(const plugins::Instance&, bool, std::chrono::nanoseconds) override {}
-  int count() const { return count_; }
-
- private:
-  const std::string name_;
-  std::atomic<int> count_ = 0;
-};
 
 TEST_F(ReachTest, AStartThatHadFailedEndsWithItsPod) {
   const auto killOf = [](char container) {
