@@ -21,7 +21,8 @@ def run(tmp_path):
     os.makedirs(tmp_path / "tests/vm")
     os.makedirs(tmp_path / "tests/testbed")
     (tmp_path / "tests/testbed/machine_state.py").touch()  # nothing is left
-    shutil.copy(os.path.join(SOURCE, "tools/test"), tmp_path / "tools/test")
+    for name in ("test", "test-parts"):
+        shutil.copy(os.path.join(SOURCE, "tools", name), tmp_path / "tools" / name)
     report = tmp_path / "report.xml"
 
     def run(*parts, minutes=85, failures="", machine="true"):
