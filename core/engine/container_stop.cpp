@@ -24,6 +24,21 @@ bool hasEnded(const records::ContainerRecord& record) {
   return record.state() != v1::CONTAINER_RUNNING;
 }
 
+// Whether the container has ended by `until()`, which may have come nearer when its record changes.
+template <class Until>
+absl::StatusOr<bool> awaitEnd(const plugins::Operation& op, Container& container, Until until) {
+  for (;;) {
+    const Deadline end = until();
+    const auto changed = [&](const records::ContainerRecord& record) {
+      return hasEnded(record) || until() < end;
+    };
+    container.awaitChange(std::min({end, op.deadline(), Deadline::clock::now() + kLook}), changed);
+    if (container.peek(hasEnded)) return true;
+    if (until() <= Deadline::clock::now()) return false;
+    BERTH_RETURN_IF_ERROR(op.check());
+  }
+}
+
 // A checkpoint holds the container's turn for long, and is of no use to who stops the container.
 void cancelCheckpoints(Operations& operations, const Container& container) {
   operations.cancel(strCat("checkpoint ", container.id(), " "));
@@ -80,26 +95,16 @@ absl::Status Engine::stop(plugins::Operation& op, Container& container) {
                                                  signal == 0 ? SIGTERM : signal,
                                                  plugins::KillScope::kFirstProcess));
     // Whoever brings the time forward wakes the wait.
-    for (auto until = container.killAt(); until > Deadline::clock::now();
-         until = container.killAt()) {
-      const auto changed = [&](const records::ContainerRecord& r) {
-        return hasEnded(r) || container.killAt() < until;
-      };
-      const auto look = Deadline::clock::now() + kLook;
-      if (container.awaitChange(std::min({until, op.deadline(), look}), changed) &&
-          container.peek(hasEnded)) {
-        return absl::OkStatus();
-      }
-      BERTH_RETURN_IF_ERROR(op.check());
-    }
+    BERTH_ASSIGN_OR_RETURN(const bool ended,
+                           awaitEnd(op, container, [&] { return container.killAt(); }));
+    if (ended) return absl::OkStatus();
   }
   op.setStage("wait for the container to end by SIGKILL");
   BERTH_RETURN_IF_ERROR(
       runtime->killContainer(op, pod, container.id(), SIGKILL, plugins::KillScope::kAllProcesses));
-  if (container.awaitChange(std::min(Deadline::clock::now() + kKillTime, op.deadline()),
-                            hasEnded)) {
-    return absl::OkStatus();
-  }
+  const Deadline until = Deadline::clock::now() + kKillTime;
+  BERTH_ASSIGN_OR_RETURN(const bool killed, awaitEnd(op, container, [&] { return until; }));
+  if (killed) return absl::OkStatus();
   return absl::DeadlineExceededError(
       "its process has not ended after SIGKILL; the kernel holds it, often in uninterruptible I/O");
 }

@@ -2,12 +2,13 @@
 #include <array>
 #include <fcntl.h>
 #include <future>
+#include <memory>
 #include <poll.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "berth/support/fd.hpp"
+#include "berth/support/pipe.hpp"
 #include "berth/support/status.hpp"
 #include "berth/support/threads.hpp"
 #include "engine/engine.hpp"
@@ -34,43 +35,35 @@ absl::StatusOr<Pipe> makePipe() {
   return Pipe{Fd(ends[0]), Fd(ends[1])};
 }
 
-// Reads both outputs of a command, on a thread of its own, until the command has ended and what it
-// wrote is read: a process that it left behind may hold them open for ever.
+// Reads both outputs of a command until the command has ended and what it wrote is read: a process
+// that it left behind may hold them open for ever. On a thread of its own, which shares this.
 class OutputReader {
  public:
-  explicit OutputReader(size_t limit) : limit_(limit) {}
-  ~OutputReader() { finish().IgnoreError(); }
-  OutputReader(const OutputReader&) = delete;
-  OutputReader& operator=(const OutputReader&) = delete;
-
-  // RESOURCE_EXHAUSTED when there are no more descriptors or threads. The ends to write to are
-  // borrowed, until finish().
-  absl::Status start(Workers& workers) {
-    ended_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    if (!ended_) return support::errnoStatus(errno, "make an eventfd");
-    for (Stream& stream : streams_) {
+  // RESOURCE_EXHAUSTED when there are no more descriptors or threads.
+  static absl::StatusOr<std::shared_ptr<OutputReader>> start(Workers& workers, size_t limit) {
+    const auto reader = std::make_shared<OutputReader>(limit);
+    reader->ended_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (!reader->ended_) return support::errnoStatus(errno, "make an eventfd");
+    for (Stream& stream : reader->streams_) {
       BERTH_ASSIGN_OR_RETURN(stream.pipe, makePipe());
       ::fcntl(stream.pipe.read.get(), F_SETFL, O_NONBLOCK);
     }
-    BERTH_RETURN_IF_ERROR(workers.post([this] {
-      // Who waits must hear of the end in any case.
-      done_.set_value(support::returnThrown([this] {
-        readAll();
-        return absl::OkStatus();
-      }));
-    }));
-    reading_ = done_.get_future();
-    return absl::OkStatus();
+    BERTH_RETURN_IF_ERROR(workers.post([reader] { reader->run(); }));
+    return reader;
   }
+  explicit OutputReader(size_t limit) : limit_(limit) {}
+  OutputReader(const OutputReader&) = delete;
+  OutputReader& operator=(const OutputReader&) = delete;
+
+  // The ends to write to are borrowed, until finish().
   int outputEnd() const { return streams_[0].pipe.write.get(); }
   int errorEnd() const { return streams_[1].pipe.write.get(); }
 
   // The command has ended, or was never started. Returns when what it wrote is read;
-  // RESOURCE_EXHAUSTED when there was no memory for it.
+  // RESOURCE_EXHAUSTED when there was no memory for it. Once.
   absl::Status finish() {
-    if (!reading_.valid()) return absl::OkStatus();
     ::eventfd_write(ended_.get(), 1);
-    return reading_.get();
+    return done_.get_future().get();
   }
 
   // After finish().
@@ -82,6 +75,17 @@ class OutputReader {
     Pipe pipe;
     std::string text;
   };
+
+  void run() {
+    // Who waits must hear of the end in any case.
+    done_.set_value(support::returnThrown([this] {
+      readAll();
+      return absl::OkStatus();
+    }));
+    // This waits, like all that changes a pipe, for a killed process that splices into it and is
+    // held by the kernel; nobody waits for this.
+    for (Stream& stream : streams_) stream.pipe.read.reset();
+  }
 
   void readAll() {
     bool ended = false;
@@ -97,12 +101,9 @@ class OutputReader {
     }
     for (Stream& stream : streams_) {
       // What is there now: those that the command left behind may write on.
-      int present = 0;
       Fd& fd = stream.pipe.read;
-      if (fd && ::ioctl(fd.get(), FIONREAD, &present) == 0) {
-        readSome(stream, static_cast<size_t>(present));
-      }
-      fd.reset();
+      const int present = fd ? support::bytesIn(fd.get()) : 0;
+      if (present > 0) readSome(stream, static_cast<size_t>(present));
     }
   }
 
@@ -130,7 +131,25 @@ class OutputReader {
   Fd ended_;
   const size_t limit_;
   std::promise<absl::Status> done_;
-  std::future<absl::Status> reading_;  // valid while it reads
+};
+
+// Ends the reading on every way out.
+class ReadingGuard {
+ public:
+  explicit ReadingGuard(OutputReader& reader) : reader_(reader) {}
+  ~ReadingGuard() {
+    if (!finished_) reader_.finish().IgnoreError();
+  }
+  ReadingGuard(const ReadingGuard&) = delete;
+  ReadingGuard& operator=(const ReadingGuard&) = delete;
+  absl::Status finish() {
+    finished_ = true;
+    return reader_.finish();
+  }
+
+ private:
+  OutputReader& reader_;
+  bool finished_ = false;
 };
 
 }  // namespace
@@ -149,16 +168,20 @@ absl::StatusOr<v1::ExecSyncResponse> Engine::execSync(const v1::ExecSyncRequest&
                          findRunning(request.container_id(), "exec in"));
   const size_t limit = preferences()->execSyncOutputBytes;
   // It reads before the command is started: for one that runs there must be nothing left to fail.
-  OutputReader reader(limit);
-  BERTH_RETURN_IF_ERROR(support::annotate(reader.start(workers_),
-                                          strCat("exec in container ", request.container_id())));
+  auto started = OutputReader::start(workers_, limit);
+  if (!started.ok()) {
+    return support::annotate(started.status(),
+                             strCat("exec in container ", request.container_id()));
+  }
+  OutputReader& reader = **started;
+  ReadingGuard reading(reader);
   ExecOptions options;
   options.command.assign(request.cmd().begin(), request.cmd().end());
   options.streams = {-1, reader.outputEnd(), reader.errorEnd()};
   BERTH_ASSIGN_OR_RETURN(const ExecProcess process, startExec(op, *container, options));
   op.setStage("wait for the command to end");
   const auto exitCode = process.wait(op);
-  const absl::Status read = reader.finish();
+  const absl::Status read = reading.finish();
   if (!exitCode.ok()) return exitCode.status();
   BERTH_RETURN_IF_ERROR(support::annotate(read, "read the output of the command"));
   fitOutputs(reader.output(), reader.error(), limit);

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "berth/support/pipe.hpp"
 #include "berth/support/status.hpp"
 
 namespace berth::streaming {
@@ -96,9 +96,7 @@ Task<void> AsyncFd::broken() {
 
 void AsyncFd::endAfterPresent() {
   if (!descriptor_.is_open() || left_) return;
-  int present = 0;
-  if (::ioctl(descriptor_.native_handle(), FIONREAD, &present) != 0) present = 0;
-  left_ = static_cast<size_t>(present);
+  left_ = static_cast<size_t>(std::max(0, support::bytesIn(descriptor_.native_handle())));
   error_code ignored;
   descriptor_.cancel(ignored);
 }

@@ -2,13 +2,13 @@
 
 #include <cerrno>
 #include <fcntl.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "berth/support/durable.hpp"
+#include "berth/support/pipe.hpp"
 #include "berth/support/steps.hpp"
 #include "files.hpp"
 
@@ -88,8 +88,7 @@ std::string RuntimeCall::errorText() const {
   if (text.empty() && stderrReader_ >= 0) {
     // Others may hold the pipe open: only what is in it.
     char buffer[4096];
-    int present = 0;
-    if (ioctl(stderrReader_, FIONREAD, &present) == 0 && present > 0) {
+    if (support::bytesIn(stderrReader_) > 0) {
       const ssize_t count = read(stderrReader_, buffer, sizeof buffer);
       if (count > 0) text = lastErrorIn({buffer, static_cast<size_t>(count)});
     }

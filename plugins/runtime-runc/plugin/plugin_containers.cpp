@@ -206,7 +206,7 @@ Status RuntimePlugin::containerKill(const Op& op, std::string_view pod, std::str
   if (absl::IsNotFound(status)) return {};
   // A pod without its monitor is ended, whatever signal this was to be: its exit is told with the
   // pod's loss.
-  if (absl::IsUnavailable(status)) return killContainer(endContext(&op), *found, *target, limits);
+  if (absl::IsUnavailable(status)) return killContainer(endContext(&op), *found, target, limits);
   return support::annotate(status, strCat("kill container ", container));
 }
 

@@ -25,6 +25,8 @@ using Containers = std::vector<std::shared_ptr<Container>>;
 
 // Each removal waits for a runtime process of its own; more at once than this gain nothing.
 constexpr size_t kRemovalsAtOnce = 8;
+// How long SIGKILL may take before the call says that the kernel holds a process.
+constexpr auto kKillTime = std::chrono::seconds(30);
 
 // Asks the monitor to kill; the exit arrives as an event.
 absl::Status askToKill(const EndContext& context, Pod& pod, Container& container,
@@ -54,6 +56,25 @@ absl::Status awaitEnd(const EndContext& context, Pod& pod, Container& container,
   }
   // Also when the monitor did not do it.
   failures.add(killCgroup(context.layout, container.record.cgroup, limits));
+  return failures.status();
+}
+
+// Those that were killed by now. A caller without a deadline must hear of a process that does not
+// end, too.
+absl::Status awaitEnds(const EndContext& context, Pod& pod, const Containers& containers,
+                       const CallLimits& limits) {
+  const CallLimits killed = within(limits, kKillTime);
+  StatusCollector failures;
+  for (const auto& container : containers) {
+    absl::Status ended = awaitEnd(context, pod, *container, killed);
+    if (absl::IsDeadlineExceeded(ended) && killed.deadline < limits.deadline) {
+      ended = absl::DeadlineExceededError(
+          strCat("container ", container->record.id,
+                 ": a process has not ended after SIGKILL; the kernel holds it, often in "
+                 "uninterruptible I/O"));
+    }
+    failures.add(ended);
+  }
   return failures.status();
 }
 
@@ -145,10 +166,10 @@ absl::Status abortStart(Pod& pod, const std::string& container, const CallLimits
   return pod.isDead() ? absl::OkStatus() : status;
 }
 
-absl::Status killContainer(const EndContext& context, Pod& pod, Container& container,
-                           const CallLimits& limits) {
-  BERTH_RETURN_IF_ERROR(askToKill(context, pod, container, limits));
-  return awaitEnd(context, pod, container, limits);
+absl::Status killContainer(const EndContext& context, Pod& pod,
+                           const std::shared_ptr<Container>& container, const CallLimits& limits) {
+  BERTH_RETURN_IF_ERROR(askToKill(context, pod, *container, limits));
+  return awaitEnds(context, pod, {container}, limits);
 }
 
 absl::Status killPod(const EndContext& context, Pod& pod, const CallLimits& limits) {
@@ -157,9 +178,7 @@ absl::Status killPod(const EndContext& context, Pod& pod, const CallLimits& limi
   for (const auto& container : containers) {
     failures.add(askToKill(context, pod, *container, limits));
   }
-  for (const auto& container : containers) {
-    failures.add(awaitEnd(context, pod, *container, limits));
-  }
+  failures.add(awaitEnds(context, pod, containers, limits));
   return support::annotate(failures.status(), strCat("stop pod ", pod.id()));
 }
 
@@ -169,7 +188,11 @@ absl::Status removeContainer(const EndContext& context, Pod& pod,
   const PodRecord record = pod.record();
   const std::string& id = container->record.id;
   StatusCollector failures;
-  failures.add(killContainer(context, pod, *container, limits));
+  const absl::Status killed = killContainer(context, pod, container, limits);
+  // Nothing is taken from what runs on.
+  if (absl::IsDeadlineExceeded(killed))
+    return support::annotate(killed, strCat("remove container ", id));
+  failures.add(killed);
   absl::Status deleted = pod.monitor().call(
       limits, [&](MonitorClient& client) { return client.deleteContainer(id, limits); });
   if (pod.isDead()) deleted = deleteFromRuntime(record, id, limits);

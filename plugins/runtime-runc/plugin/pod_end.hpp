@@ -25,12 +25,13 @@ struct EndContext {
   }
 };
 
-// Kills every process of every container at once and waits for the exits. Idempotent.
+// Kills every process of every container at once and waits for the exits. DEADLINE_EXCEEDED, long
+// before a late deadline, when the kernel holds one. Idempotent.
 absl::Status killPod(const EndContext& context, Pod& pod, const CallLimits& limits);
 
-// Kills what the container runs and waits for its exit. Idempotent.
-absl::Status killContainer(const EndContext& context, Pod& pod, Container& container,
-                           const CallLimits& limits);
+// Kills what the container runs and waits for its exit; likewise.
+absl::Status killContainer(const EndContext& context, Pod& pod,
+                           const std::shared_ptr<Container>& container, const CallLimits& limits);
 
 // Whether the container is starting or runs: OK when it does not any more and will not, also
 // because the monitor is dead. A start that has not come to the monitor yet finds no container. The

@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <optional>
-#include <sys/ioctl.h>
 #include <unistd.h>
+
+#include "berth/support/pipe.hpp"
 
 namespace berth::streams {
 
@@ -38,9 +39,8 @@ class IoHub::Output final : Watcher {
     if (!fd_) return;
     // A pipe tells how much it holds; others who write on must not keep us here. A terminal tells
     // only what its line discipline has passed on, so it is read until it is empty.
-    int present = 0;
-    const bool pipe = isatty(fd_.get()) == 0 && ioctl(fd_.get(), FIONREAD, &present) == 0;
-    size_t left = pipe ? static_cast<size_t>(present) : kMaxTerminalRest;
+    const int present = isatty(fd_.get()) == 0 ? support::bytesIn(fd_.get()) : -1;
+    size_t left = present >= 0 ? static_cast<size_t>(present) : kMaxTerminalRest;
     while (left > 0) {
       const size_t count = readOnce(left);
       if (count == 0) break;
