@@ -294,15 +294,22 @@ def test_what_nobody_comes_back_for_is_undone(bed, holding):
     """A minute after the client's deadline, though nothing has answered until then."""
     pod = bed.run_pod("pod")
     container = bed.create(pod, "app", command=SLEEP)
-    with holding.held("run"), holding.held("bridge-ADD"):
+    ended = bed.run(pod, "ended", command=["true"])
+    wait_until(lambda: bed.status(ended).state == bed.cri.messages.CONTAINER_EXITED,
+               what="its end")
+    with holding.held("run"), holding.held("bridge-ADD"), holding.held("delete"):
+        assert "remove the container" in runs_out(bed.cri.RemoveContainer, {"container_id": ended})
         runs_out(bed.cri.StartContainer, {"container_id": container})
         runs_out(bed.cri.RunPodSandbox, {"config": bed.pod_config("forgotten")})
         addresses = bed.network.held_addresses()
-        wait_until(lambda: not ops(bed), seconds=90, what="the end of both")
+        assert holding.processes()
+        wait_until(lambda: not ops(bed), seconds=90, what="the end of all")
+        assert not holding.processes()
         assert [one.id for one in bed.cri.ListPodSandbox().items] == [pod]
         assert bed.network.held_addresses() == addresses
         assert bed.status(container).state == bed.cri.messages.CONTAINER_EXITED
     # The names are free, and nothing stands in the way.
+    bed.cri.RemoveContainer({"container_id": ended})
     bed.cri.RemoveContainer({"container_id": container})
     bed.run(pod, "app", command=SLEEP)
     bed.remove_pod(bed.run_pod("forgotten"))

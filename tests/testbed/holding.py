@@ -72,5 +72,11 @@ class Holding:
         except FileNotFoundError:
             return 0
 
+    def processes(self):
+        """The command lines of those who are being held."""
+        lines = (host.read("/proc/%s/cmdline" % pid).replace("\0", " ")
+                 for pid in os.listdir("/proc") if pid.isdigit())
+        return [line for line in lines if self.runtime in line or self.cni in line]
+
     def await_first(self, word):
         wait_until(lambda: self.times(word), what="a call of " + word)

@@ -15,6 +15,9 @@ using protocol::Type;
 
 namespace {
 
+// Of a runtime that is killed, or of what it left in the container's cgroup.
+constexpr auto kCancelTime = std::chrono::seconds(10);
+
 template <typename Reply>
 absl::Status decodeReply(const std::string& frame, Reply& reply) {
   protocol::Header header;
@@ -144,8 +147,21 @@ absl::Status MonitorClient::killContainer(const std::string& containerId, int si
 
 absl::Status MonitorClient::deleteContainer(const std::string& containerId,
                                             const CallLimits& limits) {
-  return callPlain(*connection_, Type::kDeleteContainer, protocol::ContainerRequest{containerId},
-                   limits);
+  const absl::Status status = callPlain(*connection_, Type::kDeleteContainer,
+                                        protocol::ContainerRequest{containerId}, limits);
+  if (!absl::IsCancelled(status) && !absl::IsDeadlineExceeded(status)) return status;
+  support::StatusCollector failures;
+  failures.add(status);
+  failures.add(cancelDelete(containerId));
+  return failures.status();
+}
+
+absl::Status MonitorClient::cancelDelete(const std::string& containerId) {
+  const absl::Status status =
+      callPlain(*connection_, Type::kCancelDelete, protocol::ContainerRequest{containerId},
+                support::limitsFor(kCancelTime));
+  if (absl::IsUnimplemented(status)) return absl::OkStatus();
+  return support::annotate(status, absl::StrCat("end the runtime that deletes ", containerId));
 }
 
 absl::StatusOr<int32_t> MonitorClient::exec(const ExecOptions& options, const Streams& streams,

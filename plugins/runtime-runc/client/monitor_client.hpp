@@ -143,8 +143,14 @@ class MonitorClient {
                              const CallLimits& limits = {});
   // Kills what is left in the container's cgroup, runs `runtime delete`, forgets the container and
   // its exit record. FAILED_PRECONDITION while the init runs. OK for an unknown one. A paused
-  // (frozen) container must be resumed first.
+  // (frozen) container must be resumed first. When the limits cut it off, the runtime is killed
+  // (cancelDelete()), and the next call begins anew.
   absl::Status deleteContainer(const std::string& containerId, const CallLimits& limits = {});
+  // Kills the runtime that deletes the container, also after a start that failed, and returns when
+  // no removal is at work, after ten seconds at most. Who waits for one hears INTERNAL. OK for an
+  // unknown container. Monitors started before an upgrade to a daemon that can do this let the
+  // runtime go on.
+  absl::Status cancelDelete(const std::string& containerId);
 
   // Starts a process in a running container; returns its pid once it runs. Without a terminal the
   // streams become its stdio themselves and the monitor copies nothing (none: /dev/null); with one

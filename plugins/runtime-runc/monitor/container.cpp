@@ -122,6 +122,7 @@ void Container::onStartFailed(Status status) {
   setState(ContainerState::kStartFailed);
   for (const ReplyTo& to : startWaiters_) answerStatus(context_, to, startError_);
   startWaiters_.clear();
+  answerCancellers();
 }
 
 // ---- checkpoint --------------------------------------------------------------------------------
@@ -252,12 +253,28 @@ void Container::onRemoved(Status status) {
   setState(beforeRemoval_);
   for (const ReplyTo& to : removeWaiters_) answerStatus(context_, to, status);
   removeWaiters_.clear();
+  answerCancellers();
+}
+
+void Container::cancelRemoval(const ReplyTo& to) {
+  if (state_ == ContainerState::kDeleting) {
+    removal_->abort();
+  } else if (!starting_ || !starting_->abortUndo()) {
+    return answerStatus(context_, to, {});
+  }
+  removeCancellers_.push_back(to);
+}
+
+void Container::answerCancellers() {
+  for (const ReplyTo& to : removeCancellers_) answerStatus(context_, to, {});
+  removeCancellers_.clear();
 }
 
 void Container::drop() {
   hub_.drain();  // what killed leftovers have still written
   for (const auto& exec : execs_) exec->containerGone();
   support::steps::unlinkat(context_.runDir.get(), protocol::exitRecordName(id()).c_str(), 0);
+  answerCancellers();
   const std::vector<ReplyTo> waiters = std::move(removeWaiters_);
   Context& context = context_;
   owner_.onContainerDone(*this);

@@ -58,6 +58,8 @@ class Container final : public Mortal,
   void cancelCheckpoint(const ReplyTo& to);
   Status signal(int number, protocol::KillScope scope);
   void remove(const ReplyTo& to);
+  // Answers once no removal is at work, that of a start that failed included.
+  void cancelRemoval(const ReplyTo& to);
 
   Status exec(protocol::ExecRequest request, Fd* fds, const ReplyTo& to);
   Exec* findExec(const std::string& execId);
@@ -86,6 +88,7 @@ class Container final : public Mortal,
   void openStreams(StartedContainer& started);
   void recordExit();
   void answerStart(const ReplyTo& to) const;
+  void answerCancellers();
   void drop();
 
   Context& context_;
@@ -108,6 +111,7 @@ class Container final : public Mortal,
   std::unique_ptr<Removal> removal_;
   std::vector<ReplyTo> startWaiters_;
   std::vector<ReplyTo> removeWaiters_;
+  std::vector<ReplyTo> removeCancellers_;
   std::vector<std::unique_ptr<Exec>> execs_;
 };
 

@@ -52,6 +52,7 @@ class Pod final : public Outlet, public PacketHandler, public ContainerOwner {
   void cancelCheckpoint(const Call& call);
   void killContainer(const Call& call);
   void deleteContainer(const Call& call);
+  void cancelDelete(const Call& call);
   void exec(const Call& call);
   void waitExec(const Call& call);
   void killExec(const Call& call);

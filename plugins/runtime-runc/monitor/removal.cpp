@@ -27,7 +27,13 @@ Removal::Removal(Context& context, const protocol::CreateContainerRequest& spec,
 
 void Removal::start() {
   failures_ = 0;
+  aborted_ = false;
   leftovers_.kill({spec_.cgroupKind, spec_.cgroupDir});
+}
+
+void Removal::abort() {
+  aborted_ = true;
+  call_.abort();
 }
 
 // Both runc and crun keep a container's state in a folder of its name below --root.
@@ -61,6 +67,10 @@ void Removal::onLeftoversGone(Status status) {
 
 void Removal::callRuntime() {
   if (!runtimeKnowsIt()) return listener_.onRemoved({});
+  if (aborted_) {
+    return listener_.onRemoved(
+        failure(Code::kInternal, {"delete container ", spec_.containerId, ": it was given up"}));
+  }
   Status status =
       call_.start(concat({"delete container ", spec_.containerId}),
                   concat({spec_.bundle, "/runtime.log"}), {"delete", spec_.containerId}, {});
@@ -69,6 +79,7 @@ void Removal::callRuntime() {
 
 // What is left counts, not what the runtime says: runc tells of success when a mount is in its way.
 void Removal::onRuntimeDone(Status status) {
+  if (aborted_) return onTimer();  // nothing to pause for
   if (!runtimeKnowsIt()) return listener_.onRemoved({});
   if (failures_ == std::size(kPausesNs)) {
     if (isOk(status)) {

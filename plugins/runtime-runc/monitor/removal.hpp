@@ -17,7 +17,7 @@ class RemovalListener {
 };
 
 // The container's init must be dead. A container that the runtime does not know is removed at
-// once. Can be started again after a failure.
+// once. Can be started again after a failure or an abort.
 class Removal final : public Mortal, public LeftoversListener, public RuntimeListener, Timer {
  public:
   Removal(Context& context, const protocol::CreateContainerRequest& spec,
@@ -26,6 +26,9 @@ class Removal final : public Mortal, public LeftoversListener, public RuntimeLis
 
   // The listener may be called before this returns.
   void start();
+  // Kills the runtime with all it has started. The listener hears of it as INTERNAL, unless the
+  // container is gone by then.
+  void abort();
 
  private:
   void onLeftoversGone(Status status) override;
@@ -42,6 +45,7 @@ class Removal final : public Mortal, public LeftoversListener, public RuntimeLis
   Leftovers leftovers_;
   RuntimeCall call_;
   size_t failures_ = 0;  // of the runtime, one after the other
+  bool aborted_ = false;
 };
 
 }  // namespace berth::runc::monitor

@@ -109,6 +109,8 @@ void Pod::dispatch(const Call& call) {
       return killContainer(call);
     case Type::kDeleteContainer:
       return deleteContainer(call);
+    case Type::kCancelDelete:
+      return cancelDelete(call);
     case Type::kExec:
       return exec(call);
     case Type::kWaitExec:
@@ -225,6 +227,14 @@ void Pod::deleteContainer(const Call& call) {
   Container* container = find(request.containerId);
   if (container == nullptr) return finish(call, {});
   container->remove(call.to);
+}
+
+void Pod::cancelDelete(const Call& call) {
+  protocol::ContainerRequest request;
+  if (!decode(call, request)) return;
+  Container* container = find(request.containerId);
+  if (container == nullptr) return finish(call, {});
+  container->cancelRemoval(call.to);
 }
 
 void Pod::exec(const Call& call) {

@@ -115,6 +115,12 @@ void StartOperation::abort() {
   call_.abort();
 }
 
+bool StartOperation::abortUndo() {
+  if (step_ != Step::kUndo) return false;
+  removal_.abort();
+  return true;
+}
+
 void StartOperation::onRuntimeDone(Status status) {
   if (isOk(status) && step_ != Step::kStart) {
     status = adoptInit();

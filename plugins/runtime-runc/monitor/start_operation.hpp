@@ -46,6 +46,8 @@ class StartOperation final : public Mortal,
   // The same, but `runtime restore` with these arguments makes its processes.
   void restore(std::vector<std::string> arguments);
   void abort();
+  // Whether it is taking itself back; then the runtime's `delete` is killed.
+  bool abortUndo();
 
  private:
   enum class Step : uint8_t { kRun, kCreate, kStart, kRestore, kUndo };

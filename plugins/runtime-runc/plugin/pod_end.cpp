@@ -159,8 +159,14 @@ absl::Status abortStart(Pod& pod, const std::string& container, const CallLimits
           client.killContainer(container, SIGKILL, protocol::KillScope::kAll, limits);
       // It has ended since.
       if (!absl::IsFailedPrecondition(killed)) BERTH_RETURN_IF_ERROR(killed);
-      BERTH_RETURN_IF_ERROR(
-          pauseFor(kLookAgain, limits, strCat("wait for the end of ", container)));
+      const absl::Status paused =
+          pauseFor(kLookAgain, limits, strCat("wait for the end of ", container));
+      if (paused.ok()) continue;
+      // What takes the start back may hang as well.
+      StatusCollector failures;
+      failures.add(paused);
+      failures.add(client.cancelDelete(container));
+      return failures.status();
     }
   });
   return pod.isDead() ? absl::OkStatus() : status;

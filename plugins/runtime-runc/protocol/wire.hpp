@@ -54,6 +54,7 @@ enum class Type : uint16_t {
   kCheckpointContainer = 17,
   kCancelCheckpoint = 18,
   kRestoreContainer = 19,
+  kCancelDelete = 20,
   // Sent by the monitor, unasked, with request id 0.
   kContainerExited = 0x100,
   kOomKilled = 0x101,

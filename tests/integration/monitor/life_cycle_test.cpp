@@ -2,6 +2,7 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <thread>
 
@@ -189,6 +190,67 @@ TEST_F(LifeCycle, AHangingStartCanBeAborted) {
   EXPECT_EQ(started.code(), absl::StatusCode::kCancelled) << started;
   EXPECT_EQ(statusOf("hung").state, ContainerState::kStartFailed);
   EXPECT_TRUE(sleeperEnd.await()) << "the runtime's own child lives on";
+}
+
+// A runtime whose first `delete` never answers. It tells of that in the FIFO, by the pid of a
+// child.
+std::string hangingInDelete(const std::string& directory, const std::string& fifo,
+                            std::string_view rest) {
+  std::string script = directory + "/runtime";
+  std::ofstream(script) << "#!/bin/sh\ncase \" $* \" in *\" delete \"*)\n  if mkdir " << directory
+                        << "/hung 2>/dev/null; then sleep 1000 & echo $! > " << fifo
+                        << "; wait; fi;;\nesac\n"
+                        << rest;
+  EXPECT_EQ(::chmod(script.c_str(), 0755), 0);
+  EXPECT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  return script;
+}
+
+TEST_F(LifeCycle, ADeletionThatHangsEndsWithItsCaller) {
+  const std::string atWork = directory_ + "/runtime-at-work";
+  protocol::StartRequest request = podRequest();
+  request.runtimePath =
+      hangingInDelete(directory_, atWork, absl::StrCat("exec ", runtime_, " \"$@\"\n"));
+  startPod(request);
+  run("box", {"/bin/true"});
+  awaitExit("box");
+  const support::Fd giveUp(::eventfd(0, EFD_CLOEXEC));
+  absl::Status deleted;
+  std::thread deleter([&] {
+    deleted = client_->deleteContainer("box", {soon().deadline, giveUp.get()});
+  });
+  const auto sleeper = support::readFile(atWork);  // blocks until the script has written
+  const ProcessEnd sleeperEnd(atoi(sleeper.value_or("0").c_str()));
+  ::eventfd_write(giveUp.get(), 1);
+  deleter.join();
+  EXPECT_EQ(deleted.code(), absl::StatusCode::kCancelled) << deleted;
+  EXPECT_TRUE(sleeperEnd.await()) << "the runtime's own child lives on";
+  EXPECT_EQ(statusOf("box").state, ContainerState::kExited);
+  EXPECT_OK(client_->deleteContainer("box", soon()));
+  EXPECT_FALSE(support::pathExists(runtimeRoot() + "/box"));
+}
+
+TEST_F(LifeCycle, AFailedStartWhoseDeletionHangsCanBeGivenUp) {
+  const std::string atWork = directory_ + "/runtime-at-work";
+  const std::string state = runtimeRoot() + "/box";
+  protocol::StartRequest request = podRequest();
+  request.runtimePath =
+      hangingInDelete(directory_, atWork,
+                      absl::StrCat("case \" $* \" in *\" delete \"*) rmdir ", state,
+                                   ";;\n  *) mkdir -p ", state, "; exit 1;;\nesac\n"));
+  startPod(request);
+  create("box", {"/bin/true"});
+  absl::Status started;
+  std::thread starter([&] { started = client_->startContainer("box", soon()).status(); });
+  const auto sleeper = support::readFile(atWork);  // blocks until the script has written
+  const ProcessEnd sleeperEnd(atoi(sleeper.value_or("0").c_str()));
+  EXPECT_OK(client_->cancelDelete("box"));
+  starter.join();
+  EXPECT_THAT(std::string(started.message()), HasSubstr("it was given up"));
+  EXPECT_TRUE(sleeperEnd.await()) << "the runtime's own child lives on";
+  EXPECT_EQ(statusOf("box").state, ContainerState::kStartFailed);
+  EXPECT_OK(client_->deleteContainer("box", soon()));
+  EXPECT_FALSE(support::pathExists(state));
 }
 
 TEST_F(LifeCycle, OomKillsAreNoticed) {

@@ -189,6 +189,7 @@ TEST(ProtocolFixtures, TheOtherFramesOfVersion1) {
   expectRecorded("checkpoint-container", Type::kCheckpointContainer, 0,
                  CheckpointContainerRequest{"container", {"--image-path", "/checkpoint"}});
   expectRecorded("cancel-checkpoint", Type::kCancelCheckpoint, 0, ContainerRequest{"container"});
+  expectRecorded("cancel-delete", Type::kCancelDelete, 0, ContainerRequest{"container"});
   expectRecorded("restore-container", Type::kRestoreContainer, 0,
                  RestoreContainerRequest{"container", {"--image-path", "/checkpoint"}});
   expectRecorded("restore-container-reply", Type::kRestoreContainer, kReply, started);
@@ -205,7 +206,8 @@ TEST(ProtocolFixtures, TheOtherFramesOfVersion1) {
                                    {"reopen-log-reply", Type::kReopenLog},
                                    {"shutdown-reply", Type::kShutdown},
                                    {"checkpoint-container-reply", Type::kCheckpointContainer},
-                                   {"cancel-checkpoint-reply", Type::kCancelCheckpoint}}) {
+                                   {"cancel-checkpoint-reply", Type::kCancelCheckpoint},
+                                   {"cancel-delete-reply", Type::kCancelDelete}}) {
     expectRecorded(name, type, kReply, PlainReply{{Code::kOk, ""}});
   }
 }
