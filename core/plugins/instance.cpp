@@ -18,6 +18,9 @@ namespace berth::plugins {
 
 namespace {
 
+// The stage of an operation of which none was told.
+constexpr std::string_view kNoStage = "waiting";
+
 // What a failing call left; checks what the plugin says before the core relies on it.
 absl::Status toStatus(berth_code code, const Status& said, std::string_view plugin) {
   if (code == BERTH_OK) return absl::OkStatus();
@@ -176,7 +179,8 @@ absl::Status Instance::call(const Operation& op, std::string_view object,
   absl::Status status = callBeside(body);
   // Who has waited hears where it stood.
   const bool cutOff = absl::IsDeadlineExceeded(status) || absl::IsCancelled(status);
-  return cutOff ? support::annotate(status, op.stage()) : status;
+  const std::string stage = op.stage();
+  return cutOff && stage != kNoStage ? support::annotate(status, stage) : status;
 }
 
 absl::Status Instance::callBeside(const std::function<berth_code(berth_error*)>& body) const {

@@ -114,7 +114,7 @@ FAULTS = {
         ("stats_of_nothing", "runtime.stats", "pod_stats gives 0 results"),
         ("pauses_nothing", "runtime.pause", "a paused container goes on"),
         ("stop_awaits_resume", "runtime.pause",
-         "pod_stop with a paused container: DEADLINE_EXCEEDED: waiting: a container is paused"),
+         "pod_stop with a paused container: DEADLINE_EXCEEDED: a container is paused"),
         ("create_one_at_a_time", "runtime.concurrent", "another call is under way"),
         ("stop_once", "runtime.repeats", "it was stopped"),
         ("create_silently", "runtime.errors", "says nothing"),

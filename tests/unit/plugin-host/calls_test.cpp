@@ -109,6 +109,10 @@ TEST_P(CallsTest, CancellationReachesTheCallAndTheStageComesOut) {
   EXPECT_EQ(op.progress().total, 10u);
 }
 
+TEST_P(CallsTest, NoStageIsNamedWhereNoneWasTold) {
+  EXPECT_EQ(attach("cut off").status().message(), "cancelled");
+}
+
 TEST_P(CallsTest, EventsReachTheHostWithTheirInstance) {
   ASSERT_TRUE(attach("event").ok());
   const auto events = host_.events();

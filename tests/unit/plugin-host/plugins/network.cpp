@@ -97,6 +97,7 @@ class TestNetwork : public berth::Network, public berth::Extensions<berth::Runti
     if (what == "bad bytes") return giveBadBytes(op, out);
     if (what == "fail with bad bytes") return Status(BERTH_UNAVAILABLE, "cut \xC3");
     if (what == "wait") return waitForCancellation(op);
+    if (what == "cut off") return Status(BERTH_CANCELLED, "cancelled");
     if (what == "die") return Status(BERTH_INTERNAL, ::raise(SIGKILL) == 0 ? "dead" : "");
     if (what == "hang") {
       for (;;) ::pause();
