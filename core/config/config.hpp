@@ -64,8 +64,9 @@ struct Images {
   std::vector<std::string> pinned;  // names, or shell patterns for them
   std::string platform;             // os/architecture[/variant]; empty is the host's
   int64_t maxConcurrentDownloads = 0;
-  int64_t maxConcurrentUnpacks = 0;  // 0 is the number of CPUs
-  int64_t pullDeadlineSeconds = 0;   // 0 is none
+  int64_t maxConcurrentUnpacks = 0;    // 0 is the number of CPUs
+  int64_t pullDeadlineSeconds = 0;     // 0 is none
+  int64_t maxWriteBytesPerSecond = 0;  // 0 is none
   int64_t maxLayerBytes = 0;
   int64_t maxManifestBytes = 0;
   std::string signaturePolicy;  // a path; empty: any image is accepted

@@ -208,6 +208,12 @@ void addImages(std::vector<Key>& all) {
   all.push_back(key<&Config::images, &Images::maxConcurrentUnpacks>(
       {"images", "max_concurrent_unpacks", int64_t{0}, int64_t{2}, between(0, 256), restart,
        "Layers that are unpacked at the same time, over all pulls. 0: as many as CPUs."}));
+  all.push_back(key<&Config::images, &Images::maxWriteBytesPerSecond>(
+      {"images", "max_write_bytes_per_second", int64_t{0}, 50 * kMiB, between(0, kTiB),
+       Reload::kLive,
+       "What all pulls and imports together write to the disk in a second: the bytes of layers, as "
+       "they are unpacked (what is downloaded is not kept in another form). Keeps room for "
+       "what pods read and write. 0: as fast as they can."}));
   all.push_back(key<&Config::images, &Images::pullDeadlineSeconds>(
       {"images", "pull_deadline_seconds", int64_t{0}, int64_t{1800}, between(0, 7 * kDaySeconds),
        restart, "A pull that takes longer fails. 0: only the caller's own deadline counts."}));

@@ -61,7 +61,8 @@ class Service : public ImageService {
         catalog_(store),
         layers_(
             registry,
-            {options_.concurrentDownloads, options_.concurrentUnpacks, options_.maxLayerBytes},
+            {options_.concurrentDownloads, options_.concurrentUnpacks, options_.maxLayerBytes,
+             options_.writeBytesPerSecond},
             [&store] { return store.sync(); },
             [this](const WantedLayer& one) { return catalog_.hasLayer(one); }) {}
 
@@ -125,6 +126,8 @@ class Service : public ImageService {
   void judgeBy(std::shared_ptr<const signatures::Policy> policy) override {
     acceptance_.judgeBy(std::move(policy));
   }
+
+  void limitWrites(uint64_t bytesPerSecond) override { layers_.limitWrites(bytesPerSecond); }
 
   void completeBy(std::shared_ptr<const ShortNames> shortNames) override {
     shortNames_ = std::move(shortNames);

@@ -34,6 +34,7 @@ struct Options {
   unsigned concurrentDownloads = 6;
   unsigned concurrentUnpacks = 0;        // 0: number of CPUs
   uint64_t maxLayerBytes = 64ull << 30;  // uncompressed, a bound against bombs
+  uint64_t writeBytesPerSecond = 0;      // of layers, uncompressed; 0: no limit
   uint64_t maxManifestBytes = 4u << 20;
   std::shared_ptr<const signatures::Policy> policy;  // null: every image is accepted
   std::shared_ptr<const ShortNames> shortNames;      // null: they mean docker.io
@@ -192,6 +193,8 @@ class ImageService {
   virtual absl::StatusOr<std::vector<FilesystemUsage>> filesystems(
       const plugins::Operation& op) = 0;
 
+  // How fast layers are written from now on, by all pulls together: Options::writeBytesPerSecond.
+  virtual void limitWrites(uint64_t bytesPerSecond) = 0;
   // Short names mean something else from now on; not null.
   virtual void completeBy(std::shared_ptr<const ShortNames> shortNames) = 0;
   // Judges by another policy from now on, what is here as well; null accepts every image.

@@ -30,7 +30,8 @@ LayerKeeper::LayerKeeper(plugins::Registry& registry, LayerLimits limits,
       knows_(std::move(knows)),
       downloads_(limits.downloads),
       unpacks_(limits.unpacks == 0 ? std::max(1u, std::thread::hardware_concurrency())
-                                   : limits.unpacks) {}
+                                   : limits.unpacks),
+      writes_(limits.writeBytesPerSecond) {}
 
 void LayerKeeper::finish() {
   {
@@ -212,7 +213,13 @@ absl::StatusOr<bool> LayerKeeper::unpack(const plugins::Operation& op,
                                          const WantedLayer& wanted, const Origin& origin) {
   BERTH_ASSIGN_OR_RETURN(const Slots::Slot slot, unpacks_.take(op));
   LayerStream stream(op, wanted, origin, limits_.maxBytes, downloads_);
-  auto usage = snapshotter.applyLayer(op, wanted.layer, [&] { return stream.next(); });
+  // A snapshotter writes what it reads, and a source sends no more than is read.
+  const auto next = [&]() -> absl::StatusOr<std::string_view> {
+    BERTH_ASSIGN_OR_RETURN(const std::string_view piece, stream.next());
+    if (!piece.empty()) BERTH_RETURN_IF_ERROR(writes_.pass(op, piece.size()));
+    return piece;
+  };
+  auto usage = snapshotter.applyLayer(op, wanted.layer, next);
   if (!usage.ok()) {
     if (absl::IsInvalidArgument(usage.status())) BERTH_RETURN_IF_ERROR(stream.damage());
     return support::annotate(usage.status(), strCat("layer ", wanted.descriptor.digest));

@@ -21,6 +21,7 @@
 #include "images/fetch.hpp"
 #include "images/image_service.hpp"
 #include "images/layer_stream.hpp"
+#include "images/rate_limit.hpp"
 #include "images/slots.hpp"
 #include "plugins/registry.hpp"
 
@@ -29,7 +30,8 @@ namespace berth::images {
 struct LayerLimits {
   unsigned downloads = 6;
   unsigned unpacks = 2;
-  uint64_t maxBytes = 0;  // of one layer, uncompressed
+  uint64_t maxBytes = 0;             // of one layer, uncompressed
+  uint64_t writeBytesPerSecond = 0;  // into snapshotters, uncompressed; 0: no limit
 };
 
 // Thread-safe.
@@ -60,6 +62,8 @@ class LayerKeeper {
                       const std::vector<WantedLayer>& layers, const Origin& origin);
   // The turns at downloads, for what else fetches layers.
   Slots& downloads() { return downloads_; }
+  // From now on, also for what is under way.
+  void limitWrites(uint64_t bytesPerSecond) { writes_.setRate(bytesPerSecond); }
   LayerFigures figures() const;
   // Images' claims on layers. A layer without a claim goes as soon as no snapshot uses it.
   void claim(const std::vector<plugins::Layer>& layers);
@@ -98,6 +102,7 @@ class LayerKeeper {
   const std::function<bool(const WantedLayer&)> knows_;
   Slots downloads_;
   Slots unpacks_;
+  RateLimit writes_;
   std::atomic<uint64_t> fetched_{0};
   std::atomic<uint64_t> fetchedBytes_{0};
 

@@ -59,6 +59,7 @@ absl::StatusOr<std::vector<config::Change>> Reloader::reload() {
   engine_.prefer(std::move(preferences));
   images_.judgeBy(std::move(policy));
   images_.completeBy(shortNames(next));
+  images_.limitWrites(imageOptions(next).writeBytesPerSecond);
   running_ = next;
   wanted_ = wanted;
   for (const config::Change& change : changes) logChange(change);

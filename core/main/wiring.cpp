@@ -213,6 +213,7 @@ images::Options imageOptions(const config::Config& config) {
   options.concurrentDownloads = static_cast<unsigned>(config.images.maxConcurrentDownloads);
   options.concurrentUnpacks = static_cast<unsigned>(config.images.maxConcurrentUnpacks);
   options.maxLayerBytes = static_cast<uint64_t>(config.images.maxLayerBytes);
+  options.writeBytesPerSecond = static_cast<uint64_t>(config.images.maxWriteBytesPerSecond);
   options.maxManifestBytes = static_cast<uint64_t>(config.images.maxManifestBytes);
   options.shortNames = shortNames(config);
   return options;

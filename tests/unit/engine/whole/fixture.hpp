@@ -72,6 +72,7 @@ class TestImages final : public images::ImageService {
     return absl::OkStatus();
   }
   images::LayerFigures layerFigures() const override { return {}; }
+  void limitWrites(uint64_t) override {}
   void completeBy(std::shared_ptr<const images::ShortNames>) override {}
   void judgeBy(std::shared_ptr<const signatures::Policy>) override {}
   absl::Status checkAccepted(const plugins::Operation&, const images::Image&,

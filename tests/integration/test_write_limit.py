@@ -1,0 +1,146 @@
+"""[images] max_write_bytes_per_second: what pulls write to the disk leaves room for pods."""
+
+import re
+import subprocess
+import time
+
+import pytest
+
+import grpc
+from berth_testbed import wait_until
+from oci_images import Image, Layer, Layout
+
+# Of pulls, and of probes beside them, times are compared with the limit.
+pytestmark = [pytest.mark.berth, pytest.mark.alone]
+HOST = "local.berth.test/"
+MIB = 1 << 20
+LAYER_BYTES = 8 * MIB
+IMAGES = 3
+LAYERS = 2  # of an image
+SLEEP = ["sleep", "1000"]
+LATE = 6  # seconds, on a machine with much else to do
+CREDIT = 0.1  # seconds that a limit makes up for when who writes comes late
+CANCEL_SECONDS = 2
+PROBE_SECONDS = 1
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A layout of images of which no two share a layer."""
+    path = tmp_path_factory.mktemp("images")
+    layout = Layout(path / "layout")
+    for number in range(IMAGES):
+        layers = []
+        for part in range(LAYERS):
+            layer = Layer()
+            # Compressed there is next to nothing of it: what counts is what is written.
+            layer.file("file-%d-%d" % (number, part), b"%d%d" % (number, part) * (LAYER_BYTES // 2))
+            layers.append((layer.bytes(), "gzip"))
+        layout.tag(image(number), layout.manifest(Image(layers)))
+    layout.finish()
+    return path
+
+
+def image(number):
+    return "%slarge:%d" % (HOST, number)
+
+
+@pytest.fixture
+def limited(own_bed, folder):
+    """limited(BYTES): an engine that writes so many in a second."""
+    def make(rate):
+        bed = own_bed(settings="""
+[images]
+sources = ["layout", "registry"]
+max_write_bytes_per_second = %d
+[sources.layout]
+plugin = "source-oci-layout"
+[sources.layout.options]
+paths = ["%s"]
+""" % (rate, folder))
+        # This writes the configuration anew each time.
+        bed.program, *_, bed.config = bed.engine.command()
+        return bed
+    return make
+
+
+def command(bed, *words):
+    answer = subprocess.run(
+        [bed.program, *words, "--config", bed.config], check=True, capture_output=True, text=True,
+        stdin=subprocess.DEVNULL, timeout=20)
+    return answer.stdout
+
+
+def begin(bed, number, seconds=120):
+    return bed.cri.PullImage.future({"image": {"image": image(number)}}, timeout=seconds)
+
+
+def are_pulled(bed, numbers):
+    known = [name for one in bed.cri.ListImages().images for name in one.repo_tags]
+    return [image(number) in known for number in numbers] == [True] * len(numbers)
+
+
+def test_a_pull_takes_as_long_as_the_limit_says(limited):
+    rate = 6 * MIB
+    bed = limited(rate)
+    assert "max_write_bytes_per_second = %d\n" % rate in command(bed, "config", "show")
+    begun = time.monotonic()
+    begin(bed, 0).result()
+    least = LAYERS * LAYER_BYTES / rate
+    assert least < time.monotonic() - begun < least + LATE
+    # What is there already is not written again.
+    begun = time.monotonic()
+    begin(bed, 0).result()
+    assert time.monotonic() - begun < least
+
+
+def test_another_limit_is_for_pulls_that_wait(limited):
+    bed = limited(MIB // 4)  # more than a minute for an image
+    pulling = begin(bed, 0)
+    wait_until(lambda: image(0) in command(bed, "ops"), what="the pull")
+    time.sleep(1)
+    assert not pulling.done()
+    with open(bed.config, encoding="utf-8") as stream:
+        text = stream.read()
+    with open(bed.config, "w", encoding="utf-8") as stream:
+        stream.write(re.sub("(max_write_bytes_per_second) = .*", r"\1 = 0", text))
+    assert "images.max_write_bytes_per_second" in command(bed, "reload")
+    pulling.result(timeout=LATE)
+
+
+@pytest.mark.parametrize("how", ["cancelled", "impatient"])
+def test_a_pull_that_waits_is_given_up(limited, how):
+    bed = limited(MIB // 64)
+    pulling = begin(bed, 0, seconds=120 if how == "cancelled" else 3)
+    wait_until(lambda: " fetch sha256:" in command(bed, "ops"), what="a layer on its way")
+    if how == "cancelled":
+        pulling.cancel()
+    else:
+        assert pulling.exception(timeout=20).code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    wait_until(lambda: "PullImage" not in command(bed, "ops"), CANCEL_SECONDS, "the pull's end")
+    # Nor does the next one wait for what was not written.
+    assert not are_pulled(bed, [0])
+
+
+def test_probes_go_on_beside_a_storm(limited, tell):
+    """Every image is pulled by several clients: what they have in common is written once."""
+    rate = 12 * MIB
+    bed = limited(rate)
+    container = bed.run(bed.run_pod("neighbour"), "app", command=SLEEP)
+    probes = []
+    begun = time.monotonic()
+    pulls = [begin(bed, number) for number in list(range(IMAGES)) * 4]
+    while not all(pull.done() for pull in pulls):
+        asked = time.monotonic()
+        assert bed.exec(container, "true", timeout=PROBE_SECONDS).exit_code == 0
+        probes.append(time.monotonic() - asked)
+    taken = time.monotonic() - begun
+    for pull in pulls:
+        pull.result()
+    least = IMAGES * LAYERS * LAYER_BYTES / rate
+    # The neighbour's own image has just been written.
+    assert least - CREDIT < taken < least + LATE
+    assert are_pulled(bed, range(IMAGES))
+    assert len(probes) > taken and max(probes) < PROBE_SECONDS
+    tell("%d probes beside %d pulls in %.1f s, the slowest %.0f ms" % (
+        len(probes), len(pulls), taken, max(probes) * 1000))
