@@ -38,7 +38,9 @@ REBOOT_OPERATIONS = ("RunPodSandboxWithNetwork", "CreateContainer", "StopPodSand
 REBOOT_MORE = ("PullImage", "RemoveImage", "StartContainer", "ExecSync", "RemoveContainer",
                "RunPodSandboxWithUserNamespace", "CreateContainerWithUserNamespace")
 # Many steps after which much the same is found: one in so many is tried.
-ONE_IN = {("daemon", "FirstStart"): 2, ("daemon", "StartWithDamage"): 2, ("reboot", "PullImage"): 2}
+ONE_IN = {("daemon", "FirstStart"): 2, ("daemon", "StartWithDamage"): 2, ("reboot", "PullImage"): 2,
+          # As in a start of what goes on; it differs in what follows.
+          ("runtime", "StartShortContainer"): 4}
 # Operations of the daemon that are like others: their names.
 LIKE = {
     **dict.fromkeys(("StartAfterHalfCreate", "StartAfterHalfStop", "StartAfterHalfRemove",

@@ -170,3 +170,12 @@ def test_a_sanitizers_tests_count_like_others(run, sanitized):
 
 def test_an_unknown_late_part_is_refused(run):
     assert run("vm-quick", "--", "nothing").returncode == 2
+
+
+def test_two_parts_at_once_count_like_others(run):
+    for second, failure in (("unit", "Unit tests: it ended with status "),
+                            ("no-such-part", "no-such-part: it did not come to its end")):
+        done = run("vm-quick+" + second, failures=FAILURE)
+        assert done.returncode == 1
+        assert failure in done.stdout
+        assert done.stdout.endswith("\n1 passed, 2 failed\n"), done.stdout

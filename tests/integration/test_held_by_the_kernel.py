@@ -10,13 +10,12 @@ import host
 from berth_testbed import wait_until
 from stuck_volume import StuckVolume
 
-# A daemon that begins, or a pod that lives, in the time given is a bound on time.
-pytestmark = [pytest.mark.berth, pytest.mark.alone]
+pytestmark = pytest.mark.berth
 SLEEP = ["sleep", "1000"]
 READ = ["cat", "/volume/held"]
 OWN_PIDS = {"security_context": {"namespace_options": {"pid": "CONTAINER"}}}
 SECONDS = 2  # what an impatient client has patience for
-TOLERANCE = 3  # on a machine with much else to do
+TOLERANCE = 8  # of what waits for nothing, beside other tests
 KILL_SECONDS = 30  # how long SIGKILL may take before a call says what is to blame
 EXEC_SECONDS = 10  # the same for a command that has outlived its time
 TOLD_SECONDS = 10
@@ -65,7 +64,7 @@ def others_go_on(bed):
 def is_told_of(bed, pod, container):
     """Whatever is asked of what is held has an answer; gives the container's state."""
     def ask(call, request=None):
-        return getattr(bed.cri, call)(request or {}, timeout=SECONDS)
+        return getattr(bed.cri, call)(request or {}, timeout=TOLERANCE)
     of_container, of_pod = {"container_id": container}, {"pod_sandbox_id": pod}
     assert container in [one.id for one in ask("ListContainers").containers]
     assert pod in [one.id for one in ask("ListPodSandbox").items]
