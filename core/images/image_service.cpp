@@ -71,7 +71,7 @@ class Service : public ImageService {
     for (const auto& image : catalog_.all()) layers_.claim(image->layers);
     BERTH_RETURN_IF_ERROR(layers_.load());
     for (const auto& image : catalog_.list()) {
-      if (isWhole(*image)) continue;
+      if (layers_.isWhole(image->layers)) continue;
       catalog_.hide(image->id);
       report(Catalog::hiddenBecause(*image, "lacks layers"));
     }
@@ -365,14 +365,7 @@ class Service : public ImageService {
   void hideIncomplete() {
     std::lock_guard lock(changing_);
     for (const auto& image : catalog_.list())
-      if (!isWhole(*image)) catalog_.hide(image->id);
-  }
-
-  // Whether some snapshotter has all its layers.
-  bool isWhole(const Image& image) const {
-    for (const auto& [name, snapshotter] : registry_.snapshotters())
-      if (layers_.hasAll(name, image.layers)) return true;
-    return false;
+      if (!layers_.isWhole(image->layers)) catalog_.hide(image->id);
   }
 
   const Options options_;

@@ -76,6 +76,12 @@ bool LayerKeeper::hasAll(const std::string& snapshotter,
   });
 }
 
+bool LayerKeeper::isWhole(const std::vector<plugins::Layer>& layers) const {
+  const auto all = registry_.snapshotters();
+  return std::any_of(all.begin(), all.end(),
+                     [&](const auto& one) { return hasAll(one.first, layers); });
+}
+
 void LayerKeeper::claim(const std::vector<plugins::Layer>& layers) {
   std::lock_guard lock(mutex_);
   for (const plugins::Layer& layer : layers) {

@@ -52,6 +52,8 @@ class LayerKeeper {
   // when there is no thread to be had.
   absl::Status load();
   bool hasAll(const std::string& snapshotter, const std::vector<plugins::Layer>& layers) const;
+  // Whether some snapshotter has all of them.
+  bool isWhole(const std::vector<plugins::Layer>& layers) const;
 
   // Makes sure that all layers are there and whole, and what their descriptors say; blocks. Those
   // that are missing are fetched in parallel, each once however many callers want it; and so, to be
