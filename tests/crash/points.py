@@ -38,9 +38,7 @@ REBOOT_OPERATIONS = ("RunPodSandboxWithNetwork", "CreateContainer", "StopPodSand
 REBOOT_MORE = ("PullImage", "RemoveImage", "StartContainer", "ExecSync", "RemoveContainer",
                "RunPodSandboxWithUserNamespace", "CreateContainerWithUserNamespace")
 # Many steps after which much the same is found: one in so many is tried.
-ONE_IN = {("daemon", "FirstStart"): 2, ("daemon", "StartWithDamage"): 2, ("reboot", "PullImage"): 2,
-          # As in a start of what goes on; it differs in what follows.
-          ("runtime", "StartShortContainer"): 4}
+ONE_IN = {("daemon", "FirstStart"): 2, ("daemon", "StartWithDamage"): 2, ("reboot", "PullImage"): 2}
 # Operations of the daemon that are like others: their names.
 LIKE = {
     **dict.fromkeys(("StartAfterHalfCreate", "StartAfterHalfStop", "StartAfterHalfRemove",
@@ -68,8 +66,6 @@ FEW = 6
 MAY_BE_MISSED = {
     ("monitor/StartShortContainer", r"\w+ exits/.*|\w+ \.?state #3 of 3"):
         "an exit is only written down when it comes before whoever takes it",
-    (r"monitor/\w*ExecSync", r"unlink .*operation-.*"):
-        "an exec's log and PID file go with it, once it has been answered: maybe after the operation",
     (r"shim/\w+ \w+ shim", r"asked Wait container"):
         "it is asked beside the start of a container, maybe before the operation begins",
 }

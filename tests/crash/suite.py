@@ -263,7 +263,14 @@ class Worker:
         bed.start_engine()
         return hit
 
+    @staticmethod
+    def await_kill(killed):
+        """What is cut off may take the step a moment after the operation has its answer."""
+        with contextlib.suppress(TimeoutError):
+            wait_until(killed, seconds=1)
+
     def after_monitor(self, _):
+        self.await_kill(self.bed.monitor.killed)
         hit = bool(self.bed.monitor.killed())
         self.bed.monitor.disarm()
         return hit
@@ -280,9 +287,7 @@ class Worker:
         return faults.withdraw(self.bed)[1]
 
     def after_shim(self, piece):
-        # A shim may still be answering what others have told already.
-        with contextlib.suppress(TimeoutError):
-            wait_until(self.bed.kills.is_met, seconds=1)
+        self.await_kill(self.bed.kills.is_met)
         _, killed = self.bed.kills.withdraw()
         if killed:
             shim_faults.examine(self.bed, piece, killed)
