@@ -252,6 +252,13 @@ void PodFixture::TearDown() {
     }
   }
   client_.reset();
+  if (monitorAlive(runDir())) {
+    ADD_FAILURE() << "the monitor did not end; it is killed";
+    const ProcessEnd end(facts_.monitorPid);
+    ::kill(facts_.monitorPid, SIGKILL);
+    EXPECT_TRUE(end.await());
+    EXPECT_OK(cleanUpMonitor(runDir(), netPin_));
+  }
   if (const auto roots = support::listDirectory(runtimeRoot()); roots.ok()) {
     EXPECT_THAT(*roots, testing::IsEmpty()) << "the runtime still knows containers";
   }
