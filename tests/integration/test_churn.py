@@ -21,9 +21,9 @@ AT_ONCE = 8
 CONTAINERS = 20
 WARM_UP = 0.1  # of all
 GROWTH = 1.05
-# KiB by which malloc extends a heap (M_TOP_PAD): of a process with less than one MiB, as the monitor,
-# more than GROWTH. The least block, lost with each of 20,000 commands, is four times as much.
-HEAP_STEP = 128
+# KiB: of a process with less than one MiB, as the monitor, more than GROWTH. Four bytes of each of
+# 20,000 commands are more.
+FEW_PAGES = 64
 SETTLE_SECONDS = 10  # for what is done in the background
 
 
@@ -61,7 +61,7 @@ class Growth:
             memory, files = self.before[name]
             wait_until(lambda pid=pid, files=files: descriptors(pid) <= files,
                        what="as many descriptors of the %s as before" % name)
-            assert resident(pid) <= max(memory * GROWTH, memory + HEAP_STEP), name
+            assert resident(pid) <= max(memory * GROWTH, memory + FEW_PAGES), name
 
 
 def side_by_side(work, numbers):

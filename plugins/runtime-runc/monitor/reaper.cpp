@@ -14,6 +14,28 @@ int exitCodeOf(int status) {
   return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
+UnknownExits::Call UnknownExits::beginCall() {
+  calls_.push_back(dropped_ + exits_.size());
+  return calls_.back();
+}
+
+void UnknownExits::endCall(Call call) {
+  calls_.erase(std::find(calls_.begin(), calls_.end(), call));
+  const size_t unwanted = calls_.empty() ? exits_.size() : calls_.front() - dropped_;
+  exits_.erase(exits_.begin(), exits_.begin() + static_cast<ptrdiff_t>(unwanted));
+  dropped_ += unwanted;
+}
+
+void UnknownExits::add(const ChildExit& exit) {
+  if (!calls_.empty()) exits_.push_back(exit);
+}
+
+const ChildExit* UnknownExits::find(pid_t pid) const {
+  const auto found = std::find_if(exits_.rbegin(), exits_.rend(),
+                                  [pid](const ChildExit& known) { return known.pid == pid; });
+  return found == exits_.rend() ? nullptr : &*found;
+}
+
 Status Reaper::open() {
   sigset_t set;
   sigemptyset(&set);
@@ -47,9 +69,8 @@ Reaper::Adoption Reaper::adopt(pid_t pid, ChildWatcher& watcher, ChildExit& exit
     watch(pid, watcher);
     return Adoption::kAlive;
   }
-  const auto found = std::find_if(unknown_.rbegin(), unknown_.rend(),
-                                  [pid](const ChildExit& known) { return known.pid == pid; });
-  if (found == unknown_.rend()) return Adoption::kForeign;
+  const ChildExit* found = unknown_.find(pid);
+  if (found == nullptr) return Adoption::kForeign;
   exit = *found;
   return Adoption::kExited;
 }
@@ -72,7 +93,7 @@ void Reaper::reap() {
     const auto found = std::find_if(watches_.begin(), watches_.end(),
                                     [pid](const Watch& watch) { return watch.pid == pid; });
     if (found == watches_.end()) {
-      if (calls_ > 0) unknown_.push_back({pid, status, now});
+      unknown_.add({pid, status, now});
       continue;
     }
     ChildWatcher* watcher = found->watcher;

@@ -25,6 +25,26 @@ struct ChildExit {
   int64_t at = 0;
 };
 
+// Exits of children that nobody watches, which a runtime call at work may turn out to ask for: each
+// is kept until the calls that were at work then have ended.
+class UnknownExits {
+ public:
+  // What endCall() takes.
+  using Call = uint64_t;
+
+  Call beginCall();
+  void endCall(Call call);
+  void add(const ChildExit& exit);
+  // The last one with this number; null when there is none.
+  const ChildExit* find(pid_t pid) const;
+  size_t size() const { return exits_.size(); }
+
+ private:
+  std::vector<ChildExit> exits_;
+  uint64_t dropped_ = 0;     // exits before those kept
+  std::vector<Call> calls_;  // at work: how many exits there had been when each began, ascending
+};
+
 class Reaper final : Watcher {
  public:
   explicit Reaper(Loop& loop) : loop_(loop) {}
@@ -35,12 +55,9 @@ class Reaper final : Watcher {
   void watch(pid_t pid, ChildWatcher& watcher);
   void forget(pid_t pid);
 
-  // A runtime call is at work, whose orphans may exit before their pid is known: unknown exits are
-  // kept until the last such call has ended.
-  void beginCall() { ++calls_; }
-  void endCall() {
-    if (--calls_ == 0) unknown_.clear();
-  }
+  // A runtime call is at work, whose orphans may exit before their pid is known.
+  UnknownExits::Call beginCall() { return unknown_.beginCall(); }
+  void endCall(UnknownExits::Call call) { unknown_.endCall(call); }
 
   enum class Adoption {
     kAlive,    // watched from now on; it is a child, or becomes one when its parent ends (crun's
@@ -69,8 +86,7 @@ class Reaper final : Watcher {
   Loop& loop_;
   Fd signals_;
   std::vector<Watch> watches_;
-  std::vector<ChildExit> unknown_;
-  int calls_ = 0;
+  UnknownExits unknown_;
   bool terminate_ = false;
 };
 

@@ -32,7 +32,7 @@ bool hasLittleRoom(int folder) {
 RuntimeCall::~RuntimeCall() {
   if (!running()) return;
   context_.reaper.forget(pid_);
-  context_.reaper.endCall();
+  context_.reaper.endCall(reaped_);
 }
 
 Status RuntimeCall::start(const std::string& what, const std::string& log,
@@ -62,7 +62,7 @@ Status RuntimeCall::start(const std::string& what, const std::string& log,
     pid_ = 0;
     return status;
   }
-  context_.reaper.beginCall();
+  reaped_ = context_.reaper.beginCall();
   context_.reaper.watch(pid_, *this);
   return {};
 }
@@ -77,9 +77,10 @@ void RuntimeCall::onChildExit(pid_t, int status, int64_t) {
   pid_ = 0;
   support::durableStep("end of process", "OCI runtime");
   Reaper& reaper = context_.reaper;
+  const UnknownExits::Call reaped = reaped_;
   listener_.onRuntimeDone(statusOf(status));
   // After the listener, which may adopt an orphan whose exit was already seen.
-  reaper.endCall();
+  reaper.endCall(reaped);
 }
 
 std::string RuntimeCall::errorText() const {

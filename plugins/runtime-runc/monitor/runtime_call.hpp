@@ -50,6 +50,7 @@ class RuntimeCall final : ChildWatcher {
   Fd stderr_;  // a memory file
   int stderrReader_ = -1;
   pid_t pid_ = 0;
+  UnknownExits::Call reaped_ = 0;  // while it runs: the reaper's
   bool aborted_ = false;
 };
 

@@ -16,6 +16,7 @@
 #include "cgroup_move.hpp"
 #include "namespaces.hpp"
 #include "oom_watch.hpp"
+#include "reaper.hpp"
 #include "runtime_call.hpp"
 
 namespace berth::runc::monitor {
@@ -40,6 +41,57 @@ TEST(CgroupMove, ChangesNothing) {
   EXPECT_TRUE(WIFEXITED(status));
   EXPECT_EQ(WEXITSTATUS(status), 0);
   EXPECT_EQ(cgroups(), before);
+}
+
+// ---- UnknownExits ------------------------------------------------------------------------------
+
+TEST(UnknownExits, AreKeptForTheCallsThatWereAtWork) {
+  UnknownExits exits;
+  exits.add({1, 0, 0});
+  EXPECT_EQ(exits.find(1), nullptr) << "no call was at work";
+  const UnknownExits::Call first = exits.beginCall();
+  exits.add({2, 0, 0});
+  const UnknownExits::Call second = exits.beginCall();
+  exits.add({3, 0, 0});
+  exits.endCall(first);
+  EXPECT_EQ(exits.find(2), nullptr) << "the second began after it";
+  EXPECT_NE(exits.find(3), nullptr);
+  exits.endCall(second);
+  EXPECT_EQ(exits.size(), 0u);
+}
+
+TEST(UnknownExits, ALaterCallThatEndsFirstTakesNothingFromAnEarlierOne) {
+  UnknownExits exits;
+  const UnknownExits::Call first = exits.beginCall();
+  const UnknownExits::Call same = exits.beginCall();
+  exits.add({2, 0, 0});
+  const UnknownExits::Call later = exits.beginCall();
+  exits.endCall(later);
+  exits.endCall(first);
+  EXPECT_NE(exits.find(2), nullptr) << "another began with the first";
+  exits.endCall(same);
+  EXPECT_EQ(exits.size(), 0u);
+}
+
+TEST(UnknownExits, TheLastOfANumberIsFound) {
+  UnknownExits exits;
+  exits.beginCall();
+  exits.add({2, 7, 0});
+  exits.add({2, 9, 0});
+  ASSERT_NE(exits.find(2), nullptr);
+  EXPECT_EQ(exits.find(2)->status, 9);
+}
+
+TEST(UnknownExits, CallsThatAlwaysOverlapDoNotLetThemGrow) {
+  UnknownExits exits;
+  UnknownExits::Call before = exits.beginCall();
+  for (int i = 0; i < 1000; ++i) {
+    const UnknownExits::Call call = exits.beginCall();
+    exits.add({i + 1, 0, 0});
+    exits.endCall(before);
+    EXPECT_EQ(exits.size(), 1u);
+    before = call;
+  }
 }
 
 // ---- lastErrorIn -------------------------------------------------------------------------------
