@@ -35,7 +35,8 @@ def install_sdk(prefix):
 
 
 def settings():
-    """The compilers that the SDK's libraries were built with, and their sanitizer, if any."""
+    """The compilers that the SDK's libraries were built with, through ccache where that is, and
+    their sanitizer, if any."""
     with open(os.path.join(BUILD, "CMakeCache.txt"), encoding="utf-8") as stream:
         cache = dict(re.findall(r"^(\w+):\w+=(.+)$", stream.read(), re.MULTILINE))
     flags = WARNINGS
@@ -43,7 +44,8 @@ def settings():
         flags += " -fsanitize=" + cache["BERTH_SANITIZE"]
     return ["-DCMAKE_%s%s" % setting for language in ("C", "CXX") for setting in (
         (language, "_FLAGS=" + flags),
-        (language, "_COMPILER=" + cache["CMAKE_%s_COMPILER" % language]))]
+        (language, "_COMPILER=" + cache["CMAKE_%s_COMPILER" % language]),
+        (language, "_COMPILER_LAUNCHER=" + (shutil.which("ccache") or "")))]
 
 
 def build_project(source, prefix, build):
@@ -53,7 +55,9 @@ def build_project(source, prefix, build):
         # Of the SDK's prefix the SDK alone is installed.
         "-DBERTH_PLUGIN_DIR=" + os.path.join(BUILD, "lib/berth/plugins"),
         "--no-warn-unused-cli", *settings())
-    run("cmake", "--build", build)
+    # Of the same sources in another checkout ccache knows what this makes.
+    run("cmake", "--build", build,
+        env={**os.environ, "CCACHE_BASEDIR": SOURCE, "CCACHE_NOHASHDIR": "true"})
     run("cmake", "--install", build, "--prefix", prefix)
     installed = glob.glob(os.path.join(prefix, "lib*/**/berth/plugins"), recursive=True)
     assert len(installed) == 1, installed

@@ -8,6 +8,7 @@ import base64
 import concurrent.futures
 import contextlib
 import fcntl
+import functools
 import http.client
 import json
 import os
@@ -49,8 +50,10 @@ def remove_stale(cache):
             shutil.rmtree(entry.path)
 
 
+@functools.cache
 def build_layout(cache):
-    """The layout folder with all test images; made when something it depends on has changed.
+    """The layout folder with all test images; made when something it depends on has changed since
+    another process has made it.
 
     $BERTH_TEST_IMAGES names one that was made before, on another machine perhaps."""
     if "BERTH_TEST_IMAGES" in os.environ:
