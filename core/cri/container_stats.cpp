@@ -1,4 +1,5 @@
-#include "cri/convert.hpp"
+#include "berth/support/status.hpp"
+#include "cri/own_call.hpp"
 #include "cri/runtime_service.hpp"
 
 namespace berth::cri {
@@ -6,10 +7,14 @@ namespace berth::cri {
 grpc::Status RuntimeService::ContainerStats(grpc::ServerContext* context,
                                             const runtime::v1::ContainerStatsRequest* request,
                                             runtime::v1::ContainerStatsResponse* response) {
-  auto stats = engine_.containerStats(request->container_id(), deadlineOf(*context));
-  if (!stats.ok()) return toGrpc(stats.status());
-  *response->mutable_stats() = *std::move(stats);
-  return grpc::Status::OK;
+  return answerOwn<runtime::v1::ContainerStatsResponse>(
+      engine_.operations(), *context, support::strCat("ContainerStats ", request->container_id()),
+      deadlineOf(*context), *response,
+      [&engine = engine_, id = request->container_id()](plugins::Operation& op, auto& answer) {
+        auto stats = engine.containerStats(id, op);
+        if (stats.ok()) *answer.mutable_stats() = *std::move(stats);
+        return stats.status();
+      });
 }
 
 }  // namespace berth::cri

@@ -21,15 +21,25 @@ grpc::Status toGrpc(const absl::Status& status) {
   return grpc::Status(static_cast<grpc::StatusCode>(status.code()), message);
 }
 
+namespace {
+
+// For the answer's way: of one that comes too late the client hears nothing.
+constexpr std::chrono::milliseconds kAnswerMargin{100};
+
+}  // namespace
+
 engine::Deadline deadlineOf(const grpc::ServerContext& context) {
-  // For the answer's way: of one that comes too late the client hears nothing.
-  constexpr std::chrono::milliseconds kAnswerMargin{100};
   const auto deadline = context.deadline();
   const auto now = std::chrono::system_clock::now();
   // "None" reaches the server as a time decades away, which the engine's clock may not hold.
   if (deadline - now > std::chrono::hours(24 * 365)) return engine::Deadline::max();
   return engine::Deadline::clock::now() +
          std::chrono::duration_cast<engine::Deadline::duration>(deadline - now - kAnswerMargin);
+}
+
+engine::Deadline patienceOf(const grpc::ServerContext& context) {
+  const engine::Deadline deadline = deadlineOf(context);
+  return deadline == engine::Deadline::max() ? deadline : deadline + kAnswerMargin / 2;
 }
 
 }  // namespace berth::cri

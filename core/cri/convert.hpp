@@ -13,5 +13,7 @@ grpc::Status toGrpc(const absl::Status& status);
 
 // When the answer must be on its way: shortly before the client's deadline, on the engine's clock.
 engine::Deadline deadlineOf(const grpc::ServerContext& context);
+// The same for an answer that is given without waiting for the work: a moment later.
+engine::Deadline patienceOf(const grpc::ServerContext& context);
 
 }  // namespace berth::cri

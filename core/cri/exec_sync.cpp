@@ -1,7 +1,7 @@
 #include <algorithm>
 
 #include "berth/support/status.hpp"
-#include "cri/convert.hpp"
+#include "cri/own_call.hpp"
 #include "cri/runtime_service.hpp"
 
 namespace berth::cri {
@@ -21,13 +21,14 @@ grpc::Status RuntimeService::ExecSync(grpc::ServerContext* context,
     const std::chrono::seconds timeout(std::min(request->timeout(), kLongestSeconds));
     deadline = std::min(deadline, engine::Deadline::clock::now() + timeout);
   }
-  plugins::Operation op(support::strCat("ExecSync in container ", request->container_id()),
-                        deadline);
-  const CallWatch::Guard guard(calls_, *context, op);
-  auto result = engine_.execSync(*request, op);
-  if (!result.ok()) return toGrpc(result.status());
-  *response = *std::move(result);
-  return grpc::Status::OK;
+  return answerOwn<runtime::v1::ExecSyncResponse>(
+      engine_.operations(), *context,
+      support::strCat("ExecSync in container ", request->container_id()), deadline, *response,
+      [&engine = engine_, request = *request](plugins::Operation& op, auto& answer) {
+        auto result = engine.execSync(request, op);
+        if (result.ok()) answer = *std::move(result);
+        return result.status();
+      });
 }
 
 }  // namespace berth::cri

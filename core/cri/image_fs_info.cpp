@@ -1,6 +1,7 @@
 #include "berth/support/clock.hpp"
-#include "cri/convert.hpp"
+#include "berth/support/status.hpp"
 #include "cri/image_service.hpp"
+#include "cri/own_call.hpp"
 
 namespace berth::cri {
 
@@ -9,19 +10,21 @@ namespace v1 = runtime::v1;
 grpc::Status ImageService::ImageFsInfo(grpc::ServerContext* context,
                                        const v1::ImageFsInfoRequest* /*request*/,
                                        v1::ImageFsInfoResponse* response) {
-  plugins::Operation op("ImageFsInfo", deadlineOf(*context));
-  auto filesystems = images_.filesystems(op);
-  if (!filesystems.ok()) return toGrpc(filesystems.status());
-  for (const auto& one : *filesystems) {
-    v1::FilesystemUsage* usage = response->add_image_filesystems();
-    usage->set_timestamp(support::nowNanoseconds());
-    usage->mutable_fs_id()->set_mountpoint(one.path);
-    usage->mutable_used_bytes()->set_value(one.bytes);
-    usage->mutable_inodes_used()->set_value(one.inodes);
-    // Writable layers lie beside the images' layers.
-    *response->add_container_filesystems() = *usage;
-  }
-  return grpc::Status::OK;
+  return answerOwn<v1::ImageFsInfoResponse>(
+      engine_.operations(), *context, "ImageFsInfo", deadlineOf(*context), *response,
+      [&images = images_](plugins::Operation& op, v1::ImageFsInfoResponse& answer) -> absl::Status {
+        BERTH_ASSIGN_OR_RETURN(const auto filesystems, images.filesystems(op));
+        for (const auto& one : filesystems) {
+          v1::FilesystemUsage* usage = answer.add_image_filesystems();
+          usage->set_timestamp(support::nowNanoseconds());
+          usage->mutable_fs_id()->set_mountpoint(one.path);
+          usage->mutable_used_bytes()->set_value(one.bytes);
+          usage->mutable_inodes_used()->set_value(one.inodes);
+          // Writable layers lie beside the images' layers.
+          *answer.add_container_filesystems() = *usage;
+        }
+        return absl::OkStatus();
+      });
 }
 
 }  // namespace berth::cri

@@ -10,7 +10,6 @@
 #include <absl/status/statusor.h>
 
 #include "cri-runtime-v1.grpc.pb.h"
-#include "cri/call_watch.hpp"
 #include "engine/engine.hpp"
 #include "images/image_service.hpp"
 
@@ -24,7 +23,7 @@ struct ImageSettings {
 class ImageService final : public runtime::v1::ImageService::Service {
  public:
   // `images` and `engine` must outlive the service.
-  ImageService(images::ImageService& images, const engine::Engine& engine, ImageSettings settings)
+  ImageService(images::ImageService& images, engine::Engine& engine, ImageSettings settings)
       : images_(images), engine_(engine), settings_(std::move(settings)) {}
 
 #define BERTH_CRI_VERB(Verb)                                                                 \
@@ -48,9 +47,8 @@ class ImageService final : public runtime::v1::ImageService::Service {
   absl::StatusOr<std::vector<runtime::v1::Image>> list(const runtime::v1::ImageFilter& filter);
 
   images::ImageService& images_;
-  const engine::Engine& engine_;
+  engine::Engine& engine_;
   const ImageSettings settings_;
-  CallWatch calls_;
 };
 
 // An image as the CRI shows it. The kubelet is asked to keep those that `pinned` names, by a full

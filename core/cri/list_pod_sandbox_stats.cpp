@@ -1,4 +1,4 @@
-#include "cri/convert.hpp"
+#include "cri/own_call.hpp"
 #include "cri/runtime_service.hpp"
 
 namespace berth::cri {
@@ -6,10 +6,13 @@ namespace berth::cri {
 grpc::Status RuntimeService::ListPodSandboxStats(
     grpc::ServerContext* context, const runtime::v1::ListPodSandboxStatsRequest* request,
     runtime::v1::ListPodSandboxStatsResponse* response) {
-  for (auto& stats : engine_.listPodSandboxStats(request->filter(), deadlineOf(*context))) {
-    *response->add_stats() = std::move(stats);
-  }
-  return grpc::Status::OK;
+  return answerOwn<runtime::v1::ListPodSandboxStatsResponse>(
+      engine_.operations(), *context, "ListPodSandboxStats", deadlineOf(*context), *response,
+      [&engine = engine_, filter = request->filter()](plugins::Operation& op, auto& answer) {
+        for (auto& stats : engine.listPodSandboxStats(filter, op))
+          *answer.add_stats() = std::move(stats);
+        return absl::OkStatus();
+      });
 }
 
 }  // namespace berth::cri

@@ -1,4 +1,5 @@
-#include "cri/convert.hpp"
+#include "berth/support/status.hpp"
+#include "cri/own_call.hpp"
 #include "cri/runtime_service.hpp"
 
 namespace berth::cri {
@@ -6,10 +7,15 @@ namespace berth::cri {
 grpc::Status RuntimeService::PodSandboxStats(grpc::ServerContext* context,
                                              const runtime::v1::PodSandboxStatsRequest* request,
                                              runtime::v1::PodSandboxStatsResponse* response) {
-  auto stats = engine_.podSandboxStats(request->pod_sandbox_id(), deadlineOf(*context));
-  if (!stats.ok()) return toGrpc(stats.status());
-  *response->mutable_stats() = *std::move(stats);
-  return grpc::Status::OK;
+  return answerOwn<runtime::v1::PodSandboxStatsResponse>(
+      engine_.operations(), *context,
+      support::strCat("PodSandboxStats ", request->pod_sandbox_id()), deadlineOf(*context),
+      *response,
+      [&engine = engine_, id = request->pod_sandbox_id()](plugins::Operation& op, auto& answer) {
+        auto stats = engine.podSandboxStats(id, op);
+        if (stats.ok()) *answer.mutable_stats() = *std::move(stats);
+        return stats.status();
+      });
 }
 
 }  // namespace berth::cri

@@ -1,8 +1,8 @@
 #include <algorithm>
 
 #include "berth/support/status.hpp"
-#include "cri/convert.hpp"
 #include "cri/image_service.hpp"
+#include "cri/own_call.hpp"
 
 namespace berth::cri {
 
@@ -28,15 +28,19 @@ grpc::Status ImageService::PullImage(grpc::ServerContext* context,
   if (settings_.pullDeadline.count() > 0) {
     deadline = std::min(deadline, engine::Deadline::clock::now() + settings_.pullDeadline);
   }
-  plugins::Operation op(support::strCat("PullImage ", reference), deadline);
-  const CallWatch::Guard guard(calls_, *context, op);
-  const plugins::Credentials credentials = credentialsOf(request->auth());
   const auto runtime = engine_.runtimeOf(request->image(), request->sandbox_config());
   if (!runtime.ok()) return toGrpc(runtime.status());
-  auto image = images_.pull(op, reference, request->has_auth() ? &credentials : nullptr,
-                            engine_.podImages().target(*runtime), nullptr);
-  if (image.ok()) response->set_image_ref((*image)->id);
-  return toGrpc(image.status());
+  return answerOwn<v1::PullImageResponse>(
+      engine_.operations(), *context, support::strCat("PullImage ", reference), deadline, *response,
+      [&images = images_, request = *request, target = engine_.podImages().target(*runtime)](
+          plugins::Operation& op, auto& answer) {
+        const plugins::Credentials credentials = credentialsOf(request.auth());
+        const auto image =
+            images.pull(op, request.image().image(), request.has_auth() ? &credentials : nullptr,
+                        target, nullptr);
+        if (image.ok()) answer.set_image_ref((*image)->id);
+        return image.status();
+      });
 }
 
 }  // namespace berth::cri

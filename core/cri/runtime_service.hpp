@@ -6,7 +6,6 @@
 #include <string>
 
 #include "cri-runtime-v1.grpc.pb.h"
-#include "cri/call_watch.hpp"
 #include "engine/engine.hpp"
 #include "streaming/server.hpp"
 
@@ -74,7 +73,6 @@ class RuntimeService final : public runtime::v1::RuntimeService::Service {
   engine::Engine& engine_;
   streaming::Server& streaming_;
   const std::string configuration_;
-  CallWatch calls_;
 };
 
 }  // namespace berth::cri

@@ -7,8 +7,8 @@ namespace berth::cri {
 grpc::Status RuntimeService::StreamContainerStats(
     grpc::ServerContext* context, const runtime::v1::StreamContainerStatsRequest* request,
     grpc::ServerWriter<runtime::v1::StreamContainerStatsResponse>* writer) {
-  return streamList(*context, *writer,
-                    engine_.listContainerStats(request->filter(), deadlineOf(*context)),
+  plugins::Operation op("StreamContainerStats", deadlineOf(*context));
+  return streamList(*context, *writer, engine_.listContainerStats(request->filter(), op),
                     &runtime::v1::StreamContainerStatsResponse::add_container_stats);
 }
 

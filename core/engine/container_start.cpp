@@ -145,11 +145,10 @@ absl::Status Engine::reopenContainerLog(const std::string& id, Deadline deadline
 }
 
 absl::Status Engine::updateContainerResources(const v1::UpdateContainerResourcesRequest& request,
-                                              Deadline deadline) {
+                                              plugins::Operation& op) {
   BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<Container> container,
                          findContainer(request.container_id()));
   if (!request.has_linux()) return absl::OkStatus();
-  plugins::Operation op(strCat("UpdateContainerResources ", container->id()), deadline);
   BERTH_ASSIGN_OR_RETURN(Turn turn, Turn::take(op, *container));
   const v1::ContainerState state = container->state();
   if (state != v1::CONTAINER_RUNNING && state != v1::CONTAINER_CREATED) {

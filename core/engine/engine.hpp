@@ -74,7 +74,7 @@ class Engine {
 
   // Kept with the pod. FAILED_PRECONDITION: it is not ready, or its runtime cannot set it now.
   absl::Status updatePodResources(const runtime::v1::UpdatePodSandboxResourcesRequest& request,
-                                  Deadline deadline);
+                                  plugins::Operation& op);
 
   absl::StatusOr<std::string> createContainer(const runtime::v1::CreateContainerRequest& request,
                                               Deadline deadline);
@@ -111,7 +111,7 @@ class Engine {
   void runLater(std::function<void()> work) { workers_.postSurely(std::move(work)); }
   absl::Status reopenContainerLog(const std::string& id, Deadline deadline);
   absl::Status updateContainerResources(const runtime::v1::UpdateContainerResourcesRequest& request,
-                                        Deadline deadline);
+                                        plugins::Operation& op);
 
   // An archive at `location`, whole or not at all. The container goes on.
   absl::Status checkpointContainer(const runtime::v1::CheckpointContainerRequest& request,
@@ -123,13 +123,13 @@ class Engine {
       const runtime::v1::RestorePodRequest& request, Deadline deadline);
 
   absl::StatusOr<runtime::v1::ContainerStats> containerStats(const std::string& id,
-                                                             Deadline deadline);
+                                                             plugins::Operation& op);
   std::vector<runtime::v1::ContainerStats> listContainerStats(
-      const runtime::v1::ContainerStatsFilter& filter, Deadline deadline);
+      const runtime::v1::ContainerStatsFilter& filter, plugins::Operation& op);
   absl::StatusOr<runtime::v1::PodSandboxStats> podSandboxStats(const std::string& id,
-                                                               Deadline deadline);
+                                                               plugins::Operation& op);
   std::vector<runtime::v1::PodSandboxStats> listPodSandboxStats(
-      const runtime::v1::PodSandboxStatsFilter& filter, Deadline deadline);
+      const runtime::v1::PodSandboxStatsFilter& filter, plugins::Operation& op);
 
   // The metrics of each pod that is ready, with those of its containers that run, one pod after the
   // other until `take` returns false. Their descriptors: metrics::descriptors().

@@ -13,6 +13,12 @@ namespace {
 // How long an operation waits for a retry after its caller has given up. The kubelet repeats a
 // failed call after its back-off of some ten seconds.
 constexpr std::chrono::seconds kGrace{60};
+// How long work may take to end by itself once it is cancelled, before its caller is answered.
+constexpr std::chrono::seconds kEndTime{1};
+// How often a caller is looked after.
+constexpr std::chrono::milliseconds kLook{250};
+// Calls for the same that were given up and do not end, which each hold a thread.
+constexpr size_t kMostLeft = 8;
 
 std::string ageOf(const plugins::Operation& operation) {
   return strCat(std::chrono::duration_cast<std::chrono::milliseconds>(Deadline::clock::now() -
@@ -54,12 +60,17 @@ absl::Status Operations::begin(const std::string& key, const std::shared_ptr<Fli
     if (!thrown.ok()) result = support::annotate(thrown, flight->operation.name());
     work = nullptr;
     flight->operation.setResult(result.status());
-    logEnd(flight->operation, result.status());
+    bool heard = false;
     {
       // Gone before the answer, so that who hears it and asks again starts anew.
       std::lock_guard ended(mutex_);
       flights_.erase(key);
+      heard = flight->own && !flight->left;
+      if (flight->left && --left_[flight->operation.name()] == 0) {
+        left_.erase(flight->operation.name());
+      }
     }
+    if (!heard) logEnd(flight->operation, result.status());
     flight->promise.set_value(std::move(result));
   });
 }
@@ -97,6 +108,55 @@ absl::StatusOr<std::string> Operations::join(const std::string& key, const std::
       name, ": not done after ", ageOf(flight->operation),
       " ms; stage: ", flight->operation.stage(),
       end > deadline ? "; it goes on, and repeating the call joins it" : "; it is being undone"));
+}
+
+absl::Status Operations::runOwn(const std::string& name, Deadline deadline, Deadline patience,
+                                const std::function<bool()>& gone, OwnWork work) {
+  const auto flight = std::make_shared<Flight>(name, deadline);
+  flight->own = true;
+  std::string key;
+  {
+    std::lock_guard lock(mutex_);
+    const auto left = left_.find(name);
+    if (left != left_.end() && left->second >= kMostLeft) {
+      return absl::ResourceExhaustedError(
+          strCat(name, ": ", left->second, " such calls that were given up have not come back ",
+                 "from their plugins; `berth ops` lists them"));
+    }
+    key = strCat("own ", ++lastOwn_);
+    flights_[key] = flight;
+    const absl::Status begun = begin(key, flight, [work = std::move(work)](plugins::Operation& op) {
+      const absl::Status status = work(op);
+      return status.ok() ? absl::StatusOr<std::string>("") : status;
+    });
+    if (!begun.ok()) {
+      flights_.erase(key);
+      return support::annotate(begun, name);
+    }
+  }
+  Deadline until =
+      deadline > Deadline::max() - kEndTime ? patience : std::min(patience, deadline + kEndTime);
+  for (bool left = false; Deadline::clock::now() < until;) {
+    const Deadline look = std::min(until, Deadline::clock::now() + kLook);
+    if (flight->result.wait_until(look) == std::future_status::ready)
+      return flight->result.get().status();
+    if (left || !gone()) continue;
+    left = true;
+    flight->operation.cancel();
+    until = std::min(until, Deadline::clock::now() + kEndTime);
+  }
+  {
+    std::lock_guard lock(mutex_);
+    // It may have ended at this moment.
+    if (flights_.contains(key)) {
+      flight->left = true;
+      ++left_[name];
+    }
+  }
+  flight->operation.cancel();
+  return absl::DeadlineExceededError(strCat(name, ": not done after ", ageOf(flight->operation),
+                                            " ms; stage: ", flight->operation.stage(),
+                                            "; it has been told to end"));
 }
 
 void Operations::cancelAll() {

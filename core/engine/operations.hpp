@@ -40,6 +40,14 @@ class Operations {
   absl::StatusOr<std::string> runUntil(const std::string& key, const std::string& name,
                                        Deadline end, Deadline deadline, Work work);
 
+  // For work that is of use to its caller alone, and is cancelled with it: nobody joins. Who asked
+  // hears the stage at `patience` at the latest, a moment after `deadline` or after `gone` has said
+  // that the caller has left, whatever plugins do. Those that have not come back by then hold a
+  // thread each: RESOURCE_EXHAUSTED while there are too many of the same name.
+  using OwnWork = std::function<absl::Status(plugins::Operation&)>;
+  absl::Status runOwn(const std::string& name, Deadline deadline, Deadline patience,
+                      const std::function<bool()>& gone, OwnWork work);
+
   void cancelAll();
   // Those whose key begins so. Does not wait for their ends.
   void cancel(std::string_view prefix);
@@ -52,6 +60,8 @@ class Operations {
     plugins::Operation operation;
     std::promise<absl::StatusOr<std::string>> promise;
     std::shared_future<absl::StatusOr<std::string>> result = promise.get_future().share();
+    bool own = false;
+    bool left = false;  // with the mutex held: its own caller has given up
   };
 
   // With the mutex held. What `work` throws is its result.
@@ -60,6 +70,8 @@ class Operations {
   Workers& workers_;
   std::mutex mutex_;
   std::map<std::string, std::shared_ptr<Flight>> flights_;
+  uint64_t lastOwn_ = 0;
+  std::map<std::string, size_t> left_;  // by name
 };
 
 // When work must end so that it can be undone and answered before the deadline.

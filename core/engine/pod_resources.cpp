@@ -10,7 +10,7 @@ namespace v1 = runtime::v1;
 using support::strCat;
 
 absl::Status Engine::updatePodResources(const v1::UpdatePodSandboxResourcesRequest& request,
-                                        Deadline deadline) {
+                                        plugins::Operation& op) {
   BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<Pod> pod,
                          findReady(request.pod_sandbox_id(), "update the resources of"));
   spec::Warnings warnings;
@@ -19,7 +19,6 @@ absl::Status Engine::updatePodResources(const v1::UpdatePodSandboxResourcesReque
   BERTH_ASSIGN_OR_RETURN(const boost::json::object overhead,
                          spec::resourcesJson(request.overhead(), host_, warnings));
   spec::logWarnings(warnings, {"pod", pod->id()});
-  plugins::Operation op(strCat("UpdatePodSandboxResources ", pod->id()), deadline);
   BERTH_ASSIGN_OR_RETURN(Turn turn, Turn::take(op, *pod));
   // It may have been stopped while this waited.
   BERTH_RETURN_IF_ERROR(findReady(pod->id(), "update the resources of").status());

@@ -198,9 +198,8 @@ std::vector<v1::ContainerStats> Engine::statsOf(const Containers& containers,
 }
 
 absl::StatusOr<v1::ContainerStats> Engine::containerStats(const std::string& id,
-                                                          Deadline deadline) {
+                                                          plugins::Operation& op) {
   BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<Container> container, findContainer(id));
-  plugins::Operation op(strCat("ContainerStats ", container->id()), deadline);
   if (container->state() != v1::CONTAINER_RUNNING) return toStats(*container, nullptr, op);
   const Pod& pod = container->pod();
   BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Runtime> runtime, runtimeOf(pod));
@@ -212,7 +211,7 @@ absl::StatusOr<v1::ContainerStats> Engine::containerStats(const std::string& id,
 }
 
 std::vector<v1::ContainerStats> Engine::listContainerStats(const v1::ContainerStatsFilter& filter,
-                                                           Deadline deadline) {
+                                                           plugins::Operation& op) {
   Containers wanted;
   for (const auto& container : containers()) {
     const bool taken = container->visible() && container->peek([&](const auto& r) {
@@ -221,7 +220,6 @@ std::vector<v1::ContainerStats> Engine::listContainerStats(const v1::ContainerSt
     });
     if (taken) wanted.push_back(container);
   }
-  plugins::Operation op("ListContainerStats", deadline);
   return statsOf(wanted, op);
 }
 
@@ -255,15 +253,13 @@ absl::StatusOr<v1::PodSandboxStats> Engine::statsOf(Pod& pod, const Containers& 
 }
 
 absl::StatusOr<v1::PodSandboxStats> Engine::podSandboxStats(const std::string& id,
-                                                            Deadline deadline) {
+                                                            plugins::Operation& op) {
   BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<Pod> pod, findPod(id));
-  plugins::Operation op(strCat("PodSandboxStats ", pod->id()), deadline);
   return statsOf(*pod, containersOf(pod->id()), op);
 }
 
 std::vector<v1::PodSandboxStats> Engine::listPodSandboxStats(
-    const v1::PodSandboxStatsFilter& filter, Deadline deadline) {
-  plugins::Operation op("ListPodSandboxStats", deadline);
+    const v1::PodSandboxStatsFilter& filter, plugins::Operation& op) {
   const auto members = containersByPod();
   std::vector<v1::PodSandboxStats> result;
   for (const auto& pod : pods()) {

@@ -223,5 +223,62 @@ TEST_F(OperationsTest, ListShowsWhatRunsWithItsStage) {
   EXPECT_TRUE(caller.get().ok());
 }
 
+bool stays() {
+  return false;
+}
+
+// What ignores that it is cancelled until the test says so.
+struct Stubborn {
+  std::promise<void> end;
+  std::shared_future<void> ended = end.get_future().share();
+
+  Operations::OwnWork work() {
+    return [ended = ended](plugins::Operation& op) {
+      op.setStage("ignore everybody");
+      ended.wait();
+      return absl::OkStatus();
+    };
+  }
+};
+
+TEST_F(OperationsTest, WhatIsItsCallersAloneIsAnsweredInTime) {
+  Stubborn stubborn;
+  const Deadline soon = Deadline::clock::now() + std::chrono::milliseconds(50);
+  const absl::Status status = operations().runOwn("Work", soon, soon, stays, stubborn.work());
+  stubborn.end.set_value();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("stage: ignore everybody"));
+  while (!plugins::runningOperations().empty()) std::this_thread::yield();
+}
+
+TEST_F(OperationsTest, WhatIsItsCallersAloneIsLeftWithIt) {
+  Stubborn stubborn;
+  const auto gone = [] { return true; };
+  const absl::Status status = operations().runOwn("Work", kNever, kNever, gone, stubborn.work());
+  stubborn.end.set_value();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
+  while (!plugins::runningOperations().empty()) std::this_thread::yield();
+}
+
+TEST_F(OperationsTest, WhatDoesNotComeBackIsBounded) {
+  Stubborn stubborn;
+  absl::Status status;
+  size_t left = 0;
+  const auto run = [&] {
+    const Deadline now = Deadline::clock::now();
+    return operations().runOwn("Work", now, now, stays, stubborn.work());
+  };
+  while (absl::IsDeadlineExceeded(status = run()) && left < 1000) ++left;
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(left, 8u);
+  EXPECT_TRUE(operations()
+                  .runOwn("Other", kNever, kNever, stays, [](auto&) { return absl::OkStatus(); })
+                  .ok())
+      << "what has another name is not refused";
+  stubborn.end.set_value();
+  while (!plugins::runningOperations().empty()) std::this_thread::yield();
+  EXPECT_TRUE(operations().runOwn("Work", kNever, kNever, stays, stubborn.work()).ok());
+}
+
 }  // namespace
 }  // namespace berth::engine

@@ -143,8 +143,9 @@ TEST_F(NamesTest, APodThatIsNotWholeIsNotSeen) {
   ASSERT_TRUE(world_.await(stop, 2)) << "it is undone";
   EXPECT_THAT(engine_->listPodSandboxes({}), IsEmpty());
   EXPECT_THAT(engine_->listContainers({}), IsEmpty());
-  EXPECT_THAT(engine_->listContainerStats({}, soon()), IsEmpty());
-  EXPECT_THAT(engine_->listPodSandboxStats({}, soon()), IsEmpty());
+  plugins::Operation op("stats", soon());
+  EXPECT_THAT(engine_->listContainerStats({}, op), IsEmpty());
+  EXPECT_THAT(engine_->listPodSandboxStats({}, op), IsEmpty());
   world_.set(stop, {});
   EXPECT_TRUE(eventually([&] { return store_->list(kPodKind)->empty(); }));
 }

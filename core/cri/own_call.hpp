@@ -1,0 +1,30 @@
+// Calls that are of use to their client alone.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include <grpcpp/grpcpp.h>
+
+#include "cri/convert.hpp"
+#include "engine/operations.hpp"
+
+namespace berth::cri {
+
+// Fills `response` by `fill`, which works on a thread and a response of its own: the client gets an
+// answer in time, and a plugin that does not end keeps none of gRPC's threads. `fill` must own what
+// it captures, the engine and the images aside: it may outlive the call.
+template <typename Response>
+grpc::Status answerOwn(engine::Operations& operations, const grpc::ServerContext& context,
+                       const std::string& name, engine::Deadline deadline, Response& response,
+                       std::function<absl::Status(plugins::Operation&, Response&)> fill) {
+  const auto filled = std::make_shared<Response>();
+  const absl::Status status = operations.runOwn(
+      name, deadline, patienceOf(context), [&context] { return context.IsCancelled(); },
+      [filled, fill = std::move(fill)](plugins::Operation& op) { return fill(op, *filled); });
+  if (status.ok()) response = std::move(*filled);
+  return toGrpc(status);
+}
+
+}  // namespace berth::cri
