@@ -13,8 +13,6 @@ namespace {
 // How long an operation waits for a retry after its caller has given up. The kubelet repeats a
 // failed call after its back-off of some ten seconds.
 constexpr std::chrono::seconds kGrace{60};
-// How long work may take to end by itself once it is cancelled, before its caller is answered.
-constexpr std::chrono::seconds kEndTime{1};
 // How often a caller is looked after.
 constexpr std::chrono::milliseconds kLook{250};
 // Calls for the same that were given up and do not end, which each hold a thread.
@@ -135,7 +133,7 @@ absl::Status Operations::runOwn(const std::string& name, Deadline deadline, Dead
     }
   }
   Deadline until =
-      deadline > Deadline::max() - kEndTime ? patience : std::min(patience, deadline + kEndTime);
+      deadline > Deadline::max() - endTime_ ? patience : std::min(patience, deadline + endTime_);
   for (bool left = false; Deadline::clock::now() < until;) {
     const Deadline look = std::min(until, Deadline::clock::now() + kLook);
     if (flight->result.wait_until(look) == std::future_status::ready)
@@ -143,7 +141,7 @@ absl::Status Operations::runOwn(const std::string& name, Deadline deadline, Dead
     if (left || !gone()) continue;
     left = true;
     flight->operation.cancel();
-    until = std::min(until, Deadline::clock::now() + kEndTime);
+    until = std::min(until, Deadline::clock::now() + endTime_);
   }
   {
     std::lock_guard lock(mutex_);

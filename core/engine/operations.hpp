@@ -27,7 +27,11 @@ class Operations {
  public:
   using Work = std::function<absl::StatusOr<std::string>(plugins::Operation&)>;
 
-  explicit Operations(Workers& workers) : workers_(workers) {}
+  // `endTime` is how long what is its caller's alone may take to end once it is cancelled: more
+  // than a plugin takes for what it has to kill.
+  explicit Operations(Workers& workers,
+                      std::chrono::milliseconds endTime = std::chrono::seconds(15))
+      : workers_(workers), endTime_(endTime) {}
 
   // Runs `work` unless an operation with the same key is running, whose result is then shared.
   // `name` is for people. `work` must own what it captures: it may outlive the call.
@@ -40,10 +44,10 @@ class Operations {
   absl::StatusOr<std::string> runUntil(const std::string& key, const std::string& name,
                                        Deadline end, Deadline deadline, Work work);
 
-  // For work that is of use to its caller alone, and is cancelled with it: nobody joins. Who asked
-  // hears the stage at `patience` at the latest, a moment after `deadline` or after `gone` has said
-  // that the caller has left, whatever plugins do. Those that have not come back by then hold a
-  // thread each: RESOURCE_EXHAUSTED while there are too many of the same name.
+  // For work that is of use to its caller alone: nobody joins, and it is cancelled with it.
+  // Whatever plugins do, who asked hears its stage at `patience` at the latest, or when it has not
+  // ended in time after `deadline`, or after `gone` has said that the caller has left. What has not
+  // come back by then holds a thread: RESOURCE_EXHAUSTED while there is too much of the same name.
   using OwnWork = std::function<absl::Status(plugins::Operation&)>;
   absl::Status runOwn(const std::string& name, Deadline deadline, Deadline patience,
                       const std::function<bool()>& gone, OwnWork work);
@@ -68,6 +72,7 @@ class Operations {
   absl::Status begin(const std::string& key, const std::shared_ptr<Flight>& flight, Work work);
 
   Workers& workers_;
+  const std::chrono::milliseconds endTime_;
   std::mutex mutex_;
   std::map<std::string, std::shared_ptr<Flight>> flights_;
   uint64_t lastOwn_ = 0;

@@ -259,11 +259,12 @@ def test_a_snapshotter_that_hangs_when_a_layer_comes(own_bed, hanging_snapshotte
     reference = TESTS + "layers:1"
     pull = {"image": {"image": reference}}
     hanging_snapshotter.hold("layer_apply")
-    runs_out(bed.cri.PullImage, pull)
+    # Layers come side by side: the stage is that of one of them.
+    stage = "(fetch|unpack layer) sha256:"
+    assert re.search("stage: " + stage, runs_out(bed.cri.PullImage, pull))
     assert hanging_snapshotter.holds()
-    # Nor does it answer when it is told that nobody waits any more. Layers come side by side: the
-    # stage is that of one of them.
-    assert re.search("(fetch|unpack layer) sha256:", stage_of(bed, reference))
+    # Nor does it answer when it is told that nobody waits any more.
+    assert re.search(stage, stage_of(bed, reference))
     others_go_on(bed)
     said = runs_out(bed.cri.PullImage, pull)
     assert re.search("wait for the same pull, which is to (fetch|unpack layer) sha256:", said)

@@ -136,12 +136,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             middle = len(body) // 2
             self._answer(answer.status, headers,
                          body[:middle] + bytes([body[middle] ^ 1]) + body[middle + 1:])
-        elif is_layer and self.front.mode in ("short", "stall"):
-            self._cut(answer.status, headers, body)
+        elif is_layer and (mode := self.front.mode) in ("short", "stall"):
+            self._cut(mode, answer.status, headers, body)
         else:
             self._answer(answer.status, headers, body)
 
-    def _cut(self, status, headers, body):
+    def _cut(self, mode, status, headers, body):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
@@ -149,6 +149,6 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body[:len(body) // 2])
         self.wfile.flush()
-        if self.front.mode == "stall":
+        if mode == "stall":
             self.front.closing.wait()
         self.close_connection = True

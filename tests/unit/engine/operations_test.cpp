@@ -39,13 +39,15 @@ struct Gate {
   }
 };
 
+constexpr std::chrono::milliseconds kEndTime{300};
+
 class OperationsTest : public ::testing::Test {
  protected:
   Operations& operations() { return operations_; }
 
  private:
   Workers workers_;
-  Operations operations_{workers_};
+  Operations operations_{workers_, kEndTime};
 };
 
 TEST_F(OperationsTest, TheResultComesBack) {
@@ -248,6 +250,28 @@ TEST_F(OperationsTest, WhatIsItsCallersAloneIsAnsweredInTime) {
   stubborn.end.set_value();
   EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
   EXPECT_THAT(std::string(status.message()), HasSubstr("stage: ignore everybody"));
+  while (!plugins::runningOperations().empty()) std::this_thread::yield();
+}
+
+TEST_F(OperationsTest, WhatEndsInItsTimeAfterItsDeadlineSaysWhyItself) {
+  const Deadline soon = Deadline::clock::now() + std::chrono::milliseconds(20);
+  const absl::Status status =
+      operations().runOwn("Work", soon, kNever, stays, [](plugins::Operation& op) {
+        while (op.check().ok()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        std::this_thread::sleep_for(kEndTime / 10);
+        return absl::AbortedError("killed");
+      });
+  EXPECT_EQ(status, absl::AbortedError("killed"));
+}
+
+TEST_F(OperationsTest, WhatDoesNotEndInItsTimeIsNotWaitedFor) {
+  Stubborn stubborn;
+  const Deadline now = Deadline::clock::now();
+  const absl::Status status = operations().runOwn("Work", now, kNever, stays, stubborn.work());
+  const auto waited = Deadline::clock::now() - now;
+  stubborn.end.set_value();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_GE(waited, kEndTime);
   while (!plugins::runningOperations().empty()) std::this_thread::yield();
 }
 
