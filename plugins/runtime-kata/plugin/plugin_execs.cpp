@@ -124,13 +124,16 @@ absl::Status KataPlugin::startExec(const Op& op, const Target& target, const ber
   return absl::OkStatus();
 }
 
-// Kills it when it goes on, and forgets it with its streams.
-absl::Status KataPlugin::endExec(const Target& target, const Exec& exec, const CallLimits& limits) {
+// Kills it when it goes on, which only what may have been started can, and forgets it with its
+// streams.
+absl::Status KataPlugin::endExec(const Target& target, const Exec& exec, bool mayRun,
+                                 const CallLimits& limits) {
   support::StatusCollector failures;
   const auto tolerate = [&](const absl::Status& status) {
     if (!absl::IsNotFound(status) && !absl::IsUnavailable(status)) failures.add(status);
   };
-  if (!waitFor(exec.ended.get(), POLLIN, limitsFor(std::chrono::milliseconds(0)), "").ok()) {
+  if (mayRun &&
+      !waitFor(exec.ended.get(), POLLIN, limitsFor(std::chrono::milliseconds(0)), "").ok()) {
     api::KillRequest kill;
     kill.set_id(exec.container);
     kill.set_exec_id(exec.id);
@@ -177,10 +180,13 @@ Status KataPlugin::execStart(const Op& op, const berth_exec_spec& spec) {
   if (!exec.ok()) return exec.status();
   const absl::Status started = startExec(op, *target, spec, *exec);
   if (started.ok()) return {};
+  // A shim that has refused to start it never tells its end.
+  const bool mayRun = absl::IsCancelled(started) || absl::IsDeadlineExceeded(started) ||
+                      absl::IsUnavailable(started);
   support::StatusCollector failures;
   failures.add(support::annotate(started, doing));
   failures.add(
-      support::annotate(endExec(*target, **exec, limitsFor(kUndoTime)), "end the process"));
+      support::annotate(endExec(*target, **exec, mayRun, limitsFor(kUndoTime)), "end the process"));
   return failures.status();
 }
 
@@ -212,7 +218,7 @@ Status KataPlugin::execWait(const Op& op, std::string_view pod, std::string_view
     }
     if (!found->known) status = absl::UnavailableError(strCat(doing, ": its end is not known"));
   }
-  const absl::Status ended = endExec(*target, *found, limitsFor(kUndoTime));
+  const absl::Status ended = endExec(*target, *found, true, limitsFor(kUndoTime));
   if (status.ok()) {
     // Its exit code is known; the rest goes with its container.
     if (!ended.ok())
