@@ -1,4 +1,4 @@
-// Calls that are of use to their client alone.
+// Calls whose work ends with them.
 #pragma once
 
 #include <functional>

@@ -24,6 +24,13 @@ std::string ageOf(const plugins::Operation& operation) {
                     .count());
 }
 
+// What a caller hears whose time is over.
+absl::Status notDone(const std::string& name, const plugins::Operation& operation,
+                     std::string_view fate) {
+  return absl::DeadlineExceededError(strCat(name, ": not done after ", ageOf(operation),
+                                            " ms; stage: ", operation.stage(), "; ", fate));
+}
+
 void logEnd(const plugins::Operation& operation, const absl::Status& status) {
   if (status.ok()) return;
   common::logWarning("failed", {{"operation", operation.name()},
@@ -102,10 +109,9 @@ absl::StatusOr<std::string> Operations::join(const std::string& key, const std::
   if (flight->result.wait_until(deadline) == std::future_status::ready) {
     return flight->result.get();
   }
-  return absl::DeadlineExceededError(strCat(
-      name, ": not done after ", ageOf(flight->operation),
-      " ms; stage: ", flight->operation.stage(),
-      end > deadline ? "; it goes on, and repeating the call joins it" : "; it is being undone"));
+  return notDone(
+      name, flight->operation,
+      end > deadline ? "it goes on, and repeating the call joins it" : "it is being undone");
 }
 
 absl::Status Operations::runOwn(const std::string& name, Deadline deadline, Deadline patience,
@@ -152,9 +158,7 @@ absl::Status Operations::runOwn(const std::string& name, Deadline deadline, Dead
     }
   }
   flight->operation.cancel();
-  return absl::DeadlineExceededError(strCat(name, ": not done after ", ageOf(flight->operation),
-                                            " ms; stage: ", flight->operation.stage(),
-                                            "; it has been told to end"));
+  return notDone(name, flight->operation, "it has been told to end");
 }
 
 void Operations::cancelAll() {

@@ -27,7 +27,7 @@ class Operations {
  public:
   using Work = std::function<absl::StatusOr<std::string>(plugins::Operation&)>;
 
-  // `endTime` is how long what is its caller's alone may take to end once it is cancelled: more
+  // `endTime` is how long what ends with its call may take to end once it is cancelled: more
   // than a plugin takes for what it has to kill.
   explicit Operations(Workers& workers,
                       std::chrono::milliseconds endTime = std::chrono::seconds(15))
@@ -44,7 +44,7 @@ class Operations {
   absl::StatusOr<std::string> runUntil(const std::string& key, const std::string& name,
                                        Deadline end, Deadline deadline, Work work);
 
-  // For work that is of use to its caller alone: nobody joins, and it is cancelled with it.
+  // For work that ends with the call that asks for it: nobody joins it, and it is cancelled then.
   // Whatever plugins do, who asked hears its stage at `patience` at the latest, or when it has not
   // ended in time after `deadline`, or after `gone` has said that the caller has left. What has not
   // come back by then holds a thread: RESOURCE_EXHAUSTED while there is too much of the same name.
