@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.berth,
 
 HOST = "trees.berth.test"
 TREES = ["/usr/include", "/usr/lib/gcc"]  # some hundred MiB, and thousands of small files
-BUT = ["usr/include/boost", "usr/include/node"]  # where they are, more of the same
+LEFT_OUT = ["usr/include/boost", "usr/include/node"]  # where they are, more of the same
 MOST_MEMORY = 64 << 20
 # What lies on the host's own file system, and what overlayfs sets for itself.
 NOT_CONTENT = ("security.selinux", "trusted.overlay.")
@@ -55,7 +55,7 @@ class Trees:
             parent = bundle / "rootfs" / os.path.dirname(tree)[1:]
             parent.mkdir(parents=True, exist_ok=True)
             subprocess.run(["cp", "-a", tree, parent], check=True)
-        for folder in BUT:
+        for folder in LEFT_OUT:
             shutil.rmtree(bundle / "rootfs" / folder, ignore_errors=True)
         self.umoci("repack", "--refresh-bundle", "--image", self._tagged("first"), bundle)
         subprocess.run(["sh", "-c", CHANGES], cwd=bundle / "rootfs", check=True)

@@ -52,8 +52,8 @@ def remove_stale(cache):
 
 @functools.cache
 def build_layout(cache):
-    """The layout folder with all test images; made when something it depends on has changed since
-    another process has made it.
+    """The layout folder with all test images; made, once a process at most, when something it
+    depends on has changed.
 
     $BERTH_TEST_IMAGES names one that was made before, on another machine perhaps."""
     if "BERTH_TEST_IMAGES" in os.environ:
