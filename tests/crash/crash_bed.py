@@ -71,6 +71,11 @@ class CrashBed(TestBed):
     def config_path(self):
         return os.path.join(self.folder, "berth.toml")
 
+    def kill_program(self, name):
+        """Kills what runs of this program in the bed."""
+        host.kill(pid for pid, line in host.processes(self.folder, self.mark).items()
+                  if os.path.basename(line.partition(" ")[0]) == name)
+
     def doomed(self):
         """Whether the daemon has killed itself: it ends only when its last system calls do, and a
         sync takes seconds behind all that others write."""

@@ -5,7 +5,6 @@ import os
 import signal
 
 import grpc
-import host
 from berth_testbed import wait_until
 from container_operations import StartContainer
 from listener import Listener
@@ -25,11 +24,18 @@ class RemoveWhileSomebodyListens(RemovePodSandbox):
 
     def act(self):
         self.listeners.append(Listener(self.bed))
-        super().act()
+        removal = self.bed.cri.RemovePodSandbox.future({"pod_sandbox_id": self.pod})
+        # One that comes after the daemon's death would wait for the next daemon.
+        wait_until(lambda: removal.done() or not self.bed.alive(), seconds=60)
+        if removal.done():
+            removal.result()
+        else:
+            removal.cancel()
 
     def settle(self):
         with contextlib.suppress(TimeoutError):
-            wait_until(lambda: self.bed.doomed() or self.all_told(), seconds=2)
+            wait_until(lambda: not self.bed.alive() or (self.all_told() and self.all_erased()),
+                       seconds=2)
         self.close()
 
     def all_told(self):
@@ -37,6 +43,11 @@ class RemoveWhileSomebodyListens(RemovePodSandbox):
                 for _, identity in set(each.of(self.pod, self.container))
                 & {("deleted", self.pod), ("deleted", self.container)}}
         return told == {self.pod, self.container}
+
+    def all_erased(self):
+        """The records stay until the removal has been told of."""
+        erased = [step for step in self.bed.daemon.steps() if step.startswith("erase record\t")]
+        return len(erased) >= 2
 
     def finish(self):
         self.act()
@@ -73,9 +84,7 @@ class LoseMonitor(Operation):
         self.running()
 
     def act(self):
-        name = os.path.basename(self.bed.program(1))
-        host.kill(pid for pid, line in host.processes(self.bed.folder, self.bed.mark).items()
-                  if os.path.basename(line.split()[0]) == name)
+        self.bed.kill_program(os.path.basename(self.bed.program(1)))
         wait_until(lambda: self.bed.doomed() or self.has_ended(), what="the report of its end")
 
     def has_ended(self):

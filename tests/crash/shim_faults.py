@@ -69,9 +69,7 @@ class LoseShim(Operation):
         self.running()
 
     def act(self):
-        real = os.path.basename(engines.SHIM)
-        host.kill(pid for pid, line in host.processes(self.bed.folder, self.bed.mark).items()
-                  if os.path.basename(line.split()[0]) == real)
+        self.bed.kill_program(os.path.basename(engines.SHIM))
         wait_until(self.ended_or_dead, what="the report of the pod's end")
 
     def ended_or_dead(self):
