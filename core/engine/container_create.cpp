@@ -200,11 +200,12 @@ absl::Status Engine::buildContainer(plugins::Operation& op, Container& container
   BERTH_RETURN_IF_ERROR(addRestoredLayer(op, container));
   BERTH_RETURN_IF_ERROR(mountRootfs(op, container));
   BERTH_ASSIGN_OR_RETURN(const Volumes volumes, prepareVolumes(op, container, origin.imageConfig));
-  op.setStage("make the runtime specification");
+  op.setStage("look at what it mounts, and make the runtime specification");
   BERTH_ASSIGN_OR_RETURN(const spec::ContainerSpec spec,
                          makeSpec(container, podConfig, origin.imageConfig, volumes));
   spec::logWarnings(spec.warnings, {"container", container.id()});
   BERTH_RETURN_IF_ERROR(checkRestorable(container, spec.spec));
+  if (!spec.missingDirectories.empty()) op.setStage("make the directories that it mounts");
   for (const std::string& path : spec.missingDirectories) {
     BERTH_RETURN_IF_ERROR(support::makeDirectories(path));
   }

@@ -8,7 +8,7 @@ import pytest
 import grpc
 import host
 from berth_testbed import wait_until
-from stuck_volume import StuckVolume
+from stuck_volume import LOOKUP, StuckVolume
 
 pytestmark = pytest.mark.berth
 SLEEP = ["sleep", "1000"]
@@ -166,3 +166,27 @@ def test_a_probe_that_the_kernel_holds(bed, volume, command, restarts):
     wait_until(lambda: not host.read("/proc/%d/stat" % pid), what="the end of the probe")
     bed.cri.StopContainer({"container_id": container, "timeout": 0}, timeout=TOLD_SECONDS)
     is_let_go(bed, volume, pod, container)
+
+
+def test_a_volume_that_cannot_be_looked_at(bed, tmp_path):
+    """Who creates a container with it is told so, and others go on; both a call that is repeated and
+    the pod's end wait for its storage as long as they have patience."""
+    pod = bed.run_pod("pod")
+    bed.pull()
+    with StuckVolume(tmp_path, holds=LOOKUP) as volume:
+        config = bed.container_config("app", command=SLEEP, mounts=[
+            {"container_path": "/volume", "host_path": volume.file}])
+
+        def create(patience):
+            return bed.cri.CreateContainer.future(
+                {"pod_sandbox_id": pod, "config": config}, timeout=patience)
+        under_way = create(SECONDS)
+        volume.await_reader()
+        others_go_on(bed)
+        assert "look at what it mounts" in says(under_way, SECONDS + TOLERANCE)
+        stop = bed.cri.StopPodSandbox.future({"pod_sandbox_id": pod}, timeout=SECONDS)
+        assert "wait for the operation before it" in says(stop, SECONDS + TOLERANCE)
+        others_go_on(bed)
+        volume.release()
+    bed.remove_pod(pod)
+    wait_until(lambda: not bed.find_leaks(), what="nothing left of it")

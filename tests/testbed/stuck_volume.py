@@ -1,7 +1,8 @@
-"""A volume whose file is never read to its end: the kernel holds who tries, also after SIGKILL.
+"""A volume whose file is never read to its end, or not even found: the kernel holds who tries, also
+after SIGKILL.
 
     with StuckVolume(folder) as volume:
-        …  # a container reads {folder}/held
+        …  # a container reads {volume.file}
         volume.await_reader()
         volume.release()
 
@@ -36,6 +37,7 @@ VERSION = (7, 31)
 DIRECT_IO = 1
 REQUEST_BYTES = 256 << 10
 ROOT, FILE = 1, 2
+NAME = "held"
 KEPT_SECONDS = 3600  # what the kernel knows it does not ask for again
 
 
@@ -44,14 +46,24 @@ def attributes(node):
     return ATTR.pack(node, size, 0, 0, 0, 0, 0, 0, 0, mode, 1, 0, 0, 0, 4096, 0)
 
 
-class StuckVolume:
-    """A folder with the file "held". See the module's comment."""
+class Request:
+    """What the kernel asks."""
 
-    def __init__(self, folder):
+    def __init__(self, content):
+        (_, self.operation, self.unique, self.node, _, _, self.pid, _,
+         _) = IN_HEADER.unpack_from(content)
+        self.name = content[IN_HEADER.size:].rstrip(b"\0")
+
+
+class StuckVolume:
+    """A folder with one file. See the module's comment; `holds` is what is not answered."""
+
+    def __init__(self, folder, holds=READ):
         self.folder = str(folder)
+        self.file = os.path.join(self.folder, NAME)
         self._held = {}
         self._lock = threading.Lock()
-        self._holds = True
+        self._holds = holds
         self._end, self._tell = os.pipe()
         self._device = os.open("/dev/fuse", os.O_RDWR | os.O_NONBLOCK)
         options = "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other" % self._device
@@ -72,18 +84,18 @@ class StuckVolume:
         host.unmount_all(self.folder)
 
     def await_reader(self):
-        """The process that is held."""
+        """The process that is held, or its thread."""
         def only():
             with self._lock:
                 return list(self._held.values())
-        return wait_until(only, what="a process that is held")[0]
+        return wait_until(only, what="a process that is held")[0].pid
 
     def release(self):
         """Answers everybody, from now on at once."""
         with self._lock:
-            self._holds = False
-            for unique in self._held:
-                self._answer(unique)
+            self._holds = None
+            for request in self._held.values():
+                self._reply(request)
             self._held.clear()
 
     def _serve(self):
@@ -92,32 +104,33 @@ class StuckVolume:
             if self._end in ready:
                 return
             with contextlib.suppress(BlockingIOError):
-                self._take(os.read(self._device, REQUEST_BYTES))
+                self._take(Request(os.read(self._device, REQUEST_BYTES)))
 
     def _take(self, request):
-        _, operation, unique, node, _, _, pid, _, _ = IN_HEADER.unpack_from(request)
-        name = request[IN_HEADER.size:].rstrip(b"\0")
-        if operation in (FORGET, BATCH_FORGET, INTERRUPT):
+        if request.operation in (FORGET, BATCH_FORGET, INTERRUPT):
             return  # these have no answer
-        if operation == READ:
-            with self._lock:
-                if self._holds:
-                    self._held[unique] = pid
-                    return
+        with self._lock:
+            if request.operation == self._holds:
+                self._held[request.unique] = request
+                return
+        self._reply(request)
+
+    def _reply(self, request):
         answers = {
             INIT: lambda: INIT_OUT.pack(*VERSION, 0, 0, 16, 12, 65536, 1, 0, 0, 0, 0),
-            GETATTR: lambda: ATTR_OUT.pack(KEPT_SECONDS, 0, 0) + attributes(node),
+            GETATTR: lambda: ATTR_OUT.pack(KEPT_SECONDS, 0, 0) + attributes(request.node),
             OPEN: lambda: OPEN_OUT.pack(0, DIRECT_IO, 0),
             OPENDIR: lambda: OPEN_OUT.pack(0, 0, 0),
             STATFS: lambda: bytes(STATFS_BYTES),
             READ: bytes, RELEASE: bytes, RELEASEDIR: bytes, FLUSH: bytes}
-        if operation == LOOKUP and name == b"held":
-            self._answer(unique, ENTRY_OUT.pack(FILE, 0, KEPT_SECONDS, KEPT_SECONDS, 0, 0)
+        if request.operation == LOOKUP and request.name == NAME.encode():
+            self._answer(request.unique, ENTRY_OUT.pack(FILE, 0, KEPT_SECONDS, KEPT_SECONDS, 0, 0)
                          + attributes(FILE))
-        elif operation in answers:
-            self._answer(unique, answers[operation]())
+        elif request.operation in answers:
+            self._answer(request.unique, answers[request.operation]())
         else:
-            self._answer(unique, error=errno.ENOENT if operation == LOOKUP else errno.ENOSYS)
+            self._answer(request.unique,
+                         error=errno.ENOENT if request.operation == LOOKUP else errno.ENOSYS)
 
     def _answer(self, unique, content=b"", error=0):
         # Who asked may have ended meanwhile.
