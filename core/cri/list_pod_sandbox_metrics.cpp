@@ -1,4 +1,4 @@
-#include "cri/convert.hpp"
+#include "cri/own_call.hpp"
 #include "cri/runtime_service.hpp"
 
 namespace berth::cri {
@@ -6,11 +6,13 @@ namespace berth::cri {
 grpc::Status RuntimeService::ListPodSandboxMetrics(
     grpc::ServerContext* context, const runtime::v1::ListPodSandboxMetricsRequest* /*request*/,
     runtime::v1::ListPodSandboxMetricsResponse* response) {
-  engine_.podSandboxMetrics(deadlineOf(*context), [&](runtime::v1::PodSandboxMetrics&& pod) {
-    *response->add_pod_metrics() = std::move(pod);
-    return !context->IsCancelled();
-  });
-  return grpc::Status::OK;
+  return answerOwn<runtime::v1::ListPodSandboxMetricsResponse>(
+      engine_.operations(), *context, "ListPodSandboxMetrics", deadlineOf(*context), *response,
+      [&engine = engine_](plugins::Operation& op, auto& answer) {
+        for (auto& metrics : engine.podSandboxMetrics(op))
+          *answer.add_pod_metrics() = std::move(metrics);
+        return absl::OkStatus();
+      });
 }
 
 }  // namespace berth::cri

@@ -125,10 +125,15 @@ Engine::Containers Engine::containers() const {
   return result;
 }
 
-std::unordered_map<const Pod*, Engine::Containers> Engine::containersByPod() const {
+std::vector<PodAndContainers> Engine::readyPods() const {
+  std::unordered_map<const Pod*, Containers> members;
+  std::vector<PodAndContainers> result;
   std::shared_lock lock(mapsMutex_);
-  std::unordered_map<const Pod*, Containers> result;
-  for (const auto& [id, container] : containers_) result[&container->pod()].push_back(container);
+  for (const auto& [id, container] : containers_) members[&container->pod()].push_back(container);
+  for (const auto& [id, pod] : pods_) {
+    if (pod->state() != records::POD_READY || !pod->visible()) continue;
+    result.push_back({.pod = pod, .containers = members[pod.get()]});
+  }
   return result;
 }
 

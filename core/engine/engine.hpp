@@ -20,6 +20,7 @@
 #include "cdi/registry.hpp"
 #include "common/host_facts.hpp"
 #include "cri-runtime-v1.pb.h"
+#include "engine/ask_pods.hpp"
 #include "engine/checkpoint/log_copy.hpp"
 #include "engine/container_origin.hpp"
 #include "engine/exec.hpp"
@@ -131,10 +132,8 @@ class Engine {
   std::vector<runtime::v1::PodSandboxStats> listPodSandboxStats(
       const runtime::v1::PodSandboxStatsFilter& filter, plugins::Operation& op);
 
-  // The metrics of each pod that is ready, with those of its containers that run, one pod after the
-  // other until `take` returns false. Their descriptors: metrics::descriptors().
-  void podSandboxMetrics(Deadline deadline,
-                         const std::function<bool(runtime::v1::PodSandboxMetrics&&)>& take);
+  // Of each ready pod, and of its containers that run. Described by metrics::descriptors().
+  std::vector<runtime::v1::PodSandboxMetrics> podSandboxMetrics(const plugins::Operation& op);
   // CRI, GetContainerEvents: from the return on, each step in the life of a pod or container is
   // told once. `abandon`: see EventStream::subscribe.
   absl::StatusOr<std::unique_ptr<LifeEvents::Listener>> subscribe(std::function<void()> abandon);
@@ -186,7 +185,7 @@ class Engine {
   std::vector<std::shared_ptr<Pod>> pods() const;
   Containers containers() const;
   Containers containersOf(const std::string& podId) const;
-  std::unordered_map<const Pod*, Containers> containersByPod() const;
+  std::vector<PodAndContainers> readyPods() const;
   absl::StatusOr<std::shared_ptr<plugins::Runtime>> runtimeFor(const std::string& handler) const;
   // FAILED_PRECONDITION: no longer configured; UNAVAILABLE: it has not told of the pod yet.
   absl::StatusOr<std::shared_ptr<plugins::Runtime>> runtimeOf(const Pod& pod) const;
@@ -338,13 +337,13 @@ class Engine {
   void addStatuses(const Pod& pod, LifeEvent& event) const;
 
   // Stats (stats.cpp). Readings are by container; those that do not run have none.
-  std::unordered_map<std::string, plugins::Stats> readStats(const Containers& containers,
-                                                            const plugins::Operation& op,
-                                                            uint32_t wanted) const;
+  using Readings = std::unordered_map<std::string, plugins::Stats>;
+  Readings readStats(const Pod& pod, const Containers& containers, const plugins::Operation& op,
+                     uint32_t wanted) const;
   std::optional<LayerUsages::Reading> layerUsage(const Container& container);
   absl::StatusOr<plugins::Usage> measureLayer(const plugins::Operation& op, const std::string& id);
-  std::vector<runtime::v1::ContainerStats> statsOf(const Containers& containers,
-                                                   const plugins::Operation& op);
+  std::vector<runtime::v1::ContainerStats> statsOfAll(const Pod& pod, const Containers& containers,
+                                                      const plugins::Operation& op);
   runtime::v1::ContainerStats toStats(Container& container, const plugins::Stats* stats,
                                       const plugins::Operation& op);
   absl::StatusOr<runtime::v1::PodSandboxStats> statsOf(Pod& pod, const Containers& members,
@@ -386,6 +385,7 @@ class Engine {
   Workers workers_;
   Operations operations_{workers_};
   Retries retries_{workers_};
+  Rounds rounds_{workers_};
   Recovery recovery_{*this};
   LayerUsages layerUsages_;
   Filesystems filesystems_;

@@ -96,7 +96,7 @@ absl::StatusOr<v1::PodSandboxMetrics> Engine::metricsOf(Pod& pod, const Containe
   v1::PodSandboxMetrics result;
   result.set_pod_sandbox_id(pod.id());
 
-  const auto readings = readStats(members, op, kAllGroups);
+  const auto readings = readStats(pod, members, op, kAllGroups);
   for (const auto& container : members) {
     const auto reading = readings.find(container->id());
     if (reading == readings.end()) continue;  // it does not run
@@ -120,17 +120,16 @@ absl::StatusOr<v1::PodSandboxMetrics> Engine::metricsOf(Pod& pod, const Containe
   return result;
 }
 
-void Engine::podSandboxMetrics(Deadline deadline,
-                               const std::function<bool(v1::PodSandboxMetrics&&)>& take) {
-  plugins::Operation op("ListPodSandboxMetrics", deadline);
-  const auto members = containersByPod();
-  for (const auto& pod : pods()) {
-    if (pod->state() != records::POD_READY || !pod->visible()) continue;
-    const auto found = members.find(pod.get());
-    auto metrics = metricsOf(*pod, found == members.end() ? Containers() : found->second, op);
-    // A pod that ends meanwhile, or whose runtime does not answer, is no reason to lose the others.
-    if (metrics.ok() && !take(*std::move(metrics))) return;
+std::vector<v1::PodSandboxMetrics> Engine::podSandboxMetrics(const plugins::Operation& op) {
+  auto answers = askPods<v1::PodSandboxMetrics>(
+      rounds_, op, readyPods(), [this](const PodAndContainers& one, const plugins::Operation& own) {
+        return metricsOf(*one.pod, one.containers, own);
+      });
+  std::vector<v1::PodSandboxMetrics> result;
+  for (auto& metrics : answers) {
+    if (metrics.ok()) result.push_back(*std::move(metrics));
   }
+  return result;
 }
 
 }  // namespace berth::engine

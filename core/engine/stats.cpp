@@ -116,36 +116,32 @@ void setAttributes(Attributes& target, const Record& record) {
   *target.mutable_annotations() = record.config().annotations();
 }
 
-// A list goes on without it. What ended between the list and now is unknown to its runtime.
+}  // namespace
+
 void tellUnread(const Pod& pod, const absl::Status& status) {
   if (absl::IsNotFound(status)) return;
   common::logWarning("the figures of a pod cannot be read",
                      {{"pod", pod.id()}, {"error", support::fromAbsl(status.message())}});
 }
 
-}  // namespace
-
-std::unordered_map<std::string, plugins::Stats> Engine::readStats(const Containers& containers,
-                                                                  const plugins::Operation& op,
-                                                                  uint32_t wanted) const {
-  std::unordered_map<const Pod*, std::vector<std::string>> byPod;
+Engine::Readings Engine::readStats(const Pod& pod, const Containers& containers,
+                                   const plugins::Operation& op, uint32_t wanted) const {
+  Readings readings;
+  std::vector<std::string> ids;
   for (const auto& container : containers) {
-    if (container->state() != v1::CONTAINER_RUNNING) continue;
-    byPod[&container->pod()].push_back(container->id());
+    if (container->state() == v1::CONTAINER_RUNNING) ids.push_back(container->id());
   }
-  std::unordered_map<std::string, plugins::Stats> readings;
-  for (const auto& [pod, ids] : byPod) {
-    auto runtime = runtimeOf(*pod);
-    if (!runtime.ok()) continue;
-    auto stats = (*runtime)->containerStats(op, pod->id(), ids, wanted);
-    if (!stats.ok()) {
-      tellUnread(*pod, stats.status());
-      continue;
-    }
-    for (plugins::Stats& one : *stats) {
-      std::string id = one.id;
-      readings.emplace(std::move(id), std::move(one));
-    }
+  if (ids.empty()) return readings;
+  const auto runtime = runtimeOf(pod);
+  if (!runtime.ok()) return readings;
+  auto stats = (*runtime)->containerStats(op, pod.id(), ids, wanted);
+  if (!stats.ok()) {
+    tellUnread(pod, stats.status());
+    return readings;
+  }
+  for (plugins::Stats& one : *stats) {
+    std::string id = one.id;
+    readings.emplace(std::move(id), std::move(one));
   }
   return readings;
 }
@@ -184,9 +180,9 @@ v1::ContainerStats Engine::toStats(Container& container, const plugins::Stats* s
   return result;
 }
 
-std::vector<v1::ContainerStats> Engine::statsOf(const Containers& containers,
-                                                const plugins::Operation& op) {
-  const auto readings = readStats(containers, op, kContainerGroups);
+std::vector<v1::ContainerStats> Engine::statsOfAll(const Pod& pod, const Containers& containers,
+                                                   const plugins::Operation& op) {
+  const auto readings = readStats(pod, containers, op, kContainerGroups);
   std::vector<v1::ContainerStats> result;
   result.reserve(containers.size());
   for (const auto& container : containers) {
@@ -212,15 +208,34 @@ absl::StatusOr<v1::ContainerStats> Engine::containerStats(const std::string& id,
 
 std::vector<v1::ContainerStats> Engine::listContainerStats(const v1::ContainerStatsFilter& filter,
                                                            plugins::Operation& op) {
-  Containers wanted;
+  std::unordered_map<Pod*, Containers> wanted;
   for (const auto& container : containers()) {
     const bool taken = container->visible() && container->peek([&](const auto& r) {
       return matchesId(filter.id(), r.id()) && matchesId(filter.pod_sandbox_id(), r.pod_id()) &&
              matchesLabels(filter.label_selector(), r.config().labels());
     });
-    if (taken) wanted.push_back(container);
+    if (taken) wanted[&container->pod()].push_back(container);
   }
-  return statsOf(wanted, op);
+  std::vector<PodAndContainers> asked;
+  for (const auto& [pod, containers] : wanted)
+    asked.push_back({.pod = pod->shared_from_this(), .containers = containers});
+  auto answers = askPods<std::vector<v1::ContainerStats>>(
+      rounds_, op, asked,
+      [this](const PodAndContainers& one,
+             const plugins::Operation& own) -> absl::StatusOr<std::vector<v1::ContainerStats>> {
+        return statsOfAll(*one.pod, one.containers, own);
+      });
+  std::vector<v1::ContainerStats> result;
+  for (size_t i = 0; i < asked.size(); ++i) {
+    if (answers[i].ok()) {
+      std::move(answers[i]->begin(), answers[i]->end(), std::back_inserter(result));
+      continue;
+    }
+    // They are there all the same, without figures.
+    for (const auto& container : asked[i].containers)
+      result.push_back(toStats(*container, nullptr, op));
+  }
+  return result;
 }
 
 absl::StatusOr<v1::PodSandboxStats> Engine::statsOf(Pod& pod, const Containers& members,
@@ -246,7 +261,7 @@ absl::StatusOr<v1::PodSandboxStats> Engine::statsOf(Pod& pod, const Containers& 
   }
   Containers made = members;
   std::erase_if(made, [](const auto& container) { return !container->visible(); });
-  for (v1::ContainerStats& container : statsOf(made, op)) {
+  for (v1::ContainerStats& container : statsOfAll(pod, made, op)) {
     *linux->add_containers() = std::move(container);
   }
   return result;
@@ -260,21 +275,21 @@ absl::StatusOr<v1::PodSandboxStats> Engine::podSandboxStats(const std::string& i
 
 std::vector<v1::PodSandboxStats> Engine::listPodSandboxStats(
     const v1::PodSandboxStatsFilter& filter, plugins::Operation& op) {
-  const auto members = containersByPod();
-  std::vector<v1::PodSandboxStats> result;
-  for (const auto& pod : pods()) {
-    const bool taken = pod->visible() && pod->peek([&](const records::PodRecord& r) {
-      return r.state() == records::POD_READY && matchesId(filter.id(), r.id()) &&
+  std::vector<PodAndContainers> wanted = readyPods();
+  std::erase_if(wanted, [&](const PodAndContainers& one) {
+    return !one.pod->peek([&](const records::PodRecord& r) {
+      return matchesId(filter.id(), r.id()) &&
              matchesLabels(filter.label_selector(), r.config().labels());
     });
-    if (!taken) continue;
-    const auto found = members.find(pod.get());
-    auto stats = statsOf(*pod, found == members.end() ? Containers() : found->second, op);
-    if (stats.ok()) {
-      result.push_back(*std::move(stats));
-    } else {
-      tellUnread(*pod, stats.status());
-    }
+  });
+  auto answers = askPods<v1::PodSandboxStats>(
+      rounds_, op, std::move(wanted),
+      [this](const PodAndContainers& one, const plugins::Operation& own) {
+        return statsOf(*one.pod, one.containers, own);
+      });
+  std::vector<v1::PodSandboxStats> result;
+  for (auto& stats : answers) {
+    if (stats.ok()) result.push_back(*std::move(stats));
   }
   return result;
 }

@@ -5,6 +5,7 @@
     the machine dies .......................................... test_the_machine_is_killed, and on
     the shim dies; clean-up needs neither it nor the guest .... test_the_shim_is_killed
     a shim that does not do its part is killed ................ test_the_shim_hangs
+    lists go on without one that does not answer .............. test_figures_beside_a_shim_that_hangs
     the program's `delete` fails .............................. test_clean_up_that_fails
     reconnecting, on every way in ............................. test_the_daemon_is_killed
 """
@@ -136,6 +137,43 @@ def test_the_shim_hangs(bed, name):
     bed.run(pod, "c", command=SLEEP)
     bed.remove_pod(pod)
     assert not shims(bed)
+
+
+def test_figures_beside_a_shim_that_hangs(bed, name):
+    """Lists of all pods' figures have those of the others, long before their callers' patience ends;
+    a container without figures is listed all the same."""
+    hung = bed.run_pod(name + "-hung", annotations=behaving(hang=["Stats container"]))
+    silent = bed.run(hung, "c", command=SLEEP)
+    pod = bed.run_pod(name)
+    container = bed.run(pod, "c", command=SLEEP)
+
+    def of_containers(listed):
+        found = {one.attributes.id: one.HasField("cpu") for one in listed}
+        assert (found[container], found[silent]) == (True, False)
+
+    def of_pods(listed):
+        found = {one.attributes.id: one.linux.HasField("cpu") for one in listed}
+        assert found[pod] and hung not in found
+
+    def of_metrics(listed):
+        found = {one.pod_sandbox_id: len(one.metrics) for one in listed}
+        assert found[pod] > 0 and hung not in found
+    cri = bed.cri
+    for call, field, check in (
+            (cri.ListContainerStats, "stats", of_containers),
+            (cri.ListPodSandboxStats, "stats", of_pods),
+            (cri.ListPodSandboxMetrics, "pod_metrics", of_metrics),
+            (cri.StreamContainerStats, "container_stats", of_containers),
+            (cri.StreamPodSandboxStats, "pod_sandbox_stats", of_pods),
+            (cri.StreamPodSandboxMetrics, "pod_sandbox_metrics", of_metrics)):
+        begun = time.monotonic()
+        answer = call({}, timeout=60)
+        messages = answer if call.name.startswith("Stream") else [answer]
+        check([one for message in messages for one in getattr(message, field)])
+        assert time.monotonic() - begun < 15, call.name
+    with pytest.raises(grpc.RpcError) as error:
+        cri.ContainerStats({"container_id": silent}, timeout=1)
+    assert error.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
 
 
 @pytest.mark.parametrize("how", [{"fail": {"delete": "no sandbox is known"}}, {"hang": ["delete"]}],

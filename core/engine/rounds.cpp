@@ -1,0 +1,138 @@
+#include "engine/rounds.hpp"
+
+#include <algorithm>
+#include <condition_variable>
+#include <list>
+
+#include "berth/support/status.hpp"
+#include "berth/support/threads.hpp"
+
+namespace berth::engine {
+
+using Clock = plugins::Operation::Clock;
+
+struct Rounds::Round {
+  // Somebody who is being asked.
+  struct Asked {
+    size_t index = 0;
+    Clock::time_point begun;
+    std::shared_ptr<plugins::Operation> op;  // of its thread
+    bool left = false;
+  };
+
+  std::string name;
+  Clock::time_point deadline;
+  std::vector<std::string> ids;
+  Question question;
+  Fail fail;
+
+  std::mutex mutex;  // all that follow
+  std::condition_variable changed;
+  size_t next = 0;
+  size_t coming = 0;  // threads that have not asked anybody yet
+  std::list<Asked> asked;
+  bool closed = false;
+
+  bool allAsked() const { return next == ids.size(); }
+  // Whether somebody waits, and nobody who is asked has begun since.
+  bool isHeldUp(Clock::time_point since) const {
+    return !allAsked() && coming == 0 &&
+           std::none_of(asked.begin(), asked.end(),
+                        [&](const Asked& one) { return !one.left && one.begun > since; });
+  }
+  bool isOver() const {
+    return allAsked() && coming == 0 &&
+           std::all_of(asked.begin(), asked.end(), [](const Asked& one) { return one.left; });
+  }
+};
+
+absl::Status Rounds::noAnswer() {
+  return absl::DeadlineExceededError("there was no answer in time");
+}
+
+void Rounds::run(const plugins::Operation& op, std::vector<std::string> ids, Question question,
+                 Fail fail) {
+  if (ids.empty()) return;
+  const auto round = std::make_shared<Round>();
+  round->name = "ask for " + op.name();
+  round->deadline = op.deadline();
+  round->ids = std::move(ids);
+  round->question = std::move(question);
+  round->fail = std::move(fail);
+
+  std::unique_lock lock(round->mutex);
+  absl::Status begun = addThread(round);
+  while (begun.ok() && !round->isOver()) {
+    round->changed.wait_for(lock, times_.prompt);
+    begun = op.check();
+    leaveLate(*round, Clock::now() - times_.patience);
+    if (begun.ok() && round->isHeldUp(Clock::now() - times_.prompt)) {
+      // Without a thread for it the others wait.
+      (void)addThread(round);
+    }
+  }
+  leaveLate(*round, Clock::time_point::max());
+  for (; !round->allAsked(); ++round->next) round->fail(round->next, begun);
+  round->closed = true;
+}
+
+absl::Status Rounds::addThread(const std::shared_ptr<Round>& round) {
+  const absl::Status posted = workers_.post([this, round] { work(round); });
+  if (posted.ok()) ++round->coming;
+  return posted;
+}
+
+void Rounds::work(const std::shared_ptr<Round>& round) {
+  const auto op = std::make_shared<plugins::Operation>(round->name, round->deadline);
+  std::unique_lock lock(round->mutex);
+  --round->coming;
+  while (!round->closed && !round->allAsked()) {
+    const size_t index = round->next++;
+    const std::string& id = round->ids[index];
+    if (isLeft(id)) continue;
+    const auto asked = round->asked.insert(
+        round->asked.end(), {.index = index, .begun = Clock::now(), .op = op, .left = false});
+    lock.unlock();
+    op->setStage(support::strCat("ask pod ", id));
+    Take take;
+    const absl::Status thrown = support::returnThrown([&] {
+      take = round->question(index, *op);
+      return absl::OkStatus();
+    });
+    lock.lock();
+    const bool left = asked->left;
+    round->asked.erase(asked);
+    if (left) {
+      comeBack(id);
+      return;
+    }
+    if (thrown.ok()) {
+      take();
+    } else {
+      round->fail(index, thrown);
+    }
+  }
+  round->changed.notify_all();
+}
+
+void Rounds::leaveLate(Round& round, Clock::time_point begunBefore) {
+  for (Round::Asked& one : round.asked) {
+    if (one.left || one.begun > begunBefore) continue;
+    one.left = true;
+    one.op->cancel();
+    const std::lock_guard lock(mutex_);
+    left_.insert(round.ids[one.index]);
+  }
+}
+
+bool Rounds::isLeft(const std::string& id) const {
+  const std::lock_guard lock(mutex_);
+  return left_.contains(id);
+}
+
+void Rounds::comeBack(const std::string& id) {
+  const std::lock_guard lock(mutex_);
+  left_.erase(left_.find(id));
+}
+
+}  // namespace berth::engine
