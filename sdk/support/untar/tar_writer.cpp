@@ -67,7 +67,7 @@ std::string timeText(const timespec& time) {
 class Block {
  public:
   void text(size_t at, size_t width, std::string_view value) {
-    std::memcpy(bytes_.data() + at, value.data(), std::min(width, value.size()));
+    value.copy(bytes_.data() + at, width);
   }
   void octal(size_t at, size_t width, uint64_t value) {
     char digits[32];
