@@ -21,7 +21,8 @@ std::chrono::milliseconds pauseAfter(unsigned failures) {
 
 }  // namespace
 
-Retries::Retries(common::Workers& workers) : workers_(workers), thread_([this] { keep(); }) {}
+Retries::Retries(common::Workers& workers, std::chrono::milliseconds longTime)
+    : workers_(workers), longTime_(longTime), thread_([this] { keep(); }) {}
 
 void Retries::finish() {
   std::unique_lock lock(mutex_);
@@ -29,7 +30,7 @@ void Retries::finish() {
   for (plugins::Operation* operation : underWay_) operation->cancel();
   wake_.notify_all();
   tried_.notify_all();
-  tried_.wait(lock, [this] { return active_[0] + active_[1] == 0; });
+  tried_.wait(lock, [this] { return active_ == 0; });
   waiting_.clear();
   if (!thread_.joinable()) return;
   std::thread thread = std::move(thread_);
@@ -74,10 +75,14 @@ void Retries::keep() {
 Retries::SharedItem Retries::takeDue(std::unique_lock<std::mutex>& lock) {
   for (;;) {
     if (stopping_) return nullptr;
+    const std::array room{roomFor(false), roomFor(true)};
+    const auto dueOf = [&](const SharedItem& item) {
+      return std::max(item->due, room[item->task.awaited]);
+    };
     const auto first =
         std::min_element(waiting_.begin(), waiting_.end(),
-                         [this](const auto& a, const auto& b) { return dueOf(*a) < dueOf(*b); });
-    const auto due = first == waiting_.end() ? Clock::time_point::max() : dueOf(**first);
+                         [&](const auto& a, const auto& b) { return dueOf(a) < dueOf(b); });
+    const auto due = first == waiting_.end() ? Clock::time_point::max() : dueOf(*first);
     if (due == Clock::time_point::max()) {
       wake_.wait(lock);
     } else if (due > Clock::now()) {
@@ -85,20 +90,31 @@ Retries::SharedItem Retries::takeDue(std::unique_lock<std::mutex>& lock) {
     } else {
       SharedItem item = *first;
       waiting_.erase(first);
-      ++active_[item->task.awaited];
+      item->longAt = Clock::time_point::max();
+      counted_[item->task.awaited].insert(item);
+      ++active_;
       return item;
     }
   }
 }
 
-// Never, while there is no room for it.
-Retries::Clock::time_point Retries::dueOf(const Item& item) const {
-  return active_[item.task.awaited] < kAtOnce ? item.due : Clock::time_point::max();
+// When one more may be tried; never, as far as is known, while the others have no thread.
+Retries::Clock::time_point Retries::roomFor(bool awaited) {
+  auto& counted = counted_[awaited];
+  std::erase_if(counted, [now = Clock::now()](const auto& item) { return item->longAt <= now; });
+  if (counted.size() < kAtOnce) return Clock::time_point::min();
+  const auto first =
+      std::min_element(counted.begin(), counted.end(),
+                       [](const auto& a, const auto& b) { return a->longAt < b->longAt; });
+  return (*first)->longAt;
 }
 
 absl::Status Retries::tryOnce(Item& item) {
-  plugins::Operation op(item.task.name, Clock::now() + item.task.time);
+  const auto now = Clock::now();
+  plugins::Operation op(item.task.name, now + item.task.time);
   std::unique_lock lock(mutex_);
+  item.longAt = now + longTime_;
+  wake_.notify_all();
   if (stopping_) op.cancel();
   underWay_.insert(&op);
   lock.unlock();
@@ -125,7 +141,8 @@ void Retries::attempt(const SharedItem& item) {
     item->due = Clock::now() + pauseAfter(item->failures);
     waiting_.push_back(item);
   }
-  --active_[item->task.awaited];
+  counted_[item->task.awaited].erase(item);
+  --active_;
   wake_.notify_all();
   tried_.notify_all();
 }

@@ -20,13 +20,16 @@
 namespace berth::engine {
 
 // Tries each task, and what fails or throws again after a pause. A bounded number is tried at a
-// time, of those that are awaited and of the others each: undoing that hangs never holds up what
-// the daemon's start waits for. What is not done when the engine ends is found by the next start,
-// so a task must be about something that is on record. Thread-safe.
+// time, of those that are awaited and of the others each: undoing never holds up what the daemon's
+// start waits for. What takes long, as it does when a plugin hangs, holds up nothing; it has a
+// thread for as long, so whoever adds tasks adds few for each object. What is not done when the
+// engine ends is found by the next start, so a task must be about something that is on record.
+// Thread-safe.
 class Retries {
  public:
   using Clock = plugins::Operation::Clock;
-  static constexpr size_t kAtOnce = 16;  // awaited ones, and as many others
+  // Of awaited ones, and as many others, that have not taken long yet.
+  static constexpr size_t kAtOnce = 16;
 
   struct Task {
     std::string name;  // for people: "undo RunPodSandbox 6f3a…"
@@ -37,7 +40,9 @@ class Retries {
     std::function<absl::Status(plugins::Operation&)> work;
   };
 
-  explicit Retries(common::Workers& workers);
+  // An attempt has taken long after `longTime`.
+  explicit Retries(common::Workers& workers,
+                   std::chrono::milliseconds longTime = std::chrono::seconds(1));
   ~Retries() { finish(); }
   Retries(const Retries&) = delete;
   Retries& operator=(const Retries&) = delete;
@@ -57,23 +62,26 @@ class Retries {
     unsigned failures = 0;
     std::string said;  // the last failure
     Clock::time_point due;
+    Clock::time_point longAt;  // when the attempt under way has taken long
   };
   using SharedItem = std::shared_ptr<Item>;
 
   void push(Task task, unsigned failures);
   void keep();
   SharedItem takeDue(std::unique_lock<std::mutex>& lock);
-  Clock::time_point dueOf(const Item& item) const;
+  Clock::time_point roomFor(bool awaited);
   absl::Status tryOnce(Item& item);
   void attempt(const SharedItem& item);
 
   common::Workers& workers_;
+  const std::chrono::milliseconds longTime_;
   std::mutex mutex_;
   std::condition_variable wake_;  // something is due, or there is room for it
   std::condition_variable tried_;
   std::vector<SharedItem> waiting_;
   std::set<plugins::Operation*> underWay_;
-  std::array<size_t, 2> active_{};  // by whether they are awaited
+  std::array<std::set<SharedItem>, 2> counted_;  // towards kAtOnce, by whether they are awaited
+  size_t active_ = 0;
   size_t untried_ = 0;
   bool stopping_ = false;
   std::thread thread_;

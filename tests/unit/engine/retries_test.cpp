@@ -1,5 +1,6 @@
 #include "engine/retries.hpp"
 
+#include <array>
 #include <atomic>
 #include <future>
 #include <memory>
@@ -20,8 +21,10 @@ class RetriesTest : public ::testing::Test {
   }
   static Clock::time_point soon() { return Clock::now() + std::chrono::seconds(30); }
 
+  static constexpr auto kNever = std::chrono::hours(24);
+
   common::Workers workers_;
-  Retries retries_{workers_};
+  Retries retries_{workers_, kNever};
 };
 
 TEST_F(RetriesTest, WhatFailsIsTriedUntilItIsDone) {
@@ -101,6 +104,29 @@ TEST_F(RetriesTest, WhatIsUndoneHoldsUpNothingThatIsAwaited) {
                 }});
   EXPECT_TRUE(retries_.awaitFirstTries(soon()));
   hang.set_value();
+}
+
+TEST_F(RetriesTest, WhatTakesLongHoldsUpNothing) {
+  Retries retries(workers_, std::chrono::milliseconds(1));
+  std::array<std::promise<void>, 2> others;
+  std::promise<void> hang;
+  const std::shared_future<void> until = hang.get_future().share();
+  for (size_t i = 0; i < 3 * Retries::kAtOnce; ++i) {
+    retries.add({.name = "hangs", .awaited = i % 2 == 0, .work = [until](plugins::Operation&) {
+                   until.wait();
+                   return absl::OkStatus();
+                 }});
+  }
+  for (const bool awaited : {false, true}) {
+    std::promise<void>& other = others[awaited];
+    retries.add({.name = "goes on", .awaited = awaited, .work = [&other](plugins::Operation&) {
+                   other.set_value();
+                   return absl::OkStatus();
+                 }});
+    EXPECT_EQ(other.get_future().wait_until(soon()), std::future_status::ready);
+  }
+  hang.set_value();
+  retries.finish();
 }
 
 TEST_F(RetriesTest, WhatThrowsIsTriedAgain) {
