@@ -4,27 +4,44 @@
 #include <csignal>
 #include <cstdlib>
 #include <string>
+#include <string_view>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <vector>
+
+#include <absl/strings/match.h>
+#include <absl/strings/str_split.h>
 
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
 
 namespace berth::support {
 
-// proc(5), /proc/pid/fdinfo: "lock: 1: FLOCK  ADVISORY  WRITE 4711 …".
+namespace {
+
+// proc(5), /proc/pid/fdinfo: "lock:\t1: FLOCK  ADVISORY  WRITE 4711 00:1b:1234 0 EOF". The inode
+// counts: the device there is the file system's, which need not be stat(2)'s.
+bool tellsOfLock(std::string_view about, ino_t inode) {
+  const std::vector<absl::string_view> lines = absl::StrSplit(toAbsl(about), '\n');
+  return std::any_of(lines.begin(), lines.end(), [&](absl::string_view line) {
+    return absl::StartsWith(line, "lock:") && absl::StrContains(line, " FLOCK ") &&
+           absl::StrContains(line, strCat(":", inode, " "));
+  });
+}
+
+}  // namespace
+
+// What the process has open otherwise is not touched: stat(2) of a file whose server does not
+// answer would not end.
 bool holdsLock(pid_t pid, const struct stat& file) {
-  const std::string folder = strCat("/proc/", pid, "/fd");
-  const auto names = listDirectory(folder);
+  const auto names = listDirectory(strCat("/proc/", pid, "/fd"));
   if (!names.ok()) return false;  // it has ended
   return std::any_of(names->begin(), names->end(), [&](const std::string& name) {
-    struct stat info = {};
-    if (::stat(strCat(folder, "/", name).c_str(), &info) != 0 || info.st_dev != file.st_dev ||
-        info.st_ino != file.st_ino)
-      return false;
     const auto about = readFile(strCat("/proc/", pid, "/fdinfo/", name));
-    return about.ok() && about->find("FLOCK") != std::string::npos;
+    struct stat info = {};
+    return about.ok() && tellsOfLock(*about, file.st_ino) &&
+           ::stat(strCat("/proc/", pid, "/fd/", name).c_str(), &info) == 0 &&
+           info.st_dev == file.st_dev && info.st_ino == file.st_ino;
   });
 }
 
