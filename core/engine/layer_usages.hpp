@@ -4,8 +4,8 @@
 #include <chrono>
 #include <deque>
 #include <functional>
+#include <list>
 #include <map>
-#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -18,8 +18,10 @@
 
 namespace berth::engine {
 
-// Measuring walks a layer, which may hold millions of files: it is done in the background, one
-// layer at a time, and only for layers that are asked for. Thread-safe.
+// Measuring walks a layer, which may hold millions of files: it is done in the background, and only
+// for layers that are asked for; one at a time, as long as that comes back promptly. Beside one
+// that does not, another is measured: of each snapshotter a few at most, so that one that does not
+// answer holds up no other. Thread-safe.
 class LayerUsages {
  public:
   using Clock = std::chrono::steady_clock;
@@ -35,17 +37,23 @@ class LayerUsages {
     kFinal,     // a reading from after its end stays good
   };
 
-  static constexpr std::chrono::seconds kAge{10};
+  struct Times {
+    // How long a reading is good for; longer where measuring takes long.
+    Clock::duration age = std::chrono::seconds(10);
+    Clock::duration prompt = std::chrono::seconds(5);  // how long the next layer waits
+  };
 
   // `workers` must outlive it; `measure` blocks, and ends soon after its operation is cancelled.
-  // `age`: how long a reading is good for; longer where measuring takes long.
-  LayerUsages(common::Workers& workers, Measure measure, Clock::duration age = kAge)
-      : workers_(workers), measure_(std::move(measure)), age_(age) {}
+  LayerUsages(common::Workers& workers, Measure measure)
+      : LayerUsages(workers, std::move(measure), Times()) {}
+  LayerUsages(common::Workers& workers, Measure measure, Times times)
+      : workers_(workers), measure_(std::move(measure)), times_(times) {}
   LayerUsages(const LayerUsages&) = delete;
   LayerUsages& operator=(const LayerUsages&) = delete;
 
   // What was found last, if anything was; has it found anew when that is old. Never blocks.
-  std::optional<Reading> get(const std::string& container, Content content);
+  std::optional<Reading> get(const std::string& container, const std::string& snapshotter,
+                             Content content);
   // The layer is about to go: ends its measuring.
   void forget(const std::string& container);
   // Ends all measuring; nothing is measured afterwards. Before the workers are finished.
@@ -55,23 +63,35 @@ class LayerUsages {
   struct Entry {
     std::optional<Reading> reading;
     Clock::time_point due = Clock::time_point::min();
-    bool queued = false;
-    bool final = false;  // the reading is of a layer that had ended
+    bool wanted = false;  // it is in the queue, or being measured
+    bool final = false;   // the reading is of a layer that had ended
+  };
+  struct Layer {
+    std::string container;
+    std::string snapshotter;
+    Content content;
+  };
+  struct Measuring {
+    explicit Measuring(Layer one);
+    const Layer layer;
+    plugins::Operation op;
   };
 
+  // All but run() with the mutex held.
+  void provideThread();
+  bool nextIsSoon() const;
+  std::deque<Layer>::iterator next();
   void run();
-  void keep(const std::string& container, Content content,
-            const absl::StatusOr<plugins::Usage>& usage, Clock::duration took);
+  void keep(const Measuring& one, const absl::StatusOr<plugins::Usage>& usage);
 
   common::Workers& workers_;
   const Measure measure_;
-  const Clock::duration age_;
+  const Times times_;
   std::mutex mutex_;
   std::map<std::string, Entry> entries_;
-  std::deque<std::pair<std::string, Content>> queue_;
-  std::unique_ptr<plugins::Operation> current_;  // set and reset by the thread that measures
-  std::string measured_;
-  bool running_ = false;
+  std::deque<Layer> queue_;
+  std::list<Measuring> measuring_;
+  bool coming_ = false;  // a thread that has not looked at the queue yet
   bool finished_ = false;
 };
 

@@ -147,9 +147,12 @@ Engine::Readings Engine::readStats(const Pod& pod, const Containers& containers,
 }
 
 std::optional<LayerUsages::Reading> Engine::layerUsage(const Container& container) {
-  return layerUsages_.get(container.id(), container.state() == v1::CONTAINER_EXITED
-                                              ? LayerUsages::Content::kFinal
-                                              : LayerUsages::Content::kChanging);
+  const std::string snapshotter =
+      container.peek([](const records::ContainerRecord& record) { return record.snapshotter(); });
+  return layerUsages_.get(container.id(), snapshotter,
+                          container.state() == v1::CONTAINER_EXITED
+                              ? LayerUsages::Content::kFinal
+                              : LayerUsages::Content::kChanging);
 }
 
 absl::StatusOr<plugins::Usage> Engine::measureLayer(const plugins::Operation& op,
