@@ -69,8 +69,14 @@ void Orphans::end() {
         {.name = strCat("end container ", id, ", which has no record"),
          .work = [this, id](plugins::Operation& op) { return endContainer(op, id); }});
   }
-  engine_.retries_.add({.name = "remove snapshots of containers without a record",
-                        .work = [this](plugins::Operation& op) { return removeSnapshots(op); }});
+  // A task for each: one that does not answer holds up no other.
+  for (const auto& [name, snapshotter] : engine_.registry_.snapshotters()) {
+    engine_.retries_.add(
+        {.name = strCat("remove snapshots of containers without a record from ", name),
+         .work = [this, one = snapshotter](plugins::Operation& op) {
+           return removeSnapshots(op, *one);
+         }});
+  }
   engine_.retries_.add({.name = "remove volumes of containers without a record",
                         .work = [this](plugins::Operation&) { return removeVolumes(); }});
 }
@@ -136,19 +142,15 @@ bool Orphans::exists(const std::string& container) const {
 
 // Listed before the containers are looked at: one that is being made has a record before its
 // snapshots and volumes.
-absl::Status Orphans::removeSnapshots(plugins::Operation& op) {
+absl::Status Orphans::removeSnapshots(plugins::Operation& op, plugins::Snapshotter& snapshotter) {
+  BERTH_ASSIGN_OR_RETURN(const std::vector<std::string> keys, snapshotter.list(op));
   support::StatusCollector failures;
-  for (const auto& [name, snapshotter] : engine_.registry_.snapshotters()) {
-    auto keys = snapshotter->list(op);
-    failures.add(keys.status());
-    if (!keys.ok()) continue;
-    for (const std::string& key : *keys) {
-      const std::string id(containerOf(key));
-      if (!isId(id) || exists(id)) continue;
-      common::logWarning("a snapshot of an unknown container is removed",
-                         {{"snapshotter", name}, {"snapshot", key}});
-      failures.add(snapshotter->remove(op, key));
-    }
+  for (const std::string& key : keys) {
+    const std::string id(containerOf(key));
+    if (!isId(id) || exists(id)) continue;
+    common::logWarning("a snapshot of an unknown container is removed",
+                       {{"snapshotter", snapshotter.name()}, {"snapshot", key}});
+    failures.add(snapshotter.remove(op, key));
   }
   return failures.status();
 }

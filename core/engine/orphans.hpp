@@ -9,6 +9,7 @@
 #include <absl/status/status.h>
 
 #include "plugins/operation.hpp"
+#include "plugins/snapshotter.hpp"
 
 namespace berth::engine {
 
@@ -28,7 +29,7 @@ class Orphans {
   absl::Status endPod(plugins::Operation& op, const std::string& id);
   absl::Status endContainer(plugins::Operation& op, const std::string& id);
   // What outlasts a reboot.
-  absl::Status removeSnapshots(plugins::Operation& op);
+  absl::Status removeSnapshots(plugins::Operation& op, plugins::Snapshotter& snapshotter);
   absl::Status removeVolumes();
   bool exists(const std::string& container) const;
 

@@ -106,6 +106,16 @@ TEST_F(OrphansTest, WhatOutlastedAReboot) {
   EXPECT_THAT(world_.calls(), Not(Contains("snap remove import-something")));
 }
 
+TEST_F(OrphansTest, ASnapshotterThatDoesNotAnswerHoldsUpNoOther) {
+  snapshotters_ = {"snap", "hung"};
+  std::promise<void> never;
+  world_.set("hung list", {.until = never.get_future().share()});
+  world_.setSnapshots({id('c')});
+  start();
+  ASSERT_TRUE(world_.await("hung list"));
+  EXPECT_TRUE(world_.await(strCat("snap remove ", id('c'))));
+}
+
 TEST_F(OrphansTest, TheDatabaseWasLost) {
   ASSERT_TRUE(store_->erase(kPodKind, id('a')).ok());
   ASSERT_TRUE(store_->erase(kPodKind, id('b')).ok());

@@ -39,7 +39,9 @@ class TestSnapshotter : public berth::Snapshotter {
     Status all = world_->answer(host(), op, "remove", {});
     return all.ok() ? world_->answer(host(), op, "remove", key) : all;
   }
-  Status snapshotList(const Op&, berth::NameSink& out) override {
+  Status snapshotList(const Op& op, berth::NameSink& out) override {
+    Status status = world_->answer(host(), op, "list", {});
+    if (!status.ok()) return status;
     for (const std::string& key : world_->snapshots()) out.add(key);
     return {};
   }
