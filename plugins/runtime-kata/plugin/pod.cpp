@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <sys/eventfd.h>
 
+#include "berth/support/lock_within.hpp"
 #include "berth/support/status.hpp"
 
 namespace berth::kata {
@@ -57,15 +58,22 @@ std::string Pod::fifo(const std::string& key, std::string_view stream) const {
 
 // ---- the shim's connection ---------------------------------------------------------------------
 
+// Null when there is none.
+absl::StatusOr<std::shared_ptr<TaskClient>> Pod::connected() const {
+  const std::lock_guard lock(mutex_);
+  if (dead_) return absl::UnavailableError(strCat("the shim of pod ", id_, " has ended"));
+  return shim_ != nullptr && !shim_->isBroken() ? shim_ : nullptr;
+}
+
 absl::StatusOr<std::shared_ptr<TaskClient>> Pod::shim(const CallLimits& limits) {
-  const std::lock_guard connecting(connecting_);
-  ShimAddress address;
-  {
-    const std::lock_guard lock(mutex_);
-    if (dead_) return absl::UnavailableError(strCat("the shim of pod ", id_, " has ended"));
-    if (shim_ != nullptr && !shim_->isBroken()) return shim_;
-    address = record_.address;
-  }
+  BERTH_ASSIGN_OR_RETURN(auto known, connected());
+  if (known != nullptr) return known;
+  const std::string doing = strCat("reach the shim of ", id_);
+  std::unique_lock connecting(connecting_, std::defer_lock);
+  BERTH_RETURN_IF_ERROR(support::lockWithin(connecting, limits, doing));
+  BERTH_ASSIGN_OR_RETURN(known, connected());
+  if (known != nullptr) return known;
+  const ShimAddress address = record().address;
   if (address.address.empty()) {
     return absl::FailedPreconditionError(strCat("pod ", id_, " has not been started"));
   }
@@ -74,7 +82,7 @@ absl::StatusOr<std::shared_ptr<TaskClient>> Pod::shim(const CallLimits& limits) 
   if (absl::IsNotFound(client.status()) || absl::IsUnavailable(client.status())) {
     return absl::UnavailableError(strCat("the shim of pod ", id_, " has ended"));
   }
-  if (!client.ok()) return support::annotate(client.status(), strCat("reach the shim of ", id_));
+  if (!client.ok()) return support::annotate(client.status(), doing);
   // The one before goes without the lock: its last replies may want it.
   std::shared_ptr<TaskClient> before = *client;
   {
@@ -100,13 +108,8 @@ bool Pod::isEnding() const {
 }
 
 absl::Status Pod::takeEnd(std::unique_lock<std::mutex>& lock, const CallLimits& limits) {
-  constexpr auto kPause = std::chrono::milliseconds(5);
   lock = std::unique_lock(end_, std::defer_lock);
-  while (!lock.try_lock()) {
-    BERTH_RETURN_IF_ERROR(
-        pauseFor(kPause, limits, strCat("wait for another call that ends pod ", id_)));
-  }
-  return absl::OkStatus();
+  return support::lockWithin(lock, limits, strCat("wait for another call that ends pod ", id_));
 }
 
 void Pod::wake(const Awaited& awaited) const {

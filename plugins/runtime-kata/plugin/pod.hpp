@@ -144,6 +144,7 @@ class Pod final {
     int64_t exitedAt = 0;
   };
 
+  absl::StatusOr<std::shared_ptr<TaskClient>> connected() const;
   void post(Task task);
   void run();
   bool handle(const Task& task);
@@ -172,7 +173,7 @@ class Pod final {
   std::string lostMessage_;  // once nothing of it runs any more
 
   std::mutex end_;         // taken before all others
-  std::mutex connecting_;  // taken before mutex_
+  std::mutex connecting_;  // taken before mutex_, and held until the shim is reached
   std::shared_ptr<TaskClient> shim_;
 
   Awaited sandbox_;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include <utility>
 
+#include "berth/support/lock_within.hpp"
 #include "berth/support/status.hpp"
 #include "monitor_client.hpp"
 
@@ -16,29 +17,13 @@ using Clock = std::chrono::steady_clock;
 
 namespace {
 
-// Between two looks at a monitor that is about to serve or to end, or at who connects to it: twice
-// as long each time.
+// Between two looks at a monitor that is about to serve or to end: twice as long each time.
 constexpr auto kFirstPause = std::chrono::milliseconds(5);
 constexpr auto kLongestPause = std::chrono::milliseconds(160);
 // A connection that breaks as soon as it is made is not made anew more often than this.
 constexpr auto kShortestLife = std::chrono::milliseconds(100);
 // How many connections one call may use up.
 constexpr int kMostBreaks = 3;
-
-class Looks {
- public:
-  Looks(const CallLimits& limits, const std::string& waitingFor)
-      : limits_(limits), waitingFor_(waitingFor) {}
-  absl::Status pause() {
-    const auto now = std::exchange(pause_, std::min(pause_ * 2, kLongestPause));
-    return pauseFor(now, limits_, waitingFor_);
-  }
-
- private:
-  const CallLimits& limits_;
-  const std::string waitingFor_;
-  std::chrono::milliseconds pause_ = kFirstPause;
-};
 
 // Whether it is the monitor's: a shortage may be one of this process, before or after the question.
 bool isAnswer(const absl::Status& status) {
@@ -52,10 +37,10 @@ absl::StatusOr<std::shared_ptr<MonitorClient>> MonitorLink::reach(const CallLimi
   if (auto client = current()) return client;
   const std::string doing = strCat("connect to the monitor of pod ", pod_);
   std::unique_lock turn(connecting_, std::defer_lock);
-  for (Looks looks(limits, doing); !turn.try_lock();) BERTH_RETURN_IF_ERROR(looks.pause());
+  BERTH_RETURN_IF_ERROR(support::lockWithin(turn, limits, doing));
   // A monitor whose connection broke, or that a host of before has left, serves its folder, or is
   // about to, or to end. It holds the folder from its first step on, and nothing tells which.
-  for (Looks looks(limits, strCat(doing, ", which neither serves nor ends"));;) {
+  for (auto pause = kFirstPause;; pause = std::min(2 * pause, kLongestPause)) {
     if (isDead()) return gone();
     if (auto client = current()) return client;
     BERTH_ASSIGN_OR_RETURN(const bool held, monitorHolds(runDir_));
@@ -69,7 +54,8 @@ absl::StatusOr<std::shared_ptr<MonitorClient>> MonitorLink::reach(const CallLimi
     if (connected.ok()) continue;
     // NOT_FOUND: nobody serves it at this moment. UNAVAILABLE: it hung up while it was asked.
     if (!absl::IsNotFound(connected) && !absl::IsUnavailable(connected)) return connected;
-    BERTH_RETURN_IF_ERROR(looks.pause());
+    BERTH_RETURN_IF_ERROR(
+        pauseFor(pause, limits, strCat(doing, ", which neither serves nor ends")));
   }
 }
 
