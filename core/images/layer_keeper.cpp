@@ -5,12 +5,14 @@
 
 #include "berth/support/status.hpp"
 #include "berth/support/threads.hpp"
+#include "common/log.hpp"
 #include "images/layer_stream.hpp"
 #include "images/patience.hpp"
 
 namespace berth::images {
 
 using support::strCat;
+using Clock = plugins::Operation::Clock;
 
 namespace {
 
@@ -37,10 +39,11 @@ void LayerKeeper::finish() {
   {
     std::lock_guard lock(mutex_);
     stopping_ = true;
-    if (collecting_ != nullptr) collecting_->cancel();
+    for (plugins::Operation* op : freeing_) op->cancel();
   }
   wake_.notify_all();
-  if (collector_.joinable()) collector_.join();
+  for (std::thread& collector : collectors_)
+    if (collector.joinable()) collector.join();
 }
 
 std::string LayerKeeper::keyOf(const plugins::Snapshotter& snapshotter,
@@ -49,19 +52,23 @@ std::string LayerKeeper::keyOf(const plugins::Snapshotter& snapshotter,
 }
 
 absl::Status LayerKeeper::load() {
-  plugins::Operation op("list the unpacked layers");
+  const plugins::Operation op("list the unpacked layers");
+  const auto snapshotters = registry_.snapshotters();
   std::lock_guard lock(mutex_);
-  for (const auto& [name, snapshotter] : registry_.snapshotters()) {
+  for (const auto& [name, snapshotter] : snapshotters) {
     BERTH_ASSIGN_OR_RETURN(const std::vector<std::string> keys, snapshotter->listLayers(op));
     for (const std::string& key : keys) {
       // The one name that is known stands for both: the snapshotter looks at its own.
       present_[name][key] = plugins::Layer{key, "", key};
     }
   }
-  BERTH_ASSIGN_OR_RETURN(collector_, support::startThread([this] { collectorLoop(); }));
-  collect_ = true;
-  // The collector may wait already.
-  wake_.notify_all();
+  ++wakes_;
+  for (const auto& [name, snapshotter] : snapshotters) {
+    BERTH_ASSIGN_OR_RETURN(std::thread collector, support::startThread([this, one = snapshotter] {
+                             collectorLoop(*one);
+                           }));
+    collectors_.push_back(std::move(collector));
+  }
   return absl::OkStatus();
 }
 
@@ -93,12 +100,13 @@ void LayerKeeper::claim(const std::vector<plugins::Layer>& layers) {
 void LayerKeeper::release(const std::vector<plugins::Layer>& layers) {
   {
     std::lock_guard lock(mutex_);
+    ++releases_;
     const auto drop = [this](const std::string& name) {
       auto found = claims_.find(name);
       if (found == claims_.end() || --found->second != 0) return;
       claims_.erase(found);
       proven_.erase(name);
-      unsettled_.insert(name);
+      unsettled_[name] = releases_;
     };
     for (const plugins::Layer& layer : layers) {
       drop(layer.chainId);
@@ -256,52 +264,69 @@ LayerFigures LayerKeeper::figures() const {
 void LayerKeeper::wakeCollector() {
   {
     std::lock_guard lock(mutex_);
-    collect_ = true;
+    ++wakes_;
   }
   wake_.notify_all();
 }
 
-void LayerKeeper::collectorLoop() {
+void LayerKeeper::collectorLoop(plugins::Snapshotter& snapshotter) {
+  uint64_t seen = 0;
   std::unique_lock lock(mutex_);
   for (;;) {
-    wake_.wait(lock, [this] { return stopping_ || collect_; });
+    wake_.wait(lock, [&] { return stopping_ || seen != wakes_; });
     if (stopping_) return;
-    collect_ = false;
-    plugins::Operation op("free layers that nothing uses");
-    collecting_ = &op;
+    seen = wakes_;
     lock.unlock();
-    collect(op);
+    collect(snapshotter);
     lock.lock();
-    collecting_ = nullptr;
   }
 }
 
-void LayerKeeper::collect(const plugins::Operation& op) {
-  std::vector<std::pair<std::string, std::string>> unclaimed;  // snapshotter, key
+void LayerKeeper::collect(plugins::Snapshotter& snapshotter) {
+  std::vector<std::string> unclaimed;
+  uint64_t settled = 0;
   {
     std::lock_guard lock(mutex_);
-    for (const auto& [snapshotter, layers] : present_) {
-      for (const auto& [key, layer] : layers) {
-        if (!claims_.contains(key)) unclaimed.emplace_back(snapshotter, key);
-      }
+    for (const auto& [key, layer] : present_[snapshotter.name()]) {
+      if (!claims_.contains(key)) unclaimed.push_back(key);
     }
-    unsettled_.clear();
-    if (unclaimed.empty()) return;
+    settled = releases_;
   }
-  if (!settle_().ok()) return;
-  for (const auto& [name, key] : unclaimed) {
-    if (op.cancelled()) break;  // the next start goes on
-    auto snapshotter = registry_.snapshotter(name);
-    if (!snapshotter.ok()) continue;
-    const auto mayGo = [this, &key = key] {
-      // Claimed and released again: the next round's.
-      return !claims_.contains(key) && !unsettled_.contains(key);
-    };
-    // In use by a snapshot, or not removable now: looked at again after the next removal.
-    takeAway(name, key, mayGo, [&op, &snapshotter](const plugins::Layer& layer) {
-      return (*snapshotter)->removeLayer(op, layer);
-    }).IgnoreError();
+  if (unclaimed.empty() || !settle_().ok()) return;
+  {
+    std::lock_guard lock(mutex_);
+    std::erase_if(unsettled_, [&](const auto& one) { return one.second <= settled; });
   }
+  for (const std::string& key : unclaimed) {
+    if (!freeLayer(snapshotter, key)) return;
+  }
+}
+
+bool LayerKeeper::freeLayer(plugins::Snapshotter& snapshotter, const std::string& key) {
+  plugins::Operation op(strCat("free layer ", key, " of ", snapshotter.name()),
+                        Clock::now() + limits_.removal);
+  {
+    std::lock_guard lock(mutex_);
+    if (stopping_) return false;  // the next start goes on
+    freeing_.insert(&op);
+  }
+  const auto mayGo = [&] {
+    // Claimed and released again: the next round's.
+    return !claims_.contains(key) && !unsettled_.contains(key);
+  };
+  // In use by a snapshot, or not removable now: looked at again after the next removal.
+  const absl::Status freed =
+      takeAway(snapshotter.name(), key, mayGo,
+               [&](const plugins::Layer& layer) { return snapshotter.removeLayer(op, layer); });
+  if (!freed.ok() && absl::IsDeadlineExceeded(op.check())) {
+    common::logWarning("a layer that nothing uses was not freed in time; it is tried again",
+                       {{"snapshotter", snapshotter.name()},
+                        {"layer", key},
+                        {"error", support::fromAbsl(freed.message())}});
+  }
+  std::lock_guard lock(mutex_);
+  freeing_.erase(&op);
+  return true;
 }
 
 absl::Status LayerKeeper::takeAway(const std::string& snapshotter, const std::string& key,

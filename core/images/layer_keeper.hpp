@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -32,6 +33,8 @@ struct LayerLimits {
   unsigned unpacks = 2;
   uint64_t maxBytes = 0;             // of one layer, uncompressed
   uint64_t writeBytesPerSecond = 0;  // into snapshotters, uncompressed; 0: no limit
+  // Of one layer that nothing uses.
+  std::chrono::milliseconds removal{std::chrono::minutes(5)};
 };
 
 // Thread-safe.
@@ -45,11 +48,11 @@ class LayerKeeper {
               std::function<bool(const WantedLayer&)> knows);
   ~LayerKeeper() { finish(); }
 
-  // Ends the collector, cancelling what it is at; afterwards it calls no plugin. Idempotent.
+  // Ends the collectors, cancelling what they are at; afterwards they call no plugin. Idempotent.
   void finish();
 
-  // Asks every snapshotter what it has, and begins to collect. Once, at start. RESOURCE_EXHAUSTED
-  // when there is no thread to be had.
+  // Asks every snapshotter what it has, and begins to collect from all at once. Once, at start.
+  // RESOURCE_EXHAUSTED when there is no thread to be had.
   absl::Status load();
   bool hasAll(const std::string& snapshotter, const std::vector<plugins::Layer>& layers) const;
   // Whether some snapshotter has all of them.
@@ -74,7 +77,7 @@ class LayerKeeper {
   // fetches it. One that is not there is success. UNAVAILABLE while it is being fetched or removed.
   absl::Status drop(const plugins::Operation& op, const std::string& snapshotter,
                     const std::string& key);
-  // Lets the collector look again, after snapshots have gone. Does not block.
+  // Lets the collectors look again, after snapshots have gone. Does not block.
   void wakeCollector();
 
  private:
@@ -95,8 +98,10 @@ class LayerKeeper {
   // back.
   absl::Status takeAway(const std::string& snapshotter, const std::string& key,
                         const std::function<bool()>& mayGo, const Removal& remove);
-  void collectorLoop();
-  void collect(const plugins::Operation& op);
+  void collectorLoop(plugins::Snapshotter& snapshotter);
+  void collect(plugins::Snapshotter& snapshotter);
+  // False: it is to end.
+  bool freeLayer(plugins::Snapshotter& snapshotter, const std::string& key);
 
   plugins::Registry& registry_;
   const LayerLimits limits_;
@@ -115,12 +120,14 @@ class LayerKeeper {
   std::map<std::string, unsigned> claims_;                            // chain ID and diff ID
   // The blobs that a layer, by diff ID, has been seen to come from since it has claims.
   std::map<std::string, std::set<std::string>> proven_;
-  std::set<std::string> unsettled_;  // names that lost their last claim since the last settle_()
+  // Names that have lost their last claim, by when, and of which settle_() has not heard since.
+  std::map<std::string, uint64_t> unsettled_;
+  uint64_t releases_ = 0;
   std::condition_variable wake_;
-  bool collect_ = false;
+  uint64_t wakes_ = 0;
   bool stopping_ = false;
-  plugins::Operation* collecting_ = nullptr;  // the collector's, while it works
-  std::thread collector_;
+  std::set<plugins::Operation*> freeing_;  // the collectors'
+  std::vector<std::thread> collectors_;    // one for each snapshotter
 };
 
 }  // namespace berth::images

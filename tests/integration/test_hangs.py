@@ -283,7 +283,7 @@ def test_a_snapshotter_that_hangs_when_a_layer_goes(own_bed, hanging_snapshotter
     hanging_snapshotter.hold("layer_remove")
     bed.cri.RemoveImage(image, timeout=SECONDS)
     wait_until(hanging_snapshotter.holds, what="the layer's removal")
-    assert any("free layers" in line for line in ops(bed))
+    assert any("free layer sha256:" in line for line in ops(bed))
     others_go_on(bed)
     said = runs_out(bed.cri.PullImage, image)
     assert "wait for layer sha256:" in said and "removes" in said

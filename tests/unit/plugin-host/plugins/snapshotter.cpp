@@ -50,19 +50,16 @@ class TestSnapshotter : public berth::Snapshotter,
     usage.inodes = 1;
     return {};
   }
-  // While there is a file "hold" beside the host's directories, it takes until it is cancelled.
   Status layerRemove(const Op& op, const berth_layer& layer) override {
-    const fs::path hold = fs::path(host().rootDirectory()) / "../../../hold";
-    if (fs::exists(hold)) {
-      host().info("hold", {{"layer", berth::view(layer.diff_id)}});
-      while (!op.cancelled()) std::this_thread::yield();
-      return Status(BERTH_CANCELLED, "cancelled");
-    }
+    Status held = hold(op, "hold", berth::copy(layer.diff_id));
+    if (!held.ok()) return held;
     fs::remove(file(layer));
     host().info("remove", {{"layer", berth::view(layer.diff_id)}});
     return {};
   }
-  Status layerList(const Op&, berth::NameSink& out) override {
+  Status layerList(const Op& op, berth::NameSink& out) override {
+    Status held = hold(op, "hold-list", {});
+    if (!held.ok()) return held;
     for (const auto& entry : fs::directory_iterator(host().rootDirectory())) {
       out.add(entry.path().filename().string());
     }
@@ -123,6 +120,18 @@ class TestSnapshotter : public berth::Snapshotter,
   }
 
  private:
+  // While there is such a file beside the host's directories, a call takes until it is cancelled;
+  // when the file says something, only one whose "instance layer" has that in it.
+  Status hold(const Op& op, const std::string& name, const std::string& layer) {
+    std::ifstream file(fs::path(host().rootDirectory()) / "../../.." / name);
+    if (!file) return {};
+    const std::string text{std::istreambuf_iterator<char>(file), {}};
+    const std::string call = std::string(host().instance()) + " " + layer;
+    if (call.find(text) == std::string::npos) return {};
+    host().info("hold", {{"layer", layer}});
+    while (!op.cancelled()) std::this_thread::yield();
+    return Status(BERTH_CANCELLED, "cancelled");
+  }
   fs::path file(const berth_layer& layer) const {
     return fs::path(host().rootDirectory()) / berth::view(layer.diff_id);
   }
