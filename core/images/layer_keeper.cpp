@@ -52,12 +52,15 @@ std::string LayerKeeper::keyOf(const plugins::Snapshotter& snapshotter,
 }
 
 absl::Status LayerKeeper::load() {
-  const plugins::Operation op("list the unpacked layers");
+  const plugins::Operation op("list the unpacked layers", Clock::now() + limits_.listing);
   const auto snapshotters = registry_.snapshotters();
   std::lock_guard lock(mutex_);
   for (const auto& [name, snapshotter] : snapshotters) {
-    BERTH_ASSIGN_OR_RETURN(const std::vector<std::string> keys, snapshotter->listLayers(op));
-    for (const std::string& key : keys) {
+    const auto keys = snapshotter->listLayers(op);
+    BERTH_RETURN_IF_ERROR(support::annotate(
+        keys.status(), strCat("snapshotter ", name, " did not list its unpacked layers",
+                              op.cancelled() ? " in time" : "")));
+    for (const std::string& key : *keys) {
       // The one name that is known stands for both: the snapshotter looks at its own.
       present_[name][key] = plugins::Layer{key, "", key};
     }

@@ -33,6 +33,8 @@ struct LayerLimits {
   unsigned unpacks = 2;
   uint64_t maxBytes = 0;             // of one layer, uncompressed
   uint64_t writeBytesPerSecond = 0;  // into snapshotters, uncompressed; 0: no limit
+  // Until all snapshotters have listed their layers: before systemd gives up the daemon's start.
+  std::chrono::milliseconds listing{std::chrono::seconds(60)};
   // Of one layer that nothing uses.
   std::chrono::milliseconds removal{std::chrono::minutes(5)};
 };
@@ -52,7 +54,7 @@ class LayerKeeper {
   void finish();
 
   // Asks every snapshotter what it has, and begins to collect from all at once. Once, at start.
-  // RESOURCE_EXHAUSTED when there is no thread to be had.
+  // Fails when one does not answer in time; RESOURCE_EXHAUSTED when there is no thread to be had.
   absl::Status load();
   bool hasAll(const std::string& snapshotter, const std::vector<plugins::Layer>& layers) const;
   // Whether some snapshotter has all of them.

@@ -17,6 +17,7 @@ namespace fs = std::filesystem;
 using plugins::Kind;
 using std::chrono::milliseconds;
 using support::strCat;
+using ::testing::HasSubstr;
 
 class LayerKeeperTest : public ::testing::Test {
  protected:
@@ -51,6 +52,15 @@ class LayerKeeperTest : public ::testing::Test {
   std::function<absl::Status()> settle_ = [] { return absl::OkStatus(); };
   const std::function<bool(const WantedLayer&)> knows_ = [](auto&) { return false; };
 };
+
+TEST_F(LayerKeeperTest, TheStartFailsBesideASnapshotterThatDoesNotAnswer) {
+  write("hold-list", "snap");
+  LayerKeeper keeper(registry_, {.listing = milliseconds(50)}, settle_, knows_);
+  const absl::Status loaded = keeper.load();
+  EXPECT_FALSE(loaded.ok());
+  EXPECT_THAT(std::string(loaded.message()),
+              HasSubstr("snapshotter snap did not list its unpacked layers in time: "));
+}
 
 TEST_F(LayerKeeperTest, ALayerWhoseRemovalHangsHoldsUpNoOther) {
   have("snap", "a");
