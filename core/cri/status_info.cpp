@@ -15,7 +15,7 @@ namespace bj = boost::json;
 namespace {
 
 // Runtimes answer from memory.
-constexpr auto kCheckTime = std::chrono::seconds(5);
+constexpr engine::Rounds::Times kCheckTimes{.patience = std::chrono::seconds(1)};
 
 bj::object hostInfo(const engine::Engine& engine) {
   const common::HostFacts& host = engine.host();
@@ -34,12 +34,24 @@ bj::object hostInfo(const engine::Engine& engine) {
 }
 
 // By runtime: whether containers can be checkpointed, or why not.
-bj::object checkpointsInfo(const engine::Engine& engine) {
-  bj::object result;
-  const plugins::Operation op("Status", plugins::Operation::Clock::now() + kCheckTime);
+bj::object checkpointsInfo(engine::Engine& engine) {
+  std::vector<std::string> names;
+  std::vector<std::shared_ptr<plugins::Runtime>> asked;
   for (const auto& [name, runtime] : engine.registry().runtimes()) {
-    const absl::Status works = runtime->checkCheckpoints(op);
-    result[name] = works.ok() ? "OK" : support::fromAbsl(works.message());
+    names.push_back(support::strCat("runtime ", name));
+    asked.push_back(runtime);
+  }
+  const auto answers = engine.operations().rounds().ask<bool>(
+      plugins::Operation("Status"), names,
+      [asked](size_t i, const plugins::Operation& op) -> absl::StatusOr<bool> {
+        BERTH_RETURN_IF_ERROR(asked[i]->checkCheckpoints(op));
+        return true;
+      },
+      kCheckTimes);
+  bj::object result;
+  for (size_t i = 0; i < asked.size(); ++i) {
+    result[asked[i]->name()] =
+        answers[i].ok() ? "OK" : support::fromAbsl(answers[i].status().message());
   }
   return result;
 }
@@ -72,7 +84,7 @@ bj::array problemsInfo() {
 
 }  // namespace
 
-void addStatusInfo(const engine::Engine& engine, const absl::Status& network,
+void addStatusInfo(engine::Engine& engine, const absl::Status& network,
                    google::protobuf::Map<std::string, std::string>& info) {
   info["plugins"] = bj::serialize(pluginList(
       engine.registry(), [&](const plugins::Instance& form) { return engine.podsOn(form); }));

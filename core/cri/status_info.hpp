@@ -11,7 +11,7 @@
 namespace berth::cri {
 
 // Each value is a JSON document. `network` is what the network plugin said of its readiness.
-void addStatusInfo(const engine::Engine& engine, const absl::Status& network,
+void addStatusInfo(engine::Engine& engine, const absl::Status& network,
                    google::protobuf::Map<std::string, std::string>& info);
 
 }  // namespace berth::cri

@@ -1,14 +1,20 @@
-#include "cri/convert.hpp"
+#include "cri/own_call.hpp"
 #include "cri/runtime_service.hpp"
 
 namespace berth::cri {
 
+using Response = runtime::v1::UpdateRuntimeConfigResponse;
+
 grpc::Status RuntimeService::UpdateRuntimeConfig(
     grpc::ServerContext* context, const runtime::v1::UpdateRuntimeConfigRequest* request,
-    runtime::v1::UpdateRuntimeConfigResponse* /*response*/) {
+    Response* response) {
   const std::string& cidr = request->runtime_config().network_config().pod_cidr();
   if (cidr.empty()) return grpc::Status::OK;
-  return toGrpc(engine_.updatePodCidr(cidr, deadlineOf(*context)));
+  return answerOwn<Response>(
+      engine_.operations(), *context, "UpdateRuntimeConfig " + cidr, deadlineOf(*context),
+      *response, [&engine = engine_, cidr](plugins::Operation& op, Response& /*answer*/) {
+        return engine.updatePodCidr(op, cidr);
+      });
 }
 
 }  // namespace berth::cri

@@ -25,13 +25,14 @@ void tellUnread(const Pod& pod, const absl::Status& status);
 template <class Answer, class Question>
 std::vector<absl::StatusOr<Answer>> askPods(Rounds& rounds, const plugins::Operation& op,
                                             std::vector<PodAndContainers> pods, Question question) {
-  std::vector<std::string> ids;
-  for (const PodAndContainers& one : pods) ids.push_back(one.pod->id());
+  std::vector<std::string> names;
+  for (const PodAndContainers& one : pods) names.push_back("pod " + one.pod->id());
   const auto asked = std::make_shared<const std::vector<PodAndContainers>>(std::move(pods));
-  auto answers = rounds.ask<Answer>(op, std::move(ids),
+  auto answers = rounds.ask<Answer>(op, std::move(names),
                                     [asked, question](size_t i, const plugins::Operation& own) {
                                       return question((*asked)[i], own);
-                                    });
+                                    },
+                                    {});
   for (size_t i = 0; i < answers.size(); ++i) {
     if (!answers[i].ok()) tellUnread(*(*asked)[i].pod, answers[i].status());
   }

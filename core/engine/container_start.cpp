@@ -132,7 +132,7 @@ absl::Status Engine::endStarted(plugins::Operation& op, Container& container,
   return failures.status();
 }
 
-absl::Status Engine::reopenContainerLog(const std::string& id, Deadline deadline) {
+absl::Status Engine::reopenContainerLog(const plugins::Operation& op, const std::string& id) {
   BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<Container> container, findContainer(id));
   if (container->state() != v1::CONTAINER_RUNNING) {
     return absl::FailedPreconditionError(strCat("container ", id, " does not run"));
@@ -140,7 +140,6 @@ absl::Status Engine::reopenContainerLog(const std::string& id, Deadline deadline
   // No turn is taken: rotation must not wait for a stop or an exec.
   BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Runtime> runtime,
                          runtimeOf(container->pod()));
-  plugins::Operation op(strCat("ReopenContainerLog ", container->id()), deadline);
   return runtime->reopenLog(op, container->pod().id(), container->id());
 }
 

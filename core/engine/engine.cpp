@@ -17,6 +17,9 @@ using support::strCat;
 
 namespace {
 
+// For a network plugin to say whether pods can have a network.
+constexpr std::chrono::seconds kNetworkTime{5};
+
 std::string readBootId() {
   auto text = support::readFile("/proc/sys/kernel/random/boot_id");
   if (!text.ok()) return {};
@@ -241,12 +244,20 @@ absl::StatusOr<spec::SeLinuxLabels> Engine::labelsOf(const records::PodRecord& p
 absl::Status Engine::networkStatus() {
   BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Network> network,
                          registry_.network(settings_.network));
-  plugins::Operation op("Status", Deadline::clock::now() + std::chrono::seconds(5));
-  return network->status(op);
+  const plugins::Operation op("Status");
+  const auto answers = operations_.rounds().ask<bool>(
+      op, {strCat("network ", settings_.network)},
+      [network](size_t, const plugins::Operation&) -> absl::StatusOr<bool> {
+        // One that keeps to its time knows best what it has waited for.
+        const plugins::Operation own("Status", Deadline::clock::now() + kNetworkTime);
+        BERTH_RETURN_IF_ERROR(network->status(own));
+        return true;
+      },
+      {.patience = kNetworkTime + std::chrono::seconds(1)});
+  return answers.front().status();
 }
 
-absl::Status Engine::updatePodCidr(const std::string& cidr, Deadline deadline) {
-  plugins::Operation op(strCat("UpdateRuntimeConfig ", cidr), deadline);
+absl::Status Engine::updatePodCidr(const plugins::Operation& op, const std::string& cidr) {
   // One that was replaced meanwhile was told for nothing.
   for (std::shared_ptr<plugins::Network> told;;) {
     BERTH_ASSIGN_OR_RETURN(std::shared_ptr<plugins::Network> serving,

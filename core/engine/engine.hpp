@@ -110,7 +110,7 @@ class Engine {
   common::Workers::Load load() const { return workers_.load(); }
   // See Workers::postSurely; not after finish().
   void runLater(std::function<void()> work) { workers_.postSurely(std::move(work)); }
-  absl::Status reopenContainerLog(const std::string& id, Deadline deadline);
+  absl::Status reopenContainerLog(const plugins::Operation& op, const std::string& id);
   absl::Status updateContainerResources(const runtime::v1::UpdateContainerResourcesRequest& request,
                                         plugins::Operation& op);
 
@@ -148,7 +148,7 @@ class Engine {
 
   // OK when pods can have a network now.
   absl::Status networkStatus();
-  absl::Status updatePodCidr(const std::string& cidr, Deadline deadline);
+  absl::Status updatePodCidr(const plugins::Operation& op, const std::string& cidr);
   // Names of the pods that use this form of a plugin: "default/web".
   std::vector<std::string> podsOn(const plugins::Instance& form) const;
   // Whether a runtime, its snapshotter and this host can all map the ids of user namespaces.
@@ -385,7 +385,6 @@ class Engine {
   Workers workers_;
   Operations operations_{workers_};
   Retries retries_{workers_};
-  Rounds rounds_{workers_};
   Recovery recovery_{*this};
   LayerUsages layerUsages_;
   Filesystems filesystems_;

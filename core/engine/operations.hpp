@@ -13,6 +13,7 @@
 #include <absl/status/statusor.h>
 
 #include "common/workers.hpp"
+#include "engine/rounds.hpp"
 #include "plugins/operation.hpp"
 
 namespace berth::engine {
@@ -31,7 +32,7 @@ class Operations {
   // than a plugin takes for what it has to kill.
   explicit Operations(Workers& workers,
                       std::chrono::milliseconds endTime = std::chrono::seconds(15))
-      : workers_(workers), endTime_(endTime) {}
+      : workers_(workers), rounds_(workers), endTime_(endTime) {}
 
   // Runs `work` unless an operation with the same key is running, whose result is then shared.
   // `name` is for people. `work` must own what it captures: it may outlive the call.
@@ -51,6 +52,9 @@ class Operations {
   using OwnWork = std::function<absl::Status(plugins::Operation&)>;
   absl::Status runOwn(const std::string& name, Deadline deadline, Deadline patience,
                       const std::function<bool()>& gone, OwnWork work);
+
+  // For work that asks many.
+  Rounds& rounds() { return rounds_; }
 
   void cancelAll();
   // Those whose key begins so. Does not wait for their ends.
@@ -72,6 +76,7 @@ class Operations {
   absl::Status begin(const std::string& key, const std::shared_ptr<Flight>& flight, Work work);
 
   Workers& workers_;
+  Rounds rounds_;
   const std::chrono::milliseconds endTime_;
   std::mutex mutex_;
   std::map<std::string, std::shared_ptr<Flight>> flights_;

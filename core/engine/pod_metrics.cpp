@@ -122,7 +122,8 @@ absl::StatusOr<v1::PodSandboxMetrics> Engine::metricsOf(Pod& pod, const Containe
 
 std::vector<v1::PodSandboxMetrics> Engine::podSandboxMetrics(const plugins::Operation& op) {
   auto answers = askPods<v1::PodSandboxMetrics>(
-      rounds_, op, readyPods(), [this](const PodAndContainers& one, const plugins::Operation& own) {
+      operations_.rounds(), op, readyPods(),
+      [this](const PodAndContainers& one, const plugins::Operation& own) {
         return metricsOf(*one.pod, one.containers, own);
       });
   std::vector<v1::PodSandboxMetrics> result;

@@ -20,9 +20,9 @@ struct Rounds::Round {
     bool left = false;
   };
 
-  std::string name;
+  std::string purpose;
   Clock::time_point deadline;
-  std::vector<std::string> ids;
+  std::vector<std::string> names;
   Question question;
   Fail fail;
 
@@ -33,7 +33,7 @@ struct Rounds::Round {
   std::list<Asked> asked;
   bool closed = false;
 
-  bool allAsked() const { return next == ids.size(); }
+  bool allAsked() const { return next == names.size(); }
   // Whether somebody waits, and nobody who is asked has begun since.
   bool isHeldUp(Clock::time_point since) const {
     return !allAsked() && coming == 0 &&
@@ -46,27 +46,27 @@ struct Rounds::Round {
   }
 };
 
-absl::Status Rounds::noAnswer() {
-  return absl::DeadlineExceededError("there was no answer in time");
+absl::Status Rounds::noAnswer(const std::string& name) {
+  return absl::DeadlineExceededError(support::strCat(name, " has not answered in time"));
 }
 
-void Rounds::run(const plugins::Operation& op, std::vector<std::string> ids, Question question,
-                 Fail fail) {
-  if (ids.empty()) return;
+void Rounds::run(const plugins::Operation& op, std::vector<std::string> names, Question question,
+                 Fail fail, const Times& times) {
+  if (names.empty()) return;
   const auto round = std::make_shared<Round>();
-  round->name = "ask for " + op.name();
+  round->purpose = "ask for " + op.name();
   round->deadline = op.deadline();
-  round->ids = std::move(ids);
+  round->names = std::move(names);
   round->question = std::move(question);
   round->fail = std::move(fail);
 
   std::unique_lock lock(round->mutex);
   absl::Status begun = addThread(round);
   while (begun.ok() && !round->isOver()) {
-    round->changed.wait_for(lock, times_.prompt);
+    round->changed.wait_for(lock, times.prompt);
     begun = op.check();
-    leaveLate(*round, Clock::now() - times_.patience);
-    if (begun.ok() && round->isHeldUp(Clock::now() - times_.prompt)) {
+    leaveLate(*round, Clock::now() - times.patience);
+    if (begun.ok() && round->isHeldUp(Clock::now() - times.prompt)) {
       // Without a thread for it the others wait.
       (void)addThread(round);
     }
@@ -83,17 +83,17 @@ absl::Status Rounds::addThread(const std::shared_ptr<Round>& round) {
 }
 
 void Rounds::work(const std::shared_ptr<Round>& round) {
-  const auto op = std::make_shared<plugins::Operation>(round->name, round->deadline);
+  const auto op = std::make_shared<plugins::Operation>(round->purpose, round->deadline);
   std::unique_lock lock(round->mutex);
   --round->coming;
   while (!round->closed && !round->allAsked()) {
     const size_t index = round->next++;
-    const std::string& id = round->ids[index];
-    if (isLeft(id)) continue;
+    const std::string& name = round->names[index];
+    if (isLeft(name)) continue;
     const auto asked = round->asked.insert(
         round->asked.end(), {.index = index, .begun = Clock::now(), .op = op, .left = false});
     lock.unlock();
-    op->setStage(support::strCat("ask pod ", id));
+    op->setStage(support::strCat("ask ", name));
     Take take;
     const absl::Status thrown = support::returnThrown([&] {
       take = round->question(index, *op);
@@ -103,7 +103,7 @@ void Rounds::work(const std::shared_ptr<Round>& round) {
     const bool left = asked->left;
     round->asked.erase(asked);
     if (left) {
-      comeBack(id);
+      comeBack(name);
       return;
     }
     if (thrown.ok()) {
@@ -121,18 +121,18 @@ void Rounds::leaveLate(Round& round, Clock::time_point begunBefore) {
     one.left = true;
     one.op->cancel();
     const std::lock_guard lock(mutex_);
-    left_.insert(round.ids[one.index]);
+    left_.insert(round.names[one.index]);
   }
 }
 
-bool Rounds::isLeft(const std::string& id) const {
+bool Rounds::isLeft(const std::string& name) const {
   const std::lock_guard lock(mutex_);
-  return left_.contains(id);
+  return left_.contains(name);
 }
 
-void Rounds::comeBack(const std::string& id) {
+void Rounds::comeBack(const std::string& name) {
   const std::lock_guard lock(mutex_);
-  left_.erase(left_.find(id));
+  left_.erase(left_.find(name));
 }
 
 }  // namespace berth::engine

@@ -1,4 +1,4 @@
-// Questions to many pods, of which some may not answer.
+// Questions to many, of whom some may not answer.
 #pragma once
 
 #include <chrono>
@@ -27,25 +27,25 @@ class Rounds {
     std::chrono::milliseconds patience{2000};  // how long each may take
   };
 
-  explicit Rounds(common::Workers& workers) : Rounds(workers, Times()) {}
-  Rounds(common::Workers& workers, Times times) : workers_(workers), times_(times) {}
+  explicit Rounds(common::Workers& workers) : workers_(workers) {}
 
-  // What `question` says for each of `ids`, by its index. DEADLINE_EXCEEDED: no answer in time;
+  // What `question` says for each of `names`, by its index. DEADLINE_EXCEEDED: no answer in time;
   // CANCELLED or DEADLINE_EXCEEDED for all that are still to come when `op` ends; INTERNAL: what
   // was thrown. `question` must own what it captures: it may outlive the call.
   template <class Answer>
   std::vector<absl::StatusOr<Answer>> ask(
-      const plugins::Operation& op, std::vector<std::string> ids,
-      std::function<absl::StatusOr<Answer>(size_t, const plugins::Operation&)> question) {
-    const auto answers =
-        std::make_shared<std::vector<absl::StatusOr<Answer>>>(ids.size(), noAnswer());
+      const plugins::Operation& op, std::vector<std::string> names,
+      std::function<absl::StatusOr<Answer>(size_t, const plugins::Operation&)> question,
+      const Times& times) {
+    const auto answers = std::make_shared<std::vector<absl::StatusOr<Answer>>>();
+    for (const std::string& name : names) answers->push_back(noAnswer(name));
     run(
-        op, std::move(ids),
+        op, std::move(names),
         [answers, question = std::move(question)](size_t i, const plugins::Operation& own) {
           const auto answer = std::make_shared<absl::StatusOr<Answer>>(question(i, own));
           return [answers, i, answer] { (*answers)[i] = std::move(*answer); };
         },
-        [answers](size_t i, const absl::Status& why) { (*answers)[i] = why; });
+        [answers](size_t i, const absl::Status& why) { (*answers)[i] = why; }, times);
     return std::move(*answers);
   }
 
@@ -55,19 +55,18 @@ class Rounds {
   using Fail = std::function<void(size_t, const absl::Status&)>;
   struct Round;
 
-  static absl::Status noAnswer();
+  static absl::Status noAnswer(const std::string& name);
   // Neither what a Take does nor `fail` is called any more once it has returned.
-  void run(const plugins::Operation& op, std::vector<std::string> ids, Question question,
-           Fail fail);
+  void run(const plugins::Operation& op, std::vector<std::string> names, Question question,
+           Fail fail, const Times& times);
   absl::Status addThread(const std::shared_ptr<Round>& round);
   void work(const std::shared_ptr<Round>& round);
   // With the round's mutex held.
   void leaveLate(Round& round, plugins::Operation::Clock::time_point begunBefore);
-  bool isLeft(const std::string& id) const;
-  void comeBack(const std::string& id);
+  bool isLeft(const std::string& name) const;
+  void comeBack(const std::string& name);
 
   common::Workers& workers_;
-  const Times times_;
   mutable std::mutex mutex_;         // taken after a round's
   std::multiset<std::string> left_;  // who has not come back
 };

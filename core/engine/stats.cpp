@@ -223,7 +223,7 @@ std::vector<v1::ContainerStats> Engine::listContainerStats(const v1::ContainerSt
   for (const auto& [pod, containers] : wanted)
     asked.push_back({.pod = pod->shared_from_this(), .containers = containers});
   auto answers = askPods<std::vector<v1::ContainerStats>>(
-      rounds_, op, asked,
+      operations_.rounds(), op, asked,
       [this](const PodAndContainers& one,
              const plugins::Operation& own) -> absl::StatusOr<std::vector<v1::ContainerStats>> {
         return statsOfAll(*one.pod, one.containers, own);
@@ -286,7 +286,7 @@ std::vector<v1::PodSandboxStats> Engine::listPodSandboxStats(
     });
   });
   auto answers = askPods<v1::PodSandboxStats>(
-      rounds_, op, std::move(wanted),
+      operations_.rounds(), op, std::move(wanted),
       [this](const PodAndContainers& one, const plugins::Operation& own) {
         return statsOf(*one.pod, one.containers, own);
       });

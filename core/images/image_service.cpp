@@ -250,18 +250,6 @@ class Service : public ImageService {
   void collectGarbage() override { layers_.wakeCollector(); }
   void finish() override { layers_.finish(); }
 
-  absl::StatusOr<std::vector<FilesystemUsage>> filesystems(const plugins::Operation& op) override {
-    std::vector<FilesystemUsage> result;
-    for (const auto& [name, snapshotter] : registry_.snapshotters()) {
-      BERTH_ASSIGN_OR_RETURN(const plugins::Snapshotter::Filesystem one,
-                             snapshotter->filesystem(op));
-      const FilesystemUsage usage{one.path, one.usage.bytes, one.usage.inodes};
-      // The kubelet looks at the first one alone.
-      result.insert(name == options_.snapshotter ? result.begin() : result.end(), usage);
-    }
-    return result;
-  }
-
  private:
   using Pulled = SharedPulls::Pulled;
 

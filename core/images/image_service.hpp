@@ -184,15 +184,6 @@ class ImageService {
   // of the caller's. Idempotent.
   virtual void finish() = 0;
 
-  struct FilesystemUsage {
-    std::string path;
-    uint64_t bytes = 0;
-    uint64_t inodes = 0;
-  };
-  // Of every snapshotter that the configuration names, that of the options first.
-  virtual absl::StatusOr<std::vector<FilesystemUsage>> filesystems(
-      const plugins::Operation& op) = 0;
-
   // How fast layers are written from now on, by all pulls together: Options::writeBytesPerSecond.
   virtual void limitWrites(uint64_t bytesPerSecond) = 0;
   // Short names mean something else from now on; not null.

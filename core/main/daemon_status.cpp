@@ -12,7 +12,8 @@ using support::strCat;
 absl::StatusOr<boost::json::array> askDaemon(const std::string& socket, const std::string& key) {
   auto stub = runtime::v1::RuntimeService::NewStub(channelTo(socket));
   grpc::ClientContext context;
-  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(3));
+  // The daemon waits for its network plugin first.
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
   runtime::v1::StatusRequest request;
   request.set_verbose(true);
   runtime::v1::StatusResponse response;

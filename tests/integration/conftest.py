@@ -181,21 +181,21 @@ def faulty(tmp_path):
     return functools.partial(compile_plugin, tmp_path)
 
 
-class HangingSnapshotter:
-    """snapshotter-overlay, of which the next call of a callback hangs after hold() until
-    release()."""
+class HangingPlugin:
+    """Another plugin, of which the next call of a callback hangs after hold() until release()."""
 
-    def __init__(self, faulty, folder):
+    def __init__(self, faulty, folder, source, real, table, name=None):
         self.hold_path, self.held_path = str(folder / "hold"), str(folder / "held")
-        real = os.path.join(os.path.abspath(os.environ.get(
+        plugins = os.path.join(os.path.abspath(os.environ.get(
             "BERTH_BUILD", os.path.join(SOURCE, "build/release"))), "lib/berth/plugins")
-        plugin = faulty("hanging", None, real + "/berth-snapshotter-overlay.so",
-                        ['-DHOLD="%s"' % self.hold_path, '-DHELD="%s"' % self.held_path])
+        plugin = faulty(source, None, os.path.join(plugins, real + ".so"),
+                        ['-DHOLD="%s"' % self.hold_path, '-DHELD="%s"' % self.held_path,
+                         *(['-DNAME="%s"' % name] if name else [])])
         # Of the test bed.
-        self.options = {"settings": '[snapshotters.overlay]\nplugin = "faulty"\n',
+        self.options = {"settings": '[%s]\nplugin = "faulty"\n' % table,
                         "plugin_dirs": [os.path.dirname(plugin)]}
 
-    def hold(self, callback="snapshot_prepare"):
+    def hold(self, callback):
         with open("%s-%s" % (self.hold_path, callback), "wb"):
             pass
 
@@ -207,11 +207,23 @@ class HangingSnapshotter:
 
 
 @pytest.fixture
-def hanging_snapshotter(faulty, tmp_path):
-    made = HangingSnapshotter(faulty, tmp_path)
-    yield made
-    if made.holds():
-        made.release()
+def hanging(faulty, tmp_path):
+    """hanging(SOURCE, REAL, TABLE) is a HangingPlugin, which is released at the end; with a NAME the
+    real one can be loaded beside it."""
+    made = []
+
+    def make(*what):
+        made.append(HangingPlugin(faulty, tmp_path, *what))
+        return made[-1]
+    yield make
+    for each in made:
+        if each.holds():
+            each.release()
+
+
+@pytest.fixture
+def hanging_snapshotter(hanging):
+    return hanging("hanging", "berth-snapshotter-overlay", "snapshotters.overlay")
 
 
 @pytest.fixture(scope="session")

@@ -39,7 +39,7 @@ def test_a_call_that_hangs_is_not_waited_for(own_bed, hanging_snapshotter, name)
     bed = own_bed(**hanging_snapshotter.options)
     pod = bed.run_pod(name)
     running = bed.run(pod, "other", command=SLEEP)
-    hanging_snapshotter.hold()
+    hanging_snapshotter.hold("snapshot_prepare")
     with pytest.raises(grpc.RpcError):
         bed.cri.CreateContainer({
             "pod_sandbox_id": pod, "config": bed.container_config("app", command=SLEEP),

@@ -291,6 +291,45 @@ def test_a_snapshotter_that_hangs_when_a_layer_goes(own_bed, hanging_snapshotter
     bed.cri.PullImage(image)
 
 
+def test_a_network_that_does_not_say_how_it_is(own_bed, hanging):
+    """The node says so, and who asks again does not wait for it once more."""
+    network = hanging("hanging_network", "berth-network-cni", "networks.cni")
+    bed = own_bed(**network.options)
+
+    def ready():
+        """Whether pods can have a network, and why not."""
+        conditions = bed.cri.Status({"verbose": True}, timeout=20).status.conditions
+        return next((one.status, one.message) for one in conditions if one.type == "NetworkReady")
+    assert ready() == (True, "")
+    network.hold("status")
+    assert ready() == (False, "network cni has not answered in time")
+    assert network.holds()
+    begun = time.monotonic()
+    assert [ready()[0] for _ in range(10)] == [False] * 10
+    assert any("ask network cni" in line for line in ops(bed))
+    assert time.monotonic() - begun < TOLERANCE
+    network.release()
+    wait_until(lambda: ready()[0], what="that it is asked again")
+
+
+def test_a_snapshotter_that_does_not_say_what_it_has(own_bed, hanging):
+    """Of two, one is left out, unless it has the node's images."""
+    other = hanging("hanging", "berth-snapshotter-overlay", "snapshotters.other",
+                    "snapshotter-other")
+    bed = own_bed(**other.options)
+    info = bed.cri.ImageFsInfo({})
+    assert len(info.image_filesystems) == 2
+    other.hold("filesystem")
+    left = bed.cri.ImageFsInfo({}, timeout=30)
+    assert other.holds()
+    assert [each.fs_id.mountpoint for each in left.image_filesystems] == [
+        info.image_filesystems[0].fs_id.mountpoint]
+    others_go_on(bed)
+    other.release()
+    wait_until(lambda: len(bed.cri.ImageFsInfo({}).image_filesystems) == 2,
+               what="that it is asked again")
+
+
 def test_what_nobody_comes_back_for_is_undone(bed, holding):
     """A minute after the client's deadline, though nothing has answered until then."""
     pod = bed.run_pod("pod")

@@ -21,9 +21,9 @@ constexpr Rounds::Times kTimes{.prompt = milliseconds(20), .patience = milliseco
 class RoundsTest : public ::testing::Test {
  protected:
   Answers ask(size_t count, Question question) {
-    std::vector<std::string> ids;
-    for (size_t i = 0; i < count; ++i) ids.push_back(std::to_string(i));
-    return rounds_.ask<int>(op_, ids, std::move(question));
+    std::vector<std::string> names;
+    for (size_t i = 0; i < count; ++i) names.push_back(std::to_string(i));
+    return rounds_.ask<int>(op_, names, std::move(question), kTimes);
   }
   Operation& op() { return op_; }
   void TearDown() override { workers_.finish(); }
@@ -31,7 +31,7 @@ class RoundsTest : public ::testing::Test {
  private:
   Operation op_{"ListPodSandboxStats"};
   common::Workers workers_;
-  Rounds rounds_{workers_, kTimes};
+  Rounds rounds_{workers_};
 };
 
 absl::StatusOr<int> twice(size_t i) {

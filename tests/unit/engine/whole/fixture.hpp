@@ -112,9 +112,6 @@ class TestImages final : public images::ImageService {
     return absl::OkStatus();
   }
   void finish() override {}
-  absl::StatusOr<std::vector<FilesystemUsage>> filesystems(const plugins::Operation&) override {
-    return std::vector<FilesystemUsage>();
-  }
 
  private:
   std::shared_ptr<const images::Image> image_;

@@ -122,8 +122,9 @@ TEST_F(FormsTest, ARangeThatIsToldInTheMomentOfTheSwitchReachesTheNewNetwork) {
   start();
   std::promise<void> taken;
   world_.set("net set_pod_cidr", {.until = taken.get_future().share()});
-  auto told =
-      std::async(std::launch::async, [&] { return engine_->updatePodCidr("10.7.0.0/24", soon()); });
+  auto told = std::async(std::launch::async, [&] {
+    return engine_->updatePodCidr(plugins::Operation("UpdateRuntimeConfig", soon()), "10.7.0.0/24");
+  });
   ASSERT_TRUE(world_.await("net set_pod_cidr 10.7.0.0/24"));
   ASSERT_NE(replace(Kind::kNetwork, "net", "network"), nullptr);
   EXPECT_EQ(world_.count("net set_pod_cidr 10.7.0.0/24"), 1u) << "the old one has not taken it";
