@@ -1,6 +1,10 @@
 """Processes in uninterruptible I/O, which SIGKILL does not end: calls about them come to an end and
 say so, nobody else waits for them, and once the kernel lets them go nothing is left."""
 
+import contextlib
+import os
+import signal
+import socket
 import time
 
 import pytest
@@ -40,6 +44,11 @@ def run_with(volume, bed, pod, command, **more):
 
 def is_held(pid):
     return host.read("/proc/%d/stat" % pid).rpartition(")")[2].split()[:1] == ["D"]
+
+
+def is_gone(pid):
+    """But for threads that the kernel holds."""
+    return host.read("/proc/%d/stat" % pid).rpartition(")")[2].split()[:1] in ([], ["Z"])
 
 
 def says(call, seconds):
@@ -186,7 +195,40 @@ def test_a_volume_that_cannot_be_looked_at(bed, tmp_path):
         assert "look at what it mounts" in says(under_way, SECONDS + TOLERANCE)
         stop = bed.cri.StopPodSandbox.future({"pod_sandbox_id": pod}, timeout=SECONDS)
         assert "wait for the operation before it" in says(stop, SECONDS + TOLERANCE)
-        others_go_on(bed)
         volume.release()
     bed.remove_pod(pod)
     wait_until(lambda: not bed.find_leaks(), what="nothing left of it")
+
+
+def listens(path):
+    with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):
+        probe.connect(path)
+        return True
+    return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_another_daemon_takes_the_place_of_one_that_the_kernel_holds(bed, tmp_path, number):
+    """It looks at a volume whose storage does not answer, and does not end; what it had is free."""
+    pod = bed.run_pod("pod")
+    other = bed.run_pod("other-pod")
+    container = bed.run(other, "app", command=SLEEP)
+    with StuckVolume(tmp_path, holds=LOOKUP) as volume:
+        config = bed.container_config("app", command=SLEEP, mounts=[
+            {"container_path": "/volume", "host_path": volume.file}])
+        under_way = bed.cri.CreateContainer.future(
+            {"pod_sandbox_id": pod, "config": config}, timeout=60)
+        held = volume.await_reader()
+        before = bed.pid
+        os.kill(before, number)
+        wait_until(lambda: not listens(bed.engine.socket), what="the end of its socket")
+        wait_until(lambda: is_gone(before), what="the end of its other threads")
+        bed.start_engine()
+        assert isinstance(under_way.exception(), grpc.RpcError)
+        others_go_on(bed)
+        assert bed.exec(container, "true").exit_code == 0
+        bed.remove_pod(pod)
+        bed.remove_pod(other)
+        wait_until(lambda: not bed.find_leaks(), what="nothing left of it")
+        assert is_held(held)
+        volume.release()

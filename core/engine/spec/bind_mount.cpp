@@ -1,11 +1,5 @@
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <cstdlib>
-#include <filesystem>
-#include <memory>
-#include <sys/stat.h>
-#include <system_error>
 
 #include "berth/support/status.hpp"
 #include "engine/spec/mounts.hpp"
@@ -28,63 +22,15 @@ absl::Status invalid(const Mount& mount, std::string_view problem) {
   return absl::InvalidArgumentError(support::strCat(describe(mount), ": ", problem));
 }
 
-absl::Status checkPaths(const Mount& mount) {
-  BERTH_RETURN_IF_ERROR(checkText(mount.container_path(), "container_path of a mount"));
-  BERTH_RETURN_IF_ERROR(checkText(mount.host_path(), "host_path of a mount"));
-  if (!mount.container_path().starts_with('/'))
-    return invalid(mount, "container_path must be absolute");
-  if (cleanPath(mount.container_path()) == "/")
-    return invalid(mount, "container_path must not be the root itself");
-  if (mount.host_path().empty())
-    return invalid(mount, mount.image().image().empty()
-                              ? "host_path is empty"
-                              : "the image to be mounted has not been made available");
-  if (!mount.host_path().starts_with('/')) return invalid(mount, "host_path must be absolute");
-  return absl::OkStatus();
-}
-
-struct Source {
-  std::string path;
-  bool missing = false;
-};
-
-// Follows links now, so that what is checked is what will be mounted.
-absl::StatusOr<Source> resolveSource(const Mount& mount) {
-  const std::unique_ptr<char, decltype(&std::free)> real(
-      ::realpath(mount.host_path().c_str(), nullptr), &std::free);
-  if (real) return Source{.path = real.get()};
-  if (errno != ENOENT)
-    return support::errnoStatus(errno,
-                                support::strCat(describe(mount), ": resolve ", mount.host_path()));
-  std::error_code error;
-  const std::filesystem::path path = std::filesystem::weakly_canonical(mount.host_path(), error);
-  if (error)
-    return support::errnoStatus(error.value(),
-                                support::strCat(describe(mount), ": resolve ", mount.host_path()));
-  // A link to nowhere cannot be made a directory.
-  struct stat status {};
-  if (::lstat(path.c_str(), &status) == 0)
-    return invalid(mount, support::strCat(path.string(), " is a symbolic link to nowhere"));
-  return Source{.path = cleanPath(path.string()), .missing = true};
-}
-
-// The nearest part of the path that exists: what is made below it will lie on the same mount.
-std::string existingPart(std::string path) {
-  std::error_code error;
-  while (path != "/" && !std::filesystem::exists(path, error))
-    path = std::filesystem::path(path).parent_path().string();
-  return path;
-}
-
 // Whether the source shows mounts of this engine, which the container would keep alive for as long
 // as it runs itself if it did not see them go.
-bool showsOwnMounts(const Mount& mount, const Source& source, const MountInput& input) {
+bool showsOwnMounts(const Mount& mount, const MountSource& source, const MountInput& input) {
   return !mount.recursive_read_only() &&
          std::any_of(input.ownDirectories.begin(), input.ownDirectories.end(),
                      [&](const std::string& own) { return liesBelow(own, source.path); });
 }
 
-absl::StatusOr<std::string> privatePropagation(const Mount& mount, const Source& source,
+absl::StatusOr<std::string> privatePropagation(const Mount& mount, const MountSource& source,
                                                const MountInput& input, MountPlan& plan) {
   if (!showsOwnMounts(mount, source, input)) return std::string("rprivate");
   BERTH_ASSIGN_OR_RETURN(const MountTable table, input.mountTable());
@@ -94,7 +40,7 @@ absl::StatusOr<std::string> privatePropagation(const Mount& mount, const Source&
   return std::string("rslave");
 }
 
-absl::StatusOr<std::string> propagation(const Mount& mount, const Source& source,
+absl::StatusOr<std::string> propagation(const Mount& mount, const MountSource& source,
                                         const MountInput& input, MountPlan& plan) {
   switch (mount.propagation()) {
     case runtime::v1::PROPAGATION_PRIVATE:
@@ -107,7 +53,7 @@ absl::StatusOr<std::string> propagation(const Mount& mount, const Source& source
                                             " is unknown"));
   }
   BERTH_ASSIGN_OR_RETURN(const MountTable table, input.mountTable());
-  const MountEntry* entry = table.covering(existingPart(source.path));
+  const MountEntry* entry = table.covering(source.existing);
   const std::string point = entry != nullptr ? entry->point : "/";
   if (mount.propagation() == runtime::v1::PROPAGATION_BIDIRECTIONAL) {
     if (entry == nullptr || !entry->shared)
@@ -199,10 +145,29 @@ absl::Status addOptions(const Mount& mount, boost::json::array& options) {
 
 }  // namespace
 
-absl::Status addBindMount(const Mount& mount, const MountInput& input, MountPlan& plan) {
-  BERTH_RETURN_IF_ERROR(checkPaths(mount));
+absl::Status checkPaths(const Mount& mount) {
+  BERTH_RETURN_IF_ERROR(checkText(mount.container_path(), "container_path of a mount"));
+  BERTH_RETURN_IF_ERROR(checkText(mount.host_path(), "host_path of a mount"));
+  if (!mount.container_path().starts_with('/'))
+    return invalid(mount, "container_path must be absolute");
+  if (cleanPath(mount.container_path()) == "/")
+    return invalid(mount, "container_path must not be the root itself");
+  if (mount.host_path().empty())
+    return invalid(mount, mount.image().image().empty()
+                              ? "host_path is empty"
+                              : "the image to be mounted has not been made available");
+  if (!mount.host_path().starts_with('/')) return invalid(mount, "host_path must be absolute");
+  return absl::OkStatus();
+}
+
+absl::Status addBindMount(const Mount& mount, const absl::StatusOr<MountSource>& found,
+                          const MountInput& input, MountPlan& plan) {
   BERTH_ASSIGN_OR_RETURN(const std::string mode, access(mount, input));
-  BERTH_ASSIGN_OR_RETURN(const Source source, resolveSource(mount));
+  if (!found.ok()) return support::annotate(found.status(), describe(mount));
+  const MountSource& source = *found;
+  // It cannot be made a directory.
+  if (source.dangling)
+    return invalid(mount, support::strCat(source.path, " is a symbolic link to nowhere"));
   BERTH_ASSIGN_OR_RETURN(const std::string spread, propagation(mount, source, input, plan));
 
   boost::json::array options = {"rbind", spread, mode};
@@ -213,7 +178,7 @@ absl::Status addBindMount(const Mount& mount, const MountInput& input, MountPlan
                            {"options", std::move(options)}};
   BERTH_RETURN_IF_ERROR(addMappings(mount, input, spread, json, plan));
 
-  if (source.missing) plan.missingDirectories.push_back(source.path);
+  if (source.missing()) plan.missingDirectories.push_back(source.path);
   // An image is mounted with its label.
   if (mount.selinux_relabel() && !input.mountLabel.empty() && mount.image().image().empty())
     plan.relabels.push_back({.path = source.path, .label = input.mountLabel});

@@ -121,7 +121,13 @@ bool isReplaced(std::string_view destination, const std::set<std::string>& taken
 absl::StatusOr<MountPlan> planMounts(const MountInput& input) {
   const std::vector<Mount> requested = mergedMounts(input);
   std::set<std::string> taken;
-  for (const Mount& mount : requested) taken.insert(cleanPath(mount.container_path()));
+  std::vector<std::string> sources;
+  for (const Mount& mount : requested) {
+    BERTH_RETURN_IF_ERROR(checkPaths(mount));
+    taken.insert(cleanPath(mount.container_path()));
+    sources.push_back(mount.host_path());
+  }
+  const std::vector<absl::StatusOr<MountSource>> found = lookAtSources(sources);
 
   MountPlan plan;
   for (bj::object& mount : defaultMounts(input)) {
@@ -129,7 +135,8 @@ absl::StatusOr<MountPlan> planMounts(const MountInput& input) {
     if (!isReplaced(std::string_view(destination.data(), destination.size()), taken))
       plan.mounts.emplace_back(std::move(mount));
   }
-  for (const Mount& mount : requested) BERTH_RETURN_IF_ERROR(addBindMount(mount, input, plan));
+  for (size_t i = 0; i < requested.size(); ++i)
+    BERTH_RETURN_IF_ERROR(addBindMount(requested[i], found[i], input, plan));
   return plan;
 }
 

@@ -10,6 +10,7 @@
 
 #include "cri-runtime-v1.pb.h"
 #include "engine/spec/capabilities.hpp"
+#include "engine/spec/mount_source.hpp"
 #include "engine/spec/mount_table.hpp"
 #include "engine/spec/types.hpp"
 
@@ -54,8 +55,11 @@ struct MountPlan {
 // or runtime lacks. Any thread.
 absl::StatusOr<MountPlan> planMounts(const MountInput& input);
 
+// Whether its paths can be ones.
+absl::Status checkPaths(const runtime::v1::Mount& mount);
 // One bind mount of the request, added to the plan.
-absl::Status addBindMount(const runtime::v1::Mount& mount, const MountInput& input,
+absl::Status addBindMount(const runtime::v1::Mount& mount,
+                          const absl::StatusOr<MountSource>& source, const MountInput& input,
                           MountPlan& plan);
 
 }  // namespace berth::spec

@@ -384,16 +384,12 @@ TEST_F(Mounts, NonsenseIsRefused) {
   for (const auto& [request, message] : cases) EXPECT_THAT(plan(request), invalid(message));
   ContainerConfig strange = test::parse<ContainerConfig>(bind("/x"));
   strange.mutable_mounts(0)->set_propagation(static_cast<runtime::v1::MountPropagation>(9));
-  MountPlan made;
-  EXPECT_THAT(addBindMount(strange.mounts(0),
-                           {.config = strange,
-                            .extraMounts = extra,
-                            .files = files,
-                            .features = features,
-                            .host = host},
-                           made),
+  EXPECT_THAT(planMounts({.config = strange,
+                          .extraMounts = extra,
+                          .files = files,
+                          .features = features,
+                          .host = host}),
               invalid("propagation 9 is unknown"));
-  EXPECT_TRUE(made.mounts.empty());
 }
 
 }  // namespace
