@@ -222,7 +222,7 @@ def test_another_daemon_takes_the_place_of_one_that_the_kernel_holds(bed, tmp_pa
         before = bed.pid
         os.kill(before, number)
         wait_until(lambda: not listens(bed.engine.socket), what="the end of its socket")
-        wait_until(lambda: is_gone(before), what="the end of its other threads")
+        wait_until(lambda: is_gone(before), seconds=60, what="the end of its other threads")
         bed.start_engine()
         assert isinstance(under_way.exception(), grpc.RpcError)
         others_go_on(bed)
