@@ -4,10 +4,13 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <type_traits>
+#include <vector>
 
 #include <grpcpp/grpcpp.h>
 
 #include "cri/convert.hpp"
+#include "cri/stream_list.hpp"
 #include "engine/operations.hpp"
 
 namespace berth::cri {
@@ -25,6 +28,22 @@ grpc::Status answerOwn(engine::Operations& operations, const grpc::ServerContext
       [filled, fill = std::move(fill)](plugins::Operation& op) { return fill(op, *filled); });
   if (status.ok()) response = std::move(*filled);
   return toGrpc(status);
+}
+
+// Streams what `list` gives, which works as above; see streamList().
+template <typename Response, typename Item>
+grpc::Status streamOwn(
+    engine::Operations& operations, grpc::ServerContext& context, const std::string& name,
+    grpc::ServerWriter<Response>& writer, Item* (Response::*add)(),
+    std::type_identity_t<std::function<std::vector<Item>(plugins::Operation&)>> list) {
+  std::vector<Item> items;
+  const grpc::Status listed = answerOwn<std::vector<Item>>(
+      operations, context, name, deadlineOf(context), items,
+      [list = std::move(list)](plugins::Operation& op, std::vector<Item>& answer) {
+        answer = list(op);
+        return absl::OkStatus();
+      });
+  return listed.ok() ? streamList(context, writer, std::move(items), add) : listed;
 }
 
 }  // namespace berth::cri

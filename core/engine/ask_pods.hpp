@@ -39,4 +39,13 @@ std::vector<absl::StatusOr<Answer>> askPods(Rounds& rounds, const plugins::Opera
   return answers;
 }
 
+template <class Answer>
+std::vector<Answer> onlyKnown(std::vector<absl::StatusOr<Answer>> answers) {
+  std::vector<Answer> known;
+  for (absl::StatusOr<Answer>& answer : answers) {
+    if (answer.ok()) known.push_back(*std::move(answer));
+  }
+  return known;
+}
+
 }  // namespace berth::engine

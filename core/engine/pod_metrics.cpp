@@ -121,16 +121,11 @@ absl::StatusOr<v1::PodSandboxMetrics> Engine::metricsOf(Pod& pod, const Containe
 }
 
 std::vector<v1::PodSandboxMetrics> Engine::podSandboxMetrics(const plugins::Operation& op) {
-  auto answers = askPods<v1::PodSandboxMetrics>(
+  return onlyKnown(askPods<v1::PodSandboxMetrics>(
       operations_.rounds(), op, readyPods(),
       [this](const PodAndContainers& one, const plugins::Operation& own) {
         return metricsOf(*one.pod, one.containers, own);
-      });
-  std::vector<v1::PodSandboxMetrics> result;
-  for (auto& metrics : answers) {
-    if (metrics.ok()) result.push_back(*std::move(metrics));
-  }
-  return result;
+      }));
 }
 
 }  // namespace berth::engine

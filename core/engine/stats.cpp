@@ -285,16 +285,11 @@ std::vector<v1::PodSandboxStats> Engine::listPodSandboxStats(
              matchesLabels(filter.label_selector(), r.config().labels());
     });
   });
-  auto answers = askPods<v1::PodSandboxStats>(
+  return onlyKnown(askPods<v1::PodSandboxStats>(
       operations_.rounds(), op, std::move(wanted),
       [this](const PodAndContainers& one, const plugins::Operation& own) {
         return statsOf(*one.pod, one.containers, own);
-      });
-  std::vector<v1::PodSandboxStats> result;
-  for (auto& stats : answers) {
-    if (stats.ok()) result.push_back(*std::move(stats));
-  }
-  return result;
+      }));
 }
 
 }  // namespace berth::engine
