@@ -17,8 +17,6 @@
 namespace berth::spec {
 namespace {
 
-namespace fs = std::filesystem;
-
 absl::Status cannotResolve(int error, const std::string& path) {
   return support::errnoStatus(error, support::strCat("resolve ", path));
 }
@@ -26,7 +24,8 @@ absl::Status cannotResolve(int error, const std::string& path) {
 // The nearest part of the path that exists.
 std::string existingPart(std::string path) {
   std::error_code error;
-  while (path != "/" && !fs::exists(path, error)) path = fs::path(path).parent_path().string();
+  while (path != "/" && !std::filesystem::exists(path, error))
+    path = std::filesystem::path(path).parent_path().string();
   return path;
 }
 
@@ -36,7 +35,7 @@ absl::StatusOr<MountSource> look(const std::string& path) {
   if (real) return MountSource{.path = real.get(), .existing = real.get()};
   if (errno != ENOENT) return cannotResolve(errno, path);
   std::error_code error;
-  const fs::path canonical = fs::weakly_canonical(path, error);
+  const std::filesystem::path canonical = std::filesystem::weakly_canonical(path, error);
   if (error) return cannotResolve(error.value(), path);
   MountSource source{.path = cleanPath(canonical.string())};
   struct stat status {};
