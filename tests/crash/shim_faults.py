@@ -12,7 +12,6 @@ import time
 
 import engines
 import grpc
-import host
 from berth_testbed import wait_until
 from operation import Operation, check
 
