@@ -38,6 +38,7 @@ START_SECONDS = 30
 LONGEST_SOCKET_PATH = 60
 PREFIX = "berth-test-"
 POD_ID = re.compile("[0-9a-f]{32,}")
+OTHERS = re.compile(PREFIX + "|/berth-plugin-check-")  # who look after their own
 
 
 def wait_until(condition, seconds=20, what="the condition"):
@@ -333,11 +334,10 @@ class TestBed:
         return found
 
     def _new_cgroups(self):
-        """Cgroups below the bed's own parent; in CI, where nothing else runs, any pod's."""
+        """Cgroups below the bed's own parent; in CI any pod's that is not others'."""
         new = host.cgroups() - self._before[0]
-        others = {path for path in new
-                  if _alone() and POD_ID.search(path) and PREFIX not in path}
-        return self.cgroups.left(new) | others
+        pods = {path for path in new if POD_ID.search(path) and not OTHERS.search(path)}
+        return self.cgroups.left(new) | (pods if _alone() else set())
 
     def new_network_namespaces(self):
         """Names that stand for a pod; any, where nobody else gives names: in CI, and in a shard."""
