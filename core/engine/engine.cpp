@@ -249,7 +249,7 @@ absl::Status Engine::networkStatus() {
       op, {strCat("network ", settings_.network)},
       [network](size_t, const plugins::Operation&) -> absl::StatusOr<bool> {
         // One that keeps to its time knows best what it has waited for.
-        const plugins::Operation own("Status", Deadline::clock::now() + kNetworkTime);
+        const plugins::Operation own("look at the network", Deadline::clock::now() + kNetworkTime);
         BERTH_RETURN_IF_ERROR(network->status(own));
         return true;
       },

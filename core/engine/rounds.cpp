@@ -61,18 +61,18 @@ void Rounds::run(const plugins::Operation& op, std::vector<std::string> names, Q
   round->fail = std::move(fail);
 
   std::unique_lock lock(round->mutex);
-  absl::Status begun = addThread(round);
-  while (begun.ok() && !round->isOver()) {
+  absl::Status status = addThread(round);
+  while (status.ok() && !round->isOver()) {
     round->changed.wait_for(lock, times.prompt);
-    begun = op.check();
+    status = op.check();
     leaveLate(*round, Clock::now() - times.patience);
-    if (begun.ok() && round->isHeldUp(Clock::now() - times.prompt)) {
+    if (status.ok() && round->isHeldUp(Clock::now() - times.prompt)) {
       // Without a thread for it the others wait.
       (void)addThread(round);
     }
   }
   leaveLate(*round, Clock::time_point::max());
-  for (; !round->allAsked(); ++round->next) round->fail(round->next, begun);
+  for (; !round->allAsked(); ++round->next) round->fail(round->next, status);
   round->closed = true;
 }
 
@@ -83,9 +83,9 @@ absl::Status Rounds::addThread(const std::shared_ptr<Round>& round) {
 }
 
 void Rounds::work(const std::shared_ptr<Round>& round) {
-  const auto op = std::make_shared<plugins::Operation>(round->purpose, round->deadline);
   std::unique_lock lock(round->mutex);
   --round->coming;
+  const auto op = std::make_shared<plugins::Operation>(round->purpose, round->deadline);
   while (!round->closed && !round->allAsked()) {
     const size_t index = round->next++;
     const std::string& name = round->names[index];
@@ -93,9 +93,9 @@ void Rounds::work(const std::shared_ptr<Round>& round) {
     const auto asked = round->asked.insert(
         round->asked.end(), {.index = index, .begun = Clock::now(), .op = op, .left = false});
     lock.unlock();
-    op->setStage(support::strCat("ask ", name));
     Take take;
     const absl::Status thrown = support::returnThrown([&] {
+      op->setStage(support::strCat("ask ", name));
       take = round->question(index, *op);
       return absl::OkStatus();
     });

@@ -1,4 +1,5 @@
 // Usage of containers and pods (CRI, ContainerStats, PodSandboxStats).
+#include <map>
 #include <unordered_map>
 
 #include "berth/support/status.hpp"
@@ -211,17 +212,19 @@ absl::StatusOr<v1::ContainerStats> Engine::containerStats(const std::string& id,
 
 std::vector<v1::ContainerStats> Engine::listContainerStats(const v1::ContainerStatsFilter& filter,
                                                            plugins::Operation& op) {
-  std::unordered_map<Pod*, Containers> wanted;
+  std::map<std::string, PodAndContainers> wanted;  // by pod
   for (const auto& container : containers()) {
     const bool taken = container->visible() && container->peek([&](const auto& r) {
       return matchesId(filter.id(), r.id()) && matchesId(filter.pod_sandbox_id(), r.pod_id()) &&
              matchesLabels(filter.label_selector(), r.config().labels());
     });
-    if (taken) wanted[&container->pod()].push_back(container);
+    if (!taken) continue;
+    PodAndContainers& one = wanted[container->pod().id()];
+    one.pod = container->pod().shared_from_this();
+    one.containers.push_back(container);
   }
   std::vector<PodAndContainers> asked;
-  for (const auto& [pod, containers] : wanted)
-    asked.push_back({.pod = pod->shared_from_this(), .containers = containers});
+  for (auto& [pod, one] : wanted) asked.push_back(std::move(one));
   auto answers = askPods<std::vector<v1::ContainerStats>>(
       operations_.rounds(), op, asked,
       [this](const PodAndContainers& one,

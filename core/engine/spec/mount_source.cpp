@@ -49,6 +49,7 @@ absl::StatusOr<MountSource> look(const std::string& path) {
 std::vector<absl::StatusOr<MountSource>> lookAtSources(const std::vector<std::string>& paths) {
   std::vector<absl::StatusOr<MountSource>> sources;
   const absl::Status looked = support::onOwnThread([&] {
+    // Where the kernel refuses it, they are looked at all the same.
     ::syscall(SYS_close_range, STDERR_FILENO + 1U, ~0U, CLOSE_RANGE_UNSHARE);
     for (const std::string& path : paths) sources.push_back(look(path));
     return absl::OkStatus();
