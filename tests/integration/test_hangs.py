@@ -3,6 +3,7 @@ and who gives up is left with nothing."""
 
 import os
 import re
+import signal
 import subprocess
 import time
 
@@ -10,6 +11,7 @@ import pytest
 
 import engines
 import grpc
+import host
 from berth_testbed import wait_until
 from holding import Holding
 from image_set import TESTS
@@ -289,6 +291,24 @@ def test_a_snapshotter_that_hangs_when_a_layer_goes(own_bed, hanging_snapshotter
     assert "wait for layer sha256:" in said and "removes" in said
     hanging_snapshotter.release()
     bed.cri.PullImage(image)
+
+
+def test_a_log_is_not_waited_for_as_long_as_the_kubelet_would(bed):
+    """It rotates one after the other."""
+    container = bed.run(bed.run_pod("pod"), "app", command=SLEEP)
+    reopen = {"container_id": container}
+    monitor = next(pid for pid, line in host.processes(bed.folder, bed.mark).items()
+                   if "berth-monitor" in line)
+    os.kill(monitor, signal.SIGSTOP)
+    begun = time.monotonic()
+    try:
+        with pytest.raises(grpc.RpcError) as error:
+            bed.cri.ReopenContainerLog(reopen, timeout=120)
+        assert error.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+        assert time.monotonic() - begun < 60
+    finally:
+        os.kill(monitor, signal.SIGCONT)
+    bed.cri.ReopenContainerLog(reopen)
 
 
 def test_a_network_that_does_not_say_how_it_is(own_bed, hanging):

@@ -1,10 +1,8 @@
 """Processes in uninterruptible I/O, which SIGKILL does not end: calls about them come to an end and
 say so, nobody else waits for them, and once the kernel lets them go nothing is left."""
 
-import contextlib
 import os
 import signal
-import socket
 import time
 
 import pytest
@@ -200,13 +198,6 @@ def test_a_volume_that_cannot_be_looked_at(bed, tmp_path):
     wait_until(lambda: not bed.find_leaks(), what="nothing left of it")
 
 
-def listens(path):
-    with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):
-        probe.connect(path)
-        return True
-    return False
-
-
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_another_daemon_takes_the_place_of_one_that_the_kernel_holds(bed, tmp_path, number):
     """It looks at a volume whose storage does not answer, and does not end; what it had is free."""
@@ -221,7 +212,7 @@ def test_another_daemon_takes_the_place_of_one_that_the_kernel_holds(bed, tmp_pa
         held = volume.await_reader()
         before = bed.pid
         os.kill(before, number)
-        wait_until(lambda: not listens(bed.engine.socket), what="the end of its socket")
+        wait_until(lambda: not host.listens(bed.engine.socket), what="the end of its socket")
         wait_until(lambda: is_gone(before), seconds=60, what="the end of its other threads")
         bed.start_engine()
         assert isinstance(under_way.exception(), grpc.RpcError)

@@ -17,7 +17,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -192,10 +191,7 @@ class TestBed:
 
     def _listens(self):
         self._must_live()
-        with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):
-            probe.connect(self.engine.socket)
-            return True
-        return False
+        return host.listens(self.engine.socket)
 
     def _must_live(self):
         if self._process.poll() is not None:

@@ -1,11 +1,13 @@
 """What a test bed changes on the machine: its private network, and what may be left behind."""
 
+import contextlib
 import ctypes
 import errno
 import os
 import re
 import select
 import signal
+import socket
 import subprocess
 import time
 
@@ -134,6 +136,14 @@ def processes(folder, mark):
             if read(base + "/stat").rpartition(")")[2].split()[:1] != ["Z"]:
                 found[int(name)] = command
     return found
+
+
+def listens(path):
+    """Whether somebody listens on this Unix socket."""
+    with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):
+        probe.connect(path)
+        return True
+    return False
 
 
 def kill(pids, seconds=10):
