@@ -9,7 +9,7 @@ import pytest
 import grpc
 import host
 from berth_testbed import wait_until
-from listener import Listener, expected
+from listener import Listener, expected, wait_noted
 
 SLEEP = ["sleep", "1000"]
 UNTIL_TOLD = "while [ ! -e /tmp/end ]; do sleep 0.02; done; exit 7"
@@ -108,6 +108,7 @@ def test_exits_while_nobody_serves_are_told_to_who_comes_back(own_bed):
     # An event counts as told once both have it.
     for listener in (before, other):
         listener.wait_for("started", stays)
+    wait_noted(bed, pod)
     known = before.of(*containers, stays)
     assert len(known) == len(set(known)) == 10
     first_pids = [info_pid(bed, container) for container in containers]

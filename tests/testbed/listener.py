@@ -60,6 +60,17 @@ def expected(bed):
     return records(bed, "events") != []
 
 
+def wait_noted(bed, pod):
+    """Waits until the daemon has noted that all it has told by now was told.
+
+    A client has an event a moment before that, and what is not noted is told again after a crash.
+    Events are noted in their order, and the deletion of a container by the end of its record.
+    """
+    last = bed.create(pod, "last", command=["true"])
+    bed.cri.RemoveContainer({"container_id": last})
+    wait_until(lambda: last not in records(bed, "container"), what="the note that all was told")
+
+
 def records(bed, kind, column="id"):
     """The ids (or values) of the daemon's records of a kind."""
     path = "file:%s?mode=ro" % os.path.join(bed.engine.root, "berth.db")
