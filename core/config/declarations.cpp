@@ -204,10 +204,10 @@ void addImages(std::vector<Key>& all) {
        "platform. Empty: the host's."}));
   all.push_back(key<&Config::images, &Images::maxConcurrentDownloads>(
       {"images", "max_concurrent_downloads", int64_t{6}, int64_t{3}, between(1, 256), restart,
-       "Blobs that are fetched at the same time, over all pulls."}));
+       "Layers that are fetched from one registry at the same time, over all pulls."}));
   all.push_back(key<&Config::images, &Images::maxConcurrentUnpacks>(
       {"images", "max_concurrent_unpacks", int64_t{0}, int64_t{2}, between(0, 256), restart,
-       "Layers that are unpacked at the same time, over all pulls. 0: as many as CPUs."}));
+       "Layers that are unpacked, not waited for, at the same time. 0: as many as CPUs."}));
   all.push_back(key<&Config::images, &Images::maxWriteBytesPerSecond>(
       {"images", "max_write_bytes_per_second", int64_t{0}, 50 * kMiB, between(0, kTiB),
        Reload::kLive,

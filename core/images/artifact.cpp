@@ -29,8 +29,8 @@ bool isArchive(std::string_view mediaType) {
 
 absl::StatusOr<std::string> hashPlain(const plugins::Operation& op, PieceQueue& queue,
                                       uint64_t maxBytes) {
-  const std::unique_ptr<Decompressor> plain =
-      Decompressor::create([&queue] { return queue.next(); }, &op);
+  const std::unique_ptr<Decompressor> plain = Decompressor::create(
+      [&queue] { return queue.next(); }, [&op](Slots& slots) { return slots.take(op); });
   Hash hash;
   uint64_t bytes = 0;
   for (;;) {
@@ -52,7 +52,7 @@ absl::StatusOr<std::string> hashPlain(const plugins::Operation& op, PieceQueue& 
 absl::StatusOr<std::string> diffId(const plugins::Operation& op, const Origin& origin,
                                    const plugins::Descriptor& layer, const ArtifactLimits& limits) {
   if (layer.mediaType.ends_with("tar")) return layer.digest;
-  BERTH_ASSIGN_OR_RETURN(const Slots::Slot slot, limits.downloads.take(op));
+  BERTH_ASSIGN_OR_RETURN(const Slots::Slot slot, limits.downloads.take(op, registryOf(origin)));
   PieceQueue queue;
   BERTH_ASSIGN_OR_RETURN(std::thread fetcher, support::startThread([&] {
                            queue.close(support::returnThrown([&] {

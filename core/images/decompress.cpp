@@ -10,7 +10,6 @@
 #include <zstd.h>
 
 #include "berth/support/status.hpp"
-#include "images/slots.hpp"
 
 namespace berth::images {
 
@@ -134,8 +133,11 @@ Slots& largeWindows() {
 // RFC 8878: frames and skippable frames, one after the other.
 class Zstd : public Decompressor {
  public:
-  Zstd(Pieces input, const plugins::Operation* op)
-      : input_(std::move(input)), op_(op), context_(ZSTD_createDCtx()), output_(kOutput) {
+  Zstd(Pieces input, SlotTaker wait)
+      : input_(std::move(input)),
+        wait_(std::move(wait)),
+        context_(ZSTD_createDCtx()),
+        output_(kOutput) {
     ZSTD_DCtx_setParameter(context_.get(), ZSTD_d_windowLogMax, kLargestWindowLog);
   }
 
@@ -206,9 +208,7 @@ class Zstd : public Decompressor {
                                                " bytes; at most ", uint64_t{1} << kLargestWindowLog,
                                                " are given"));
     if (window.value_or(0) > kSmallWindow && !large_) {
-      const plugins::Operation endless("unpack what has a large window");
-      BERTH_ASSIGN_OR_RETURN(Slots::Slot slot,
-                             largeWindows().take(op_ != nullptr ? *op_ : endless));
+      BERTH_ASSIGN_OR_RETURN(Slots::Slot slot, wait_(largeWindows()));
       large_.emplace(std::move(slot));
     }
     return true;
@@ -221,7 +221,7 @@ class Zstd : public Decompressor {
   }
 
   Pieces input_;
-  const plugins::Operation* op_;
+  const SlotTaker wait_;
   std::optional<Slots::Slot> large_;  // given back after the memory
   std::unique_ptr<ZSTD_DCtx, Free> context_;
   std::vector<char> output_;
@@ -236,7 +236,7 @@ class Zstd : public Decompressor {
 // Looks at the first bytes, then hands over to what they ask for.
 class Detecting : public Decompressor {
  public:
-  Detecting(Pieces input, const plugins::Operation* op) : input_(std::move(input)), op_(op) {}
+  Detecting(Pieces input, SlotTaker wait) : input_(std::move(input)), wait_(std::move(wait)) {}
 
   absl::StatusOr<std::string_view> next() override {
     if (chosen_ == nullptr) BERTH_RETURN_IF_ERROR(chooseFormat());
@@ -267,7 +267,7 @@ class Detecting : public Decompressor {
     if (begins("\x1f\x8b")) {
       chosen_ = std::make_unique<Gzip>(std::move(all));
     } else if (begins("\x28\xb5\x2f\xfd") || skippableFrame) {
-      chosen_ = std::make_unique<Zstd>(std::move(all), op_);
+      chosen_ = std::make_unique<Zstd>(std::move(all), std::move(wait_));
     } else {
       chosen_ = std::make_unique<Plain>(std::move(all));
     }
@@ -275,7 +275,7 @@ class Detecting : public Decompressor {
   }
 
   Pieces input_;
-  const plugins::Operation* op_;
+  SlotTaker wait_;
   std::string head_;
   bool headGiven_ = false;
   std::unique_ptr<Decompressor> chosen_;
@@ -283,8 +283,13 @@ class Detecting : public Decompressor {
 
 }  // namespace
 
-std::unique_ptr<Decompressor> Decompressor::create(Pieces input, const plugins::Operation* op) {
-  return std::make_unique<Detecting>(std::move(input), op);
+std::unique_ptr<Decompressor> Decompressor::create(Pieces input, SlotTaker wait) {
+  if (!wait) {
+    wait = [](Slots& slots) {
+      return slots.take(plugins::Operation("unpack what has a large window"));
+    };
+  }
+  return std::make_unique<Detecting>(std::move(input), std::move(wait));
 }
 
 }  // namespace berth::images

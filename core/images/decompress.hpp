@@ -8,12 +8,14 @@
 
 #include <absl/status/statusor.h>
 
-#include "plugins/operation.hpp"
+#include "images/slots.hpp"
 
 namespace berth::images {
 
 // Gives the next piece of input, empty at the end, lent until the next call.
 using Pieces = std::function<absl::StatusOr<std::string_view>()>;
+// Waits for one of the slots.
+using SlotTaker = std::function<absl::StatusOr<Slots::Slot>(Slots&)>;
 
 // Turns compressed pieces into plain ones. Not thread-safe. It needs little memory, but for zstd
 // frames with a window above 8 MiB, of which RFC 8878 (3.1.1.1.2) lets decoders choose: up to 128
@@ -25,8 +27,9 @@ class Decompressor {
   // that is damaged, ends early or needs a larger window.
   virtual absl::StatusOr<std::string_view> next() = 0;
 
-  // `op`, which must outlive it, ends waiting for a large window; null: nothing does.
-  static std::unique_ptr<Decompressor> create(Pieces input, const plugins::Operation* op = nullptr);
+  // `wait` is for a large window's turn, of which its failure is that of next(); empty: it is
+  // waited for without an end.
+  static std::unique_ptr<Decompressor> create(Pieces input, SlotTaker wait = {});
 };
 
 }  // namespace berth::images

@@ -2,6 +2,7 @@
 
 #include "berth/support/status.hpp"
 #include "images/digest.hpp"
+#include "images/reference.hpp"
 
 namespace berth::images {
 
@@ -11,6 +12,11 @@ namespace {
 // Each attempt but the last must have brought the blob forward.
 constexpr int kFruitlessAttempts = 3;
 }  // namespace
+
+std::string registryOf(const Origin& origin) {
+  const auto reference = parseReference(origin.request.reference);
+  return reference.ok() ? reference->registry : origin.request.reference;
+}
 
 absl::Status fetchBlob(const plugins::Operation& op, const Origin& origin,
                        const plugins::Descriptor& descriptor, const plugins::ByteSink& out) {

@@ -20,6 +20,10 @@ struct Origin {
   PullProgress* progress = nullptr;  // may be null
 };
 
+// The registry that the image is named after: what bounds downloads, so that one that is slow holds
+// up its own images only.
+std::string registryOf(const Origin& origin);
+
 // Fetches a blob into `out`, resuming where a connection broke off. DATA_LOSS when what came does
 // not have the descriptor's digest or size; bytes that were handed out are then not to be used.
 absl::Status fetchBlob(const plugins::Operation& op, const Origin& origin,

@@ -213,8 +213,8 @@ absl::Status LayerKeeper::obtainOne(const plugins::Operation& op, plugins::Snaps
 
 absl::StatusOr<bool> LayerKeeper::readOnly(const plugins::Operation& op, const WantedLayer& wanted,
                                            const Origin& origin) {
-  BERTH_ASSIGN_OR_RETURN(const Slots::Slot slot, unpacks_.take(op));
-  LayerStream stream(op, wanted, origin, limits_.maxBytes, downloads_);
+  BERTH_ASSIGN_OR_RETURN(const Slots::Slot slot, downloads_.take(op, registryOf(origin)));
+  LayerStream stream(op, wanted, origin, limits_.maxBytes, unpacks_);
   while (!stream.ended()) {
     const auto piece = stream.next();
     if (piece.ok()) continue;
@@ -228,8 +228,8 @@ absl::StatusOr<bool> LayerKeeper::readOnly(const plugins::Operation& op, const W
 absl::StatusOr<bool> LayerKeeper::unpack(const plugins::Operation& op,
                                          plugins::Snapshotter& snapshotter,
                                          const WantedLayer& wanted, const Origin& origin) {
-  BERTH_ASSIGN_OR_RETURN(const Slots::Slot slot, unpacks_.take(op));
-  LayerStream stream(op, wanted, origin, limits_.maxBytes, downloads_);
+  BERTH_ASSIGN_OR_RETURN(const Slots::Slot slot, downloads_.take(op, registryOf(origin)));
+  LayerStream stream(op, wanted, origin, limits_.maxBytes, unpacks_);
   // A snapshotter writes what it reads, and a source sends no more than is read.
   const auto next = [&]() -> absl::StatusOr<std::string_view> {
     BERTH_ASSIGN_OR_RETURN(const std::string_view piece, stream.next());

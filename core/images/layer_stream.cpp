@@ -31,6 +31,7 @@ absl::StatusOr<std::string_view> LayerStream::next() {
 
 absl::Status LayerStream::damage() {
   if (decompressor_ == nullptr || ended_) return absl::OkStatus();
+  turn_.reset();
   for (;;) {
     auto rest = queue_.next();
     if (!rest.ok()) return absl::IsDataLoss(rest.status()) ? rest.status() : absl::OkStatus();
@@ -39,7 +40,13 @@ absl::Status LayerStream::damage() {
 }
 
 void LayerStream::begin() {
-  decompressor_ = Decompressor::create([this] { return queue_.next(); }, &op_);
+  decompressor_ = Decompressor::create([this] { return received(); },
+                                       [this](Slots& slots) -> absl::StatusOr<Slots::Slot> {
+                                         turn_.reset();
+                                         BERTH_ASSIGN_OR_RETURN(Slots::Slot slot, slots.take(op_));
+                                         BERTH_RETURN_IF_ERROR(takeTurn());
+                                         return slot;
+                                       });
   auto fetcher = support::startThread(
       [this] { queue_.close(support::returnThrown([&] { return fetch(); })); });
   if (fetcher.ok()) {
@@ -50,7 +57,6 @@ void LayerStream::begin() {
 }
 
 absl::Status LayerStream::fetch() {
-  BERTH_ASSIGN_OR_RETURN(const Slots::Slot slot, downloads_.take(op_));
   return fetchBlob(op_, origin_, wanted_.descriptor, [this](std::string_view bytes) {
     fetched_ += bytes.size();
     if (origin_.progress != nullptr) origin_.progress->received(bytes.size());
@@ -58,10 +64,24 @@ absl::Status LayerStream::fetch() {
   });
 }
 
+absl::StatusOr<std::string_view> LayerStream::received() {
+  if (!queue_.ready()) turn_.reset();
+  BERTH_ASSIGN_OR_RETURN(const std::string_view piece, queue_.next());
+  BERTH_RETURN_IF_ERROR(takeTurn());
+  return piece;
+}
+
+absl::Status LayerStream::takeTurn() {
+  if (turn_) return absl::OkStatus();
+  BERTH_ASSIGN_OR_RETURN(Slots::Slot turn, unpacks_.take(op_));
+  turn_.emplace(std::move(turn));
+  return absl::OkStatus();
+}
+
 absl::Status LayerStream::checkEnd() {
   // What stands behind the compressed stream belongs to the blob and is hashed with it.
   for (;;) {
-    BERTH_ASSIGN_OR_RETURN(const std::string_view rest, queue_.next());
+    BERTH_ASSIGN_OR_RETURN(const std::string_view rest, received());
     if (rest.empty()) break;
   }
   const std::string digest = hash_.finish();

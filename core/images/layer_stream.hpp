@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <thread>
 
@@ -30,11 +31,12 @@ struct WantedLayer {
 // snapshotter never keeps a layer that is not what its manifest says. Not thread-safe.
 class LayerStream {
  public:
-  // All are borrowed. Fetching waits for its turn at `downloads`; RESOURCE_EXHAUSTED past
-  // `maxBytes` (0: none) of plain bytes.
+  // All are borrowed. next() waits for a turn at `unpacks`, which the stream then has until it has
+  // to wait for anything else: a source that is slow keeps no turn from others. RESOURCE_EXHAUSTED
+  // past `maxBytes` (0: none) of plain bytes.
   LayerStream(const plugins::Operation& op, const WantedLayer& wanted, const Origin& origin,
-              uint64_t maxBytes, Slots& downloads)
-      : op_(op), wanted_(wanted), origin_(origin), maxBytes_(maxBytes), downloads_(downloads) {}
+              uint64_t maxBytes, Slots& unpacks)
+      : op_(op), wanted_(wanted), origin_(origin), maxBytes_(maxBytes), unpacks_(unpacks) {}
   ~LayerStream();
   LayerStream(const LayerStream&) = delete;
   LayerStream& operator=(const LayerStream&) = delete;
@@ -51,13 +53,16 @@ class LayerStream {
  private:
   void begin();
   absl::Status fetch();
+  absl::StatusOr<std::string_view> received();
+  absl::Status takeTurn();
   absl::Status checkEnd();
 
   const plugins::Operation& op_;
   const WantedLayer& wanted_;
   const Origin& origin_;
   const uint64_t maxBytes_;
-  Slots& downloads_;
+  Slots& unpacks_;
+  std::optional<Slots::Slot> turn_;
   PieceQueue queue_;
   std::unique_ptr<Decompressor> decompressor_;
   Hash hash_{wanted_.layer.diffId};

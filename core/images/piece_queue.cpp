@@ -53,6 +53,11 @@ absl::StatusOr<std::string_view> PieceQueue::next() {
   return std::string_view();
 }
 
+bool PieceQueue::ready() {
+  std::lock_guard lock(mutex_);
+  return closed_ || !pieces_.empty();
+}
+
 void PieceQueue::abandon() {
   std::lock_guard lock(mutex_);
   abandoned_ = true;

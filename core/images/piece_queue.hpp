@@ -22,6 +22,8 @@ class PieceQueue {
   void close(absl::Status status);
   // The next piece, empty at the end, valid until the next call. Blocks.
   absl::StatusOr<std::string_view> next();
+  // Whether next() would not block.
+  bool ready();
   // The reader has gone: the writer is to stop.
   void abandon();
 

@@ -5,33 +5,38 @@
 
 namespace berth::images {
 
-absl::StatusOr<Slots::Slot> Slots::take(const plugins::Operation& op) {
+absl::StatusOr<Slots::Slot> Slots::take(const plugins::Operation& op, const std::string& name) {
   std::unique_lock lock(mutex_);
   const uint64_t own = ++last_;
-  waiting_.push_back(own);
-  const auto isNext = [&] { return free_ > 0 && waiting_.front() == own; };
+  Line& line = lines_[name];
+  line.waiting.push_back(own);
+  const auto isNext = [&] { return line.taken < count_ && line.waiting.front() == own; };
   while (!changed_.wait_until(lock, nextLook(op), isNext)) {
     absl::Status wanted = op.check();
     if (wanted.ok()) continue;
-    std::erase(waiting_, own);
+    std::erase(line.waiting, own);
+    if (line.taken == 0 && line.waiting.empty()) lines_.erase(name);
     changed_.notify_all();
     return wanted;
   }
-  --free_;
-  waiting_.pop_front();
-  if (free_ > 0) changed_.notify_all();
-  return Slot(*this);
+  ++line.taken;
+  line.waiting.pop_front();
+  if (line.taken < count_) changed_.notify_all();
+  return Slot(*this, name);
 }
 
 size_t Slots::waiting() const {
   std::lock_guard lock(mutex_);
-  return waiting_.size();
+  size_t all = 0;
+  for (const auto& [name, line] : lines_) all += line.waiting.size();
+  return all;
 }
 
-void Slots::give() {
+void Slots::give(const std::string& name) {
   {
     std::lock_guard lock(mutex_);
-    ++free_;
+    const auto line = lines_.find(name);
+    if (--line->second.taken == 0 && line->second.waiting.empty()) lines_.erase(line);
   }
   changed_.notify_all();
 }

@@ -33,6 +33,23 @@ inline std::string zstd(std::string_view text) {
   return out;
 }
 
+// Compressed with a window of so many bytes, in the way of a tool that does not know the size.
+inline std::string zstdWithWindow(std::string_view text, int log) {
+  ZSTD_CCtx* context = ZSTD_createCCtx();
+  ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, 1);
+  ZSTD_CCtx_setParameter(context, ZSTD_c_windowLog, log);
+  ZSTD_CCtx_setParameter(context, ZSTD_c_enableLongDistanceMatching, 1);
+  std::string out(ZSTD_compressBound(text.size()), '\0');
+  ZSTD_inBuffer in{text.data(), text.size(), 0};
+  ZSTD_outBuffer to{out.data(), out.size(), 0};
+  while (in.pos < in.size) ZSTD_compressStream2(context, &to, &in, ZSTD_e_continue);
+  while (ZSTD_compressStream2(context, &to, &in, ZSTD_e_end) != 0) {
+  }
+  ZSTD_freeCCtx(context);
+  out.resize(to.pos);
+  return out;
+}
+
 // Bytes that compress a little and repeat nowhere; the same for the same seed.
 inline std::string noise(size_t size, uint64_t seed = 1) {
   std::string text(size, '\0');

@@ -15,6 +15,7 @@ namespace {
 using testing::gzip;
 using testing::noise;
 using testing::zstd;
+using testing::zstdWithWindow;
 
 // Gives `input` in pieces of `step` bytes, each in memory of its own that is overwritten
 // afterwards.
@@ -191,23 +192,6 @@ TEST(Zstd, ATruncatedSkippableFrameIsNoticed) {
             absl::StatusCode::kInvalidArgument);
 }
 
-// Compressed with a window of so many bytes, in the way of a tool that does not know the size.
-std::string zstdWithWindow(std::string_view text, int log) {
-  ZSTD_CCtx* context = ZSTD_createCCtx();
-  ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, 1);
-  ZSTD_CCtx_setParameter(context, ZSTD_c_windowLog, log);
-  ZSTD_CCtx_setParameter(context, ZSTD_c_enableLongDistanceMatching, 1);
-  std::string out(ZSTD_compressBound(text.size()), '\0');
-  ZSTD_inBuffer in{text.data(), text.size(), 0};
-  ZSTD_outBuffer to{out.data(), out.size(), 0};
-  while (in.pos < in.size) ZSTD_compressStream2(context, &to, &in, ZSTD_e_continue);
-  while (ZSTD_compressStream2(context, &to, &in, ZSTD_e_end) != 0) {
-  }
-  ZSTD_freeCCtx(context);
-  out.resize(to.pos);
-  return out;
-}
-
 TEST(Zstd, WindowsUpTo128MiBAreRead) {
   // The second half repeats the first, further back than small windows reach.
   const std::string half = noise(12u << 20);
@@ -234,7 +218,8 @@ TEST(Zstd, LargeWindowsTakeTurnsAndSmallOnesDoNot) {
   ASSERT_TRUE(first->next().ok());
   const plugins::Operation impatient(
       "impatient", plugins::Operation::Clock::now() + std::chrono::milliseconds(1));
-  auto second = Decompressor::create(inPieces(large, 100), &impatient);
+  auto second = Decompressor::create(inPieces(large, 100),
+                                     [&](Slots& slots) { return slots.take(impatient); });
   EXPECT_EQ(second->next().status().code(), absl::StatusCode::kDeadlineExceeded);
   EXPECT_TRUE(plain(zstdWithWindow(noise(1000), 23)).ok()) << "8 MiB";
   first.reset();

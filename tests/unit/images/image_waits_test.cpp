@@ -33,7 +33,27 @@ class ImageWaitsTest : public testing::ImageServiceTest {
     return digests;
   }
 
+  // Publishes an image of large_, packed in that way, which comes in two halves of which each waits
+  // at the gate; the digest of the layer.
+  std::string publishSlow(const std::string& name, const std::string& packed) {
+    EXPECT_GT(packed.size(), 512u << 10) << "so the first half is unpacked before the second comes";
+    publish(name, {large_}, {packed});
+    closeGate(sha256(packed));
+    write(sha256(packed) + ".broken", "x");
+    return sha256(packed);
+  }
+  // Of the only one at its gate.
+  void awaitFirstHalf(const std::string& layer) const {
+    awaitCount("at the gate", 1);
+    openGate(layer);
+    awaitCount("at the gate", 2);
+    std::this_thread::sleep_for(milliseconds(50));  // until it is unpacked
+  }
+
   const std::string layer_ = testing::gzip(one_);
+  const std::string large_ = testing::noise(900'000, 3);
+  plugins::Operation inTime_{"in time",
+                             plugins::Operation::Clock::now() + std::chrono::seconds(30)};
 };
 
 TEST_F(ImageWaitsTest, WhoWaitsForALayerOfAnotherPullMayGiveUp) {
@@ -90,12 +110,12 @@ TEST_F(ImageWaitsTest, LayersOfOnePullAreFetchedAtOnceUpToTheBound) {
     packed.push_back(testing::gzip(tars.back()));
   }
   publish("app:1", tars, packed);
-  for (const auto& [downloads, unpacks] : {std::pair(3u, 8u), {8u, 3u}, {8u, 8u}}) {
+  for (const auto& [downloads, unpacks] : {std::pair(3u, 8u), {8u, 1u}, {8u, 8u}}) {
     open(downloads, unpacks);
     for (const std::string& one : packed) closeGate(sha256(one));
     const size_t before = count("at the gate");
     auto pulled = begin(op_, "app:1");
-    const size_t bound = std::min({downloads, unpacks, 5u});
+    const size_t bound = std::min(downloads, 5u);
     for (size_t opened = 0; opened < 5; ++opened) {
       const size_t expected = before + std::min<size_t>(opened + bound, 5);
       awaitCount("at the gate", expected);
@@ -107,6 +127,47 @@ TEST_F(ImageWaitsTest, LayersOfOnePullAreFetchedAtOnceUpToTheBound) {
     ASSERT_TRUE(images_->remove(op_, "a.example/app:1").ok());
     awaitNoLayers();
   }
+}
+
+TEST_F(ImageWaitsTest, SoManyLayersAreUnpackedAtOnce) {
+  publish("app:1", {one_, two_}, {layer_, testing::gzip(two_)});
+  open(6, 1);
+  std::ofstream(host_.directory() / "hold-apply").close();
+  plugins::Operation op("until one waits");
+  auto pulled = begin(op, "app:1");
+  while (images_->layerFigures().waitingForUnpack != 1) std::this_thread::yield();
+  awaitCount("hold", 1);
+  EXPECT_EQ(count("apply"), 2u) << "the other one is on its way too";
+  EXPECT_EQ(count("hold"), 1u);
+  op.cancel();
+  EXPECT_EQ(pulled.get().status().code(), absl::StatusCode::kCancelled);
+}
+
+TEST_F(ImageWaitsTest, ARegistryThatIsSlowHoldsUpItsOwnImagesOnly) {
+  open(1, 1);
+  const std::string slowLayer = publishSlow("slow:1", testing::gzip(large_));
+  write("b.example_app:1", blob(manifestOf({two_}, {testing::gzip(two_)})));
+  auto slow = begin(inTime_, "slow:1");
+  awaitFirstHalf(slowLayer);
+  const auto other = images_->pull(inTime_, "b.example/app:1", nullptr, {}, nullptr);
+  EXPECT_TRUE(other.ok()) << other.status();
+  openGate(slowLayer);
+  EXPECT_TRUE(slow.get().ok());
+}
+
+// One has the window and is to have the turn again that the other one would keep.
+TEST_F(ImageWaitsTest, WhoWaitsForALargeWindowKeepsNoTurn) {
+  open(6, 1);
+  const std::string slowLayer = publishSlow("slow:1", testing::zstdWithWindow(large_, 27));
+  publish("other:1", {two_}, {testing::zstdWithWindow(two_, 27)});
+  auto slow = begin(inTime_, "slow:1");
+  awaitFirstHalf(slowLayer);
+  auto other = begin(inTime_, "other:1");
+  while (count("apply") != 2) std::this_thread::yield();
+  std::this_thread::sleep_for(milliseconds(50));  // until it waits
+  openGate(slowLayer);
+  EXPECT_TRUE(slow.get().ok());
+  EXPECT_TRUE(other.get().ok());
 }
 
 TEST_F(ImageWaitsTest, TheLargestLayerIsTheFirst) {

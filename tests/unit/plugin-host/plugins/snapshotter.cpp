@@ -26,7 +26,7 @@ class TestSnapshotter : public berth::Snapshotter,
   void stop() override { host().info("stop"); }
 
   uint32_t flags() override { return BERTH_SNAPSHOTTER_INDEPENDENT_LAYERS; }
-  Status layerApply(const Op&, const berth_layer& layer, berth::Stream& tar,
+  Status layerApply(const Op& op, const berth_layer& layer, berth::Stream& tar,
                     berth_usage& usage) override {
     const fs::path path = file(layer);
     if (fs::exists(path)) return layerUsage(Op(nullptr), layer, usage);
@@ -38,6 +38,7 @@ class TestSnapshotter : public berth::Snapshotter,
       if (!status.ok()) return status;
       if (piece.empty()) break;
       bytes.append(piece);
+      if (status = hold(op, "hold-apply", berth::copy(layer.diff_id)); !status.ok()) return status;
     }
     std::ofstream(path, std::ios::binary) << bytes;
     usage.bytes = bytes.size();
