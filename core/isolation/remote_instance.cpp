@@ -5,6 +5,7 @@
 #include "berth/support/status.hpp"
 #include "berth/support/threads.hpp"
 #include "isolation/stubs.hpp"
+#include "isolation/timed_op.hpp"
 
 namespace berth::isolation {
 
@@ -21,6 +22,9 @@ constexpr auto kLongestPause = std::chrono::seconds(60);
 constexpr auto kGoodTime = std::chrono::minutes(2);
 // Between two attempts at pods that a new process did not recover.
 constexpr auto kAskAgain = std::chrono::seconds(5);
+// Of one pod, which other pods' calls wait for after a new start.
+constexpr auto kRecovery = std::chrono::seconds(3);
+constexpr size_t kRecoveredAtOnce = 16;
 // How often a call that waits for the start of the process looks whether it is still wanted.
 constexpr auto kLook = std::chrono::milliseconds(20);
 
@@ -277,20 +281,28 @@ absl::Status RemoteInstance::remindExtensions(PluginProcess& process) {
 
 // Pods that cannot be recovered now do not keep the others waiting; they are asked for again.
 void RemoteInstance::recoverPods(PluginProcess& process) {
-  const auto wanted = std::exchange(unrecovered_, {});
-  for (const auto& [id, pod] : wanted) {
+  const std::vector<std::pair<std::string, Pods::Pod>> pods(unrecovered_.begin(),
+                                                            unrecovered_.end());
+  std::mutex settling;
+  const auto recover = [&](size_t i) {
+    const auto& [id, pod] = pods[i];
+    if (process.ended()) return absl::OkStatus();  // the next one is told of all
     ExitEmitter exits(host_, id);
+    const TimedOp op(kRecovery);
     const absl::Status recovered =
-        step<&berth_runtime::pod_recover>(process, strCat("recover pod ", id), nullptr, str(id),
+        step<&berth_runtime::pod_recover>(process, strCat("recover pod ", id), op.get(), str(id),
                                           str(pod.directory), bytes(pod.state), exits.get());
-    if (absl::IsNotFound(recovered)) {
-      exits.lost(fromAbsl(recovered.message()));
-    } else if (!recovered.ok()) {
+    if (absl::IsNotFound(recovered)) exits.lost(fromAbsl(recovered.message()));
+    if (recovered.ok() || absl::IsNotFound(recovered)) {
+      const std::lock_guard lock(settling);
+      unrecovered_.erase(id);
+    } else {
       log(BERTH_LOG_ERROR, strCat(fromAbsl(recovered.message()), "; it is asked for again"));
-      unrecovered_[id] = pod;
     }
-    if (process.ended()) return;
-  }
+    return absl::OkStatus();
+  };
+  const absl::Status thrown = support::inParallel(pods.size(), kRecoveredAtOnce, recover);
+  if (!thrown.ok()) log(BERTH_LOG_ERROR, strCat("recover pods: ", fromAbsl(thrown.message())));
 }
 
 const void* RemoteInstance::extension(std::string_view id, uint32_t revision) {

@@ -105,8 +105,7 @@ class KataPlugin final : public Runtime,
   void failStart(const Target& target, const absl::Status& why);
   absl::Status startExec(const Op& op, const Target& target, const berth_exec_spec& spec,
                          const std::shared_ptr<Exec>& exec);
-  absl::Status endExec(const Target& target, const Exec& exec, bool mayRun,
-                       const CallLimits& limits);
+  absl::Status giveUpExec(const Target& target, const std::shared_ptr<Exec>& exec, bool mayRun);
   void addOptions(const PodRecord& pod, api::CreateTaskRequest& request) const;
   absl::Status prepareHost();
   // Says so too. The file keeps its name, with `kind` before it.

@@ -1,18 +1,11 @@
 // Processes that are executed, terminals, sessions.
-#include <csignal>
 #include <poll.h>
-#include <set>
-#include <vector>
 
-#include <absl/strings/numbers.h>
-
-#include "berth/support/files.hpp"
 #include "berth/support/json.hpp"
-#include "berth/support/process_stat.hpp"
 #include "berth/support/status.hpp"
+#include "exec_end.hpp"
 #include "host_parts.hpp"
 #include "kata_plugin.hpp"
-#include "pod_end.hpp"
 
 namespace berth::kata {
 
@@ -20,7 +13,8 @@ using support::strCat;
 
 namespace {
 
-constexpr auto kUndoTime = std::chrono::seconds(30);
+// Of what a call that was cut off does before it returns.
+constexpr auto kUndoTime = std::chrono::seconds(3);
 constexpr auto kOutputTime = std::chrono::seconds(2);
 constexpr const char* kProcess = "types.containerd.io/opencontainers/runtime-spec/1/Process";
 
@@ -28,29 +22,6 @@ constexpr const char* kProcess = "types.containerd.io/opencontainers/runtime-spe
 uint32_t maskOf(const Streams& streams) {
   return (streams.input >= 0 ? keeper::kInput : 0u) | (streams.output >= 0 ? keeper::kOutput : 0u) |
          (streams.error >= 0 ? keeper::kError : 0u);
-}
-
-// A process of this host with all that it has started. Each is stopped before children are looked
-// for once more, so that none is missed. What lost its parent before is the container's.
-void killTree(int64_t first) {
-  constexpr size_t kParent = 4;  // of /proc/PID/stat
-  std::set<uint64_t> tree;
-  std::vector<uint64_t> found{static_cast<uint64_t>(first)};
-  while (!found.empty()) {
-    for (const uint64_t each : found) ::kill(static_cast<pid_t>(each), SIGSTOP);
-    tree.insert(found.begin(), found.end());
-    found.clear();
-    const auto names = support::listDirectory("/proc");
-    if (!names.ok()) break;
-    for (const std::string& name : *names) {
-      uint64_t pid = 0;
-      if (!absl::SimpleAtoi(name, &pid) || tree.contains(pid)) continue;
-      if (tree.contains(support::processStat(static_cast<int64_t>(pid), kParent))) {
-        found.push_back(pid);
-      }
-    }
-  }
-  for (const uint64_t each : tree) ::kill(static_cast<pid_t>(each), SIGKILL);
 }
 
 absl::Status resizeTask(TaskClient& shim, std::string_view container, std::string_view exec,
@@ -124,45 +95,13 @@ absl::Status KataPlugin::startExec(const Op& op, const Target& target, const ber
   return absl::OkStatus();
 }
 
-// Kills it when it goes on, which only what may have been started can, and forgets it with its
-// streams.
-absl::Status KataPlugin::endExec(const Target& target, const Exec& exec, bool mayRun,
-                                 const CallLimits& limits) {
-  support::StatusCollector failures;
-  const auto tolerate = [&](const absl::Status& status) {
-    if (!absl::IsNotFound(status) && !absl::IsUnavailable(status)) failures.add(status);
-  };
-  if (mayRun &&
-      !waitFor(exec.ended.get(), POLLIN, limitsFor(std::chrono::milliseconds(0)), "").ok()) {
-    api::KillRequest kill;
-    kill.set_id(exec.container);
-    kill.set_exec_id(exec.id);
-    // Not all: Kata's shim would take that for all of the container.
-    kill.set_signal(SIGKILL);
-    // A shim kills the one process; where it is one of this host, its descendants go as well.
-    api::StateRequest ask;
-    ask.set_id(exec.container);
-    ask.set_exec_id(exec.id);
-    const auto state = target.shim->ask<api::StateResponse>("State", ask, limits);
-    if (target.pod->record().namespaces && state.ok() && state->pid() > 1) killTree(state->pid());
-    const absl::Status killed = target.shim->tell("Kill", kill, limits);
-    tolerate(killed);
-    if (killed.ok()) {
-      (void)waitFor(exec.ended.get(), POLLIN, limits, "wait for the end of a killed process");
-    }
-  }
-  api::DeleteRequest remove;
-  remove.set_id(exec.container);
-  remove.set_exec_id(exec.id);
-  tolerate(target.shim->tell("Delete", remove, limits));
-  tolerate(target.pod->keeper()
-               .call({.operation = keeper::Operation::kForget, .key = exec.key()}, limits)
-               .status());
-  for (const char* stream : {"in", "out", "err"}) {
-    failures.add(support::removePath(target.pod->fifo(exec.key(), stream)));
-  }
-  target.pod->removeExec(exec);
-  return failures.status();
+// All of it, or its pod goes on with that.
+absl::Status KataPlugin::giveUpExec(const Target& target, const std::shared_ptr<Exec>& exec,
+                                    bool mayRun) {
+  const absl::Status ended =
+      endExec(*target.pod, *target.shim, *exec, mayRun, limitsFor(kUndoTime));
+  if (absl::IsDeadlineExceeded(ended)) target.pod->endExecLater(*target.shim, exec);
+  return support::annotate(ended, "end the process");
 }
 
 Status KataPlugin::execStart(const Op& op, const berth_exec_spec& spec) {
@@ -185,8 +124,7 @@ Status KataPlugin::execStart(const Op& op, const berth_exec_spec& spec) {
                       absl::IsUnavailable(started);
   support::StatusCollector failures;
   failures.add(support::annotate(started, doing));
-  failures.add(
-      support::annotate(endExec(*target, **exec, mayRun, limitsFor(kUndoTime)), "end the process"));
+  failures.add(giveUpExec(*target, *exec, mayRun));
   return failures.status();
 }
 
@@ -218,7 +156,7 @@ Status KataPlugin::execWait(const Op& op, std::string_view pod, std::string_view
     }
     if (!found->known) status = absl::UnavailableError(strCat(doing, ": its end is not known"));
   }
-  const absl::Status ended = endExec(*target, *found, true, limitsFor(kUndoTime));
+  const absl::Status ended = giveUpExec(*target, found, true);
   if (status.ok()) {
     // Its exit code is known; the rest goes with its container.
     if (!ended.ok())
@@ -227,7 +165,7 @@ Status KataPlugin::execWait(const Op& op, std::string_view pod, std::string_view
   }
   support::StatusCollector failures;
   failures.add(status);
-  failures.add(support::annotate(ended, "end the process"));
+  failures.add(ended);
   return failures.status();
 }
 

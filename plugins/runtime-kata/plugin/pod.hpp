@@ -109,6 +109,9 @@ class Pod final {
   absl::StatusOr<std::shared_ptr<Exec>> addExec(std::string_view container, std::string_view id);
   std::shared_ptr<Exec> findExec(std::string_view container, std::string_view id) const;
   void removeExec(const Exec& exec);
+  // For a call that must return while the shim is silent: the pod's thread ends the process once
+  // that answers.
+  void endExecLater(TaskClient& shim, const std::shared_ptr<Exec>& exec, int attempts = 0);
   // Whether the shim is to be told now that an exec's input has ended: it must have been started.
   bool inputEndIsDue(Exec& exec, bool starts);
 
@@ -138,10 +141,12 @@ class Pod final {
   Pod(PodRecord record, PodListener& listener, support::Fd sandboxEnded);
 
   struct Task {
-    enum class Kind { kExit, kSandboxExit, kBroken, kStop } kind;
+    enum class Kind { kExit, kSandboxExit, kBroken, kLeftExec, kStop } kind;
     std::shared_ptr<Container> container;
     int exitCode = 0;
     int64_t exitedAt = 0;
+    std::shared_ptr<Exec> exec;
+    int attempts = 0;
   };
 
   absl::StatusOr<std::shared_ptr<TaskClient>> connected() const;
@@ -151,6 +156,7 @@ class Pod final {
   void drainEvents();
   void onInputEnded(const std::string& key);
   void settleBreak();
+  void endLeftExec(const Task& task);
   std::string sandboxLoss() const;
   // False when the pod is being ended by somebody who does it all.
   bool lose(const std::string& message);

@@ -9,6 +9,7 @@
 #include "berth/support/status.hpp"
 #include "berth/support/threads.hpp"
 #include "berth/support/utf8.hpp"
+#include "exec_end.hpp"
 #include "pod.hpp"
 #include "pod_end.hpp"
 #include "task_stats.hpp"
@@ -120,6 +121,9 @@ bool Pod::handle(const Task& task) {
     case Task::Kind::kBroken:
       settleBreak();
       break;
+    case Task::Kind::kLeftExec:
+      endLeftExec(task);
+      break;
   }
   return true;
 }
@@ -199,6 +203,31 @@ void Pod::onInputEnded(const std::string& key) {
   }
   const auto client = shim(limitsFor(kAskTime));
   if (client.ok()) (*client)->begin("CloseIO", request, limitsFor(kAskTime), [](const auto&) {});
+}
+
+void Pod::endExecLater(TaskClient& shim, const std::shared_ptr<Exec>& exec, int attempts) {
+  constexpr auto kSendTime = std::chrono::milliseconds(100);
+  api::StateRequest request;
+  request.set_id(exec->container);
+  request.set_exec_id(exec->id);
+  shim.begin("State", request, limitsFor(kSendTime), [this, exec, attempts](const auto&) {
+    post({.kind = Task::Kind::kLeftExec, .exec = exec, .attempts = attempts + 1});
+  });
+}
+
+void Pod::endLeftExec(const Task& task) {
+  constexpr int kMostAttempts = 15;
+  if (isEnding() || isDead()) return;  // it ends with the pod
+  const CallLimits limits = limitsFor(kAskTime);
+  const auto client = shim(limits);
+  const absl::Status ended =
+      client.ok() ? endExec(*this, **client, *task.exec, true, limits) : client.status();
+  if (ended.ok()) return;
+  if (client.ok() && absl::IsDeadlineExceeded(ended) && task.attempts < kMostAttempts) {
+    endExecLater(**client, task.exec, task.attempts);
+  } else {
+    warn("a process that was given up may go on until its container ends", ended);
+  }
 }
 
 // A connection can break while the shim goes on.

@@ -13,7 +13,8 @@ using support::strCat;
 
 namespace {
 
-constexpr auto kUndoTime = std::chrono::seconds(10);
+// Of what a call that was cut off does before it returns.
+constexpr auto kUndoTime = std::chrono::seconds(3);
 
 uint16_t consoleSide(uint32_t cells) {
   return static_cast<uint16_t>(std::min<uint32_t>(cells, UINT16_MAX));
@@ -44,15 +45,16 @@ absl::StatusOr<ExecOptions> execOptions(const berth_exec_spec& spec) {
   return options;
 }
 
-// Kills the whole tree and has the monitor forget it.
+// Kills the whole tree and has the monitor forget it. One that is silent finds both requests when
+// it looks again.
 absl::Status killExec(MonitorClient& client, const std::string& container,
                       const std::string& exec) {
   const CallLimits limits = limitsFor(kUndoTime);
   const absl::Status killed =
       client.killExec(container, exec, SIGKILL, protocol::KillScope::kAll, limits);
   if (absl::IsNotFound(killed)) return absl::OkStatus();
-  BERTH_RETURN_IF_ERROR(killed);
   const absl::Status ended = client.waitExec(container, exec, limits).status();
+  BERTH_RETURN_IF_ERROR(killed);
   return absl::IsNotFound(ended) ? absl::OkStatus() : ended;
 }
 
