@@ -26,11 +26,11 @@
 #include "engine/volumes/mapped_mounts.hpp"
 #include "images/credentials.hpp"
 #include "main/admin_service.hpp"
-#include "main/end_limit.hpp"
 #include "main/examination.hpp"
 #include "main/image_admin.hpp"
 #include "main/live_metrics.hpp"
 #include "main/options.hpp"
+#include "main/stage_limit.hpp"
 #include "main/surroundings.hpp"
 #include "main/watchdog.hpp"
 #include "main/wiring.hpp"
@@ -45,6 +45,9 @@ namespace {
 // promised in berth/plugin.h. One that hangs leaves time before a service manager loses patience.
 constexpr std::chrono::seconds kCallsTime{30};
 constexpr std::chrono::seconds kPluginTime{10};
+// Of loading all plugins, of each one's start, and of all snapshotters together until they have
+// listed their layers, which has an end before. systemd's patience is 90 s.
+constexpr std::chrono::seconds kStartTime{70};
 
 // SIGTERM and SIGINT end the daemon, SIGHUP has it read its configuration anew; they are blocked in
 // every thread and waited for here.
@@ -160,7 +163,7 @@ std::string configurationJson(const config::Config& config) {
 absl::Status serveUntilSignal(const config::Config& config, Reloader& reloader,
                               engine::Engine& engine, const KeptThings& kept,
                               telemetry::Telemetry& telemetry,
-                              const common::ServiceManager& manager, EndLimit& limit) {
+                              const common::ServiceManager& manager, StageLimit& limit) {
   cri::StreamingBackend backend(engine);
   auto streaming = streaming::Server::start(streamingSettings(config), backend);
   if (!streaming.ok())
@@ -194,7 +197,7 @@ absl::Status serveUntilSignal(const config::Config& config, Reloader& reloader,
   return absl::OkStatus();
 }
 
-void stopPlugins(plugins::Registry& registry, EndLimit& limit) {
+void stopPlugins(plugins::Registry& registry, StageLimit& limit) {
   registry.stop([&limit](const std::string& next) { limit.begin(next, kPluginTime); });
   limit.begin("plugins to be destroyed", kPluginTime);
 }
@@ -233,18 +236,22 @@ absl::Status run(const config::Paths& paths, const config::Config& config,
                      {{"file", setAside}});
   }
   telemetry::Telemetry& telemetry = startTelemetry(config.metrics);
-  // Ends after all that it limits.
-  EndLimit limit;
+  // It outlives all that it limits.
+  StageLimit limit;
   std::atomic<engine::Engine*> current{nullptr};
   const plugins::HostServices services = hostServices(config, current);
   plugins::Registry registry(config.pluginDirs, services);
+  limit.begin("plugins to be loaded and configured", kStartTime);
   BERTH_RETURN_IF_ERROR(registry.load(wantedPlugins(config)));
-  BERTH_RETURN_IF_ERROR(registry.start());
+  BERTH_RETURN_IF_ERROR(
+      registry.start([&limit](const std::string& next) { limit.begin(next, kStartTime); }));
   for (const auto& form : registry.serving()) warnOfUnused(*form);
+  limit.begin("snapshotters to list their unpacked layers", kStartTime);
   BERTH_ASSIGN_OR_RETURN(
       const std::unique_ptr<images::ImageService> images,
       images::ImageService::open(std::move(imagesWanted), registry, *store,
                                  [](std::string_view message) { common::logError(message); }));
+  limit.end();
   auto engine = std::make_unique<engine::Engine>(std::move(settings), std::move(preferences),
                                                  registry, *images, *store, std::move(host));
   current = engine.get();

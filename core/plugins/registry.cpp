@@ -109,10 +109,13 @@ absl::Status Registry::loadOne(const Wanted& wanted) {
   return absl::OkStatus();
 }
 
-absl::Status Registry::start() {
+absl::Status Registry::start(const Before& before) {
   const auto forms = serving();
   support::StatusCollector problems("\n");
-  for (const auto& form : forms) problems.add(form->instance->start());
+  for (const auto& form : forms) {
+    if (before) before(support::strCat(form->instance->title(), " to start"));
+    problems.add(form->instance->start());
+  }
   if (problems.ok()) {
     support::StatusCollector unlearnt;
     for (const auto& form : forms) unlearnt.add(form->learn());
@@ -122,7 +125,7 @@ absl::Status Registry::start() {
   return problems.status();
 }
 
-void Registry::stop(const std::function<void(const std::string&)>& before) {
+void Registry::stop(const Before& before) {
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;

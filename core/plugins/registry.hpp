@@ -55,12 +55,13 @@ class Registry {
   // networks, runtimes), and collects every problem, a line for each: its place in the
   // configuration, the reason, plugin and file. Makes nothing outside of this process.
   absl::Status load(const std::vector<Wanted>& wanted);
+  // Called with what is waited for next, for people: for as long as a plugin takes.
+  using Before = std::function<void(const std::string& next)>;
   // Starts in the same order; when one fails those already started are stopped.
-  absl::Status start();
+  absl::Status start(const Before& before = {});
   // Takes no replacement any more, waits for those under way, and stops what they have left and
-  // then those that serve, in reverse order. `before` is called with what is waited for next, for
-  // people: each blocks for as long as a plugin does. Idempotent.
-  void stop(const std::function<void(const std::string& next)>& before = {});
+  // then those that serve, in reverse order. Idempotent.
+  void stop(const Before& before = {});
 
   struct Replacement {
     std::shared_ptr<Instance> before;

@@ -35,7 +35,13 @@ TEST_F(LifeCycleTest, StartsWhatOthersUseFirstAndStopsInReverse) {
                          {Kind::kImageSource, "files", "source", {{"directory", "/nowhere"}}}})
                   .ok());
   EXPECT_TRUE(order().empty()) << "nothing starts before start()";
-  ASSERT_TRUE(registry_.start().ok());
+  std::vector<std::string> waits;
+  const auto note = [&](const std::string& next) { waits.push_back(next); };
+  ASSERT_TRUE(registry_.start(note).ok());
+  EXPECT_THAT(waits, ElementsAre("image source files (plugin test-source) to start",
+                                 "snapshotter snap (plugin test-snapshotter) to start",
+                                 "network net (plugin parallel) to start",
+                                 "runtime run (plugin test-runtime) to start"));
   registry_.stop();
   registry_.stop();
   EXPECT_THAT(order(), ElementsAre("files: start", "snap: start", "net: start", "run: start",

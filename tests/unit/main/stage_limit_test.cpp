@@ -1,6 +1,7 @@
-#include "main/end_limit.hpp"
+#include "main/stage_limit.hpp"
 
 #include <future>
+#include <thread>
 
 #include <gtest/gtest.h>
 
@@ -13,23 +14,23 @@ using namespace std::chrono_literals;
 
 struct Expiry {
   std::promise<std::string> promise;
-  EndLimit limit{[this](const std::string& stage) { promise.set_value(stage); }};
+  StageLimit limit{[this](const std::string& stage) { promise.set_value(stage); }};
 };
 
-TEST(EndLimit, AStageThatHangsExpires) {
+TEST(StageLimit, AStageThatHangsExpires) {
   Expiry expiry;
   expiry.limit.begin("calls", 1ms);
   EXPECT_EQ(expiry.promise.get_future().get(), "calls");
 }
 
-TEST(EndLimit, AStageReplacesTheOneBefore) {
+TEST(StageLimit, AStageReplacesTheOneBefore) {
   Expiry expiry;
   expiry.limit.begin("calls", 1h);
   expiry.limit.begin("a plugin", 1ms);
   EXPECT_EQ(expiry.promise.get_future().get(), "a plugin");
 }
 
-TEST(EndLimit, EachStageHasAllItsTime) {
+TEST(StageLimit, EachStageHasAllItsTime) {
   Expiry expiry;
   const auto begin = std::chrono::steady_clock::now();
   expiry.limit.begin("calls", 1s);
@@ -38,23 +39,30 @@ TEST(EndLimit, EachStageHasAllItsTime) {
   EXPECT_GE(std::chrono::steady_clock::now() - begin, 1100ms);
 }
 
-TEST(EndLimit, AnEndInTimeExpiresNothing) {
-  EndLimit unused([](const std::string& stage) { ADD_FAILURE() << stage; });
-  EndLimit limit([](const std::string& stage) { ADD_FAILURE() << stage; });
+TEST(StageLimit, AnEndInTimeExpiresNothing) {
+  StageLimit unused([](const std::string& stage) { ADD_FAILURE() << stage; });
+  StageLimit limit([](const std::string& stage) { ADD_FAILURE() << stage; });
   limit.begin("calls", 1h);
 }
 
-TEST(EndLimit, WithoutAThreadNothingIsLimited) {
-  EndLimit limit([](const std::string& stage) { ADD_FAILURE() << stage; });
+TEST(StageLimit, WhatFollowsAStageHasNoLimit) {
+  StageLimit limit([](const std::string& stage) { ADD_FAILURE() << stage; });
+  limit.begin("a plugin", 1s);
+  limit.end();
+  std::this_thread::sleep_for(1100ms);
+}
+
+TEST(StageLimit, WithoutAThreadNothingIsLimited) {
+  StageLimit limit([](const std::string& stage) { ADD_FAILURE() << stage; });
   const testing_support::NoMoreThreads shortage;
   limit.begin("calls", 1ms);
 }
 
-TEST(EndLimitDeathTest, TheProcessEndsAndSaysForWhatItHasNotWaited) {
+TEST(StageLimitDeathTest, TheProcessEndsAndSaysForWhatItHasNotWaited) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_EXIT(
       {
-        EndLimit limit;
+        StageLimit limit;
         limit.begin("network cni to stop", 1ms);
         std::promise<void>().get_future().wait();
       },

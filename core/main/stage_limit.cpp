@@ -1,4 +1,4 @@
-#include "main/end_limit.hpp"
+#include "main/stage_limit.hpp"
 
 #include <unistd.h>
 #include <utility>
@@ -10,7 +10,7 @@
 
 namespace berth::program {
 
-EndLimit::~EndLimit() {
+StageLimit::~StageLimit() {
   {
     const std::lock_guard lock(mutex_);
     ended_ = true;
@@ -19,11 +19,11 @@ EndLimit::~EndLimit() {
   if (thread_.joinable()) thread_.join();
 }
 
-void EndLimit::begin(std::string stage, std::chrono::milliseconds time) {
+void StageLimit::begin(std::string stage, std::chrono::milliseconds time) {
   {
     const std::lock_guard lock(mutex_);
     stage_ = std::move(stage);
-    end_ = std::chrono::steady_clock::now() + time;
+    end_ = Clock::now() + time;
   }
   changed_.notify_all();
   if (thread_.joinable()) return;
@@ -31,16 +31,21 @@ void EndLimit::begin(std::string stage, std::chrono::milliseconds time) {
   if (thread.ok()) {
     thread_ = *std::move(thread);
   } else {
-    common::logWarning("the daemon's end may take any time",
+    common::logWarning("the daemon's start or end may take any time",
                        {{"error", std::string(thread.status().message())}});
   }
 }
 
-void EndLimit::watch() {
+void StageLimit::end() {
+  const std::lock_guard lock(mutex_);
+  end_ = Clock::time_point::max();
+}
+
+void StageLimit::watch() {
   std::unique_lock lock(mutex_);
   while (!ended_) {
     const auto end = end_;
-    if (std::chrono::steady_clock::now() < end) {
+    if (Clock::now() < end) {
       changed_.wait_until(lock, end);
       continue;
     }
@@ -51,7 +56,7 @@ void EndLimit::watch() {
   }
 }
 
-void EndLimit::endProcess(const std::string& stage) {
+void StageLimit::endProcess(const std::string& stage) {
   for (const plugins::RunningOperation& one : plugins::runningOperations())
     common::logWarning("an operation does not end",
                        {{"operation", one.name}, {"stage", one.stage}});

@@ -1,4 +1,5 @@
-// The daemon's end has an end: what hangs in it is not waited for beyond its time.
+// The daemon's start and its end take no longer than they may: what hangs in one of their stages is
+// not waited for beyond its time.
 #pragma once
 
 #include <chrono>
@@ -10,23 +11,27 @@
 
 namespace berth::program {
 
-// Not thread-safe: whoever ends the daemon goes through its stages one after another.
-class EndLimit {
+// Not thread-safe: whoever starts and ends the daemon goes through the stages one after another.
+class StageLimit {
  public:
   // Called on a thread of its own, with what was waited for, once a stage has not ended in its
   // time; it does not return to work that goes on.
   using Expired = std::function<void(const std::string& stage)>;
 
-  explicit EndLimit(Expired expired = endProcess) : expired_(std::move(expired)) {}
-  EndLimit(const EndLimit&) = delete;
-  EndLimit& operator=(const EndLimit&) = delete;
-  ~EndLimit();
+  explicit StageLimit(Expired expired = endProcess) : expired_(std::move(expired)) {}
+  StageLimit(const StageLimit&) = delete;
+  StageLimit& operator=(const StageLimit&) = delete;
+  ~StageLimit();
 
   // The stage that begins now, in place of the one before, and how long it may take. Without a
   // thread to be had it may take any time, and the log says so.
   void begin(std::string stage, std::chrono::milliseconds time);
+  // The last stage has ended, and what follows may take any time.
+  void end();
 
  private:
+  using Clock = std::chrono::steady_clock;
+
   // Ends the process as if it had crashed, with status 1; the log says for what it has not waited,
   // and what operations were under way.
   static void endProcess(const std::string& stage);
@@ -36,7 +41,7 @@ class EndLimit {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::string stage_;
-  std::chrono::steady_clock::time_point end_;
+  Clock::time_point end_ = Clock::time_point::max();
   bool ended_ = false;
   std::thread thread_;
 };
