@@ -242,6 +242,7 @@ absl::StatusOr<bool> LayerKeeper::unpack(const plugins::Operation& op,
     return support::annotate(usage.status(), strCat("layer ", wanted.descriptor.digest));
   }
   if (stream.begun() && !stream.ended()) {
+    stream.abandon();
     snapshotter.removeLayer(op, wanted.layer).IgnoreError();
     return absl::InternalError(strCat("plugin ", snapshotter.name(), " kept layer ",
                                       wanted.layer.diffId, " without reading it to its end"));

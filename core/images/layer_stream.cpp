@@ -7,8 +7,14 @@ namespace berth::images {
 
 using support::strCat;
 
-LayerStream::~LayerStream() {
+void LayerStream::abandon() {
   queue_.abandon();
+  turn_.reset();
+}
+
+LayerStream::~LayerStream() {
+  // The source may take its time to notice.
+  abandon();
   if (fetcher_.joinable()) fetcher_.join();
 }
 
@@ -31,6 +37,7 @@ absl::StatusOr<std::string_view> LayerStream::next() {
 
 absl::Status LayerStream::damage() {
   if (decompressor_ == nullptr || ended_) return absl::OkStatus();
+  // Waiting for the rest takes no turn.
   turn_.reset();
   for (;;) {
     auto rest = queue_.next();

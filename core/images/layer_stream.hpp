@@ -46,6 +46,8 @@ class LayerStream {
   // After a failure to unpack: DATA_LOSS when the bytes were not those of the descriptor, which
   // explains the failure better than what the damage looked like.
   absl::Status damage();
+  // Nothing more is read: the turn goes to others.
+  void abandon();
   bool begun() const { return decompressor_ != nullptr; }
   bool ended() const { return ended_; }
   uint64_t fetched() const { return fetched_; }  // bytes

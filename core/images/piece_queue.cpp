@@ -6,9 +6,14 @@ namespace {
 // HTTP libraries hand out some 16 KiB at a time: larger pieces cost fewer wake-ups.
 constexpr size_t kPiece = 256u << 10;
 constexpr size_t kPieces = 8;
+
+absl::Status unwanted() {
+  return absl::CancelledError("the layer is no longer wanted");
+}
 }  // namespace
 
 absl::Status PieceQueue::write(std::string_view bytes) {
+  if (abandoned_) return unwanted();
   filling_.append(bytes);
   if (filling_.size() < kPiece) return absl::OkStatus();
   std::unique_lock lock(mutex_);
@@ -17,7 +22,7 @@ absl::Status PieceQueue::write(std::string_view bytes) {
 
 absl::Status PieceQueue::enqueue(std::unique_lock<std::mutex>& lock) {
   changed_.wait(lock, [this] { return abandoned_ || pieces_.size() < kPieces; });
-  if (abandoned_) return absl::CancelledError("the layer is no longer wanted");
+  if (abandoned_) return unwanted();
   pieces_.push_back(std::move(filling_));
   if (spare_.empty()) {
     filling_ = std::string();

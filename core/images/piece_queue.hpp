@@ -1,6 +1,7 @@
 // Bytes on their way from the thread that fetches them to the one that unpacks them.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -16,7 +17,7 @@ namespace berth::images {
 // A bounded queue between one writer and one reader: memory stays bounded however fast either is.
 class PieceQueue {
  public:
-  // Copies; blocks while the queue is full. Fails once the reader has gone.
+  // Copies; blocks while the queue is full. CANCELLED once the reader has gone.
   absl::Status write(std::string_view bytes);
   // No more comes: the end, or a failure.
   void close(absl::Status status);
@@ -38,7 +39,7 @@ class PieceQueue {
   std::string reading_;
   absl::Status status_;
   bool closed_ = false;
-  bool abandoned_ = false;
+  std::atomic<bool> abandoned_ = false;
 };
 
 }  // namespace berth::images

@@ -16,11 +16,12 @@
 
 namespace berth::images {
 
-// Bounds how many threads do something at once, with each thing of a name; they come to their turns
-// in the order in which they have asked. Thread-safe.
+// Bounds how many threads do something at once, with each thing of a name and, by four times as
+// many, with all; for a name they come to their turns in the order in which they have asked.
+// Thread-safe.
 class Slots {
  public:
-  explicit Slots(unsigned count) : count_(count == 0 ? 1 : count) {}
+  explicit Slots(unsigned count) : count_(count == 0 ? 1 : count), most_(4 * count_) {}
   Slots(const Slots&) = delete;
   Slots& operator=(const Slots&) = delete;
 
@@ -53,8 +54,10 @@ class Slots {
   void give(const std::string& name);
 
   const unsigned count_;
+  const unsigned most_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
+  unsigned taken_ = 0;
   uint64_t last_ = 0;                  // number of a waiting thread
   std::map<std::string, Line> lines_;  // by name; those of which somebody has or wants a turn
 };

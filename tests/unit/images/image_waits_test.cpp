@@ -33,11 +33,12 @@ class ImageWaitsTest : public testing::ImageServiceTest {
     return digests;
   }
 
-  // Publishes an image of large_, packed in that way, which comes in two halves of which each waits
-  // at the gate; the digest of the layer.
-  std::string publishSlow(const std::string& name, const std::string& packed) {
+  // Publishes an image whose layer comes in two halves of which each waits at the gate; the digest
+  // of the layer.
+  std::string publishSlow(const std::string& name, const std::string& tar,
+                          const std::string& packed) const {
     EXPECT_GT(packed.size(), 512u << 10) << "so the first half is unpacked before the second comes";
-    publish(name, {large_}, {packed});
+    publish(name, {tar}, {packed});
     closeGate(sha256(packed));
     write(sha256(packed) + ".broken", "x");
     return sha256(packed);
@@ -145,7 +146,7 @@ TEST_F(ImageWaitsTest, SoManyLayersAreUnpackedAtOnce) {
 
 TEST_F(ImageWaitsTest, ARegistryThatIsSlowHoldsUpItsOwnImagesOnly) {
   open(1, 1);
-  const std::string slowLayer = publishSlow("slow:1", testing::gzip(large_));
+  const std::string slowLayer = publishSlow("slow:1", large_, testing::gzip(large_));
   write("b.example_app:1", blob(manifestOf({two_}, {testing::gzip(two_)})));
   auto slow = begin(inTime_, "slow:1");
   awaitFirstHalf(slowLayer);
@@ -155,10 +156,24 @@ TEST_F(ImageWaitsTest, ARegistryThatIsSlowHoldsUpItsOwnImagesOnly) {
   EXPECT_TRUE(slow.get().ok());
 }
 
+TEST_F(ImageWaitsTest, ALayerThatIsRefusedKeepsNoTurnUntilItsSourceNotices) {
+  open(1, 1);
+  const std::string tooLarge =
+      testing::noise(2'400'000, 4);  // so is what its first half unpacks to
+  const std::string slowLayer = publishSlow("slow:1", tooLarge, testing::gzip(tooLarge));
+  write("b.example_app:1", blob(manifestOf({two_}, {testing::gzip(two_)})));
+  auto slow = begin(inTime_, "slow:1");
+  awaitFirstHalf(slowLayer);
+  const auto other = images_->pull(inTime_, "b.example/app:1", nullptr, {}, nullptr);
+  EXPECT_TRUE(other.ok()) << other.status();
+  openGate(slowLayer);
+  EXPECT_EQ(slow.get().status().code(), absl::StatusCode::kResourceExhausted);
+}
+
 // One has the window and is to have the turn again that the other one would keep.
 TEST_F(ImageWaitsTest, WhoWaitsForALargeWindowKeepsNoTurn) {
   open(6, 1);
-  const std::string slowLayer = publishSlow("slow:1", testing::zstdWithWindow(large_, 27));
+  const std::string slowLayer = publishSlow("slow:1", large_, testing::zstdWithWindow(large_, 27));
   publish("other:1", {two_}, {testing::zstdWithWindow(two_, 27)});
   auto slow = begin(inTime_, "slow:1");
   awaitFirstHalf(slowLayer);
