@@ -71,12 +71,13 @@ class RemoteInstance {
   // A call of the life cycle whose failure is a status.
   template <auto Member, class... A>
   static absl::Status step(PluginProcess& process, std::string_view what, A... arguments);
+  static absl::Status statusOf(berth_code code, const std::string& message);
   absl::Status createOn(PluginProcess& process) const;
   absl::StatusOr<std::shared_ptr<PluginProcess>> revive();
   absl::Status remind(PluginProcess& process);
   absl::Status remindExtensions(PluginProcess& process);
-  // Has the process recover those of the pods that it has not yet.
-  void recoverPods(PluginProcess& process);
+  // Has the process recover those of the pods that it has not yet; `time` is for each.
+  void recoverPods(PluginProcess& process, std::chrono::steady_clock::duration time);
   berth_host hostTable();
   static RemoteInstance& of(void* context) { return *static_cast<RemoteInstance*>(context); }
   void supervise();
@@ -105,6 +106,8 @@ class RemoteInstance {
   std::string podCidr_;
   std::map<uint16_t, uint32_t> numbers_;
   std::thread supervisor_;
+  const support::Fd
+      stop_;  // an eventfd, readable once stopping_; none: stop() waits a little longer
 
   std::mutex extensionsMutex_;
   std::array<std::shared_ptr<const void>, std::size(kExtensions)> extensions_;

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import time
 
 import grpc
 import pytest
@@ -66,9 +65,10 @@ def test_giving_up_a_command_of_a_pod_that_is_silent(node):
     """It ends once the pod answers again, and takes nothing from others until then."""
     bed = node.bed
     call = bed.cri.ExecSync.future(
-        {"container_id": node.silent, "cmd": COMMAND, "timeout": 3}, timeout=60)
+        {"container_id": node.silent, "cmd": COMMAND, "timeout": 6}, timeout=60)
     wait_until(node.descendants, what="the command")
     with node.silence():
+        assert not call.done(), "it was too late for the test"
         assert call.exception(timeout=60).code() == grpc.StatusCode.DEADLINE_EXCEEDED
         assert shell(bed, node.other, "echo alive") == "alive"
         assert processes(bed)[node.instance] == node.process
@@ -81,10 +81,8 @@ def test_a_new_process_beside_a_pod_that_is_silent(node):
     bed = node.bed
     with node.silence():
         os.kill(node.process[0], signal.SIGKILL)
-        begun = time.monotonic()
         back(bed, node.instance, node.process[0])
         assert shell(bed, node.other, "echo alive") == "alive"
-        assert time.monotonic() - begun < 20
 
     def answers():
         with contextlib.suppress(grpc.RpcError):
