@@ -39,45 +39,48 @@ void killTree(int64_t first) {
 
 }  // namespace
 
-absl::Status endExec(Pod& pod, TaskClient& shim, const Exec& exec, bool mayRun,
-                     const CallLimits& limits) {
+absl::Status endExec(Pod& pod, TaskClient& shim, const std::shared_ptr<Exec>& exec, bool mayRun,
+                     const CallLimits& limits, const CallLimits& untilEnd) {
   support::StatusCollector failures;
   const auto tolerate = [&](const absl::Status& status) {
     if (!absl::IsNotFound(status) && !absl::IsUnavailable(status)) failures.add(status);
   };
-  if (mayRun &&
-      !waitFor(exec.ended.get(), POLLIN, limitsFor(std::chrono::milliseconds(0)), "").ok()) {
+  const auto end = [&](const CallLimits& patience) {
+    return waitFor(exec->ended.get(), POLLIN, patience, "wait for the end of a killed process");
+  };
+  if (mayRun && !end(limitsFor(std::chrono::milliseconds(0))).ok()) {
     api::KillRequest kill;
-    kill.set_id(exec.container);
-    kill.set_exec_id(exec.id);
+    kill.set_id(exec->container);
+    kill.set_exec_id(exec->id);
     // Not all: Kata's shim would take that for all of the container.
     kill.set_signal(SIGKILL);
     // A shim kills the one process; where it is one of this host, its descendants go as well: who
     // they are can only be seen before.
     api::StateRequest ask;
-    ask.set_id(exec.container);
-    ask.set_exec_id(exec.id);
+    ask.set_id(exec->container);
+    ask.set_exec_id(exec->id);
     const auto state = shim.ask<api::StateResponse>("State", ask, limits);
     if (absl::IsDeadlineExceeded(state.status())) return state.status();
     if (pod.record().namespaces && state.ok() && state->pid() > 1) killTree(state->pid());
     const absl::Status killed = shim.tell("Kill", kill, limits);
     tolerate(killed);
     if (killed.ok()) {
-      failures.add(
-          waitFor(exec.ended.get(), POLLIN, limits, "wait for the end of a killed process"));
+      // Of one whose start was cut off nobody has asked yet.
+      pod.awaitExec(shim, exec, limits);
+      BERTH_RETURN_IF_ERROR(end(untilEnd));
     }
   }
   api::DeleteRequest remove;
-  remove.set_id(exec.container);
-  remove.set_exec_id(exec.id);
+  remove.set_id(exec->container);
+  remove.set_exec_id(exec->id);
   tolerate(shim.tell("Delete", remove, limits));
   tolerate(pod.keeper()
-               .call({.operation = keeper::Operation::kForget, .key = exec.key()}, limits)
+               .call({.operation = keeper::Operation::kForget, .key = exec->key()}, limits)
                .status());
   for (const char* stream : {"in", "out", "err"}) {
-    failures.add(support::removePath(pod.fifo(exec.key(), stream)));
+    failures.add(support::removePath(pod.fifo(exec->key(), stream)));
   }
-  pod.removeExec(exec);
+  pod.removeExec(*exec);
   return failures.status();
 }
 

@@ -98,9 +98,10 @@ absl::Status KataPlugin::startExec(const Op& op, const Target& target, const ber
 // All of it, or its pod goes on with that.
 absl::Status KataPlugin::giveUpExec(const Target& target, const std::shared_ptr<Exec>& exec,
                                     bool mayRun) {
-  const absl::Status ended =
-      endExec(*target.pod, *target.shim, *exec, mayRun, limitsFor(kUndoTime));
-  if (absl::IsDeadlineExceeded(ended)) target.pod->endExecLater(*target.shim, exec);
+  const CallLimits limits = limitsFor(kUndoTime);
+  const absl::Status ended = endExec(*target.pod, *target.shim, exec, mayRun, limits, limits);
+  if (!ended.ok() && std::chrono::steady_clock::now() >= limits.deadline)
+    target.pod->endExecLater(exec);
   return support::annotate(ended, "end the process");
 }
 

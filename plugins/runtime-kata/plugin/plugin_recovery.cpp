@@ -66,7 +66,10 @@ absl::Status KataPlugin::recoverPod(const Op& op, std::string_view given,
     failures.add(absl::NotFoundError("its shim has ended"));
     const std::string reason =
         withExitMessage("the pod's shim has ended while no daemon was running", pod->record());
-    failures.add(endPod(*pod, limits, reason));
+    const absl::Status ended = endPod(*pod, limits, reason);
+    // Not told as lost before its end has had its time.
+    if (!ended.ok() && std::chrono::steady_clock::now() >= limits.deadline) return ended;
+    failures.add(ended);
     for (const auto& container : pod->containers()) {
       const ContainerRecord record = pod->recordOf(*container);
       if (record.stage == Stage::kExited) out.add(toAbi(record));

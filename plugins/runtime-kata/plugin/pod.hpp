@@ -109,9 +109,8 @@ class Pod final {
   absl::StatusOr<std::shared_ptr<Exec>> addExec(std::string_view container, std::string_view id);
   std::shared_ptr<Exec> findExec(std::string_view container, std::string_view id) const;
   void removeExec(const Exec& exec);
-  // For a call that must return while the shim is silent: the pod's thread ends the process once
-  // that answers.
-  void endExecLater(TaskClient& shim, const std::shared_ptr<Exec>& exec, int attempts = 0);
+  // For a call that must return: the pod's thread ends the process, once the shim answers.
+  void endExecLater(const std::shared_ptr<Exec>& exec);
   // Whether the shim is to be told now that an exec's input has ended: it must have been started.
   bool inputEndIsDue(Exec& exec, bool starts);
 
@@ -145,8 +144,12 @@ class Pod final {
     std::shared_ptr<Container> container;
     int exitCode = 0;
     int64_t exitedAt = 0;
-    std::shared_ptr<Exec> exec;
-    int attempts = 0;
+    struct Left {
+      std::shared_ptr<Exec> exec;
+      int attempts = 0;
+      enum class Shim { kUnasked, kSilent, kAnswers } shim = Shim::kUnasked;
+      std::chrono::steady_clock::time_point due;
+    } left;
   };
 
   absl::StatusOr<std::shared_ptr<TaskClient>> connected() const;
@@ -156,7 +159,10 @@ class Pod final {
   void drainEvents();
   void onInputEnded(const std::string& key);
   void settleBreak();
-  void endLeftExec(const Task& task);
+  void handleLeftExec(Task::Left left);
+  void askForLeftExec(const Task::Left& left);
+  absl::Status endLeftExec(const Task::Left& left);
+  int pollPatience() const;
   std::string sandboxLoss() const;
   // False when the pod is being ended by somebody who does it all.
   bool lose(const std::string& message);
@@ -183,7 +189,8 @@ class Pod final {
   std::shared_ptr<TaskClient> shim_;
 
   Awaited sandbox_;
-  bool breakUnsettled_ = false;  // of the pod's own thread
+  bool breakUnsettled_ = false;       // these two are the pod's own thread's
+  std::deque<Task::Left> leftExecs_;  // the first is due first
   std::mutex tasksMutex_;
   std::deque<Task> tasks_;
   support::Fd tasksWake_;

@@ -1,4 +1,5 @@
 // The pod's own thread: what shim and keeper tell.
+#include <algorithm>
 #include <cerrno>
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -97,13 +98,26 @@ void Pod::run() {
     }
     pollfd polled[2] = {{.fd = tasksWake_.get(), .events = POLLIN},
                         {.fd = events_.get(), .events = POLLIN}};
-    const int ready = ::poll(polled, 2, breakUnsettled_ ? kAskAgainMs : -1);
+    const int ready = ::poll(polled, 2, pollPatience());
     if (ready < 0) continue;
-    if (ready == 0) settleBreak();
+    if (ready == 0 && breakUnsettled_) settleBreak();
+    while (!leftExecs_.empty() && leftExecs_.front().due <= std::chrono::steady_clock::now()) {
+      const Task::Left left = std::move(leftExecs_.front());
+      leftExecs_.pop_front();
+      handleLeftExec(left);
+    }
     eventfd_t count = 0;
     if (polled[0].revents != 0) (void)::eventfd_read(tasksWake_.get(), &count);
     if (polled[1].revents != 0) drainEvents();
   }
+}
+
+int Pod::pollPatience() const {
+  if (breakUnsettled_) return kAskAgainMs;
+  if (leftExecs_.empty()) return -1;
+  const auto left = leftExecs_.front().due - std::chrono::steady_clock::now();
+  const auto wait = std::chrono::ceil<std::chrono::milliseconds>(left).count();
+  return static_cast<int>(std::max<int64_t>(wait, 0));
 }
 
 bool Pod::handle(const Task& task) {
@@ -122,7 +136,7 @@ bool Pod::handle(const Task& task) {
       settleBreak();
       break;
     case Task::Kind::kLeftExec:
-      endLeftExec(task);
+      handleLeftExec(task.left);
       break;
   }
   return true;
@@ -205,29 +219,51 @@ void Pod::onInputEnded(const std::string& key) {
   if (client.ok()) (*client)->begin("CloseIO", request, limitsFor(kAskTime), [](const auto&) {});
 }
 
-void Pod::endExecLater(TaskClient& shim, const std::shared_ptr<Exec>& exec, int attempts) {
-  constexpr auto kSendTime = std::chrono::milliseconds(100);
-  api::StateRequest request;
-  request.set_id(exec->container);
-  request.set_exec_id(exec->id);
-  shim.begin("State", request, limitsFor(kSendTime), [this, exec, attempts](const auto&) {
-    post({.kind = Task::Kind::kLeftExec, .exec = exec, .attempts = attempts + 1});
-  });
+void Pod::endExecLater(const std::shared_ptr<Exec>& exec) {
+  post({.kind = Task::Kind::kLeftExec, .left = {.exec = exec}});
 }
 
-void Pod::endLeftExec(const Task& task) {
+// The thread waits for nothing here: exits are to be heard meanwhile.
+void Pod::handleLeftExec(Task::Left left) {
   constexpr int kMostAttempts = 15;
+  constexpr auto kPause = std::chrono::seconds(2);
+  using Shim = Task::Left::Shim;
   if (isEnding() || isDead()) return;  // it ends with the pod
-  const CallLimits limits = limitsFor(kAskTime);
-  const auto client = shim(limits);
-  const absl::Status ended =
-      client.ok() ? endExec(*this, **client, *task.exec, true, limits) : client.status();
-  if (ended.ok()) return;
-  if (client.ok() && absl::IsDeadlineExceeded(ended) && task.attempts < kMostAttempts) {
-    endExecLater(**client, task.exec, task.attempts);
-  } else {
-    warn("a process that was given up may go on until its container ends", ended);
+  if (left.shim == Shim::kUnasked) return askForLeftExec(left);
+  if (left.shim == Shim::kAnswers) {
+    const absl::Status ended = endLeftExec(left);
+    if (ended.ok()) return;
+    if (++left.attempts == kMostAttempts) {
+      warn("a process that was given up may go on until its container ends", ended);
+      return;
+    }
   }
+  left.shim = Shim::kUnasked;
+  left.due = std::chrono::steady_clock::now() + kPause;
+  leftExecs_.push_back(std::move(left));
+}
+
+void Pod::askForLeftExec(const Task::Left& left) {
+  constexpr auto kSendTime = std::chrono::milliseconds(100);
+  const auto tell = [this, left](const absl::Status& status) {
+    Task task{.kind = Task::Kind::kLeftExec, .left = left};
+    task.left.shim =
+        absl::IsDeadlineExceeded(status) ? Task::Left::Shim::kSilent : Task::Left::Shim::kAnswers;
+    post(std::move(task));
+  };
+  const CallLimits limits = limitsFor(kSendTime);
+  const auto client = shim(limits);
+  if (!client.ok()) return tell(client.status());
+  api::StateRequest request;
+  request.set_id(left.exec->container);
+  request.set_exec_id(left.exec->id);
+  (*client)->begin("State", request, limits, [tell](const auto& reply) { tell(reply.status()); });
+}
+
+absl::Status Pod::endLeftExec(const Task::Left& left) {
+  const CallLimits limits = limitsFor(kAskTime);
+  BERTH_ASSIGN_OR_RETURN(const auto client, shim(limits));
+  return endExec(*this, *client, left.exec, true, limits, limitsFor(std::chrono::milliseconds(0)));
 }
 
 // A connection can break while the shim goes on.

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "berth/support/lock_within.hpp"
 #include "berth/support/status.hpp"
 #include "berth/support/threads.hpp"
 
@@ -133,7 +134,9 @@ absl::StatusOr<uint32_t> Client::send(Method method, std::string_view payload, i
   if (data.size() > kMaxData) {
     return absl::ResourceExhaustedError("the request is larger than a frame may be");
   }
-  const std::lock_guard sending(sending_);
+  std::unique_lock sending(sending_, std::defer_lock);
+  BERTH_RETURN_IF_ERROR(
+      support::lockWithin(sending, limits, "wait for another request to be sent"));
   uint32_t stream = 0;
   {
     const std::lock_guard lock(mutex_);
