@@ -118,10 +118,13 @@ absl::Status Registry::start(const Before& before) {
   }
   if (problems.ok()) {
     support::StatusCollector unlearnt;
-    for (const auto& form : forms) unlearnt.add(form->learn());
+    for (const auto& form : forms) {
+      if (before) before(support::strCat(form->instance->title(), " to say what it offers"));
+      unlearnt.add(form->learn());
+    }
     problems.add(unlearnt.status());
   }
-  if (!problems.ok()) stop();
+  if (!problems.ok()) stop(before);
   return problems.status();
 }
 
