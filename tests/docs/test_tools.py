@@ -154,7 +154,8 @@ def test_tests_of_a_sanitizer_begin_only_when_there_is_time_for_them(
                                             ("false", "1 passed, 1 failed")])
 def test_only_what_failed_before_the_end_of_the_time_is_a_failure(
         run, sanitized, soon_over, first, verdict):
-    sanitized(first, "sleep 60", "false")
+    at_once = os.cpu_count() + 1
+    sanitized(first, *["sleep 60"] * at_once, "false")
     done = run("vm-quick", "--", "asan")
     assert done.returncode == (first == "false"), done.stdout + done.stderr
     assert put_off(done) == ["the last tests of asan"]
