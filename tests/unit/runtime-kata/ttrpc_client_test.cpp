@@ -1,5 +1,6 @@
 // The client: with a server of the same library, and with peers that keep to no rule.
 #include <future>
+#include <sys/ioctl.h>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -239,6 +240,20 @@ TEST(Client, GivesUpAPeerThatDoesNotRead) {
   EXPECT_TRUE(absl::IsDeadlineExceeded(status)) << status;
   // Half a frame is in it: nothing can follow.
   EXPECT_TRUE(absl::IsUnavailable(peer.client->call(kEcho, "", limitsFor(10s)).status()));
+}
+
+TEST(Client, WaitsForAnothersRequestNoLongerThanItMay) {
+  RawPeer peer;
+  auto large = std::async(std::launch::async, [&] {
+    return peer.client->call(kEcho, std::string(kMaxData / 2, 'x'), limitsFor(30s)).status();
+  });
+  int queued = 0;
+  while (queued == 0) ASSERT_EQ(::ioctl(peer.socket.get(), FIONREAD, &queued), 0);
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_TRUE(absl::IsDeadlineExceeded(peer.client->call(kEcho, "", limitsFor(50ms)).status()));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 20s);
+  peer.socket.reset();
+  EXPECT_TRUE(absl::IsUnavailable(large.get()));
 }
 
 }  // namespace
