@@ -9,6 +9,7 @@ using support::strCat;
 
 void LayerStream::abandon() {
   queue_.abandon();
+  decompressor_.reset();
   turn_.reset();
 }
 
@@ -19,7 +20,7 @@ LayerStream::~LayerStream() {
 }
 
 absl::StatusOr<std::string_view> LayerStream::next() {
-  if (decompressor_ == nullptr) begin();
+  if (!begun_) begin();
   BERTH_ASSIGN_OR_RETURN(const std::string_view piece, decompressor_->next());
   if (piece.empty()) {
     BERTH_RETURN_IF_ERROR(checkEnd());
@@ -36,8 +37,9 @@ absl::StatusOr<std::string_view> LayerStream::next() {
 }
 
 absl::Status LayerStream::damage() {
-  if (decompressor_ == nullptr || ended_) return absl::OkStatus();
+  if (!begun_ || ended_) return absl::OkStatus();
   // Waiting for the rest takes no turn.
+  decompressor_.reset();
   turn_.reset();
   for (;;) {
     auto rest = queue_.next();
@@ -47,6 +49,7 @@ absl::Status LayerStream::damage() {
 }
 
 void LayerStream::begin() {
+  begun_ = true;
   decompressor_ = Decompressor::create([this] { return received(); },
                                        [this](Slots& slots) -> absl::StatusOr<Slots::Slot> {
                                          turn_.reset();

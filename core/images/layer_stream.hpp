@@ -46,9 +46,9 @@ class LayerStream {
   // After a failure to unpack: DATA_LOSS when the bytes were not those of the descriptor, which
   // explains the failure better than what the damage looked like.
   absl::Status damage();
-  // Nothing more is read: the turn goes to others.
+  // Nothing more is read: turns and memory go to others.
   void abandon();
-  bool begun() const { return decompressor_ != nullptr; }
+  bool begun() const { return begun_; }
   bool ended() const { return ended_; }
   uint64_t fetched() const { return fetched_; }  // bytes
 
@@ -70,6 +70,7 @@ class LayerStream {
   Hash hash_{wanted_.layer.diffId};
   uint64_t plain_ = 0;
   std::atomic<uint64_t> fetched_ = 0;
+  bool begun_ = false;
   bool ended_ = false;
   std::thread fetcher_;
 };

@@ -249,8 +249,12 @@ absl::Status run(const config::Paths& paths, const config::Config& config,
   auto opened =
       images::ImageService::open(std::move(imagesWanted), registry, *store,
                                  [](std::string_view message) { common::logError(message); });
+  if (!opened.ok()) {
+    stopPlugins(registry, limit);
+    return opened.status();
+  }
+  const std::unique_ptr<images::ImageService> images = *std::move(opened);
   limit.end();
-  BERTH_ASSIGN_OR_RETURN(const std::unique_ptr<images::ImageService> images, std::move(opened));
   auto engine = std::make_unique<engine::Engine>(std::move(settings), std::move(preferences),
                                                  registry, *images, *store, std::move(host));
   current = engine.get();

@@ -48,7 +48,7 @@ absl::Status endExec(Pod& pod, TaskClient& shim, const std::shared_ptr<Exec>& ex
   const auto end = [&](const CallLimits& patience) {
     return waitFor(exec->ended.get(), POLLIN, patience, "wait for the end of a killed process");
   };
-  if (mayRun && !end(limitsFor(std::chrono::milliseconds(0))).ok()) {
+  if (mayRun && !pod.knowsEndOf(*exec)) {
     api::KillRequest kill;
     kill.set_id(exec->container);
     kill.set_exec_id(exec->id);
@@ -66,7 +66,7 @@ absl::Status endExec(Pod& pod, TaskClient& shim, const std::shared_ptr<Exec>& ex
     tolerate(killed);
     if (killed.ok()) {
       // Of one whose start was cut off nobody has asked yet.
-      pod.awaitExec(shim, exec, limits);
+      pod.awaitExec(shim, exec);
       BERTH_RETURN_IF_ERROR(end(untilEnd));
     }
   }

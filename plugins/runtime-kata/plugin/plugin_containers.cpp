@@ -104,7 +104,7 @@ absl::Status KataPlugin::makeTask(const Op& op, const Target& target) {
     r.pid = pid;
     r.startedAt = support::nowNanoseconds();
   }));
-  target.pod->awaitContainer(*target.shim, target.container, limits);
+  target.pod->awaitContainer(*target.shim, target.container);
   return absl::OkStatus();
 }
 

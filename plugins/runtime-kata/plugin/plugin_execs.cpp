@@ -80,7 +80,7 @@ absl::Status KataPlugin::startExec(const Op& op, const Target& target, const ber
   }
   op.stage("start the process");
   BERTH_RETURN_IF_ERROR(target.shim->start(exec->container, exec->id, limits).status());
-  target.pod->awaitExec(*target.shim, exec, limits);
+  target.pod->awaitExec(*target.shim, exec);
   if (terminal && spec.rows > 0 && spec.columns > 0) {
     // One that has ended already has no terminal.
     (void)resizeTask(*target.shim, exec->container, exec->id, spec.rows, spec.columns, limits);
@@ -100,8 +100,8 @@ absl::Status KataPlugin::giveUpExec(const Target& target, const std::shared_ptr<
                                     bool mayRun) {
   const CallLimits limits = limitsFor(kUndoTime);
   const absl::Status ended = endExec(*target.pod, *target.shim, exec, mayRun, limits, limits);
-  if (!ended.ok() && std::chrono::steady_clock::now() >= limits.deadline)
-    target.pod->endExecLater(exec);
+  // The shim may go on behind a connection that is broken.
+  if (!ended.ok() || target.shim->isBroken()) target.pod->endExecLater(exec);
   return support::annotate(ended, "end the process");
 }
 

@@ -254,7 +254,7 @@ absl::Status KataPlugin::startSandbox(const Op& op, Pod& pod) {
     }
     r.sandboxPid = std::max<int64_t>(connected.task_pid(), 1);
   }));
-  pod.awaitSandbox(*shim, limits);
+  pod.awaitSandbox(*shim);
   op.stage("start the pod's sandbox");
   BERTH_RETURN_IF_ERROR(shim->start(pod.id(), {}, limits).status());
   if (!record.namespaces) return absl::OkStatus();

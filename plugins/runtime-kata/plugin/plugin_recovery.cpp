@@ -68,7 +68,7 @@ absl::Status KataPlugin::recoverPod(const Op& op, std::string_view given,
         withExitMessage("the pod's shim has ended while no daemon was running", pod->record());
     const absl::Status ended = endPod(*pod, limits, reason);
     // Not told as lost before its end has had its time.
-    if (!ended.ok() && std::chrono::steady_clock::now() >= limits.deadline) return ended;
+    if (!ended.ok() && op.cancelled()) return ended;
     failures.add(ended);
     for (const auto& container : pod->containers()) {
       const ContainerRecord record = pod->recordOf(*container);
@@ -79,7 +79,7 @@ absl::Status KataPlugin::recoverPod(const Op& op, std::string_view given,
   if (!shim.ok()) return giveUp(shim.status());
   if (const absl::Status kept = pod->ensureKeeper(limits); !kept.ok()) return giveUp(kept);
   if (const absl::Status heard = pod->listen(); !heard.ok()) return giveUp(heard);
-  (*pod).awaitSandbox(**shim, limits);
+  (*pod).awaitSandbox(**shim);
   for (const auto& container : pod->containers()) {
     const absl::Status found = recoverContainer(*pod, **shim, container, limits);
     if (!found.ok()) return giveUp(found);
@@ -125,7 +125,7 @@ absl::Status KataPlugin::recoverContainer(Pod& pod, TaskClient& shim,
       r.startedAt = support::nowNanoseconds();
     }));
   }
-  pod.awaitContainer(shim, container, limits);
+  pod.awaitContainer(shim, container);
   // Input that ended while nobody was there to tell the shim.
   const auto entries = pod.keeper().call({.operation = keeper::Operation::kList}, limits);
   if (!entries.ok()) return absl::OkStatus();

@@ -211,41 +211,60 @@ bool Pod::inputEndIsDue(Exec& exec, bool starts) {
 
 // ---- ends --------------------------------------------------------------------------------------
 
-void Pod::awaitContainer(TaskClient& shim, const std::shared_ptr<Container>& container,
-                         const CallLimits& limits) {
+namespace {
+
+// Of a question that must go out, whatever becomes of the call that it is asked for.
+constexpr auto kSendTime = std::chrono::seconds(2);
+
+bool isUnsent(const absl::Status& reply) {
+  return absl::IsDeadlineExceeded(reply) || absl::IsCancelled(reply);
+}
+
+}  // namespace
+
+void Pod::awaitContainer(TaskClient& shim, const std::shared_ptr<Container>& container) {
   api::WaitRequest request;
   request.set_id(recordOf(*container).id);
-  shim.begin("Wait", request, limits, [this, container](absl::StatusOr<std::string> reply) {
-    api::WaitResponse response;
-    // A connection that breaks is asked for anew.
-    if (absl::IsUnavailable(reply.status())) return;
-    const bool known = reply.ok() && response.ParseFromString(*reply);
-    post({.kind = Task::Kind::kExit,
-          .container = container,
-          .exitCode = known ? static_cast<int>(response.exit_status()) : 255,
-          .exitedAt = nanosecondsOf(response.exited_at())});
-  });
+  shim.begin("Wait", request, limitsFor(kSendTime),
+             [this, container](absl::StatusOr<std::string> reply) {
+               api::WaitResponse response;
+               // A connection that breaks is asked for anew.
+               if (absl::IsUnavailable(reply.status())) return;
+               if (isUnsent(reply.status())) return post({.kind = Task::Kind::kUnsent});
+               const bool known = reply.ok() && response.ParseFromString(*reply);
+               post({.kind = Task::Kind::kExit,
+                     .container = container,
+                     .exitCode = known ? static_cast<int>(response.exit_status()) : 255,
+                     .exitedAt = nanosecondsOf(response.exited_at())});
+             });
   settleIfLost(container);
 }
 
-void Pod::awaitExec(TaskClient& shim, const std::shared_ptr<Exec>& exec, const CallLimits& limits) {
+void Pod::awaitExec(TaskClient& shim, const std::shared_ptr<Exec>& exec) {
   api::WaitRequest request;
   request.set_id(exec->container);
   request.set_exec_id(exec->id);
-  shim.begin("Wait", request, limits, [this, exec](absl::StatusOr<std::string> reply) {
-    api::WaitResponse response;
-    const std::lock_guard lock(mutex_);
-    exec->known = reply.ok() && response.ParseFromString(*reply);
-    exec->exitCode = static_cast<int>(response.exit_status());
-    wake(*exec);
-  });
+  shim.begin("Wait", request, limitsFor(kSendTime),
+             [this, exec](absl::StatusOr<std::string> reply) {
+               api::WaitResponse response;
+               const std::lock_guard lock(mutex_);
+               exec->known = reply.ok() && response.ParseFromString(*reply);
+               exec->exitCode = static_cast<int>(response.exit_status());
+               wake(*exec);
+             });
 }
 
-void Pod::awaitSandbox(TaskClient& shim, const CallLimits& limits) {
+bool Pod::knowsEndOf(const Exec& exec) const {
+  const std::lock_guard lock(mutex_);
+  return exec.known;
+}
+
+void Pod::awaitSandbox(TaskClient& shim) {
   api::WaitRequest request;
   request.set_id(id_);
-  shim.begin("Wait", request, limits, [this](absl::StatusOr<std::string> reply) {
+  shim.begin("Wait", request, limitsFor(kSendTime), [this](absl::StatusOr<std::string> reply) {
     if (absl::IsUnavailable(reply.status())) return;
+    if (isUnsent(reply.status())) return post({.kind = Task::Kind::kUnsent});
     api::WaitResponse response;
     {
       const std::lock_guard lock(mutex_);

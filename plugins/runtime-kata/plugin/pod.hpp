@@ -115,10 +115,11 @@ class Pod final {
   bool inputEndIsDue(Exec& exec, bool starts);
 
   // Asks the shim for its end; whoever waits for `ended` hears of it.
-  void awaitContainer(TaskClient& shim, const std::shared_ptr<Container>& container,
-                      const CallLimits& limits);
-  void awaitExec(TaskClient& shim, const std::shared_ptr<Exec>& exec, const CallLimits& limits);
-  void awaitSandbox(TaskClient& shim, const CallLimits& limits);
+  void awaitContainer(TaskClient& shim, const std::shared_ptr<Container>& container);
+  void awaitExec(TaskClient& shim, const std::shared_ptr<Exec>& exec);
+  void awaitSandbox(TaskClient& shim);
+  // False also when nobody will hear of it.
+  bool knowsEndOf(const Exec& exec) const;
   // An eventfd as in Awaited.
   int sandboxEnded() const { return sandbox_.ended.get(); }
   // What the kernel or the shim told of a container's end: all its output is read, it is recorded,
@@ -140,7 +141,7 @@ class Pod final {
   Pod(PodRecord record, PodListener& listener, support::Fd sandboxEnded);
 
   struct Task {
-    enum class Kind { kExit, kSandboxExit, kBroken, kLeftExec, kStop } kind;
+    enum class Kind { kExit, kSandboxExit, kBroken, kUnsent, kLeftExec, kStop } kind;
     std::shared_ptr<Container> container;
     int exitCode = 0;
     int64_t exitedAt = 0;
@@ -148,7 +149,6 @@ class Pod final {
       std::shared_ptr<Exec> exec;
       int attempts = 0;
       enum class Shim { kUnasked, kSilent, kAnswers } shim = Shim::kUnasked;
-      std::chrono::steady_clock::time_point due;
     } left;
   };
 
@@ -167,7 +167,7 @@ class Pod final {
   // False when the pod is being ended by somebody who does it all.
   bool lose(const std::string& message);
   void settleIfLost(const std::shared_ptr<Container>& container);
-  void askAgain(TaskClient& shim, const CallLimits& limits);
+  void askAgain(TaskClient& shim);
   bool countsMemoryKill(const std::string& container);
   void wake(const Awaited& awaited) const;
 
@@ -189,8 +189,8 @@ class Pod final {
   std::shared_ptr<TaskClient> shim_;
 
   Awaited sandbox_;
-  bool breakUnsettled_ = false;       // these two are the pod's own thread's
-  std::deque<Task::Left> leftExecs_;  // the first is due first
+  bool breakUnsettled_ = false;  // these two are the pod's own thread's
+  std::multimap<std::chrono::steady_clock::time_point, Task::Left> leftExecs_;  // by when due
   std::mutex tasksMutex_;
   std::deque<Task> tasks_;
   support::Fd tasksWake_;

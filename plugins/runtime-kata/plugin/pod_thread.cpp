@@ -101,11 +101,9 @@ void Pod::run() {
     const int ready = ::poll(polled, 2, pollPatience());
     if (ready < 0) continue;
     if (ready == 0 && breakUnsettled_) settleBreak();
-    while (!leftExecs_.empty() && leftExecs_.front().due <= std::chrono::steady_clock::now()) {
-      const Task::Left left = std::move(leftExecs_.front());
-      leftExecs_.pop_front();
-      handleLeftExec(left);
-    }
+    // One at a time, and after all tasks.
+    if (!leftExecs_.empty() && leftExecs_.begin()->first <= std::chrono::steady_clock::now())
+      handleLeftExec(leftExecs_.extract(leftExecs_.begin()).mapped());
     eventfd_t count = 0;
     if (polled[0].revents != 0) (void)::eventfd_read(tasksWake_.get(), &count);
     if (polled[1].revents != 0) drainEvents();
@@ -115,7 +113,7 @@ void Pod::run() {
 int Pod::pollPatience() const {
   if (breakUnsettled_) return kAskAgainMs;
   if (leftExecs_.empty()) return -1;
-  const auto left = leftExecs_.front().due - std::chrono::steady_clock::now();
+  const auto left = leftExecs_.begin()->first - std::chrono::steady_clock::now();
   const auto wait = std::chrono::ceil<std::chrono::milliseconds>(left).count();
   return static_cast<int>(std::max<int64_t>(wait, 0));
 }
@@ -135,8 +133,11 @@ bool Pod::handle(const Task& task) {
     case Task::Kind::kBroken:
       settleBreak();
       break;
+    case Task::Kind::kUnsent:
+      breakUnsettled_ = true;
+      break;
     case Task::Kind::kLeftExec:
-      handleLeftExec(task.left);
+      leftExecs_.emplace(std::chrono::steady_clock::now(), task.left);
       break;
   }
   return true;
@@ -223,7 +224,6 @@ void Pod::endExecLater(const std::shared_ptr<Exec>& exec) {
   post({.kind = Task::Kind::kLeftExec, .left = {.exec = exec}});
 }
 
-// The thread waits for nothing here: exits are to be heard meanwhile.
 void Pod::handleLeftExec(Task::Left left) {
   constexpr int kMostAttempts = 15;
   constexpr auto kPause = std::chrono::seconds(2);
@@ -234,21 +234,20 @@ void Pod::handleLeftExec(Task::Left left) {
     const absl::Status ended = endLeftExec(left);
     if (ended.ok()) return;
     if (++left.attempts == kMostAttempts) {
-      warn("a process that was given up may go on until its container ends", ended);
+      warn("a process that was given up stays until its container ends, or something of it", ended);
       return;
     }
   }
   left.shim = Shim::kUnasked;
-  left.due = std::chrono::steady_clock::now() + kPause;
-  leftExecs_.push_back(std::move(left));
+  leftExecs_.emplace(std::chrono::steady_clock::now() + kPause, std::move(left));
 }
 
 void Pod::askForLeftExec(const Task::Left& left) {
   constexpr auto kSendTime = std::chrono::milliseconds(100);
   const auto tell = [this, left](const absl::Status& status) {
     Task task{.kind = Task::Kind::kLeftExec, .left = left};
-    task.left.shim =
-        absl::IsDeadlineExceeded(status) ? Task::Left::Shim::kSilent : Task::Left::Shim::kAnswers;
+    const bool silent = absl::IsDeadlineExceeded(status) || absl::IsUnavailable(status);
+    task.left.shim = silent ? Task::Left::Shim::kSilent : Task::Left::Shim::kAnswers;
     post(std::move(task));
   };
   const CallLimits limits = limitsFor(kSendTime);
@@ -261,7 +260,9 @@ void Pod::askForLeftExec(const Task::Left& left) {
 }
 
 absl::Status Pod::endLeftExec(const Task::Left& left) {
-  const CallLimits limits = limitsFor(kAskTime);
+  // The shim has just answered; whatever else does not holds up what the thread has to hear.
+  constexpr auto kTime = std::chrono::milliseconds(300);
+  const CallLimits limits = limitsFor(kTime);
   BERTH_ASSIGN_OR_RETURN(const auto client, shim(limits));
   return endExec(*this, *client, left.exec, true, limits, limitsFor(std::chrono::milliseconds(0)));
 }
@@ -277,17 +278,17 @@ void Pod::settleBreak() {
     if (isEnding() || !lose(withExitMessage("the pod's shim has ended", record()))) declareDead();
     return;
   }
-  if (client.ok()) return askAgain(**client, limits);
+  if (client.ok()) return askAgain(**client);
   // Nobody would hear of exits.
   breakUnsettled_ = true;
   if (isNew)
     listener_.warn(id_, "a pod's shim cannot be reached; it is tried again", client.status());
 }
 
-void Pod::askAgain(TaskClient& shim, const CallLimits& limits) {
-  awaitSandbox(shim, limits);
+void Pod::askAgain(TaskClient& shim) {
+  awaitSandbox(shim);
   for (const auto& container : containers()) {
-    if (recordOf(*container).stage == Stage::kRunning) awaitContainer(shim, container, limits);
+    if (recordOf(*container).stage == Stage::kRunning) awaitContainer(shim, container);
   }
 }
 
