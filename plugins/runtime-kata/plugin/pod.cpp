@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <sys/eventfd.h>
+#include <utility>
 
 #include "berth/support/lock_within.hpp"
 #include "berth/support/status.hpp"
@@ -241,6 +242,10 @@ void Pod::awaitContainer(TaskClient& shim, const std::shared_ptr<Container>& con
 }
 
 void Pod::awaitExec(TaskClient& shim, const std::shared_ptr<Exec>& exec) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (std::exchange(exec->awaited, true)) return;
+  }
   api::WaitRequest request;
   request.set_id(exec->container);
   request.set_exec_id(exec->id);
@@ -249,6 +254,7 @@ void Pod::awaitExec(TaskClient& shim, const std::shared_ptr<Exec>& exec) {
                api::WaitResponse response;
                const std::lock_guard lock(mutex_);
                exec->known = reply.ok() && response.ParseFromString(*reply);
+               exec->awaited = exec->known;
                exec->exitCode = static_cast<int>(response.exit_status());
                wake(*exec);
              });

@@ -55,8 +55,9 @@ struct Container : Awaited {
 struct Exec : Awaited {
   std::string container;
   std::string id;
-  bool started = false;  // these two are guarded by the pod
+  bool started = false;  // these are guarded by the pod
   bool inputEnded = false;
+  bool awaited = false;  // its end has been asked for, and will be answered
 
   std::string key() const { return container + "." + id; }
 };
