@@ -68,8 +68,6 @@ MAY_BE_MISSED = {
         "an exit is only written down when it comes before whoever takes it",
     (r"shim/\w+ \w+ shim", r"asked Wait container"):
         "it is asked beside the start of a container, maybe before the operation begins",
-    (r"shim/\w+PodSandbox \w+ shim", "done Shutdown sandbox"):
-        "containerd's shim may have ended before its answer is sent",
 }
 
 

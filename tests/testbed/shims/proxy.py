@@ -67,6 +67,7 @@ class Pod:
         self.bundle = bundle
         self.shim = 0
         self.address = ""  # of the real one
+        self.answering = []  # threads that read what the shim says
 
     def step(self, name, program=False):
         whom = self.kills.step(name)
@@ -95,7 +96,7 @@ class Pod:
         own = wire.first(payload, 1).decode() == self.sandbox
         return method + (" sandbox" if own else " container")
 
-    def pump(self, source, target, on_frame):
+    def pump(self, source, target, on_frame, at_end):
         with contextlib.suppress(OSError):
             while True:
                 frame = wire.read_frame(source)
@@ -103,6 +104,7 @@ class Pod:
                     break
                 on_frame(frame)
                 target.sendall(wire.frame(*frame))
+        at_end()
         for end in (source, target):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
@@ -122,14 +124,24 @@ class Pod:
 
         def done(frame):
             self.step("done " + names.pop(frame[0], "nothing"))
-        for each in ((client, upstream, asked), (upstream, client, done)):
-            threading.Thread(target=self.pump, args=each, daemon=True).start()
+
+        def ended():
+            """Some shims end without an answer to Shutdown; that they end is one."""
+            for name in [name for name in names.values() if name.startswith("Shutdown ")]:
+                self.step("done " + name)
+        self.answering.append(threading.Thread(
+            target=self.pump, args=(upstream, client, done, ended), daemon=True))
+        self.answering[-1].start()
+        threading.Thread(target=self.pump, args=(client, upstream, asked, lambda: None),
+                         daemon=True).start()
 
     def listen(self, listener, path):
         """Until the shim ends."""
         threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
         ended = os.pidfd_open(self.shim)
         select.select([ended], [], [])
+        for thread in self.answering:  # its last words too
+            thread.join(2)
         self.forget()
         with contextlib.suppress(OSError):
             os.unlink(path)
