@@ -106,8 +106,8 @@ class RemoteInstance {
   std::string podCidr_;
   std::map<uint16_t, uint32_t> numbers_;
   std::thread supervisor_;
-  const support::Fd
-      stop_;  // an eventfd, readable once stopping_; none: stop() waits a little longer
+  // An eventfd, readable once stopping_; none: stop() waits for what is under way.
+  const support::Fd stop_;
 
   std::mutex extensionsMutex_;
   std::array<std::shared_ptr<const void>, std::size(kExtensions)> extensions_;

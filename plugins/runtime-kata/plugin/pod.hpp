@@ -115,7 +115,9 @@ class Pod final {
   // Whether the shim is to be told now that an exec's input has ended: it must have been started.
   bool inputEndIsDue(Exec& exec, bool starts);
 
-  // Asks the shim for its end; whoever waits for `ended` hears of it.
+  // Asks the shim for its end; whoever waits for `ended` hears of it. Blocks for two seconds at
+  // most, whatever time the caller has left: who is not asked for would be taken for lost, or never
+  // end.
   void awaitContainer(TaskClient& shim, const std::shared_ptr<Container>& container);
   void awaitExec(TaskClient& shim, const std::shared_ptr<Exec>& exec);
   void awaitSandbox(TaskClient& shim);
