@@ -8,6 +8,7 @@ virtual machine cannot.
 
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import host
@@ -16,6 +17,7 @@ import shared_engine
 from berth_testbed import wait_until
 from crictl_at_work import attach_to_the_end_of_input, run
 from engines import SHIM
+from holding import Holding
 
 pytestmark = [pytest.mark.berth,
               pytest.mark.skipif(not os.access(SHIM, os.X_OK), reason="SKIPPED: there is no " + SHIM)]
@@ -259,6 +261,27 @@ def test_a_pod_takes_over_the_cgroup_that_an_earlier_one_has_made(bed, name):
     bed.remove_pod(pods[0])
     assert there(), "the other one is in it"
     bed.remove_pod(pods[1])
+    assert not there()
+
+
+def test_cgroups_of_a_pod_that_is_being_made_stay(own_bed, tmp_path, name):
+    """The last pod in them goes while the next one's containers are about to be put there."""
+    holding = Holding(tmp_path, os.environ.get("BERTH_TEST_RUNTIME", "runc"))
+    bed = own_bed(shim=SHIM, handler="shim", runtime=holding.runtime)
+    parent = bed.cgroups.own("shared-" + name)
+
+    def there():
+        return [path for path in host.cgroups() if os.path.basename(path) == "shared-" + name]
+    first = bed.run_pod(name, linux={"cgroup_parent": parent})
+    made = there()
+    assert made
+    with ThreadPoolExecutor(1) as pool:
+        with holding.held("create"):
+            making = pool.submit(bed.run_pod, name + "-2", linux={"cgroup_parent": parent})
+            holding.await_first("create")
+            bed.remove_pod(first)
+            assert there() == made
+        bed.remove_pod(making.result())
     assert not there()
 
 

@@ -10,6 +10,7 @@
 
 #include "berth/extensions.hpp"
 #include "berth/runtime.hpp"
+#include "made_cgroups.hpp"
 #include "options.hpp"
 #include "pod.hpp"
 
@@ -118,6 +119,7 @@ class KataPlugin final : public Runtime,
   void warn(const std::string& pod, std::string_view what, const absl::Status& why) override;
 
   Options options_;
+  MadeCgroups madeCgroups_;
   mutable std::mutex mutex_;
   std::map<std::string, std::shared_ptr<Pod>, std::less<>> pods_;
 };

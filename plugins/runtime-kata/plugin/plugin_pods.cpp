@@ -1,7 +1,6 @@
 // Pods: creating, starting, stopping, removing.
 #include <algorithm>
 #include <fcntl.h>
-#include <set>
 
 #include <absl/strings/numbers.h>
 
@@ -89,24 +88,6 @@ absl::Status unshareMounts(const Options& options) {
   return support::unmount(options.sharedDirectory(), support::UnmountMode::kLazy);
 }
 
-// Those of a pod that go with it: the missing ones, and those that another pod has made, since that
-// one may go first and must leave them. The last of them all finds nobody's in them.
-std::vector<std::string> cgroupsToMake(const Options& options, const PodRecord& record) {
-  if (record.systemdCgroup) return {};
-  std::set<std::string> others;
-  if (const auto links = support::listDirectory(options.podLinks()); links.ok()) {
-    for (const std::string& id : *links) {
-      const auto other = loadPodRecord(id, strCat(options.podLinks(), "/", id));
-      if (other.ok()) others.insert(other->madeCgroups.begin(), other->madeCgroups.end());
-    }
-  }
-  std::vector<std::string> made = cgroupFolders(record.cgroupParent);
-  std::erase_if(made, [&](const std::string& folder) {
-    return support::pathExists(folder) && !others.contains(folder);
-  });
-  return made;
-}
-
 }  // namespace
 
 absl::Status KataPlugin::checkSpec(const PodSpec& spec) const {
@@ -147,14 +128,13 @@ PodRecord KataPlugin::newRecord(const PodSpec& spec) const {
   if ((spec.raw.new_namespaces & BERTH_NAMESPACE_UTS) != 0) record.hostname = spec.hostname;
   record.cgroupParent = spec.cgroupParent;
   record.systemdCgroup = spec.raw.cgroup_driver == BERTH_CGROUP_SYSTEMD;
-  record.madeCgroups = cgroupsToMake(options_, record);
   record.oomScoreAdj = spec.raw.oom_score_adj;
   return record;
 }
 
 absl::Status KataPlugin::makePod(const Op& op, const PodSpec& spec, Pod& pod, PodBuilder& out) {
+  BERTH_RETURN_IF_ERROR(madeCgroups_.claim(pod, options_.podLinks()));
   const PodRecord record = pod.record();
-  BERTH_RETURN_IF_ERROR(save(record));
   BERTH_RETURN_IF_ERROR(makeFolders(record));
   BERTH_RETURN_IF_ERROR(shareMounts(options_));
   if (!record.netPin.empty()) {
@@ -196,7 +176,7 @@ Status KataPlugin::podCreate(const Op& op, const PodSpec& spec, PodBuilder& out)
   if (status.ok()) return {};
   support::StatusCollector failures;
   failures.add(support::annotate(status, strCat("create pod ", spec.id)));
-  const absl::Status undone = releasePod(*pod, linkOf(spec.id), limitsFor(kUndoTime));
+  const absl::Status undone = releasePod(*pod, madeCgroups_, linkOf(spec.id), limitsFor(kUndoTime));
   if (undone.ok()) dropRemoved(spec.id);
   failures.add(support::annotate(undone, "undo"));
   return failures.status();
@@ -303,7 +283,7 @@ Status KataPlugin::podRemove(const Op& op, std::string_view id) {
     op.stage("end the pod's sandbox");
     absl::Status status = endPod(**pod, limitsOf(op));
     op.stage("remove the pod");
-    if (status.ok()) status = releasePod(**pod, linkOf(id), limitsOf(op));
+    if (status.ok()) status = releasePod(**pod, madeCgroups_, linkOf(id), limitsOf(op));
     if (!status.ok()) return support::annotate(status, strCat("remove pod ", id));
   }
   // Also of one that is gone already: whoever has removed it may have died then.

@@ -281,7 +281,8 @@ absl::Status removeContainer(Pod& pod, const std::shared_ptr<Container>& contain
   return absl::OkStatus();
 }
 
-absl::Status releasePod(Pod& pod, const std::string& link, const CallLimits& limits) {
+absl::Status releasePod(Pod& pod, MadeCgroups& madeCgroups, const std::string& link,
+                        const CallLimits& limits) {
   const PodRecord record = pod.record();
   support::StatusCollector failures;
   for (const auto& container : pod.containers()) {
@@ -297,10 +298,7 @@ absl::Status releasePod(Pod& pod, const std::string& link, const CallLimits& lim
     failures.add(support::unmount(record.netPin, support::UnmountMode::kLazy));
     failures.add(support::removePath(record.netPin));
   }
-  // Those that hold others' cgroups stay.
-  for (size_t i = record.madeCgroups.size(); i-- > 0;) {
-    support::steps::rmdir(record.madeCgroups[i].c_str());
-  }
+  madeCgroups.release(pod);
   BERTH_RETURN_IF_ERROR(failures.status());
   for (const std::string& folder :
        {record.keeperDirectory(), record.containersDirectory(), record.streamsDirectory(),

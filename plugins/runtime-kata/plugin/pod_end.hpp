@@ -5,6 +5,7 @@
 
 #include <absl/status/status.h>
 
+#include "made_cgroups.hpp"
 #include "pod.hpp"
 
 namespace berth::kata {
@@ -25,7 +26,8 @@ absl::Status removeContainer(Pod& pod, const std::shared_ptr<Container>& contain
                              const CallLimits& limits);
 
 // After endPod(): gives back the rest, and last of all the pod's link.
-absl::Status releasePod(Pod& pod, const std::string& link, const CallLimits& limits);
+absl::Status releasePod(Pod& pod, MadeCgroups& madeCgroups, const std::string& link,
+                        const CallLimits& limits);
 
 // Leftover of what was executed by a daemon that is gone; it is killed.
 absl::Status endStrayExecs(Pod& pod, TaskClient& shim, const CallLimits& limits);
