@@ -45,8 +45,8 @@ namespace {
 // promised in berth/plugin.h. One that hangs leaves time before a service manager loses patience.
 constexpr std::chrono::seconds kCallsTime{30};
 constexpr std::chrono::seconds kPluginTime{10};
-// Of each plugin's start, and of all snapshotters together until they have listed their layers,
-// which has an end of its own before. systemd's patience is 90 s.
+// Of each plugin's loading and of its start, and of all snapshotters together until they have
+// listed their layers, which has an end of its own before. systemd's patience is 90 s.
 constexpr std::chrono::seconds kStartTime{70};
 
 // SIGTERM and SIGINT end the daemon, SIGHUP has it read its configuration anew; they are blocked in
@@ -241,9 +241,9 @@ absl::Status run(const config::Paths& paths, const config::Config& config,
   std::atomic<engine::Engine*> current{nullptr};
   const plugins::HostServices services = hostServices(config, current);
   plugins::Registry registry(config.pluginDirs, services);
-  BERTH_RETURN_IF_ERROR(registry.load(wantedPlugins(config)));
-  BERTH_RETURN_IF_ERROR(
-      registry.start([&limit](const std::string& next) { limit.begin(next, kStartTime); }));
+  const auto limitStart = [&limit](const std::string& next) { limit.begin(next, kStartTime); };
+  BERTH_RETURN_IF_ERROR(registry.load(wantedPlugins(config), limitStart));
+  BERTH_RETURN_IF_ERROR(registry.start(limitStart));
   for (const auto& form : registry.serving()) warnOfUnused(*form);
   limit.begin("snapshotters to list their unpacked layers", kStartTime);
   auto opened =

@@ -32,7 +32,7 @@ void Wanted::nameOrigin() {
   if (origin.table.empty()) origin.table = support::strCat(kindName(kind), " \"", name, "\"");
 }
 
-absl::Status Registry::load(const std::vector<Wanted>& wanted) {
+absl::Status Registry::load(const std::vector<Wanted>& wanted, const Before& before) {
   std::vector<Wanted> ordered = wanted;
   std::stable_sort(ordered.begin(), ordered.end(), [](const Wanted& a, const Wanted& b) {
     return loadRank(a.kind) < loadRank(b.kind);
@@ -41,6 +41,9 @@ absl::Status Registry::load(const std::vector<Wanted>& wanted) {
   std::set<std::pair<Kind, std::string>> names;
   for (Wanted& one : ordered) {
     one.nameOrigin();
+    if (before)
+      before(support::strCat(kindName(one.kind), " ", one.name, " (plugin ", one.plugin,
+                             ") to be loaded and configured"));
     const absl::Status status =
         names.emplace(one.kind, one.name).second
             ? loadOne(one)

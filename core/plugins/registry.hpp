@@ -46,6 +46,9 @@ class Registry {
   // Of one instance: the one that serves and those that it has replaced.
   static constexpr size_t kMostForms = 3;
 
+  // Called with what is waited for next, for people: for as long as a plugin takes.
+  using Before = std::function<void(const std::string& next)>;
+
   // `services` must outlive the registry.
   Registry(std::vector<std::string> directories, const HostServices& services)
       : directories_(std::move(directories)), services_(services) {}
@@ -54,9 +57,7 @@ class Registry {
   // Loads and configures all, in dependency order (what others use first: sources, snapshotters,
   // networks, runtimes), and collects every problem, a line for each: its place in the
   // configuration, the reason, plugin and file. Makes nothing outside of this process.
-  absl::Status load(const std::vector<Wanted>& wanted);
-  // Called with what is waited for next, for people: for as long as a plugin takes.
-  using Before = std::function<void(const std::string& next)>;
+  absl::Status load(const std::vector<Wanted>& wanted, const Before& before = {});
   // Starts in the same order; when one fails those already started are stopped.
   absl::Status start(const Before& before = {});
   // Takes no replacement any more, waits for those under way, and stops what they have left and

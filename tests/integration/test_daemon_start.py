@@ -1,0 +1,61 @@
+"""The daemon's start has an end, whatever a plugin does."""
+
+import os
+import subprocess
+import time
+
+import pytest
+
+import host
+from conftest import compile_plugin
+from engines import toml
+
+pytestmark = pytest.mark.berth
+SECONDS = 70  # a service manager's patience is longer
+BUILD = os.path.abspath(os.environ.get(
+    "BERTH_BUILD", os.path.join(os.path.dirname(__file__), "../../build/release")))
+FAULTS = {
+    "HANGS_WHEN_LOADED": "network hanging (plugin faulty) to be loaded and configured",
+    "HANGS_IN_CONFIGURE": "network hanging (plugin faulty) to be loaded and configured",
+    "HANGS_IN_START": "network hanging (plugin network-faulty) to start",
+}
+
+
+@pytest.fixture
+def daemons(tmp_path):
+    """For each fault a daemon that starts with a plugin that has it; they are begun at once."""
+    begun = {}
+    for fault in FAULTS:
+        folder = tmp_path / fault
+        folder.mkdir()
+        os.chmod(folder, 0o755)
+        compile_plugin(folder, "faulty", fault)
+        config = folder / "berth.toml"
+        config.write_text("\n".join([
+            "root = " + toml(str(folder / "root")),
+            "state = " + toml(str(folder / "state")),
+            "plugin_dirs = " + toml([os.path.join(BUILD, "lib/berth/plugins"), str(folder)]),
+            "[grpc]",
+            "socket = " + toml(str(folder / "cri.sock")),
+            "[networks.hanging]",
+            'plugin = "faulty"',
+            ""]))
+        with open(folder / "log", "wb") as log:
+            begun[fault] = subprocess.Popen(
+                [os.path.join(BUILD, "bin/berth"), "serve", "--config", str(config)],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder)
+    yield begun
+    for process in begun.values():
+        process.kill()
+        process.wait()
+
+
+def test_a_plugin_that_hangs_at_the_start_is_not_waited_for(daemons, tmp_path):
+    begin = time.monotonic()
+    for fault, waited_for in FAULTS.items():
+        status = daemons[fault].wait(SECONDS + 15)
+        log = host.read(str(tmp_path / fault / "log"))
+        assert status == 1, log
+        assert time.monotonic() - begin > SECONDS - 10, log
+        last = log.splitlines()[-1]
+        assert "the daemon ends as if it had crashed" in last and waited_for in last, log
