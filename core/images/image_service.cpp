@@ -62,7 +62,7 @@ class Service : public ImageService {
         layers_(
             registry,
             {options_.concurrentDownloads, options_.concurrentUnpacks, options_.maxLayerBytes,
-             options_.writeBytesPerSecond},
+             options_.writeBytesPerSecond, options_.patience},
             [&store] { return store.sync(); },
             [this](const WantedLayer& one) { return catalog_.hasLayer(one); }) {}
 

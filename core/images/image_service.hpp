@@ -35,6 +35,8 @@ struct Options {
   unsigned concurrentUnpacks = 0;        // 0: number of CPUs
   uint64_t maxLayerBytes = 64ull << 30;  // uncompressed, a bound against bombs
   uint64_t writeBytesPerSecond = 0;      // of layers, uncompressed; 0: no limit
+  // With another registry that a layer is fetched from, before this image's own is asked too.
+  std::chrono::milliseconds patience{std::chrono::seconds(10)};
   uint64_t maxManifestBytes = 4u << 20;
   std::shared_ptr<const signatures::Policy> policy;  // null: every image is accepted
   std::shared_ptr<const ShortNames> shortNames;      // null: they mean docker.io

@@ -21,6 +21,11 @@ std::string blobOf(const WantedLayer& wanted) {
   return strCat(wanted.descriptor.digest, " ", wanted.descriptor.size);
 }
 
+absl::Status outrun(const WantedLayer& wanted) {
+  return absl::AbortedError(
+      strCat("layer ", wanted.descriptor.digest, " has come through another call"));
+}
+
 }  // namespace
 
 LayerKeeper::LayerKeeper(plugins::Registry& registry, LayerLimits limits,
@@ -166,29 +171,28 @@ bool LayerKeeper::isProven(const WantedLayer& wanted) const {
 absl::Status LayerKeeper::obtainOne(const plugins::Operation& op, plugins::Snapshotter& snapshotter,
                                     const WantedLayer& wanted, const Origin& origin) {
   const std::string key = keyOf(snapshotter, wanted.layer);
+  const std::string registry = registryOf(origin);
+  uint64_t received = 0;  // by calls that others have outrun
   for (;;) {
     const bool present = hasAll(snapshotter.name(), {wanted.layer});
     if (present && isProven(wanted)) {
-      if (origin.progress != nullptr) origin.progress->unpacked(wanted.descriptor.size);
+      if (origin.progress != nullptr) origin.progress->unpacked(wanted.descriptor.size - received);
       return absl::OkStatus();
     }
-    const std::string flight =
+    const std::string name =
         present ? strCat("read ", blobOf(wanted)) : strCat(snapshotter.name(), " ", key);
-    std::promise<absl::Status> promise;
-    std::shared_future<absl::Status> joined;
+    std::shared_ptr<Flight> other;
+    std::shared_ptr<Flight> own;
     {
       std::lock_guard lock(mutex_);
       if (present != present_[snapshotter.name()].contains(key)) continue;  // has just come or gone
-      auto running = underWay_.find(flight);
-      if (running != underWay_.end()) {
-        joined = running->second;
-      } else {
-        underWay_[flight] = promise.get_future().share();
-      }
+      other = underWay_.toWaitFor(name, registry, limits_.patience);
+      if (other == nullptr) own = underWay_.begin(name, registry, wanted.descriptor.size);
     }
-    if (joined.valid()) {
+    if (other != nullptr) {
       // Its owner may be cancelled or lack the right to the blob: then it is this call's turn.
-      while (joined.wait_until(nextLook(op)) != std::future_status::ready && !op.cancelled()) {
+      while (other->ended().wait_until(nextLook(op)) != std::future_status::ready &&
+             !op.cancelled() && other->isWorthWaitingFor(registry, limits_.patience)) {
       }
       BERTH_RETURN_IF_ERROR(support::annotate(
           op.check(), strCat("wait for layer ", key, ", which another call fetches or removes")));
@@ -196,27 +200,32 @@ absl::Status LayerKeeper::obtainOne(const plugins::Operation& op, plugins::Snaps
     }
     bool fetched = false;
     absl::Status status = support::returnThrown([&]() -> absl::Status {
-      BERTH_ASSIGN_OR_RETURN(fetched, present ? readOnly(op, wanted, origin)
-                                              : unpack(op, snapshotter, wanted, origin));
+      BERTH_ASSIGN_OR_RETURN(fetched, present ? readOnly(op, wanted, origin, *own)
+                                              : unpack(op, snapshotter, wanted, origin, *own));
       return absl::OkStatus();
     });
     {
       std::lock_guard lock(mutex_);
       if (status.ok() && !present) present_[snapshotter.name()][key] = wanted.layer;
       if (fetched) proven_[wanted.layer.diffId].insert(blobOf(wanted));
-      underWay_.erase(flight);
+      underWay_.end(name, own, fetched);
     }
-    promise.set_value(status);
+    own->land(status);
+    if (!status.ok() && own->isOutrun() && op.check().ok()) {
+      received += own->fetched();
+      continue;
+    }
     if (!status.ok() || fetched) return status;
   }
 }
 
 absl::StatusOr<bool> LayerKeeper::readOnly(const plugins::Operation& op, const WantedLayer& wanted,
-                                           const Origin& origin) {
+                                           const Origin& origin, Flight& flight) {
   BERTH_ASSIGN_OR_RETURN(const Slots::Slot slot, downloads_.take(op, registryOf(origin)));
-  LayerStream stream(op, wanted, origin, limits_.maxBytes, unpacks_);
+  LayerStream stream(op, wanted, origin, limits_.maxBytes, unpacks_, flight.fetched());
   while (!stream.ended()) {
     const auto piece = stream.next();
+    if (flight.isOutrun()) return outrun(wanted);
     if (piece.ok()) continue;
     if (absl::IsInvalidArgument(piece.status())) BERTH_RETURN_IF_ERROR(stream.damage());
     return support::annotate(piece.status(), strCat("layer ", wanted.descriptor.digest));
@@ -227,22 +236,30 @@ absl::StatusOr<bool> LayerKeeper::readOnly(const plugins::Operation& op, const W
 
 absl::StatusOr<bool> LayerKeeper::unpack(const plugins::Operation& op,
                                          plugins::Snapshotter& snapshotter,
-                                         const WantedLayer& wanted, const Origin& origin) {
+                                         const WantedLayer& wanted, const Origin& origin,
+                                         Flight& flight) {
   BERTH_ASSIGN_OR_RETURN(const Slots::Slot slot, downloads_.take(op, registryOf(origin)));
-  LayerStream stream(op, wanted, origin, limits_.maxBytes, unpacks_);
+  LayerStream stream(op, wanted, origin, limits_.maxBytes, unpacks_, flight.fetched());
   // A snapshotter writes what it reads, and a source sends no more than is read.
   const auto next = [&]() -> absl::StatusOr<std::string_view> {
     BERTH_ASSIGN_OR_RETURN(const std::string_view piece, stream.next());
+    if (flight.isOutrun()) return outrun(wanted);
     if (!piece.empty()) BERTH_RETURN_IF_ERROR(writes_.pass(op, piece.size()));
     return piece;
   };
   auto usage = snapshotter.applyLayer(op, wanted.layer, next);
   if (!usage.ok()) {
+    if (flight.isOutrun()) return outrun(wanted);
     if (absl::IsInvalidArgument(usage.status())) BERTH_RETURN_IF_ERROR(stream.damage());
     return support::annotate(usage.status(), strCat("layer ", wanted.descriptor.digest));
   }
   if (stream.begun() && !stream.ended()) {
     stream.abandon();
+    // The layer that it has kept may be the other call's.
+    if (flight.isRivalled()) {
+      flight.beOutrun();
+      return outrun(wanted);
+    }
     snapshotter.removeLayer(op, wanted.layer).IgnoreError();
     return absl::InternalError(strCat("plugin ", snapshotter.name(), " kept layer ",
                                       wanted.layer.diffId, " without reading it to its end"));
@@ -336,26 +353,26 @@ bool LayerKeeper::freeLayer(plugins::Snapshotter& snapshotter, const std::string
 absl::Status LayerKeeper::takeAway(const std::string& snapshotter, const std::string& key,
                                    const std::function<bool()>& mayGo, const Removal& remove) {
   plugins::Layer layer;
-  std::promise<absl::Status> promise;
-  const std::string flight = strCat(snapshotter, " ", key);
+  const std::string name = strCat(snapshotter, " ", key);
+  std::shared_ptr<Flight> flight;
   {
     std::lock_guard lock(mutex_);
-    if (underWay_.contains(flight))
+    if (underWay_.contains(name))
       return absl::UnavailableError(strCat("layer ", key, " is being fetched or removed just now"));
     auto& layers = present_[snapshotter];
     auto found = layers.find(key);
     if (found == layers.end() || !mayGo()) return absl::OkStatus();
     layer = found->second;
     layers.erase(found);
-    underWay_[flight] = promise.get_future().share();
+    flight = underWay_.begin(name, {}, 0);
   }
   absl::Status removed = support::returnThrown([&] { return remove(layer); });
   {
     std::lock_guard lock(mutex_);
     if (!removed.ok()) present_[snapshotter][key] = layer;
-    underWay_.erase(flight);
+    underWay_.end(name, flight, false);
   }
-  promise.set_value(removed);
+  flight->land(removed);
   return removed;
 }
 

@@ -6,7 +6,6 @@
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
-#include <future>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -20,6 +19,7 @@
 #include <absl/status/statusor.h>
 
 #include "images/fetch.hpp"
+#include "images/flights.hpp"
 #include "images/image_service.hpp"
 #include "images/layer_stream.hpp"
 #include "images/rate_limit.hpp"
@@ -33,6 +33,8 @@ struct LayerLimits {
   unsigned unpacks = 2;
   uint64_t maxBytes = 0;             // of one layer, uncompressed
   uint64_t writeBytesPerSecond = 0;  // into snapshotters, uncompressed; 0: no limit
+  // With the download of the same layer from another registry.
+  std::chrono::milliseconds patience{std::chrono::seconds(10)};
   // Until all snapshotters have listed their layers: before systemd gives up the daemon's start.
   std::chrono::milliseconds listing{std::chrono::seconds(60)};
   // Of one layer that nothing uses.
@@ -61,10 +63,10 @@ class LayerKeeper {
   bool isWhole(const std::vector<plugins::Layer>& layers) const;
 
   // Makes sure that all layers are there and whole, and what their descriptors say; blocks. Those
-  // that are missing are fetched in parallel, each once however many callers want it; and so, to be
-  // read alone, are those that are there but of which nobody knows that they come from these bytes:
-  // a manifest may be made up. They are kept from the collector until release() with the same
-  // layers.
+  // that are missing are fetched in parallel, each once however many callers want it, unless the
+  // registry that it comes from is slow and a caller has another one; and so, to be read alone, are
+  // those that are there but of which nobody knows that they come from these bytes: a manifest may
+  // be made up. They are kept from the collector until release() with the same layers.
   absl::Status obtain(const plugins::Operation& op, const std::string& snapshotter,
                       const std::vector<WantedLayer>& layers, const Origin& origin);
   // The turns at downloads, for what else fetches layers.
@@ -86,11 +88,12 @@ class LayerKeeper {
   std::string keyOf(const plugins::Snapshotter& snapshotter, const plugins::Layer& layer) const;
   absl::Status obtainOne(const plugins::Operation& op, plugins::Snapshotter& snapshotter,
                          const WantedLayer& wanted, const Origin& origin);
-  // Both: whether the layer was fetched, and so proven to be what its descriptor says.
+  // Both: whether the layer was fetched, and so proven to be what its descriptor says. ABORTED when
+  // the flight is outrun.
   absl::StatusOr<bool> unpack(const plugins::Operation& op, plugins::Snapshotter& snapshotter,
-                              const WantedLayer& wanted, const Origin& origin);
+                              const WantedLayer& wanted, const Origin& origin, Flight& flight);
   absl::StatusOr<bool> readOnly(const plugins::Operation& op, const WantedLayer& wanted,
-                                const Origin& origin);
+                                const Origin& origin, Flight& flight);
   // Counts a layer that is here now.
   void count(const WantedLayer& wanted, const LayerStream& stream, const Origin& origin);
   bool isProven(const WantedLayer& wanted) const;
@@ -118,8 +121,8 @@ class LayerKeeper {
   mutable std::mutex mutex_;
   // By snapshotter: the keys of layers that are there.
   std::map<std::string, std::map<std::string, plugins::Layer>> present_;
-  std::map<std::string, std::shared_future<absl::Status>> underWay_;  // "snapshotter key"
-  std::map<std::string, unsigned> claims_;                            // chain ID and diff ID
+  Flights underWay_;                        // "snapshotter key"
+  std::map<std::string, unsigned> claims_;  // chain ID and diff ID
   // The blobs that a layer, by diff ID, has been seen to come from since it has claims.
   std::map<std::string, std::set<std::string>> proven_;
   // Names that have lost their last claim, by when, and of which settle_() has not heard since.

@@ -33,10 +33,15 @@ class LayerStream {
  public:
   // All are borrowed. next() waits for a turn at `unpacks`, which the stream then has until it has
   // to wait for anything else: a source that is slow keeps no turn from others. RESOURCE_EXHAUSTED
-  // past `maxBytes` (0: none) of plain bytes.
+  // past `maxBytes` (0: none) of plain bytes. `fetched` counts the bytes that come in.
   LayerStream(const plugins::Operation& op, const WantedLayer& wanted, const Origin& origin,
-              uint64_t maxBytes, Slots& unpacks)
-      : op_(op), wanted_(wanted), origin_(origin), maxBytes_(maxBytes), unpacks_(unpacks) {}
+              uint64_t maxBytes, Slots& unpacks, std::atomic<uint64_t>& fetched)
+      : op_(op),
+        wanted_(wanted),
+        origin_(origin),
+        maxBytes_(maxBytes),
+        unpacks_(unpacks),
+        fetched_(fetched) {}
   ~LayerStream();
   LayerStream(const LayerStream&) = delete;
   LayerStream& operator=(const LayerStream&) = delete;
@@ -64,12 +69,12 @@ class LayerStream {
   const Origin& origin_;
   const uint64_t maxBytes_;
   Slots& unpacks_;
+  std::atomic<uint64_t>& fetched_;
   std::optional<Slots::Slot> turn_;
   PieceQueue queue_;
   std::unique_ptr<Decompressor> decompressor_;
   Hash hash_{wanted_.layer.diffId};
   uint64_t plain_ = 0;
-  std::atomic<uint64_t> fetched_ = 0;
   bool begun_ = false;
   bool ended_ = false;
   std::thread fetcher_;

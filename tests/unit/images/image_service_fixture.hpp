@@ -34,7 +34,8 @@ class ImageServiceTest : public ::testing::Test {
   std::unique_ptr<ImageService> images_;
   plugins::Operation op_{"test"};
   std::vector<std::string> reports_;
-  std::shared_ptr<const signatures::Policy> policy_;  // from the next open() on
+  std::shared_ptr<const signatures::Policy> policy_;  // these from the next open() on
+  std::chrono::milliseconds patience_{std::chrono::hours(1)};
 
   void SetUp() override {
     fs::create_directory(blobs());
@@ -64,6 +65,7 @@ class ImageServiceTest : public ::testing::Test {
     options.concurrentDownloads = downloads;
     options.concurrentUnpacks = unpacks;
     options.policy = policy_;
+    options.patience = patience_;
     auto images = ImageService::open(options, registry_, *store_, [this](std::string_view line) {
       reports_.emplace_back(line);
     });
@@ -166,6 +168,14 @@ class ImageServiceTest : public ::testing::Test {
   }
   void openGate(const std::string& digest) const {
     std::ofstream(blobs() + "/" + digest + ".gate").close();
+  }
+  // Who is at the gate stays there until letGo(); others pass.
+  void keepAtGate(const std::string& digest) const {
+    const std::string gate = blobs() + "/" + digest + ".gate";
+    std::filesystem::rename(gate, gate + "-kept");
+  }
+  void letGo(const std::string& digest) const {
+    std::ofstream(blobs() + "/" + digest + ".gate-kept").close();
   }
   // Once there is that many of them.
   void awaitCount(const std::string& message, size_t wanted) const {

@@ -3,6 +3,7 @@
 
 #include "../no_more_threads.hpp"
 #include "image_service_fixture.hpp"
+#include "images/flights.hpp"
 
 namespace berth::images {
 namespace {
@@ -154,6 +155,106 @@ TEST_F(ImageWaitsTest, ARegistryThatIsSlowHoldsUpItsOwnImagesOnly) {
   EXPECT_TRUE(other.ok()) << other.status();
   openGate(slowLayer);
   EXPECT_TRUE(slow.get().ok());
+}
+
+TEST_F(ImageWaitsTest, ALayerOfARegistryThatIsSlowIsFetchedFromOnesOwn) {
+  patience_ = milliseconds(50);
+  open(1, 1);
+  const std::string packed = testing::gzip(large_);
+  publish("slow:1", {large_}, {packed});
+  write("b.example_app:1", blob(manifestOf({large_}, {packed})));
+  closeGate(sha256(packed));
+  auto slow = begin(inTime_, "slow:1");
+  awaitCount("at the gate", 1);
+  keepAtGate(sha256(packed));
+  PullProgress progress;
+  const auto other = images_->pull(inTime_, "b.example/app:1", nullptr, {}, &progress);
+  EXPECT_TRUE(other.ok()) << other.status();
+  EXPECT_EQ(progress.read().bytes, packed.size());
+  EXPECT_EQ(images_->layerFigures().fetched, 1u);
+  letGo(sha256(packed));
+  EXPECT_TRUE(slow.get().ok());
+  EXPECT_EQ(images_->layerFigures().fetched, 1u) << "the other one's is good for both";
+  EXPECT_EQ(layers().size(), 1u);
+}
+
+// Of a layer that is there already: the bytes are read to see that they are its.
+TEST_F(ImageWaitsTest, BytesOfARegistryThatIsSlowAreReadFromOnesOwn) {
+  patience_ = milliseconds(50);
+  open(1, 1);
+  publish("first:1", {large_}, {testing::gzip(large_)});
+  ASSERT_TRUE(pull("first:1").ok());
+  const std::string packed = testing::zstdWithWindow(large_, 20);
+  publish("slow:1", {large_}, {packed});
+  write("b.example_app:1", blob(manifestOf({large_}, {packed})));
+  closeGate(sha256(packed));
+  auto slow = begin(inTime_, "slow:1");
+  awaitCount("at the gate", 1);
+  keepAtGate(sha256(packed));
+  const auto other = images_->pull(inTime_, "b.example/app:1", nullptr, {}, nullptr);
+  EXPECT_TRUE(other.ok()) << other.status();
+  letGo(sha256(packed));
+  EXPECT_TRUE(slow.get().ok());
+  EXPECT_EQ(images_->layerFigures().fetched, 2u);
+}
+
+TEST_F(ImageWaitsTest, WhatARegistrySendsToNobodyIsAskedForOnce) {
+  patience_ = milliseconds(50);
+  open(2, 1);
+  const std::string packed = testing::gzip(large_);
+  publish("slow:1", {large_}, {packed});
+  publish("slow:2", {large_}, {packed});
+  closeGate(sha256(packed));
+  auto slow = begin(inTime_, "slow:1");
+  awaitCount("at the gate", 1);
+  // The same registry's: what it does not send to one it does not send to another.
+  auto joined = begin(inTime_, "slow:2");
+  std::this_thread::sleep_for(milliseconds(200));
+  EXPECT_EQ(count("at the gate"), 1u);
+  openGate(sha256(packed));
+  EXPECT_TRUE(slow.get().ok());
+  EXPECT_TRUE(joined.get().ok());
+}
+
+TEST(Flights, OneThatIsNearItsEndIsWaitedFor) {
+  const milliseconds patience(20);
+  Flights flights;
+  const auto flight = flights.begin("layer", "a.example", 1000);
+  EXPECT_EQ(flights.toWaitFor("layer", "b.example", patience), flight) << "it has just begun";
+  std::this_thread::sleep_for(2 * patience);
+  EXPECT_EQ(flights.toWaitFor("layer", "b.example", patience), nullptr);
+  EXPECT_EQ(flights.toWaitFor("layer", "a.example", patience), flight);
+  flight->fetched() = 1;
+  EXPECT_EQ(flights.toWaitFor("layer", "b.example", patience), nullptr) << "39 s are left";
+  flight->fetched() = 999;
+  EXPECT_EQ(flights.toWaitFor("layer", "b.example", std::chrono::seconds(20)), flight);
+  flight->fetched() = 1000;
+  EXPECT_EQ(flights.toWaitFor("layer", "b.example", patience), flight);
+  EXPECT_EQ(flights.toWaitFor("other", "b.example", patience), nullptr);
+
+  const auto removal = flights.begin("gone", {}, 0);
+  std::this_thread::sleep_for(2 * patience);
+  EXPECT_EQ(flights.toWaitFor("gone", "b.example", patience), removal);
+}
+
+TEST(Flights, TheFirstToLandOutrunsTheOthers) {
+  Flights flights;
+  const auto first = flights.begin("layer", "a.example", 1000);
+  EXPECT_FALSE(first->isRivalled());
+  const auto second = flights.begin("layer", "b.example", 1000);
+  const auto third = flights.begin("layer", "c.example", 1000);
+  const auto other = flights.begin("other", "a.example", 1000);
+  EXPECT_TRUE(first->isRivalled() && second->isRivalled() && third->isRivalled());
+  EXPECT_FALSE(other->isRivalled());
+  flights.end("layer", second, false);
+  EXPECT_FALSE(first->isOutrun());
+  flights.end("layer", third, true);
+  EXPECT_TRUE(first->isOutrun());
+  EXPECT_FALSE(second->isOutrun() || third->isOutrun() || other->isOutrun());
+  EXPECT_EQ(flights.toWaitFor("layer", "a.example", milliseconds(0)), first);
+  flights.end("layer", first, true);
+  EXPECT_FALSE(flights.contains("layer"));
+  EXPECT_TRUE(flights.contains("other"));
 }
 
 TEST_F(ImageWaitsTest, ALayerThatIsRefusedKeepsNoTurnUntilItsSourceNotices) {
