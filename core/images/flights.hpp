@@ -7,6 +7,8 @@
 #include <future>
 #include <map>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 
 #include <absl/status/status.h>
@@ -20,19 +22,37 @@ class Flight {
  public:
   using Clock = plugins::Operation::Clock;
 
-  // `registry`: that the layer's `size` bytes come from; empty when they come from nowhere.
-  Flight(std::string registry, uint64_t size) : registry_(std::move(registry)), size_(size) {}
+  // Where a layer's bytes come from.
+  struct Source {
+    std::string registry;  // empty: from nowhere
+    std::string blob;      // digest of the bytes
+    uint64_t size = 0;     // of the blob, in bytes
+  };
+  explicit Flight(Source source) : source_(std::move(source)) {}
 
   // Whether one who would fetch the layer from `registry` waits for this rather than for its own
-  // download: the same registry's, or one that is not known to need more than `patience` from now.
-  // Nobody's registry may keep layers from others' images.
+  // download: the same registry's, or one that has not waited for its registry longer than
+  // `patience`, or by what it has got will not so long again.
   bool isWorthWaitingFor(const std::string& registry, std::chrono::milliseconds patience) const;
 
   // The bytes that have come in.
   std::atomic<uint64_t>& fetched() { return fetched_; }
+  // It waits for its registry, for a turn at it or for bytes, for as long as this is there; one of
+  // them at a time.
+  class Waiting {
+   public:
+    explicit Waiting(Flight& flight) : flight_(flight) { flight_.beginWaiting(); }
+    ~Waiting() { flight_.endWaiting(); }
+    Waiting(const Waiting&) = delete;
+    Waiting& operator=(const Waiting&) = delete;
+
+   private:
+    Flight& flight_;
+  };
+
   // Whether another call is at work on the same layer, or was.
   bool isRivalled() const { return rivalled_; }
-  // Whether that one has brought it, so that this one need not go on.
+  // Whether another call has brought it, so that this one need not go on.
   bool isOutrun() const { return outrun_; }
   void beOutrun() { outrun_ = true; }
 
@@ -42,12 +62,17 @@ class Flight {
 
  private:
   friend class Flights;
-  const std::string registry_;
-  const uint64_t size_;
-  const Clock::time_point begun_ = Clock::now();
+  void beginWaiting();
+  void endWaiting();
+  Clock::duration waited() const;
+
+  const Source source_;
   std::atomic<uint64_t> fetched_{0};
   std::atomic<bool> rivalled_{false};
   std::atomic<bool> outrun_{false};
+  mutable std::mutex mutex_;
+  Clock::duration waited_{};  // before it waits now
+  std::optional<Clock::time_point> waitsSince_;
   std::promise<absl::Status> promise_;
   const std::shared_future<absl::Status> ended_ = promise_.get_future().share();
 };
@@ -55,12 +80,16 @@ class Flight {
 // Those under way, by name. Not thread-safe.
 class Flights {
  public:
+  // Of one name at once.
+  static constexpr size_t kMost = 2;
+
   bool contains(const std::string& name) const { return flights_.contains(name); }
-  // One that is worth waiting for; null when there is none.
+  // One that is worth waiting for, or one of so many that there may be no more; null when there is
+  // none.
   std::shared_ptr<Flight> toWaitFor(const std::string& name, const std::string& registry,
                                     std::chrono::milliseconds patience) const;
-  std::shared_ptr<Flight> begin(const std::string& name, std::string registry, uint64_t size);
-  // `done`: those that are under way for the same name need not go on.
+  std::shared_ptr<Flight> begin(const std::string& name, Flight::Source source);
+  // `done`: those that are under way for the same name and blob need not go on.
   void end(const std::string& name, const std::shared_ptr<Flight>& flight, bool done);
 
  private:

@@ -171,14 +171,17 @@ bool LayerKeeper::isProven(const WantedLayer& wanted) const {
 absl::Status LayerKeeper::obtainOne(const plugins::Operation& op, plugins::Snapshotter& snapshotter,
                                     const WantedLayer& wanted, const Origin& origin) {
   const std::string key = keyOf(snapshotter, wanted.layer);
-  const std::string registry = registryOf(origin);
-  uint64_t received = 0;  // by calls that others have outrun
+  const Flight::Source source{registryOf(origin), blobOf(wanted), wanted.descriptor.size};
+  uint64_t received = 0;  // by flights that others have outrun
   for (;;) {
     const bool present = hasAll(snapshotter.name(), {wanted.layer});
     if (present && isProven(wanted)) {
       if (origin.progress != nullptr) origin.progress->unpacked(wanted.descriptor.size - received);
       return absl::OkStatus();
     }
+    // A plugin that takes one call at a time would have a second one wait for the first.
+    const auto patience =
+        present || snapshotter.isParallel() ? limits_.patience : std::chrono::milliseconds::max();
     const std::string name =
         present ? strCat("read ", blobOf(wanted)) : strCat(snapshotter.name(), " ", key);
     std::shared_ptr<Flight> other;
@@ -186,14 +189,12 @@ absl::Status LayerKeeper::obtainOne(const plugins::Operation& op, plugins::Snaps
     {
       std::lock_guard lock(mutex_);
       if (present != present_[snapshotter.name()].contains(key)) continue;  // has just come or gone
-      other = underWay_.toWaitFor(name, registry, limits_.patience);
-      if (other == nullptr) own = underWay_.begin(name, registry, wanted.descriptor.size);
+      other = underWay_.toWaitFor(name, source.registry, patience);
+      if (other == nullptr) own = underWay_.begin(name, source);
     }
     if (other != nullptr) {
       // Its owner may be cancelled or lack the right to the blob: then it is this call's turn.
-      while (other->ended().wait_until(nextLook(op)) != std::future_status::ready &&
-             !op.cancelled() && other->isWorthWaitingFor(registry, limits_.patience)) {
-      }
+      (void)other->ended().wait_until(nextLook(op));
       BERTH_RETURN_IF_ERROR(support::annotate(
           op.check(), strCat("wait for layer ", key, ", which another call fetches or removes")));
       continue;
@@ -202,6 +203,7 @@ absl::Status LayerKeeper::obtainOne(const plugins::Operation& op, plugins::Snaps
     absl::Status status = support::returnThrown([&]() -> absl::Status {
       BERTH_ASSIGN_OR_RETURN(fetched, present ? readOnly(op, wanted, origin, *own)
                                               : unpack(op, snapshotter, wanted, origin, *own));
+      if (fetched) count(wanted, *own, origin, received);
       return absl::OkStatus();
     });
     {
@@ -211,7 +213,8 @@ absl::Status LayerKeeper::obtainOne(const plugins::Operation& op, plugins::Snaps
       underWay_.end(name, own, fetched);
     }
     own->land(status);
-    if (!status.ok() && own->isOutrun() && op.check().ok()) {
+    if (!status.ok() && own->isOutrun()) {
+      BERTH_RETURN_IF_ERROR(op.check());
       received += own->fetched();
       continue;
     }
@@ -221,8 +224,8 @@ absl::Status LayerKeeper::obtainOne(const plugins::Operation& op, plugins::Snaps
 
 absl::StatusOr<bool> LayerKeeper::readOnly(const plugins::Operation& op, const WantedLayer& wanted,
                                            const Origin& origin, Flight& flight) {
-  BERTH_ASSIGN_OR_RETURN(const Slots::Slot slot, downloads_.take(op, registryOf(origin)));
-  LayerStream stream(op, wanted, origin, limits_.maxBytes, unpacks_, flight.fetched());
+  BERTH_ASSIGN_OR_RETURN(const Slots::Slot slot, takeDownload(op, origin, flight));
+  LayerStream stream(op, wanted, origin, limits_.maxBytes, unpacks_, flight);
   while (!stream.ended()) {
     const auto piece = stream.next();
     if (flight.isOutrun()) return outrun(wanted);
@@ -230,7 +233,6 @@ absl::StatusOr<bool> LayerKeeper::readOnly(const plugins::Operation& op, const W
     if (absl::IsInvalidArgument(piece.status())) BERTH_RETURN_IF_ERROR(stream.damage());
     return support::annotate(piece.status(), strCat("layer ", wanted.descriptor.digest));
   }
-  count(wanted, stream, origin);
   return true;
 }
 
@@ -238,8 +240,8 @@ absl::StatusOr<bool> LayerKeeper::unpack(const plugins::Operation& op,
                                          plugins::Snapshotter& snapshotter,
                                          const WantedLayer& wanted, const Origin& origin,
                                          Flight& flight) {
-  BERTH_ASSIGN_OR_RETURN(const Slots::Slot slot, downloads_.take(op, registryOf(origin)));
-  LayerStream stream(op, wanted, origin, limits_.maxBytes, unpacks_, flight.fetched());
+  BERTH_ASSIGN_OR_RETURN(const Slots::Slot slot, takeDownload(op, origin, flight));
+  LayerStream stream(op, wanted, origin, limits_.maxBytes, unpacks_, flight);
   // A snapshotter writes what it reads, and a source sends no more than is read.
   const auto next = [&]() -> absl::StatusOr<std::string_view> {
     BERTH_ASSIGN_OR_RETURN(const std::string_view piece, stream.next());
@@ -264,18 +266,21 @@ absl::StatusOr<bool> LayerKeeper::unpack(const plugins::Operation& op,
     return absl::InternalError(strCat("plugin ", snapshotter.name(), " kept layer ",
                                       wanted.layer.diffId, " without reading it to its end"));
   }
-  count(wanted, stream, origin);
   return stream.ended();
 }
 
-void LayerKeeper::count(const WantedLayer& wanted, const LayerStream& stream,
-                        const Origin& origin) {
-  if (stream.begun()) {
-    ++fetched_;
-    fetchedBytes_ += stream.fetched();
-  }
+absl::StatusOr<Slots::Slot> LayerKeeper::takeDownload(const plugins::Operation& op,
+                                                      const Origin& origin, Flight& flight) {
+  const Flight::Waiting waiting(flight);
+  return downloads_.take(op, registryOf(origin));
+}
+
+void LayerKeeper::count(const WantedLayer& wanted, Flight& flight, const Origin& origin,
+                        uint64_t before) {
+  ++fetched_;
+  fetchedBytes_ += flight.fetched();
   if (origin.progress != nullptr)
-    origin.progress->unpacked(wanted.descriptor.size - stream.fetched());
+    origin.progress->unpacked(wanted.descriptor.size - flight.fetched() - before);
 }
 
 LayerFigures LayerKeeper::figures() const {
@@ -364,7 +369,7 @@ absl::Status LayerKeeper::takeAway(const std::string& snapshotter, const std::st
     if (found == layers.end() || !mayGo()) return absl::OkStatus();
     layer = found->second;
     layers.erase(found);
-    flight = underWay_.begin(name, {}, 0);
+    flight = underWay_.begin(name, {});
   }
   absl::Status removed = support::returnThrown([&] { return remove(layer); });
   {

@@ -94,8 +94,10 @@ class LayerKeeper {
                               const WantedLayer& wanted, const Origin& origin, Flight& flight);
   absl::StatusOr<bool> readOnly(const plugins::Operation& op, const WantedLayer& wanted,
                                 const Origin& origin, Flight& flight);
-  // Counts a layer that is here now.
-  void count(const WantedLayer& wanted, const LayerStream& stream, const Origin& origin);
+  absl::StatusOr<Slots::Slot> takeDownload(const plugins::Operation& op, const Origin& origin,
+                                           Flight& flight);
+  // Counts a layer that was fetched. `before`: bytes of it that the same pull has got in vain.
+  void count(const WantedLayer& wanted, Flight& flight, const Origin& origin, uint64_t before);
   bool isProven(const WantedLayer& wanted) const;
   using Removal = std::function<absl::Status(const plugins::Layer&)>;
   // Takes a layer out under the lock, if it is there and `mayGo`, which is asked with that held;

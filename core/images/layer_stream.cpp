@@ -68,15 +68,20 @@ void LayerStream::begin() {
 
 absl::Status LayerStream::fetch() {
   return fetchBlob(op_, origin_, wanted_.descriptor, [this](std::string_view bytes) {
-    fetched_ += bytes.size();
+    flight_.fetched() += bytes.size();
     if (origin_.progress != nullptr) origin_.progress->received(bytes.size());
     return queue_.write(bytes);
   });
 }
 
 absl::StatusOr<std::string_view> LayerStream::received() {
-  if (!queue_.ready()) turn_.reset();
+  std::optional<Flight::Waiting> waiting;
+  if (!queue_.ready()) {
+    turn_.reset();
+    waiting.emplace(flight_);
+  }
   BERTH_ASSIGN_OR_RETURN(const std::string_view piece, queue_.next());
+  waiting.reset();
   BERTH_RETURN_IF_ERROR(takeTurn());
   return piece;
 }

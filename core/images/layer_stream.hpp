@@ -1,7 +1,6 @@
 // A layer's bytes on their way from its source, checked.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -14,6 +13,7 @@
 #include "images/decompress.hpp"
 #include "images/digest.hpp"
 #include "images/fetch.hpp"
+#include "images/flights.hpp"
 #include "images/piece_queue.hpp"
 #include "images/slots.hpp"
 #include "plugins/snapshotter.hpp"
@@ -33,15 +33,15 @@ class LayerStream {
  public:
   // All are borrowed. next() waits for a turn at `unpacks`, which the stream then has until it has
   // to wait for anything else: a source that is slow keeps no turn from others. RESOURCE_EXHAUSTED
-  // past `maxBytes` (0: none) of plain bytes. `fetched` counts the bytes that come in.
+  // past `maxBytes` (0: none) of plain bytes. `flight` gets what comes in.
   LayerStream(const plugins::Operation& op, const WantedLayer& wanted, const Origin& origin,
-              uint64_t maxBytes, Slots& unpacks, std::atomic<uint64_t>& fetched)
+              uint64_t maxBytes, Slots& unpacks, Flight& flight)
       : op_(op),
         wanted_(wanted),
         origin_(origin),
         maxBytes_(maxBytes),
         unpacks_(unpacks),
-        fetched_(fetched) {}
+        flight_(flight) {}
   ~LayerStream();
   LayerStream(const LayerStream&) = delete;
   LayerStream& operator=(const LayerStream&) = delete;
@@ -55,7 +55,6 @@ class LayerStream {
   void abandon();
   bool begun() const { return begun_; }
   bool ended() const { return ended_; }
-  uint64_t fetched() const { return fetched_; }  // bytes
 
  private:
   void begin();
@@ -69,7 +68,7 @@ class LayerStream {
   const Origin& origin_;
   const uint64_t maxBytes_;
   Slots& unpacks_;
-  std::atomic<uint64_t>& fetched_;
+  Flight& flight_;
   std::optional<Slots::Slot> turn_;
   PieceQueue queue_;
   std::unique_ptr<Decompressor> decompressor_;

@@ -53,6 +53,10 @@ class Snapshotter {
 
   const std::string& name() const { return instance_.name(); }
   absl::Status readFlags();  // once, after start: also finds the extensions
+  // Whether it takes calls about one layer at the same time.
+  bool isParallel() const {
+    return instance_.library().description().threading == BERTH_THREADING_PARALLEL;
+  }
   bool independentLayers() const { return (flags_ & BERTH_SNAPSHOTTER_INDEPENDENT_LAYERS) != 0; }
   bool mapsIds() const { return (flags_ & BERTH_SNAPSHOTTER_ID_MAPPING) != 0; }
 

@@ -86,23 +86,30 @@ absl::Status compareLayer(const LayerRecord& known, const std::string& directory
 
 absl::StatusOr<DiskUsage> LayerStore::apply(const std::string& diffId, Stream& tar, const Op& op) {
   BERTH_RETURN_IF_ERROR(checkOwn(diffId));
-  op.stage(strCat("wait for layer ", diffId));
-  BERTH_ASSIGN_OR_RETURN(const KeyLocks::Guard guard, locks_.lock(diffId, op));
-  if (const auto known = registry_.layer(diffId)) return known->usage;
-
-  const std::string staging = layout_.stagingPath();
-  absl::StatusOr<LayerRecord> layer = unpack(diffId, staging, tar, op);
-  absl::Status status = layer.status();
-  if (status.ok()) status = publish(diffId, staging);
-  if (!status.ok()) {
-    support::StatusCollector failures;
-    failures.add(annotate(status, strCat("apply layer ", diffId)));
-    failures.add(support::removeTree(staging));
-    return failures.status();
+  {
+    op.stage(strCat("wait for layer ", diffId));
+    BERTH_ASSIGN_OR_RETURN(const KeyLocks::Guard guard, locks_.lock(diffId, op));
+    if (const auto known = registry_.layer(diffId)) return known->usage;
   }
-  const DiskUsage usage = layer->usage;
-  registry_.addLayer(*std::move(layer));
-  return usage;
+  // Calls for one layer do not wait for each other's streams: the first to have it whole wins.
+  const std::string staging = layout_.stagingPath();
+  const absl::StatusOr<LayerRecord> layer = unpack(diffId, staging, tar, op);
+  const absl::StatusOr<bool> published = layer.ok() ? keep(*layer, staging, op) : layer.status();
+  if (published.ok() && *published) return layer->usage;
+  support::StatusCollector failures;
+  failures.add(annotate(published.status(), strCat("apply layer ", diffId)));
+  failures.add(support::removeTree(staging));
+  BERTH_RETURN_IF_ERROR(failures.status());
+  return layer->usage;
+}
+
+absl::StatusOr<bool> LayerStore::keep(const LayerRecord& layer, const std::string& staging,
+                                      const Op& op) {
+  BERTH_ASSIGN_OR_RETURN(const KeyLocks::Guard guard, locks_.lock(layer.diffId, op));
+  if (registry_.layer(layer.diffId)) return false;
+  BERTH_RETURN_IF_ERROR(publish(layer.diffId, staging));
+  registry_.addLayer(LayerRecord(layer));
+  return true;
 }
 
 absl::StatusOr<LayerRecord> LayerStore::unpack(const std::string& diffId,

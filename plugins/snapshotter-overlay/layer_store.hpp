@@ -57,6 +57,9 @@ class LayerStore {
   // was there, or a snapshot goes on using it.
   absl::StatusOr<std::string> takeAway(const std::string& diffId) const;
   absl::Status publish(const std::string& diffId, const std::string& staging);
+  // Publishes what is unpacked, and knows it from now on; false: another call has done so
+  // meanwhile.
+  absl::StatusOr<bool> keep(const LayerRecord& layer, const std::string& staging, const Op& op);
 
   const Layout& layout_;
   Registry& registry_;

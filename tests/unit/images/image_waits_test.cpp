@@ -219,31 +219,49 @@ TEST_F(ImageWaitsTest, WhatARegistrySendsToNobodyIsAskedForOnce) {
 TEST(Flights, OneThatIsNearItsEndIsWaitedFor) {
   const milliseconds patience(20);
   Flights flights;
-  const auto flight = flights.begin("layer", "a.example", 1000);
-  EXPECT_EQ(flights.toWaitFor("layer", "b.example", patience), flight) << "it has just begun";
+  const auto flight = flights.begin("layer", {"a.example", "blob", 1000});
+  std::this_thread::sleep_for(2 * patience);
+  EXPECT_EQ(flights.toWaitFor("layer", "b.example", patience), flight)
+      << "it waits for nothing that others would not wait for";
+  const Flight::Waiting waiting(*flight);
+  EXPECT_EQ(flights.toWaitFor("layer", "b.example", patience), flight);
   std::this_thread::sleep_for(2 * patience);
   EXPECT_EQ(flights.toWaitFor("layer", "b.example", patience), nullptr);
   EXPECT_EQ(flights.toWaitFor("layer", "a.example", patience), flight);
   flight->fetched() = 1;
   EXPECT_EQ(flights.toWaitFor("layer", "b.example", patience), nullptr) << "39 s are left";
   flight->fetched() = 999;
-  EXPECT_EQ(flights.toWaitFor("layer", "b.example", std::chrono::seconds(20)), flight);
+  EXPECT_EQ(flights.toWaitFor("layer", "b.example", patience), flight);
   flight->fetched() = 1000;
   EXPECT_EQ(flights.toWaitFor("layer", "b.example", patience), flight);
   EXPECT_EQ(flights.toWaitFor("other", "b.example", patience), nullptr);
 
-  const auto removal = flights.begin("gone", {}, 0);
+  const auto removal = flights.begin("gone", {});
+  const Flight::Waiting too(*removal);
   std::this_thread::sleep_for(2 * patience);
   EXPECT_EQ(flights.toWaitFor("gone", "b.example", patience), removal);
 }
 
+TEST(Flights, ThereAreTwoAtOnce) {
+  Flights flights;
+  const auto first = flights.begin("layer", {"a.example", "blob", 1000});
+  const Flight::Waiting waits(*first);
+  ASSERT_EQ(flights.toWaitFor("layer", "b.example", milliseconds(0)), nullptr);
+  const auto second = flights.begin("layer", {"b.example", "blob", 1000});
+  const Flight::Waiting too(*second);
+  EXPECT_EQ(flights.toWaitFor("layer", "c.example", milliseconds(0)), second);
+  first->beOutrun();
+  EXPECT_EQ(flights.toWaitFor("layer", "c.example", milliseconds(0)), nullptr);
+}
+
 TEST(Flights, TheFirstToLandOutrunsTheOthers) {
   Flights flights;
-  const auto first = flights.begin("layer", "a.example", 1000);
+  const auto first = flights.begin("layer", {"a.example", "blob", 1000});
   EXPECT_FALSE(first->isRivalled());
-  const auto second = flights.begin("layer", "b.example", 1000);
-  const auto third = flights.begin("layer", "c.example", 1000);
-  const auto other = flights.begin("other", "a.example", 1000);
+  const auto second = flights.begin("layer", {"b.example", "blob", 1000});
+  const auto third = flights.begin("layer", {"c.example", "blob", 1000});
+  const auto packedOtherwise = flights.begin("layer", {"d.example", "other blob", 1000});
+  const auto other = flights.begin("other", {"a.example", "blob", 1000});
   EXPECT_TRUE(first->isRivalled() && second->isRivalled() && third->isRivalled());
   EXPECT_FALSE(other->isRivalled());
   flights.end("layer", second, false);
@@ -251,7 +269,9 @@ TEST(Flights, TheFirstToLandOutrunsTheOthers) {
   flights.end("layer", third, true);
   EXPECT_TRUE(first->isOutrun());
   EXPECT_FALSE(second->isOutrun() || third->isOutrun() || other->isOutrun());
-  EXPECT_EQ(flights.toWaitFor("layer", "a.example", milliseconds(0)), first);
+  EXPECT_FALSE(packedOtherwise->isOutrun()) << "its bytes are still to be proven";
+  EXPECT_EQ(flights.toWaitFor("layer", "a.example", milliseconds(1)), packedOtherwise);
+  flights.end("layer", packedOtherwise, true);
   flights.end("layer", first, true);
   EXPECT_FALSE(flights.contains("layer"));
   EXPECT_TRUE(flights.contains("other"));
