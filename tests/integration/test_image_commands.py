@@ -27,6 +27,7 @@ from test_registries import forget
 pytestmark = [pytest.mark.berth,
               pytest.mark.skipif(shutil.which("skopeo") is None, reason="skopeo is not installed")]
 STALLED = "stall.berth.test/busybox:1"
+PATIENCE = 10  # seconds, with the registry of another pull of the same layer
 
 
 @pytest.fixture(scope="module")
@@ -362,3 +363,25 @@ def test_the_log_tells_of_long_pulls(fresh, image):
     assert "MiB" in told()[-1] and "layers" in told()[-1]
     command.terminate()
     command.wait(20)
+
+
+@pytest.mark.alone
+def test_layers_of_a_registry_that_sends_nothing_more_come_from_ones_own(fresh, image):
+    layers = fresh.front.layer_requests
+    before = layers()
+    command = stall(image, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        # The configuration and two layers.
+        wait_until(lambda: sum(layers().values()) == sum(before.values()) + 3, 20, "the layers")
+        began = time.monotonic()
+        made = image.run("pull", BUSYBOX)
+        assert PATIENCE - 1 < time.monotonic() - began < PATIENCE + 5
+        assert pulls_under_way(fresh)
+        # Neither is counted twice.
+        size = sum(layer["size"] for layer in image.inspect(BUSYBOX)["layers"]) / (1 << 20)
+        assert made.stderr.splitlines()[-1].startswith("%.1f of %.1f MiB" % (size, size))
+        assert fresh.exec(fresh.run(fresh.run_pod("own"), "c", command=["sleep", "1000"]),
+                          "true").exit_code == 0
+    finally:
+        command.terminate()
+        command.wait()
