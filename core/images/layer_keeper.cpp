@@ -194,7 +194,9 @@ absl::Status LayerKeeper::obtainOne(const plugins::Operation& op, plugins::Snaps
     }
     if (other != nullptr) {
       // Its owner may be cancelled or lack the right to the blob: then it is this call's turn.
-      (void)other->ended().wait_until(nextLook(op));
+      while (other->ended().wait_until(nextLook(op)) != std::future_status::ready &&
+             !op.cancelled() && other->isWorthWaitingFor(source.registry, patience)) {
+      }
       BERTH_RETURN_IF_ERROR(support::annotate(
           op.check(), strCat("wait for layer ", key, ", which another call fetches or removes")));
       continue;

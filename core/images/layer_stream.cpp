@@ -41,6 +41,7 @@ absl::Status LayerStream::damage() {
   // Waiting for the rest takes no turn.
   decompressor_.reset();
   turn_.reset();
+  const Flight::Waiting waiting(flight_);
   for (;;) {
     auto rest = queue_.next();
     if (!rest.ok()) return absl::IsDataLoss(rest.status()) ? rest.status() : absl::OkStatus();
@@ -70,6 +71,7 @@ absl::Status LayerStream::fetch() {
   return fetchBlob(op_, origin_, wanted_.descriptor, [this](std::string_view bytes) {
     flight_.fetched() += bytes.size();
     if (origin_.progress != nullptr) origin_.progress->received(bytes.size());
+    if (flight_.isOutrun()) return absl::AbortedError("another call has brought the layer");
     return queue_.write(bytes);
   });
 }

@@ -23,7 +23,7 @@ FAULTS = {
 
 @pytest.fixture
 def daemons(tmp_path):
-    """For each fault a daemon that starts with a plugin that has it; they are begun at once."""
+    """For each fault a daemon that starts with a plugin that has it, and when it was begun."""
     begun = {}
     for fault in FAULTS:
         folder = tmp_path / fault
@@ -41,21 +41,21 @@ def daemons(tmp_path):
             'plugin = "faulty"',
             ""]))
         with open(folder / "log", "wb") as log:
-            begun[fault] = subprocess.Popen(
+            begun[fault] = time.monotonic(), subprocess.Popen(
                 [os.path.join(BUILD, "bin/berth"), "serve", "--config", str(config)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder)
     yield begun
-    for process in begun.values():
+    for _, process in begun.values():
         process.kill()
         process.wait()
 
 
 def test_a_plugin_that_hangs_at_the_start_is_not_waited_for(daemons, tmp_path):
-    begin = time.monotonic()
     for fault, waited_for in FAULTS.items():
-        status = daemons[fault].wait(SECONDS + 15)
+        begun, process = daemons[fault]
+        status = process.wait(SECONDS + 60)
         log = host.read(str(tmp_path / fault / "log"))
         assert status == 1, log
-        assert time.monotonic() - begin > SECONDS - 10, log
+        assert time.monotonic() - begun >= SECONDS, log
         last = log.splitlines()[-1]
         assert "the daemon ends as if it had crashed" in last and waited_for in last, log

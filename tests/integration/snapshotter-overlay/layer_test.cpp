@@ -1,8 +1,6 @@
 // Layers through the ABI: whole or not there, one unpack for many callers, removal.
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
-#include <mutex>
 #include <stdexcept>
 #include <sys/mount.h>
 #include <sys/syscall.h>

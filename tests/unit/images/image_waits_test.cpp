@@ -224,7 +224,7 @@ TEST(Flights, OneThatIsNearItsEndIsWaitedFor) {
   EXPECT_EQ(flights.toWaitFor("layer", "b.example", patience), flight)
       << "it waits for nothing that others would not wait for";
   const Flight::Waiting waiting(*flight);
-  EXPECT_EQ(flights.toWaitFor("layer", "b.example", patience), flight);
+  EXPECT_EQ(flights.toWaitFor("layer", "b.example", std::chrono::hours(1)), flight);
   std::this_thread::sleep_for(2 * patience);
   EXPECT_EQ(flights.toWaitFor("layer", "b.example", patience), nullptr);
   EXPECT_EQ(flights.toWaitFor("layer", "a.example", patience), flight);
