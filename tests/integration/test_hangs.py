@@ -155,7 +155,7 @@ def test_a_start_that_hangs_is_given_up(bed, holding):
         assert not bed.cri.ListPodSandbox().items
         assert not bed.cri.ListContainers().containers
         wait_until(lambda: not bed.find_leaks(), what="nothing left of it")
-        assert ops(bed) == []
+        wait_until(lambda: not ops(bed), what="the end of what it had begun")
         # The name is free.
         assert bed.run_pod("pod") != pod
 
