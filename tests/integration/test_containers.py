@@ -80,10 +80,10 @@ def test_start_twice_and_after_the_end(bed, pod):
             grpc.StatusCode.FAILED_PRECONDITION)
 
 
-def test_stop_uses_the_images_signal_and_the_grace_period(bed, pod):
-    script = "trap 'exit 42' USR1; while :; do sleep 0.05; done"
+def test_stop_uses_the_images_signal_and_the_grace_period(bed, pod, name):
+    script = "trap 'exit 42' USR1; echo ready; while :; do sleep 0.05; done"
     container = bed.run(pod, "c", image=TESTS + "stop-signal:1", command=["sh", "-c", script])
-    out(bed, container, "true")
+    wait_until(lambda: bed.log_lines(name, "c"), what="the container's first words")
     bed.cri.StopContainer({"container_id": container, "timeout": 30})
     assert bed.status(container).exit_code == 42
 
@@ -358,6 +358,7 @@ def test_either_oci_runtime(own_bed, name, runtime):
     pod = bed.run_pod(name)
     container = bed.run(pod, "c", command=["sh", "-c", "echo works; exec sleep 1000"])
     assert out(bed, container, "echo", "exec") == "exec\n"
+    [line] = wait_until(lambda: bed.log_lines(name, "c"), what="the container's words")
+    assert line[3] == "works"
     bed.cri.StopContainer({"container_id": container, "timeout": 0})
     assert bed.status(container).exit_code == 137
-    assert bed.log_lines(name, "c")[0][3] == "works"
