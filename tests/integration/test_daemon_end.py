@@ -7,6 +7,7 @@ import pytest
 
 import grpc
 import host
+from berth_testbed import wait_until
 from test_containers import SLEEP
 
 pytestmark = pytest.mark.berth
@@ -40,10 +41,11 @@ def test_a_call_that_hangs_is_not_waited_for(own_bed, hanging_snapshotter, name)
     pod = bed.run_pod(name)
     running = bed.run(pod, "other", command=SLEEP)
     hanging_snapshotter.hold("snapshot_prepare")
-    with pytest.raises(grpc.RpcError):
-        bed.cri.CreateContainer({
-            "pod_sandbox_id": pod, "config": bed.container_config("app", command=SLEEP),
-            "sandbox_config": bed.pod_config(name)}, timeout=1)
+    call = bed.cri.CreateContainer.future({
+        "pod_sandbox_id": pod, "config": bed.container_config("app", command=SLEEP),
+        "sandbox_config": bed.pod_config(name)}, timeout=5)
+    wait_until(hanging_snapshotter.holds, what="the call that hangs")
+    assert isinstance(call.exception(), grpc.RpcError)
     begun = time.monotonic()
     assert bed.stop_engine(seconds=90) == 1
     assert CALLS_SECONDS <= time.monotonic() - begun < CALLS_SECONDS + PLUGIN_SECONDS
