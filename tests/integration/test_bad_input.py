@@ -71,13 +71,13 @@ class Node:
         return [match[1] for match in found if match]
 
     def assert_aside(self, name, logged=None):
-        """It is the only one; gives its path."""
-        [row] = self.told()
+        """It is the only one; gives its path. The daemon may serve before it has got to it."""
+        [row] = wait_until(self.told, what="what is set aside")
         path = row.split()[0]
         assert path.endswith(name) and os.path.exists(path), row
         with open(path, "rb") as stream:
             assert stream.read() == JUNK
-        assert (logged or path) in self.log(), "the log does not name it"
+        wait_until(lambda: (logged or path) in self.log(), what="that the log names it")
         return path
 
     def monitor(self):
@@ -253,7 +253,7 @@ def test_the_socket_of_a_keeper(own_bed, instead):
     replace_socket(path, instead)
     bed.start_engine()
     assert node.start_of_other() == node.started
-    assert os.path.dirname(path) in node.log(), "the log does not name it"
+    wait_until(lambda: os.path.dirname(path) in node.log(), what="that the log names it")
     assert bed.exec(node.container, "echo", "heard").stdout == b"heard\n"
     node.let_end()
     assert bed.wait_exit(node.container).exit_code == 5
