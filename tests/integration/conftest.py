@@ -252,7 +252,7 @@ def transport(request, crictl_binary):
 @pytest.fixture(scope="module")
 def fakes():
     return fake_shims.FakeShims({
-        "kata": 'config_path = "%s"\n' % fake_shims.CONFIGURATION, "hasty": "create_timeout = 1\n"})
+        "kata": 'config_path = "%s"\n' % fake_shims.CONFIGURATION, "hasty": "create_timeout = 3\n"})
 
 
 @pytest.fixture(scope="module")
