@@ -8,6 +8,7 @@ import subprocess
 import time
 
 import grpc
+import host
 import pytest
 
 from asking import shell
@@ -140,15 +141,15 @@ def test_a_runtime_that_dies_during_an_exec(bed, name):
     pod = bed.run_pod(name)
     container = bed.run(pod, "c", image=BUSYBOX, command=SLEEP)
     before = processes(bed)["runc"][0]
-    script = "kill -9 %d" % before
-    killer = subprocess.Popen(["sh", "-c", "sleep 1; " + script])
-    try:
-        with pytest.raises(grpc.RpcError) as caught:
-            bed.exec(container, "sleep", "20")
-        assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
-        assert "plugin runc" in caught.value.details()
-    finally:
-        killer.wait()
+    call = bed.cri.ExecSync.future(
+        {"container_id": container, "cmd": ["sleep", "4841"], "timeout": 30})
+    until(lambda: any("sleep 4841" in command for command in
+                      host.processes(bed.folder, bed.mark).values()))
+    os.kill(before, signal.SIGKILL)
+    with pytest.raises(grpc.RpcError) as caught:
+        call.result()
+    assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+    assert "plugin runc" in caught.value.details()
     back(bed, "runc", before)
     assert shell(bed, container, "echo alive") == "alive"
     bed.remove_pod(pod)
