@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 import engines
+import host
 from asking import shell, verbose
 from berth_testbed import wait_until
 from image_set import NGINX
@@ -100,7 +101,8 @@ def test_the_node_is_ready_when_its_plugins_are(own_bed, tmp_path):
         network["cniVersion"] = "1.1.0"
         network["plugins"] = [{"type": "uplink"}]
     rewrite_network(bed, use_plugin)
-    collected = json.loads((tmp_path / "collected").read_text())
+    # The daemon waits for that, but not for long, before it serves.
+    collected = json.loads(wait_until(lambda: host.read(tmp_path / "collected"), what="the GC"))
     assert collected["cni.dev/valid-attachments"] == []
 
     def network_condition():
@@ -139,7 +141,8 @@ def test_what_a_lost_pod_held_is_given_back_at_the_start(own_bed):
                   stranger + "\r\neth0")
     bed.start_engine()
     wait_until(lambda: bed.network.held_addresses() == own, what="the address given back")
-    assert [name for name in os.listdir(folder) if name.startswith(stranger)] == []
+    wait_until(lambda: not [name for name in os.listdir(folder) if name.startswith(stranger)],
+               what="the end of its record")
     assert pod_status(bed, pod).state == READY
     assert pod_status(bed, pod).network.ip == own[0]
 
