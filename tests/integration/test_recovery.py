@@ -201,7 +201,8 @@ def test_an_exit_that_outlives_its_monitor(own_bed):
     bed.start_engine()
     assert bed.wait_exit(container).exit_code == 5
     assert bed.wait_exit(other).exit_code == 137
-    assert ready_pods(bed) == set()
+    # The pod's end is told after those of its containers.
+    wait_until(lambda: ready_pods(bed) == set(), what="the pod's end")
 
 
 def test_a_stop_before_the_start(own_bed):

@@ -308,8 +308,8 @@ def test_the_shim_is_killed_while_no_daemon_looks(bed, name):
     os.kill(shim, signal.SIGKILL)
     bed.start_engine()
     bed.wait_exit(container, seconds=5)
-    assert bed.cri.PodSandboxStatus({"pod_sandbox_id": pod}).status.state == \
-        bed.cri.messages.SANDBOX_NOTREADY
+    wait_until(lambda: bed.cri.PodSandboxStatus({"pod_sandbox_id": pod}).status.state ==
+               bed.cri.messages.SANDBOX_NOTREADY, seconds=5, what="the pod's end")
     assert not any("sleep 4834" in line for line in
                    host.processes(bed.folder, bed.mark).values())
 
