@@ -140,6 +140,8 @@ def test_the_life_of_a_pod(own_bed, repeated, round_, handler):
     one(repeated(rpc.StartContainer, container, 0.1))
     status = bed.status(containers[0])
     assert status.state == rpc.messages.CONTAINER_RUNNING
+    # A start may be answered a moment before the program has taken its process's place.
+    wait_until(lambda: bed.log_lines(name, "app"), what="the program")
     assert bed.exec(containers[0], "sh", "-c", "ps | grep -c '[e]cho one'").stdout == b"1\n"
 
     limits = {**container, "linux": {"memory_limit_in_bytes": 64 << 20}}

@@ -72,9 +72,12 @@ def mount_mappable(target, source):
 def main_process(bed, container):
     """The container's first process on the host."""
     inner = shell(bed, container, "readlink /proc/self/ns/pid")
-    return next(int(pid) for pid in os.listdir("/proc") if pid.isdigit()
-                and readlink("/proc/%s/ns/pid" % pid) == inner
-                and "sleep" in host.read("/proc/%s/cmdline" % pid))
+
+    def found():
+        return next((int(pid) for pid in os.listdir("/proc") if pid.isdigit()
+                     and readlink("/proc/%s/ns/pid" % pid) == inner
+                     and "sleep" in host.read("/proc/%s/cmdline" % pid)), None)
+    return wait_until(found, what="the container's program")
 
 
 def readlink(path):
