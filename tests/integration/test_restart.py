@@ -144,7 +144,8 @@ def test_calls_that_were_under_way_leave_nothing(own_bed):
                  for number in range(6)]
         assert len({answer.pod_sandbox_id for answer in again}) == 6
         bed.remove_all_pods()
-        assert bed.find_leaks() == []
+        # What was half made is not listed, and is undone beside the calls.
+        wait_until(lambda: not bed.find_leaks(), what="the end of what was half made")
 
 
 @pytest.mark.host
