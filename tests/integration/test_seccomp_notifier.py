@@ -18,6 +18,7 @@ import engines
 import grpc
 import host
 from asking import create_refused
+from berth_testbed import wait_until
 from test_containers import SLEEP
 
 # seccomp(2), seccomp_unotify(2).
@@ -109,8 +110,9 @@ class Agent:
         error = self._answers.pop(0)
         answer = bytearray(answer_size)
         ANSWER.pack_into(answer, 0, identity, 0, -error, 0 if error else FLAG_CONTINUE)
-        fcntl.ioctl(descriptor, NOTIF_SEND, answer)
+        # Before the one that waits can go on.
         self.answered.append(pid)
+        fcntl.ioctl(descriptor, NOTIF_SEND, answer)
 
 
 @pytest.fixture
@@ -168,7 +170,7 @@ def test_an_agent_that_does_not_listen(bed, pod, place, tmp_path):
     with contextlib.closing(Agent(place, [])) as agent:
         again = bed.run(pod, "c", linux=linux, command=["true"])
         assert bed.wait_exit(again).exit_code == 0
-        assert len(agent.states) == 1
+        wait_until(lambda: len(agent.states) == 1, what="the container's state")
 
 
 def test_somebody_must_be_named_who_is_asked(bed, pod, tmp_path):
