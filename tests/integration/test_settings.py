@@ -25,6 +25,7 @@ from test_containers import SLEEP
 pytestmark = pytest.mark.berth
 
 CAP_KILL = 1 << 5
+TOKEN_SECONDS = 3  # time enough to use one, on a machine with much else to do
 # Nobody in there makes folders.
 SECCOMP = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
     {"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1}]}
@@ -37,8 +38,8 @@ def settings(bed):
 [streaming]
 address = "127.0.0.2"
 port = %d
-idle_timeout_seconds = 2
-token_lifetime_seconds = 1
+idle_timeout_seconds = 4
+token_lifetime_seconds = %d
 max_sessions = 1
 [metrics]
 address = "127.0.0.3"
@@ -56,7 +57,7 @@ root = "%s"
 [sources.registry]
 isolation = "process"
 isolation_capabilities = ["CAP_KILL"]
-""" % (*bed.ports, profile, bed.runtime, bed.folder + "/second")
+""" % (bed.ports[0], TOKEN_SECONDS, bed.ports[1], profile, bed.runtime, bed.folder + "/second")
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +122,7 @@ def test_one_session_at_a_time(set_bed, container):
 
 def test_a_url_gets_old(set_bed, container):
     url = exec_url(set_bed, container, "true")
-    time.sleep(1.5)
+    time.sleep(TOKEN_SECONDS + 0.5)
     with pytest.raises(streams.Refused) as refused:
         streams.open("spdy", url)
     assert refused.value.status == 404
