@@ -245,7 +245,8 @@ def test_a_privileged_pod_mounts_on_the_node():
 def test_a_sidecar_lives_as_long_as_it_is_needed():
     status = PODS["assisted"].ended("Succeeded")
     assert status.log() == "yes\n"
-    assert "terminated" in status.container("sidecar")["state"]
+    status.wait(lambda _: "terminated" in status.container("sidecar")["state"],
+                "has a sidecar that goes on")
 
 
 def test_containers_share_processes_when_they_are_to():
@@ -254,15 +255,25 @@ def test_containers_share_processes_when_they_are_to():
 
 
 def test_an_image_is_a_volume():
-    assert PODS["with-image"].ready().log() == "in the folder\n"
+    pod = PODS["with-image"].ready()
+    wait_for(lambda: pod.log() == "in the folder\n", "the image's file is not read")
+
+
+def texts_of_logs(folder):
+    """Of the log and of the older ones that are not compressed; None where one goes meanwhile."""
+    try:
+        return {path: read(path) for path in
+                glob.glob(folder + "/0.log.*[0-9]") + [folder + "/0.log"]}
+    except FileNotFoundError:
+        return None
 
 
 def test_logs_are_rotated_and_lose_nothing():
     name = PODS["talkative"].ready().container()["containerID"].rpartition("/")[2]
     folder = os.path.dirname(json.loads(crictl("inspect", name))["status"]["logPath"])
     wait_for(lambda: len(glob.glob(folder + "/0.log*")) >= 3, "the log is not rotated")
-    for path in glob.glob(folder + "/0.log.*[0-9]") + [folder + "/0.log"]:
-        numbers = [int(line.split()[3]) for line in read(path).splitlines()[:-1]]
+    for path, text in wait_for(lambda: texts_of_logs(folder), "the logs cannot be read").items():
+        numbers = [int(line.split()[3]) for line in text.splitlines()[:-1]]
         first = numbers[0] if numbers else 0
         assert numbers == list(range(first, first + len(numbers))), path
     # The newest file goes on, and is what the kubelet shows.
@@ -270,9 +281,16 @@ def test_logs_are_rotated_and_lose_nothing():
              "the log stands still")
 
 
+def measured(name):
+    """The figures of a pod; what its containers have written is measured beside the calls."""
+    of_pod = figures().get(name)
+    whole = of_pod and all("usedBytes" in each.get("rootfs", {}) for each in of_pod["containers"])
+    return of_pod if whole else None
+
+
 def check_figures(names):
     for name in names:
-        of_pod = wait_for(lambda: figures().get(name), "no figures of " + name)
+        of_pod = wait_for(lambda: measured(name), "no figures of " + name)
         assert {each["name"] for each in of_pod["containers"]} == {
             each["name"] for each in PODS[name].status["containerStatuses"]}
         for each in of_pod["containers"]:
