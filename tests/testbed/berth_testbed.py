@@ -36,7 +36,7 @@ SOURCE = os.path.dirname(os.path.dirname(HERE))
 START_SECONDS = 30
 LONGEST_SOCKET_PATH = 60
 PREFIX = "berth-test-"
-POD_ID = re.compile("[0-9a-f]{32,}")
+POD_ID = re.compile("[0-9a-f]{64}")  # also of a container
 OTHERS = re.compile(PREFIX + "|/berth-plugin-check-")  # who look after their own
 
 
