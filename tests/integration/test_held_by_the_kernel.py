@@ -45,6 +45,11 @@ def is_held(pid):
     return host.read("/proc/%d/stat" % pid).rpartition(")")[2].split()[:1] == ["D"]
 
 
+def await_held(pid):
+    """What is killed wakes, and goes back to wait for nothing else than what holds it."""
+    wait_until(lambda: is_held(pid), what="the kernel's hold")
+
+
 def is_gone(pid):
     """But for threads that the kernel holds."""
     return host.read("/proc/%d/stat" % pid).rpartition(")")[2].split()[:1] in ([], ["Z"])
@@ -136,7 +141,7 @@ def test_a_container_that_the_kernel_holds(bed, volume, command, linux):
         assert is_told_of(bed, pod, container) == bed.cri.messages.CONTAINER_RUNNING
         # The daemon goes on with the pod's stop by itself.
         says(bed.cri.StopPodSandbox.future(stop_pod, timeout=SECONDS), 20)
-    assert is_held(pid)
+    await_held(pid)
     is_let_go(bed, volume, pod, container)
 
 
@@ -147,12 +152,12 @@ def test_what_a_container_leaves_to_the_kernel(bed, volume):
     pid = volume.await_reader()
     bed.cri.StopContainer({"container_id": container, "timeout": 0}, timeout=TOLD_SECONDS)
     assert bed.status(container).exit_code == 137
-    assert is_held(pid)
+    await_held(pid)
     restart(bed, bed.stop_engine)
     hang_together(bed, pod, container, {
         "RemoveContainer": {"container_id": container},
         "RemovePodSandbox": {"pod_sandbox_id": pod}})
-    assert is_held(pid)
+    await_held(pid)
     is_let_go(bed, volume, pod, container)
 
 
@@ -168,7 +173,7 @@ def test_a_probe_that_the_kernel_holds(bed, volume, command, restarts):
     pid = volume.await_reader()
     others_go_on(bed)
     says(under_way, 1 + EXEC_SECONDS + TOLERANCE)
-    assert is_held(pid)
+    await_held(pid)
     for end in (bed.stop_engine, bed.kill_engine) if restarts else ():
         restart(bed, end)
     others_go_on(bed)
