@@ -11,6 +11,7 @@ from berth_testbed import wait_until
 from checkpoint_operations import CheckpointContainer, CheckpointPod
 from container_operations import CreateContainer, RemoveContainer, StopContainer
 from crash_bed import VOLUMES
+from image_set import TESTS
 from node_operations import PullImage
 from operation import Operation, check
 from pod_operations import RemovePodSandbox, RunPodSandboxWithNetwork
@@ -95,11 +96,18 @@ class StartAfterHalfPodRemoval(StartAfter):
     cut = "unmount\t"
 
 
+class PullOneLayer(PullImage):
+    """Of three layers two are there. Where others are unpacked beside it, how far they are when it is
+    cut off differs each time."""
+
+    reference = TESTS + "one-layer:1"
+
+
 class StartAfterHalfPull(StartAfter):
     """A layer is half unpacked."""
 
-    half = PullImage
-    cut = "create\t(layer)"
+    half = PullOneLayer
+    cut = "mknod\t(layer)"
 
 
 class StartAfterHalfCheckpoint(StartAfter):

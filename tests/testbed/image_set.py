@@ -134,6 +134,7 @@ def add_integration(layout, parts):
     layout.tag(TESTS + "stop-signal:1", layout.manifest(parts.shell_image(config={
         "StopSignal": "SIGUSR1"})))
     layout.tag(TESTS + "layers:1", layout.manifest(layers_image(parts)))
+    layout.tag(TESTS + "one-layer:1", layout.manifest(parts.shell_image(every_kind().bytes())))
     layout.tag(TESTS + "data:1", layout.manifest(data_image()))
     layout.tag(TESTS + "artifact:1", layout.manifest(artifact()))
     layout.tag(TESTS + "volumes:1", layout.manifest(volumes_image(parts)))
@@ -141,29 +142,33 @@ def add_integration(layout, parts):
     layout.tag(TESTS + "many-layers:1", layout.manifest(many_layers_image(parts, 140)))
 
 
+def every_kind():
+    """A layer with every kind of entry that one may hold."""
+    return (Layer()
+            .file("lower/hidden-file", "must vanish")
+            .file("lower/kept-file", "kept")
+            .file("lower/hidden-folder/child", "must vanish")
+            .file("opaque/old", "must vanish")
+            .file("replaced/was-folder/child", "must vanish")
+            .file("hard/original", "linked")
+            .hard_link("hard/second", "hard/original")
+            .symbolic_link("symbolic/absolute", "/lower/kept-file")
+            .symbolic_link("symbolic/dangling", "/nowhere")
+            .file("modes/setuid", "", 0o4755)
+            .file("modes/owned", "", 0o640, 1234, 5678)
+            .directory("modes/sticky", 0o1777)
+            .file("attributes/user", "", xattrs={"user.berth": b"value"})
+            .file("attributes/capability", "", 0o755, xattrs={
+                "security.capability": bytes.fromhex("0100000200200000000000000000000000000000")})
+            .node("nodes/null", tarfile.CHRTYPE, 1, 3, 0o666)
+            .node("nodes/loop", tarfile.BLKTYPE, 7, 0)
+            .node("nodes/pipe", tarfile.FIFOTYPE)
+            .file("names/" + "long-name-" * 20, "long")
+            .file("names/sp ace-ümlaut", "odd"))
+
+
 def layers_image(parts):
-    """Every kind of entry a layer may hold, over layers that are compressed differently."""
-    first = (Layer()
-             .file("lower/hidden-file", "must vanish")
-             .file("lower/kept-file", "kept")
-             .file("lower/hidden-folder/child", "must vanish")
-             .file("opaque/old", "must vanish")
-             .file("replaced/was-folder/child", "must vanish")
-             .file("hard/original", "linked")
-             .hard_link("hard/second", "hard/original")
-             .symbolic_link("symbolic/absolute", "/lower/kept-file")
-             .symbolic_link("symbolic/dangling", "/nowhere")
-             .file("modes/setuid", "", 0o4755)
-             .file("modes/owned", "", 0o640, 1234, 5678)
-             .directory("modes/sticky", 0o1777)
-             .file("attributes/user", "", xattrs={"user.berth": b"value"})
-             .file("attributes/capability", "", 0o755, xattrs={
-                 "security.capability": bytes.fromhex("0100000200200000000000000000000000000000")})
-             .node("nodes/null", tarfile.CHRTYPE, 1, 3, 0o666)
-             .node("nodes/loop", tarfile.BLKTYPE, 7, 0)
-             .node("nodes/pipe", tarfile.FIFOTYPE)
-             .file("names/" + "long-name-" * 20, "long")
-             .file("names/sp ace-ümlaut", "odd"))
+    """Such a layer below others that hide parts of it; all are compressed differently."""
     third = (Layer()
              .file("lower/again/child", "again")
              .file("hard/fresh", "fresh")
@@ -176,7 +181,7 @@ def layers_image(parts):
               .file("opaque/new", "new")
               .whiteout("replaced/was-folder")
               .raw_file("replaced/was-folder", b"now a file"))
-    return Image([*parts.base(), (first.bytes(), "gzip"), (second.bytes(), "zstd"),
+    return Image([*parts.base(), (every_kind().bytes(), "gzip"), (second.bytes(), "zstd"),
                   (third.bytes(), "plain")], dict(SHELL))
 
 
