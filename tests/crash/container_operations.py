@@ -196,6 +196,12 @@ class StopContainer(Operation):
     def act(self):
         self.bed.cri.StopContainer({"container_id": self.container, "timeout": 20})
 
+    def settle(self):
+        """Until its end is written down, which is beside the answer."""
+        wait_until(lambda: self.bed.doomed() or any(
+            step.startswith("put record\tcontainer") for step in self.bed.daemon.steps()),
+                   what="the record of its end")
+
     def finish(self):
         self.act()
         status = self.bed.status(self.container)
