@@ -9,7 +9,6 @@ import pytest
 
 import grpc
 import host
-from asking import heard
 from berth_testbed import wait_until
 from stuck_volume import LOOKUP, StuckVolume
 
@@ -61,11 +60,6 @@ def says(call, seconds):
     assert isinstance(error, grpc.RpcError)
     assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED, error.details()
     return error.details()
-
-
-def runs_out(call, request):
-    """What a call says whose client has little patience."""
-    return heard(lambda: says(call.future(request, timeout=SECONDS), 20))
 
 
 def others_go_on(bed):
@@ -132,9 +126,10 @@ def test_a_container_that_the_kernel_holds(bed, volume, command, linux):
     stop, stop_pod = {"container_id": container, "timeout": 0}, {"pod_sandbox_id": pod}
     if command == READ:
         hang_together(bed, pod, container, {"StopContainer": stop, "StopPodSandbox": stop_pod})
-    said = runs_out(bed.cri.StopContainer, stop)
+    said = says(bed.cri.StopContainer.future(stop, timeout=SECONDS), 20)
     assert "wait for the container to end by SIGKILL" in said
-    assert "end the pod's processes" in runs_out(bed.cri.StopPodSandbox, stop_pod)
+    said = says(bed.cri.StopPodSandbox.future(stop_pod, timeout=SECONDS), 20)
+    assert "end the pod's processes" in said
     for end in (bed.stop_engine, bed.kill_engine):
         restart(bed, end)
         others_go_on(bed)
@@ -194,14 +189,15 @@ def test_a_volume_that_cannot_be_looked_at(bed, tmp_path):
         config = bed.container_config("app", command=SLEEP, mounts=[
             {"container_path": "/volume", "host_path": volume.file}])
 
-        create = {"pod_sandbox_id": pod, "config": config}
-        under_way = bed.cri.CreateContainer.future(create, timeout=SECONDS)
+        def create(patience):
+            return bed.cri.CreateContainer.future(
+                {"pod_sandbox_id": pod, "config": config}, timeout=patience)
+        under_way = create(SECONDS)
         volume.await_reader()
         others_go_on(bed)
-        says(under_way, SECONDS + TOLERANCE)
-        assert "look at what it mounts" in runs_out(bed.cri.CreateContainer, create)
-        said = runs_out(bed.cri.StopPodSandbox, {"pod_sandbox_id": pod})
-        assert "wait for the operation before it" in said
+        assert "look at what it mounts" in says(under_way, SECONDS + TOLERANCE)
+        stop = bed.cri.StopPodSandbox.future({"pod_sandbox_id": pod}, timeout=SECONDS)
+        assert "wait for the operation before it" in says(stop, SECONDS + TOLERANCE)
         volume.release()
     bed.remove_pod(pod)
     wait_until(lambda: not bed.find_leaks(), what="nothing left of it")

@@ -13,20 +13,6 @@ CRUN = pytest.param("crun", marks=[
                        reason="this Debian's crun needs cgroup v2")])
 
 
-# What gRPC says of its own accord.
-UNHEARD = "Deadline Exceeded"
-
-
-def heard(ask, attempts=3):
-    """What `ask()` says of a call that has run out of time. The daemon answers shortly before the
-    deadline; on a busy machine that may come too late to be heard, and is asked for again."""
-    for _ in range(attempts):
-        said = ask()
-        if said != UNHEARD:
-            break
-    return said
-
-
 def out(bed, container, *command):
     """What a command in the container prints; it must succeed."""
     answer = bed.exec(container, *command)
