@@ -90,8 +90,7 @@ def test_snapshots_are_apart_and_are_measured(layer_bed, name):
     other = bed.run(pod, "other", command=SLEEP)
     before = usage(bed, one)
     shell(bed, one, "dd if=/dev/zero of=/big bs=1M count=3 2> /dev/null; sync; rm /bin/vi")
-    # The longer measuring takes, the later it is done again.
-    wait_until(lambda: usage(bed, one)[0] >= before[0] + (3 << 20), 60, "the usage to grow")
+    wait_until(lambda: usage(bed, one)[0] >= before[0] + (3 << 20), what="the usage to grow")
     assert usage(bed, other) == before
     assert shell(bed, other, "test -e /bin/vi -a ! -e /big; echo $?") == "0"
     bed.remove_pod(pod)

@@ -11,9 +11,9 @@ from cri import AdminClient
 from image_set import BUSYBOX, TESTS
 
 pytestmark = pytest.mark.berth
-SYNC_SECONDS = 4  # no longer than SQLite waits for a lock
+SYNC_SECONDS = 3
 # Far below a sync, far above what a machine that is busy needs.
-QUICK_SECONDS = 2
+QUICK_SECONDS = 1.5
 PINNED, REMOVED, PULLED = (TESTS + name for name in ("entrypoint:1", "data:1", "layers:1"))
 
 
