@@ -25,7 +25,7 @@ class Flight {
   // Where a layer's bytes come from.
   struct Source {
     std::string registry;  // empty: from nowhere
-    std::string blob;      // digest of the bytes
+    std::string blob;      // what tells its bytes from others
     uint64_t size = 0;     // of the blob, in bytes
   };
   explicit Flight(Source source) : source_(std::move(source)) {}

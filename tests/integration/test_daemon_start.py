@@ -24,30 +24,38 @@ FAULTS = {
 @pytest.fixture
 def daemons(tmp_path):
     """For each fault a daemon that starts with a plugin that has it, and when it was begun."""
-    begun = {}
-    for fault in FAULTS:
-        folder = tmp_path / fault
+    folders = {fault: tmp_path / fault for fault in FAULTS}
+    for fault, folder in folders.items():
         folder.mkdir()
         os.chmod(folder, 0o755)
         compile_plugin(folder, "faulty", fault)
-        config = folder / "berth.toml"
-        config.write_text("\n".join([
-            "root = " + toml(str(folder / "root")),
-            "state = " + toml(str(folder / "state")),
-            "plugin_dirs = " + toml([os.path.join(BUILD, "lib/berth/plugins"), str(folder)]),
-            "[grpc]",
-            "socket = " + toml(str(folder / "cri.sock")),
-            "[networks.hanging]",
-            'plugin = "faulty"',
-            ""]))
-        with open(folder / "log", "wb") as log:
-            begun[fault] = time.monotonic(), subprocess.Popen(
-                [os.path.join(BUILD, "bin/berth"), "serve", "--config", str(config)],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder)
-    yield begun
-    for _, process in begun.values():
-        process.kill()
-        process.wait()
+    begun = {}
+    try:
+        for fault, folder in folders.items():
+            begun[fault] = time.monotonic(), start(folder)
+        yield begun
+    finally:
+        for _, process in begun.values():
+            process.kill()
+            process.wait()
+
+
+def start(folder):
+    """A daemon with everything in the folder, and the plugin that lies there."""
+    config = folder / "berth.toml"
+    config.write_text("\n".join([
+        "root = " + toml(str(folder / "root")),
+        "state = " + toml(str(folder / "state")),
+        "plugin_dirs = " + toml([os.path.join(BUILD, "lib/berth/plugins"), str(folder)]),
+        "[grpc]",
+        "socket = " + toml(str(folder / "cri.sock")),
+        "[networks.hanging]",
+        'plugin = "faulty"',
+        ""]))
+    with open(folder / "log", "wb") as log:
+        return subprocess.Popen(
+            [os.path.join(BUILD, "bin/berth"), "serve", "--config", str(config)],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder)
 
 
 def test_a_plugin_that_hangs_at_the_start_is_not_waited_for(daemons, tmp_path):

@@ -44,6 +44,14 @@ class ImageWaitsTest : public testing::ImageServiceTest {
     write(sha256(packed) + ".broken", "x");
     return sha256(packed);
   }
+  // A pull of slow:1, for which alone its layer does not come until letGo().
+  std::future<Pulled> beginStuck(const std::string& packed) {
+    closeGate(sha256(packed));
+    auto pulled = begin(inTime_, "slow:1");
+    awaitCount("at the gate", 1);
+    keepAtGate(sha256(packed));
+    return pulled;
+  }
   // Of the only one at its gate.
   void awaitFirstHalf(const std::string& layer) const {
     awaitCount("at the gate", 1);
@@ -163,10 +171,7 @@ TEST_F(ImageWaitsTest, ALayerOfARegistryThatIsSlowIsFetchedFromOnesOwn) {
   const std::string packed = testing::gzip(large_);
   publish("slow:1", {large_}, {packed});
   write("b.example_app:1", blob(manifestOf({large_}, {packed})));
-  closeGate(sha256(packed));
-  auto slow = begin(inTime_, "slow:1");
-  awaitCount("at the gate", 1);
-  keepAtGate(sha256(packed));
+  auto slow = beginStuck(packed);
   PullProgress progress;
   const auto other = images_->pull(inTime_, "b.example/app:1", nullptr, {}, &progress);
   EXPECT_TRUE(other.ok()) << other.status();
@@ -187,10 +192,7 @@ TEST_F(ImageWaitsTest, BytesOfARegistryThatIsSlowAreReadFromOnesOwn) {
   const std::string packed = testing::zstdWithWindow(large_, 20);
   publish("slow:1", {large_}, {packed});
   write("b.example_app:1", blob(manifestOf({large_}, {packed})));
-  closeGate(sha256(packed));
-  auto slow = begin(inTime_, "slow:1");
-  awaitCount("at the gate", 1);
-  keepAtGate(sha256(packed));
+  auto slow = beginStuck(packed);
   const auto other = images_->pull(inTime_, "b.example/app:1", nullptr, {}, nullptr);
   EXPECT_TRUE(other.ok()) << other.status();
   letGo(sha256(packed));
