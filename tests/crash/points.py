@@ -67,7 +67,7 @@ MAY_BE_MISSED = {
     ("monitor/StartShortContainer", r"\w+ exits/.*|\w+ \.?state #3 of 3"):
         "an exit is only written down when it comes before whoever takes it",
     (r"runtime/\w+ runtime (?:run|exec)", r"runc:\[N:INIT\] execve /bin/sh"):
-        "the runtime may have ended before the program takes its place, and nobody is there to kill",
+        "the runtime may have ended before its program takes that place: nobody is there to kill",
     (r"shim/\w+ \w+ shim", r"asked Wait container"):
         "it is asked beside the start of a container, maybe before the operation begins",
 }
