@@ -148,23 +148,31 @@ std::string AttachmentRecord::encode() const {
 
 absl::StatusOr<AttachmentRecord> AttachmentRecord::decode(std::string_view text,
                                                           const std::string& what) {
-  BERTH_ASSIGN_OR_RETURN(const bj::object document, support::parseJsonObject(text, what));
-  const int64_t format = support::intMember(document, "format");
-  if (format != kFormat)
-    return absl::InvalidArgumentError(strCat(what, ": format ", format, " is not known"));
+  const auto document = support::parseJsonObject(text, what);
+  if (!document.ok()) return absl::DataLossError(document.status().message());
+  const int64_t format = support::intMember(*document, "format");
+  if (format > kFormat)
+    return absl::FailedPreconditionError(strCat(what, " has format ", format,
+                                                " of a newer version; this plugin reads format ",
+                                                kFormat, " at most: use the plugin that wrote it"));
+  if (format < kFormat) return absl::DataLossError(strCat(what, ": its format is missing"));
   AttachmentRecord record;
-  record.pod = support::stringMember(document, "pod");
-  record.interface = support::stringMember(document, "interface");
+  record.pod = support::stringMember(*document, "pod");
+  record.interface = support::stringMember(*document, "interface");
   if (!isIdentifier(record.pod) || !isInterfaceName(record.interface))
-    return absl::InvalidArgumentError(strCat(what, ": pod or interface is missing"));
-  record.namespacePath = support::stringMember(document, "netns");
-  record.args = support::stringMember(document, "args");
-  if (const bj::object* given = support::objectMember(document, "capabilities"))
+    return absl::DataLossError(strCat(what, ": pod or interface is missing"));
+  record.namespacePath = support::stringMember(*document, "netns");
+  record.args = support::stringMember(*document, "args");
+  if (const bj::object* given = support::objectMember(*document, "capabilities"))
     record.capabilities = *given;
-  const bj::object* network = support::objectMember(document, "network");
-  if (network == nullptr) return absl::InvalidArgumentError(strCat(what, ": network is missing"));
-  BERTH_ASSIGN_OR_RETURN(record.network, parseNetwork(*network, what, FileKind::kEither));
-  if (const bj::object* given = support::objectMember(document, "result")) record.result = *given;
+  const bj::object* network = support::objectMember(*document, "network");
+  if (network == nullptr) return absl::DataLossError(strCat(what, ": network is missing"));
+  auto parsed = parseNetwork(*network, what, FileKind::kEither);
+  // One of a CNI version that only a newer plugin knows is sound.
+  if (absl::IsFailedPrecondition(parsed.status())) return parsed.status();
+  if (!parsed.ok()) return absl::DataLossError(parsed.status().message());
+  record.network = *std::move(parsed);
+  if (const bj::object* given = support::objectMember(*document, "result")) record.result = *given;
   return record;
 }
 

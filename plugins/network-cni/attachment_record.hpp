@@ -24,7 +24,8 @@ struct AttachmentRecord {
   NetworkConfig network;
   std::optional<boost::json::object> result;  // none until ADD has succeeded
 
-  // One line of JSON; decode() reads it back.
+  // One line of JSON; decode() reads it back. DATA_LOSS for what is no record, FAILED_PRECONDITION
+  // for one that only a newer version can read.
   std::string encode() const;
   static absl::StatusOr<AttachmentRecord> decode(std::string_view text, const std::string& what);
 };

@@ -69,8 +69,9 @@ absl::Status readVersions(const bj::object& object, const std::string& what,
     }
   }
   if (network.offered.empty())
-    return refuse(what, strCat("it needs a CNI version newer than ", kNewest.text(),
-                               ", the newest known; offer an older one in cniVersions"));
+    return absl::FailedPreconditionError(
+        strCat(what, ": it needs a CNI version newer than ", kNewest.text(),
+               ", the newest known; offer an older one in cniVersions"));
   std::sort(network.offered.begin(), network.offered.end());
   const auto repeated = std::unique(network.offered.begin(), network.offered.end());
   network.offered.erase(repeated, network.offered.end());

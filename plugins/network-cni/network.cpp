@@ -51,7 +51,7 @@ Status CniNetwork::configure(std::string_view options) {
 Status CniNetwork::start() {
   absl::Status prepared = parts_->records.prepare();
   if (!prepared.ok()) return prepared;
-  tellDamages();
+  tellUnreadable();
   const Options& options = parts_->options;
   watcher_ = std::make_unique<Watcher>(
       Watcher::Watched{.directories = options.binDirs, .withFolders = {options.confDir}},
@@ -66,19 +66,24 @@ Status CniNetwork::start() {
   return {};
 }
 
-void CniNetwork::tellDamages() {
-  const auto damages = parts_->records.findDamages();
-  if (!damages.ok()) {
+void CniNetwork::tellUnreadable() {
+  const auto unreadable = parts_->records.findUnreadable();
+  if (!unreadable.ok()) {
     host().warn("records of attachments cannot be looked at",
-                {{"error", fromAbsl(damages.status().message())}});
+                {{"error", fromAbsl(unreadable.status().message())}});
     return;
   }
-  for (const support::DamagedFile& damage : *damages) {
-    const auto aside = parts_->records.setAside(damage);
+  for (const support::DamagedFile& file : *unreadable) {
+    if (!absl::IsDataLoss(file.why)) {
+      host().warn("the record of an attachment cannot be read; it is left alone",
+                  {{"file", file.path}, {"error", fromAbsl(file.why.message())}});
+      continue;
+    }
+    const auto aside = parts_->records.setAside(file);
     host().error(
         "the record of an attachment is damaged; it is undone as the configuration says",
-        {{"file", damage.path},
-         {"error", fromAbsl(damage.why.message())},
+        {{"file", file.path},
+         {"error", fromAbsl(file.why.message())},
          {"aside", aside.ok() ? *aside : std::string(fromAbsl(aside.status().message()))}});
   }
 }
@@ -89,10 +94,14 @@ void CniNetwork::stop() {
 
 absl::Status CniNetwork::examineRecords(Findings& out) const {
   constexpr std::string_view kWhat = "damaged record";
-  BERTH_ASSIGN_OR_RETURN(const auto damages, parts_->records.findDamages());
-  for (const support::DamagedFile& damage : damages) {
-    out.limited(kWhat, strCat(damage.path, " is set aside once its pod is gone: ",
-                              fromAbsl(damage.why.message())));
+  BERTH_ASSIGN_OR_RETURN(const auto unreadable, parts_->records.findUnreadable());
+  for (const support::DamagedFile& file : unreadable) {
+    const std::string_view why = fromAbsl(file.why.message());
+    if (absl::IsDataLoss(file.why)) {
+      out.limited(kWhat, strCat(file.path, " is set aside once its pod is gone: ", why));
+    } else {
+      out.limited("record of an attachment", strCat(file.path, " is left alone: ", why));
+    }
   }
   BERTH_ASSIGN_OR_RETURN(const auto aside, parts_->records.aside().list());
   for (const std::string& path : aside) out.limited(kWhat, support::describeAside(path));
@@ -174,6 +183,8 @@ absl::Status CniNetwork::attachOne(const Op& op, const NetworkRequest& request,
     BERTH_RETURN_IF_ERROR(
         support::annotate(runDel(op, *before, patienceFromNow()), "undo an earlier attachment"));
     BERTH_RETURN_IF_ERROR(parts_->records.remove(before->pod, before->interface));
+  } else if (!isLost(before.status())) {
+    return before.status();
   }
 
   AttachmentRecord record = newRecord(request, parts_->options.interface, *network);
@@ -251,13 +262,18 @@ absl::Status CniNetwork::runDels(const Op& op, const AttachmentRecord& record, i
   return absl::OkStatus();
 }
 
-// From the host's state, else from the plugin's own record. NOT_FOUND: neither exists. DATA_LOSS:
-// it was attached, but the record cannot be read.
+// From the host's state, else from the plugin's own record. NOT_FOUND: neither exists. Else it was
+// attached, and fails as Records::load().
 absl::StatusOr<AttachmentRecord> CniNetwork::known(std::string_view pod,
                                                    std::string_view state) const {
   if (!state.empty()) {
     auto record = AttachmentRecord::decode(state, strCat("saved state of pod ", pod));
-    if (record.ok() && record->pod == pod) return record;
+    if (!record.ok() && !isLost(record.status())) return record;
+    if (record.ok() && record->pod == pod) {
+      // A newer version may have taken the pod over since, and have left the state as it was.
+      const absl::Status own = parts_->records.load(pod, record->interface).status();
+      return own.ok() || isLost(own) ? record : own;
+    }
   }
   auto record = parts_->records.load(pod, parts_->options.interface);
   if (!absl::IsNotFound(record.status())) return record;
@@ -268,6 +284,16 @@ absl::StatusOr<AttachmentRecord> CniNetwork::known(std::string_view pod,
   return record;
 }
 
+// Where there is no record, or none that makes sense, what the configuration says.
+absl::StatusOr<AttachmentRecord> CniNetwork::orAsConfigured(absl::StatusOr<AttachmentRecord> record,
+                                                            const NetworkRequest& request,
+                                                            const std::string& interface) const {
+  if (record.ok() || !isLost(record.status())) return record;
+  const auto network = parts_->networks.network();
+  if (!network.ok()) return record;
+  return newRecord(request, interface, **network);
+}
+
 absl::Status CniNetwork::detachOne(const Op& op, const NetworkRequest& request,
                                    std::string_view state) {
   // attach refuses such ids.
@@ -275,11 +301,8 @@ absl::Status CniNetwork::detachOne(const Op& op, const NetworkRequest& request,
   BERTH_ASSIGN_OR_RETURN(const Gate::Pass pass, parts_->gate.enter(op, request.pod));
   auto record = known(request.pod, state);
   const bool isRecorded = !absl::IsNotFound(record.status());
-  if (!record.ok()) {
-    const auto network = parts_->networks.network();
-    if (!network.ok()) return isRecorded ? record.status() : absl::OkStatus();
-    record = newRecord(request, parts_->options.interface, **network);
-  }
+  record = orAsConfigured(std::move(record), request, parts_->options.interface);
+  if (!record.ok()) return isRecorded ? record.status() : absl::OkStatus();
   // A host that has lost its own record does not know it: plugins find their interfaces in it.
   if (!request.namespacePath.empty()) record->namespacePath = std::string(request.namespacePath);
   absl::Status removed = runDel(op, *record, patienceFromNow());
@@ -298,6 +321,7 @@ absl::Status CniNetwork::checkOne(const Op& op, const NetworkRequest& request,
   BERTH_RETURN_IF_ERROR(checkRequest(request));
   BERTH_ASSIGN_OR_RETURN(const Gate::Pass pass, parts_->gate.enter(op, request.pod));
   auto record = known(request.pod, state);
+  if (!record.ok() && !isLost(record.status())) return record.status();
   if (!record.ok())
     return absl::FailedPreconditionError(
         strCat("pod ", request.pod, " is not attached: ", record.status().message()));
@@ -324,8 +348,14 @@ absl::Status CniNetwork::collect(const Op& op, const std::vector<Attachment>& wa
   support::StatusCollector failures;
   // All of them were cut off at the same moment.
   const auto patience = patienceFromNow();
-  for (const Records::Name& name : names)
-    if (!pods.contains(name.pod)) failures.add(removeStale(op, name, patience));
+  for (const Records::Name& name : names) {
+    if (pods.contains(name.pod)) continue;
+    const auto record = parts_->records.load(name.pod, name.interface);
+    // Left alone, also by the plugins' own collection.
+    if (!record.ok() && !isLost(record.status())) valid.push_back({name.pod, name.interface});
+    failures.add(support::annotate(removeStale(op, name, record, patience),
+                                   strCat("release the stale attachment of pod ", name.pod)));
+  }
   const auto network = parts_->networks.network();
   if (network.ok()) failures.add(Chain(parts_->invoker, op).gc(**network, valid));
   if (network.ok()) failures.add(releaseEmptied(**network));
@@ -343,17 +373,12 @@ absl::Status CniNetwork::releaseEmptied(const NetworkConfig& network) const {
 }
 
 absl::Status CniNetwork::removeStale(const Op& op, const Records::Name& name,
+                                     const absl::StatusOr<AttachmentRecord>& found,
                                      std::chrono::steady_clock::time_point patience) {
-  auto record = parts_->records.load(name.pod, name.interface);
-  if (!record.ok()) {
-    const auto network = parts_->networks.network();
-    if (!network.ok()) return record.status();
-    NetworkRequest request;
-    request.pod = name.pod;
-    record = newRecord(request, name.interface, **network);
-  }
-  BERTH_RETURN_IF_ERROR(support::annotate(
-      runDel(op, *record, patience), strCat("release the stale attachment of pod ", name.pod)));
+  NetworkRequest request;
+  request.pod = name.pod;
+  BERTH_ASSIGN_OR_RETURN(const auto record, orAsConfigured(found, request, name.interface));
+  BERTH_RETURN_IF_ERROR(runDel(op, record, patience));
   return parts_->records.remove(name.pod, name.interface);
 }
 

@@ -64,10 +64,14 @@ class CniNetwork : public Network {
   absl::Status checkOne(const Op& op, const NetworkRequest& request, std::string_view state);
   absl::Status collect(const Op& op, const std::vector<Attachment>& wanted);
   absl::Status removeStale(const Op& op, const Records::Name& name,
+                           const absl::StatusOr<AttachmentRecord>& found,
                            std::chrono::steady_clock::time_point patience);
   absl::StatusOr<AttachmentRecord> known(std::string_view pod, std::string_view state) const;
+  absl::StatusOr<AttachmentRecord> orAsConfigured(absl::StatusOr<AttachmentRecord> record,
+                                                  const NetworkRequest& request,
+                                                  const std::string& interface) const;
   void onFilesChanged();
-  void tellDamages();
+  void tellUnreadable();
   absl::Status releaseEmptied(const NetworkConfig& network) const;
   absl::Status examineRecords(Findings& out) const;
 

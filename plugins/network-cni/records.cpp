@@ -17,7 +17,19 @@ constexpr std::string_view kResult = ".result";
 constexpr char kSeparator = '@';
 constexpr mode_t kPrivate = 0600;
 
+absl::StatusOr<std::string> readRegular(const std::string& path) {
+  auto text = support::readFile(path);
+  // EISDIR and ENOTDIR: what stands there is something else.
+  if (absl::IsFailedPrecondition(text.status()))
+    return absl::DataLossError(text.status().message());
+  return text;
+}
+
 }  // namespace
+
+bool isLost(const absl::Status& status) {
+  return absl::IsNotFound(status) || absl::IsDataLoss(status);
+}
 
 std::string Records::path(std::string_view pod, std::string_view interface,
                           std::string_view ending) const {
@@ -52,9 +64,11 @@ absl::Status Records::complete(const AttachmentRecord& record) const {
 }
 
 absl::Status Records::remove(std::string_view pod, std::string_view interface) const {
-  BERTH_RETURN_IF_ERROR(support::removePath(path(pod, interface, kResult)));
   const std::string file = recordFile(pod, interface);
-  if (absl::IsDataLoss(load(pod, interface).status())) {
+  const absl::Status found = load(pod, interface).status();
+  if (!found.ok() && !isLost(found)) return found;
+  BERTH_RETURN_IF_ERROR(support::removePath(path(pod, interface, kResult)));
+  if (absl::IsDataLoss(found)) {
     return aside_.take(file, file.substr(directory_.size() + 1)).status();
   }
   return support::removePath(file);
@@ -63,17 +77,16 @@ absl::Status Records::remove(std::string_view pod, std::string_view interface) c
 absl::StatusOr<AttachmentRecord> Records::load(std::string_view pod,
                                                std::string_view interface) const {
   const std::string file = recordFile(pod, interface);
-  const auto text = support::readFile(file);
-  if (absl::IsNotFound(text.status())) return text.status();
-  auto record = text.ok() ? AttachmentRecord::decode(*text, file)
-                          : absl::StatusOr<AttachmentRecord>(text.status());
-  if (!record.ok()) return absl::DataLossError(record.status().message());
-  if (record->pod != pod || record->interface != interface)
+  BERTH_ASSIGN_OR_RETURN(const std::string text, readRegular(file));
+  BERTH_ASSIGN_OR_RETURN(AttachmentRecord record, AttachmentRecord::decode(text, file));
+  if (record.pod != pod || record.interface != interface)
     return absl::DataLossError(strCat(file, ": it is the record of another attachment"));
-  const auto result = support::readFile(path(pod, interface, kResult));
+  const auto result = readRegular(path(pod, interface, kResult));
+  // Without it the attachment would be taken for one that was cut off.
+  if (!result.ok() && !isLost(result.status())) return result.status();
   if (result.ok()) {
     auto object = support::parseJsonObject(*result, "result");
-    if (object.ok()) record->result = *std::move(object);
+    if (object.ok()) record.result = *std::move(object);
   }
   return record;
 }
@@ -95,19 +108,20 @@ absl::StatusOr<std::vector<Records::Name>> Records::list() const {
   return names;
 }
 
-absl::StatusOr<std::vector<support::DamagedFile>> Records::findDamages() const {
+absl::StatusOr<std::vector<support::DamagedFile>> Records::findUnreadable() const {
   BERTH_ASSIGN_OR_RETURN(const auto names, list());
-  std::vector<support::DamagedFile> damages;
+  std::vector<support::DamagedFile> found;
   for (const Name& name : names) {
     const absl::Status record = load(name.pod, name.interface).status();
-    if (absl::IsDataLoss(record)) damages.push_back({recordFile(name.pod, name.interface), record});
+    if (!record.ok() && !absl::IsNotFound(record))
+      found.push_back({recordFile(name.pod, name.interface), record});
     const std::string file = path(name.pod, name.interface, kResult);
     const auto result = support::readFile(file);
     if (!result.ok() || support::isCutOff(*result)) continue;
     const absl::Status parsed = support::parseJsonObject(*result, file).status();
-    if (!parsed.ok()) damages.push_back({file, parsed});
+    if (!parsed.ok()) found.push_back({file, absl::DataLossError(parsed.message())});
   }
-  return damages;
+  return found;
 }
 
 absl::StatusOr<std::string> Records::setAside(const support::DamagedFile& damage) const {

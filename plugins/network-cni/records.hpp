@@ -16,6 +16,10 @@
 
 namespace berth::cni {
 
+// Whether such a status says for good that nothing of a record can be read: there is none, or it is
+// damaged. Any other failure leaves open what there is.
+bool isLost(const absl::Status& status);
+
 // One directory. All functions block on the file system; calls about different attachments may run
 // at once from any thread.
 class Records {
@@ -32,11 +36,13 @@ class Records {
   // After ADD. The result alone is written, to a file of its own, and not synced: after a power cut
   // there is no namespace that would need it, and the record of begin() is as whole as it was.
   absl::Status complete(const AttachmentRecord& record) const;
-  // After DEL; nothing there is success. A damaged record is set aside instead.
+  // After DEL; nothing there is success. A damaged record is set aside instead, and one that load()
+  // fails with anything else for stays.
   absl::Status remove(std::string_view pod, std::string_view interface) const;
 
-  // With the result if there is one. NOT_FOUND when there is no record; DATA_LOSS when it cannot be
-  // read.
+  // With the result if there is one. NOT_FOUND when there is no record; DATA_LOSS when it is
+  // damaged; FAILED_PRECONDITION when only a newer version can read it; else what kept it from
+  // being read.
   absl::StatusOr<AttachmentRecord> load(std::string_view pod, std::string_view interface) const;
 
   // The file that begin() writes, for the lock on it (plugins_at_work.hpp).
@@ -48,8 +54,8 @@ class Records {
   };
   absl::StatusOr<std::vector<Name>> list() const;
 
-  // Records and results that cannot be read.
-  absl::StatusOr<std::vector<support::DamagedFile>> findDamages() const;
+  // Records that load() fails for, and damaged results; of what is damaged `why` is DATA_LOSS.
+  absl::StatusOr<std::vector<support::DamagedFile>> findUnreadable() const;
   // Gives the new path. What ADD gave is not needed to undo an attachment; a record stays as long
   // as its attachment, of which it tells, and its path is empty.
   absl::StatusOr<std::string> setAside(const support::DamagedFile& damage) const;

@@ -14,9 +14,11 @@
 namespace berth::cni_test {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::SizeIs;
 
 class AttachTest : public NetworkTest {
@@ -127,6 +129,37 @@ TEST_F(AttachTest, AttachesAgainAfterAnAttachmentThatNobodyUndid) {
   ASSERT_TRUE(again.ok()) << again.message;
   EXPECT_THAT(reservations(), SizeIs(1));
   EXPECT_TRUE(plugin().detach(pod, again.state).ok());
+  EXPECT_THAT(reservations(), IsEmpty());
+}
+
+// Such a pod goes with the version that knows what it has.
+TEST_F(AttachTest, AnAttachmentOfANewerVersionIsLeftAlone) {
+  write("net.d/10-test.conflist", bridgeNetwork("test-net", "1.0.0", Bandwidth::kNone));
+  const Pod pod = newPod("pod-a");
+  const Outcome attached = plugin().attach(pod);
+  ASSERT_TRUE(attached.ok()) << attached.message;
+  const std::string file = "cache/pod-a@eth0.attachment";
+  const std::string known = read(file);
+  const auto newer = [](std::string text) {
+    const size_t at = text.find(R"("format":1)");
+    EXPECT_NE(at, std::string::npos) << text;
+    return text.replace(at, 10, R"("format":2)");
+  };
+  write(file, newer(known));
+  restart();
+  EXPECT_THAT(plugin().log(), AllOf(HasSubstr("left alone"), Not(HasSubstr("damaged"))));
+  const std::string state = newer(attached.state);
+  for (const Outcome& outcome :
+       {plugin().detach(pod), plugin().detach(pod, state), plugin().detach(pod, attached.state),
+        plugin().check(pod), plugin().check(pod, state), plugin().attach(pod), plugin().gc({})}) {
+    EXPECT_EQ(outcome.code, BERTH_FAILED_PRECONDITION) << outcome.message;
+    EXPECT_THAT(outcome.message, HasSubstr("format 2 of a newer version"));
+  }
+  EXPECT_EQ(reservations(), attached.addresses);
+  EXPECT_EQ(read(file), newer(known));
+  write(file, known);
+  EXPECT_TRUE(plugin().check(pod).ok());
+  EXPECT_TRUE(plugin().detach(pod).ok());
   EXPECT_THAT(reservations(), IsEmpty());
 }
 

@@ -74,6 +74,19 @@ TEST_F(GcTest, TellsModernPluginsWhatIsValid) {
             Not(HasSubstr("DEL"))));
 }
 
+// It is no garbage to the network's plugins either.
+TEST_F(GcTest, WhatOnlyANewerVersionCanReadIsValid) {
+  writeModernNetwork();
+  ASSERT_TRUE(start().attach(newPod("newer")).ok());
+  const std::string file = "cache/newer@eth0.attachment";
+  write(file, R"({"format":2})");
+  write("log", "");
+  EXPECT_EQ(plugin().gc({}).code, BERTH_FAILED_PRECONDITION);
+  EXPECT_THAT(read("log"), AllOf(StartsWith("GC "), HasSubstr(R"({"containerID":"newer")"),
+                                 Not(HasSubstr("DEL"))));
+  EXPECT_EQ(read(file), R"({"format":2})");
+}
+
 TEST_F(GcTest, LeavesGcOutWhenTheConfigurationForbidsIt) {
   writeModernNetwork();
   write(

@@ -56,8 +56,10 @@ TEST(ConfigTest, TakesTheHighestKnownVersion) {
 }
 
 TEST(ConfigTest, RefusesVersionsThatAreAllTooNew) {
-  EXPECT_THAT(failure(R"({"cniVersion": "1.2.0", "name": "n", "plugins": [{"type": "x"}]})"),
-              HasSubstr("newer than 1.1.0"));
+  const absl::Status refused =
+      list(R"({"cniVersion": "1.2.0", "name": "n", "plugins": [{"type": "x"}]})").status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("newer than 1.1.0"));
 }
 
 TEST(ConfigTest, ReadsFlagsWrittenAsStrings) {

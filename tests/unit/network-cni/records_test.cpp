@@ -3,14 +3,17 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <sys/resource.h>
 
 #include <gmock/gmock.h>
 
+#include "berth/support/files.hpp"
 #include "test_paths.hpp"
 
 namespace berth::cni {
 namespace {
 
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
@@ -71,19 +74,60 @@ TEST_F(RecordsTest, TheAttachmentOf01IsRead) {
   EXPECT_TRUE(read->result->contains("ips"));
 }
 
-// What a newer plugin wrote is not misread: such a pod is detached as the configuration says.
-TEST_F(RecordsTest, AnotherFormatIsNotMisread) {
+// What a newer version wrote is not misread, and no damage: it stays for that version.
+TEST_F(RecordsTest, WhatANewerVersionWroteIsLeftAlone) {
+  for (const auto& [known, newer] : {std::pair(R"("format":1)", R"("format":2)"),
+                                     {R"("cniVersion":"1.0.0")", R"("cniVersion":"1.2.0")"}}) {
+    AttachmentRecord written = record();
+    written.result = boost::json::object{};
+    ASSERT_TRUE(records().begin(written).ok());
+    ASSERT_TRUE(records().complete(written).ok());
+    std::string text = record().encode();
+    const size_t at = text.find(known);
+    ASSERT_NE(at, std::string::npos) << text;
+    text.replace(at, std::string_view(known).size(), newer);
+    std::ofstream(file("pod-1@eth0.attachment")) << text;
+    const absl::Status other = records().load("pod-1", "eth0").status();
+    EXPECT_TRUE(absl::IsFailedPrecondition(other)) << other;
+    EXPECT_THAT(std::string(other.message()), HasSubstr("newer"));
+    EXPECT_EQ(records().remove("pod-1", "eth0"), other);
+    EXPECT_EQ(support::readFile(file("pod-1@eth0.attachment")).value_or(""), text);
+    EXPECT_TRUE(std::filesystem::exists(file("pod-1@eth0.result")));
+    const auto unreadable = *records().findUnreadable();
+    ASSERT_THAT(unreadable, SizeIs(1));
+    EXPECT_EQ(unreadable[0].why, other) << "not called damaged";
+  }
+}
+
+// A shortage tells nothing of what there is.
+TEST_F(RecordsTest, WhatCannotBeReadIsNoDamage) {
   AttachmentRecord written = record();
+  written.result = boost::json::object{};
   ASSERT_TRUE(records().begin(written).ok());
-  std::string text = written.encode();
-  const size_t at = text.find("\"format\":1");
-  ASSERT_NE(at, std::string::npos) << text;
-  text.replace(at, 10, "\"format\":2");
-  std::ofstream(file("pod-1@eth0.attachment")) << text;
-  const absl::Status other = records().load("pod-1", "eth0").status();
-  EXPECT_EQ(other.code(), absl::StatusCode::kDataLoss) << other;
-  EXPECT_NE(other.message().find("format 2"), absl::string_view::npos) << other;
-  EXPECT_THAT(*records().list(), SizeIs(1)) << "it is still there to be detached";
+  ASSERT_TRUE(records().complete(written).ok());
+  rlimit limit{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);
+  rlimit none = limit;
+  none.rlim_cur = 0;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  const absl::Status read = records().load("pod-1", "eth0").status();
+  const absl::Status removed = records().remove("pod-1", "eth0");
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
+  EXPECT_TRUE(absl::IsResourceExhausted(read)) << read;
+  EXPECT_TRUE(absl::IsResourceExhausted(removed)) << removed;
+  const auto kept = records().load("pod-1", "eth0");
+  ASSERT_TRUE(kept.ok()) << kept.status();
+  EXPECT_TRUE(kept->result.has_value());
+  EXPECT_THAT(*records().aside().list(), IsEmpty());
+}
+
+// It would be taken for an attachment that was cut off, and what its plugins run for left over.
+TEST_F(RecordsTest, AResultThatCannotBeReadIsNotLeftOut) {
+  ASSERT_TRUE(records().begin(record()).ok());
+  std::filesystem::create_symlink("pod-1@eth0.result", file("pod-1@eth0.result"));  // ELOOP
+  const absl::Status read = records().load("pod-1", "eth0").status();
+  EXPECT_FALSE(read.ok() || isLost(read)) << read;
+  EXPECT_THAT(std::string(read.message()), HasSubstr("pod-1@eth0.result"));
 }
 
 TEST_F(RecordsTest, BeginForgetsAnEarlierResult) {
@@ -112,7 +156,10 @@ TEST_F(RecordsTest, TellsADamagedRecordFromAMissingOne) {
   ASSERT_TRUE(records().begin(record()).ok());
   std::ofstream(file("pod-1@eth0.attachment")) << "{\"format\": 1, ";
   EXPECT_TRUE(absl::IsDataLoss(records().load("pod-1", "eth0").status()));
-  std::ofstream(file("pod-1@eth0.attachment")) << R"({"format": 99})";
+  std::ofstream(file("pod-1@eth0.attachment")) << R"({"format": 0})";
+  EXPECT_TRUE(absl::IsDataLoss(records().load("pod-1", "eth0").status()));
+  std::filesystem::remove(file("pod-1@eth0.attachment"));
+  std::filesystem::create_directory(file("pod-1@eth0.attachment"));
   EXPECT_TRUE(absl::IsDataLoss(records().load("pod-1", "eth0").status()));
   EXPECT_THAT(*records().list(), SizeIs(1));
 }
@@ -133,17 +180,17 @@ TEST_F(RecordsTest, ClearsWhatACrashHasLeft) {
 
 TEST_F(RecordsTest, ADamagedRecordIsSetAsideWhenItIsRemoved) {
   ASSERT_TRUE(records().begin(record()).ok());
-  EXPECT_THAT(*records().findDamages(), IsEmpty());
+  EXPECT_THAT(*records().findUnreadable(), IsEmpty());
   std::ofstream(file("pod-1@eth0.attachment")) << "{ no record";
-  const auto damages = *records().findDamages();
-  ASSERT_THAT(damages, SizeIs(1));
-  EXPECT_EQ(damages[0].path, file("pod-1@eth0.attachment"));
+  const auto unreadable = *records().findUnreadable();
+  ASSERT_THAT(unreadable, SizeIs(1));
+  EXPECT_EQ(unreadable[0].path, file("pod-1@eth0.attachment"));
   // As long as the attachment may be there it stays.
-  EXPECT_EQ(*records().setAside(damages[0]), "");
+  EXPECT_EQ(*records().setAside(unreadable[0]), "");
   EXPECT_THAT(*records().list(), SizeIs(1));
   ASSERT_TRUE(records().remove("pod-1", "eth0").ok());
   EXPECT_THAT(*records().list(), IsEmpty());
-  EXPECT_THAT(*records().findDamages(), IsEmpty());
+  EXPECT_THAT(*records().findUnreadable(), IsEmpty());
   EXPECT_THAT(*records().aside().list(),
               ::testing::ElementsAre(::testing::EndsWith("-pod-1@eth0.attachment")));
 }
@@ -155,12 +202,12 @@ TEST_F(RecordsTest, ADamagedResultIsSetAsideAtOnce) {
   ASSERT_TRUE(records().complete(written).ok());
   // What a power cut leaves of it.
   std::ofstream(file("pod-1@eth0.result"), std::ios::trunc).close();
-  EXPECT_THAT(*records().findDamages(), IsEmpty());
+  EXPECT_THAT(*records().findUnreadable(), IsEmpty());
   std::ofstream(file("pod-1@eth0.result")) << "[1";
-  const auto damages = *records().findDamages();
-  ASSERT_THAT(damages, SizeIs(1));
-  EXPECT_THAT(*records().setAside(damages[0]), ::testing::EndsWith("-pod-1@eth0.result"));
-  EXPECT_THAT(*records().findDamages(), IsEmpty());
+  const auto unreadable = *records().findUnreadable();
+  ASSERT_THAT(unreadable, SizeIs(1));
+  EXPECT_THAT(*records().setAside(unreadable[0]), ::testing::EndsWith("-pod-1@eth0.result"));
+  EXPECT_THAT(*records().findUnreadable(), IsEmpty());
   EXPECT_FALSE(records().load("pod-1", "eth0")->result.has_value());
   ASSERT_TRUE(records().remove("pod-1", "eth0").ok());
   EXPECT_THAT(*records().aside().list(), SizeIs(1));
