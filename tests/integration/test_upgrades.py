@@ -2,15 +2,19 @@
 alone and says so."""
 
 import contextlib
+import fcntl
 import glob
 import json
 import os
 import re
 import shutil
+import socket
 import sqlite3
+import threading
 
 import pytest
 
+import engines
 import grpc
 import host
 from berth_testbed import SOURCE
@@ -202,6 +206,69 @@ def test_a_pod_of_a_newer_format_is_left_alone(own_bed):
     change_json(path, lambda document: document.update(version=known))
     bed.start_engine()
     assert start_of(bed, containers[newer]) == before[newer]
+
+
+@contextlib.contextmanager
+def keeper_of_version(folder, version):
+    """In the place of one that has ended: answers whatever it is asked with its version."""
+    held = os.open(folder, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    path = "/proc/self/fd/%d/keeper.sock" % held
+    os.unlink(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listener.bind(path)
+    listener.listen()
+
+    def serve():
+        with contextlib.suppress(OSError):  # it is shut down
+            while True:
+                client, _ = listener.accept()
+                with client:
+                    while client.recv(4096):
+                        client.send(bytes([6 << 3, version]))
+    served = threading.Thread(target=serve, daemon=True)
+    served.start()
+    try:
+        yield
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        served.join(10)
+        listener.close()
+        os.close(held)
+
+
+@pytest.mark.skipif(not os.access(engines.SHIM, os.X_OK),
+                    reason="SKIPPED: there is no " + engines.SHIM)
+def test_a_pod_with_a_newer_keeper_is_left_alone(own_bed):
+    """What is wanted of it is done by the daemon that speaks its version."""
+    bed = own_bed(handler="shim")
+    newer, other = bed.run_pod("newer"), bed.run_pod("other")
+    containers = {pod: bed.run(pod, "c", command=SLEEP) for pod in (newer, other)}
+
+    def running():
+        return {pid for pid, line in host.processes(bed.folder, bed.mark).items()
+                if line == " ".join(SLEEP)}
+    before = running()
+    assert len(before) == 2
+    bed.kill_engine()
+    host.kill([pid for pid, line in host.processes(bed.folder, bed.mark).items()
+               if re.search("berth-keeper .*" + newer, line)])
+    with keeper_of_version(pod_file(bed, newer, "keeper"), 2):
+        bed.start_engine()
+        assert bed.exec(containers[other], "true").exit_code == 0
+        assert bed.status(containers[newer]).state == bed.cri.messages.CONTAINER_RUNNING
+        for call in (lambda: bed.exec(containers[newer], "true"),
+                     lambda: bed.cri.StopPodSandbox({"pod_sandbox_id": newer}, timeout=30)):
+            with pytest.raises(grpc.RpcError) as refused:
+                call()
+            assert refused.value.code() in (grpc.StatusCode.FAILED_PRECONDITION,
+                                            grpc.StatusCode.UNAVAILABLE), refused.value.details()
+        assert "the keeper of pod %s speaks version 2" % newer in host.read(bed.log_path)
+        assert running() == before
+        bed.kill_engine()
+    bed.start_engine()
+    assert bed.wait_exit(containers[newer]).exit_code == 137
+    assert bed.exec(containers[other], "true").exit_code == 0
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -89,11 +89,9 @@ absl::Status startKeeper(const KeeperStart& start, const CallLimits& limits) {
   const auto output =
       support::run(command, {}, {.deadline = limits.deadline, .cancelFd = limits.cancelFd});
   if (!output.ok()) return support::annotate(output.status(), "start the pod's keeper");
-  if (output->exitCode == 0) return absl::OkStatus();
-  // One that serves holds its folder's lock.
-  if (KeeperClient(start.directory).call({.operation = keeper::Operation::kList}, limits).ok()) {
-    return absl::OkStatus();
-  }
+  absl::Status served = KeeperClient(start.directory).checkVersion(start.pod, limits);
+  // One that served already holds its folder's lock, at which another fails.
+  if (output->exitCode == 0 || served.ok() || absl::IsFailedPrecondition(served)) return served;
   return absl::InternalError(
       strCat("start the pod's keeper: ", support::oneLine(output->standardError, kMaxWords)));
 }
@@ -121,6 +119,17 @@ absl::StatusOr<support::Fd> KeeperClient::connect(const CallLimits& limits) cons
   }
   if (!isKeeper(socket, *folder)) return gone();
   return socket;
+}
+
+absl::Status KeeperClient::checkVersion(std::string_view pod, const CallLimits& limits) const {
+  BERTH_ASSIGN_OR_RETURN(const keeper::Reply reply,
+                         call({.operation = keeper::Operation::kList}, limits));
+  if (reply.version >= keeper::kOldestVersion && reply.version <= keeper::kVersion)
+    return absl::OkStatus();
+  return absl::FailedPreconditionError(strCat("the keeper of pod ", pod, " speaks version ",
+                                              reply.version, " of its protocol; this plugin knows ",
+                                              keeper::kOldestVersion, " to ", keeper::kVersion,
+                                              ": use the plugin that started it"));
 }
 
 absl::StatusOr<keeper::Reply> KeeperClient::call(const keeper::Request& request,

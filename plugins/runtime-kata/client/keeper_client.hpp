@@ -24,7 +24,8 @@ struct KeeperStart {
   int oomScoreAdj = 0;
 };
 
-// Starts one that outlives this process; returns once it serves. OK when one does already.
+// Starts one that outlives this process; returns once it serves. OK when one does already. Either
+// must speak a version that this build knows, as for checkVersion().
 absl::Status startKeeper(const KeeperStart& start, const CallLimits& limits);
 
 struct Streams {
@@ -39,6 +40,9 @@ class KeeperClient {
  public:
   explicit KeeperClient(std::string directory) : directory_(std::move(directory)) {}
 
+  // Before all else: FAILED_PRECONDITION when this build does not know the version that it speaks.
+  // What it keeps must then be left alone. `pod` is for the message.
+  absl::Status checkVersion(std::string_view pod, const CallLimits& limits) const;
   absl::StatusOr<keeper::Reply> call(const keeper::Request& request, const CallLimits& limits,
                                      const Streams& streams = {}) const;
   // A connection on which events come from now on.

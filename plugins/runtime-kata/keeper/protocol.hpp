@@ -13,7 +13,11 @@
 
 namespace berth::kata::keeper {
 
+// The newest protocol that this build speaks, and the oldest that its client does. kList, and the
+// version in its answer, are the same in all of them: by these a client learns what it talks to.
+// What may be missing raises no version.
 inline constexpr uint32_t kVersion = 1;
+inline constexpr uint32_t kOldestVersion = 1;
 inline constexpr const char* kSocketName = "keeper.sock";
 inline constexpr size_t kMaxPacket = 128u << 10;
 

@@ -221,7 +221,12 @@ ContainerRecord KataPlugin::recordByName(const PodRecord& pod, const std::string
   return record;
 }
 
-absl::StatusOr<std::shared_ptr<Pod>> KataPlugin::load(const PodRecord& record) {
+absl::StatusOr<std::shared_ptr<Pod>> KataPlugin::load(const Op& op, const PodRecord& record) {
+  constexpr auto kAskTime = std::chrono::seconds(2);
+  const absl::Status spoken = KeeperClient(record.keeperDirectory())
+                                  .checkVersion(record.id, within(limitsOf(op), kAskTime));
+  // One that does not answer must not keep the pod from being ended.
+  if (absl::IsFailedPrecondition(spoken)) return spoken;
   BERTH_ASSIGN_OR_RETURN(auto pod, Pod::make(record, *this));
   std::vector<support::DamagedFile> damages;
   BERTH_ASSIGN_OR_RETURN(const auto containers, loadContainers(record, damages));
@@ -236,7 +241,7 @@ absl::StatusOr<std::shared_ptr<Pod>> KataPlugin::load(const PodRecord& record) {
   return pod;
 }
 
-absl::StatusOr<std::shared_ptr<Pod>> KataPlugin::findOrLoad(std::string_view pod) {
+absl::StatusOr<std::shared_ptr<Pod>> KataPlugin::findOrLoad(const Op& op, std::string_view pod) {
   if (auto found = find(pod)) return found;
   if (!checkId("pod", pod).ok()) return nullptr;
   std::array<char, PATH_MAX> target{};
@@ -261,7 +266,7 @@ absl::StatusOr<std::shared_ptr<Pod>> KataPlugin::findOrLoad(std::string_view pod
                        .keeper = options_.keeper};
   }
   BERTH_RETURN_IF_ERROR(record.status());
-  BERTH_ASSIGN_OR_RETURN(auto loaded, load(*record));
+  BERTH_ASSIGN_OR_RETURN(auto loaded, load(op, *record));
   return insert(loaded) ? loaded : find(id);
 }
 

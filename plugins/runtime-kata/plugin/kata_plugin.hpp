@@ -80,8 +80,9 @@ class KataPlugin final : public Runtime,
   absl::StatusOr<Target> reach(const Op& op, std::string_view pod,
                                std::string_view container) const;
   // From the links on disk when it is not in the table; nullptr when nobody knows it.
-  absl::StatusOr<std::shared_ptr<Pod>> findOrLoad(std::string_view pod);
-  absl::StatusOr<std::shared_ptr<Pod>> load(const PodRecord& record);
+  absl::StatusOr<std::shared_ptr<Pod>> findOrLoad(const Op& op, std::string_view pod);
+  // FAILED_PRECONDITION for what only a newer version can deal with.
+  absl::StatusOr<std::shared_ptr<Pod>> load(const Op& op, const PodRecord& record);
   ContainerRecord recordByName(const PodRecord& pod, const std::string& file) const;
   std::shared_ptr<Pod> find(std::string_view pod) const;
   bool insert(const std::shared_ptr<Pod>& pod);

@@ -189,7 +189,7 @@ Status KataPlugin::containerWait(const Op& op, std::string_view pod, std::string
 }
 
 Status KataPlugin::containerRemove(const Op& op, std::string_view pod, std::string_view container) {
-  const auto found = findOrLoad(pod);
+  const auto found = findOrLoad(op, pod);
   if (!found.ok()) return found.status();
   if (*found == nullptr) return {};
   const auto known = (*found)->find(container);

@@ -269,7 +269,7 @@ Status KataPlugin::podStart(const Op& op, std::string_view id) {
 }
 
 Status KataPlugin::podStop(const Op& op, std::string_view id) {
-  const auto pod = findOrLoad(id);
+  const auto pod = findOrLoad(op, id);
   if (!pod.ok()) return pod.status();
   if (*pod == nullptr) return {};
   op.stage("end the pod's sandbox");
@@ -277,7 +277,7 @@ Status KataPlugin::podStop(const Op& op, std::string_view id) {
 }
 
 Status KataPlugin::podRemove(const Op& op, std::string_view id) {
-  const auto pod = findOrLoad(id);
+  const auto pod = findOrLoad(op, id);
   if (!pod.ok()) return pod.status();
   if (*pod != nullptr) {
     op.stage("end the pod's sandbox");

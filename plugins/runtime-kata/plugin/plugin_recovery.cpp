@@ -43,7 +43,7 @@ absl::Status KataPlugin::recoverPod(const Op& op, std::string_view given,
       }
     }
     BERTH_RETURN_IF_ERROR(record.status());
-    BERTH_ASSIGN_OR_RETURN(pod, load(*record));
+    BERTH_ASSIGN_OR_RETURN(pod, load(op, *record));
     if (!insert(pod)) return absl::AbortedError("it is being recovered by another call");
   }
   const CallLimits limits = limitsOf(op);

@@ -85,6 +85,7 @@ class Pod final {
   std::string fifo(const std::string& key, std::string_view stream) const;
 
   // Starts a keeper when there is none, with the streams of all containers that run.
+  // FAILED_PRECONDITION when one speaks a version that this plugin does not know.
   absl::Status ensureKeeper(const CallLimits& limits);
 
   // The connection to the shim, made anew when there is none. UNAVAILABLE when the shim is dead and

@@ -335,9 +335,8 @@ void Pod::settleIfLost(const std::shared_ptr<Container>& container) {
 
 absl::Status Pod::ensureKeeper(const CallLimits& limits) {
   const PodRecord record = this->record();
-  const absl::Status answered =
-      keeper().call({.operation = keeper::Operation::kList}, limits).status();
-  if (answered.ok()) return absl::OkStatus();
+  const absl::Status answered = keeper().checkVersion(id_, limits);
+  if (answered.ok() || absl::IsFailedPrecondition(answered)) return answered;
   if (absl::IsUnavailable(answered)) {
     // Its successor goes on with the same streams.
     BERTH_ASSIGN_OR_RETURN(const bool ended, keeper().endUnreachable(limits));

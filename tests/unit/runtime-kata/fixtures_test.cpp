@@ -1,21 +1,20 @@
 // What keepers of earlier versions say and are told, and what earlier plugins have written down: a
 // keeper outlives the daemon that started it, and records outlive both.
-#include <fstream>
-#include <map>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "berth/support/files.hpp"
 #include "berth/support/json.hpp"
 #include "keeper/protocol.hpp"
+#include "recorded_packets.hpp"
 #include "records.hpp"
-#include "test_paths.hpp"
 
 namespace berth::kata {
 namespace {
 
 using keeper::Operation;
+using test::bytesOf;
+using test::recorded;
 using testing::HasSubstr;
 
 std::string hex(std::string_view bytes) {
@@ -25,23 +24,6 @@ std::string hex(std::string_view bytes) {
     text += "0123456789abcdef"[static_cast<unsigned char>(c) & 15];
   }
   return text;
-}
-
-std::string bytesOf(const std::string& digits) {
-  std::string bytes;
-  for (size_t i = 0; i + 1 < digits.size(); i += 2)
-    bytes.push_back(static_cast<char>(std::stoi(digits.substr(i, 2), nullptr, 16)));
-  return bytes;
-}
-
-// A line for each: its name, and the packet in hexadecimal digits.
-std::map<std::string, std::string> recorded() {
-  std::map<std::string, std::string> packets;
-  std::ifstream file(std::string(test_paths::fixtures) + "/0.1/keeper-packets");
-  std::string name;
-  std::string packet;
-  while (file >> name >> packet) packets[name] = packet;
-  return packets;
 }
 
 // Both ways: this version writes those bytes, and reads its message from them.
