@@ -34,6 +34,7 @@
 #include "main/surroundings.hpp"
 #include "main/watchdog.hpp"
 #include "main/wiring.hpp"
+#include "store/salvage.hpp"
 
 namespace berth::program {
 
@@ -202,6 +203,15 @@ void stopPlugins(plugins::Registry& registry, StageLimit& limit) {
   limit.begin("plugins to be destroyed", kPluginTime);
 }
 
+std::string recordsIn(const std::string& database) {
+  const auto counts = store::countRecords(database);
+  if (!counts.ok()) return counts.status().ToString();
+  std::string text;
+  for (const auto& [kind, count] : *counts)
+    text += strCat(text.empty() ? "" : ", ", count, " of kind ", kind);
+  return text.empty() ? "nothing" : text;
+}
+
 // Starts everything, serves until a signal, and stops in reverse order.
 absl::Status run(const config::Paths& paths, const config::Config& config,
                  const common::ServiceManager& manager) {
@@ -232,8 +242,10 @@ absl::Status run(const config::Paths& paths, const config::Config& config,
   BERTH_ASSIGN_OR_RETURN(const std::unique_ptr<store::Store> store,
                          store::Store::open(database, setAside));
   if (!setAside.empty()) {
-    common::logError("the database was damaged; it is set aside and an empty one takes its place",
-                     {{"file", setAside}});
+    common::logError(
+        "the database was damaged; it is set aside, and one of what could be read takes "
+        "its place: other records may be missing",
+        {{"file", setAside}, {"kept", recordsIn(database)}});
   }
   telemetry::Telemetry& telemetry = startTelemetry(config.metrics);
   // It outlives all that it limits.

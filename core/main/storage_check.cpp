@@ -44,8 +44,8 @@ class RecordCheck {
     if (!absl::IsDataLoss(whole)) return tell_({StorageState::kUnknown, what, detail});
     tell_({StorageState::kDamaged, what,
            strCat(detail,
-                  "\nthe next start sets it aside and begins with an empty one, which ends all "
-                  "pods: drain the node first")});
+                  "\nthe next start sets it aside and keeps what records can be read of it; pods "
+                  "without one are ended: drain the node first")});
   }
 
   template <class Record>

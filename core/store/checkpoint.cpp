@@ -10,6 +10,7 @@
 #include "berth/support/durable.hpp"
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
+#include "store/parts.hpp"
 #include "store/store.hpp"
 
 namespace berth::store {
@@ -67,12 +68,7 @@ absl::Status Store::openLog() {
   log_ = *std::move(log);
   holdLogRoom();
   // From here on it is the content alone that is synced.
-  const std::string directory = path_.substr(0, path_.rfind('/') + 1);
-  BERTH_ASSIGN_OR_RETURN(
-      const support::Fd parent,
-      support::openFile(directory.empty() ? "." : directory, O_RDONLY | O_DIRECTORY));
-  if (::fsync(parent.get()) == 0) return absl::OkStatus();
-  return support::errnoStatus(errno, strCat("sync the directory of ", path_));
+  return syncDirectoryOf(path_);
 }
 
 absl::Status Store::syncLog() const {

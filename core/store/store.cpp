@@ -6,9 +6,11 @@
 #include <sqlite3.h>
 
 #include "berth/support/clock.hpp"
+#include "berth/support/durable.hpp"
 #include "berth/support/status.hpp"
-#include "berth/support/steps.hpp"
 #include "berth/support/threads.hpp"
+#include "store/parts.hpp"
+#include "store/salvage.hpp"
 
 namespace berth::store {
 
@@ -19,31 +21,6 @@ namespace {
 // Of the tables and of what their values are. A higher one is a newer program's, which this one
 // would misread. Fields that are added to a record do not count: they are kept unread.
 constexpr int kFormat = 1;
-
-constexpr const char* kSchema =
-    "CREATE TABLE IF NOT EXISTS records("
-    "  kind TEXT NOT NULL, id TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY(kind, id)"
-    ") WITHOUT ROWID;"
-    "CREATE TABLE IF NOT EXISTS damaged("
-    "  kind TEXT NOT NULL, id TEXT NOT NULL, value BLOB NOT NULL, reason TEXT NOT NULL,"
-    "  time INTEGER NOT NULL);";
-
-void bindText(sqlite3_stmt* statement, int index, std::string_view text) {
-  sqlite3_bind_text(statement, index, text.data(), static_cast<int>(text.size()), SQLITE_STATIC);
-}
-
-void bindBlob(sqlite3_stmt* statement, int index, std::string_view bytes) {
-  // A null pointer would bind NULL.
-  sqlite3_bind_blob(statement, index, bytes.empty() ? "" : bytes.data(),
-                    static_cast<int>(bytes.size()), SQLITE_STATIC);
-}
-
-std::string column(sqlite3_stmt* statement, int index) {
-  const void* data = sqlite3_column_blob(statement, index);
-  const int size = sqlite3_column_bytes(statement, index);
-  return data == nullptr ? std::string()
-                         : std::string(static_cast<const char*>(data), static_cast<size_t>(size));
-}
 
 void tell(const char* step, std::string_view kind) {
   support::durableStep(step, std::string(kind).c_str());
@@ -67,18 +44,15 @@ class Use {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Store>> Store::open(const std::string& path, std::string& setAside) {
-  setAside.clear();
+  BERTH_ASSIGN_OR_RETURN(setAside, replaceBySalvaged(path));
   absl::StatusOr<std::unique_ptr<Store>> store = openWith(path);
   if (!absl::IsDataLoss(store.status())) return store;
-  const std::string aside = strCat(path, ".damaged-", support::nowNanoseconds());
-  for (const char* suffix : {"", "-wal", "-shm"}) {
-    const std::string from = strCat(path, suffix);
-    const std::string to = strCat(aside, suffix);
-    if (support::steps::rename(from.c_str(), to.c_str()) != 0 && errno != ENOENT) {
-      return support::errnoStatus(errno, strCat("set the damaged database aside as ", to));
-    }
+  absl::Status salvaged = salvage(path);
+  if (!salvaged.ok() && !Reserve::hasRoom(path) && Reserve(path + ".reserve").release()) {
+    salvaged = salvage(path);
   }
-  setAside = aside;
+  BERTH_RETURN_IF_ERROR(salvaged);
+  BERTH_ASSIGN_OR_RETURN(setAside, replaceBySalvaged(path));
   return openWith(path);
 }
 
@@ -185,29 +159,7 @@ Store::~Store() {
 }
 
 absl::Status Store::failure(std::string_view doing) const {
-  const int code = database_ == nullptr ? SQLITE_NOMEM : sqlite3_errcode(database_);
-  const std::string message =
-      strCat(doing, ": ", database_ == nullptr ? "out of memory" : sqlite3_errmsg(database_));
-  if (database_ != nullptr && sqlite3_extended_errcode(database_) == SQLITE_IOERR_SHMSIZE) {
-    return absl::ResourceExhaustedError(message);  // the log's index does not fit on the disk
-  }
-  switch (code) {
-    case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-      return absl::DataLossError(message);
-    case SQLITE_FULL:
-      return absl::ResourceExhaustedError(message);
-    case SQLITE_NOMEM:
-      return absl::UnavailableError(message);  // no room on the disk would help
-    case SQLITE_BUSY:
-      return absl::UnavailableError(strCat(message, "; does another berthd run?"));
-    case SQLITE_CANTOPEN:
-    case SQLITE_READONLY:
-    case SQLITE_PERM:
-      return absl::FailedPreconditionError(message);
-    default:
-      return absl::InternalError(message);
-  }
+  return failureOf(database_, doing);
 }
 
 absl::Status Store::execute(const char* sql) {

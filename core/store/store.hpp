@@ -53,9 +53,9 @@ struct Damaged {
 // room for those that are needed to free some.
 class Store {
  public:
-  // Opens or makes the database at `path`. One that is damaged beyond opening is renamed to
-  // "<path>.damaged-<time>" and reported in `setAside`, and an empty one takes its place. One of a
-  // newer format than this program's is left as it is: FAILED_PRECONDITION.
+  // Opens or makes the database at `path`. One that is damaged is reported in `setAside`, which is
+  // its new name, "<path>.damaged-<time>"; one of what could be read (salvage.hpp) takes its place.
+  // One of a newer format than this program's is left as it is: FAILED_PRECONDITION.
   static absl::StatusOr<std::unique_ptr<Store>> open(const std::string& path,
                                                      std::string& setAside);
   ~Store();

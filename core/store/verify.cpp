@@ -3,6 +3,7 @@
 
 #include "berth/support/durable.hpp"
 #include "berth/support/status.hpp"
+#include "store/parts.hpp"
 #include "store/store.hpp"
 
 namespace berth::store {
@@ -32,12 +33,12 @@ absl::Status Store::verify() const {
     sqlite3_busy_timeout(reader, static_cast<int>(kBusyLimit.count()));
     result = sqlite3_exec(reader, kCheck, &addRow, &found, nullptr);
   }
+  const int code = reader == nullptr ? SQLITE_NOMEM : sqlite3_extended_errcode(reader);
   const std::string error = reader == nullptr ? "out of memory" : sqlite3_errmsg(reader);
   sqlite3_close(reader);
   if (result == SQLITE_OK && found == "ok") return absl::OkStatus();
   if (result == SQLITE_OK) return absl::DataLossError(found);
-  if (result == SQLITE_CORRUPT || result == SQLITE_NOTADB || result == SQLITE_IOERR)
-    return absl::DataLossError(error);
+  if (isDamage(code)) return absl::DataLossError(error);
   return absl::UnavailableError(strCat("check the database ", path_, ": ", error));
 }
 

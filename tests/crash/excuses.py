@@ -8,6 +8,7 @@ FAULT = "only after a call has failed, for want of space or of what it works on"
 DAMAGE = "only where something cannot be read or is nobody's"
 THERE = "what it makes is there: the bed or an earlier step has made it"
 GONE = "what it removes is gone before, unless an earlier one was cut off there"
+CUT_OFF = "only where an earlier one was cut off"
 COMMAND = "a command of a process of its own, of which no engine knows"
 ELSEWHERE = "the host or the bed's configuration has no such thing"
 KINDS = "kinds of files and of mounts that are made by the same function as those that are met"
@@ -32,7 +33,8 @@ NOT_MET = [
         r"berth::runc::monitor::Context::logError": 1,
         r"berth::runc::monitor::(?:makeNamespaces|replaceSmall|Exec::~Exec)": 3,
         r"berth::runc::monitor::startCommand → berth::streams::PacketServer::close": 2,
-        r"berth::store::(?:Reserve::|Store::.* → berth::store::Reserve::)": 7,
+        r"berth::store::(?:Reserve::|Store::.* → berth::store::Reserve::)": 8,
+        r"berth::store::Store::open → berth::store::salvage": 1,
         r"berth::store::Store::write → berth::store::Store::makeRoomLocked": 1,
         r"berth::store::Store::initialise::\{lambda#1\} → berth::store::Store::syncLoop": 1,
         r"berth::streams::listenAt": 1,
@@ -59,7 +61,11 @@ NOT_MET = [
         r"berth::runc::RuntimePlugin::start::\{lambda#1\} → berth::support::removeTemporaries": 1,
         r"berth::runc::monitor::(?:Checkpoint::~Checkpoint|Removal::unmountState)": 2,
         r"berth::runc::monitor::StartOperation::runRuntime": 1,
+        r"berth::store::salvage → berth::support::removePath": 1,
         r"berth::streams::PacketServer::open → berth_durable_step": 1,
+    }),
+    (CUT_OFF, {
+        r"berth::store::Store::open → berth::store::replaceBySalvaged": 1,
     }),
     (THERE, {
         r"berth::cni::Records::prepare → berth::support::makeDirectories": 1,

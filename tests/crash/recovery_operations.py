@@ -165,7 +165,8 @@ class FirstStart(Operation):
 
 
 class StartWithDamage(Operation):
-    """The records of a pod and of its container cannot be read: nobody could manage them."""
+    """The records of a pod and of its container cannot be read: nobody could manage them. Neither
+    can the list of the database's free pages."""
 
     linux = {}
 
@@ -179,6 +180,9 @@ class StartWithDamage(Operation):
                                        "WHERE kind IN ('pod', 'container')")
             check(changed.rowcount == 2, "%d records are damaged" % changed.rowcount)
             database.commit()
+        with open(self.bed.engine.root + "/berth.db", "r+b") as database:
+            database.seek(36)
+            database.write(b"\x5a" * 4)
 
     def act(self):
         with contextlib.suppress(RuntimeError, TimeoutError, grpc.RpcError):

@@ -182,6 +182,33 @@ def test_a_database_that_is_damaged(own_bed):
     assert bed.exec(container, "true").exit_code == 0
 
 
+def test_a_database_with_a_bad_page(own_bed):
+    """What its other pages have of pods and containers goes on; images are pulled again."""
+    bed = own_bed()
+    pods = {bed.run_pod("pod-%d" % number) for number in range(2)}
+    containers = {bed.run(pod, "c", command=SLEEP): pod for pod in pods}
+    before = {container: process_of(bed, container) for container in containers}
+    assert bed.stop_engine() == 0
+    with records(bed) as database:
+        database.executemany("INSERT INTO records VALUES ('image', ?, ?)",
+                             [("sha256:%064x" % number, b"x" * 400) for number in range(40)])
+    with open(bed.engine.root + "/berth.db", "r+b") as database:
+        content = database.read()
+        pages = [content[start:start + 4096] for start in range(0, len(content), 4096)]
+        # A leaf of the table that has nothing but images, by its number of cells.
+        bad = next(number for number, page in enumerate(pages) if page[0] == 10 and page[4] > 0
+                   and page[4] == page.count(b"imagesha256:") == page.count(b"x" * 400))
+        database.seek(bad * 4096)
+        database.write(b"\x5a" * 4096)
+    bed.start_engine()
+    assert any(name.startswith("berth.db.damaged-") for name in os.listdir(bed.engine.root))
+    assert ready_pods(bed) == pods
+    assert {container: process_of(bed, container) for container in containers} == before
+    log = host.read(bed.log_path)
+    assert "2 of kind container, " in log and "2 of kind pod" in log
+    bed.run(bed.run_pod("new"), "c", command=SLEEP)
+
+
 def test_an_exit_that_outlives_its_monitor(own_bed):
     """The container exits, and then the monitor dies, while no daemon runs."""
     bed = own_bed()
