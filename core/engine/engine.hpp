@@ -323,7 +323,8 @@ class Engine {
   absl::Status releaseContainer(plugins::Operation& op, Container& container);
   void discardContainer(const std::shared_ptr<Container>& container);
   Retries::Task undoOf(const std::shared_ptr<Container>& container);
-  // The exit that no event has told, as the runtime knows it, or unknown with the message.
+  // The exit that no event has told, as the runtime knows it, or unknown with the message. OK: it
+  // is kept, whoever told of it.
   absl::Status collectExit(plugins::Operation& op, Container& container, std::string_view message);
 
   // A further process in a running container (exec.cpp).

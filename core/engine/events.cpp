@@ -103,14 +103,17 @@ void Engine::handleExit(const plugins::Event& event) {
 
 absl::Status Engine::collectExit(plugins::Operation& op, Container& container,
                                  std::string_view message) {
-  if (container.state() != v1::CONTAINER_RUNNING) return absl::OkStatus();
-  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Runtime> runtime,
-                         runtimeOf(container.pod()));
-  auto status = runtime->waitContainer(op, container.pod().id(), container.id());
-  if (status.ok()) return recordEnd(container, *status);
-  if (!absl::IsNotFound(status.status())) return status.status();
-  // Its runtime knows nothing of it any more: it ran, and it does not.
-  return recordUnknownEnd(container, message, 0);
+  if (container.state() == v1::CONTAINER_RUNNING) {
+    BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Runtime> runtime,
+                           runtimeOf(container.pod()));
+    auto status = runtime->waitContainer(op, container.pod().id(), container.id());
+    if (!status.ok() && !absl::IsNotFound(status.status())) return status.status();
+    // Where its runtime knows nothing of it any more: it ran, and it does not.
+    BERTH_RETURN_IF_ERROR(status.ok() ? recordEnd(container, *status)
+                                      : recordUnknownEnd(container, message, 0));
+  }
+  // Who learned of its end first may have failed to keep it, or be about to.
+  return container.keepChanges();
 }
 
 void Engine::handlePodLost(const plugins::Event& event) {

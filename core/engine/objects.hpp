@@ -62,7 +62,7 @@ class Recorded {
   }
   // Changes the record, keeps it durably, wakes who waits in awaitChange, and tells the observer.
   // Not to be called while the engine's maps are locked. Who reads the record meanwhile does not
-  // wait for the disk.
+  // wait for the disk. What is not kept is changed all the same: see keepChanges().
   template <class Change>
   absl::Status change(Change apply) {
     bool stepped = false;
@@ -86,6 +86,17 @@ class Recorded {
     absl::Status kept = keep(version, value);
     if (stepped && observer_ != nullptr) tell(*observer_);
     return kept;
+  }
+  // OK: all changes so far are kept. Waits for those under way, and makes up for what failed.
+  absl::Status keepChanges() {
+    std::string value;
+    uint64_t version = 0;
+    {
+      std::lock_guard lock(mutex_);
+      value = record_.SerializeAsString();
+      version = version_;
+    }
+    return keep(version, value);
   }
   // The object is gone. As long as that is to be told its record stays, marked, until erase().
   absl::Status retire() {

@@ -178,7 +178,11 @@ void Recovery::recoverPod(const std::shared_ptr<Pod>& pod) {
     return;
   }
   if (isHalfMade(record)) return engine_.retries_.add(engine_.undoOf(pod));
-  if (record.state() == records::POD_STOPPED) return settleContainersOf(*pod);
+  if (record.state() == records::POD_STOPPED) {
+    // No runtime would ever tell of those that are recorded as running.
+    endContainersOf(*pod, "its exit was not recorded before its pod was stopped");
+    return settleContainersOf(*pod);
+  }
   if (rebooted || record.state() == records::POD_STOPPING) {
     settleContainersOf(*pod);
     return finishStop(pod);

@@ -49,6 +49,25 @@ TEST_F(ObjectsTest, ChangesAreKeptDurably) {
   EXPECT_EQ(store_->get(kPodKind, "pod-1").status().code(), absl::StatusCode::kNotFound);
 }
 
+TEST_F(ObjectsTest, WhatCouldNotBeKeptIsMadeUpFor) {
+  sqlite3* other = nullptr;
+  ASSERT_EQ(sqlite3_open((directory_ / "berth.db").c_str(), &other), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(other,
+                         "CREATE TRIGGER refuse BEFORE INSERT ON records"
+                         " BEGIN SELECT RAISE(ABORT, 'refused'); END",
+                         nullptr, nullptr, nullptr),
+            SQLITE_OK);
+  EXPECT_FALSE(makeReady().ok());
+  EXPECT_EQ(pod_->state(), records::POD_READY);
+  EXPECT_FALSE(pod_->keepChanges().ok());
+  EXPECT_EQ(sqlite3_exec(other, "DROP TRIGGER refuse", nullptr, nullptr, nullptr), SQLITE_OK);
+  sqlite3_close(other);
+  EXPECT_TRUE(pod_->keepChanges().ok());
+  records::PodRecord stored;
+  ASSERT_TRUE(stored.ParseFromString(*store_->get(kPodKind, "pod-1")));
+  EXPECT_EQ(stored.state(), records::POD_READY);
+}
+
 // Lists and statuses are answered from memory, however long the disk takes.
 TEST_F(ObjectsTest, ReadingDoesNotWaitForTheDisk) {
   sqlite3* other = nullptr;

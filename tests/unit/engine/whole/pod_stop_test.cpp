@@ -1,4 +1,6 @@
-// What a stop of a pod waits for.
+// What a stop of a pod waits for, and what it leaves.
+#include <sqlite3.h>
+
 #include "fixture.hpp"
 
 namespace berth::engine::testing {
@@ -6,7 +8,17 @@ namespace {
 
 using ::testing::IsEmpty;
 
-using PodStopTest = EngineTest;
+class PodStopTest : public EngineTest {
+ protected:
+  // On the database, beside the engine.
+  void execute(const std::string& sql) {
+    sqlite3* other = nullptr;
+    ASSERT_EQ(sqlite3_open((directory_ / "berth.db").c_str(), &other), SQLITE_OK);
+    EXPECT_EQ(sqlite3_exec(other, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK)
+        << sqlite3_errmsg(other);
+    sqlite3_close(other);
+  }
+};
 
 TEST_F(PodStopTest, AStopDoesNotWaitForTheImageOfAContainerThatIsBeingCreated) {
   keep(podRecord('a'));
@@ -25,6 +37,50 @@ TEST_F(PodStopTest, AStopDoesNotWaitForTheImageOfAContainerThatIsBeingCreated) {
   EXPECT_TRUE(stopped.ok()) << stopped;
   EXPECT_EQ(create.get().status().code(), absl::StatusCode::kCancelled);
   EXPECT_THAT(engine_->listContainers({}), IsEmpty());
+}
+
+TEST_F(PodStopTest, AnExitThatCouldNotBeKeptIsKeptBeforeItsPodHasStopped) {
+  keep(podRecord('a'));
+  keep(containerRecord('c', 'a'));
+  world_.set(strCat("runc pod_recover ", id('a')),
+             {.containers = {{.id = id('c'), .startedAt = 1}}});
+  start();
+  execute(strCat("CREATE TRIGGER refuse BEFORE INSERT ON records WHEN NEW.id = '", id('c'),
+                 "' BEGIN SELECT RAISE(ABORT, 'refused'); END"));
+  plugins::Event event;
+  event.kind = BERTH_EVENT_CONTAINER_EXITED;
+  event.container = id('c');
+  event.exitCode = 5;
+  engine_->deliver(std::move(event));
+  ASSERT_TRUE(eventually([&] { return status('c').state() == v1::CONTAINER_EXITED; }));
+  EXPECT_FALSE(engine_->stopPodSandbox(id('a'), soon()).ok());
+  EXPECT_EQ(kept('a').state(), records::POD_STOPPING);
+  EXPECT_EQ(world_.count(strCat("runc pod_remove ", id('a'))), 0u) << "it knows the exit";
+
+  execute("DROP TRIGGER refuse");
+  EXPECT_TRUE(engine_->stopPodSandbox(id('a'), soon()).ok());
+  stop();
+  start();
+  EXPECT_EQ(kept('a').state(), records::POD_STOPPED);
+  EXPECT_EQ(status('c').exit_code(), 5);
+}
+
+// An older daemon died before the exit was kept; nobody will tell of it any more.
+TEST_F(PodStopTest, NothingRunsInAPodThatHadStopped) {
+  for (const std::string& boot : {podRecord('a').boot_id(), std::string("another boot")}) {
+    records::PodRecord pod = podRecord('a', records::POD_STOPPED);
+    pod.set_boot_id(boot);
+    keep(pod);
+    keep(containerRecord('c', 'a'));
+    start();
+    EXPECT_EQ(status('c').state(), v1::CONTAINER_EXITED) << boot;
+    EXPECT_EQ(status('c').exit_code(), 137);
+    const absl::Status stopped = engine_->stopContainer(id('c'), std::chrono::seconds(0), soon());
+    EXPECT_TRUE(stopped.ok()) << stopped;
+    EXPECT_TRUE(engine_->removeContainer(id('c'), soon()).ok());
+    EXPECT_TRUE(engine_->removePodSandbox(id('a'), soon()).ok());
+    stop();
+  }
 }
 
 // Who waited for a removal by another call finds it done.
