@@ -250,9 +250,6 @@ absl::Status Engine::createIsolation(plugins::Operation& op, Pod& pod) {
 absl::Status Engine::attachNetwork(plugins::Operation& op, Pod& pod) {
   const records::PodRecord record = pod.record();
   if (!record.namespaces().contains(BERTH_NAMESPACE_NETWORK)) return absl::OkStatus();
-  op.setStage("wait for the network's garbage to be collected");
-  BERTH_RETURN_IF_ERROR(recovery_.awaitNetwork(op));
-  op.setStage("attach the network");
   BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Network> network,
                          registry_.network(settings_.network));
   BERTH_ASSIGN_OR_RETURN(const plugins::NetworkRequest request, networkRequest(record));
@@ -261,6 +258,10 @@ absl::Status Engine::attachNetwork(plugins::Operation& op, Pod& pod) {
     r.mutable_network()->set_network(settings_.network);
   }));
   pod.setNetwork(network);
+  // A collection that begins from now on spares it.
+  op.setStage("wait for the network's garbage to be collected");
+  BERTH_RETURN_IF_ERROR(recovery_.awaitNetwork(op));
+  op.setStage("attach the network");
   BERTH_ASSIGN_OR_RETURN(const plugins::NetworkResult result, network->attach(op, request));
   return pod.change([&](records::PodRecord& r) {
     r.mutable_network()->mutable_addresses()->Assign(result.addresses.begin(),

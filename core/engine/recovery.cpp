@@ -2,6 +2,8 @@
 // what they describe.
 #include "engine/recovery.hpp"
 
+#include <absl/cleanup/cleanup.h>
+
 #include "berth/support/status.hpp"
 #include "common/log.hpp"
 #include "engine/engine.hpp"
@@ -46,14 +48,7 @@ absl::Status Recovery::run() {
   BERTH_RETURN_IF_ERROR(loadContainers());
   orphans_.end();
   engine_.retries_.awaitFirstTries(Deadline::clock::now() + kOrphanPatience);
-  if (orphans_.pods().empty()) {
-    collectNetworkGarbage();
-  } else {
-    common::logError(
-        "the network's garbage is not collected: pods without a record may still have addresses",
-        {{"network", engine_.settings_.network}});
-    networkCollected_.set_value();
-  }
+  collectNetworkGarbage();
   collectCheckpointGarbage();
   // What had happened, but was not told, when the last daemon died.
   for (const auto& pod : engine_.pods()) engine_.lifeEvents_.onStep(*pod);
@@ -134,34 +129,44 @@ void Recovery::setAside(std::string_view kind, const std::string& id, std::strin
                    {{"id", id}, {"error", kept.ToString()}});
 }
 
-// Gives back what the network took for pods that no record knows.
+// Gives back what the network took for pods that no record knows. Each try spares what is wanted by
+// then, and what is wanted later waits for its end.
 void Recovery::collectNetworkGarbage() {
-  auto network = engine_.registry_.network(engine_.settings_.network);
-  if (!network.ok()) return networkCollected_.set_value();
-  std::vector<plugins::Attachment> wanted;
-  for (const auto& pod : engine_.pods()) {
-    pod->peek([&](const records::PodRecord& r) {
-      if (r.network().wanted()) wanted.push_back({r.id(), r.network().state()});
-    });
-  }
-  engine_.retries_.add(
-      {.name = "collect the network's garbage",
-       .time = kCollectTime,
-       .awaited = true,
-       .work = [this, network = *network, wanted](plugins::Operation& op) {
-         // Only what was there before pods are run may be taken for garbage: once is all.
-         if (absl::Status status = network->collectGarbage(op, wanted); !status.ok()) {
-           common::logWarning("collecting the network's garbage failed; the next start tries again",
-                              {{"network", network->name()}, {"error", status.ToString()}});
-         }
-         networkCollected_.set_value();
-         return absl::OkStatus();
-       }});
+  const auto collect = [this](plugins::Operation& op) -> absl::Status {
+    {
+      // Whoever waited for an earlier try goes on.
+      std::unique_lock lock(engine_.mapsMutex_);
+      if (networkReady_.wait_for(std::chrono::seconds(0)) == std::future_status::ready) {
+        networkCollected_ = {};
+        networkReady_ = networkCollected_.get_future().share();
+      }
+    }
+    const absl::Cleanup end = [this] { networkCollected_.set_value(); };
+    if (const auto ending = orphans_.pods(); !ending.empty()) {
+      return absl::UnavailableError(strCat("pod sandbox ", ending.front(),
+                                           ", which has no record, may still have an address"));
+    }
+    auto network = engine_.registry_.network(engine_.settings_.network);
+    if (!network.ok()) return absl::OkStatus();
+    std::vector<plugins::Attachment> wanted;
+    for (const auto& pod : engine_.pods()) {
+      pod->peek([&](const records::PodRecord& r) {
+        if (r.network().wanted()) wanted.push_back({r.id(), r.network().state()});
+      });
+    }
+    return (*network)->collectGarbage(op, wanted);
+  };
+  engine_.retries_.add({.name = "collect the network's garbage",
+                        .time = kCollectTime,
+                        .awaited = true,
+                        .work = collect});
 }
 
 absl::Status Recovery::awaitNetwork(const plugins::Operation& op) const {
-  while (networkReady_.wait_for(kLook) != std::future_status::ready)
-    BERTH_RETURN_IF_ERROR(op.check());
+  std::shared_lock lock(engine_.mapsMutex_);
+  const std::shared_future<void> ready = networkReady_;
+  lock.unlock();
+  while (ready.wait_for(kLook) != std::future_status::ready) BERTH_RETURN_IF_ERROR(op.check());
   return absl::OkStatus();
 }
 

@@ -34,8 +34,8 @@ class Recovery {
   // Asks the runtime for the exits of a lost pod's containers; `message` is for those it does not
   // know. CANCELLED: nothing is recorded for these.
   absl::Status collectExits(plugins::Operation& op, Pod& lost, std::string_view message);
-  // Waits until the network has given back what no pod has any more: an attachment that is made
-  // meanwhile would be taken for garbage.
+  // Waits for the first collection of the network's garbage, or the one that is under way: it would
+  // take an attachment for garbage that is not on record as wanted when it begins.
   absl::Status awaitNetwork(const plugins::Operation& op) const;
 
  private:
@@ -56,7 +56,7 @@ class Recovery {
 
   Engine& engine_;
   Orphans orphans_;
-  std::promise<void> networkCollected_;
+  std::promise<void> networkCollected_;  // of one try; both change under the engine's mapsMutex_
   std::shared_future<void> networkReady_ = networkCollected_.get_future().share();
 };
 

@@ -50,6 +50,7 @@ TEST_F(OrphansTest, WhatCannotBeEndedKeepsItsAddress) {
   EXPECT_TRUE(world_.await(strCat("runc pod_remove ", id('b'))));
   EXPECT_TRUE(eventually(
       [&] { return !support::pathExists(directory_ / strCat("state/pods/", id('b'))); }));
+  EXPECT_TRUE(world_.await("net gc"));
 }
 
 TEST_F(OrphansTest, AContainerInAPodWithARecordIsRemovedFromIt) {
