@@ -163,11 +163,18 @@ TEST_F(SalvageTest, AValueThatCannotBeReadCostsItsRecordAlone) {
   constexpr size_t kSize = 9000;
   fill(kSize);
   const std::string all = bytes();
-  size_t bad = kRoot + 1;
-  // One of a value's own, which leads to another one.
-  while (page(all, bad).substr(4, 4) != "xxxx" || number(page(all, bad), 0, 4) == 0) ++bad;
-  spoil(bad);
-  expectKept(kCount - 1, kSize);
+  const size_t count = number(all, 28, 4);
+  size_t met = 0;
+  size_t lost = 0;
+  for (size_t i = kRoot + 1; i <= count; ++i) {
+    // A page of a value's own, which leads to another one.
+    if (page(all, i).substr(4, 4) != "xxxx" || number(page(all, i), 0, 4) == 0) continue;
+    if (met++ % 7 != 0) continue;
+    spoil(i);
+    ++lost;
+  }
+  ASSERT_GT(lost, 20u);
+  expectKept(kCount - lost, kSize);
 }
 
 TEST_F(SalvageTest, WhatWasErasedStaysSo) {
@@ -215,8 +222,12 @@ TEST_F(SalvageTest, TheLogIsRead) {
   fs::remove(path_ + "-shm");
   const size_t lost = records(bad);
   spoil(bad);
-  expectKept(kCount - lost - 1);
-  EXPECT_EQ(*open()->get("container", "id-1"), "in the log alone");
+  // With the log as it is: whoever opens the database first empties it.
+  ASSERT_TRUE(salvage(path_).ok());
+  const auto store = open();
+  EXPECT_EQ(countSound(*store), kCount - lost - 1);
+  EXPECT_EQ(*store->get("container", "id-1"), "in the log alone");
+  EXPECT_GT(fs::file_size(setAside_ + "-wal"), 0u) << "it is kept with its database";
 }
 
 TEST_F(SalvageTest, OneThatIsCutOffIsDoneAgain) {
