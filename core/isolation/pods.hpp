@@ -4,6 +4,7 @@
 
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,9 +35,16 @@ class Pods {
     const std::lock_guard lock(mutex_);
     if (const auto found = pods_.find(id); found != pods_.end()) pods_.erase(found);
   }
-  std::map<std::string, Pod, std::less<>> all() const {
+  std::optional<Pod> find(std::string_view id) const {
     const std::lock_guard lock(mutex_);
-    return pods_;
+    const auto found = pods_.find(id);
+    return found == pods_.end() ? std::nullopt : std::optional(found->second);
+  }
+  std::vector<std::string> ids() const {
+    const std::lock_guard lock(mutex_);
+    std::vector<std::string> all;
+    for (const auto& [id, pod] : pods_) all.push_back(id);
+    return all;
   }
 
  private:

@@ -31,10 +31,11 @@ absl::Status RemoteInstance::statusOf(berth_code code, const std::string& messag
 }
 
 RemoteInstance::RemoteInstance(Launch launch, std::shared_ptr<PluginProcess> process,
-                               const berth_host* host)
+                               const berth_host* host, Turns turns)
     : launch_(std::move(launch)),
       host_(host),
       table_(hostTable()),
+      turns_(std::move(turns)),
       process_(std::move(process)),
       stop_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
 
@@ -129,7 +130,7 @@ berth_code RemoteInstance::start(berth_error* error) {
   return BERTH_OK;
 }
 
-void RemoteInstance::stop() {
+void RemoteInstance::endOwnCalls() {
   {
     const std::lock_guard lock(mutex_);
     if (!supervised_) return;
@@ -140,6 +141,15 @@ void RemoteInstance::stop() {
   changed_.notify_all();
   if (stop_) ::eventfd_write(stop_.get(), 1);
   supervisor_.join();
+}
+
+void RemoteInstance::stop() {
+  endOwnCalls();
+  {
+    const std::lock_guard lock(mutex_);
+    if (!stopping_ || stopped_) return;
+    stopped_ = true;
+  }
   char nothing = 0;
   if (process_->ended()) return;
   const absl::Status stopped = callOn<&berth_plugin::stop>(*process_, {nullptr}, nothing);

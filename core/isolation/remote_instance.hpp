@@ -11,12 +11,14 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <vector>
 
 #include "berth/support/utf8.hpp"
 #include "isolation/calls.hpp"
 #include "isolation/lent.hpp"
 #include "isolation/plugin_process.hpp"
 #include "isolation/pods.hpp"
+#include "isolation/turns.hpp"
 
 namespace berth::isolation {
 
@@ -29,8 +31,9 @@ struct PluginThrew {};
 // once, and the more slowly the more often that has happened. Calls are thread-safe.
 class RemoteInstance {
  public:
-  // Takes over a process that has loaded the plugin. `host` outlives this.
-  RemoteInstance(Launch launch, std::shared_ptr<PluginProcess> process, const berth_host* host);
+  // Takes over a process that has loaded the plugin. `host` and what `turns` needs outlive this.
+  RemoteInstance(Launch launch, std::shared_ptr<PluginProcess> process, const berth_host* host,
+                 Turns turns);
   ~RemoteInstance();  // stops, and ends the process
   RemoteInstance(const RemoteInstance&) = delete;
   RemoteInstance& operator=(const RemoteInstance&) = delete;
@@ -38,6 +41,9 @@ class RemoteInstance {
   berth_code create(berth_error* error);
   berth_code configure(berth_str options, berth_error* error);
   berth_code start(berth_error* error);
+  // What this does by itself ends, and the process is not started again. Before stop(), which has
+  // to wait for its turn.
+  void endOwnCalls();
   void stop();
   // The last call of an instance that was created.
   void destroy();
@@ -76,8 +82,16 @@ class RemoteInstance {
   absl::StatusOr<std::shared_ptr<PluginProcess>> revive();
   absl::Status remind(PluginProcess& process);
   absl::Status remindExtensions(PluginProcess& process);
-  // Has the process recover those of the pods that it has not yet; `time` is for each.
-  void recoverPods(PluginProcess& process, std::chrono::steady_clock::duration time);
+  // Has the process recover those of the pods that it has not yet: before it gets any other call,
+  // or beside the others.
+  enum class Recovery { kFirst, kBeside };
+  void recoverPods(PluginProcess& process, Recovery recovery);
+  enum class Recovered { kNotAsked, kSettled, kRefused };
+  Recovered recoverInTurn(PluginProcess& process, const std::string& id,
+                          std::chrono::steady_clock::duration time);
+  Recovered recoverPod(PluginProcess& process, const std::string& id,
+                       std::chrono::steady_clock::duration time);
+  bool isStopping() const;
   berth_host hostTable();
   static RemoteInstance& of(void* context) { return *static_cast<RemoteInstance*>(context); }
   void supervise();
@@ -90,8 +104,9 @@ class RemoteInstance {
   const Launch launch_;
   const berth_host* const host_;
   const berth_host table_;  // the same, with what this one must hear
+  const Turns turns_;
   Pods pods_;
-  std::map<std::string, Pods::Pod, std::less<>> unrecovered_;  // the supervisor's
+  std::vector<std::string> unrecovered_;  // pods, who is asked for next first; the supervisor's
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
@@ -101,6 +116,7 @@ class RemoteInstance {
   std::chrono::steady_clock::time_point next_;  // start
   bool supervised_ = false;
   bool stopping_ = false;
+  bool stopped_ = false;
   uint32_t restarts_ = 0;
   std::string options_;
   std::string podCidr_;

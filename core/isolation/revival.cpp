@@ -1,5 +1,6 @@
 // How a process that has ended is followed by another one.
 #include <algorithm>
+#include <atomic>
 #include <mutex>
 
 #include "berth/support/status.hpp"
@@ -22,7 +23,7 @@ constexpr auto kLongestPause = std::chrono::seconds(60);
 constexpr auto kGoodTime = std::chrono::minutes(2);
 // Between two attempts at pods that a new process did not recover.
 constexpr auto kAskAgain = std::chrono::seconds(5);
-// Of one pod: for the first attempt of a new process calls of all pods wait.
+// Of one pod, where calls of all pods wait for it, and where they do not.
 constexpr auto kFirstRecovery = std::chrono::seconds(3);
 constexpr auto kRecovery = std::chrono::seconds(30);
 constexpr size_t kRecoveredAtOnce = 16;
@@ -55,7 +56,7 @@ void RemoteInstance::supervise() {
     lock.unlock();
     while (!process->awaitEnd(unrecovered_.empty() ? Clock::time_point::max()
                                                    : Clock::now() + kAskAgain))
-      recoverPods(*process, kRecovery);
+      recoverPods(*process, Recovery::kBeside);
     lock.lock();
     if (stopping_) return;
     if (Clock::now() - since > kGoodTime) attempt = 0;
@@ -109,8 +110,8 @@ absl::StatusOr<std::shared_ptr<PluginProcess>> RemoteInstance::revive() {
   BERTH_RETURN_IF_ERROR(step<&berth_plugin::start>(*process, "start"));
   BERTH_RETURN_IF_ERROR(remindExtensions(*process));
   BERTH_RETURN_IF_ERROR(remind(*process));
-  unrecovered_ = pods_.all();
-  recoverPods(*process, kFirstRecovery);
+  unrecovered_ = pods_.ids();
+  recoverPods(*process, Recovery::kFirst);
   log(BERTH_LOG_INFO, strCat("its process ", process->pid(), " has taken the place of the last"));
   return process;
 }
@@ -142,33 +143,70 @@ absl::Status RemoteInstance::remindExtensions(PluginProcess& process) {
 }
 
 // Pods that cannot be recovered now do not keep the others waiting; they are asked for again.
-void RemoteInstance::recoverPods(PluginProcess& process, Clock::duration time) {
-  const std::vector<std::pair<std::string, Pods::Pod>> pods(unrecovered_.begin(),
-                                                            unrecovered_.end());
+void RemoteInstance::recoverPods(PluginProcess& process, Recovery recovery) {
+  const std::vector<std::string> pods = std::move(unrecovered_);
   const berth_threading threading = process.description().threading;
   const bool atOnce =
       threading == BERTH_THREADING_PER_OBJECT || threading == BERTH_THREADING_PARALLEL;
-  std::mutex settling;
+  // Where calls of all pods wait for this one.
+  const auto time = recovery == Recovery::kFirst || !atOnce ? kFirstRecovery : kRecovery;
+  std::vector<Recovered> outcomes(pods.size(), Recovered::kNotAsked);
+  std::atomic<bool> refused{false};
   const auto recover = [&](size_t i) {
-    const auto& [id, pod] = pods[i];
-    const TimedOp op(time, stop_.get());
-    if (process.ended() || op.isOver()) return absl::OkStatus();
-    ExitEmitter exits(host_, id);
-    const absl::Status recovered =
-        step<&berth_runtime::pod_recover>(process, strCat("recover pod ", id), op.get(), str(id),
-                                          str(pod.directory), bytes(pod.state), exits.get());
-    if (absl::IsNotFound(recovered)) exits.lost(fromAbsl(recovered.message()));
-    if (recovered.ok() || absl::IsNotFound(recovered)) {
-      const std::lock_guard lock(settling);
-      unrecovered_.erase(id);
-    } else {
-      log(BERTH_LOG_ERROR, strCat(fromAbsl(recovered.message()), "; it is asked for again"));
+    if (recovery == Recovery::kFirst) {
+      if (!process.ended() && !isStopping()) outcomes[i] = recoverPod(process, pods[i], time);
+    } else if (atOnce || !refused) {  // else other calls have their turn before it goes on
+      outcomes[i] = recoverInTurn(process, pods[i], time);
     }
+    if (outcomes[i] == Recovered::kRefused) refused = true;
     return absl::OkStatus();
   };
   const absl::Status thrown =
       support::inParallel(pods.size(), atOnce ? kRecoveredAtOnce : 1, recover);
   if (!thrown.ok()) log(BERTH_LOG_ERROR, strCat("recover pods: ", fromAbsl(thrown.message())));
+  unrecovered_.clear();
+  for (const Recovered left : {Recovered::kNotAsked, Recovered::kRefused}) {
+    for (size_t i = 0; i < pods.size(); ++i) {
+      if (outcomes[i] == left) unrecovered_.push_back(pods[i]);
+    }
+  }
+}
+
+RemoteInstance::Recovered RemoteInstance::recoverInTurn(PluginProcess& process,
+                                                        const std::string& id,
+                                                        Clock::duration time) {
+  const auto until = Clock::now() + kRecovery;
+  const auto there = [&] { return !process.ended() && !isStopping(); };
+  Recovered outcome = Recovered::kNotAsked;
+  const bool hadTurn = turns_(
+      id, [&] { return there() && Clock::now() < until; },
+      [&] {
+        if (there()) outcome = recoverPod(process, id, time);
+      });
+  if (!hadTurn && there())
+    log(BERTH_LOG_WARNING, strCat("recover pod ", id, ": other calls have taken all turns of ",
+                                  kRecovery / std::chrono::seconds(1), " s"));
+  return outcome;
+}
+
+RemoteInstance::Recovered RemoteInstance::recoverPod(PluginProcess& process, const std::string& id,
+                                                     Clock::duration time) {
+  const std::optional<Pods::Pod> pod = pods_.find(id);
+  if (!pod.has_value()) return Recovered::kSettled;  // it has been removed meanwhile
+  const TimedOp op(time, stop_.get());
+  ExitEmitter exits(host_, id);
+  const absl::Status recovered =
+      step<&berth_runtime::pod_recover>(process, strCat("recover pod ", id), op.get(), str(id),
+                                        str(pod->directory), bytes(pod->state), exits.get());
+  if (absl::IsNotFound(recovered)) exits.lost(fromAbsl(recovered.message()));
+  if (recovered.ok() || absl::IsNotFound(recovered)) return Recovered::kSettled;
+  log(BERTH_LOG_ERROR, strCat(fromAbsl(recovered.message()), "; it is asked for again"));
+  return Recovered::kRefused;
+}
+
+bool RemoteInstance::isStopping() const {
+  const std::lock_guard lock(mutex_);
+  return stopping_;
 }
 
 }  // namespace berth::isolation

@@ -8,22 +8,23 @@ namespace berth::plugins {
 
 namespace {
 
-// A mutex cannot be waited for together with the operation's descriptor.
+// A mutex cannot be waited for together with an operation's descriptor.
 constexpr auto kAskEvery = std::chrono::milliseconds(50);
 
 }  // namespace
 
-absl::StatusOr<CallGate::Pass> CallGate::enter(std::string_view object, const Operation* op) {
+absl::StatusOr<CallGate::Pass> CallGate::enter(std::string_view object,
+                                               const std::function<absl::Status()>& wanted) {
   if (threading_ == BERTH_THREADING_PARALLEL) return Pass();
   const bool perObject = threading_ == BERTH_THREADING_PER_OBJECT;
   Place place = placeOf(perObject ? object : std::string_view());
   std::unique_lock lock(place->second.mutex, std::defer_lock);
-  if (op == nullptr) {
+  if (wanted == nullptr) {
     lock.lock();
   } else {
     while (!lock.try_lock_for(kAskEvery)) {
       BERTH_RETURN_IF_ERROR(
-          support::annotate(op->check(), "wait for another call to the plugin to end"));
+          support::annotate(wanted(), "wait for another call to the plugin to end"));
     }
   }
   return Pass(std::move(place), std::move(lock));

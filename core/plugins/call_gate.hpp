@@ -1,6 +1,7 @@
 // Keeps calls to what a plugin's declared threading allows.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -10,7 +11,6 @@
 #include <absl/status/statusor.h>
 
 #include "berth/plugin.h"
-#include "plugins/operation.hpp"
 
 namespace berth::plugins {
 
@@ -49,9 +49,10 @@ class CallGate {
     std::unique_lock<std::timed_mutex> lock_;
   };
 
-  // Blocks until a call about `object` may be made, with an operation no longer than that lasts:
-  // CANCELLED or DEADLINE_EXCEEDED.
-  absl::StatusOr<Pass> enter(std::string_view object, const Operation* op = nullptr);
+  // Blocks until a call about `object` may be made, and no longer than `wanted`, which is asked now
+  // and then, says OK; the failure is its own.
+  absl::StatusOr<Pass> enter(std::string_view object,
+                             const std::function<absl::Status()>& wanted = nullptr);
 
  private:
   Place placeOf(std::string_view object);

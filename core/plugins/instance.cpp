@@ -100,7 +100,7 @@ absl::StatusOr<std::unique_ptr<Instance>> Instance::create(std::shared_ptr<const
 
   void* handle = nullptr;
   const absl::Status created = instance->call({}, [&](berth_error* error) {
-    return instance->library().create(instance->host_.get(), &handle, error);
+    return instance->library().create(instance->host_.get(), instance->turns(), &handle, error);
   });
   BERTH_RETURN_IF_ERROR(instance->located("create", created));
   instance->handle_ = handle;
@@ -110,6 +110,17 @@ absl::StatusOr<std::unique_ptr<Instance>> Instance::create(std::shared_ptr<const
   BERTH_RETURN_IF_ERROR(instance->located("configure", configured));
   instance->state_ = InstanceState::kConfigured;
   return instance;
+}
+
+isolation::Turns Instance::turns() {
+  return [this](std::string_view object, const std::function<bool()>& wanted,
+                const std::function<void()>& call) {
+    const auto pass = gate_.enter(object, [&wanted] {
+      return wanted() ? absl::OkStatus() : absl::CancelledError("it is not wanted any more");
+    });
+    if (pass.ok()) call();
+    return pass.ok();
+  };
 }
 
 absl::Status Instance::start() {
@@ -140,6 +151,7 @@ absl::Status Instance::examine(const Operation& op, std::vector<Finding>& findin
 
 void Instance::stop() {
   if (state_ != InstanceState::kStarted) return;
+  library_->endOwnCalls(handle_);
   const absl::Status stopped = call({}, [&](berth_error*) -> berth_code {
     library_->description().stop(handle_);
     return BERTH_OK;
@@ -174,7 +186,7 @@ absl::Status Instance::call(std::string_view object,
 
 absl::Status Instance::call(const Operation& op, std::string_view object,
                             const std::function<berth_code(berth_error*)>& body) const {
-  auto pass = gate_.enter(object, &op);
+  auto pass = gate_.enter(object, [&op] { return op.check(); });
   if (!pass.ok()) return support::annotate(pass.status(), support::strCat("plugin ", name()));
   absl::Status status = callBeside(body);
   // Who has waited hears where it stood.

@@ -84,6 +84,8 @@ class Instance {
   Instance(std::shared_ptr<const Library> library, Kind kind, std::string name, Origin origin,
            const HostServices& services);
   absl::Status callUnheard(const std::function<berth_code(berth_error*)>& body) const;
+  // For calls that the library makes by itself.
+  isolation::Turns turns();
 
   std::shared_ptr<const Library> library_;
   const Kind kind_;

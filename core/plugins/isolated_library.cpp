@@ -73,7 +73,8 @@ class IsolatedLibrary : public Library {
         std::move(launch), std::move(description), plugin, kind, std::move(process)));
   }
 
-  berth_code create(const berth_host* host, void** instance, berth_error* error) const override {
+  berth_code create(const berth_host* host, const isolation::Turns& turns, void** instance,
+                    berth_error* error) const override {
     bool threw = false;
     const berth_code created = detail::guard(error, [&]() -> Status {
       std::shared_ptr<isolation::PluginProcess> process;
@@ -87,7 +88,7 @@ class IsolatedLibrary : public Library {
         if (!started.ok()) return started.status();
         process = *std::move(started);
       }
-      auto made = std::make_unique<RemoteInstance>(launch_, std::move(process), host);
+      auto made = std::make_unique<RemoteInstance>(launch_, std::move(process), host, turns);
       detail::ErrorSlot slot;
       try {
         const berth_code code = made->create(slot.get());
@@ -101,6 +102,8 @@ class IsolatedLibrary : public Library {
     if (threw) throw isolation::PluginThrew();
     return created;
   }
+
+  void endOwnCalls(void* instance) const override { remote(instance).endOwnCalls(); }
 
   std::optional<ProcessState> process(void* instance) const override {
     return ProcessState{remote(instance).pid(), remote(instance).restarts()};

@@ -11,6 +11,7 @@
 #include <boost/dll/shared_library.hpp>
 
 #include "berth/plugin.h"
+#include "isolation/turns.hpp"
 #include "plugins/interfaces.hpp"
 
 namespace berth::plugins {
@@ -33,10 +34,13 @@ class Library {
   std::string name() const;
   Kind kind() const { return kind_; }
 
-  // Makes an instance, as berth_plugin.create.
-  virtual berth_code create(const berth_host* host, void** instance, berth_error* error) const {
+  // Makes an instance, as berth_plugin.create; `turns` serves it for as long as it is there.
+  virtual berth_code create(const berth_host* host, const isolation::Turns& /*turns*/,
+                            void** instance, berth_error* error) const {
     return description_.create(host, instance, error);
   }
+  // What `turns` serves ends; before the instance is stopped.
+  virtual void endOwnCalls(void* /*instance*/) const {}
   // Of an instance whose calls go to another process; none for others. Any thread.
   struct ProcessState {
     pid_t pid = 0;  // 0: there is none at this moment

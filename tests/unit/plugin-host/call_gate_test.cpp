@@ -145,11 +145,11 @@ TEST(CallGate, AnOperationsEndEndsTheWait) {
   const auto hanging = gate.enter("a");
   ASSERT_TRUE(hanging.ok());
   const Operation late("late", Operation::Clock::now() + std::chrono::milliseconds(100));
-  const absl::Status refused = gate.enter("b", &late).status();
+  const absl::Status refused = gate.enter("b", [&] { return late.check(); }).status();
   EXPECT_TRUE(absl::IsDeadlineExceeded(refused)) << refused;
   Operation cancelled("cancelled");
   std::thread canceller([&] { cancelled.cancel(); });
-  EXPECT_TRUE(absl::IsCancelled(gate.enter("b", &cancelled).status()));
+  EXPECT_TRUE(absl::IsCancelled(gate.enter("b", [&] { return cancelled.check(); }).status()));
   canceller.join();
 }
 

@@ -241,5 +241,84 @@ TEST_F(IsolationTest, ARuntimesPodsAreRecoveredAndTheirExitsReported) {
   EXPECT_EQ(events[0].second.flags, static_cast<uint32_t>(BERTH_EVENT_OOM_KILLED));
 }
 
+// Pods that a new process does not recover at once are asked for again while it serves others.
+class LateRecoveryTest : public IsolationTest, public ::testing::WithParamInterface<const char*> {
+ protected:
+  Operation op_{"test"};
+  Runtime* runtime_ = nullptr;
+
+  // A runtime whose process has ended.
+  void startWith(const std::vector<std::string>& pods) {
+    ASSERT_TRUE(registry_.load({wanted(Kind::kRuntime, "run", GetParam())}).ok());
+    ASSERT_TRUE(registry_.start().ok());
+    runtime_ = registry_.runtime("run")->get();
+    for (const std::string& pod : pods) {
+      PodSpec spec;
+      spec.id = pod;
+      spec.hostname = pod + "-1";
+      ASSERT_TRUE(runtime_->createPod(op_, spec).ok());
+    }
+    ::kill(process().pid, SIGKILL);
+  }
+  size_t count(const std::string& text) {
+    const auto log = host_.log();
+    return static_cast<size_t>(std::count_if(log.begin(), log.end(), [&](const std::string& line) {
+      return line.find(text) != std::string::npos;
+    }));
+  }
+  size_t stuck() { return count("asked for a pod that is stuck"); }
+  template <class Condition>
+  bool comesTrue(Condition&& condition) {
+    const auto until = Clock::now() + std::chrono::seconds(60);
+    while (!condition() && Clock::now() < until)
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    return condition();
+  }
+};
+
+TEST_P(LateRecoveryTest, ItsTurnComesBetweenOtherCalls) {
+  startWith({"late"});
+  int calls = 0;
+  EXPECT_TRUE(comesTrue([&] {
+    const absl::Status started = runtime_->startPod(op_, "late");
+    EXPECT_TRUE(started.ok() || absl::IsUnavailable(started)) << started;
+    ++calls;
+    return !host_.events().empty();
+  }));
+  EXPECT_EQ(count("it is asked for again"), 1u);
+  EXPECT_GT(calls, 10);
+  EXPECT_EQ(count("two calls at once"), 0u);
+}
+
+TEST_P(LateRecoveryTest, OneThatIsRemovedMeanwhileIsNotAskedForAgain) {
+  startWith({"late", "late-too"});
+  EXPECT_TRUE(comesTrue([&] { return count("it is asked for again") == 2; }));
+  EXPECT_TRUE(runtime_->removePod(op_, "late").ok());
+  EXPECT_TRUE(comesTrue([&] { return !host_.events().empty(); }));
+  registry_.stop();
+  ASSERT_EQ(host_.events().size(), 1u);
+  EXPECT_EQ(host_.events()[0].second.pod, "late-too");
+}
+
+TEST_P(LateRecoveryTest, OnesThatAreStuckDoNotKeepOthers) {
+  startWith({"late", "stuck", "stuck-too"});
+  EXPECT_TRUE(comesTrue([&] { return stuck() > 2; }));
+  const auto begin = Clock::now();
+  EXPECT_TRUE(runtime_->startPod(op_, "another").ok());
+  EXPECT_LT(Clock::now() - begin, std::chrono::seconds(5));
+  EXPECT_TRUE(comesTrue([&] { return host_.events().size() == 1; }));
+}
+
+TEST_P(LateRecoveryTest, TheEndDoesNotWaitForOneThatIsStuck) {
+  startWith({"stuck"});
+  EXPECT_TRUE(comesTrue([&] { return stuck() > 1; }));
+  const auto begin = Clock::now();
+  registry_.stop();
+  EXPECT_LT(Clock::now() - begin, std::chrono::seconds(2));
+}
+
+INSTANTIATE_TEST_SUITE_P(Threading, LateRecoveryTest,
+                         ::testing::Values("runtime-serialized", "runtime-per_object"));
+
 }  // namespace
 }  // namespace berth::plugins

@@ -1,11 +1,22 @@
-// A runtime that runs nothing and answers with what it was given.
+// A runtime that runs nothing and answers with what it was given. TEST_THREADING is its threading;
+// without it calls may come together.
 #include "berth/runtime.hpp"
 
+#include <atomic>
+#include <chrono>
+#include <mutex>
+#include <poll.h>
+#include <set>
 #include <string>
 #include <sys/socket.h>
+#include <thread>
 #include <unistd.h>
 
 #include "berth/extensions.hpp"
+
+#ifndef TEST_THREADING
+#define TEST_THREADING BERTH_THREADING_PARALLEL
+#endif
 
 namespace {
 
@@ -55,13 +66,27 @@ class TestRuntime
     out.setState(spec.hostname);
     return {};
   }
-  Status podStart(const Op&, std::string_view) override { return {}; }
+  Status podStart(const Op&, std::string_view) override {
+    stayInside();
+    return {};
+  }
   Status podStop(const Op&, std::string_view) override { return {}; }
   Status podRemove(const Op&, std::string_view pod) override {
+    if (pod.starts_with("late")) return {};
     return Status(BERTH_FAILED_PRECONDITION, "remove pod " + std::string(pod) + ": it is busy");
   }
-  Status podRecover(const Op&, std::string_view pod, std::string_view, std::string_view state,
+  Status podRecover(const Op& op, std::string_view pod, std::string_view, std::string_view state,
                     StatusSink& out) override {
+    if (pod.starts_with("stuck")) {
+      host().info("asked for a pod that is stuck");
+      pollfd cancelled{op.cancelFd(), POLLIN, 0};
+      while (!op.cancelled()) ::poll(&cancelled, 1, 20);
+      return Status(BERTH_CANCELLED, "it is stuck");
+    }
+    if (pod.starts_with("late")) {
+      if (isNew(pod)) return Status(BERTH_UNAVAILABLE, "it is busy");
+      stayInside();
+    }
     berth_container_status status{};
     status.id = berth::str(state);
     status.state = BERTH_CONTAINER_EXITED;
@@ -145,6 +170,23 @@ class TestRuntime
   Status attach(const Op&, std::string_view, std::string_view, int, int, int) override {
     return {};
   }
+
+ private:
+  // For so long that another call that may come comes.
+  void stayInside() {
+    if (++inside_ > 1) host().info("two calls at once");
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    --inside_;
+  }
+
+  bool isNew(std::string_view pod) {
+    const std::lock_guard lock(mutex_);
+    return askedFor_.emplace(pod).second;
+  }
+
+  std::atomic<int> inside_{0};
+  std::mutex mutex_;
+  std::set<std::string> askedFor_;
 };
 
 }  // namespace
@@ -152,5 +194,5 @@ class TestRuntime
 BERTH_PLUGIN(TestRuntime, {.name = "test-runtime",
                            .version = "1.0.0",
                            .summary = "for tests",
-                           .threading = BERTH_THREADING_PARALLEL,
+                           .threading = TEST_THREADING,
                            .options = ""})
