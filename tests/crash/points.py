@@ -22,10 +22,10 @@ import shim_faults
 from operations import OPERATIONS
 
 MONITOR_OPERATIONS = (
-    "RunPodSandboxWithUserNamespace", "RunPodSandboxSharingProcesses", "StartContainer",
-    "StartShortContainer", "ExecSync", "StopContainer", "RemoveContainer", "StopPodSandbox",
-    "RemovePodSandbox", "ReopenContainerLog", "ExecTerminal", "CheckpointContainer",
-    "StartRestoredContainer")
+    "RunPodSandboxWithUserNamespace", "RunPodSandboxSharingProcesses", "CreateContainer",
+    "StartContainer", "StartShortContainer", "ExecSync", "StopContainer", "RemoveContainer",
+    "StopPodSandbox", "RemovePodSandbox", "ReopenContainerLog", "ExecTerminal",
+    "CheckpointContainer", "CheckpointPod", "StartRestoredContainer")
 KEEPER_OPERATIONS = ("RunPodSandboxWithNetwork", "CreateContainer", "ReopenContainerLog",
                      "RemovePodSandbox")
 # Pods through a shim, where the daemon dies as its plugin for them works.

@@ -4,8 +4,10 @@ and proves what it must. What a piece and a point are: points.py.
 
 import contextlib
 import fcntl
+import glob
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -29,6 +31,8 @@ BY_NAME = {operation.__name__: operation
            for operation in [*OPERATIONS, *OF_OTHERS, shim_faults.LoseShim]}
 # How often a point is tried that depends on which of two threads comes first.
 ATTEMPTS = 3
+# Within which it is told that a monitor has ended, and its pod with it.
+LOSS_SECONDS = 10
 
 
 class Reporter:
@@ -181,12 +185,15 @@ class Worker:
         self.bed.ignored = ()
         return hit, failures
 
+    def whose(self, kind):
+        """The control of the program of the project's own that dies in pieces of this kind."""
+        return {"daemon": self.bed.daemon, "reboot": self.bed.daemon, "monitor": self.bed.monitor,
+                "keeper": self.bed.keeper}.get(kind)
+
     def arm(self, point):
         (kind, _, whom, word), what, name, occurrence, _ = point
-        if kind in ("daemon", "reboot"):
-            self.bed.daemon.reset(name, occurrence)
-        elif kind in ("monitor", "keeper"):
-            getattr(self.bed, kind).reset(name, occurrence)
+        if self.whose(kind):
+            self.whose(kind).reset(name, occurrence)
         elif kind == "shim":
             self.bed.kills.request(whom, what, name, occurrence)
         else:
@@ -207,14 +214,15 @@ class Worker:
             control.reset()
         op.act()
         op.settle()
-        self.places = {control.program: control.places() for control in self.bed.controls}
+        # Those where nobody would be killed are not met.
+        self.places = {control.program: control.places()
+                       for control in self.bed.controls if control is self.whose(kind)}
         if kind == "shim":
             steps = shim_faults.steps_of(whom, self.bed.kills.withdraw()[0])
         elif whom:
             steps, _ = faults.withdraw(self.bed)
         else:
-            steps = (getattr(self.bed, kind) if kind in ("monitor", "keeper")
-                     else self.bed.daemon).steps()
+            steps = self.whose(kind).steps()
         op.finish()
         left = self.bed.remove_everything()
         op.close()
@@ -273,7 +281,23 @@ class Worker:
         self.await_kill(self.bed.monitor.killed)
         hit = bool(self.bed.monitor.killed())
         self.bed.monitor.disarm()
+        if hit:
+            self.examine_loss()
         return hit
+
+    def examine_loss(self):
+        """What is to be seen when a monitor has ended: its pod's end, and each container's as it was
+        written down before, if it was."""
+        known = {}
+        for path in glob.glob(self.bed.engine.state + "/pods/*/runtime/monitor/exits/*"):
+            if code := re.search(r"^exit_code=(\d+)$", host.read(path), re.MULTILINE):
+                known[os.path.basename(path)] = int(code[1])
+        wait_until(lambda: not shim_faults.busy(self.bed), LOSS_SECONDS, "the pod's end")
+        for container, code in known.items():
+            told = self.bed.status(container).exit_code
+            if told != code:
+                raise AssertionError("%s has ended with %d, and %d is told" % (
+                    container, code, told))
 
     def after_keeper(self, _):
         """Another one is started, and the pod goes on."""
