@@ -31,8 +31,10 @@ void fill(admin::Timeline& told, const plugins::Timeline& timeline) {
   }
 }
 
-// For a plugin to be loaded, configured and started: less than a client waits.
-constexpr auto kReloadTime = std::chrono::seconds(25);
+plugins::Operation::Clock::time_point endOfReload(const grpc::ServerContext& context) {
+  return std::min<plugins::Operation::Clock::time_point>(
+      plugins::Operation::Clock::now() + Reloader::kTime, cri::deadlineOf(context));
+}
 
 images::StorageRequest requestOf(const admin::CheckStorageRequest& request) {
   images::StorageRequest wanted;
@@ -71,15 +73,13 @@ void logFinding(const images::StorageFinding& finding) {
 
 }  // namespace
 
-grpc::Status AdminService::Reload(grpc::ServerContext* /*context*/,
+grpc::Status AdminService::Reload(grpc::ServerContext* context,
                                   const admin::ReloadRequest* /*request*/,
                                   admin::ReloadResponse* response) {
-  const auto changes = reloader_.reload();
-  if (!changes.ok()) {
-    common::logWarning("the configuration stays as it was",
-                       {{"error", changes.status().ToString()}});
-    return cri::toGrpc(changes.status());
-  }
+  plugins::Operation op("Reload", endOfReload(*context));
+  const cri::CallWatch::Guard guard(calls_, *context, op);
+  const auto changes = reloader_.reload(op);
+  if (!changes.ok()) return cri::toGrpc(changes.status());
   for (const config::Change& change : *changes) fill(*response->add_changes(), change);
   return grpc::Status::OK;
 }
@@ -87,10 +87,7 @@ grpc::Status AdminService::Reload(grpc::ServerContext* /*context*/,
 grpc::Status AdminService::ReloadPlugin(grpc::ServerContext* context,
                                         const admin::ReloadPluginRequest* request,
                                         admin::ReloadPluginResponse* response) {
-  const plugins::Operation::Clock::time_point latest =
-      plugins::Operation::Clock::now() + kReloadTime;
-  plugins::Operation op(support::strCat("ReloadPlugin ", request->name()),
-                        std::min(latest, cri::deadlineOf(*context)));
+  plugins::Operation op(support::strCat("ReloadPlugin ", request->name()), endOfReload(*context));
   const cri::CallWatch::Guard guard(calls_, *context, op);
   const auto reloaded = reloader_.reloadPlugin(op, request->name());
   if (!reloaded.ok()) {

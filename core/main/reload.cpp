@@ -3,11 +3,9 @@
 #include <algorithm>
 
 #include "berth/support/status.hpp"
+#include "berth/support/threads.hpp"
 #include "common/log.hpp"
-#include "main/examination.hpp"
-#include "main/surroundings.hpp"
 #include "main/wiring.hpp"
-#include "signatures/policy.hpp"
 
 namespace berth::program {
 
@@ -20,15 +18,6 @@ void logChange(const config::Change& change) {
                   {{"key", change.key}, {"from", change.from}, {"to", change.to}});
 }
 
-// What waits for the next start must not be what that start refuses. Nothing of it is started.
-absl::Status checkNextStart(const config::Config& wanted, const common::HostFacts& host) {
-  BERTH_RETURN_IF_ERROR(engineSettings(wanted, host).status());
-  for (const Surrounding& one : checkSurroundings(wanted)) BERTH_RETURN_IF_ERROR(one.status);
-  const plugins::HostServices services = servicesWithoutDaemon(wanted);
-  plugins::Registry registry(wanted.pluginDirs, services);
-  return registry.load(wantedPlugins(wanted));
-}
-
 bool waitsForStart(const config::Change& change) {
   return change.reload == config::Reload::kRestart;
 }
@@ -36,35 +25,102 @@ bool waitsForStart(const config::Change& change) {
 }  // namespace
 
 Reloader::Running Reloader::running() {
-  std::lock_guard lock(mutex_);
+  const std::lock_guard lock(mutex_);
   return {withAllOptions(running_, engine_.registry()), config::changesBetween(running_, wanted_)};
 }
 
-absl::StatusOr<std::vector<config::Change>> Reloader::reload() {
-  std::lock_guard lock(mutex_);
+absl::StatusOr<std::vector<config::Change>> Reloader::reload(const plugins::Operation& op) {
+  std::vector<config::Change> changes;
+  const absl::Status status = support::returnThrown([&] {
+    BERTH_ASSIGN_OR_RETURN(changes, readAnew(op));
+    return absl::OkStatus();
+  });
+  if (status.ok()) return changes;
+  common::logWarning("the configuration stays as it was", {{"error", status.ToString()}});
+  return status;
+}
+
+absl::StatusOr<std::vector<config::Change>> Reloader::readAnew(const plugins::Operation& op) {
+  const std::lock_guard alone(reloading_);
+  BERTH_RETURN_IF_ERROR(op.check());
   BERTH_ASSIGN_OR_RETURN(const config::Config wanted, config::load(paths_));
-  const config::Config next = config::withLiveChanges(running_, wanted);
+  std::unique_lock lock(mutex_);
+  const config::Config running = running_;
+  lock.unlock();
+  const config::Config next = config::withLiveChanges(running, wanted);
   BERTH_ASSIGN_OR_RETURN(engine::Preferences preferences, enginePreferences(next, engine_.host()));
   BERTH_ASSIGN_OR_RETURN(std::shared_ptr<const signatures::Policy> policy, signaturePolicy(next));
   // A default runtime that is new is there after the next start only.
-  if (!running_.runtimes.contains(next.defaultRuntime))
+  if (!running.runtimes.contains(next.defaultRuntime))
     return absl::InvalidArgumentError(support::strCat(
         "default_runtime: the running daemon has no runtime \"", next.defaultRuntime,
         "\" yet; restart it for [runtimes.", next.defaultRuntime, "] to take effect"));
-  std::vector<config::Change> changes = config::changesBetween(running_, wanted);
+  const std::vector<config::Change> changes = config::changesBetween(running, wanted);
+  // What waits for the next start must not be what that start refuses.
   if (std::any_of(changes.begin(), changes.end(), waitsForStart))
-    BERTH_RETURN_IF_ERROR(checkNextStart(wanted, engine_.host()));
+    BERTH_RETURN_IF_ERROR(nextStart_.judge(op, wanted, engine_.host()));
   BERTH_RETURN_IF_ERROR(common::resumeLog(logSettings(next).level));
-  // From here on nothing fails.
+  return takeUp(wanted, std::move(preferences), std::move(policy));
+}
+
+// Nothing fails.
+std::vector<config::Change> Reloader::takeUp(const config::Config& wanted,
+                                             engine::Preferences preferences,
+                                             std::shared_ptr<const signatures::Policy> policy) {
+  const std::lock_guard lock(mutex_);
+  // A plugin may have been replaced since.
+  std::vector<config::Change> changes = config::changesBetween(running_, wanted);
+  if (policy != nullptr && policy_ != nullptr && policy->path() == policy_->path() &&
+      policy->texts() != policy_->texts())
+    changes.push_back({"images.signature_policy", policy->path(),
+                       "read anew, since it or a key of it has changed", config::Reload::kLive});
+  running_ = config::withLiveChanges(running_, wanted);
+  wanted_ = wanted;
+  policy_ = policy;
   engine_.prefer(std::move(preferences));
   images_.judgeBy(std::move(policy));
-  images_.completeBy(shortNames(next));
-  images_.limitWrites(imageOptions(next).writeBytesPerSecond);
-  running_ = next;
-  wanted_ = wanted;
+  images_.completeBy(shortNames(running_));
+  images_.limitWrites(imageOptions(running_).writeBytesPerSecond);
   for (const config::Change& change : changes) logChange(change);
   common::logInfo("the configuration was read anew", {{"changes", std::to_string(changes.size())}});
   return changes;
+}
+
+void Reloader::reloadBeside() {
+  const std::lock_guard lock(mutex_);
+  if (beside_ != Beside::kIdle) {
+    beside_ = Beside::kAskedAgain;
+    return;
+  }
+  const absl::Status begun = support::returnThrown([this] {
+    return background_->run("the configuration to be read anew", [this] { reloadAsAsked(); });
+  });
+  if (begun.ok()) {
+    beside_ = Beside::kUnderWay;
+  } else {
+    common::logWarning("the configuration stays as it was", {{"error", begun.ToString()}});
+  }
+}
+
+void Reloader::reloadAsAsked() {
+  for (;;) {
+    const absl::Status thrown = support::returnThrown([this] {
+      const plugins::Operation op("Reload", plugins::Operation::Clock::now() + kTime);
+      reload(op).IgnoreError();  // is logged
+      return absl::OkStatus();
+    });
+    if (!thrown.ok())
+      common::logWarning("the configuration stays as it was", {{"error", thrown.ToString()}});
+    const std::lock_guard lock(mutex_);
+    beside_ = beside_ == Beside::kAskedAgain ? Beside::kUnderWay : Beside::kIdle;
+    if (beside_ == Beside::kIdle) return;
+  }
+}
+
+void Reloader::finish(const plugins::Registry::Before& before) {
+  if (before) before("the configuration to be read anew");
+  nextStart_.finish(before);
+  background_->finish();
 }
 
 }  // namespace berth::program

@@ -1,6 +1,8 @@
 // The configuration of a running daemon, read anew.
 #pragma once
 
+#include <chrono>
+#include <memory>
 #include <mutex>
 #include <vector>
 
@@ -10,28 +12,45 @@
 #include "config/config.hpp"
 #include "engine/engine.hpp"
 #include "images/image_service.hpp"
+#include "main/next_start.hpp"
+#include "signatures/policy.hpp"
 
 namespace berth::program {
 
 // Thread-safe.
 class Reloader {
  public:
-  // `engine`, `images` and `registry` run by `running`, which `paths` were read as; they must
-  // outlive the reloader.
-  Reloader(config::Paths paths, config::Config running, engine::Engine& engine,
+  // Of a reload: less than a client waits.
+  static constexpr std::chrono::seconds kTime{25};
+
+  // `engine`, `images` and `registry` run by `running`, which `paths` were read as, and `policy`;
+  // they must outlive the reloader.
+  Reloader(config::Paths paths, config::Config running,
+           std::shared_ptr<const signatures::Policy> policy, engine::Engine& engine,
            images::ImageService& images, plugins::Registry& registry)
       : paths_(std::move(paths)),
         running_(running),
         wanted_(std::move(running)),
+        policy_(std::move(policy)),
         engine_(engine),
         images_(images),
         registry_(registry) {}
 
-  // Takes up what may change, and logs it; the signature policy and its keys are read anew in any
-  // case. On an error, which names file, line and key, everything
-  // stays as it was: also when it is about something that would wait for the next start, and make
-  // that fail. Also opens the log file anew. Blocks on the disk.
-  absl::StatusOr<std::vector<config::Change>> reload();
+  Reloader(const Reloader&) = delete;
+  Reloader& operator=(const Reloader&) = delete;
+  ~Reloader() { finish(); }
+
+  // Takes up what may change, the contents of the signature policy and of its keys too, and logs
+  // it. On an error, which names file, line and key, and which is logged, everything stays as it
+  // was: also when it is about something that would wait for the next start, and make that fail, or
+  // when a plugin does not let that be found out within the operation's time. Also opens the log
+  // file anew. Blocks on the disk, and for the operation's time.
+  absl::StatusOr<std::vector<config::Change>> reload(const plugins::Operation& op);
+  // The same on a thread of its own, within kTime; only the log tells of it. While one is under
+  // way, another one follows it, however often that is asked for.
+  void reloadBeside();
+  // Gives up what is under way, and waits for it; `before` is told what for. Idempotent.
+  void finish(const plugins::Registry::Before& before = {});
 
   struct ReloadedPlugin {
     std::string table;  // "runtimes.runc"
@@ -52,15 +71,25 @@ class Reloader {
   Running running();
 
  private:
+  std::vector<config::Change> takeUp(const config::Config& wanted, engine::Preferences preferences,
+                                     std::shared_ptr<const signatures::Policy> policy);
+  absl::StatusOr<std::vector<config::Change>> readAnew(const plugins::Operation& op);
+  void reloadAsAsked();
   std::string podsOnReplaced(const plugins::Wanted& one) const;
 
   const config::Paths paths_;
-  std::mutex mutex_;
+  std::mutex reloading_;  // for as long as a reload takes; before the other
+  std::mutex mutex_;      // never while something is waited for
   config::Config running_;
   config::Config wanted_;  // as the files were when they were last read
+  std::shared_ptr<const signatures::Policy> policy_;
+  enum class Beside { kIdle, kUnderWay, kAskedAgain };
+  Beside beside_ = Beside::kIdle;
   engine::Engine& engine_;
   images::ImageService& images_;
   plugins::Registry& registry_;
+  NextStart nextStart_;
+  const std::shared_ptr<plugins::Background> background_ = std::make_shared<plugins::Background>();
 };
 
 }  // namespace berth::program

@@ -70,12 +70,10 @@ std::string Reloader::podsOnReplaced(const plugins::Wanted& one) const {
 
 absl::StatusOr<Reloader::ReloadedPlugin> Reloader::reloadPlugin(const plugins::Operation& op,
                                                                 const std::string& name) {
-  config::Config wanted;
-  plugins::Wanted one;
+  BERTH_ASSIGN_OR_RETURN(const config::Config wanted, config::load(paths_));
+  BERTH_ASSIGN_OR_RETURN(const plugins::Wanted one, wantedCalled(wantedPlugins(wanted), name));
   {
     const std::lock_guard lock(mutex_);
-    BERTH_ASSIGN_OR_RETURN(wanted, config::load(paths_));
-    BERTH_ASSIGN_OR_RETURN(one, wantedCalled(wantedPlugins(wanted), name));
     takeOver(wanted_, wanted, one);
   }
   // Without the lock: a plugin may take its time, and the configuration be read anew meanwhile.

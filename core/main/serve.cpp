@@ -12,6 +12,7 @@
 #include <thread>
 #include <unistd.h>
 
+#include <absl/cleanup/cleanup.h>
 #include <boost/json.hpp>
 
 #include "berth/support/files.hpp"
@@ -76,9 +77,8 @@ int awaitEnd(Reloader& reloader, Watchdog& watchdog) {
   for (;;) {
     const int number = nextSignal(watchdog.pause());
     if (number == SIGHUP) {
-      if (const auto changes = reloader.reload(); !changes.ok())
-        common::logWarning("the configuration stays as it was",
-                           {{"error", changes.status().ToString()}});
+      // Not here: it may take its time, and neither the end nor the watchdog's beats wait for it.
+      reloader.reloadBeside();
     } else if (number != 0) {
       return number;
     }
@@ -235,7 +235,8 @@ absl::Status run(const config::Paths& paths, const config::Config& config,
   BERTH_ASSIGN_OR_RETURN(engine::Settings settings, engineSettings(config, host));
   BERTH_ASSIGN_OR_RETURN(engine::Preferences preferences, enginePreferences(config, host));
   images::Options imagesWanted = imageOptions(config);
-  BERTH_ASSIGN_OR_RETURN(imagesWanted.policy, signaturePolicy(config));
+  BERTH_ASSIGN_OR_RETURN(const auto policy, signaturePolicy(config));
+  imagesWanted.policy = policy;
 
   std::string setAside;
   const std::string database = strCat(config.root, "/berth.db");
@@ -270,17 +271,20 @@ absl::Status run(const config::Paths& paths, const config::Config& config,
   auto engine = std::make_unique<engine::Engine>(std::move(settings), std::move(preferences),
                                                  registry, *images, *store, std::move(host));
   current = engine.get();
-  absl::Status status = engine->recover();
-  Reloader reloader(paths, config, *engine, *images, registry);
+  const absl::Cleanup forget = [&current] { current = nullptr; };
+  Reloader reloader(paths, config, policy, *engine, *images, registry);
   const KeptThings kept{database, *store, *images};
-  if (status.ok())
-    status = serveUntilSignal(config, reloader, *engine, kept, telemetry, manager, limit);
+  // What is thrown does not keep plugins from being stopped.
+  const absl::Status status = support::returnThrown([&] {
+    BERTH_RETURN_IF_ERROR(engine->recover());
+    return serveUntilSignal(config, reloader, *engine, kept, telemetry, manager, limit);
+  });
   limit.begin("calls", kCallsTime);
   engine->finish();
   limit.begin("work in the background", kCallsTime);
   images->finish();
+  reloader.finish([&limit](const std::string& next) { limit.begin(next, kPluginTime); });
   stopPlugins(registry, limit);
-  current = nullptr;
   return status;
 }
 

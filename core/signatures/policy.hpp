@@ -70,6 +70,8 @@ class Policy {
                      std::set<size_t>* accepted = nullptr) const;
 
   const std::string& path() const { return path_; }
+  // What it was made of: its own text, and those of its keys.
+  const std::vector<std::string>& texts() const { return texts_; }
 
  private:
   friend class PolicyReader;
@@ -83,6 +85,7 @@ class Policy {
 
   const std::string path_;
   const OpenPgp openPgp_;
+  std::vector<std::string> texts_;
   Requirements default_;
   // By transport and scope; "" is the transport's own default.
   std::map<std::string, std::map<std::string, Requirements>> transports_;

@@ -28,6 +28,7 @@ absl::Status refuseCertificates(const json::object& object, const std::string& p
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<const Policy>> PolicyReader::read(std::string_view text) {
+  texts_.emplace_back(text);
   BERTH_ASSIGN_OR_RETURN(const json::value document, parseStrictJson(text, "the policy"));
   BERTH_ASSIGN_OR_RETURN(const json::object* top, objectAt(document, "the policy"));
   BERTH_RETURN_IF_ERROR(allow(*top, "", {"default", "transports"}));
@@ -42,6 +43,7 @@ absl::StatusOr<std::shared_ptr<const Policy>> PolicyReader::read(std::string_vie
       BERTH_RETURN_IF_ERROR(readScopes(value, transport, policy->transports_[transport]));
     }
   }
+  policy->texts_ = std::move(texts_);
   return std::shared_ptr<const Policy>(std::move(policy));
 }
 
@@ -103,7 +105,10 @@ absl::Status PolicyReader::readKeyrings(const json::object& object, const std::s
                        strCat("\"", kind, "\" is not supported; \"GPGKeys\" is"));
   BERTH_ASSIGN_OR_RETURN(std::vector<KeyText> keys,
                          keyTexts(object, place, {"keyPath", "keyPaths", "keyData"}));
-  for (KeyText& key : keys) out.keyrings.push_back(std::move(key.text));
+  for (KeyText& key : keys) {
+    texts_.push_back(key.text);
+    out.keyrings.push_back(std::move(key.text));
+  }
   const absl::Status checked = openPgp_.checkKeyrings(out.keyrings, {});
   return checked.ok() ? checked : support::annotate(checked, place);
 }
@@ -120,6 +125,7 @@ absl::Status PolicyReader::readKeys(const json::object& object, const std::strin
     auto key = PublicKey::parse(one.text);
     if (!key.ok()) return support::annotate(key.status(), one.place);
     out.keys.push_back(*std::move(key));
+    texts_.push_back(one.text);
   }
   return absl::OkStatus();
 }

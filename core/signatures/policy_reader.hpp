@@ -18,6 +18,7 @@ class PolicyReader {
  public:
   PolicyReader(const std::string& path, const OpenPgp& openPgp) : path_(path), openPgp_(openPgp) {}
 
+  // Once.
   absl::StatusOr<std::shared_ptr<const Policy>> read(std::string_view text);
 
  private:
@@ -34,6 +35,7 @@ class PolicyReader {
 
   const std::string path_;
   const OpenPgp openPgp_;
+  std::vector<std::string> texts_;  // of all that was read
 };
 
 }  // namespace berth::signatures

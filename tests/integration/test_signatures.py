@@ -326,3 +326,31 @@ def test_a_policy_that_is_wrong_is_refused(signatures):
         bed.start_engine()
     signatures.write(ACCEPT)
     bed.start_engine()
+
+
+def test_a_reload_tells_that_the_policy_or_a_key_has_changed(signatures):
+    def reload():
+        answer = signatures.berth("reload")
+        assert answer.returncode == 0, answer.stderr
+        return answer.stdout
+
+    def copy(path):
+        with open(path, "rb") as source, open(key, "wb") as stream:
+            stream.write(source.read())
+
+    unchanged = "Nothing has changed.\n"
+    anew = ("images.signature_policy: %s -> read anew, since it or a key of it has changed\n"
+            % signatures.policy)
+    key = os.path.join(signatures.folder, "changing-key")
+    signatures.require(ACCEPT)
+    for first, second, requirement in (
+            (signatures.key.public, signatures.other_key.public, {"type": "sigstoreSigned"}),
+            (signatures.gpg.export(signatures.good), signatures.gpg.export(signatures.other),
+             {"type": "signedBy", "keyType": "GPGKeys"})):
+        copy(first)
+        signatures.write([{**requirement, "keyPath": key}])
+        assert reload() == anew
+        assert reload() == unchanged
+        copy(second)
+        assert reload() == anew
+        assert reload() == unchanged
