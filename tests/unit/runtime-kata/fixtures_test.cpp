@@ -3,27 +3,23 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "../support/recorded_bytes.hpp"
 #include "berth/support/files.hpp"
 #include "berth/support/json.hpp"
 #include "keeper/protocol.hpp"
-#include "recorded_packets.hpp"
 #include "records.hpp"
+#include "test_paths.hpp"
 
 namespace berth::kata {
 namespace {
 
 using keeper::Operation;
-using test::bytesOf;
-using test::recorded;
-using testing::HasSubstr;
+using testing::bytesOf;
+using testing::digitsOf;
+using ::testing::HasSubstr;
 
-std::string hex(std::string_view bytes) {
-  std::string text;
-  for (const char c : bytes) {
-    text += "0123456789abcdef"[static_cast<unsigned char>(c) >> 4];
-    text += "0123456789abcdef"[static_cast<unsigned char>(c) & 15];
-  }
-  return text;
+std::map<std::string, std::string> recorded() {
+  return testing::recordedIn(std::string(test_paths::fixtures) + "/0.1/keeper-packets");
 }
 
 // Both ways: this version writes those bytes, and reads its message from them.
@@ -31,10 +27,10 @@ template <typename Message>
 void expectRecorded(const std::string& name, const Message& message) {
   const std::string packet = keeper::encode(message);
   const std::string digits = recorded()[name];
-  EXPECT_EQ(hex(packet), digits) << name << " " << hex(packet);
+  EXPECT_EQ(digitsOf(packet), digits) << name << " " << digitsOf(packet);
   Message read;
   ASSERT_TRUE(keeper::decode(bytesOf(digits), read)) << name;
-  EXPECT_EQ(hex(keeper::encode(read)), digits) << name;
+  EXPECT_EQ(digitsOf(keeper::encode(read)), digits) << name;
 }
 
 keeper::Request opening() {

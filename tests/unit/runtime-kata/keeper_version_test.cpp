@@ -5,19 +5,20 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "../support/recorded_bytes.hpp"
 #include "berth/streams/unix_socket.hpp"
 #include "berth/support/files.hpp"
 #include "keeper_client.hpp"
 #include "pod.hpp"
-#include "recorded_packets.hpp"
+#include "test_paths.hpp"
 #include "ttrpc_peer.hpp"
 
 namespace berth::kata {
 namespace {
 
 using namespace std::chrono_literals;
-using testing::AllOf;
-using testing::HasSubstr;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
 
 // A keeper that answers whatever it is asked with the same packet.
 class ScriptedKeeper {
@@ -63,7 +64,7 @@ class Silence final : public PodListener {
   void warn(const std::string&, std::string_view, const absl::Status&) override {}
 };
 
-class KeeperVersion : public testing::Test {
+class KeeperVersion : public ::testing::Test {
  protected:
   // All ways to a keeper that the plugin has not yet talked to.
   std::vector<absl::Status> meet(const std::string& answer) {
@@ -87,7 +88,8 @@ class KeeperVersion : public testing::Test {
 };
 
 TEST_F(KeeperVersion, OneOf01IsKnown) {
-  for (const absl::Status& status : meet(test::bytesOf(test::recorded()["list-reply"])))
+  auto recorded = testing::recordedIn(std::string(test_paths::fixtures) + "/0.1/keeper-packets");
+  for (const absl::Status& status : meet(testing::bytesOf(recorded["list-reply"])))
     EXPECT_TRUE(status.ok()) << status;
 }
 

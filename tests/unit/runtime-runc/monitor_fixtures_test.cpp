@@ -8,35 +8,17 @@
 
 #include "../../../plugins/runtime-runc/protocol/exit_record.hpp"
 #include "../../../plugins/runtime-runc/protocol/messages.hpp"
+#include "../support/recorded_bytes.hpp"
 #include "test_paths.hpp"
 
 namespace berth::runc::protocol {
 namespace {
 
-std::string hex(std::string_view bytes) {
-  std::string text;
-  for (const char c : bytes) {
-    text += "0123456789abcdef"[static_cast<unsigned char>(c) >> 4];
-    text += "0123456789abcdef"[static_cast<unsigned char>(c) & 15];
-  }
-  return text;
-}
+using berth::testing::bytesOf;
+using berth::testing::digitsOf;
 
-// A line for each: its name, and the frame in hexadecimal digits.
 std::map<std::string, std::string> recorded() {
-  std::map<std::string, std::string> frames;
-  std::ifstream file(std::string(test_paths::fixtures) + "/0.1/frames");
-  std::string name;
-  std::string frame;
-  while (file >> name >> frame) frames[name] = frame;
-  return frames;
-}
-
-std::string bytesOf(const std::string& digits) {
-  std::string bytes;
-  for (size_t i = 0; i + 1 < digits.size(); i += 2)
-    bytes.push_back(static_cast<char>(std::stoi(digits.substr(i, 2), nullptr, 16)));
-  return bytes;
+  return berth::testing::recordedIn(std::string(test_paths::fixtures) + "/0.1/frames");
 }
 
 // Both ways: this version writes those bytes, and reads its message from them.
@@ -44,7 +26,7 @@ template <typename Message>
 void expectRecorded(const char* name, Type type, uint16_t flags, const Message& message) {
   const std::string frame = encodeFrame({type, flags, 7}, message);
   const std::string digits = recorded()[name];
-  EXPECT_EQ(hex(frame), digits) << name << " " << hex(frame);
+  EXPECT_EQ(digitsOf(frame), digits) << name << " " << digitsOf(frame);
   Header header;
   std::string_view fields;
   const std::string bytes = bytesOf(digits);

@@ -1,4 +1,4 @@
-// The network's garbage, when it cannot be collected at the first try.
+// The network's garbage: who waits until it is collected, and what when that fails.
 #include "fixture.hpp"
 
 namespace berth::engine::testing {
@@ -15,7 +15,31 @@ class NetworkGarbageTest : public EngineTest {
     security->mutable_namespace_options()->set_network(v1::POD);
     return engine_->runPodSandbox(request, soon());
   }
+  // A pod that is run waits until `end` lets the collection under way end, and is attached then.
+  void expectWaiting(
+      std::promise<void>& end, const std::function<void()>& meanwhile = [] {}) {
+    auto run = std::async(std::launch::async, [&] { return runAttached("new"); });
+    EXPECT_TRUE(eventually([] {
+      const auto running = plugins::runningOperations();
+      return std::any_of(running.begin(), running.end(),
+                         [](const auto& one) { return one.stage.ends_with("to be collected"); });
+    }));
+    meanwhile();
+    end.set_value();
+    const auto pod = run.get();
+    ASSERT_TRUE(pod.ok()) << pod.status();
+    EXPECT_EQ(world_.count(strCat("net attach ", *pod)), 1u);
+  }
 };
+
+TEST_F(NetworkGarbageTest, ACollectionThatHangsHoldsUpNothingButAttachments) {
+  keep(podRecord('a'));
+  std::promise<void> hang;
+  world_.set("net gc", {.until = hang.get_future().share()});
+  start();
+  EXPECT_EQ(readyPods(), "a");
+  expectWaiting(hang, [this] { EXPECT_TRUE(runPod("of the host").ok()); });
+}
 
 TEST_F(NetworkGarbageTest, ItIsTriedAgainAndSparesWhatWasAttachedSince) {
   world_.set("net gc", notNow_);
@@ -39,16 +63,7 @@ TEST_F(NetworkGarbageTest, WhoIsAttachedWaitsForATryThatDoesNotKnowIt) {
   fail.set_value();
   ASSERT_TRUE(recovered.get().ok());
   ASSERT_TRUE(world_.await("net gc", 2));
-  auto run = std::async(std::launch::async, [&] { return runAttached("new"); });
-  ASSERT_TRUE(eventually([] {
-    const auto running = plugins::runningOperations();
-    return std::any_of(running.begin(), running.end(),
-                       [](const auto& one) { return one.stage.ends_with("to be collected"); });
-  }));
-  hang.set_value();
-  const auto pod = run.get();
-  ASSERT_TRUE(pod.ok()) << pod.status();
-  EXPECT_EQ(world_.count(strCat("net attach ", *pod)), 1u);
+  expectWaiting(hang);
 }
 
 }  // namespace

@@ -257,28 +257,5 @@ TEST_F(ReachTest, AfterARebootNoRuntimeIsMissed) {
   }
 }
 
-TEST_F(ReachTest, ANetworkThatHangsHoldsUpNothingButAttachments) {
-  std::promise<void> hang;
-  world_.set("net gc", {.until = hang.get_future().share()});
-  start();
-  EXPECT_EQ(readyPods(), "a");
-  v1::RunPodSandboxRequest request;
-  *request.mutable_config() = podConfig("new");
-  auto* security = request.mutable_config()->mutable_linux()->mutable_security_context();
-  security->mutable_namespace_options()->set_network(v1::POD);
-  auto run =
-      std::async(std::launch::async, [&] { return engine_->runPodSandbox(request, soon()); });
-  ASSERT_TRUE(eventually([] {
-    const auto running = plugins::runningOperations();
-    return std::any_of(running.begin(), running.end(),
-                       [](const auto& one) { return one.stage.ends_with("to be collected"); });
-  }));
-  EXPECT_TRUE(runPod("of the host").ok());
-  hang.set_value();
-  const auto pod = run.get();
-  ASSERT_TRUE(pod.ok()) << pod.status();
-  EXPECT_EQ(world_.count(strCat("net attach ", *pod)), 1u);
-}
-
 }  // namespace
 }  // namespace berth::engine::testing
