@@ -169,6 +169,44 @@ def test_a_sanitizers_tests_count_like_others(run, sanitized):
     assert done.stdout.endswith("\n2 passed, 1 failed\n"), done.stdout + done.stderr
 
 
+@pytest.fixture
+def suite(tmp_path):
+    """An integration test that passes with the build of the preset alone."""
+    def suite(preset):
+        os.makedirs(tmp_path / "tests/integration")
+        (tmp_path / "tests/integration/test_build.py").write_text(
+            "import os\n\n\ndef test_build():\n    assert os.environ['BERTH_BUILD'] == %r\n"
+            % str(tmp_path / "build" / preset))
+    return suite
+
+
+@pytest.mark.parametrize("of, verdict", [("tsan", "1 passed, 0 failed"),
+                                         ("release", "0 passed, 1 failed")])
+def test_suites_run_with_the_sanitizers_build(run, sanitized, suite, of, verdict):
+    sanitized()
+    suite(of)
+    done = run("tsan-suites")
+    assert done.stdout.endswith("\n%s\n" % verdict), done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("minutes, left", [(59, "asan-suites"), (85, None)])
+def test_suites_with_a_sanitizer_begin_only_when_there_is_time(
+        run, sanitized, suite, minutes, left):
+    sanitized()
+    suite("asan")
+    done = run("vm-quick", "--", "asan-suites", minutes=minutes)
+    assert done.stdout.endswith("\n%d passed, 0 failed\n" % (1 if left else 2)), done.stdout
+    assert ("==> NOT RUN: %s\n" % left in done.stdout) is (left is not None)
+
+
+def test_suites_with_a_sanitizer_end_with_the_time(run, sanitized, suite, soon_over):
+    sanitized()
+    suite("release")  # it would fail
+    done = run("vm-quick", "--", "asan-suites")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert put_off(done) == ["the last suites of asan"]
+
+
 def test_an_unknown_late_part_is_refused(run):
     assert run("vm-quick", "--", "nothing").returncode == 2
 
