@@ -125,7 +125,8 @@ class Salvage {
     BERTH_ASSIGN_OR_RETURN(const Key low, walk(Direction::kUp, kLowest, kHighest));
     if (low == kHighest) return absl::OkStatus();
     BERTH_ASSIGN_OR_RETURN(const Key high, walk(Direction::kDown, kHighest, kLowest));
-    return seek(low, high);
+    BERTH_RETURN_IF_ERROR(seek(low, high));
+    return kept_ ? absl::OkStatus() : unread_;
   }
 
  private:
@@ -210,6 +211,13 @@ class Salvage {
   absl::Status unlessDamaged(const absl::Status& status) {
     const int code = sqlite3_errcode(from_);
     const bool lacks = code == SQLITE_ERROR || code == SQLITE_TOOBIG;  // a table, or a sane size
+    if (absl::IsDataLoss(status) && sqlite3_extended_errcode(from_) == SQLITE_IOERR_READ) {
+      unread_ = absl::UnavailableError(
+          strCat(status.message(),
+                 "; the disk gives back no record at all, and the pods that there are go "
+                 "on by themselves. Start again once it does, or move the database away, which "
+                 "ends them"));
+    }
     return absl::IsDataLoss(status) || lacks ? absl::OkStatus() : status;
   }
 
@@ -218,6 +226,7 @@ class Salvage {
       sqlite3_bind_value(insert_.get(), index + 1, sqlite3_column_value(row, index));
     const int result = sqlite3_step(insert_.get());
     sqlite3_reset(insert_.get());
+    kept_ = true;
     if (result == SQLITE_DONE) return absl::OkStatus();
     return failureOf(to_, "keep a record of the damaged database");
   }
@@ -225,6 +234,8 @@ class Salvage {
   sqlite3* const from_;
   sqlite3* const to_;
   Statement insert_{nullptr, &sqlite3_finalize};
+  bool kept_ = false;
+  absl::Status unread_;  // of the disk, which may give back later what it does not now
 };
 
 absl::StatusOr<Database> open(const std::string& path, int flags) {

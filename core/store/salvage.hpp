@@ -13,7 +13,8 @@ namespace berth::store {
 // Copies the records that can be read from the database at `path`, which nobody has open, into
 // "<path>.salvaged": what its table leads to, never what a freed page still holds. The database
 // stays as it is, so that it can be done again when it is cut off or fails. RESOURCE_EXHAUSTED
-// without room on the disk.
+// without room on the disk; UNAVAILABLE when the disk gives back no record at all, since an empty
+// database would end every pod for what may pass.
 absl::Status salvage(const std::string& path);
 
 // Puts "<path>.salvaged" into the place of the database at `path`, whose files are renamed to

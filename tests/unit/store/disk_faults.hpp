@@ -16,6 +16,7 @@ struct DiskFaults {
   std::atomic<bool> failSyncs{false};  // EIO
   std::atomic<bool> holdSyncs{false};  // they last until letSyncsGo()
   std::atomic<int> fullWrites{0};      // that many writes to the log meet a full disk
+  std::atomic<off_t> goodUpTo{-1};     // reads of a database from there on fail, unless negative
 };
 inline DiskFaults disk;
 
@@ -24,11 +25,19 @@ inline void letSyncsGo() {
   disk.holdSyncs.notify_all();
 }
 
-inline bool isLog(int fd) {
+inline bool endsWith(int fd, const char* end) {
   std::error_code error;
   const auto path =
       std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd), error).string();
-  return path.ends_with("-wal");
+  return path.ends_with(end);
+}
+
+inline bool isLog(int fd) {
+  return endsWith(fd, "-wal");
+}
+
+inline bool isDatabase(int fd) {
+  return endsWith(fd, ".db");
 }
 
 inline int sync(int fd, long number) {
@@ -52,6 +61,14 @@ inline ssize_t write(int fd, const void* data, size_t size, off_t position) {
   return ::syscall(SYS_pwrite64, fd, data, size, position);
 }
 
+inline ssize_t read(int fd, void* data, size_t size, off_t position) {
+  if (disk.goodUpTo >= 0 && position >= disk.goodUpTo && isDatabase(fd)) {
+    errno = EIO;
+    return -1;
+  }
+  return ::syscall(SYS_pread64, fd, data, size, position);
+}
+
 }  // namespace berth::store::testing
 
 extern "C" __attribute__((visibility("default"))) int fdatasync(int fd) {
@@ -63,4 +80,8 @@ extern "C" __attribute__((visibility("default"))) int fsync(int fd) {
 extern "C" __attribute__((visibility("default"))) ssize_t pwrite64(int fd, const void* data,
                                                                    size_t size, off64_t position) {
   return berth::store::testing::write(fd, data, size, position);
+}
+extern "C" __attribute__((visibility("default"))) ssize_t pread64(int fd, void* data, size_t size,
+                                                                  off64_t position) {
+  return berth::store::testing::read(fd, data, size, position);
 }

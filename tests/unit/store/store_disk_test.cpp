@@ -45,6 +45,7 @@ class StoreDiskTest : public ::testing::Test {
     letSyncsGo();
     disk.failSyncs = false;
     disk.fullWrites = 0;
+    disk.goodUpTo = -1;
   }
   std::unique_ptr<Store> open() {
     std::string setAside;
@@ -255,6 +256,38 @@ TEST_F(StoreDiskTest, TheFormatIsKeptInTheDatabase) {
   execute("PRAGMA user_version=0");
   open();
   EXPECT_EQ(version(), 1);
+}
+
+// An empty database would end every pod of the node.
+TEST_F(StoreDiskTest, ADatabaseOfWhichNothingCanBeReadIsLeftAlone) {
+  ASSERT_TRUE(store_->put("pod", "a", "goes on").ok());
+  store_.reset();
+  disk.goodUpTo = 0;
+  std::string setAside;
+  const auto failed = Store::open(path_, setAside);
+  EXPECT_TRUE(absl::IsUnavailable(failed.status())) << failed.status();
+  EXPECT_THAT(failed.status().message(), HasSubstr("go on by themselves"));
+  EXPECT_EQ(setAside, "");
+  disk.goodUpTo = -1;
+  store_ = open();
+  EXPECT_EQ(*store_->get("pod", "a"), "goes on");
+}
+
+TEST_F(StoreDiskTest, WhatCanBeReadBeforeABadSectorGoesOn) {
+  constexpr int kRecords = 1000;
+  for (int i = 0; i < kRecords; ++i)
+    ASSERT_TRUE(store_->put("pod", support::strCat(10'000 + i), std::string(100, 'x')).ok());
+  store_.reset();
+  // The database that takes its place is no longer than that.
+  disk.goodUpTo = static_cast<off_t>(std::filesystem::file_size(path_) - 8 * 4096);
+  std::string setAside;
+  auto store = Store::open(path_, setAside);
+  ASSERT_TRUE(store.ok()) << store.status();
+  EXPECT_THAT(setAside, HasSubstr(".damaged-"));
+  int kept = 0;
+  ASSERT_TRUE((*store)->each("pod", [&](const Entry&) { ++kept; }).ok());
+  EXPECT_GT(kept, kRecords / 10);
+  EXPECT_LT(kept, kRecords);
 }
 
 }  // namespace
