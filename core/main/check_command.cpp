@@ -1,11 +1,15 @@
 // `berth check`: what this host offers and lacks. `berth config check`: what is wrong with the
 // configuration.
+#include <algorithm>
+#include <chrono>
 #include <cstdio>
+#include <unistd.h>
 
 #include "berth/support/status.hpp"
 #include "main/admin_client.hpp"
 #include "main/examination.hpp"
 #include "main/options.hpp"
+#include "main/stage_limit.hpp"
 
 namespace berth::program {
 
@@ -28,6 +32,12 @@ void print(const plugins::Finding& row) {
   for (size_t at = 0; (at = detail.find('\n', at)) != std::string::npos; ++at)
     detail.replace(at, 1, "\n" + std::string(32, ' '));
   std::printf("%-8s %-22s %s\n", markOf(row.kind), row.what.c_str(), detail.c_str());
+}
+
+// A plugin that hangs cannot be waited for.
+void giveUp(const std::string& stage) {
+  std::fprintf(stderr, "waited in vain for %s\n", stage.c_str());
+  ::_exit(kInvalidConfiguration);
 }
 
 // What the daemon, if there is one, has met and could not read.
@@ -64,19 +74,34 @@ int check(const ConfigOptions& options) {
   return missing ? 1 : 0;
 }
 
-int configCheck(const ConfigOptions& options) {
+int configCheck(const ConfigOptions& options, const ConfigCheckOptions& wanted) {
   auto loaded = config::load(pathsOf(options));
   if (!loaded.ok()) return fail(loaded.status());
   auto host = common::collectHostFacts();
   if (!host.ok()) return fail(host.status());
+  using std::chrono::duration_cast, std::chrono::milliseconds;
+  using Clock = std::chrono::steady_clock;
+  const auto begun = Clock::now();
+  StageLimit limit(giveUp);
+  const auto before = [&](const std::string& next) {
+    if (wanted.verbose) std::puts(next.c_str());
+    std::fflush(stdout);
+    milliseconds time = kStartTime;
+    if (wanted.limit) {
+      const std::chrono::duration<double> left = begun - Clock::now() + *wanted.limit;
+      time = std::min(time, duration_cast<milliseconds>(left));
+    }
+    limit.begin(next, time);
+  };
   bool valid = true;
-  for (const plugins::Finding& row : examineConfiguration(*loaded, *host)) {
+  for (const plugins::Finding& row : examineConfiguration(*loaded, *host, before)) {
     if (row.kind != BERTH_FINDING_REFUSED) continue;
     std::fprintf(stderr, "%s\n", row.detail.c_str());
     valid = false;
   }
-  if (valid) std::puts("The configuration is valid.");
-  return valid ? 0 : 1;
+  if (!valid) return kInvalidConfiguration;
+  std::printf("%s\n", kValidConfiguration.data());
+  return 0;
 }
 
 }  // namespace berth::program

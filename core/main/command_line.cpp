@@ -75,8 +75,16 @@ void CommandLine::addConfig() {
   config->require_subcommand(1);
   withConfig(add(config, "show", "print exactly what runs, or what would without a daemon",
                  [this] { return configShow(options_); }));
-  withConfig(add(config, "check", "say what of it would keep the engine from starting",
-                 [this] { return configCheck(options_); }));
+  CLI::App* check =
+      withConfig(add(config, "check", "say what of it would keep the engine from starting",
+                     [this] { return configCheck(options_, configCheck_); }));
+  check->add_flag("--verbose", configCheck_.verbose, "print what is waited for, before it is");
+  check
+      ->add_option_function<double>(
+          "--limit",
+          [this](double seconds) { configCheck_.limit = std::chrono::duration<double>(seconds); },
+          "give up after so long, saying what hangs")
+      ->type_name("SECONDS");
   withConfig(add(config, "default", "print a file with every key, explained",
                  [this] { return configDefault(options_); }));
   withConfig(add(config, "keys", "print every key as JSON, with those of the plugins in use",

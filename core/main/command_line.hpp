@@ -39,6 +39,7 @@ class CommandLine {
   CLI::App app_;
   ConfigOptions options_;
   CheckOptions wanted_;
+  ConfigCheckOptions configCheck_;
   ExplainOptions explained_;
   PluginProject project_;
   ImageOptions images_;

@@ -8,15 +8,16 @@
 
 #include "common/host_facts.hpp"
 #include "config/config.hpp"
-#include "plugins/instance.hpp"
+#include "plugins/registry.hpp"
 
 namespace berth::program {
 
 // Of the configuration and the plugins that it names: each is loaded, configured and asked to
 // examine this host. Nothing is started, and nothing outside of this process is made, so a daemon
-// may be at work. Blocks.
+// may be at work. Blocks; `before` is told on what.
 std::vector<plugins::Finding> examineConfiguration(const config::Config& config,
-                                                   const common::HostFacts& host);
+                                                   const common::HostFacts& host,
+                                                   const plugins::Registry::Before& before = {});
 
 // Of the host itself, whatever the configuration. Blocks.
 std::vector<plugins::Finding> examineHost(const config::Config& config,

@@ -72,16 +72,21 @@ plugins::HostServices servicesWithoutDaemon(const config::Config& config) {
 }
 
 std::vector<Finding> examineConfiguration(const config::Config& config,
-                                          const common::HostFacts& host) {
+                                          const common::HostFacts& host,
+                                          const plugins::Registry::Before& before) {
   Rows rows;
   examineSettings(config, host, rows);
   const plugins::HostServices services = servicesWithoutDaemon(config);
   plugins::Registry registry(config.pluginDirs, services);
   // Its problems are those of the failures.
-  registry.load(wantedPlugins(config)).IgnoreError();
+  registry.load(wantedPlugins(config), before).IgnoreError();
   for (const plugins::Failure& failure : registry.failures())
     rows.refuse(nameOf(failure.wanted.kind, failure.wanted.name), failure.status);
-  for (const auto& instance : registry.instances()) examineInstance(*instance, rows);
+  for (const auto& instance : registry.instances()) {
+    if (before) before(strCat(nameOf(instance->kind(), instance->name()), " to examine this host"));
+    examineInstance(*instance, rows);
+  }
+  if (before) before("plugins to be destroyed");
   return rows.take();
 }
 

@@ -1,7 +1,10 @@
 // The command line of `berth` and `berthd`.
 #pragma once
 
+#include <chrono>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "config/config.hpp"
@@ -20,6 +23,15 @@ struct CheckOptions {
   bool quick = false;    // without reading the content of files
   bool repair = false;   // drop what is damaged
 };
+
+// How the configuration is to be checked.
+struct ConfigCheckOptions {
+  bool verbose = false;                                // print what is waited for, before it is
+  std::optional<std::chrono::duration<double>> limit;  // of the whole
+};
+// What `berth config check` ends with: its last line and status 0, or this status.
+inline constexpr std::string_view kValidConfiguration = "The configuration is valid.";
+inline constexpr int kInvalidConfiguration = 1;
 
 // Where the time of a pod went.
 struct ExplainOptions {
@@ -58,7 +70,7 @@ int serve(const ConfigOptions& options);
 int check(const ConfigOptions& options);
 int checkStorage(const ConfigOptions& options, const CheckOptions& wanted);
 int configShow(const ConfigOptions& options);
-int configCheck(const ConfigOptions& options);
+int configCheck(const ConfigOptions& options, const ConfigCheckOptions& wanted);
 int configDefault(const ConfigOptions& options);
 int configKeys(const ConfigOptions& options);
 int configImport(const ImportOptions& wanted);

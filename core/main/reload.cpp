@@ -2,9 +2,12 @@
 
 #include <algorithm>
 
+#include <absl/cleanup/cleanup.h>
+
 #include "berth/support/status.hpp"
 #include "berth/support/threads.hpp"
 #include "common/log.hpp"
+#include "main/next_start.hpp"
 #include "main/wiring.hpp"
 
 namespace berth::program {
@@ -29,7 +32,7 @@ Reloader::Running Reloader::running() {
   return {withAllOptions(running_, engine_.registry()), config::changesBetween(running_, wanted_)};
 }
 
-absl::StatusOr<std::vector<config::Change>> Reloader::reload(const plugins::Operation& op) {
+absl::StatusOr<std::vector<config::Change>> Reloader::reload(plugins::Operation& op) {
   std::vector<config::Change> changes;
   const absl::Status status = support::returnThrown([&] {
     BERTH_ASSIGN_OR_RETURN(changes, readAnew(op));
@@ -40,7 +43,7 @@ absl::StatusOr<std::vector<config::Change>> Reloader::reload(const plugins::Oper
   return status;
 }
 
-absl::StatusOr<std::vector<config::Change>> Reloader::readAnew(const plugins::Operation& op) {
+absl::StatusOr<std::vector<config::Change>> Reloader::readAnew(plugins::Operation& op) {
   const std::lock_guard alone(reloading_);
   BERTH_RETURN_IF_ERROR(op.check());
   BERTH_ASSIGN_OR_RETURN(const config::Config wanted, config::load(paths_));
@@ -57,8 +60,13 @@ absl::StatusOr<std::vector<config::Change>> Reloader::readAnew(const plugins::Op
         "\" yet; restart it for [runtimes.", next.defaultRuntime, "] to take effect"));
   const std::vector<config::Change> changes = config::changesBetween(running, wanted);
   // What waits for the next start must not be what that start refuses.
-  if (std::any_of(changes.begin(), changes.end(), waitsForStart))
-    BERTH_RETURN_IF_ERROR(nextStart_.judge(op, wanted, engine_.host()));
+  if (std::any_of(changes.begin(), changes.end(), waitsForStart)) {
+    op.setStage("the next start to be tried in a process of its own");
+    BERTH_RETURN_IF_ERROR(judgeNextStart(op, paths_));
+    BERTH_ASSIGN_OR_RETURN(const config::Config judged, config::load(paths_));
+    if (!config::changesBetween(wanted, judged).empty())
+      return absl::AbortedError("the files have changed while they were read; reload them again");
+  }
   BERTH_RETURN_IF_ERROR(common::resumeLog(logSettings(next).level));
   return takeUp(wanted, std::move(preferences), std::move(policy));
 }
@@ -105,21 +113,34 @@ void Reloader::reloadBeside() {
 void Reloader::reloadAsAsked() {
   for (;;) {
     const absl::Status thrown = support::returnThrown([this] {
-      const plugins::Operation op("Reload", plugins::Operation::Clock::now() + kTime);
+      plugins::Operation op("Reload", plugins::Operation::Clock::now() + kTime);
+      const absl::Cleanup over = [this] { endsWith(nullptr); };
+      endsWith(&op);
       reload(op).IgnoreError();  // is logged
       return absl::OkStatus();
     });
     if (!thrown.ok())
       common::logWarning("the configuration stays as it was", {{"error", thrown.ToString()}});
     const std::lock_guard lock(mutex_);
-    beside_ = beside_ == Beside::kAskedAgain ? Beside::kUnderWay : Beside::kIdle;
-    if (beside_ == Beside::kIdle) return;
+    const bool again = beside_ == Beside::kAskedAgain && !ending_;
+    beside_ = again ? Beside::kUnderWay : Beside::kIdle;
+    if (!again) return;
   }
 }
 
-void Reloader::finish(const plugins::Registry::Before& before) {
-  if (before) before("the configuration to be read anew");
-  nextStart_.finish(before);
+// The operation that finish() cancels.
+void Reloader::endsWith(plugins::Operation* op) {
+  const std::lock_guard lock(mutex_);
+  besideOp_ = op;
+  if (op != nullptr && ending_) op->cancel();
+}
+
+void Reloader::finish() {
+  {
+    const std::lock_guard lock(mutex_);
+    ending_ = true;
+    if (besideOp_ != nullptr) besideOp_->cancel();
+  }
   background_->finish();
 }
 

@@ -12,7 +12,6 @@
 #include "config/config.hpp"
 #include "engine/engine.hpp"
 #include "images/image_service.hpp"
-#include "main/next_start.hpp"
 #include "signatures/policy.hpp"
 
 namespace berth::program {
@@ -45,12 +44,12 @@ class Reloader {
   // was: also when it is about something that would wait for the next start, and make that fail, or
   // when a plugin does not let that be found out within the operation's time. Also opens the log
   // file anew. Blocks on the disk, and for the operation's time.
-  absl::StatusOr<std::vector<config::Change>> reload(const plugins::Operation& op);
+  absl::StatusOr<std::vector<config::Change>> reload(plugins::Operation& op);
   // The same on a thread of its own, within kTime; only the log tells of it. While one is under
   // way, another one follows it, however often that is asked for.
   void reloadBeside();
-  // Gives up what is under way, and waits for it; `before` is told what for. Idempotent.
-  void finish(const plugins::Registry::Before& before = {});
+  // Gives up what is under way by itself, and waits for that. Idempotent.
+  void finish();
 
   struct ReloadedPlugin {
     std::string table;  // "runtimes.runc"
@@ -73,8 +72,9 @@ class Reloader {
  private:
   std::vector<config::Change> takeUp(const config::Config& wanted, engine::Preferences preferences,
                                      std::shared_ptr<const signatures::Policy> policy);
-  absl::StatusOr<std::vector<config::Change>> readAnew(const plugins::Operation& op);
+  absl::StatusOr<std::vector<config::Change>> readAnew(plugins::Operation& op);
   void reloadAsAsked();
+  void endsWith(plugins::Operation* op);
   std::string podsOnReplaced(const plugins::Wanted& one) const;
 
   const config::Paths paths_;
@@ -85,10 +85,11 @@ class Reloader {
   std::shared_ptr<const signatures::Policy> policy_;
   enum class Beside { kIdle, kUnderWay, kAskedAgain };
   Beside beside_ = Beside::kIdle;
+  plugins::Operation* besideOp_ = nullptr;  // of the one that is under way
+  bool ending_ = false;
   engine::Engine& engine_;
   images::ImageService& images_;
   plugins::Registry& registry_;
-  NextStart nextStart_;
   const std::shared_ptr<plugins::Background> background_ = std::make_shared<plugins::Background>();
 };
 

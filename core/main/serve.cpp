@@ -47,9 +47,6 @@ namespace {
 // promised in berth/plugin.h. One that hangs leaves time before a service manager loses patience.
 constexpr std::chrono::seconds kCallsTime{30};
 constexpr std::chrono::seconds kPluginTime{10};
-// Of each plugin's loading and of its start, and of all snapshotters together until they have
-// listed their layers, which has an end of its own before. systemd's patience is 90 s.
-constexpr std::chrono::seconds kStartTime{70};
 
 // SIGTERM and SIGINT end the daemon, SIGHUP has it read its configuration anew; they are blocked in
 // every thread and waited for here.
@@ -283,7 +280,7 @@ absl::Status run(const config::Paths& paths, const config::Config& config,
   engine->finish();
   limit.begin("work in the background", kCallsTime);
   images->finish();
-  reloader.finish([&limit](const std::string& next) { limit.begin(next, kPluginTime); });
+  reloader.finish();
   stopPlugins(registry, limit);
   return status;
 }

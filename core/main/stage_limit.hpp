@@ -11,6 +11,10 @@
 
 namespace berth::program {
 
+// Of each plugin's loading and of its start, and of all snapshotters together until they have
+// listed their layers, which has an end of its own before. systemd's patience is 90 s.
+inline constexpr std::chrono::seconds kStartTime{70};
+
 // Not thread-safe: whoever starts and ends the daemon goes through the stages one after another.
 class StageLimit {
  public:

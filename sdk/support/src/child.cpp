@@ -4,6 +4,7 @@
 #include <csignal>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -62,6 +63,12 @@ BERTH_IN_CHILD int childMain(void* argument) {
   const ChildPlan* plan = static_cast<const ChildPlan*>(argument);
   resetDispositions();
   if (plan->newSession && ::syscall(SYS_setsid) < 0) giveUp(plan, ChildStage::kSession, -1);
+  if (plan->endsWith != 0) {
+    if (::syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
+      giveUp(plan, ChildStage::kLife, -1);
+    // It may have ended before.
+    if (::syscall(SYS_getppid) != plan->endsWith) giveUp(plan, ChildStage::kLife, -1);
+  }
   for (size_t i = 0; i < plan->namespaceCount; ++i)
     if (::syscall(SYS_setns, plan->namespaces[i], 0) != 0)
       giveUp(plan, ChildStage::kNamespace, plan->namespaces[i]);

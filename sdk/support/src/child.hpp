@@ -9,7 +9,7 @@
 
 namespace berth::support {
 
-enum class ChildStage { kNamespace, kSession, kDirectory, kDescriptors, kExecute };
+enum class ChildStage { kNamespace, kSession, kLife, kDirectory, kDescriptors, kExecute };
 
 // Written by the child, read by the parent once clone() has returned.
 struct ChildReport {
@@ -36,6 +36,7 @@ struct ChildPlan {
   const int* namespaces;
   size_t namespaceCount;
   bool newSession;
+  pid_t endsWith;  // the process with whose thread it ends; 0 for none
   // For RLIMIT_NOFILE; null leaves it.
   const struct rlimit64* openFiles;
   ChildReport* report;

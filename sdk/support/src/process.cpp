@@ -133,6 +133,8 @@ absl::Status childFailure(const Command& command, const std::string& program,
                          strCat(start, ": join the namespace of descriptor ", report.detail));
     case ChildStage::kSession:
       return errnoStatus(report.error, start + ": start a new session");
+    case ChildStage::kLife:
+      return errnoStatus(report.error, start + ": have it end with the thread that starts it");
     case ChildStage::kDirectory:
       return errnoStatus(report.error, strCat(start, ": change to directory ", command.directory));
     case ChildStage::kDescriptors:
@@ -235,6 +237,7 @@ absl::StatusOr<Process> spawn(const Command& command) {
                  .namespaces = command.namespaces.data(),
                  .namespaceCount = command.namespaces.size(),
                  .newSession = command.newSession,
+                 .endsWith = command.endsWithThread ? ::getpid() : 0,
                  .openFiles = limited ? &openFiles : nullptr,
                  .report = &report};
   BERTH_ASSIGN_OR_RETURN(Stack stack, Stack::create());

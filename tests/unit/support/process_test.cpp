@@ -204,6 +204,17 @@ TEST_F(ProcessTest, NewSession) {
   EXPECT_NE(::getsid(0), process->pid());
 }
 
+TEST_F(ProcessTest, OneMayEndWithTheThreadThatHasSpawnedIt) {
+  for (const bool endsWithThread : {true, false}) {
+    absl::StatusOr<Process> process;
+    std::thread([&] {
+      process = spawn({.argv = {"sleep", "1"}, .endsWithThread = endsWithThread});
+    }).join();
+    ASSERT_TRUE(process.ok()) << process.status();
+    EXPECT_EQ(*process->wait(), endsWithThread ? 128 + SIGKILL : 0);
+  }
+}
+
 TEST_F(ProcessTest, DestructionAndAssignmentKillAndReap) {
   pid_t first = -1;
   {

@@ -30,6 +30,7 @@ struct Command {
   // child (setns(2)); a time namespace cannot be joined this way.
   std::vector<int> namespaces;
   bool newSession = false;  // setsid()
+  bool endsWithThread = false;  // is killed when the thread that has spawned it ends, or is killed
 };
 
 // A running child; owns its pidfd until it has been waited for. If it is destroyed while the child
