@@ -48,6 +48,7 @@ class FakeMonitor {
   // Whether hello is left without an answer, too.
   std::atomic<bool> mute = false;
   std::atomic<protocol::Code> shutdownCode = protocol::Code::kOk;
+  std::atomic<protocol::Code> cancelDeleteCode = protocol::Code::kOk;
 
   std::atomic<int> connections = 0;
   std::atomic<int> kills = 0;
@@ -130,6 +131,8 @@ class FakeMonitor {
     } else if (header.type == protocol::Type::kShutdown) {
       send(client, header, protocol::PlainReply{{shutdownCode, "as it was told"}});
       return shutdownCode != protocol::Code::kOk;
+    } else if (header.type == protocol::Type::kCancelDelete) {
+      send(client, header, protocol::PlainReply{{cancelDeleteCode, "as it was told"}});
     } else {
       ++kills;
       if (hangUps > 0 && hangUps-- > 0) return false;

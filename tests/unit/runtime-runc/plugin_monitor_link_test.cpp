@@ -243,5 +243,24 @@ TEST_F(MonitorLinkTest, AnEndThatFailsLeavesItAsItWas) {
   EXPECT_TRUE(within([&] { return listener_.breaks == 2; }));
 }
 
+// Earlier monitors know no such request: their runtime goes on.
+TEST_F(MonitorLinkTest, ARemovalThatIsCutOffIsEndedWhereTheMonitorCan) {
+  ASSERT_TRUE(reach().ok());
+  monitor_->silent = true;
+  const auto remove = [&] {
+    const CallLimits limits = limitsFor(kSoon);
+    return link_->call(limits,
+                       [&](MonitorClient& client) { return client.deleteContainer("c", limits); });
+  };
+  for (const protocol::Code code : {protocol::Code::kOk, protocol::Code::kUnimplemented}) {
+    monitor_->cancelDeleteCode = code;
+    const absl::Status status = remove();
+    EXPECT_TRUE(absl::IsDeadlineExceeded(status)) << status;
+    EXPECT_THAT(status.ToString(), ::testing::Not(HasSubstr("as it was told")));
+  }
+  monitor_->cancelDeleteCode = protocol::Code::kInternal;
+  EXPECT_THAT(remove().ToString(), HasSubstr("end the runtime that deletes c: as it was told"));
+}
+
 }  // namespace
 }  // namespace berth::runc
