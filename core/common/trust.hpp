@@ -7,8 +7,8 @@
 
 namespace berth::common {
 
-// FAILED_PRECONDITION, with what to do about it, when anybody may change the file, or replace what
-// is in the folder. What cannot be looked at is left to who opens it.
+// FAILED_PRECONDITION and refusal(), with what to do about it, when anybody may change the file, or
+// replace what is in the folder. What cannot be looked at is left to who opens it.
 absl::Status refuseWritableByAll(const std::string& path);
 
 // The same when others than this process's user, or root's group, may put something into the

@@ -9,6 +9,7 @@
 #include "berth/support/durable.hpp"
 #include "berth/support/status.hpp"
 #include "berth/support/threads.hpp"
+#include "common/refusal.hpp"
 #include "store/parts.hpp"
 #include "store/salvage.hpp"
 
@@ -114,9 +115,9 @@ absl::Status Store::checkFormat() {
   sqlite3_finalize(statement);
   BERTH_RETURN_IF_ERROR(read);
   if (format > kFormat) {
-    return absl::FailedPreconditionError(
+    return common::refusal(absl::FailedPreconditionError(
         strCat("the database ", path_, " has the format ", format, " of a newer berthd; this one ",
-               "knows those up to ", kFormat, ": run the newer one, or move the database away"));
+               "knows those up to ", kFormat, ": run the newer one, or move the database away")));
   }
   if (format == kFormat) return absl::OkStatus();
   // A new database, or one from before formats were numbered, which is the first. That a full disk

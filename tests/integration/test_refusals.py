@@ -16,6 +16,8 @@ from plugin_projects import BUILD
 pytestmark = pytest.mark.berth
 PLUGINS = os.path.join(BUILD, "lib/berth/plugins")
 NOBODY = 65534
+# What a start ends with that systemd does not repeat, and what with else: packaging/systemd.
+REFUSED, FAILED = 78, 1
 # seccomp_init(3), seccomp_rule_add(3).
 ALLOW, NO_SUCH_CALL = 0x7FFF0000, 0x00050000 | 38
 seccomp = ctypes.CDLL("libseccomp.so.2")
@@ -50,11 +52,12 @@ class Place:
                               stderr=subprocess.STDOUT, text=True, check=False, timeout=60,
                               **settings)
 
-    def refused(self, words, *commands, **settings):
-        """By a start, and by the commands that tell of it before."""
+    def refused(self, words, *commands, status=REFUSED, **settings):
+        """By a start, which ends with that status, and by the commands that tell of it before."""
         for command in commands or (("serve",), ("config", "check"), ("check",)):
             answer = self.run(*command, **settings)
-            assert answer.returncode == 1, (command, answer.stdout)
+            ended = status if command == ("serve",) else 1
+            assert answer.returncode == ended, (command, answer.stdout)
             assert re.search(words, answer.stdout), (command, answer.stdout)
 
 
@@ -63,6 +66,12 @@ def place():
     made = Place()
     yield made
     shutil.rmtree(made.folder)
+
+
+def test_the_unit_does_not_repeat_what_is_refused():
+    unit = os.path.join(berth_testbed.SOURCE, "packaging/systemd/berth.service.in")
+    with open(unit, encoding="utf-8") as stream:
+        assert "\nRestartPreventExitStatus=%d\n" % REFUSED in stream.read()
 
 
 def test_without_roots_rights(place):
@@ -101,7 +110,7 @@ def test_a_file_system_that_is_read_only(place, key, there):
     script = 'mount --bind "$0" "$0"; mount -o remount,bind,ro "$0"; exec "$@"'
     place.refused("%s.*write to %s[^ ]*: Read-only file system; remount it writable, or set another"
                   % ({"socket": "grpc.socket", "log": "log.file"}.get(key, key), folder),
-                  before=("unshare", "--mount", "sh", "-ec", script, folder))
+                  status=FAILED, before=("unshare", "--mount", "sh", "-ec", script, folder))
 
 
 @pytest.mark.parametrize("key", ["root", "state"])
@@ -156,7 +165,7 @@ def test_a_socket_that_another_engine_serves(place):
         other.bind(place.socket)
         other.listen()
         place.refused("another process serves %s; stop it first, or set grpc.socket"
-                      % place.socket, ("serve",))
+                      % place.socket, ("serve",), status=FAILED)
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(place.socket)
 
@@ -166,5 +175,5 @@ def test_folders_that_another_daemon_uses(bed, berth, place, shared):
     """One of them is enough."""
     setattr(place, shared, getattr(bed.engine, shared))
     place.refused("another berthd uses %s; stop it first, or set another root and state"
-                  % getattr(bed.engine, shared), ("serve",))
+                  % getattr(bed.engine, shared), ("serve",), status=FAILED)
     berth_testbed.wait_until(lambda: bed.cri.Version().runtime_name, what="the first's answer")
