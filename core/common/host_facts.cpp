@@ -96,10 +96,16 @@ std::vector<std::string> texts(std::string_view text, char separator) {
   return {parts.begin(), parts.end()};
 }
 
+template <typename Text>
+bool contains(const std::vector<Text>& list, std::string_view item) {
+  return std::find(list.begin(), list.end(), item) != list.end();
+}
+
 struct CgroupMount {
   std::string point;
   std::string type;
   std::vector<std::string> options;  // of the superblock
+  bool readOnly = false;             // by the mount's own options, or by those
 };
 
 // proc_pid_mountinfo(5): the fields after " - " are type, source, and superblock options.
@@ -111,15 +117,13 @@ std::vector<CgroupMount> cgroupMounts(std::string_view mountInfo) {
     const std::vector<std::string_view> front = split(line.substr(0, separator), ' ');
     const std::vector<std::string_view> back = split(line.substr(separator + 3), ' ');
     if (front.size() < 6 || back.size() < 3 || !back[0].starts_with("cgroup")) continue;
-    mounts.push_back({.point = std::string(front[4]),
-                      .type = std::string(back[0]),
-                      .options = texts(back[2], ',')});
+    mounts.push_back(
+        {.point = std::string(front[4]),
+         .type = std::string(back[0]),
+         .options = texts(back[2], ','),
+         .readOnly = contains(split(front[5], ','), "ro") || contains(split(back[2], ','), "ro")});
   }
   return mounts;
-}
-
-bool contains(const std::vector<std::string>& list, std::string_view item) {
-  return std::find(list.begin(), list.end(), item) != list.end();
 }
 
 // The path of a mount point below /sys, seen through `roots`.
@@ -144,6 +148,9 @@ bool unifiedSwapAccounting(const HostRoots& roots) {
 absl::Status readCgroups(const HostRoots& roots, HostFacts& facts) {
   BERTH_ASSIGN_OR_RETURN(const std::string text, readFile(roots.proc + "/self/mountinfo"));
   const std::vector<CgroupMount> mounts = cgroupMounts(text);
+  facts.cgroupsReadOnly =
+      !mounts.empty() && std::all_of(mounts.begin(), mounts.end(),
+                                     [](const CgroupMount& mount) { return mount.readOnly; });
   facts.cgroupMode = CgroupMode::kLegacy;
   for (const CgroupMount& mount : mounts) {
     if (mount.type == "cgroup2") {

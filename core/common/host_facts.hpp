@@ -45,8 +45,9 @@ struct HostFacts {
   CgroupMode cgroupMode = CgroupMode::kUnified;
   // Mount options of the host's cgroup2 that a mount from its own cgroup namespace would change.
   std::vector<std::string> cgroup2Options;
-  bool hugetlb = false;         // the hugetlb controller
-  bool swapAccounting = false;  // swap can be limited by cgroup
+  bool cgroupsReadOnly = false;  // all of them, as in a container without rights
+  bool hugetlb = false;          // the hugetlb controller
+  bool swapAccounting = false;   // swap can be limited by cgroup
   bool appArmor = false;
   std::string appArmorParser;  // the program that loads profiles; empty: not installed
   bool seLinux = false;

@@ -1,6 +1,5 @@
 #include "common/trust.hpp"
 
-#include <optional>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,38 +10,23 @@ namespace berth::common {
 
 using support::strCat;
 
-namespace {
-
-std::optional<struct stat> statusOf(const std::string& path) {
+absl::Status refuseWritableByOthers(const std::string& path) {
   struct stat found {};
-  if (::stat(path.c_str(), &found) != 0) return std::nullopt;
-  return found;
-}
-
-}  // namespace
-
-absl::Status refuseWritableByAll(const std::string& path) {
-  const auto found = statusOf(path);
-  const bool counts = found && (S_ISREG(found->st_mode) ||
-                                // In a sticky folder everybody may replace only what is theirs.
-                                (S_ISDIR(found->st_mode) && (found->st_mode & S_ISVTX) == 0));
-  if (!counts || (found->st_mode & S_IWOTH) == 0) return absl::OkStatus();
-  return refusal(absl::FailedPreconditionError(
-      strCat("anybody may change ", path, ", and so what root does: chmod o-w ", path)));
-}
-
-absl::Status refuseWritableByOthers(const std::string& folder) {
-  const auto found = statusOf(folder);
-  if (!found) return absl::OkStatus();
-  if (found->st_uid != ::geteuid()) {
+  if (::stat(path.c_str(), &found) != 0) return absl::OkStatus();
+  // Whoever may change a pipe or a device that is named has had to be let in already.
+  if (!S_ISREG(found.st_mode) && !S_ISDIR(found.st_mode)) return absl::OkStatus();
+  const uid_t user = ::geteuid();
+  if (found.st_uid != 0 && found.st_uid != user) {
     return refusal(absl::FailedPreconditionError(
-        strCat("user ", found->st_uid, " owns ", folder, ": chown root ", folder,
-               ", when nobody else uses it, or set another")));
+        strCat("user ", found.st_uid, " owns ", path, ": chown root ", path,
+               ", when nobody else uses it, or use another")));
   }
-  const bool group = (found->st_mode & S_IWGRP) != 0 && found->st_gid != 0;
-  if (!group && (found->st_mode & S_IWOTH) == 0) return absl::OkStatus();
-  return refusal(absl::FailedPreconditionError(strCat(
-      "others than root may write to ", folder, ": chmod go-w ", folder, ", or set another")));
+  // A user's own group is often that user alone; root's rights are never another group's.
+  const bool isOwnGroup = found.st_gid == 0 || (user != 0 && found.st_gid == ::getegid());
+  const bool byGroup = (found.st_mode & S_IWGRP) != 0 && !isOwnGroup;
+  if (!byGroup && (found.st_mode & S_IWOTH) == 0) return absl::OkStatus();
+  return refusal(absl::FailedPreconditionError(
+      strCat("others than root may write to ", path, ": chmod go-w ", path, ", or use another")));
 }
 
 }  // namespace berth::common

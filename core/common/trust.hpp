@@ -7,12 +7,10 @@
 
 namespace berth::common {
 
-// FAILED_PRECONDITION and refusal(), with what to do about it, when anybody may change the file, or
-// replace what is in the folder. What cannot be looked at is left to who opens it.
-absl::Status refuseWritableByAll(const std::string& path);
-
-// The same when others than this process's user, or root's group, may put something into the
-// folder. A folder that is not there yet is nobody's.
-absl::Status refuseWritableByOthers(const std::string& folder);
+// FAILED_PRECONDITION and a refusal(), with what to do about it, when others than root and this
+// process's user may change the file, or put something into the folder: by owning it, by its group,
+// which may be root's, or as anybody; a sticky folder takes what anybody puts there as well. What
+// cannot be looked at is left to who opens it, and what is not there yet is nobody's.
+absl::Status refuseWritableByOthers(const std::string& path);
 
 }  // namespace berth::common

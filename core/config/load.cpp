@@ -15,6 +15,7 @@ constexpr size_t kMaximumFileBytes = 1u << 20;
 
 // In the order in which they are merged.
 absl::StatusOr<std::vector<std::string>> dropIns(const std::string& folder) {
+  BERTH_RETURN_IF_ERROR(common::refuseWritableByOthers(folder));
   std::vector<std::string> files;
   absl::StatusOr<std::vector<std::string>> names = support::listDirectory(folder);
   if (absl::IsNotFound(names.status())) return files;
@@ -28,7 +29,7 @@ absl::StatusOr<std::vector<std::string>> dropIns(const std::string& folder) {
 
 absl::StatusOr<std::string> readText(const std::string& file) {
   constexpr std::string_view kDoing = "load the configuration";
-  BERTH_RETURN_IF_ERROR(support::annotate(common::refuseWritableByAll(file), kDoing));
+  BERTH_RETURN_IF_ERROR(support::annotate(common::refuseWritableByOthers(file), kDoing));
   absl::StatusOr<std::string> text = support::readFile(file, kMaximumFileBytes);
   if (!text.ok()) return support::annotate(text.status(), kDoing);
   return text;

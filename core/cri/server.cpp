@@ -42,8 +42,12 @@ absl::StatusOr<sockaddr_un> addressOf(const std::string& path) {
 // Removes a socket that nobody serves.
 absl::Status clearSocket(const std::string& path) {
   BERTH_ASSIGN_OR_RETURN(const sockaddr_un address, addressOf(path));
-  const support::Fd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
+  BERTH_RETURN_IF_ERROR(refuseNoSocket(path));
+  const support::Fd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  const bool connected =
+      ::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  // EAGAIN: so many wait for an answer already that no more may.
+  if (connected || errno == EAGAIN) {
     return absl::FailedPreconditionError(
         strCat("another process serves ", path, "; stop it first, or set grpc.socket"));
   }
@@ -64,6 +68,13 @@ absl::Status setAccess(const ServerSettings& settings) {
 }
 
 }  // namespace
+
+absl::Status refuseNoSocket(const std::string& path) {
+  struct stat found {};
+  if (::lstat(path.c_str(), &found) != 0 || S_ISSOCK(found.st_mode)) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      strCat(path, " is there, and is no socket; set grpc.socket to another path"));
+}
 
 absl::StatusOr<gid_t> socketGroup(const std::string& group) {
   std::vector<char> buffer(kGroupBytes);

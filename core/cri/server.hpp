@@ -27,6 +27,10 @@ struct ServerSettings {
 // The group that a name or a number means. FAILED_PRECONDITION when there is none of that name.
 absl::StatusOr<gid_t> socketGroup(const std::string& group);
 
+// FAILED_PRECONDITION when something stands at `path` that is no socket: it is not the daemon's to
+// replace.
+absl::Status refuseNoSocket(const std::string& path);
+
 // Serves from creation until stop(), also the `others`, which must outlive it, and tells `ended`,
 // unless it is empty, of each call. FAILED_PRECONDITION when another daemon serves the socket or it
 // cannot be made; a socket that nobody serves any more is replaced.

@@ -1,10 +1,9 @@
 #include "engine/engine.hpp"
 
 #include <absl/strings/match.h>
-#include <absl/strings/strip.h>
 
-#include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
+#include "common/boot_id.hpp"
 #include "common/log.hpp"
 #include "engine/plugin_forms.hpp"
 #include "engine/requests.hpp"
@@ -19,12 +18,6 @@ namespace {
 
 // For a network plugin to say whether pods can have a network.
 constexpr std::chrono::seconds kNetworkTime{5};
-
-std::string readBootId() {
-  auto text = support::readFile("/proc/sys/kernel/random/boot_id");
-  if (!text.ok()) return {};
-  return std::string(absl::StripSuffix(*text, "\n"));
-}
 
 // The object whose id is `id` or, alone among all, begins with it.
 template <class Map>
@@ -67,7 +60,7 @@ Engine::Engine(Settings settings, Preferences preferences, plugins::Registry& re
       images_(images),
       store_(store),
       host_(std::move(host)),
-      bootId_(readBootId()),
+      bootId_(common::bootId()),
       cdi_(settings_.cdiDirs),
       hooks_(settings_.hooksDirs),
       lifeEvents_(store, [this](const Pod& pod, LifeEvent& event) { addStatuses(pod, event); }),

@@ -23,9 +23,11 @@ std::vector<plugins::Finding> examineConfiguration(const config::Config& config,
 std::vector<plugins::Finding> examineHost(const config::Config& config,
                                           const common::HostFacts& host);
 
-// What nothing makes up for: root's rights, and the system calls of a kernel that is new enough.
+// What nothing makes up for: root's rights, the system calls of a kernel that is new enough, and
+// cgroups that can be made.
 absl::Status demandRoot();
 absl::Status demandKernel(const common::HostFacts& host);
+absl::Status demandCgroups(const common::HostFacts& host);
 
 // For plugins that are loaded without a daemon. What they log goes to standard error.
 plugins::HostServices servicesWithoutDaemon(const config::Config& config);

@@ -130,12 +130,19 @@ absl::Status demandKernel(const common::HostFacts& host) {
                                            missing, "; Linux 5.9 and newer have them")));
 }
 
+absl::Status demandCgroups(const common::HostFacts& host) {
+  if (!host.cgroupsReadOnly) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      "the cgroups of this host are mounted read-only, and each container gets one: remount what "
+      "is below /sys/fs/cgroup writable, or give that right to the container with the daemon");
+}
+
 std::vector<Finding> examineHost(const config::Config& config, const common::HostFacts& host) {
   constexpr auto kLimited = BERTH_FINDING_LIMITED;
   return {
       demanded("root", demandRoot(), "running as root"),
       demanded("kernel", demandKernel(host), versionOf(host)),
-      {BERTH_FINDING_OK, "cgroups", cgroupText(host)},
+      demanded("cgroups", demandCgroups(host), cgroupText(host)),
       {BERTH_FINDING_OK, "cgroup driver",
        cgroupDriver(config) == spec::CgroupDriver::kSystemd ? "systemd" : "cgroupfs"},
       yesNo("seccomp", host.seccomp, kLimited, "filters work", "containers cannot be filtered"),

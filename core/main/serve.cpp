@@ -29,6 +29,7 @@
 #include "images/credentials.hpp"
 #include "main/admin_service.hpp"
 #include "main/examination.hpp"
+#include "main/folder_ties.hpp"
 #include "main/image_admin.hpp"
 #include "main/live_metrics.hpp"
 #include "main/options.hpp"
@@ -216,6 +217,7 @@ absl::Status run(const config::Paths& paths, const config::Config& config,
   BERTH_RETURN_IF_ERROR(demandRoot());
   BERTH_ASSIGN_OR_RETURN(common::HostFacts host, common::collectHostFacts());
   BERTH_RETURN_IF_ERROR(demandKernel(host));
+  BERTH_RETURN_IF_ERROR(demandCgroups(host));
   // As `berth config check` does, so that both refuse the same.
   for (const Surrounding& one : checkSurroundings(config)) BERTH_RETURN_IF_ERROR(one.status);
   BERTH_RETURN_IF_ERROR(config::atKey(config, "log.file", common::setUpLog(logSettings(config))));
@@ -224,6 +226,13 @@ absl::Status run(const config::Paths& paths, const config::Config& config,
       config::atKey(config, "state", support::makeDirectories(config.state, 0711)));
   BERTH_ASSIGN_OR_RETURN(const support::Fd rootLock, lockDirectory(config.root));
   BERTH_ASSIGN_OR_RETURN(const support::Fd stateLock, lockDirectory(config.state));
+  // A full disk is no reason not to start.
+  if (const absl::Status tied = tieFolders(config.root, config.state); !tied.ok()) {
+    common::logWarning(
+        "it is not noted which root and state belong together: a start with another one would not "
+        "be refused",
+        {{"error", std::string(tied.message())}});
+  }
   host.idmappedMounts = host.userNamespaces && volumes::idMappingWorks(config.root);
   if (!host.hasSysResource()) {
     common::logWarning(

@@ -9,7 +9,10 @@
 #include "berth/support/status.hpp"
 #include "common/refusal.hpp"
 #include "common/trust.hpp"
+#include "cri/server.hpp"
+#include "main/folder_ties.hpp"
 #include "main/wiring.hpp"
+#include "store/store.hpp"
 #include "streaming/listener.hpp"
 #include "streaming/tls.hpp"
 
@@ -65,6 +68,18 @@ absl::Status checkFile(const std::string& file) {
   return notWritable(errno, file);
 }
 
+absl::Status checkSocket(const std::string& socket) {
+  BERTH_RETURN_IF_ERROR(checkFile(socket));
+  return cri::refuseNoSocket(socket);
+}
+
+absl::Status checkCgroupDriver(const std::string& driver) {
+  // As sd_booted(3) finds it out.
+  if (driver != "systemd" || support::pathExists("/run/systemd/system")) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      "systemd does not run this host, and so makes no cgroups; set \"cgroupfs\", or \"auto\"");
+}
+
 absl::Status checkTls(const config::Streaming& streaming) {
   if (streaming.tlsCert.empty()) return absl::OkStatus();
   return streaming::TlsContexts::load({streaming.tlsCert, streaming.tlsKey, streaming.tlsClientCa})
@@ -88,9 +103,13 @@ std::vector<Surrounding> checkSurroundings(const config::Config& config) {
   };
   add("root", "root", checkOwnFolder(config.root));
   add("state", "state", checkOwnFolder(config.state));
-  add("socket", "grpc.socket", checkFile(config.grpc.socket));
+  add("root", "root", refusePodsOfAnotherRoot(config.root, config.state));
+  add("state", "state", refusePodsInAnotherState(config.root, config.state));
+  add("database", "root", store::Store::refuseNewer(strCat(config.root, "/berth.db")));
+  add("socket", "grpc.socket", checkSocket(config.grpc.socket));
   all.push_back({"socket", serverSettings(config).status()});
   if (!config.log.file.empty()) add("log", "log.file", checkFile(config.log.file));
+  add("cgroups", "cgroup.driver", checkCgroupDriver(config.cgroup.driver));
   // On a port of the kernel's choice: a daemon may be using the one that is configured.
   add("streaming", "streaming.address", streaming::listenOn(config.streaming.address, 0).status());
   add("streaming", "streaming.tls_cert", checkTls(config.streaming));

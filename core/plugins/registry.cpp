@@ -80,8 +80,8 @@ absl::Status Registry::checkName(const Library& library, const Wanted& wanted) c
 // Complete.
 absl::StatusOr<std::shared_ptr<const Library>> Registry::openLibrary(const Wanted& wanted) const {
   BERTH_ASSIGN_OR_RETURN(const std::string path, findPlugin(wanted.plugin, directories_));
-  BERTH_RETURN_IF_ERROR(common::refuseWritableByAll(path));
-  BERTH_RETURN_IF_ERROR(common::refuseWritableByAll(path.substr(0, path.rfind('/'))));
+  BERTH_RETURN_IF_ERROR(common::refuseWritableByOthers(path));
+  BERTH_RETURN_IF_ERROR(common::refuseWritableByOthers(path.substr(0, path.rfind('/'))));
   BERTH_ASSIGN_OR_RETURN(std::shared_ptr<const Library> library,
                          wanted.isolation.process
                              ? loadIsolated(path, wanted.kind, wanted.isolation)

@@ -7,6 +7,7 @@
 
 #include "berth/support/clock.hpp"
 #include "berth/support/durable.hpp"
+#include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
 #include "berth/support/threads.hpp"
 #include "common/refusal.hpp"
@@ -22,6 +23,27 @@ namespace {
 // Of the tables and of what their values are. A higher one is a newer program's, which this one
 // would misread. Fields that are added to a record do not count: they are kept unread.
 constexpr int kFormat = 1;
+
+absl::Status refuseFormat(const std::string& path, int format) {
+  if (format <= kFormat) return absl::OkStatus();
+  return common::refusal(absl::FailedPreconditionError(
+      strCat("the database ", path, " has the format ", format, " of a newer berthd; this one ",
+             "knows those up to ", kFormat, ": run the newer one, or move the database away")));
+}
+
+// For reading alone. The log beside it may have what the database has not yet, but to read it
+// without its index one would have to make that; a log without an index was left empty.
+std::string readOnlyUri(const std::string& path) {
+  std::string uri = "file:";
+  for (const char letter : path) {
+    if (letter == '%' || letter == '?' || letter == '#') {
+      uri += letter == '%' ? "%25" : letter == '?' ? "%3f" : "%23";
+    } else {
+      uri += letter;
+    }
+  }
+  return uri + (support::pathExists(path + "-shm") ? "?mode=ro" : "?immutable=1");
+}
 
 void tell(const char* step, std::string_view kind) {
   support::durableStep(step, std::string(kind).c_str());
@@ -114,16 +136,28 @@ absl::Status Store::checkFormat() {
       result == SQLITE_ROW ? absl::OkStatus() : failure(strCat("read the database ", path_));
   sqlite3_finalize(statement);
   BERTH_RETURN_IF_ERROR(read);
-  if (format > kFormat) {
-    return common::refusal(absl::FailedPreconditionError(
-        strCat("the database ", path_, " has the format ", format, " of a newer berthd; this one ",
-               "knows those up to ", kFormat, ": run the newer one, or move the database away")));
-  }
+  BERTH_RETURN_IF_ERROR(refuseFormat(path_, format));
   if (format == kFormat) return absl::OkStatus();
   // A new database, or one from before formats were numbered, which is the first. That a full disk
   // does not take the number now is no reason not to start.
   const absl::Status numbered = execute(strCat("PRAGMA user_version=", kFormat).c_str());
   return absl::IsResourceExhausted(numbered) ? absl::OkStatus() : numbered;
+}
+
+absl::Status Store::refuseNewer(const std::string& path) {
+  sqlite3* database = nullptr;
+  sqlite3_stmt* statement = nullptr;
+  int format = 0;
+  const int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX;
+  if (sqlite3_open_v2(readOnlyUri(path).c_str(), &database, flags, nullptr) == SQLITE_OK &&
+      sqlite3_busy_timeout(database, static_cast<int>(kBusyLimit.count())) == SQLITE_OK &&
+      sqlite3_prepare_v2(database, "PRAGMA user_version", -1, &statement, nullptr) == SQLITE_OK &&
+      sqlite3_step(statement) == SQLITE_ROW) {
+    format = sqlite3_column_int(statement, 0);
+  }
+  sqlite3_finalize(statement);
+  sqlite3_close(database);
+  return refuseFormat(path, format);
 }
 
 absl::Status Store::checkPages() {

@@ -58,6 +58,10 @@ class Store {
   // One of a newer format than this program's is left as it is: FAILED_PRECONDITION.
   static absl::StatusOr<std::unique_ptr<Store>> open(const std::string& path,
                                                      std::string& setAside);
+  // FAILED_PRECONDITION when open() would say so of the database at `path`, which another process
+  // may have open. Makes and changes nothing; one that cannot be read is left to open(). Blocks on
+  // the disk.
+  static absl::Status refuseNewer(const std::string& path);
   ~Store();
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;

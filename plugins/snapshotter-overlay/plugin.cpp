@@ -13,6 +13,7 @@
 #include "registry.hpp"
 #include "snapshot_store.hpp"
 #include "sweeper.hpp"
+#include "upper_kind.hpp"
 
 namespace berth::overlay {
 namespace {
@@ -69,6 +70,8 @@ class OverlaySnapshotter final : public Snapshotter,
     } else {
       out.refused("overlayfs", "the kernel does not offer it: modprobe overlay");
     }
+    const absl::Status unfit = refuseAsUpper(layout_->root());
+    if (!unfit.ok()) out.refused("file system", support::fromAbsl(unfit.message()));
     return {};
   }
 

@@ -59,6 +59,7 @@ NOT_MET = [
         r"berth::kata::(?:releasePod|removeStaleSocket) → berth::support::removePath": 2,
         r"berth::kata::keeper::Keeper::open → berth_durable_step": 1,
         r"berth::overlay::SnapshotStore::(?:clearVolatileMark|unmount)": 2,
+        r"berth::program::(?:tieFolders|writeTie) → berth::support::removeTemporaries": 1,
         r"berth::runc::RuntimePlugin::start::\{lambda#1\} → berth::support::removeTemporaries": 1,
         r"berth::runc::monitor::(?:Checkpoint::~Checkpoint|Removal::unmountState)": 2,
         r"berth::runc::monitor::StartOperation::runRuntime": 1,

@@ -94,6 +94,9 @@ class DaemonStart(Operation):
         with contextlib.suppress(grpc.RpcError):
             self.bed.run_pod(self.half)
         check(self.bed.await_death(), "the daemon did not die")
+        # As a version leaves them that does not note which root and state belong together.
+        for folder in (self.bed.engine.root, self.bed.engine.state):
+            os.unlink(os.path.join(folder, "identity.json"))
         with open(end, "w", encoding="utf-8"):
             pass
         wait_until(lambda: "last" in self.lines(), what="the container's last word")

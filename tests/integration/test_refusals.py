@@ -1,10 +1,13 @@
-"""What keeps the daemon from starting: each is refused before anything is touched, with what to do."""
+"""What keeps the daemon from starting: each is refused before anything is touched, with what to do
+about it."""
 
+import contextlib
 import ctypes
 import os
 import re
 import shutil
 import socket
+import sqlite3
 import subprocess
 import tempfile
 
@@ -116,7 +119,7 @@ def test_a_file_system_that_is_read_only(place, key, there):
 @pytest.mark.parametrize("key", ["root", "state"])
 @pytest.mark.parametrize("owner,group,mode,words", [
     (NOBODY, 0, 0o700, "user %d owns PATH: chown root PATH" % NOBODY),
-    (0, 0, 0o777, "others than root may write to PATH: chmod go-w PATH, or set another"),
+    (0, 0, 0o777, "others than root may write to PATH: chmod go-w PATH, or use another"),
     (0, 0, 0o1777, "others than root may write to PATH"),
     (0, NOBODY, 0o770, "others than root may write to PATH")])
 def test_folders_that_others_may_change(place, key, owner, group, mode, words):
@@ -128,25 +131,73 @@ def test_folders_that_others_may_change(place, key, owner, group, mode, words):
     assert os.listdir(path) == []
 
 
-def test_plugins_that_others_may_change(place):
+# Of a file, and what is said; group 0 is root's own.
+OTHERS = [
+    (NOBODY, 0, 0o644, "user %d owns PATH: chown root PATH" % NOBODY),
+    (0, NOBODY, 0o664, "others than root may write to PATH: chmod go-w PATH"),
+    (0, 0, 0o646, "others than root may write to PATH: chmod go-w PATH")]
+SAID = re.compile("user [0-9]+ owns|others than root may write")
+
+
+def hand_over(path, owner, group, mode):
+    os.chown(path, owner, group)
+    os.chmod(path, mode)
+
+
+@pytest.mark.parametrize("owner,group,mode,words", OTHERS)
+def test_plugins_that_others_may_change(place, owner, group, mode, words):
     place.plugins = os.path.join(place.folder, "plugins")
     shutil.copytree(PLUGINS, place.plugins)
-    os.chmod(place.plugins, 0o777)
-    place.refused("anybody may change %s, and so what root does: chmod o-w %s" % (
-        (place.plugins,) * 2))
-    os.chmod(place.plugins, 0o1777)
     file = os.path.join(place.plugins, "berth-network-cni.so")
-    os.chmod(file, 0o666)
-    place.refused("anybody may change %s, and so what root does: chmod o-w %s" % (file, file))
-    os.chmod(file, 0o644)
-    assert "anybody may change" not in place.run("config", "check").stdout
+    for path, bits in ((place.plugins, mode | 0o111), (place.plugins, mode | 0o1111), (file, mode)):
+        hand_over(path, owner, group, bits)
+        place.refused(words.replace("PATH", path))
+        hand_over(path, 0, 0, 0o775)
+    assert not SAID.search(place.run("config", "check").stdout)
 
 
-def test_a_configuration_that_others_may_change(place):
+@pytest.mark.parametrize("owner,group,mode,words", OTHERS)
+def test_a_configuration_that_others_may_change(place, owner, group, mode, words):
     place.write()
-    os.chmod(place.config, 0o666)
-    place.refused("load the configuration: anybody may change %s, and so what root does: "
-                  "chmod o-w %s" % (place.config, place.config))
+    hand_over(place.config, owner, group, mode)
+    place.refused("load the configuration: " + words.replace("PATH", place.config))
+    hand_over(place.config, 0, 0, 0o664)
+    assert not SAID.search(place.run("config", "check").stdout)
+
+
+@pytest.mark.parametrize("owner,group,mode,words", [
+    *((owner, group, mode | 0o111, words) for owner, group, mode, words in OTHERS),
+    (0, 0, 0o1777, OTHERS[-1][3])])
+def test_drop_ins_that_others_may_add(place, owner, group, mode, words):
+    """In /etc/berth, here of a mount namespace's own."""
+    etc = os.path.join(place.folder, "etc")
+    drop_ins = os.path.join(etc, "berth.toml.d")
+    os.makedirs(drop_ins)
+    place.config = os.path.join(etc, "berth.toml")
+    place.write()
+    script = """mount -t tmpfs none "$0"
+mkdir "$0/upper" "$0/work"
+mount -t overlay none -o "lowerdir=/etc,upperdir=$0/upper,workdir=$0/work" /etc
+mkdir -p /etc/berth
+mount --bind "$1" /etc/berth
+shift
+exec "$@"
+"""
+    scratch = os.path.join(place.folder, "scratch")
+    os.mkdir(scratch)
+
+    def said(*command):
+        return subprocess.run(
+            ["unshare", "--mount", "sh", "-ec", script, scratch, etc,
+             os.path.join(BUILD, "bin/berth"), *command], stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=60)
+    assert "root = \"%s\"" % place.root in said("config", "show").stdout
+    hand_over(drop_ins, owner, group, mode)
+    for command in (("serve",), ("config", "check")):
+        answer = said(*command)
+        assert answer.returncode == (REFUSED if command == ("serve",) else 1), answer.stdout
+        assert "load the configuration: " + words.replace(
+            "PATH", "/etc/berth/berth.toml.d") in answer.stdout
 
 
 @pytest.mark.parametrize("key,mark,engine", [
@@ -168,6 +219,83 @@ def test_a_socket_that_another_engine_serves(place):
                       % place.socket, ("serve",), status=FAILED)
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(place.socket)
+
+
+def test_a_socket_whose_server_does_not_answer(place):
+    """As many wait as may: one more would wait too."""
+    with contextlib.ExitStack() as open_until_then:
+        other = open_until_then.enter_context(socket.socket(socket.AF_UNIX))
+        other.bind(place.socket)
+        other.listen(0)
+        with pytest.raises(BlockingIOError):
+            for _ in range(8):
+                client = open_until_then.enter_context(socket.socket(socket.AF_UNIX))
+                client.setblocking(False)
+                client.connect(place.socket)
+        place.refused("another process serves %s; stop it first" % place.socket, ("serve",),
+                      status=FAILED)
+
+
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_a_socket_that_is_none(place, kind):
+    if kind == "file":
+        with open(place.socket, "w", encoding="utf-8") as stream:
+            stream.write("somebody's")
+    else:
+        os.symlink(os.path.join(place.folder, "nowhere"), place.socket)
+    place.refused("grpc.socket: %s is there, and is no socket; set grpc.socket to another path"
+                  % place.socket, status=FAILED)
+    assert os.path.lexists(place.socket)
+    assert not os.path.exists(place.root)
+
+
+def test_a_database_of_a_newer_version(place):
+    os.mkdir(place.root)
+    path = os.path.join(place.root, "berth.db")
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA user_version = 99")
+    place.refused("root: the database %s has the format 99 of a newer berthd" % path)
+    assert os.listdir(place.root) == ["berth.db"]
+
+
+def test_a_root_that_overlays_do_not_take(place):
+    """On an overlay."""
+    script = """mkdir "$0/lower" "$0/upper" "$0/work" "$0/mount"
+mount -t overlay none -o "lowerdir=$0/lower,upperdir=$0/upper,workdir=$0/work" "$0/mount"
+exec "$@"
+"""
+    scratch = os.path.join(place.folder, "scratch")
+
+    def overlaid(command):
+        shutil.rmtree(scratch, ignore_errors=True)
+        os.mkdir(scratch)
+        place.root = os.path.join(scratch, "mount", "berth")
+        place.write()
+        place.refused("overlays cannot be mounted from %s" % os.path.join(scratch, "mount"),
+                      command, status=FAILED,
+                      before=("unshare", "--mount", "sh", "-ec", script, scratch))
+    for command in (("serve",), ("config", "check"), ("check",)):
+        overlaid(command)
+
+
+def test_cgroups_that_are_read_only(place):
+    script = """findmnt --noheadings --raw --output TARGET --types cgroup,cgroup2 | tac |
+while read -r path; do mount -o remount,bind,ro "$path"; done
+exec "$0" "$@"
+"""
+    place.refused("the cgroups of this host are mounted read-only", ("serve",), ("check",),
+                  status=FAILED, before=("unshare", "--mount", "sh", "-ec", script))
+    assert not os.path.exists(place.root)
+
+
+def test_a_cgroup_driver_that_does_not_run(place):
+    place.write()
+    with open(place.config, "a", encoding="utf-8") as stream:
+        stream.write('[cgroup]\ndriver = "systemd"\n')
+    # Where it does run, what says so is out of sight.
+    hide = '[ ! -d /run/systemd ] || mount -t tmpfs none /run/systemd; exec "$0" "$@"'
+    place.refused("cgroup.driver: systemd does not run this host, and so makes no cgroups",
+                  status=FAILED, before=("unshare", "--mount", "sh", "-ec", hide))
 
 
 @pytest.mark.parametrize("shared", ["root", "state"])

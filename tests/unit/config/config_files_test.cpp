@@ -139,6 +139,23 @@ TEST_F(ConfigTest, HugeFileIsRefused) {
   EXPECT_TRUE(loadText(std::string(1u << 20, '#')).ok());
 }
 
+TEST_F(ConfigTest, WhatOthersMayWriteIsRefused) {
+  write("berth.toml", "");
+  write("d/more.toml", "");
+  ASSERT_TRUE(load(paths()).ok());
+  for (const char* name : {"berth.toml", "d", "d/more.toml"}) {
+    const std::string path = directory_ / name;
+    struct stat found {};
+    ASSERT_EQ(::stat(path.c_str(), &found), 0);
+    ASSERT_EQ(::chmod(path.c_str(), found.st_mode | S_IWOTH), 0);
+    const absl::Status refused = load(paths()).status();
+    EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition) << name;
+    EXPECT_THAT(std::string(refused.message()), AllOf(HasSubstr("load the configuration: "),
+                                                      HasSubstr("chmod go-w " + path + ",")));
+    ASSERT_EQ(::chmod(path.c_str(), found.st_mode), 0);
+  }
+}
+
 TEST_F(ConfigTest, KeysKnowWhereTheyWereWritten) {
   write("berth.toml", "root = \"/r\"\n[containers]\ndefault_sysctls = [\"a=1\",\n  \"b=2\"]\n");
   write("d/more.toml", "log.file = \"/log\"\n");

@@ -101,6 +101,20 @@ TEST_F(Facts, OfAHybrid) {
   EXPECT_TRUE(facts->swapAccounting);
 }
 
+TEST_F(Facts, OfCgroupsThatAreReadOnly) {
+  EXPECT_FALSE(collect()->cgroupsReadOnly) << "there are none";
+  const std::string hybrid =
+      "31 1 0:27 / /sys/fs/cgroup ro - tmpfs tmpfs ro\n"  // as systemd leaves it
+      "33 31 0:29 / /sys/fs/cgroup/memory ro,nosuid - cgroup cgroup rw,memory\n"
+      "34 31 0:30 / /sys/fs/cgroup/pids ";
+  proc("self/mountinfo", hybrid + "rw - cgroup cgroup rw,pids\n");
+  EXPECT_FALSE(collect()->cgroupsReadOnly);
+  proc("self/mountinfo", hybrid + "ro - cgroup cgroup rw,pids\n");
+  EXPECT_TRUE(collect()->cgroupsReadOnly);
+  proc("self/mountinfo", hybrid + "rw - cgroup cgroup ro,pids\n");
+  EXPECT_TRUE(collect()->cgroupsReadOnly);
+}
+
 TEST_F(Facts, OfSecurityModules) {
   sys("module/apparmor/parameters/enabled", "Y\n");
   sys("fs/selinux/enforce", "1");

@@ -240,6 +240,36 @@ TEST_F(StoreDiskTest, ANewerFormatIsRefusedAndLeftAlone) {
   EXPECT_EQ(*open()->get("pod", "a"), "kept");
 }
 
+TEST_F(StoreDiskTest, ANewerFormatIsToldBeforehand) {
+  EXPECT_TRUE(Store::refuseNewer(path_).ok()) << "while it is open";
+  // It is in the log alone at first.
+  execute("PRAGMA user_version=2");
+  const absl::Status refused = Store::refuseNewer(path_);
+  EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
+  store_.reset();
+  std::string setAside;
+  EXPECT_EQ(Store::refuseNewer(path_), Store::open(path_, setAside).status());
+  EXPECT_EQ(refused, Store::refuseNewer(path_));
+  execute("PRAGMA user_version=1");
+  EXPECT_TRUE(Store::refuseNewer(path_).ok());
+}
+
+TEST_F(StoreDiskTest, ToLookForANewerFormatMakesNothing) {
+  EXPECT_TRUE(Store::refuseNewer(directory_ / "none").ok());
+  EXPECT_FALSE(std::filesystem::exists(directory_ / "none"));
+  // Of a name with what means something in a URI.
+  store_.reset();
+  const std::string copy = directory_ / "a%20?b#c";
+  std::filesystem::copy(path_, copy);
+  EXPECT_TRUE(Store::refuseNewer(copy).ok());
+  EXPECT_FALSE(std::filesystem::exists(copy + "-shm"));
+  sqlite3* other = nullptr;
+  ASSERT_EQ(sqlite3_open(copy.c_str(), &other), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(other, "PRAGMA user_version=2", nullptr, nullptr, nullptr), SQLITE_OK);
+  sqlite3_close(other);
+  EXPECT_EQ(Store::refuseNewer(copy).code(), absl::StatusCode::kFailedPrecondition);
+}
+
 TEST_F(StoreDiskTest, TheFormatIsKeptInTheDatabase) {
   store_.reset();
   const auto version = [this] {
