@@ -17,9 +17,9 @@ absl::Status refuseWritableByOthers(const std::string& path) {
   if (!S_ISREG(found.st_mode) && !S_ISDIR(found.st_mode)) return absl::OkStatus();
   const uid_t user = ::geteuid();
   if (found.st_uid != 0 && found.st_uid != user) {
-    return refusal(absl::FailedPreconditionError(
-        strCat("user ", found.st_uid, " owns ", path, ": chown root ", path,
-               ", when nobody else uses it, or use another")));
+    return refusal(
+        absl::FailedPreconditionError(strCat("user ", found.st_uid, " owns ", path, ": chown root ",
+                                             path, ", when nobody else uses it, or use another")));
   }
   // A user's own group is often that user alone; root's rights are never another group's.
   const bool isOwnGroup = found.st_gid == 0 || (user != 0 && found.st_gid == ::getegid());
