@@ -27,8 +27,7 @@ class Problems {
  public:
   void add(const Location& where, std::string message);
   bool empty() const { return problems_.empty(); }
-  // One line for each, in the order of files and lines, a common::refusal(); OK when there are
-  // none.
+  // One line for each, in the order of files and lines; OK when there are none.
   absl::Status status() const;
 
  private:
