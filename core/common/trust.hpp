@@ -7,10 +7,10 @@
 
 namespace berth::common {
 
-// FAILED_PRECONDITION, with what to do about it, when others than root and this process's user may
-// change the file, or put something into the folder: by owning it, by its group, which may be
-// root's, or as anybody; a sticky folder takes what anybody puts there as well. What cannot be
-// looked at is left to who opens it, and what is not there yet is nobody's.
+// FAILED_PRECONDITION and a refusal(), with what to do about it, when others than root and this
+// process's user may change the file, or put something into the folder: by owning it, by its group,
+// which may be root's, or as anybody; a sticky folder takes what anybody puts there as well. What
+// cannot be looked at is left to who opens it, and what is not there yet is nobody's.
 absl::Status refuseWritableByOthers(const std::string& path);
 
 }  // namespace berth::common

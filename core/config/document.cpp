@@ -6,6 +6,7 @@
 #include <toml++/toml.h>
 
 #include "berth/support/status.hpp"
+#include "common/refusal.hpp"
 #include "config/toml_text.hpp"
 
 namespace berth::config {
@@ -168,7 +169,7 @@ absl::Status Problems::status() const {
   }
   if (sorted.size() > kShownProblems)
     text += strCat("\nand ", sorted.size() - kShownProblems, " more");
-  return absl::InvalidArgumentError(text);
+  return common::refusal(absl::InvalidArgumentError(text));
 }
 
 std::optional<Table> parseDocument(std::string_view text, const std::string& file,

@@ -91,8 +91,9 @@ grpc::Status AdminService::ReloadPlugin(grpc::ServerContext* context,
   const cri::CallWatch::Guard guard(calls_, *context, op);
   const auto reloaded = reloader_.reloadPlugin(op, request->name());
   if (!reloaded.ok()) {
+    constexpr auto kMode = absl::StatusToStringMode::kWithNoExtraData;
     common::logWarning("a plugin stays as it was",
-                       {{"plugin", request->name()}, {"error", reloaded.status().ToString()}});
+                       {{"plugin", request->name()}, {"error", reloaded.status().ToString(kMode)}});
     return cri::toGrpc(reloaded.status());
   }
   response->set_table(reloaded->table);

@@ -8,6 +8,7 @@
 #include "berth/support/fd.hpp"
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
+#include "common/refusal.hpp"
 #include "engine/volumes/mapped_mounts.hpp"
 #include "main/examination.hpp"
 #include "main/surroundings.hpp"
@@ -118,14 +119,15 @@ Finding mappedMountsRow(const config::Config& config, const common::HostFacts& h
 
 absl::Status demandRoot() {
   if (::geteuid() == 0) return absl::OkStatus();
-  return absl::PermissionDeniedError("berthd must run as root");
+  return common::refusal(absl::PermissionDeniedError("berthd must run as root"));
 }
 
 absl::Status demandKernel(const common::HostFacts& host) {
   const std::string missing = missingSystemCalls();
   if (missing.empty()) return absl::OkStatus();
-  return absl::FailedPreconditionError(strCat("the kernel, Linux ", versionOf(host), ", lacks ",
-                                              missing, "; Linux 5.9 and newer have them"));
+  return common::refusal(
+      absl::FailedPreconditionError(strCat("the kernel, Linux ", versionOf(host), ", lacks ",
+                                           missing, "; Linux 5.9 and newer have them")));
 }
 
 absl::Status demandCgroups(const common::HostFacts& host) {

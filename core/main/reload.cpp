@@ -39,7 +39,8 @@ absl::StatusOr<std::vector<config::Change>> Reloader::reload(plugins::Operation&
     return absl::OkStatus();
   });
   if (status.ok()) return changes;
-  common::logWarning("the configuration stays as it was", {{"error", status.ToString()}});
+  common::logWarning("the configuration stays as it was",
+                     {{"error", status.ToString(absl::StatusToStringMode::kWithNoExtraData)}});
   return status;
 }
 

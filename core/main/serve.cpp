@@ -20,6 +20,7 @@
 #include "berth/support/threads.hpp"
 #include "common/log.hpp"
 #include "common/open_files.hpp"
+#include "common/refusal.hpp"
 #include "common/service_manager.hpp"
 #include "common/start_memory.hpp"
 #include "cri/plugin_list.hpp"
@@ -294,6 +295,11 @@ absl::Status run(const config::Paths& paths, const config::Config& config,
   return status;
 }
 
+int failStart(const absl::Status& status) {
+  const int plain = fail(status);
+  return common::isRefusal(status) ? common::kRefusedExit : plain;
+}
+
 }  // namespace
 
 int serve(const ConfigOptions& options) {
@@ -307,12 +313,12 @@ int serve(const ConfigOptions& options) {
   ::mallopt(M_ARENA_MAX, 2);
   const config::Paths paths = pathsOf(options);
   auto loaded = config::load(paths);
-  if (!loaded.ok()) return fail(loaded.status());
+  if (!loaded.ok()) return failStart(loaded.status());
   // What is made at start throws when there is no memory or no thread for it.
   const absl::Status status = support::returnThrown([&] { return run(paths, *loaded, manager); });
   if (status.ok()) return 0;
   common::logError("cannot serve", {{"error", std::string(status.message())}});
-  return fail(status);
+  return failStart(status);
 }
 
 }  // namespace berth::program

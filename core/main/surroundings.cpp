@@ -7,6 +7,7 @@
 
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
+#include "common/refusal.hpp"
 #include "common/trust.hpp"
 #include "cri/server.hpp"
 #include "main/folder_ties.hpp"
@@ -51,8 +52,8 @@ absl::Status checkOwnFolder(const std::string& folder) {
   BERTH_RETURN_IF_ERROR(checkFolder(folder));
   for (const auto& [name, engine] : kOthers) {
     if (support::pathExists(strCat(folder, "/", name)))
-      return absl::FailedPreconditionError(
-          strCat(folder, " is a folder of ", engine, " (", name, "); set one of Berth's own"));
+      return common::refusal(absl::FailedPreconditionError(
+          strCat(folder, " is a folder of ", engine, " (", name, "); set one of Berth's own")));
   }
   if (::geteuid() != 0) return absl::OkStatus();
   return common::refuseWritableByOthers(folder);

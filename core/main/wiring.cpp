@@ -5,6 +5,7 @@
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
 #include "common/capability_names.hpp"
+#include "common/refusal.hpp"
 #include "config/document.hpp"
 #include "images/manifest.hpp"
 
@@ -38,7 +39,8 @@ absl::StatusOr<spec::Sysctls> defaultSysctls(const config::Config& config,
     (*pod.mutable_linux()->mutable_sysctls())[entry.substr(0, equals)] = entry.substr(equals + 1);
   }
   auto sysctls = spec::podSysctls(pod, {});
-  if (!sysctls.ok()) return config::atKey(config, "containers.default_sysctls", sysctls.status());
+  if (!sysctls.ok())
+    return config::atKey(config, "containers.default_sysctls", common::refusal(sysctls.status()));
   if (host.inUserNamespace) sysctls->erase(std::string(spec::kPingGroups));
   return sysctls;
 }

@@ -151,7 +151,9 @@ void Operation::about(const std::string& pod, const std::string& container) {
 
 void Operation::setResult(const absl::Status& status) {
   std::lock_guard lock(mutex_);
-  timeline_.error = status.ok() ? "" : support::validUtf8(support::fromAbsl(status.ToString()));
+  constexpr auto kMode = absl::StatusToStringMode::kWithNoExtraData;
+  timeline_.error =
+      status.ok() ? "" : support::validUtf8(support::fromAbsl(status.ToString(kMode)));
 }
 
 std::string Operation::stage() const {

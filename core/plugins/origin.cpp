@@ -1,6 +1,7 @@
 #include "plugins/origin.hpp"
 
 #include "berth/support/status.hpp"
+#include "common/refusal.hpp"
 
 namespace berth::plugins {
 
@@ -57,7 +58,8 @@ std::string locate(const Origin& origin, std::string_view doing, std::string_vie
 absl::Status locate(const Origin& origin, std::string_view doing, const absl::Status& status,
                     std::string_view after) {
   if (status.ok()) return status;
-  return absl::Status(status.code(), locate(origin, doing, fromAbsl(status.message()), after));
+  absl::Status located(status.code(), locate(origin, doing, fromAbsl(status.message()), after));
+  return common::isRefusal(status) ? common::refusal(std::move(located)) : located;
 }
 
 }  // namespace berth::plugins

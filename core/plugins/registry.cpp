@@ -6,6 +6,7 @@
 #include <absl/strings/str_join.h>
 
 #include "berth/support/status.hpp"
+#include "common/refusal.hpp"
 #include "common/trust.hpp"
 
 namespace berth::plugins {
@@ -106,7 +107,10 @@ absl::StatusOr<std::shared_ptr<Form>> Registry::make(const Wanted& wanted) const
 
 absl::Status Registry::loadOne(const Wanted& wanted) {
   auto slot = std::make_unique<Slot>();
-  BERTH_ASSIGN_OR_RETURN(slot->serving, make(wanted));
+  auto made = make(wanted);
+  // Of the options: by its meaning, whatever the state of the host.
+  if (absl::IsInvalidArgument(made.status())) return common::refusal(made.status());
+  BERTH_ASSIGN_OR_RETURN(slot->serving, std::move(made));
   const std::lock_guard lock(mutex_);
   slots_.push_back(std::move(slot));
   return absl::OkStatus();

@@ -10,6 +10,7 @@
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
 #include "berth/support/threads.hpp"
+#include "common/refusal.hpp"
 #include "store/parts.hpp"
 #include "store/salvage.hpp"
 
@@ -25,9 +26,9 @@ constexpr int kFormat = 1;
 
 absl::Status refuseFormat(const std::string& path, int format) {
   if (format <= kFormat) return absl::OkStatus();
-  return absl::FailedPreconditionError(
+  return common::refusal(absl::FailedPreconditionError(
       strCat("the database ", path, " has the format ", format, " of a newer berthd; this one ",
-             "knows those up to ", kFormat, ": run the newer one, or move the database away"));
+             "knows those up to ", kFormat, ": run the newer one, or move the database away")));
 }
 
 // For reading alone. The log beside it may have what the database has not yet, but to read it

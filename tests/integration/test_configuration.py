@@ -131,6 +131,9 @@ WRONG = [
     ("[networks.other]\nplugin = \"network-cni\"\noptions.interface = \"lo\"\n", 3,
      ":9: networks.other.options.interface: "),
 ]
+# Of these, what a later start may find otherwise, as a file that is not there: systemd tries again.
+MAY_PASS = (":20: images.signature_policy: ", ":11: runtimes.other: no file ",
+            ":11: runtimes.other: plugin file ", ":9: runtimes.other.options.path: ")
 
 
 @pytest.mark.parametrize("command", [("serve",), ("config", "check")], ids=["serve", "check"])
@@ -141,7 +144,7 @@ def test_a_wrong_configuration_stops_the_start(berth, changed_config, command, t
         before = len(stream.read().splitlines())
     path = changed_config("\n" + text)
     answer = berth(*command, "--config", path)
-    assert answer.returncode == 1
+    assert answer.returncode == (78 if command == ("serve",) and words not in MAY_PASS else 1)
     said = answer.stdout + answer.stderr
     assert words in said
     if line is not None:
@@ -337,6 +340,8 @@ def test_reload(own_bed, tmp_path):
     rewrite("pids_limit = 77", "pids_limit = 88\nno_such_key = 1")
     answer = reload()
     assert answer.returncode != 0 and "no_such_key" in answer.stderr
+    logged = host.read(bed.log_path)
+    assert "unknown key containers.no_such_key" in logged and "berth/refusal" not in logged
     assert pids_of_new_container() == {"limit": 77}
 
     # The same by signal.

@@ -19,6 +19,8 @@ from plugin_projects import BUILD
 pytestmark = pytest.mark.berth
 PLUGINS = os.path.join(BUILD, "lib/berth/plugins")
 NOBODY = 65534
+# What a start ends with that systemd does not repeat, and what with else: packaging/systemd.
+REFUSED, FAILED = 78, 1
 # seccomp_init(3), seccomp_rule_add(3).
 ALLOW, NO_SUCH_CALL = 0x7FFF0000, 0x00050000 | 38
 seccomp = ctypes.CDLL("libseccomp.so.2")
@@ -53,11 +55,12 @@ class Place:
                               stderr=subprocess.STDOUT, text=True, check=False, timeout=60,
                               **settings)
 
-    def refused(self, words, *commands, **settings):
-        """By a start, and by the commands that tell of it before."""
+    def refused(self, words, *commands, status=REFUSED, **settings):
+        """By a start, which ends with that status, and by the commands that tell of it before."""
         for command in commands or (("serve",), ("config", "check"), ("check",)):
             answer = self.run(*command, **settings)
-            assert answer.returncode == 1, (command, answer.stdout)
+            ended = status if command == ("serve",) else 1
+            assert answer.returncode == ended, (command, answer.stdout)
             assert re.search(words, answer.stdout), (command, answer.stdout)
 
 
@@ -66,6 +69,12 @@ def place():
     made = Place()
     yield made
     shutil.rmtree(made.folder)
+
+
+def test_the_unit_does_not_repeat_what_is_refused():
+    unit = os.path.join(berth_testbed.SOURCE, "packaging/systemd/berth.service.in")
+    with open(unit, encoding="utf-8") as stream:
+        assert "\nRestartPreventExitStatus=%d\n" % REFUSED in stream.read()
 
 
 def test_without_roots_rights(place):
@@ -104,7 +113,7 @@ def test_a_file_system_that_is_read_only(place, key, there):
     script = 'mount --bind "$0" "$0"; mount -o remount,bind,ro "$0"; exec "$@"'
     place.refused("%s.*write to %s[^ ]*: Read-only file system; remount it writable, or set another"
                   % ({"socket": "grpc.socket", "log": "log.file"}.get(key, key), folder),
-                  before=("unshare", "--mount", "sh", "-ec", script, folder))
+                  status=FAILED, before=("unshare", "--mount", "sh", "-ec", script, folder))
 
 
 @pytest.mark.parametrize("key", ["root", "state"])
@@ -186,7 +195,7 @@ exec "$@"
     hand_over(drop_ins, owner, group, mode)
     for command in (("serve",), ("config", "check")):
         answer = said(*command)
-        assert answer.returncode == 1, answer.stdout
+        assert answer.returncode == (REFUSED if command == ("serve",) else 1), answer.stdout
         assert "load the configuration: " + words.replace(
             "PATH", "/etc/berth/berth.toml.d") in answer.stdout
 
@@ -207,7 +216,7 @@ def test_a_socket_that_another_engine_serves(place):
         other.bind(place.socket)
         other.listen()
         place.refused("another process serves %s; stop it first, or set grpc.socket"
-                      % place.socket, ("serve",))
+                      % place.socket, ("serve",), status=FAILED)
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(place.socket)
 
@@ -223,7 +232,8 @@ def test_a_socket_whose_server_does_not_answer(place):
                 client = open_until_then.enter_context(socket.socket(socket.AF_UNIX))
                 client.setblocking(False)
                 client.connect(place.socket)
-        place.refused("another process serves %s; stop it first" % place.socket, ("serve",))
+        place.refused("another process serves %s; stop it first" % place.socket, ("serve",),
+                      status=FAILED)
 
 
 @pytest.mark.parametrize("kind", ["file", "link"])
@@ -234,7 +244,7 @@ def test_a_socket_that_is_none(place, kind):
     else:
         os.symlink(os.path.join(place.folder, "nowhere"), place.socket)
     place.refused("grpc.socket: %s is there, and is no socket; set grpc.socket to another path"
-                  % place.socket)
+                  % place.socket, status=FAILED)
     assert os.path.lexists(place.socket)
     assert not os.path.exists(place.root)
 
@@ -262,7 +272,8 @@ exec "$@"
         place.root = os.path.join(scratch, "mount", "berth")
         place.write()
         place.refused("overlays cannot be mounted from %s" % os.path.join(scratch, "mount"),
-                      command, before=("unshare", "--mount", "sh", "-ec", script, scratch))
+                      command, status=FAILED,
+                      before=("unshare", "--mount", "sh", "-ec", script, scratch))
     for command in (("serve",), ("config", "check"), ("check",)):
         overlaid(command)
 
@@ -273,7 +284,7 @@ while read -r path; do mount -o remount,bind,ro "$path"; done
 exec "$0" "$@"
 """
     place.refused("the cgroups of this host are mounted read-only", ("serve",), ("check",),
-                  before=("unshare", "--mount", "sh", "-ec", script))
+                  status=FAILED, before=("unshare", "--mount", "sh", "-ec", script))
     assert not os.path.exists(place.root)
 
 
@@ -284,7 +295,7 @@ def test_a_cgroup_driver_that_does_not_run(place):
     # Where it does run, what says so is out of sight.
     hide = '[ ! -d /run/systemd ] || mount -t tmpfs none /run/systemd; exec "$0" "$@"'
     place.refused("cgroup.driver: systemd does not run this host, and so makes no cgroups",
-                  before=("unshare", "--mount", "sh", "-ec", hide))
+                  status=FAILED, before=("unshare", "--mount", "sh", "-ec", hide))
 
 
 @pytest.mark.parametrize("shared", ["root", "state"])
@@ -292,5 +303,5 @@ def test_folders_that_another_daemon_uses(bed, berth, place, shared):
     """One of them is enough."""
     setattr(place, shared, getattr(bed.engine, shared))
     place.refused("another berthd uses %s; stop it first, or set another root and state"
-                  % getattr(bed.engine, shared), ("serve",))
+                  % getattr(bed.engine, shared), ("serve",), status=FAILED)
     berth_testbed.wait_until(lambda: bed.cri.Version().runtime_name, what="the first's answer")

@@ -55,12 +55,13 @@ class Root:
 
 @pytest.fixture(scope="session")
 def fresh(tmp_path_factory):
-    """A Debian 12 with what the packages depend on, but not them."""
+    """A Debian 12 with what the packages depend on, but not them; and what reads their files."""
     folder = tmp_path_factory.mktemp("root") / "debian"
     sources = run(os.path.join(SOURCE, "tests/vm/apt-sources"))
     made = subprocess.run(
         ["mmdebstrap", "--mode=root", "--variant=apt", "--format=directory",
-         "--skip=check/empty,cleanup/apt/lists", "--include=runc,systemd,containernetworking-plugins",
+         "--skip=check/empty,cleanup/apt/lists",
+         "--include=runc,systemd,containernetworking-plugins,logrotate",
          "bookworm", str(folder), "-"], input=sources, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True, check=False)
     assert made.returncode == 0, made.stdout[-4000:]

@@ -5,6 +5,8 @@ import os
 import re
 import tomllib
 
+import pytest
+
 from conftest import SOURCE, run
 
 
@@ -44,6 +46,7 @@ def test_everything_is_in_it(packages):
         "/usr/share/zsh/vendor-completions/_berth",
         "/usr/share/fish/vendor_completions.d/berth.fish",
         "/usr/share/doc/berth/examples/10-berth.conflist",
+        "/usr/share/doc/berth/examples/berth.logrotate",
         "/usr/share/doc/berth/examples/crictl.yaml", "/usr/share/doc/berth/README.Debian"}
     assert not [name for name in found if name.startswith(("/usr/include", "/usr/local", "/var"))]
     developer = contents(packages["libberth-plugin-dev"])
@@ -64,6 +67,8 @@ def test_everything_is_in_it(packages):
                      for name in ("kubelet", "migration", "troubleshooting")}
     assert re.search(r"\bberth\b", run("dpkg-deb", "--field", packages["libberth-plugin-dev"],
                                        "Recommends"))
+    # By which systemd's cgroup driver is spoken to.
+    assert "dbus-system-bus" in run("dpkg-deb", "--field", packages["berth"], "Recommends")
     assert not found & developer - {"/usr/share/doc"}
 
 
@@ -93,6 +98,31 @@ def test_programs_find_what_they_need(installed):
                      re.MULTILINE)
 
 
+def test_a_host_without_a_system_bus_is_told_of(installed):
+    """Where systemd runs, whose cgroup driver needs it."""
+    check = "berth check | grep '^[a-zA-Z]* *systemd, runc' || true"
+    told = installed.run("mkdir -p /run/systemd/system; " + check)
+    assert re.match("without .*cannot change limits.*: No such file or directory; install dbus$",
+                    told), told
+    assert installed.run(check) == ""
+
+
+def test_logrotate_takes_its_example(installed):
+    """The file is moved away, and the daemon is asked for another one."""
+    told = installed.run("""
+        printf '#!/bin/sh\necho systemctl "$@"; ls -l /var/log/berth.log' > /usr/local/bin/systemctl
+        chmod +x /usr/local/bin/systemctl
+        cp /usr/share/doc/berth/examples/berth.logrotate /etc/logrotate.d/berth
+        echo first > /var/log/berth.log
+        logrotate --force --state /tmp/rotated /etc/logrotate.d/berth
+        cat /var/log/berth.log.1
+        rm /usr/local/bin/systemctl /etc/logrotate.d/berth /var/log/berth.log*
+    """)
+    asked, made, kept = told.splitlines()
+    assert (asked, kept) == ("systemctl reload berth", "first")
+    assert made.startswith("-rw-r----- 1 root adm 0 ")
+
+
 def test_systemd_takes_the_unit(installed):
     told = installed.run("systemd-analyze --man=no verify /lib/systemd/system/berth.service; "
                          "systemctl is-enabled berth.service")
@@ -100,7 +130,8 @@ def test_systemd_takes_the_unit(installed):
     with open(installed.path("/lib/systemd/system/berth.service"), encoding="utf-8") as stream:
         unit = stream.read()
     for line in ("Type=notify", "KillMode=process", "Delegate=yes", "ExecStart=/usr/sbin/berthd",
-                 "ExecReload=/usr/bin/berth reload"):
+                 "ExecReload=/usr/bin/berth reload", "RestartPreventExitStatus=78",
+                 "RequiresMountsFor=/var/lib/berth"):
         assert "\n%s\n" % line in unit
     # It would be removed when the daemon stops, with the sockets of pods.
     assert "RuntimeDirectory" not in unit
@@ -115,32 +146,37 @@ def test_plugins_are_built_with_the_developers_package(packages, tmp_path):
     assert (tmp_path / "build/lib/berth/plugins/berth-quiet-c.so").exists()
 
 
-STATE = """
+INSTALL = "apt-get -q -y install --no-install-recommends /tmp/berth_*.deb > /dev/null\n"
+STATE = INSTALL + """
 mkdir -p /var/lib/berth/images /var/lib/berth/plugins /run/berth/pods/p/shm /etc/berth/berth.toml.d
 touch /var/lib/berth/berth.db /var/lib/berth/plugins/x /run/berth/berthd.lock
 """
+# By what a pod is seen. One with the node's network and IPC namespace has the last alone.
+MOUNTS = {"shared memory": "/run/berth/pods/p/shm", "network namespace": "/run/netns/berth-p",
+          "root file system": "/run/berth/containers/c/rootfs"}
 
 
-def test_removal_and_purge_leave_running_pods_alone(installed):
-    """A pod is seen by what is mounted for it."""
+@pytest.mark.parametrize("mounted", MOUNTS.values(), ids=MOUNTS)
+def test_removal_and_purge_leave_running_pods_alone(installed, mounted):
     told = installed.run(STATE + """
-        echo archive > /var/lib/berth/images/mine.tar
-        echo '{}' > /etc/berth/auth.json
-        mount -t tmpfs tmpfs /run/berth/pods/p/shm
-        touch /run/berth/pods/p/shm/memory
+        mkdir -p %(mounted)s
+        mount -t tmpfs tmpfs %(mounted)s
+        touch %(mounted)s/its
         dpkg --remove berth
-        test -e /var/lib/berth/berth.db -a -e /run/berth/pods/p/shm/memory -a -e /etc/berth/berth.toml
+        test -e /var/lib/berth/berth.db -a -e %(mounted)s/its -a -e /etc/berth/berth.toml
         dpkg --purge berth
-        test -e /var/lib/berth/berth.db -a -e /run/berth/pods/p/shm/memory
+        test -e /var/lib/berth/berth.db -a -e /run/berth/berthd.lock -a -e %(mounted)s/its
         echo kept
-    """)
+    """ % {"mounted": mounted})
     assert "They go on without the engine" in told
     assert "/var/lib/berth and /run/berth are left" in told
     assert told.endswith("kept\n")
 
-    # Again, as after a restart of the machine.
+
+def test_a_purge_leaves_what_others_have_put_there(installed):
     told = installed.run(STATE + """
-        apt-get -q -y install --no-install-recommends /tmp/berth_*.deb > /dev/null
+        echo archive > /var/lib/berth/images/mine.tar
+        echo '{}' > /etc/berth/auth.json
         mkdir /var/lib/berth/disk; mount -t tmpfs tmpfs /var/lib/berth/disk
         touch /var/lib/berth/disk/foreign
         dpkg --purge berth
@@ -153,7 +189,22 @@ def test_removal_and_purge_leave_running_pods_alone(installed):
 
     # Without anything of others nothing is left at all.
     installed.run("rm -r /var/lib/berth /etc/berth\n" + STATE + """
-        apt-get -q -y install --no-install-recommends /tmp/berth_*.deb > /dev/null
         dpkg --purge berth libberth-plugin-dev
         test ! -e /var/lib/berth -a ! -e /run/berth -a ! -e /etc/berth
     """)
+
+
+@pytest.mark.parametrize("made", [
+    "mkdir -p /srv/berth; ln -s /srv/berth /var/lib/berth",
+    "mkdir -p /var/lib/berth; mount -t tmpfs tmpfs /var/lib/berth"], ids=["link", "mount point"])
+def test_a_purge_empties_a_folder_that_is_elsewhere(installed, made):
+    """The folder itself is the administrator's."""
+    told = installed.run(made + "\n" + STATE + """
+        echo begins
+        dpkg --purge berth
+        echo left:
+        find /var/lib/berth/
+    """)
+    installed.run("rm -rf /var/lib/berth /srv/berth")
+    assert told.endswith("left:\n/var/lib/berth/\n")
+    assert "is left" not in told.partition("begins\n")[2]

@@ -64,18 +64,20 @@ def settings(name, text):
 
 
 class Pod:
-    """A pod with one container, by crictl."""
+    """A pod with one container, by crictl. `namespaces` is of the CRI's NamespaceOption."""
 
-    def __init__(self, folder, name="a", attempt=0):
+    def __init__(self, folder, name="a", attempt=0, namespaces=None):
         self.log = "/var/log/pods/%s/%d.log" % (name, attempt)
+        security = {"security_context": {"namespace_options": namespaces}} if namespaces else {}
         pod, container = (str(folder / ("%s-%s.json" % (name, kind)))
                           for kind in ("pod", "container"))
         write(pod, {"metadata": {"name": name, "namespace": "default", "uid": name,
                                  "attempt": attempt},
                     "log_directory": os.path.dirname(self.log),
-                    "linux": {"cgroup_parent": "kubepods-%s.slice" % name}})
+                    "linux": {"cgroup_parent": "kubepods-%s.slice" % name, **security}})
         write(container, {
-            "metadata": {"name": "c", "attempt": attempt}, "image": {"image": IMAGE}, "linux": {},
+            "metadata": {"name": "c", "attempt": attempt}, "image": {"image": IMAGE},
+            "linux": security,
             "log_path": os.path.basename(self.log),
             "command": ["sh", "-c", "trap 'exit 0' TERM; while true; do date +%s; sleep 1; done"]})
         os.makedirs(os.path.dirname(self.log), exist_ok=True)
@@ -83,7 +85,8 @@ class Pod:
         self.container = crictl("create", self.id, container, pod)
         crictl("start", self.container)
         self.process = json.loads(crictl("inspect", self.container))["info"]["pid"]
-        self.address = json.loads(crictl("inspectp", self.id))["status"]["network"]["ip"]
+        network = json.loads(crictl("inspectp", self.id))["status"]["network"]
+        self.address = network["ip"] if network else ""
 
     def lines(self):
         with open(self.log, encoding="utf-8") as stream:

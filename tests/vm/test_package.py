@@ -3,6 +3,7 @@ a pod running. In the virtual machine only, in this order."""
 
 import json
 import os
+import re
 
 import pytest
 
@@ -31,7 +32,9 @@ def test_the_daemon_serves_once_it_is_installed(node):
     status = os.stat(SOCKET)
     assert (status.st_mode & 0o777, status.st_uid, status.st_gid) == (0o660, 0, 0)
     assert json.loads(crictl("info"))["status"]["conditions"][0]["status"] is True
-    assert "systemd" in run("berth", "check")
+    checked = run("berth", "check")
+    assert re.search("^ok +cgroup driver +systemd$", checked, re.MULTILINE), checked
+    assert re.search("^ok +systemd, runc ", checked, re.MULTILINE), checked
 
 
 def test_a_pod_runs(pod):
@@ -56,6 +59,17 @@ def test_a_reload_takes_up_what_can_be(pod):
     assert run("systemctl", "reload", "berth", check=False) != ""
     os.remove("/etc/berth/berth.toml.d/log.toml")
     assert run("systemctl", "is-active", "berth") == "active"
+    pod.check()
+
+
+def test_a_start_that_is_refused_is_not_tried_again(pod):
+    with open("/etc/berth/berth.toml.d/log.toml", "w", encoding="utf-8") as stream:
+        stream.write("log.level = \"loud\"\n")
+    run("systemctl", "restart", "berth", check=False)
+    wait_until(lambda: shown("ActiveState") != "activating", "the start does not end")
+    assert (shown("SubState"), shown("ExecMainStatus")) == ("failed", "78")
+    os.remove("/etc/berth/berth.toml.d/log.toml")
+    run("systemctl", "start", "berth")
     pod.check()
 
 
@@ -116,6 +130,18 @@ def test_installed_again_it_finds_the_pod(pod):
     crictl("stopp", pod.id)
     crictl("rmp", pod.id)
     assert not os.path.exists("/proc/%d" % pod.process)
+
+
+def test_a_pod_with_the_nodes_namespaces_is_seen_too(node, tmp_path):
+    """As `kubectl debug node/…` makes one."""
+    pod = Pod(tmp_path, "debug", namespaces={"network": 2, "ipc": 2})
+    assert "They go on without the engine" in run("apt-get", "-q", "-y", "remove", "berth")
+    assert "are left" in purge()
+    pod.check_running()
+    install(package())
+    pod.check()
+    crictl("stopp", pod.id)
+    crictl("rmp", pod.id)
 
 
 def test_a_purge_leaves_nothing(pod):

@@ -3,6 +3,7 @@
 #include <array>
 #include <cerrno>
 #include <sys/stat.h>
+#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include <climits>
@@ -10,6 +11,7 @@
 #include "berth/support/files.hpp"
 #include "berth/support/shared_directory.hpp"
 #include "berth/support/status.hpp"
+#include "systemd_unit.hpp"
 
 namespace berth::runc {
 
@@ -35,6 +37,17 @@ berth_container_state stateOf(const protocol::ContainerStatus& status) {
 absl::StatusOr<std::string> findRuntime(const Options& options) {
   auto found = findBinary(options.path);
   return found.ok() ? found : support::annotate(found.status(), "option path");
+}
+
+// With which cgroup driver pods come is their affair. runc reaches systemd without a bus as well;
+// crun does not.
+void examineSystemd(Findings& out) {
+  const absl::Status reached = awaitUnits();
+  if (reached.ok()) return out.ok("systemd", "answers on the system bus");
+  out.limited("systemd",
+              strCat("the cgroup driver \"systemd\" cannot change limits, nor crun start "
+                     "containers with it: ",
+                     support::fromAbsl(reached.message()), "; install dbus"));
 }
 
 }  // namespace
@@ -121,6 +134,7 @@ Status RuntimePlugin::examine(const Op& /*op*/, Findings& out) {
   }
   const auto layout = CgroupLayout::detect();
   if (!layout.ok()) out.refused("cgroups", support::fromAbsl(layout.status().message()));
+  if (::sd_booted() > 0) examineSystemd(out);
   return examinePods(out);
 }
 

@@ -11,6 +11,7 @@
 #include "../support/temporary_directory.hpp"
 #include "berth/support/durable.hpp"
 #include "berth/support/status.hpp"
+#include "common/refusal.hpp"
 #include "disk_faults.hpp"
 #include "store/store.hpp"
 
@@ -232,6 +233,7 @@ TEST_F(StoreDiskTest, ANewerFormatIsRefusedAndLeftAlone) {
   std::string setAside;
   const auto refused = Store::open(path_, setAside);
   EXPECT_EQ(refused.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_TRUE(common::isRefusal(refused.status()));
   EXPECT_THAT(refused.status().ToString(), ::testing::AllOf(HasSubstr(path_), HasSubstr("2")));
   EXPECT_EQ(setAside, "");
   execute("PRAGMA user_version=1");
