@@ -1,5 +1,6 @@
 #include "common/service_manager.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cstddef>
 #include <cstdlib>
@@ -33,6 +34,13 @@ std::optional<int64_t> numberOf(const std::string& text) {
   return number;
 }
 
+// Whatever is in the text, the manager reads one assignment of it.
+std::string statusLine(std::string_view text) {
+  std::string line = strCat("STATUS=", text);
+  std::replace(line.begin(), line.end(), '\n', ' ');
+  return line;
+}
+
 }  // namespace
 
 ServiceManager ServiceManager::fromEnvironment() {
@@ -47,12 +55,17 @@ ServiceManager ServiceManager::fromEnvironment() {
   return manager;
 }
 
+absl::Status ServiceManager::working(std::string_view status,
+                                     std::chrono::microseconds time) const {
+  return send(strCat("EXTEND_TIMEOUT_USEC=", time.count(), "\n", statusLine(status)));
+}
+
 absl::Status ServiceManager::ready(std::string_view status) const {
-  return send(strCat("READY=1\nSTATUS=", status));
+  return send(strCat("READY=1\n", statusLine(status)));
 }
 
 absl::Status ServiceManager::stopping(std::string_view status) const {
-  return send(strCat("STOPPING=1\nSTATUS=", status));
+  return send(strCat("STOPPING=1\n", statusLine(status)));
 }
 
 absl::Status ServiceManager::alive() const {

@@ -21,7 +21,10 @@ class ServiceManager {
   // How soon it must hear alive() again after ready(); nothing: it does not watch this process.
   std::optional<std::chrono::microseconds> patience() const { return patience_; }
 
-  // Each sends one message; OK when there is no manager. None blocks.
+  // Each sends one message; OK when there is no manager. None blocks. A status is for people.
+  // Before ready() and after stopping(): the daemon is at work, and will be heard of again within
+  // that time, which the manager is to wait beyond its own patience.
+  absl::Status working(std::string_view status, std::chrono::microseconds time) const;
   absl::Status ready(std::string_view status) const;
   absl::Status stopping(std::string_view status) const;
   absl::Status alive() const;

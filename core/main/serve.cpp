@@ -29,6 +29,7 @@
 #include "main/admin_service.hpp"
 #include "main/examination.hpp"
 #include "main/image_admin.hpp"
+#include "main/interruption.hpp"
 #include "main/live_metrics.hpp"
 #include "main/options.hpp"
 #include "main/stage_limit.hpp"
@@ -47,6 +48,10 @@ namespace {
 // promised in berth/plugin.h. One that hangs leaves time before a service manager loses patience.
 constexpr std::chrono::seconds kCallsTime{30};
 constexpr std::chrono::seconds kPluginTime{10};
+// What the start does by itself, as a rule within milliseconds.
+constexpr std::chrono::seconds kOwnTime{120};
+// For the daemon to end by itself, before the service manager does it.
+constexpr std::chrono::seconds kLateness{10};
 
 // SIGTERM and SIGINT end the daemon, SIGHUP has it read its configuration anew; they are blocked in
 // every thread and waited for here.
@@ -87,6 +92,15 @@ void warnWhenUntold(const absl::Status& told) {
   if (!told.ok())
     common::logWarning("the service manager was not told",
                        {{"error", std::string(told.message())}});
+}
+
+// Nothing is served yet, and what the start waits for may hang. As if it had crashed, which harms
+// nothing: the next start sees to what this one has left.
+void endEarly(const std::string& stage, const common::ServiceManager& manager) {
+  common::logInfo("ending before anything is served; what the start is at is not waited for",
+                  {{"waited_for", stage}});
+  manager.stopping("ending before anything is served").IgnoreError();
+  ::_exit(0);
 }
 
 // One daemon for one root, and for one state: to another one its pods would be without a record,
@@ -161,7 +175,9 @@ std::string configurationJson(const config::Config& config) {
 absl::Status serveUntilSignal(const config::Config& config, Reloader& reloader,
                               engine::Engine& engine, const KeptThings& kept,
                               telemetry::Telemetry& telemetry,
-                              const common::ServiceManager& manager, StageLimit& limit) {
+                              const common::ServiceManager& manager, StageLimit& limit,
+                              Interruption& early) {
+  limit.expect("clients to be let in", kOwnTime);
   cri::StreamingBackend backend(engine);
   auto streaming = streaming::Server::start(streamingSettings(config), backend);
   if (!streaming.ok())
@@ -179,6 +195,8 @@ absl::Status serveUntilSignal(const config::Config& config, Reloader& reloader,
   BERTH_ASSIGN_OR_RETURN(const std::unique_ptr<cri::Server> server,
                          cri::Server::start(settings, runtimeService, imageService,
                                             {&adminService, &imageAdmin}, callCounter(telemetry)));
+  limit.end();
+  early.end();
   common::releaseStartMemory();
   common::logInfo("serving",
                   {{"socket", config.grpc.socket},
@@ -188,8 +206,8 @@ absl::Status serveUntilSignal(const config::Config& config, Reloader& reloader,
   Watchdog watchdog(manager, config.grpc.socket);
   const int number = awaitEnd(reloader, watchdog);
   common::logInfo("ending; pods go on", {{"signal", ::strsignal(number)}});
-  limit.begin("calls", kCallsTime);
   warnWhenUntold(manager.stopping("ending; pods go on"));
+  limit.begin("calls", kCallsTime);
   engine.endSubscriptions();
   server->stop([&engine] { engine.operations().cancelAll(); });
   return absl::OkStatus();
@@ -211,7 +229,7 @@ std::string recordsIn(const std::string& database) {
 
 // Starts everything, serves until a signal, and stops in reverse order.
 absl::Status run(const config::Paths& paths, const config::Config& config,
-                 const common::ServiceManager& manager) {
+                 const common::ServiceManager& manager, StageLimit& limit, Interruption& early) {
   BERTH_RETURN_IF_ERROR(demandRoot());
   BERTH_ASSIGN_OR_RETURN(common::HostFacts host, common::collectHostFacts());
   BERTH_RETURN_IF_ERROR(demandKernel(host));
@@ -235,6 +253,7 @@ absl::Status run(const config::Paths& paths, const config::Config& config,
   BERTH_ASSIGN_OR_RETURN(const auto policy, signaturePolicy(config));
   imagesWanted.policy = policy;
 
+  limit.expect("the database to be opened and checked", kOwnTime);
   std::string setAside;
   const std::string database = strCat(config.root, "/berth.db");
   BERTH_ASSIGN_OR_RETURN(const std::unique_ptr<store::Store> store,
@@ -246,8 +265,7 @@ absl::Status run(const config::Paths& paths, const config::Config& config,
         {{"file", setAside}, {"kept", recordsIn(database)}});
   }
   telemetry::Telemetry& telemetry = startTelemetry(config.metrics);
-  // It outlives all that it limits.
-  StageLimit limit;
+  const absl::Cleanup close = [&limit] { limit.expect("the database to be closed", kOwnTime); };
   std::atomic<engine::Engine*> current{nullptr};
   const plugins::HostServices services = hostServices(config, current);
   plugins::Registry registry(config.pluginDirs, services);
@@ -264,7 +282,7 @@ absl::Status run(const config::Paths& paths, const config::Config& config,
     return opened.status();
   }
   const std::unique_ptr<images::ImageService> images = *std::move(opened);
-  limit.end();
+  limit.expect("pods to be found again", kOwnTime);
   auto engine = std::make_unique<engine::Engine>(std::move(settings), std::move(preferences),
                                                  registry, *images, *store, std::move(host));
   current = engine.get();
@@ -274,7 +292,7 @@ absl::Status run(const config::Paths& paths, const config::Config& config,
   // What is thrown does not keep plugins from being stopped.
   const absl::Status status = support::returnThrown([&] {
     BERTH_RETURN_IF_ERROR(engine->recover());
-    return serveUntilSignal(config, reloader, *engine, kept, telemetry, manager, limit);
+    return serveUntilSignal(config, reloader, *engine, kept, telemetry, manager, limit, early);
   });
   limit.begin("calls", kCallsTime);
   engine->finish();
@@ -296,11 +314,18 @@ int serve(const ConfigOptions& options) {
   common::raiseOpenFiles();
   // Few arenas: threads come and go, and each arena keeps what it once had (mallopt(3)).
   ::mallopt(M_ARENA_MAX, 2);
+  // It outlives all that it limits.
+  StageLimit limit(StageLimit::endProcess, [&](const std::string& stage, auto time) {
+    // What cannot be told is warned of once, when it is told of serving.
+    manager.working(strCat("waits for ", stage), time + kLateness).IgnoreError();
+  });
+  Interruption early([&] { endEarly(limit.stage(), manager); }, {SIGTERM, SIGINT});
   const config::Paths paths = pathsOf(options);
   auto loaded = config::load(paths);
   if (!loaded.ok()) return fail(loaded.status());
   // What is made at start throws when there is no memory or no thread for it.
-  const absl::Status status = support::returnThrown([&] { return run(paths, *loaded, manager); });
+  const absl::Status status =
+      support::returnThrown([&] { return run(paths, *loaded, manager, limit, early); });
   if (status.ok()) return 0;
   common::logError("cannot serve", {{"error", std::string(status.message())}});
   return fail(status);

@@ -1,5 +1,5 @@
-// The daemon's start and its end take no longer than they may: what hangs in one of their stages is
-// not waited for beyond its time.
+// The daemon's start and its end take no longer than they may, and say what they are at: what hangs
+// in one of their stages is not waited for beyond its time.
 #pragma once
 
 #include <chrono>
@@ -12,8 +12,10 @@
 namespace berth::program {
 
 // Of each plugin's loading and of its start, and of all snapshotters together until they have
-// listed their layers, which has an end of its own before. systemd's patience is 90 s.
+// listed their layers, which has an end of its own before.
 inline constexpr std::chrono::seconds kStartTime{70};
+// The log tells of a stage that takes longer.
+inline constexpr std::chrono::seconds kLongStage{5};
 
 // Not thread-safe: whoever starts and ends the daemon goes through the stages one after another.
 class StageLimit {
@@ -22,7 +24,12 @@ class StageLimit {
   // time; it does not return to work that goes on.
   using Expired = std::function<void(const std::string& stage)>;
 
-  explicit StageLimit(Expired expired = endProcess) : expired_(std::move(expired)) {}
+  // Called with each stage as it begins, and how long it may take.
+  using Begun = std::function<void(const std::string& stage, std::chrono::milliseconds time)>;
+
+  explicit StageLimit(Expired expired = endProcess, Begun begun = {},
+                      std::chrono::milliseconds longStage = kLongStage)
+      : expired_(std::move(expired)), begun_(std::move(begun)), longStage_(longStage) {}
   StageLimit(const StageLimit&) = delete;
   StageLimit& operator=(const StageLimit&) = delete;
   ~StageLimit();
@@ -30,22 +37,31 @@ class StageLimit {
   // The stage that begins now, in place of the one before, and how long it may take. Without a
   // thread to be had it may take any time, and the log says so.
   void begin(std::string stage, std::chrono::milliseconds time);
+  // The same of a stage that waits for no plugin: only others are told of its time.
+  void expect(std::string stage, std::chrono::milliseconds time);
   // The last stage has ended, and what follows may take any time.
   void end();
-
- private:
-  using Clock = std::chrono::steady_clock;
+  // What is waited for; empty: nothing.
+  std::string stage() const;
 
   // Ends the process as if it had crashed, with status 1; the log says for what it has not waited,
   // and what operations were under way.
   static void endProcess(const std::string& stage);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  void change(std::string stage, std::chrono::milliseconds time, Clock::time_point end);
   void watch();
 
   const Expired expired_;
-  std::mutex mutex_;
+  const Begun begun_;
+  const std::chrono::milliseconds longStage_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::string stage_;
   Clock::time_point end_ = Clock::time_point::max();
+  Clock::time_point long_ = Clock::time_point::max();  // when the log is to tell of it
   bool ended_ = false;
   std::thread thread_;
 };

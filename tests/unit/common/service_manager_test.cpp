@@ -59,6 +59,7 @@ class ServiceManagerTest : public ::testing::Test {
 TEST_F(ServiceManagerTest, WithoutOneNothingIsSent) {
   const ServiceManager manager = ServiceManager::fromEnvironment();
   EXPECT_TRUE(manager.ready("x").ok());
+  EXPECT_TRUE(manager.working("x", std::chrono::seconds(1)).ok());
   EXPECT_TRUE(manager.alive().ok());
   EXPECT_TRUE(manager.stopping("x").ok());
   EXPECT_FALSE(manager.patience());
@@ -70,6 +71,8 @@ TEST_F(ServiceManagerTest, TellsStartAndEnd) {
     Manager systemd(name);
     set("NOTIFY_SOCKET", name);
     const ServiceManager manager = ServiceManager::fromEnvironment();
+    ASSERT_TRUE(manager.working("waits for a plugin", std::chrono::seconds(80)).ok());
+    EXPECT_EQ(systemd.heard(), "EXTEND_TIMEOUT_USEC=80000000\nSTATUS=waits for a plugin");
     ASSERT_TRUE(manager.ready("serving /x").ok());
     EXPECT_EQ(systemd.heard(), "READY=1\nSTATUS=serving /x");
     ASSERT_TRUE(manager.alive().ok());
@@ -78,6 +81,15 @@ TEST_F(ServiceManagerTest, TellsStartAndEnd) {
     EXPECT_EQ(systemd.heard(), "STOPPING=1\nSTATUS=pods go on");
     EXPECT_EQ(systemd.heard(), "");
   }
+}
+
+TEST_F(ServiceManagerTest, AStatusIsOneAssignment) {
+  const std::string name = "@berth-notify-line-" + std::to_string(::getpid());
+  Manager systemd(name);
+  set("NOTIFY_SOCKET", name);
+  const ServiceManager manager = ServiceManager::fromEnvironment();
+  ASSERT_TRUE(manager.working("a plugin\nREADY=1", std::chrono::seconds(1)).ok());
+  EXPECT_EQ(systemd.heard(), "EXTEND_TIMEOUT_USEC=1000000\nSTATUS=a plugin READY=1");
 }
 
 TEST_F(ServiceManagerTest, ChildrenDoNotInheritIt) {

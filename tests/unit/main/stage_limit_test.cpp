@@ -1,10 +1,13 @@
 #include "main/stage_limit.hpp"
 
 #include <atomic>
+#include <functional>
 #include <future>
 #include <thread>
+#include <utility>
+#include <vector>
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include "../no_more_threads.hpp"
 
@@ -55,6 +58,63 @@ TEST(StageLimit, WhatFollowsAStageHasNoLimit) {
   const bool inTime = std::chrono::steady_clock::now() - begin < 1s;
   std::this_thread::sleep_for(1100ms);
   EXPECT_FALSE(inTime && expired);
+}
+
+TEST(StageLimit, WhatWaitsForNoPluginHasNoLimit) {
+  std::atomic<bool> expired = false;
+  StageLimit limit([&](const std::string&) { expired = true; });
+  limit.begin("a plugin", 1h);
+  limit.expect("the database", 1ms);
+  std::this_thread::sleep_for(100ms);
+  EXPECT_FALSE(expired);
+}
+
+TEST(StageLimit, OthersHearOfEachStageAndItsTime) {
+  std::vector<std::pair<std::string, std::chrono::milliseconds>> heard;
+  StageLimit limit(StageLimit::endProcess,
+                   [&](const std::string& stage, auto time) { heard.emplace_back(stage, time); });
+  EXPECT_EQ(limit.stage(), "");
+  limit.begin("a plugin", 1h);
+  EXPECT_EQ(limit.stage(), "a plugin");
+  limit.expect("the database", 2h);
+  limit.end();
+  EXPECT_EQ(limit.stage(), "");
+  EXPECT_THAT(heard, ::testing::ElementsAre(::testing::Pair("a plugin", 1h),
+                                            ::testing::Pair("the database", 2h)));
+}
+
+// How often the log has these words while the stages go by.
+size_t toldOf(const std::string& words, const std::function<void(StageLimit&)>& stages) {
+  ::testing::internal::CaptureStderr();
+  {
+    StageLimit limit(StageLimit::endProcess, {}, 50ms);
+    stages(limit);
+  }
+  const std::string log = ::testing::internal::GetCapturedStderr();
+  size_t count = 0;
+  for (size_t at = log.find(words); at != std::string::npos; at = log.find(words, at + 1)) ++count;
+  return count;
+}
+
+TEST(StageLimit, TheLogTellsOnceOfEachStageThatTakesLong) {
+  const auto twoLongStages = [](StageLimit& limit) {
+    for (const char* stage : {"a plugin", "the database"}) {
+      limit.expect(stage, 1h);
+      std::this_thread::sleep_for(300ms);
+    }
+  };
+  EXPECT_EQ(toldOf("takes long", twoLongStages), 2u);
+  EXPECT_EQ(toldOf("a plugin", twoLongStages), 1u);
+}
+
+TEST(StageLimit, TheLogDoesNotTellOfWhatFollowsAStage) {
+  EXPECT_EQ(toldOf("takes long",
+                   [](StageLimit& limit) {
+                     limit.expect("a plugin", 1h);
+                     limit.end();
+                     std::this_thread::sleep_for(200ms);
+                   }),
+            0u);
 }
 
 TEST(StageLimit, WithoutAThreadNothingIsLimited) {
