@@ -159,9 +159,24 @@ std::string Operation::stage() const {
   return stage_;
 }
 
+void Operation::becomeSession() {
+  std::lock_guard lock(mutex_);
+  session_ = true;
+}
+
+bool Operation::isSession() const {
+  std::lock_guard lock(mutex_);
+  return session_;
+}
+
 Operation::Progress Operation::progress() const {
   std::lock_guard lock(mutex_);
   return progress_;
+}
+
+std::string operationKind(const std::string& name) {
+  const bool call = !name.empty() && name[0] >= 'A' && name[0] <= 'Z';
+  return call ? name.substr(0, name.find(' ')) : "other";
 }
 
 std::vector<RunningOperation> runningOperations() {
@@ -172,7 +187,7 @@ std::vector<RunningOperation> runningOperations() {
     for (const Operation* one : roll().operations)
       running.push_back({one->name(), one->stage(),
                          std::chrono::duration_cast<std::chrono::milliseconds>(now - one->begun()),
-                         one->progress()});
+                         one->progress(), one->isSession()});
   }
   std::stable_sort(running.begin(), running.end(),
                    [](const auto& left, const auto& right) { return left.age > right.age; });

@@ -46,6 +46,9 @@ class Operation {
   std::string stage() const;
   // The pod and the container that it is about, as its timeline tells; any number of them.
   void about(const std::string& pod, const std::string& container = {});
+  // From now on it lasts for as long as its client wants, which says nothing of how the engine
+  // does.
+  void becomeSession();
   // What it came to, as its timeline tells.
   void setResult(const absl::Status& status);
   struct Progress {
@@ -53,6 +56,7 @@ class Operation {
     uint64_t total = 0;  // 0: not known
   };
   Progress progress() const;
+  bool isSession() const;
 
   const berth_op* op() const { return &op_; }
 
@@ -71,6 +75,7 @@ class Operation {
   std::string stage_ = "waiting";
   Progress progress_;
   bool cancelled_ = false;
+  bool session_ = false;
   Timeline timeline_;
 };
 
@@ -80,7 +85,12 @@ struct RunningOperation {
   std::string stage;
   std::chrono::milliseconds age;
   Operation::Progress progress;
+  bool session = false;
 };
+
+// What it is, of its name: "RunPodSandbox default/web" is a "RunPodSandbox". What the daemon does
+// by itself has no such name, and is all "other".
+std::string operationKind(const std::string& name);
 
 // All that exist, the oldest first. Thread-safe.
 std::vector<RunningOperation> runningOperations();

@@ -1,4 +1,4 @@
-// What a Prometheus server is told (docs/metrics.md).
+// What a Prometheus server is told (docs/observing.md).
 #pragma once
 
 #include <chrono>

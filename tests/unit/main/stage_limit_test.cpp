@@ -87,7 +87,7 @@ TEST(StageLimit, OthersHearOfEachStageAndItsTime) {
 size_t toldOf(const std::string& words, const std::function<void(StageLimit&)>& stages) {
   ::testing::internal::CaptureStderr();
   {
-    StageLimit limit(StageLimit::endProcess, {}, 50ms);
+    StageLimit limit(StageLimit::endProcess, {}, 200ms);
     stages(limit);
   }
   const std::string log = ::testing::internal::GetCapturedStderr();
@@ -100,7 +100,7 @@ TEST(StageLimit, TheLogTellsOnceOfEachStageThatTakesLong) {
   const auto twoLongStages = [](StageLimit& limit) {
     for (const char* stage : {"a plugin", "the database"}) {
       limit.expect(stage, 1h);
-      std::this_thread::sleep_for(300ms);
+      std::this_thread::sleep_for(500ms);
     }
   };
   EXPECT_EQ(toldOf("takes long", twoLongStages), 2u);
@@ -112,7 +112,7 @@ TEST(StageLimit, TheLogDoesNotTellOfWhatFollowsAStage) {
                    [](StageLimit& limit) {
                      limit.expect("a plugin", 1h);
                      limit.end();
-                     std::this_thread::sleep_for(200ms);
+                     std::this_thread::sleep_for(400ms);
                    }),
             0u);
 }

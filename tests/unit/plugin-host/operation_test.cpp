@@ -36,6 +36,25 @@ TEST(OperationTest, WithoutDeadlineNothingEndsIt) {
   EXPECT_FALSE(readable(op.op()->cancel_fd));
 }
 
+TEST(OperationTest, ItsKindIsTheCallThatItIsFor) {
+  EXPECT_EQ(operationKind("RunPodSandbox default/web"), "RunPodSandbox");
+  EXPECT_EQ(operationKind("CheckStorage"), "CheckStorage");
+  EXPECT_EQ(operationKind("collect the network's garbage"), "other");
+  EXPECT_EQ(operationKind(""), "other");
+}
+
+TEST(OperationTest, SessionsAreTold) {
+  const auto isSession = [](const std::string& name) {
+    for (const RunningOperation& one : runningOperations())
+      if (one.name == name) return one.session;
+    return false;
+  };
+  Operation op("exec in container 0");
+  EXPECT_FALSE(isSession(op.name()));
+  op.becomeSession();
+  EXPECT_TRUE(isSession(op.name()));
+}
+
 TEST(OperationTest, CancellationNamesTheStageAndWakesPollers) {
   Operation op("RunPodSandbox default/web");
   Op(op.op()).stage("attach the network");
