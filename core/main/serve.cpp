@@ -184,7 +184,8 @@ absl::Status serveUntilSignal(const config::Config& config, Reloader& reloader,
     return config::atKey(
         config, absl::IsAlreadyExists(streaming.status()) ? "streaming.port" : "streaming.address",
         support::annotate(streaming.status(), "serve streams"));
-  cri::RuntimeService runtimeService(engine, **streaming, configurationJson(config));
+  engine::Readiness readiness(engine::needsOfPods(engine, kept.store));
+  cri::RuntimeService runtimeService(engine, readiness, **streaming, configurationJson(config));
   cri::ImageService imageService(kept.images, engine, imageSettings(config));
   AdminService adminService(reloader, kept, telemetry.timelines());
   ImageAdmin imageAdmin(kept.images, imageSettings(config));

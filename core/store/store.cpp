@@ -18,10 +18,6 @@ using support::strCat;
 
 namespace {
 
-// Of the tables and of what their values are. A higher one is a newer program's, which this one
-// would misread. Fields that are added to a record do not count: they are kept unread.
-constexpr int kFormat = 1;
-
 void tell(const char* step, std::string_view kind) {
   support::durableStep(step, std::string(kind).c_str());
 }
@@ -178,16 +174,21 @@ absl::Status Store::prepare(const char* sql, sqlite3_stmt** statement) {
 }
 
 absl::Status Store::write(size_t count, const std::function<absl::Status()>& change) {
+  absl::Status status;
   {
     std::lock_guard lock(mutex_);
-    absl::Status status = change();
+    status = change();
     if (absl::IsResourceExhausted(status)) {
       makeRoomLocked();
       status = change();
     }
-    BERTH_RETURN_IF_ERROR(status);
   }
   std::lock_guard lock(threadMutex_);
+  note(unwritable_, status);
+  if (!status.ok()) {
+    wake_.notify_all();
+    return status;
+  }
   changes_ += count;
   const bool first = !std::exchange(unsynced_, true);
   if (first || changes_ >= kChangesPerCheckpoint) wake_.notify_all();

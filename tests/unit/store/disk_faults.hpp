@@ -12,11 +12,12 @@
 namespace berth::store::testing {
 
 struct DiskFaults {
-  std::atomic<int> logSyncs{0};        // of the write-ahead log, failed ones included
-  std::atomic<bool> failSyncs{false};  // EIO
-  std::atomic<bool> holdSyncs{false};  // they last until letSyncsGo()
-  std::atomic<int> fullWrites{0};      // that many writes to the log meet a full disk
-  std::atomic<off_t> goodUpTo{-1};     // reads of a database from there on fail, unless negative
+  std::atomic<int> logSyncs{0};         // of the write-ahead log, failed ones included
+  std::atomic<bool> failSyncs{false};   // EIO
+  std::atomic<bool> holdSyncs{false};   // they last until letSyncsGo()
+  std::atomic<bool> failWrites{false};  // to the log: EIO
+  std::atomic<int> fullWrites{0};       // that many writes to the log meet a full disk
+  std::atomic<off_t> goodUpTo{-1};      // reads of a database from there on fail, unless negative
 };
 inline DiskFaults disk;
 
@@ -53,6 +54,10 @@ inline int sync(int fd, long number) {
 }
 
 inline ssize_t write(int fd, const void* data, size_t size, off_t position) {
+  if (disk.failWrites && isLog(fd)) {
+    errno = EIO;
+    return -1;
+  }
   if (disk.fullWrites > 0 && isLog(fd)) {
     --disk.fullWrites;
     errno = ENOSPC;
