@@ -31,8 +31,8 @@ std::string snapshotterOf(const Settings& settings, const std::string& runtime) 
 }
 
 // Whether the default runtime comes back from a question, which is asked beside whoever wants to
-// know. That others have their turn before, where it takes one call at a time, is no silence; and
-// one that cannot be asked this question is never silent.
+// know. Where it takes one call at a time, that another one has its turn is no silence, but that
+// such a one has not come back in its time is. Who cannot be asked this question has answered.
 class Answering {
  public:
   explicit Answering(Engine& engine) : engine_(engine) {}
@@ -49,7 +49,10 @@ class Answering {
       next_ = Clock::now() + kAskPause;
       engine_.runLater([&engine = engine_, runtime, name = name_] { ask(engine, runtime, name); });
     }
-    const auto since = engine_.operations().rounds().leftSince(name_);
+    auto since = engine_.operations().rounds().leftSince(name_);
+    const plugins::Instance& instance = runtime->instance();
+    if (!since && instance.library().description().threading == BERTH_THREADING_SERIALIZED)
+      since = instance.overdueSince();
     if (!since) return std::nullopt;
     return Outage{*since, strCat("plugin ", runtime->name(), " does not answer")};
   }

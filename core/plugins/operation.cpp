@@ -107,7 +107,7 @@ void Operation::endStage(Clock::time_point now) {
 void Operation::cancel() {
   {
     std::lock_guard lock(mutex_);
-    cancelled_ = true;
+    if (!cancelled_) cancelled_ = Clock::now();
   }
   ::eventfd_write(cancelFd_.get(), 1);
 }
@@ -119,8 +119,13 @@ absl::Status Operation::cancellable() const {
 }
 
 bool Operation::cancelled() const {
+  return overSince().has_value();
+}
+
+std::optional<Operation::Clock::time_point> Operation::overSince() const {
   std::lock_guard lock(mutex_);
-  return cancelled_ || Clock::now() >= deadline_;
+  if (Clock::now() < deadline_) return cancelled_;
+  return std::min(deadline_, cancelled_.value_or(deadline_));
 }
 
 absl::Status Operation::check() const {

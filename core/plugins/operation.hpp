@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,6 +35,8 @@ class Operation {
 
   void cancel();
   bool cancelled() const;  // or past the deadline
+  // Since when that is so.
+  std::optional<Clock::time_point> overSince() const;
   int cancelFd() const { return cancelFd_.get(); }
   // RESOURCE_EXHAUSTED when no descriptor was to be had to wake plugins by: they would notice
   // cancel() only between two waits. For what is to run until it is cancelled that is not enough.
@@ -74,7 +77,7 @@ class Operation {
   mutable std::mutex mutex_;  // all that follow
   std::string stage_ = "waiting";
   Progress progress_;
-  bool cancelled_ = false;
+  std::optional<Clock::time_point> cancelled_;  // since when
   bool session_ = false;
   Timeline timeline_;
 };

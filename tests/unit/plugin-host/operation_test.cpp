@@ -36,6 +36,20 @@ TEST(OperationTest, WithoutDeadlineNothingEndsIt) {
   EXPECT_FALSE(readable(op.op()->cancel_fd));
 }
 
+TEST(OperationTest, ItIsOverSinceItsDeadlineOrItsCancellation) {
+  const auto begin = Clock::now();
+  Operation endless("work");
+  EXPECT_FALSE(endless.overSince());
+  endless.cancel();
+  ASSERT_TRUE(endless.overSince());
+  EXPECT_GE(*endless.overSince(), begin);
+  const auto passed = begin - std::chrono::seconds(1);
+  Operation late("work", passed);
+  EXPECT_EQ(late.overSince(), passed);
+  late.cancel();
+  EXPECT_EQ(late.overSince(), passed);
+}
+
 TEST(OperationTest, ItsKindIsTheCallThatItIsFor) {
   EXPECT_EQ(operationKind("RunPodSandbox default/web"), "RunPodSandbox");
   EXPECT_EQ(operationKind("CheckStorage"), "CheckStorage");
