@@ -1,11 +1,13 @@
 // What systemd is told, on a socket as it makes them.
 #include "common/service_manager.hpp"
 
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <string>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <thread>
 #include <unistd.h>
 
 #include <gmock/gmock.h>
@@ -90,6 +92,26 @@ TEST_F(ServiceManagerTest, AStatusIsOneAssignment) {
   const ServiceManager manager = ServiceManager::fromEnvironment();
   ASSERT_TRUE(manager.working("a plugin\nREADY=1", std::chrono::seconds(1)).ok());
   EXPECT_EQ(systemd.heard(), "EXTEND_TIMEOUT_USEC=1000000\nSTATUS=a plugin READY=1");
+}
+
+// One that is busy: what it must hear is not lost, and stages hold nobody up.
+TEST_F(ServiceManagerTest, AManagerThatDoesNotListenIsWaitedForWhereItMatters) {
+  const std::string name = "@berth-notify-busy-" + std::to_string(::getpid());
+  Manager systemd(name);
+  set("NOTIFY_SOCKET", name);
+  const ServiceManager manager = ServiceManager::fromEnvironment();
+  const auto begin = std::chrono::steady_clock::now();
+  int sent = 0;
+  while (manager.working("x", std::chrono::seconds(1)).ok() && sent < 10'000) ++sent;
+  ASSERT_LT(sent, 10'000) << "it never has too much";
+  std::thread later([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    systemd.heard();
+  });
+  EXPECT_TRUE(manager.ready("serving").ok());
+  later.join();
+  EXPECT_FALSE(manager.ready("serving").ok());
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(30));
 }
 
 TEST_F(ServiceManagerTest, ChildrenDoNotInheritIt) {
