@@ -266,7 +266,7 @@ absl::Status run(const config::Paths& paths, const config::Config& config,
         {{"file", setAside}, {"kept", recordsIn(database)}});
   }
   telemetry::Telemetry& telemetry = startTelemetry(config.metrics);
-  const absl::Cleanup close = [&limit] { limit.expect("the database to be closed", kOwnTime); };
+  const absl::Cleanup closing = [&limit] { limit.expect("the database to be closed", kOwnTime); };
   std::atomic<engine::Engine*> current{nullptr};
   const plugins::HostServices services = hostServices(config, current);
   plugins::Registry registry(config.pluginDirs, services);
@@ -316,10 +316,17 @@ int serve(const ConfigOptions& options) {
   // Few arenas: threads come and go, and each arena keeps what it once had (mallopt(3)).
   ::mallopt(M_ARENA_MAX, 2);
   // It outlives all that it limits.
-  StageLimit limit(StageLimit::endProcess, [&](const std::string& stage, auto time) {
-    // What cannot be told is warned of once, when it is told of serving.
-    manager.working(strCat("waits for ", stage), time + kLateness).IgnoreError();
-  });
+  StageLimit limit(
+      StageLimit::endProcess,
+      {.begun =
+           [&](const std::string& stage, auto time) {
+             // What cannot be told is warned of once, when it is told of serving.
+             manager.working(strCat("waits for ", stage), time + kLateness).IgnoreError();
+           },
+       .lasts =
+           [](const std::string& stage) {
+             common::logWarning("the daemon's start or end takes long", {{"waits_for", stage}});
+           }});
   Interruption early([&] { endEarly(limit.stage(), manager); }, {SIGTERM, SIGINT});
   const config::Paths paths = pathsOf(options);
   auto loaded = config::load(paths);

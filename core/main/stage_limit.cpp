@@ -29,12 +29,12 @@ void StageLimit::expect(std::string stage, std::chrono::milliseconds time) {
 }
 
 void StageLimit::change(std::string stage, std::chrono::milliseconds time, Clock::time_point end) {
-  if (begun_) begun_(stage, time);
+  if (listeners_.begun) listeners_.begun(stage, time);
   {
     const std::lock_guard lock(mutex_);
     stage_ = std::move(stage);
     end_ = end;
-    long_ = Clock::now() + longStage_;
+    long_ = Clock::now() + listeners_.longTime;
   }
   changed_.notify_all();
   if (thread_.joinable()) return;
@@ -71,7 +71,7 @@ void StageLimit::watch() {
     if (now >= long_) {
       long_ = Clock::time_point::max();
       lock.unlock();
-      common::logWarning("the daemon's start or end takes long", {{"waits_for", stage}});
+      if (listeners_.lasts) listeners_.lasts(stage);
       lock.lock();
       continue;
     }

@@ -14,7 +14,7 @@ namespace berth::program {
 // Of each plugin's loading and of its start, and of all snapshotters together until they have
 // listed their layers, which has an end of its own before.
 inline constexpr std::chrono::seconds kStartTime{70};
-// The log tells of a stage that takes longer.
+// What takes longer is worth a word.
 inline constexpr std::chrono::seconds kLongStage{5};
 
 // Not thread-safe: whoever starts and ends the daemon goes through the stages one after another.
@@ -24,12 +24,18 @@ class StageLimit {
   // time; it does not return to work that goes on.
   using Expired = std::function<void(const std::string& stage)>;
 
-  // Called with each stage as it begins, and how long it may take.
-  using Begun = std::function<void(const std::string& stage, std::chrono::milliseconds time)>;
+  // Who else hears of the stages.
+  struct Listeners {
+    // Each as it begins, with how long it may take.
+    std::function<void(const std::string& stage, std::chrono::milliseconds time)> begun;
+    // Called on a thread of its own, once, of a stage that has gone on for so long.
+    std::function<void(const std::string& stage)> lasts;
+    std::chrono::milliseconds longTime = kLongStage;
+  };
 
-  explicit StageLimit(Expired expired = endProcess, Begun begun = {},
-                      std::chrono::milliseconds longStage = kLongStage)
-      : expired_(std::move(expired)), begun_(std::move(begun)), longStage_(longStage) {}
+  explicit StageLimit(Expired expired = endProcess) : StageLimit(std::move(expired), {}) {}
+  StageLimit(Expired expired, Listeners listeners)
+      : expired_(std::move(expired)), listeners_(std::move(listeners)) {}
   StageLimit(const StageLimit&) = delete;
   StageLimit& operator=(const StageLimit&) = delete;
   ~StageLimit();
@@ -55,13 +61,12 @@ class StageLimit {
   void watch();
 
   const Expired expired_;
-  const Begun begun_;
-  const std::chrono::milliseconds longStage_;
+  const Listeners listeners_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::string stage_;
   Clock::time_point end_ = Clock::time_point::max();
-  Clock::time_point long_ = Clock::time_point::max();  // when the log is to tell of it
+  Clock::time_point long_ = Clock::time_point::max();  // from when on it lasts
   bool ended_ = false;
   std::thread thread_;
 };

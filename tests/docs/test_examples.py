@@ -244,6 +244,7 @@ def sources():
 
 # What others say.
 NOT_OURS = {"timeout", "watchdog", "container runtime is down",
+            "container runtime not ready: RuntimeReady=false",
             "misconfiguration: kubelet cgroup driver", "kubectl exec", "kubectl port-forward",
             "OOMKilled"}
 
@@ -260,6 +261,8 @@ def test_messages_that_are_quoted_are_what_is_said():
             count += 1
     assert count > 20
     for quoted in ("the daemon does not answer its own watchdog",
+                   "the daemon's start or end takes long",
+                   "the node is not ready",
                    "credentials cannot be looked up everywhere",
                    "the kernel's OOM killer ended a process of a container",
                    "the pod's monitor has died; its containers were killed",
