@@ -3,6 +3,7 @@ needs has been out for half a minute, and no longer than it is."""
 
 import os
 import signal
+import subprocess
 import threading
 import time
 
@@ -112,3 +113,30 @@ def test_records_that_cannot_be_written(own_bed, tmp_path, name):
     # Nobody makes a change meanwhile.
     wait_until(lambda: condition(bed).status, SOON, "readiness")
     bed.run_pod(name + "-taken")
+
+
+def on_a_disk_of_its_own(bed):
+    """Puts the engine's root on an ext4 that becomes read-only once it has an error."""
+    image = os.path.join(bed.folder, "disk")
+    with open(image, "wb") as file:
+        file.truncate(256 << 20)
+    subprocess.run(["mkfs.ext4", "-q", "-F", image], check=True)
+    os.mkdir(bed.engine.root)
+    subprocess.run(["mount", "-o", "loop,errors=remount-ro", image, bed.engine.root], check=True)
+    return ""
+
+
+def test_a_disk_with_an_error(own_bed, name):
+    """Of the kernel's own doing: what can be written, and what a file system then says of itself,
+    differs by version."""
+    bed = own_bed(settings=on_a_disk_of_its_own)
+    assert condition(bed).status
+    [device] = [line.split()[0] for line in host.read("/proc/mounts").splitlines()
+                if line.split()[1] == bed.engine.root]
+    begun = time.monotonic()
+    with open("/sys/fs/ext4/%s/trigger_fs_error" % os.path.basename(device), "w",
+              encoding="ascii") as trigger:
+        trigger.write("a test\n")
+    with pytest.raises(grpc.RpcError):
+        bed.run_pod(name)
+    assert watch(bed, begun).reason == "RecordsNotWritable"

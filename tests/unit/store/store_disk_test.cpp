@@ -48,6 +48,7 @@ class StoreDiskTest : public ::testing::Test {
     letSyncsGo();
     disk.failSyncs = false;
     disk.failWrites = false;
+    disk.readOnly = false;
     disk.fullWrites = 0;
     disk.goodUpTo = -1;
   }
@@ -182,6 +183,19 @@ TEST_F(StoreDiskTest, AnOutageEndsWithoutAnybodysChange) {
   EXPECT_EQ(store_->outage()->since, since);
   disk.failWrites = disk.failSyncs = false;
   EXPECT_TRUE(eventually([this] { return !store_->outage().has_value(); }));
+}
+
+// Files that are open may be written even so.
+TEST_F(StoreDiskTest, AFileSystemThatIsReadOnlyIsAnOutage) {
+  disk.readOnly = true;
+  ASSERT_TRUE(store_->outage());
+  const auto since = store_->outage()->since;
+  EXPECT_THAT(store_->outage()->why, HasSubstr("read-only"));
+  EXPECT_TRUE(store_->put("pod", "a", "x").ok());
+  ASSERT_TRUE(store_->outage());
+  EXPECT_EQ(store_->outage()->since, since);
+  disk.readOnly = false;
+  EXPECT_FALSE(store_->outage());
 }
 
 // It takes the changes that make room.
