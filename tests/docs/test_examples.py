@@ -54,6 +54,13 @@ def test_yaml_parses(text):
         assert isinstance(document, dict)
 
 
+def test_operations_that_an_alert_leaves_out_are_called_so():
+    [names] = re.findall(r'operation!~"([^"]+)"', read("docs/observing.md"))
+    said = sources()
+    for name in names.split("|"):
+        assert '"%s ' % name in said or '"%s"' % name in said, name
+
+
 def commands(text):
     """The command lines of a block that call `berth`, without what a shell adds."""
     text = re.sub(r"(^|\s)#.*", "", text.replace("\\\n", " "), flags=re.MULTILINE)
