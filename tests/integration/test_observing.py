@@ -3,11 +3,11 @@
 import contextlib
 import html.parser
 import json
-import os
 import pathlib
 import re
 import socket
 import subprocess
+import time
 import urllib.error
 import urllib.request
 
@@ -112,8 +112,7 @@ def test_metrics_of_a_pods_life(node):
     assert 0.8 * took < stages < 1.1 * took
     assert value(series, "process_resident_memory_bytes") > 1 << 20
     assert value(series, "process_open_fds") > 3
-    started = os.stat("/proc/%d" % bed.pid).st_mtime
-    assert abs(value(series, "process_start_time_seconds") - started) < 60
+    assert -2 < time.time() - value(series, "process_start_time_seconds") < 120
 
     bed.cri.StopContainer({"container_id": container, "timeout": 0})
     bed.cri.RemoveContainer({"container_id": created})
@@ -147,7 +146,7 @@ def test_a_session_is_no_operation_that_hangs(node):
 
 def test_what_is_under_way_is_told_by_its_kind(node):
     bed = node.bed
-    container = bed.run(bed.run_pod("web"), "app", command=["sh", "-c", "trap '' TERM; cat"])
+    container = bed.run(bed.run_pod("web"), "app", command=["sh", "-c", "trap '' TERM; sleep 1000"])
     stop = bed.cri.StopContainer.future({"container_id": container, "timeout": 4})
     kind = {"operation": "StopContainer"}
     wait_until(lambda: value(node.scrape(), "berth_oldest_operation_seconds", **kind) > 1
