@@ -13,9 +13,10 @@ import pytest
 import host
 from berth_testbed import wait_until
 from test_isolation import processes
-from test_slow_syncs import BUILD
 
 pytestmark = [pytest.mark.berth, pytest.mark.alone]
+BUILD = os.path.abspath(os.environ.get(
+    "BERTH_BUILD", os.path.join(os.path.dirname(__file__), "../../build/release")))
 LONG = 30
 SOON = 12  # seconds, for an outage's end to be noticed on a machine that is busy
 

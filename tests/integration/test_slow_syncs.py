@@ -14,17 +14,15 @@ pytestmark = pytest.mark.berth
 SYNC_SECONDS = 3
 # Far below a sync, far above what a machine that is busy needs.
 QUICK_SECONDS = 1.5
-BUILD = os.path.abspath(os.environ.get(
-    "BERTH_BUILD", os.path.join(os.path.dirname(__file__), "../../build/release")))
 PINNED, REMOVED, PULLED = (TESTS + name for name in ("entrypoint:1", "data:1", "layers:1"))
 
 
 class SlowDisk:
     """A daemon's, which is to be made slow and quick again."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, build):
         self._file = os.path.join(folder, "sync-milliseconds")
-        library = os.path.join(BUILD, "tests/integration/berth-slow-sync.so")
+        library = os.path.join(build, "tests/integration/berth-slow-sync.so")
         self.wrapper = ["env", "LD_PRELOAD=" + library, "BERTH_SLOW_SYNC=" + self._file]
 
     def __enter__(self):
@@ -38,7 +36,10 @@ class SlowDisk:
 
 @pytest.fixture
 def slow_disk(tmp_path):
-    return SlowDisk(tmp_path)
+    build = os.environ.get("BERTH_BUILD", os.path.join(
+        os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))),
+        "build/release"))
+    return SlowDisk(tmp_path, build)
 
 
 def timed(call, *arguments, **more):
