@@ -1,10 +1,12 @@
 #include "common/service_manager.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -33,6 +35,13 @@ std::optional<int64_t> numberOf(const std::string& text) {
   return number;
 }
 
+// Whatever is in the text, the manager reads one assignment of it.
+std::string statusLine(std::string_view text) {
+  std::string line = strCat("STATUS=", text);
+  std::replace(line.begin(), line.end(), '\n', ' ');
+  return line;
+}
+
 }  // namespace
 
 ServiceManager ServiceManager::fromEnvironment() {
@@ -47,19 +56,25 @@ ServiceManager ServiceManager::fromEnvironment() {
   return manager;
 }
 
+absl::Status ServiceManager::working(std::string_view status,
+                                     std::chrono::microseconds time) const {
+  return send(strCat("EXTEND_TIMEOUT_USEC=", time.count(), "\n", statusLine(status)),
+              Delivery::kAtOnce);
+}
+
 absl::Status ServiceManager::ready(std::string_view status) const {
-  return send(strCat("READY=1\nSTATUS=", status));
+  return send(strCat("READY=1\n", statusLine(status)));
 }
 
 absl::Status ServiceManager::stopping(std::string_view status) const {
-  return send(strCat("STOPPING=1\nSTATUS=", status));
+  return send(strCat("STOPPING=1\n", statusLine(status)));
 }
 
 absl::Status ServiceManager::alive() const {
   return send("WATCHDOG=1");
 }
 
-absl::Status ServiceManager::send(const std::string& message) const {
+absl::Status ServiceManager::send(const std::string& message, Delivery delivery) const {
   if (socket_.empty()) return absl::OkStatus();
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -71,9 +86,12 @@ absl::Status ServiceManager::send(const std::string& message) const {
   // A name that is no path begins with a zero (unix(7), "abstract").
   if (socket_.front() == '@') address.sun_path[0] = '\0';
   const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + socket_.size());
-  const support::Fd fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  const support::Fd fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (!fd) return support::errnoStatus(errno, "make a socket to the service manager");
-  if (::sendto(fd.get(), message.data(), message.size(), MSG_NOSIGNAL,
+  const timeval patience{.tv_sec = 1, .tv_usec = 0};
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+  const int flags = MSG_NOSIGNAL | (delivery == Delivery::kAtOnce ? MSG_DONTWAIT : 0);
+  if (::sendto(fd.get(), message.data(), message.size(), flags,
                reinterpret_cast<const sockaddr*>(&address), length) < 0)
     return support::errnoStatus(errno, strCat("tell the service manager on ", socket_));
   return absl::OkStatus();

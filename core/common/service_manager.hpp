@@ -21,13 +21,18 @@ class ServiceManager {
   // How soon it must hear alive() again after ready(); nothing: it does not watch this process.
   std::optional<std::chrono::microseconds> patience() const { return patience_; }
 
-  // Each sends one message; OK when there is no manager. None blocks.
+  // Each sends one message; OK when there is no manager. A status is for people. Where the manager
+  // does not take what it was sent before, they wait for a second at most, and working() does not.
+  // Before ready() and after stopping(): the daemon is at work, and will be heard of again within
+  // that time, which the manager is to wait beyond its own patience.
+  absl::Status working(std::string_view status, std::chrono::microseconds time) const;
   absl::Status ready(std::string_view status) const;
   absl::Status stopping(std::string_view status) const;
   absl::Status alive() const;
 
  private:
-  absl::Status send(const std::string& message) const;
+  enum class Delivery { kWait, kAtOnce };
+  absl::Status send(const std::string& message, Delivery delivery = Delivery::kWait) const;
 
   std::string socket_;  // a path, or a name after "@"; empty: there is no manager
   std::optional<std::chrono::microseconds> patience_;

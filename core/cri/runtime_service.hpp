@@ -7,16 +7,21 @@
 
 #include "cri-runtime-v1.grpc.pb.h"
 #include "engine/engine.hpp"
+#include "engine/readiness.hpp"
 #include "streaming/server.hpp"
 
 namespace berth::cri {
 
 class RuntimeService final : public runtime::v1::RuntimeService::Service {
  public:
-  // `configuration` is what runs, as JSON, for verbose status. `engine` and `streaming` must
-  // outlive the service.
-  RuntimeService(engine::Engine& engine, streaming::Server& streaming, std::string configuration)
-      : engine_(engine), streaming_(streaming), configuration_(std::move(configuration)) {}
+  // `configuration` is what runs, as JSON, for verbose status. What is referred to must outlive the
+  // service.
+  RuntimeService(engine::Engine& engine, engine::Readiness& readiness, streaming::Server& streaming,
+                 std::string configuration)
+      : engine_(engine),
+        readiness_(readiness),
+        streaming_(streaming),
+        configuration_(std::move(configuration)) {}
 
 #define BERTH_CRI_VERB(Verb)                                                                 \
   grpc::Status Verb(grpc::ServerContext* context, const runtime::v1::Verb##Request* request, \
@@ -71,6 +76,7 @@ class RuntimeService final : public runtime::v1::RuntimeService::Service {
 
  private:
   engine::Engine& engine_;
+  engine::Readiness& readiness_;
   streaming::Server& streaming_;
   const std::string configuration_;
 };

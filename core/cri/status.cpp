@@ -9,14 +9,13 @@ namespace v1 = runtime::v1;
 
 namespace {
 
-void addCondition(v1::StatusResponse& response, const char* type, const absl::Status& status,
-                  const char* reason) {
+void addCondition(v1::StatusResponse& response, const char* type,
+                  const engine::Readiness::Verdict& verdict) {
   v1::RuntimeCondition* condition = response.mutable_status()->add_conditions();
   condition->set_type(type);
-  condition->set_status(status.ok());
-  if (status.ok()) return;
-  condition->set_reason(reason);
-  condition->set_message(std::string(status.message()));
+  condition->set_status(verdict.ready);
+  condition->set_reason(verdict.reason);
+  condition->set_message(verdict.message);
 }
 
 void addHandler(v1::StatusResponse& response, const std::string& name,
@@ -33,9 +32,12 @@ void addHandler(v1::StatusResponse& response, const std::string& name,
 grpc::Status RuntimeService::Status(grpc::ServerContext* /*context*/,
                                     const v1::StatusRequest* request,
                                     v1::StatusResponse* response) {
-  addCondition(*response, "RuntimeReady", absl::OkStatus(), "");
+  addCondition(*response, "RuntimeReady", readiness_.judge());
   const absl::Status network = engine_.networkStatus();
-  addCondition(*response, "NetworkReady", network, "NetworkPluginNotReady");
+  addCondition(*response, "NetworkReady",
+               network.ok() ? engine::Readiness::Verdict{}
+                            : engine::Readiness::Verdict{false, "NetworkPluginNotReady",
+                                                         std::string(network.message())});
   const std::string defaultRuntime = engine_.preferences()->defaultRuntime;
   for (const auto& [name, runtime] : engine_.registry().runtimes()) {
     // The handler without a name is the default one (CRI, RuntimeHandler.name).

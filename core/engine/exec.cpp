@@ -65,6 +65,7 @@ absl::StatusOr<std::unique_ptr<RunningExec>> Engine::exec(const std::string& id,
   plugins::Operation op(strCat("exec in container ", container->id()), startBy);
   auto waiting = std::make_unique<plugins::Operation>(op.name());
   waiting->setStage("wait for the command to end");
+  waiting->becomeSession();
   BERTH_RETURN_IF_ERROR(waiting->cancellable());
   BERTH_ASSIGN_OR_RETURN(ExecProcess process, startExec(op, *container, options));
   return std::make_unique<RunningExec>(*this, std::move(process), std::move(waiting));

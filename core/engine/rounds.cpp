@@ -121,13 +121,21 @@ void Rounds::leaveLate(Round& round, Clock::time_point begunBefore) {
     one.left = true;
     one.op->cancel();
     const std::lock_guard lock(mutex_);
-    left_.insert(round.names[one.index]);
+    left_.emplace(round.names[one.index], one.begun);
   }
 }
 
 bool Rounds::isLeft(const std::string& name) const {
   const std::lock_guard lock(mutex_);
   return left_.contains(name);
+}
+
+std::optional<Clock::time_point> Rounds::leftSince(const std::string& name) const {
+  const std::lock_guard lock(mutex_);
+  // Of one name the earliest is the first: it was left out first.
+  const auto found = left_.find(name);
+  if (found == left_.end()) return std::nullopt;
+  return found->second;
 }
 
 void Rounds::comeBack(const std::string& name) {

@@ -3,9 +3,10 @@
 
 #include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
-#include <set>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -49,6 +50,9 @@ class Rounds {
     return std::move(*answers);
   }
 
+  // When it was asked what it has not come back from; none: it has, or was never left out.
+  std::optional<plugins::Operation::Clock::time_point> leftSince(const std::string& name) const;
+
  private:
   using Take = std::function<void()>;
   using Question = std::function<Take(size_t, const plugins::Operation&)>;
@@ -67,8 +71,9 @@ class Rounds {
   void comeBack(const std::string& name);
 
   common::Workers& workers_;
-  mutable std::mutex mutex_;         // taken after a round's
-  std::multiset<std::string> left_;  // who has not come back
+  mutable std::mutex mutex_;  // taken after a round's
+  // Who has not come back, and since when.
+  std::multimap<std::string, plugins::Operation::Clock::time_point> left_;
 };
 
 }  // namespace berth::engine

@@ -245,6 +245,12 @@ uint32_t RemoteInstance::restarts() const {
   return restarts_;
 }
 
+std::optional<common::Outage> RemoteInstance::outage() const {
+  const std::lock_guard lock(mutex_);
+  if (!out_) return std::nullopt;
+  return common::Outage{*out_, strCat("plugin ", view(host_->instance), ": ", why_)};
+}
+
 void RemoteInstance::setPodCidr(std::string_view cidr) {
   const std::lock_guard lock(mutex_);
   podCidr_ = cidr;

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "berth/support/utf8.hpp"
+#include "common/outage.hpp"
 #include "isolation/calls.hpp"
 #include "isolation/lent.hpp"
 #include "isolation/plugin_process.hpp"
@@ -57,6 +59,8 @@ class RemoteInstance {
 
   pid_t pid() const;  // 0: there is none at this moment
   uint32_t restarts() const;
+  // Since when there has been no process that has lasted for a while; none: there is one.
+  std::optional<common::Outage> outage() const;
   // What a network was told, and is told again in a new process.
   void setPodCidr(std::string_view cidr);
   // Those of a runtime, which a new process is asked to recover.
@@ -91,6 +95,8 @@ class RemoteInstance {
                           std::chrono::steady_clock::duration time);
   Recovered recoverPod(PluginProcess& process, const std::string& id,
                        std::chrono::steady_clock::duration time);
+  // Blocks until the process has ended; what it has left to do goes on meanwhile.
+  void accompany(PluginProcess& process);
   bool isStopping() const;
   berth_host hostTable();
   static RemoteInstance& of(void* context) { return *static_cast<RemoteInstance*>(context); }
@@ -112,8 +118,9 @@ class RemoteInstance {
   std::condition_variable changed_;
   std::shared_ptr<PluginProcess> process_;
   Phase phase_ = Phase::kThere;
-  std::string why_;                             // the last process is not there any more
-  std::chrono::steady_clock::time_point next_;  // start
+  std::string why_;  // the last process is not there any more
+  std::optional<std::chrono::steady_clock::time_point> out_;  // since when, see outage()
+  std::chrono::steady_clock::time_point next_;                // start
   bool supervised_ = false;
   bool stopping_ = false;
   bool stopped_ = false;

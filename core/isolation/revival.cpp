@@ -21,6 +21,8 @@ constexpr auto kFirstPause = std::chrono::seconds(1);
 constexpr auto kLongestPause = std::chrono::seconds(60);
 // A process that has worked for so long has ended for a new reason.
 constexpr auto kGoodTime = std::chrono::minutes(2);
+// One that has lasted for so long does not end with the first call.
+constexpr auto kLasting = std::chrono::seconds(5);
 // Between two attempts at pods that a new process did not recover.
 constexpr auto kAskAgain = std::chrono::seconds(5);
 // Of one pod, where calls of all pods wait for it, and where they do not.
@@ -54,11 +56,10 @@ void RemoteInstance::supervise() {
     const std::shared_ptr<PluginProcess> process = process_;
     const auto since = Clock::now();
     lock.unlock();
-    while (!process->awaitEnd(unrecovered_.empty() ? Clock::time_point::max()
-                                                   : Clock::now() + kAskAgain))
-      recoverPods(*process, Recovery::kBeside);
+    accompany(*process);
     lock.lock();
     if (stopping_) return;
+    if (!out_) out_ = Clock::now();
     if (Clock::now() - since > kGoodTime) attempt = 0;
     why_ = strCat("its process ", process->pid(), " ", process->end());
     while (!stopping_) {
@@ -90,6 +91,22 @@ void RemoteInstance::supervise() {
       }
       why_ = strCat("its process cannot be started again: ", fromAbsl(next.status().message()));
     }
+  }
+}
+
+void RemoteInstance::accompany(PluginProcess& process) {
+  const auto lasting = Clock::now() + kLasting;
+  bool isOut = true;  // as far as is known here
+  for (;;) {
+    auto until = unrecovered_.empty() ? Clock::time_point::max() : Clock::now() + kAskAgain;
+    if (isOut) until = std::min(until, lasting);
+    if (process.awaitEnd(until)) return;
+    if (isOut && Clock::now() >= lasting) {
+      const std::lock_guard lock(mutex_);
+      out_.reset();
+      isOut = false;
+    }
+    if (!unrecovered_.empty()) recoverPods(process, Recovery::kBeside);
   }
 }
 

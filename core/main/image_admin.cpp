@@ -192,7 +192,7 @@ grpc::Status ImageAdmin::Import(grpc::ServerContext* context, const admin::Impor
   if (request->path().empty() || request->path().front() != '/')
     return cri::toGrpc(absl::InvalidArgumentError(
         strCat("Import: \"", request->path(), "\" is no absolute path")));
-  plugins::Operation op(strCat("import ", request->path()), cri::deadlineOf(*context));
+  plugins::Operation op(strCat("ImportImage ", request->path()), cri::deadlineOf(*context));
   const cri::CallWatch::Guard guard(calls_, *context, op);
   images::PullProgress progress;
   Reporter reporter(progress, *writer);
@@ -208,7 +208,7 @@ grpc::Status ImageAdmin::Import(grpc::ServerContext* context, const admin::Impor
 
 grpc::Status ImageAdmin::Export(grpc::ServerContext* context, const admin::ExportRequest* request,
                                 grpc::ServerWriter<admin::ExportPart>* writer) {
-  plugins::Operation op(strCat("export image ", request->image()), cri::deadlineOf(*context));
+  plugins::Operation op(strCat("ExportImage ", request->image()), cri::deadlineOf(*context));
   const cri::CallWatch::Guard guard(calls_, *context, op);
   StreamTarget target(*writer);
   const auto exported =

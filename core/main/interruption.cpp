@@ -1,7 +1,6 @@
 #include "main/interruption.hpp"
 
 #include <array>
-#include <csignal>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
@@ -11,23 +10,24 @@
 
 namespace berth::program {
 
-Interruption::Interruption(std::function<void()> interrupted)
+Interruption::Interruption(std::function<void()> interrupted, std::initializer_list<int> signals)
     : interrupted_(std::move(interrupted)) {
   sigset_t set;
+  sigset_t before;
   sigemptyset(&set);
-  for (const int number : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set, number);
+  for (const int number : signals) sigaddset(&set, number);
   signals_ = support::Fd(::signalfd(-1, &set, SFD_CLOEXEC));
   end_ = support::Fd(::eventfd(0, EFD_CLOEXEC));
-  if (!signals_ || !end_) return;  // the signals then end the process, as they always did
-  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  if (!signals_ || !end_) return;
+  ::pthread_sigmask(SIG_BLOCK, &set, &before);
   auto thread = support::startThread([this] { watch(); });
   if (thread.ok())
     thread_ = *std::move(thread);
   else
-    ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
-Interruption::~Interruption() {
+void Interruption::end() {
   if (!thread_.joinable()) return;
   ::eventfd_write(end_.get(), 1);
   thread_.join();

@@ -1,8 +1,10 @@
-// The signals by which people give a command up.
+// The signals by which people give up what a process is at.
 #pragma once
 
 #include <atomic>
+#include <csignal>
 #include <functional>
+#include <initializer_list>
 #include <string>
 #include <thread>
 
@@ -12,15 +14,19 @@
 
 namespace berth::program {
 
-// While it exists SIGINT, SIGTERM and SIGHUP do not end the process: `interrupted` is called, once
-// for each, on a thread of its own. To be made before any other thread, and once.
+// Until its end these signals do not end the process: `interrupted` is called, once for each, on a
+// thread of its own. To be made before any other thread, and once. Where there is no thread to be
+// had they do what they did before.
 class Interruption {
  public:
-  explicit Interruption(std::function<void()> interrupted);
-  ~Interruption();
+  explicit Interruption(std::function<void()> interrupted,
+                        std::initializer_list<int> signals = {SIGINT, SIGTERM, SIGHUP});
+  ~Interruption() { end(); }
   Interruption(const Interruption&) = delete;
   Interruption& operator=(const Interruption&) = delete;
 
+  // From its return on `interrupted` is not called; signals that come stay pending. Idempotent.
+  void end();
   bool happened() const { return happened_; }
   // CANCELLED in the words of whoever gave up, in place of what that has led to.
   absl::Status explain(const absl::Status& status) const;

@@ -1,6 +1,11 @@
 #include "main/live_metrics.hpp"
 
+#include <algorithm>
+#include <initializer_list>
 #include <map>
+#include <memory>
+#include <mutex>
+#include <set>
 #include <string>
 
 #include "berth/support/status.hpp"
@@ -20,9 +25,12 @@ void add(std::vector<Reading>& readings, std::string name, std::string help,
   readings.push_back({std::move(name), std::move(help), std::move(labels), value});
 }
 
+// All of `states` have a number, so that a series does not end when the last one leaves its state.
 template <typename Objects>
-std::map<std::string, int> countStates(const Objects& objects, std::string (*nameOf)(int)) {
+std::map<std::string, int> countStates(const Objects& objects, std::string (*nameOf)(int),
+                                       std::initializer_list<int> states) {
   std::map<std::string, int> counts;
+  for (const int state : states) counts[nameOf(state)];
   for (const auto& object : objects) ++counts[nameOf(object.state())];
   return counts;
 }
@@ -46,9 +54,12 @@ std::string containerState(int state) {
 
 std::vector<Reading> readObjects(const engine::Engine& engine, const images::ImageService& images) {
   std::vector<Reading> readings;
-  for (const auto& [state, count] : countStates(engine.listPodSandboxes({}), podState))
+  for (const auto& [state, count] : countStates(engine.listPodSandboxes({}), podState,
+                                                {v1::SANDBOX_READY, v1::SANDBOX_NOTREADY}))
     add(readings, "berth_pods", "Pod sandboxes, by their state.", {{"state", state}}, count);
-  for (const auto& [state, count] : countStates(engine.listContainers({}), containerState))
+  for (const auto& [state, count] : countStates(engine.listContainers({}), containerState,
+                                                {v1::CONTAINER_CREATED, v1::CONTAINER_RUNNING,
+                                                 v1::CONTAINER_EXITED, v1::CONTAINER_UNKNOWN}))
     add(readings, "berth_containers", "Containers, by their state.", {{"state", state}}, count);
   add(readings, "berth_images", "Images of this node.", {},
       static_cast<double>(images.list().size()));
@@ -73,15 +84,47 @@ std::vector<Reading> readLayers(const images::ImageService& images) {
   return readings;
 }
 
-std::vector<Reading> readWork(const engine::Engine& engine) {
+// What is under way, by kind. A kind that there has been once stays, with zeroes.
+class RunningWork {
+ public:
+  void read(std::vector<Reading>& readings) {
+    struct Kind {
+      int count = 0;
+      std::chrono::milliseconds oldest{0};
+    };
+    std::map<std::string, Kind> kinds;
+    int sessions = 0;
+    for (const plugins::RunningOperation& one : plugins::runningOperations()) {
+      if (one.session) {
+        ++sessions;
+        continue;
+      }
+      Kind& kind = kinds[plugins::operationKind(one.name)];
+      ++kind.count;
+      kind.oldest = std::max(kind.oldest, one.age);
+    }
+    const std::lock_guard lock(mutex_);
+    for (const auto& [name, kind] : kinds) known_.insert(name);
+    for (const std::string& name : known_) {
+      const Kind& kind = kinds[name];
+      add(readings, "berth_operations", "Operations that are under way, without sessions.",
+          {{"operation", name}}, kind.count);
+      add(readings, "berth_oldest_operation_seconds", "For how long the oldest of them has been.",
+          {{"operation", name}}, std::chrono::duration<double>(kind.oldest).count());
+    }
+    add(readings, "berth_exec_sessions",
+        "Commands in containers that clients are connected to, and end when they want.", {},
+        sessions);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::set<std::string> known_{plugins::operationKind("")};
+};
+
+std::vector<Reading> readWork(const engine::Engine& engine, RunningWork& running) {
   std::vector<Reading> readings;
-  const auto running = plugins::runningOperations();
-  add(readings, "berth_operations", "Operations that are under way.", {},
-      static_cast<double>(running.size()));
-  const double oldest =
-      running.empty() ? 0 : std::chrono::duration<double>(running.front().age).count();
-  add(readings, "berth_oldest_operation_seconds", "For how long the oldest of them has been.", {},
-      oldest);
+  running.read(readings);
   const common::Workers::Load load = engine.load();
   add(readings, "berth_worker_threads", "Threads for work that blocks.", {{"state", "busy"}},
       static_cast<double>(load.threads - load.idle));
@@ -122,7 +165,8 @@ absl::StatusOr<std::unique_ptr<ServedMetrics>> ServedMetrics::start(
   });
   metrics->addSource([&engine, &images] { return readObjects(engine, images); });
   metrics->addSource([&images] { return readLayers(images); });
-  metrics->addSource([&engine] { return readWork(engine); });
+  metrics->addSource(
+      [&engine, running = std::make_shared<RunningWork>()] { return readWork(engine, *running); });
   metrics->addSource(telemetry::readProcess);
   const bool six = settings.address.find(':') != std::string::npos;
   const std::string host = six ? strCat("[", settings.address, "]") : settings.address;

@@ -31,6 +31,7 @@
 #include "main/examination.hpp"
 #include "main/folder_ties.hpp"
 #include "main/image_admin.hpp"
+#include "main/interruption.hpp"
 #include "main/live_metrics.hpp"
 #include "main/options.hpp"
 #include "main/stage_limit.hpp"
@@ -49,6 +50,10 @@ namespace {
 // promised in berth/plugin.h. One that hangs leaves time before a service manager loses patience.
 constexpr std::chrono::seconds kCallsTime{30};
 constexpr std::chrono::seconds kPluginTime{10};
+// What the start does by itself, as a rule within milliseconds.
+constexpr std::chrono::seconds kOwnTime{120};
+// For the daemon to end by itself, before the service manager does it.
+constexpr std::chrono::seconds kLateness{10};
 
 // SIGTERM and SIGINT end the daemon, SIGHUP has it read its configuration anew; they are blocked in
 // every thread and waited for here.
@@ -89,6 +94,15 @@ void warnWhenUntold(const absl::Status& told) {
   if (!told.ok())
     common::logWarning("the service manager was not told",
                        {{"error", std::string(told.message())}});
+}
+
+// Nothing is served yet, and what the start waits for may hang. As if it had crashed, which harms
+// nothing: the next start sees to what this one has left.
+void endEarly(const std::string& stage, const common::ServiceManager& manager) {
+  common::logInfo("ending before anything is served; what the start is at is not waited for",
+                  {{"waited_for", stage}});
+  manager.stopping("ending before anything is served").IgnoreError();
+  ::_exit(0);
 }
 
 // One daemon for one root, and for one state: to another one its pods would be without a record,
@@ -163,14 +177,17 @@ std::string configurationJson(const config::Config& config) {
 absl::Status serveUntilSignal(const config::Config& config, Reloader& reloader,
                               engine::Engine& engine, const KeptThings& kept,
                               telemetry::Telemetry& telemetry,
-                              const common::ServiceManager& manager, StageLimit& limit) {
+                              const common::ServiceManager& manager, StageLimit& limit,
+                              Interruption& early) {
+  limit.expect("clients to be let in", kOwnTime);
   cri::StreamingBackend backend(engine);
   auto streaming = streaming::Server::start(streamingSettings(config), backend);
   if (!streaming.ok())
     return config::atKey(
         config, absl::IsAlreadyExists(streaming.status()) ? "streaming.port" : "streaming.address",
         support::annotate(streaming.status(), "serve streams"));
-  cri::RuntimeService runtimeService(engine, **streaming, configurationJson(config));
+  engine::Readiness readiness(engine::needsOfPods(engine, kept.store));
+  cri::RuntimeService runtimeService(engine, readiness, **streaming, configurationJson(config));
   cri::ImageService imageService(kept.images, engine, imageSettings(config));
   AdminService adminService(reloader, kept, telemetry.timelines());
   ImageAdmin imageAdmin(kept.images, imageSettings(config));
@@ -181,6 +198,8 @@ absl::Status serveUntilSignal(const config::Config& config, Reloader& reloader,
   BERTH_ASSIGN_OR_RETURN(const std::unique_ptr<cri::Server> server,
                          cri::Server::start(settings, runtimeService, imageService,
                                             {&adminService, &imageAdmin}, callCounter(telemetry)));
+  limit.end();
+  early.end();
   common::releaseStartMemory();
   common::logInfo("serving",
                   {{"socket", config.grpc.socket},
@@ -190,8 +209,8 @@ absl::Status serveUntilSignal(const config::Config& config, Reloader& reloader,
   Watchdog watchdog(manager, config.grpc.socket);
   const int number = awaitEnd(reloader, watchdog);
   common::logInfo("ending; pods go on", {{"signal", ::strsignal(number)}});
-  limit.begin("calls", kCallsTime);
   warnWhenUntold(manager.stopping("ending; pods go on"));
+  limit.begin("calls", kCallsTime);
   engine.endSubscriptions();
   server->stop([&engine] { engine.operations().cancelAll(); });
   return absl::OkStatus();
@@ -213,7 +232,7 @@ std::string recordsIn(const std::string& database) {
 
 // Starts everything, serves until a signal, and stops in reverse order.
 absl::Status run(const config::Paths& paths, const config::Config& config,
-                 const common::ServiceManager& manager) {
+                 const common::ServiceManager& manager, StageLimit& limit, Interruption& early) {
   BERTH_RETURN_IF_ERROR(demandRoot());
   BERTH_ASSIGN_OR_RETURN(common::HostFacts host, common::collectHostFacts());
   BERTH_RETURN_IF_ERROR(demandKernel(host));
@@ -245,6 +264,7 @@ absl::Status run(const config::Paths& paths, const config::Config& config,
   BERTH_ASSIGN_OR_RETURN(const auto policy, signaturePolicy(config));
   imagesWanted.policy = policy;
 
+  limit.expect("the database to be opened and checked", kOwnTime);
   std::string setAside;
   const std::string database = strCat(config.root, "/berth.db");
   BERTH_ASSIGN_OR_RETURN(const std::unique_ptr<store::Store> store,
@@ -256,8 +276,7 @@ absl::Status run(const config::Paths& paths, const config::Config& config,
         {{"file", setAside}, {"kept", recordsIn(database)}});
   }
   telemetry::Telemetry& telemetry = startTelemetry(config.metrics);
-  // It outlives all that it limits.
-  StageLimit limit;
+  const absl::Cleanup closing = [&limit] { limit.expect("the database to be closed", kOwnTime); };
   std::atomic<engine::Engine*> current{nullptr};
   const plugins::HostServices services = hostServices(config, current);
   plugins::Registry registry(config.pluginDirs, services);
@@ -274,7 +293,7 @@ absl::Status run(const config::Paths& paths, const config::Config& config,
     return opened.status();
   }
   const std::unique_ptr<images::ImageService> images = *std::move(opened);
-  limit.end();
+  limit.expect("pods to be found again", kOwnTime);
   auto engine = std::make_unique<engine::Engine>(std::move(settings), std::move(preferences),
                                                  registry, *images, *store, std::move(host));
   current = engine.get();
@@ -284,7 +303,7 @@ absl::Status run(const config::Paths& paths, const config::Config& config,
   // What is thrown does not keep plugins from being stopped.
   const absl::Status status = support::returnThrown([&] {
     BERTH_RETURN_IF_ERROR(engine->recover());
-    return serveUntilSignal(config, reloader, *engine, kept, telemetry, manager, limit);
+    return serveUntilSignal(config, reloader, *engine, kept, telemetry, manager, limit, early);
   });
   limit.begin("calls", kCallsTime);
   engine->finish();
@@ -311,11 +330,25 @@ int serve(const ConfigOptions& options) {
   common::raiseOpenFiles();
   // Few arenas: threads come and go, and each arena keeps what it once had (mallopt(3)).
   ::mallopt(M_ARENA_MAX, 2);
+  // It outlives all that it limits.
+  StageLimit limit(
+      StageLimit::endProcess,
+      {.begun =
+           [&](const std::string& stage, auto time) {
+             // What cannot be told is warned of once, when it is told of serving.
+             manager.working(strCat("waits for ", stage), time + kLateness).IgnoreError();
+           },
+       .lasts =
+           [](const std::string& stage) {
+             common::logWarning("the daemon's start or end takes long", {{"waits_for", stage}});
+           }});
+  Interruption early([&] { endEarly(limit.stage(), manager); }, {SIGTERM, SIGINT});
   const config::Paths paths = pathsOf(options);
   auto loaded = config::load(paths);
   if (!loaded.ok()) return failStart(loaded.status());
   // What is made at start throws when there is no memory or no thread for it.
-  const absl::Status status = support::returnThrown([&] { return run(paths, *loaded, manager); });
+  const absl::Status status =
+      support::returnThrown([&] { return run(paths, *loaded, manager, limit, early); });
   if (status.ok()) return 0;
   common::logError("cannot serve", {{"error", std::string(status.message())}});
   return failStart(status);

@@ -1,5 +1,6 @@
 #include "main/stage_limit.hpp"
 
+#include <algorithm>
 #include <unistd.h>
 #include <utility>
 
@@ -20,10 +21,20 @@ StageLimit::~StageLimit() {
 }
 
 void StageLimit::begin(std::string stage, std::chrono::milliseconds time) {
+  change(std::move(stage), time, Clock::now() + time);
+}
+
+void StageLimit::expect(std::string stage, std::chrono::milliseconds time) {
+  change(std::move(stage), time, Clock::time_point::max());
+}
+
+void StageLimit::change(std::string stage, std::chrono::milliseconds time, Clock::time_point end) {
+  if (listeners_.begun) listeners_.begun(stage, time);
   {
     const std::lock_guard lock(mutex_);
     stage_ = std::move(stage);
-    end_ = Clock::now() + time;
+    end_ = end;
+    long_ = Clock::now() + listeners_.longTime;
   }
   changed_.notify_all();
   if (thread_.joinable()) return;
@@ -38,21 +49,33 @@ void StageLimit::begin(std::string stage, std::chrono::milliseconds time) {
 
 void StageLimit::end() {
   const std::lock_guard lock(mutex_);
-  end_ = Clock::time_point::max();
+  stage_.clear();
+  end_ = long_ = Clock::time_point::max();
+}
+
+std::string StageLimit::stage() const {
+  const std::lock_guard lock(mutex_);
+  return stage_;
 }
 
 void StageLimit::watch() {
   std::unique_lock lock(mutex_);
   while (!ended_) {
-    const auto end = end_;
-    if (Clock::now() < end) {
-      changed_.wait_until(lock, end);
+    const auto now = Clock::now();
+    const std::string stage = stage_;
+    if (now >= end_) {
+      lock.unlock();
+      expired_(stage);
+      return;
+    }
+    if (now >= long_) {
+      long_ = Clock::time_point::max();
+      lock.unlock();
+      if (listeners_.lasts) listeners_.lasts(stage);
+      lock.lock();
       continue;
     }
-    const std::string stage = stage_;
-    lock.unlock();
-    expired_(stage);
-    return;
+    changed_.wait_until(lock, std::min(end_, long_));
   }
 }
 

@@ -188,11 +188,30 @@ absl::Status Instance::call(const Operation& op, std::string_view object,
                             const std::function<berth_code(berth_error*)>& body) const {
   auto pass = gate_.enter(object, [&op] { return op.check(); });
   if (!pass.ok()) return support::annotate(pass.status(), support::strCat("plugin ", name()));
+  std::multiset<const Operation*>::iterator place;
+  {
+    const std::lock_guard lock(callsMutex_);
+    place = calls_.insert(&op);
+  }
   absl::Status status = callBeside(body);
+  {
+    const std::lock_guard lock(callsMutex_);
+    calls_.erase(place);
+  }
   // Who has waited hears where it stood.
   const bool cutOff = absl::IsDeadlineExceeded(status) || absl::IsCancelled(status);
   const std::string stage = op.stage();
   return cutOff && stage != kNoStage ? support::annotate(status, stage) : status;
+}
+
+std::optional<Operation::Clock::time_point> Instance::overdueSince() const {
+  std::optional<Operation::Clock::time_point> earliest;
+  const std::lock_guard lock(callsMutex_);
+  for (const Operation* const one : calls_) {
+    const auto over = one->overSince();
+    if (over && (!earliest || *over < *earliest)) earliest = over;
+  }
+  return earliest;
 }
 
 absl::Status Instance::callBeside(const std::function<berth_code(berth_error*)>& body) const {

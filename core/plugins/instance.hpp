@@ -1,9 +1,12 @@
 // An instance of a plugin: one for each table of the configuration.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -77,6 +80,10 @@ class Instance {
   absl::Status call(const Operation& op, std::string_view object,
                     const std::function<berth_code(berth_error*)>& body) const;
 
+  // Since when a call on behalf of an operation has not come back although that is over: the plugin
+  // has not kept its word. None: none such is under way.
+  std::optional<std::chrono::steady_clock::time_point> overdueSince() const;
+
   // Logs what failed of a call that has no other way to tell; nothing where it did not.
   void complain(std::string_view doing, const absl::Status& status) const;
 
@@ -93,6 +100,8 @@ class Instance {
   const HostServices& services_;
   HostTable host_;
   mutable CallGate gate_;
+  mutable std::mutex callsMutex_;
+  mutable std::multiset<const Operation*> calls_;  // under way, on behalf of these
   boost::json::object options_;
   void* handle_ = nullptr;
   InstanceState state_ = InstanceState::kLoaded;

@@ -106,7 +106,8 @@ class IsolatedLibrary : public Library {
   void endOwnCalls(void* instance) const override { remote(instance).endOwnCalls(); }
 
   std::optional<ProcessState> process(void* instance) const override {
-    return ProcessState{remote(instance).pid(), remote(instance).restarts()};
+    return ProcessState{remote(instance).pid(), remote(instance).restarts(),
+                        remote(instance).outage()};
   }
 
  private:

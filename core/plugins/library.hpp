@@ -11,6 +11,7 @@
 #include <boost/dll/shared_library.hpp>
 
 #include "berth/plugin.h"
+#include "common/outage.hpp"
 #include "isolation/turns.hpp"
 #include "plugins/interfaces.hpp"
 
@@ -45,6 +46,7 @@ class Library {
   struct ProcessState {
     pid_t pid = 0;  // 0: there is none at this moment
     uint32_t restarts = 0;
+    std::optional<common::Outage> outage;  // it keeps ending, or cannot be started
   };
   virtual std::optional<ProcessState> process(void* /*instance*/) const { return std::nullopt; }
 

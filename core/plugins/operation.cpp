@@ -107,7 +107,7 @@ void Operation::endStage(Clock::time_point now) {
 void Operation::cancel() {
   {
     std::lock_guard lock(mutex_);
-    cancelled_ = true;
+    if (!cancelled_) cancelled_ = Clock::now();
   }
   ::eventfd_write(cancelFd_.get(), 1);
 }
@@ -119,8 +119,13 @@ absl::Status Operation::cancellable() const {
 }
 
 bool Operation::cancelled() const {
+  return overSince().has_value();
+}
+
+std::optional<Operation::Clock::time_point> Operation::overSince() const {
   std::lock_guard lock(mutex_);
-  return cancelled_ || Clock::now() >= deadline_;
+  if (Clock::now() < deadline_) return cancelled_;
+  return std::min(deadline_, cancelled_.value_or(deadline_));
 }
 
 absl::Status Operation::check() const {
@@ -161,9 +166,24 @@ std::string Operation::stage() const {
   return stage_;
 }
 
+void Operation::becomeSession() {
+  std::lock_guard lock(mutex_);
+  session_ = true;
+}
+
+bool Operation::isSession() const {
+  std::lock_guard lock(mutex_);
+  return session_;
+}
+
 Operation::Progress Operation::progress() const {
   std::lock_guard lock(mutex_);
   return progress_;
+}
+
+std::string operationKind(const std::string& name) {
+  const bool call = !name.empty() && name[0] >= 'A' && name[0] <= 'Z';
+  return call ? name.substr(0, name.find(' ')) : "other";
 }
 
 std::vector<RunningOperation> runningOperations() {
@@ -174,7 +194,7 @@ std::vector<RunningOperation> runningOperations() {
     for (const Operation* one : roll().operations)
       running.push_back({one->name(), one->stage(),
                          std::chrono::duration_cast<std::chrono::milliseconds>(now - one->begun()),
-                         one->progress()});
+                         one->progress(), one->isSession()});
   }
   std::stable_sort(running.begin(), running.end(),
                    [](const auto& left, const auto& right) { return left.age > right.age; });

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,6 +35,8 @@ class Operation {
 
   void cancel();
   bool cancelled() const;  // or past the deadline
+  // Since when that is so.
+  std::optional<Clock::time_point> overSince() const;
   int cancelFd() const { return cancelFd_.get(); }
   // RESOURCE_EXHAUSTED when no descriptor was to be had to wake plugins by: they would notice
   // cancel() only between two waits. For what is to run until it is cancelled that is not enough.
@@ -46,6 +49,9 @@ class Operation {
   std::string stage() const;
   // The pod and the container that it is about, as its timeline tells; any number of them.
   void about(const std::string& pod, const std::string& container = {});
+  // From now on it lasts for as long as its client wants, which says nothing of how the engine
+  // does.
+  void becomeSession();
   // What it came to, as its timeline tells.
   void setResult(const absl::Status& status);
   struct Progress {
@@ -53,6 +59,7 @@ class Operation {
     uint64_t total = 0;  // 0: not known
   };
   Progress progress() const;
+  bool isSession() const;
 
   const berth_op* op() const { return &op_; }
 
@@ -70,7 +77,8 @@ class Operation {
   mutable std::mutex mutex_;  // all that follow
   std::string stage_ = "waiting";
   Progress progress_;
-  bool cancelled_ = false;
+  std::optional<Clock::time_point> cancelled_;  // since when
+  bool session_ = false;
   Timeline timeline_;
 };
 
@@ -80,7 +88,12 @@ struct RunningOperation {
   std::string stage;
   std::chrono::milliseconds age;
   Operation::Progress progress;
+  bool session = false;
 };
+
+// What it is, of its name: "RunPodSandbox default/web" is a "RunPodSandbox". What the daemon does
+// by itself has no such name, and is all "other".
+std::string operationKind(const std::string& name);
 
 // All that exist, the oldest first. Thread-safe.
 std::vector<RunningOperation> runningOperations();

@@ -52,6 +52,7 @@ class Snapshotter {
   explicit Snapshotter(Instance& instance);
 
   const std::string& name() const { return instance_.name(); }
+  const Instance& instance() const { return instance_; }
   absl::Status readFlags();  // once, after start: also finds the extensions
   // Whether it takes calls about one layer at the same time.
   bool isParallel() const {

@@ -2,6 +2,7 @@
 #include <cerrno>
 #include <chrono>
 #include <fcntl.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 #include <utility>
 
@@ -71,9 +72,14 @@ absl::Status Store::openLog() {
   return syncDirectoryOf(path_);
 }
 
-absl::Status Store::syncLog() const {
-  if (::fdatasync(log_.get()) == 0) return absl::OkStatus();
-  return support::errnoStatus(errno, strCat("sync the log of the database ", path_));
+absl::Status Store::syncLog() {
+  const absl::Status status =
+      ::fdatasync(log_.get()) == 0
+          ? absl::OkStatus()
+          : support::errnoStatus(errno, strCat("sync the log of the database ", path_));
+  const std::lock_guard lock(threadMutex_);
+  note(unsyncable_, status);
+  return status;
 }
 
 // All that was committed is in the log, or has been synced with the database before the log began
@@ -102,6 +108,42 @@ absl::Status Store::checkpoint() {
   }
 }
 
+void Store::note(std::optional<common::Outage>& outage, const absl::Status& status) {
+  // A disk that is full takes changes that make room; and that there is no memory, or that another
+  // connection is at work, says nothing of the disk.
+  if (status.ok() || absl::IsResourceExhausted(status)) {
+    outage.reset();
+  } else if (!absl::IsUnavailable(status) && !outage) {
+    outage = common::Outage{std::chrono::steady_clock::now(), std::string(status.message())};
+  }
+}
+
+std::optional<common::Outage> Store::outage() const {
+  struct statvfs system {};
+  const bool readOnly = ::fstatvfs(log_.get(), &system) == 0 && (system.f_flag & ST_RDONLY) != 0;
+  const std::lock_guard lock(threadMutex_);
+  if (!readOnly) {
+    readOnly_.reset();
+  } else if (!readOnly_) {
+    readOnly_ = common::Outage{std::chrono::steady_clock::now(),
+                               strCat("the file system of ", path_, " is read-only")};
+  }
+  std::optional<common::Outage> earliest;
+  for (const auto& one : {unwritable_, unsyncable_, readOnly_})
+    if (one && (!earliest || one->since < earliest->since)) earliest = one;
+  return earliest;
+}
+
+void Store::tryToChange() {
+  absl::Status status;
+  {
+    const std::lock_guard lock(mutex_);
+    status = execute(strCat("PRAGMA user_version=", kFormat).c_str());
+  }
+  const std::lock_guard lock(threadMutex_);
+  note(unwritable_, status);
+}
+
 void Store::syncLoop() {
   const auto isUrgent = [this] {
     return stopping_ || released_ || changes_ >= kChangesPerCheckpoint;
@@ -110,8 +152,12 @@ void Store::syncLoop() {
   bool reserved = true;
   std::unique_lock lock(threadMutex_);
   for (;;) {
-    if (reserved) {
-      wake_.wait(lock, isDue);
+    bool toTry = false;
+    if (isOut()) {
+      toTry = !wake_.wait_for(lock, kTrialPause, isDue);
+    } else if (reserved) {
+      wake_.wait(lock, [&] { return isDue() || isOut(); });
+      if (!isDue()) continue;
     } else {
       wake_.wait_for(lock, kReserveRetry, isDue);
     }
@@ -124,12 +170,13 @@ void Store::syncLoop() {
     if (enough) changes_ = 0;
     lock.unlock();
     if (toReserve || enough) reserved = reserve_.make();
+    if (toTry) tryToChange();
     // A failure leaves the log as it is: the next one, or the next start, sees to it. Nobody is
     // told of a step: it falls between those of any operation, and changes nothing but what a power
     // cut does.
     if (enough) {
       checkpoint().IgnoreError();
-    } else if (toSync) {
+    } else if (toSync || toTry) {
       syncLog().IgnoreError();
     }
     lock.lock();

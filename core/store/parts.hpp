@@ -19,6 +19,10 @@ inline constexpr const char* kSchema =
     "  kind TEXT NOT NULL, id TEXT NOT NULL, value BLOB NOT NULL, reason TEXT NOT NULL,"
     "  time INTEGER NOT NULL);";
 
+// Of the tables and of what their values are. A higher one is a newer program's, which this one
+// would misread. Fields that are added to a record do not count: they are kept unread.
+inline constexpr int kFormat = 1;
+
 // Whether an extended result code of SQLite says that what the disk has is damaged, or that it
 // cannot give it back.
 bool isDamage(int code);

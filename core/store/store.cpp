@@ -20,10 +20,6 @@ using support::strCat;
 
 namespace {
 
-// Of the tables and of what their values are. A higher one is a newer program's, which this one
-// would misread. Fields that are added to a record do not count: they are kept unread.
-constexpr int kFormat = 1;
-
 absl::Status refuseFormat(const std::string& path, int format) {
   if (format <= kFormat) return absl::OkStatus();
   return common::refusal(absl::FailedPreconditionError(
@@ -213,16 +209,21 @@ absl::Status Store::prepare(const char* sql, sqlite3_stmt** statement) {
 }
 
 absl::Status Store::write(size_t count, const std::function<absl::Status()>& change) {
+  absl::Status status;
   {
     std::lock_guard lock(mutex_);
-    absl::Status status = change();
+    status = change();
     if (absl::IsResourceExhausted(status)) {
       makeRoomLocked();
       status = change();
     }
-    BERTH_RETURN_IF_ERROR(status);
   }
   std::lock_guard lock(threadMutex_);
+  note(unwritable_, status);
+  if (!status.ok()) {
+    wake_.notify_all();
+    return status;
+  }
   changes_ += count;
   const bool first = !std::exchange(unsynced_, true);
   if (first || changes_ >= kChangesPerCheckpoint) wake_.notify_all();

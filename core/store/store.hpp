@@ -16,6 +16,7 @@
 #include <absl/status/statusor.h>
 
 #include "berth/support/fd.hpp"
+#include "common/outage.hpp"
 #include "store/reserve.hpp"
 
 struct sqlite3;
@@ -88,10 +89,16 @@ class Store {
   // Returns once everything put and erased so far survives a power cut. Nobody else waits for it:
   // changes go on meanwhile.
   absl::Status sync();
+  // Why no change is kept at present: the last one was refused, or could not be synced, or the file
+  // system is read-only. A full disk is no such reason. While there is one the store tries by
+  // itself whether it still holds, so that it ends without anybody's change. Waits for no disk.
+  std::optional<common::Outage> outage() const;
 
  private:
   static constexpr size_t kChangesPerCheckpoint = 2000;
   static constexpr std::chrono::milliseconds kBusyLimit{5000};
+  // Between two trials of the store's own during an outage.
+  static constexpr std::chrono::seconds kTrialPause{5};
   // After the first change that has not been synced.
   static constexpr std::chrono::milliseconds kSyncDelay{50};
   static constexpr int kLogBytes = 4 << 20;  // what the log's file keeps once it is empty
@@ -120,8 +127,13 @@ class Store {
   void holdLogRoom() const;
   // Syncs the log and moves it into the database.
   absl::Status checkpoint();
-  absl::Status syncLog() const;
+  absl::Status syncLog();
   void syncLoop();
+  // A change that leaves everything as it is.
+  void tryToChange();
+  // What became of a change, or of a sync, with the thread's mutex held.
+  static void note(std::optional<common::Outage>& outage, const absl::Status& status);
+  bool isOut() const { return unwritable_.has_value() || unsyncable_.has_value(); }
 
   const std::string path_;
   const Reserve reserve_;
@@ -145,12 +157,15 @@ class Store {
   sqlite3* checkpointer_ = nullptr;
 
   // The thread that makes them when enough has changed, and syncs the log in between.
-  std::mutex threadMutex_;
+  mutable std::mutex threadMutex_;
   std::condition_variable wake_;
   size_t changes_ = 0;
   bool unsynced_ = false;
   bool released_ = false;  // the reserve: to be made again
   bool stopping_ = false;
+  std::optional<common::Outage> unwritable_;
+  std::optional<common::Outage> unsyncable_;
+  mutable std::optional<common::Outage> readOnly_;  // since it was seen
   std::thread thread_;
 };
 

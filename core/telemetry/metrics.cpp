@@ -11,6 +11,7 @@
 #include <set>
 
 #include "berth/support/status.hpp"
+#include "plugins/operation.hpp"
 
 namespace berth::telemetry {
 
@@ -22,6 +23,10 @@ using support::strCat;
 // Stages come from plugins as well, which may put anything into them.
 constexpr size_t kMostStages = 256;
 constexpr const char* kOther = "other";
+// So that connections on which nothing comes do not hold up scrapes: each takes a thread, until it
+// has been silent for so long.
+constexpr const char* kThreads = "4";
+constexpr const char* kSilenceMilliseconds = "5000";
 
 // From a call that reads memory to one that pulls an image.
 const Histogram::BucketBoundaries& buckets() {
@@ -32,12 +37,6 @@ const Histogram::BucketBoundaries& buckets() {
 
 double seconds(std::chrono::nanoseconds time) {
   return std::chrono::duration<double>(time).count();
-}
-
-// "RunPodSandbox default/web" → "RunPodSandbox"; what the daemon does by itself has no such name.
-std::string kindOf(const std::string& operation) {
-  const bool call = !operation.empty() && operation[0] >= 'A' && operation[0] <= 'Z';
-  return call ? operation.substr(0, operation.find(' ')) : kOther;
 }
 
 // "resolve a.example/app:1 from …" → "resolve": up to the first word that is no mere word, and to a
@@ -156,7 +155,7 @@ void Metrics::countPluginCall(std::string_view kind, std::string_view instance, 
 }
 
 void Metrics::countStages(const plugins::Timeline& timeline) {
-  const std::string operation = kindOf(timeline.operation);
+  const std::string operation = plugins::operationKind(timeline.operation);
   for (const plugins::Stage& stage : timeline.stages) {
     parts_->stageSeconds
         .Add({{"operation", operation}, {"stage", parts_->known(operation, wordsOf(stage.name))}},
@@ -171,7 +170,9 @@ void Metrics::addSource(std::function<std::vector<Reading>()> read) {
 
 absl::Status Metrics::serve(const std::string& address) {
   try {
-    parts_->exposer = std::make_unique<prometheus::Exposer>(address, 1);
+    parts_->exposer = std::make_unique<prometheus::Exposer>(
+        std::vector<std::string>{"listening_ports", address, "num_threads", kThreads,
+                                 "request_timeout_ms", kSilenceMilliseconds});
   } catch (const std::exception& error) {
     return absl::UnavailableError(strCat("serve metrics on ", address, ": ", error.what()));
   }

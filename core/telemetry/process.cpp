@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "berth/support/files.hpp"
+#include "berth/support/process_stat.hpp"
 #include "common/text.hpp"
 #include "telemetry/metrics.hpp"
 
@@ -32,11 +33,35 @@ void readMemory(std::vector<Reading>& readings) {
       {"process_resident_memory_bytes", "Resident memory of the daemon.", {}, pages(1)});
 }
 
+// /proc/stat: "btime 1700000000", the boot in seconds since 1970; 0: not told.
+uint64_t bootTime() {
+  const auto text = support::readFile("/proc/stat");
+  if (!text.ok()) return 0;
+  for (const std::string_view line : common::split(*text, '\n')) {
+    constexpr std::string_view kName = "btime ";
+    if (line.starts_with(kName))
+      return common::parseNumber<uint64_t>(line.substr(kName.size())).value_or(0);
+  }
+  return 0;
+}
+
+// Once: a clock that is set moves the boot's time.
+double startTime() {
+  static const double time =
+      static_cast<double>(bootTime()) + static_cast<double>(support::processStart(::getpid())) /
+                                            static_cast<double>(::sysconf(_SC_CLK_TCK));
+  return time;
+}
+
 }  // namespace
 
 std::vector<Reading> readProcess() {
   std::vector<Reading> readings;
   readMemory(readings);
+  readings.push_back({"process_start_time_seconds",
+                      "When the daemon was started, in seconds since 1970.",
+                      {},
+                      startTime()});
   rusage used{};
   if (::getrusage(RUSAGE_SELF, &used) == 0) {
     readings.push_back({"process_cpu_seconds_total",

@@ -54,6 +54,13 @@ def test_yaml_parses(text):
         assert isinstance(document, dict)
 
 
+def test_operations_that_an_alert_leaves_out_are_called_so():
+    [names] = re.findall(r'operation!~"([^"]+)"', read("docs/observing.md"))
+    said = sources()
+    for name in names.split("|"):
+        assert '"%s ' % name in said or '"%s"' % name in said, name
+
+
 def commands(text):
     """The command lines of a block that call `berth`, without what a shell adds."""
     text = re.sub(r"(^|\s)#.*", "", text.replace("\\\n", " "), flags=re.MULTILINE)
@@ -244,6 +251,7 @@ def sources():
 
 # What others say.
 NOT_OURS = {"timeout", "watchdog", "container runtime is down",
+            "container runtime not ready: RuntimeReady=false",
             "misconfiguration: kubelet cgroup driver", "kubectl exec", "kubectl port-forward",
             "OOMKilled"}
 
@@ -260,6 +268,8 @@ def test_messages_that_are_quoted_are_what_is_said():
             count += 1
     assert count > 20
     for quoted in ("the daemon does not answer its own watchdog",
+                   "the daemon's start or end takes long",
+                   "the node is not ready",
                    "credentials cannot be looked up everywhere",
                    "the kernel's OOM killer ended a process of a container",
                    "the pod's monitor has died; its containers were killed",

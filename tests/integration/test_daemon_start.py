@@ -7,11 +7,12 @@ import time
 import pytest
 
 import host
+from berth_testbed import wait_until
 from conftest import compile_plugin
 from engines import toml
 
 pytestmark = pytest.mark.berth
-SECONDS = 70  # a service manager's patience is longer
+SECONDS = 70  # a service manager is asked for more patience
 BUILD = os.path.abspath(os.environ.get(
     "BERTH_BUILD", os.path.join(os.path.dirname(__file__), "../../build/release")))
 FAULTS = {
@@ -67,3 +68,19 @@ def test_a_plugin_that_hangs_at_the_start_is_not_waited_for(daemons, tmp_path):
         assert time.monotonic() - begun >= SECONDS, log
         last = log.splitlines()[-1]
         assert "the daemon ends as if it had crashed" in last and waited_for in last, log
+        # Long before.
+        [long] = [line for line in log.splitlines() if "start or end takes long" in line]
+        assert waited_for in long, log
+
+
+def test_a_signal_ends_a_start_whatever_hangs_in_it(daemons, tmp_path):
+    for fault, waited_for in FAULTS.items():
+        _, process = daemons[fault]
+        log = str(tmp_path / fault / "log")
+        wait_until(lambda: "takes long" in host.read(log), what="the stage that hangs")
+        begun = time.monotonic()
+        process.terminate()
+        assert process.wait(20) == 0, host.read(log)
+        assert time.monotonic() - begun < 2
+        last = host.read(log).splitlines()[-1]
+        assert "ending before anything is served" in last and waited_for in last, host.read(log)

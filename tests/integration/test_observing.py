@@ -3,9 +3,11 @@
 import contextlib
 import html.parser
 import json
+import pathlib
 import re
 import socket
 import subprocess
+import time
 import urllib.error
 import urllib.request
 
@@ -13,10 +15,12 @@ import pytest
 
 import grpc
 import host
+import streams
 from berth_testbed import TestBed, wait_until
 from image_set import BUSYBOX, NGINX
 
 pytestmark = pytest.mark.berth
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
 
 
 def free_port():
@@ -30,12 +34,16 @@ class Node:
         self.port = free_port()
         self.bed = own_bed(settings="[metrics]\nport = %d\n%s" % (self.port, more))
 
+    def text(self):
+        """What a scrape gives."""
+        url = "http://127.0.0.1:%d/metrics" % self.port
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return answer.read().decode()
+
     def scrape(self):
         """Series with their values."""
-        with urllib.request.urlopen("http://127.0.0.1:%d/metrics" % self.port, timeout=10) as answer:
-            text = answer.read().decode()
         found = {}
-        for line in text.splitlines():
+        for line in self.text().splitlines():
             if line and not line.startswith("#"):
                 series, _, value = line.rpartition(" ")
                 found[series] = float(value)
@@ -104,13 +112,91 @@ def test_metrics_of_a_pods_life(node):
     assert 0.8 * took < stages < 1.1 * took
     assert value(series, "process_resident_memory_bytes") > 1 << 20
     assert value(series, "process_open_fds") > 3
+    assert -2 < time.time() - value(series, "process_start_time_seconds") < 120
 
     bed.cri.StopContainer({"container_id": container, "timeout": 0})
     bed.cri.RemoveContainer({"container_id": created})
     series = node.scrape()
     assert value(series, "berth_containers", state="exited") == 1
-    assert "berth_containers{state=\"created\"}" not in series
+    # A state that nothing is in is told too.
+    assert value(series, "berth_containers", state="created") == 0
+    assert value(series, "berth_containers", state="unknown") == 0
+    assert value(series, "berth_pods", state="not_ready") == 0
     assert value(series, "berth_worker_threads", state="busy") >= 0
+
+
+def test_a_session_is_no_operation_that_hangs(node):
+    """An alert on the oldest operation would tell of each `kubectl exec -it`."""
+    bed = node.bed
+    container = bed.run(bed.run_pod("web"), "app", command=["sleep", "1000"])
+    url = bed.cri.Exec({"container_id": container, "cmd": ["cat"], "stdin": True,
+                        "stdout": True}).url
+    with streams.open("websocket", url, ("stdin", "stdout")):
+        def age():
+            found = re.search(r"^ *([\d.]+) .*exec in container " + container, node.run("ops"),
+                              re.MULTILINE)
+            return found and float(found[1]) > 2
+        wait_until(age, what="an old session among what is under way")
+        series = node.scrape()
+        assert value(series, "berth_exec_sessions") == 1
+        assert all(number < 2 for one, number in series.items()
+                   if one.startswith("berth_oldest_operation_seconds{"))
+    wait_until(lambda: value(node.scrape(), "berth_exec_sessions") == 0, what="the session's end")
+
+
+def test_what_is_under_way_is_told_by_its_kind(node):
+    bed = node.bed
+    container = bed.run(bed.run_pod("web"), "app", command=["sh", "-c", "trap '' TERM; sleep 1000"])
+    stop = bed.cri.StopContainer.future({"container_id": container, "timeout": 4})
+    kind = {"operation": "StopContainer"}
+    wait_until(lambda: value(node.scrape(), "berth_oldest_operation_seconds", **kind) > 1
+               if "berth_operations{operation=\"StopContainer\"}" in node.scrape() else False,
+               what="the operation's age")
+    series = node.scrape()
+    assert value(series, "berth_operations", **kind) == 1
+    assert value(series, "berth_oldest_operation_seconds", operation="other") < 1
+    stop.result()
+    # It stays, so that what is drawn of it has an end.
+    wait_until(lambda: value(node.scrape(), "berth_operations", **kind) == 0, what="its end")
+    assert value(node.scrape(), "berth_oldest_operation_seconds", **kind) == 0
+
+
+def documented():
+    """{metric: labels} of the table in docs/observing.md."""
+    found = {}
+    for line in (SOURCE / "docs/observing.md").read_text(encoding="utf-8").splitlines():
+        if re.match(r"\| `(berth|process|exposer)_", line):
+            names, labels = line.split("|")[1:3]
+            for one in re.findall("`([^`]+)`", names):
+                assert one not in found, one
+                found[one] = set(re.findall("`([^`]+)`", labels))
+    return found
+
+
+def served(text):
+    """{metric: (type, labels)}, of which each must have its HELP and its TYPE."""
+    helps = dict(re.findall(r"^# HELP (\S+) (.+)$", text, re.MULTILINE))
+    types = dict(re.findall(r"^# TYPE (\S+) (\w+)$", text, re.MULTILINE))
+    assert sorted(helps) == sorted(types)
+    found = {name: (kind, set()) for name, kind in types.items()}
+    ends = {"histogram": ("_bucket", "_sum", "_count"), "summary": ("", "_sum", "_count")}
+    for line in text.splitlines():
+        if line.startswith("#") or not line:
+            continue
+        name, labels = re.match(r"(\w+)(?:\{(.*)\})? ", line).groups()
+        [metric] = [one for one, kind in types.items()
+                    if name in [one + end for end in ends.get(kind, ("",))]]
+        found[metric][1].update(re.findall(r'(\w+)="', labels or ""))
+    return {name: (kind, labels - {"le", "quantile"}) for name, (kind, labels) in found.items()}
+
+
+def test_what_is_served_is_what_is_documented(node):
+    node.bed.run(node.bed.run_pod("web"), "app", command=["sleep", "1000"])
+    node.text()  # what counts scrapes has something to tell from the first one on
+    metrics = served(node.text())
+    assert {name: labels for name, (_, labels) in metrics.items()} == documented()
+    for name, (kind, _) in metrics.items():
+        assert (kind == "counter") == name.endswith("_total"), name
 
 
 def test_without_a_port_nobody_listens(own_bed):

@@ -1,11 +1,13 @@
 // What systemd is told, on a socket as it makes them.
 #include "common/service_manager.hpp"
 
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <string>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <thread>
 #include <unistd.h>
 
 #include <gmock/gmock.h>
@@ -59,6 +61,7 @@ class ServiceManagerTest : public ::testing::Test {
 TEST_F(ServiceManagerTest, WithoutOneNothingIsSent) {
   const ServiceManager manager = ServiceManager::fromEnvironment();
   EXPECT_TRUE(manager.ready("x").ok());
+  EXPECT_TRUE(manager.working("x", std::chrono::seconds(1)).ok());
   EXPECT_TRUE(manager.alive().ok());
   EXPECT_TRUE(manager.stopping("x").ok());
   EXPECT_FALSE(manager.patience());
@@ -70,6 +73,8 @@ TEST_F(ServiceManagerTest, TellsStartAndEnd) {
     Manager systemd(name);
     set("NOTIFY_SOCKET", name);
     const ServiceManager manager = ServiceManager::fromEnvironment();
+    ASSERT_TRUE(manager.working("waits for a plugin", std::chrono::seconds(80)).ok());
+    EXPECT_EQ(systemd.heard(), "EXTEND_TIMEOUT_USEC=80000000\nSTATUS=waits for a plugin");
     ASSERT_TRUE(manager.ready("serving /x").ok());
     EXPECT_EQ(systemd.heard(), "READY=1\nSTATUS=serving /x");
     ASSERT_TRUE(manager.alive().ok());
@@ -78,6 +83,35 @@ TEST_F(ServiceManagerTest, TellsStartAndEnd) {
     EXPECT_EQ(systemd.heard(), "STOPPING=1\nSTATUS=pods go on");
     EXPECT_EQ(systemd.heard(), "");
   }
+}
+
+TEST_F(ServiceManagerTest, AStatusIsOneAssignment) {
+  const std::string name = "@berth-notify-line-" + std::to_string(::getpid());
+  Manager systemd(name);
+  set("NOTIFY_SOCKET", name);
+  const ServiceManager manager = ServiceManager::fromEnvironment();
+  ASSERT_TRUE(manager.working("a plugin\nREADY=1", std::chrono::seconds(1)).ok());
+  EXPECT_EQ(systemd.heard(), "EXTEND_TIMEOUT_USEC=1000000\nSTATUS=a plugin READY=1");
+}
+
+// One that is busy: what it must hear is not lost, and stages hold nobody up.
+TEST_F(ServiceManagerTest, AManagerThatDoesNotListenIsWaitedForWhereItMatters) {
+  const std::string name = "@berth-notify-busy-" + std::to_string(::getpid());
+  Manager systemd(name);
+  set("NOTIFY_SOCKET", name);
+  const ServiceManager manager = ServiceManager::fromEnvironment();
+  const auto begin = std::chrono::steady_clock::now();
+  int sent = 0;
+  while (manager.working("x", std::chrono::seconds(1)).ok() && sent < 10'000) ++sent;
+  ASSERT_LT(sent, 10'000) << "it never has too much";
+  std::thread later([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    systemd.heard();
+  });
+  EXPECT_TRUE(manager.ready("serving").ok());
+  later.join();
+  EXPECT_FALSE(manager.ready("serving").ok());
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(30));
 }
 
 TEST_F(ServiceManagerTest, ChildrenDoNotInheritIt) {

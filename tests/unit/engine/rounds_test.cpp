@@ -26,6 +26,7 @@ class RoundsTest : public ::testing::Test {
     return rounds_.ask<int>(op_, names, std::move(question), kTimes);
   }
   Operation& op() { return op_; }
+  const Rounds& rounds() const { return rounds_; }
   void TearDown() override { workers_.finish(); }
 
  private:
@@ -94,6 +95,7 @@ TEST_F(RoundsTest, WhoHasNotComeBackIsNotAskedAgain) {
   const auto asked = std::make_shared<std::atomic<int>>(0);
   std::promise<void> end;
   const auto ended = end.get_future().share();
+  const auto begin = Operation::Clock::now();
   const Question question = [asked, ended](size_t i, const Operation&) {
     if (i == 1) {
       ++*asked;
@@ -108,12 +110,17 @@ TEST_F(RoundsTest, WhoHasNotComeBackIsNotAskedAgain) {
     EXPECT_EQ(*answers[2], 4);
   }
   EXPECT_EQ(*asked, 1);
+  EXPECT_FALSE(rounds().leftSince("0"));
+  ASSERT_TRUE(rounds().leftSince("1"));
+  EXPECT_GE(*rounds().leftSince("1"), begin);
+  EXPECT_LT(*rounds().leftSince("1"), begin + std::chrono::seconds(60));
   end.set_value();
   // A moment later it is asked as before.
   for (Answers answers = ask(3, question); !answers[1].ok(); answers = ask(3, question)) {
     std::this_thread::yield();
   }
   EXPECT_EQ(*asked, 2);
+  EXPECT_FALSE(rounds().leftSince("1"));
 }
 
 TEST_F(RoundsTest, TheEndOfTheWholeIsTheEndOfEach) {

@@ -1,10 +1,13 @@
 #include "main/stage_limit.hpp"
 
 #include <atomic>
+#include <functional>
 #include <future>
 #include <thread>
+#include <utility>
+#include <vector>
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include "../no_more_threads.hpp"
 
@@ -55,6 +58,63 @@ TEST(StageLimit, WhatFollowsAStageHasNoLimit) {
   const bool inTime = std::chrono::steady_clock::now() - begin < 1s;
   std::this_thread::sleep_for(1100ms);
   EXPECT_FALSE(inTime && expired);
+}
+
+TEST(StageLimit, WhatWaitsForNoPluginHasNoLimit) {
+  std::atomic<bool> expired = false;
+  StageLimit limit([&](const std::string&) { expired = true; });
+  limit.begin("a plugin", 1h);
+  limit.expect("the database", 1ms);
+  std::this_thread::sleep_for(100ms);
+  EXPECT_FALSE(expired);
+}
+
+TEST(StageLimit, OthersHearOfEachStageAndItsTime) {
+  std::vector<std::pair<std::string, std::chrono::milliseconds>> heard;
+  StageLimit limit(
+      StageLimit::endProcess,
+      {.begun = [&](const std::string& stage, auto time) { heard.emplace_back(stage, time); },
+       .lasts = {}});
+  EXPECT_EQ(limit.stage(), "");
+  limit.begin("a plugin", 1h);
+  EXPECT_EQ(limit.stage(), "a plugin");
+  limit.expect("the database", 2h);
+  limit.end();
+  EXPECT_EQ(limit.stage(), "");
+  EXPECT_THAT(heard, ::testing::ElementsAre(::testing::Pair("a plugin", 1h),
+                                            ::testing::Pair("the database", 2h)));
+}
+
+// Those that have lasted for 200 ms while the stages went by.
+std::vector<std::string> longOnes(const std::function<void(StageLimit&)>& stages) {
+  std::vector<std::string> heard;
+  {
+    StageLimit limit(StageLimit::endProcess,
+                     {.begun = {},
+                      .lasts = [&](const std::string& stage) { heard.push_back(stage); },
+                      .longTime = 200ms});
+    stages(limit);
+  }
+  return heard;
+}
+
+TEST(StageLimit, EachStageThatLastsIsToldOnce) {
+  EXPECT_THAT(longOnes([](StageLimit& limit) {
+                for (const char* stage : {"a plugin", "the database"}) {
+                  limit.expect(stage, 1h);
+                  std::this_thread::sleep_for(700ms);
+                }
+              }),
+              ::testing::ElementsAre("a plugin", "the database"));
+}
+
+TEST(StageLimit, WhatFollowsAStageIsNotToldOf) {
+  EXPECT_THAT(longOnes([](StageLimit& limit) {
+                limit.expect("a plugin", 1h);
+                limit.end();
+                std::this_thread::sleep_for(700ms);
+              }),
+              ::testing::IsEmpty());
 }
 
 TEST(StageLimit, WithoutAThreadNothingIsLimited) {

@@ -1,5 +1,6 @@
 // Calls into a plugin and from it into the host.
 #include <filesystem>
+#include <future>
 #include <thread>
 
 #include <gmock/gmock.h>
@@ -107,6 +108,37 @@ TEST_P(CallsTest, CancellationReachesTheCallAndTheStageComesOut) {
   EXPECT_EQ(status.code(), absl::StatusCode::kCancelled);
   EXPECT_EQ(status.message(), "wait to be cancelled: cancelled");
   EXPECT_EQ(op.progress().total, 10u);
+}
+
+TEST_P(CallsTest, WhatDoesNotComeBackInItsTimeIsOverdueUntilItDoes) {
+  const auto instance = registry_.instances()[0];
+  EXPECT_FALSE(instance->overdueSince());
+  std::promise<void> begun;
+  std::promise<void> end;
+  Operation op("attach");
+  std::thread caller([&] {
+    EXPECT_TRUE(instance
+                    ->call(op, "pod-1",
+                           [&](berth_error*) -> berth_code {
+                             begun.set_value();
+                             end.get_future().wait();
+                             return BERTH_OK;
+                           })
+                    .ok());
+  });
+  begun.get_future().wait();
+  EXPECT_FALSE(instance->overdueSince()) << "it has its time yet";
+  const auto before = Operation::Clock::now();
+  op.cancel();
+  const auto since = instance->overdueSince();
+  op.cancel();
+  EXPECT_EQ(instance->overdueSince(), since);
+  end.set_value();
+  caller.join();
+  ASSERT_TRUE(since);
+  EXPECT_GE(*since, before);
+  EXPECT_LE(*since, Operation::Clock::now());
+  EXPECT_FALSE(instance->overdueSince());
 }
 
 TEST_P(CallsTest, NoStageIsNamedWhereNoneWasTold) {

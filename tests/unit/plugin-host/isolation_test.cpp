@@ -119,6 +119,27 @@ TEST_F(IsolationTest, AProcessThatDiesOverAndOverIsStartedEverMoreSlowly) {
   EXPECT_EQ(process().restarts, 2u);
 }
 
+TEST_F(IsolationTest, AProcessThatKeepsDyingIsOutUntilOneLasts) {
+  Network& network = startNetwork();
+  EXPECT_FALSE(process().outage);
+  const auto begin = Clock::now();
+  EXPECT_TRUE(absl::IsUnavailable(attach(network, "die").status()));
+  ASSERT_TRUE(attachOnceItIsBack(network, "process").ok());
+  // That it is there does not say that it stays.
+  ASSERT_TRUE(process().outage);
+  const auto since = process().outage->since;
+  EXPECT_GE(since, begin);
+  EXPECT_THAT(process().outage->why, AllOf(HasSubstr("plugin net"), HasSubstr("signal 9")));
+  EXPECT_TRUE(absl::IsUnavailable(attach(network, "die").status()));
+  ASSERT_TRUE(attachOnceItIsBack(network, "process").ok());
+  ASSERT_TRUE(process().outage);
+  EXPECT_EQ(process().outage->since, since) << "it is the same one";
+  const auto until = Clock::now() + std::chrono::seconds(60);
+  while (process().outage && Clock::now() < until)
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  EXPECT_FALSE(process().outage);
+}
+
 TEST_F(IsolationTest, APluginThatDoesNotReturnIsEnded) {
   Network& network = startNetwork();
   const auto begin = Clock::now();

@@ -36,6 +36,39 @@ TEST(OperationTest, WithoutDeadlineNothingEndsIt) {
   EXPECT_FALSE(readable(op.op()->cancel_fd));
 }
 
+TEST(OperationTest, ItIsOverSinceItsDeadlineOrItsCancellation) {
+  const auto begin = Clock::now();
+  Operation endless("work");
+  EXPECT_FALSE(endless.overSince());
+  endless.cancel();
+  ASSERT_TRUE(endless.overSince());
+  EXPECT_GE(*endless.overSince(), begin);
+  const auto passed = begin - std::chrono::seconds(1);
+  Operation late("work", passed);
+  EXPECT_EQ(late.overSince(), passed);
+  late.cancel();
+  EXPECT_EQ(late.overSince(), passed);
+}
+
+TEST(OperationTest, ItsKindIsTheCallThatItIsFor) {
+  EXPECT_EQ(operationKind("RunPodSandbox default/web"), "RunPodSandbox");
+  EXPECT_EQ(operationKind("CheckStorage"), "CheckStorage");
+  EXPECT_EQ(operationKind("collect the network's garbage"), "other");
+  EXPECT_EQ(operationKind(""), "other");
+}
+
+TEST(OperationTest, SessionsAreTold) {
+  const auto isSession = [](const std::string& name) {
+    for (const RunningOperation& one : runningOperations())
+      if (one.name == name) return one.session;
+    return false;
+  };
+  Operation op("exec in container 0");
+  EXPECT_FALSE(isSession(op.name()));
+  op.becomeSession();
+  EXPECT_TRUE(isSession(op.name()));
+}
+
 TEST(OperationTest, CancellationNamesTheStageAndWakesPollers) {
   Operation op("RunPodSandbox default/web");
   Op(op.op()).stage("attach the network");

@@ -4,19 +4,23 @@
 
 #include <atomic>
 #include <cerrno>
+#include <dlfcn.h>
 #include <filesystem>
 #include <string>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 namespace berth::store::testing {
 
 struct DiskFaults {
-  std::atomic<int> logSyncs{0};        // of the write-ahead log, failed ones included
-  std::atomic<bool> failSyncs{false};  // EIO
-  std::atomic<bool> holdSyncs{false};  // they last until letSyncsGo()
-  std::atomic<int> fullWrites{0};      // that many writes to the log meet a full disk
-  std::atomic<off_t> goodUpTo{-1};     // reads of a database from there on fail, unless negative
+  std::atomic<int> logSyncs{0};         // of the write-ahead log, failed ones included
+  std::atomic<bool> failSyncs{false};   // EIO
+  std::atomic<bool> readOnly{false};    // its file systems say so
+  std::atomic<bool> holdSyncs{false};   // they last until letSyncsGo()
+  std::atomic<bool> failWrites{false};  // to the log: EIO
+  std::atomic<int> fullWrites{0};       // that many writes to the log meet a full disk
+  std::atomic<off_t> goodUpTo{-1};      // reads of a database from there on fail, unless negative
 };
 inline DiskFaults disk;
 
@@ -53,6 +57,10 @@ inline int sync(int fd, long number) {
 }
 
 inline ssize_t write(int fd, const void* data, size_t size, off_t position) {
+  if (disk.failWrites && isLog(fd)) {
+    errno = EIO;
+    return -1;
+  }
   if (disk.fullWrites > 0 && isLog(fd)) {
     --disk.fullWrites;
     errno = ENOSPC;
@@ -69,8 +77,19 @@ inline ssize_t read(int fd, void* data, size_t size, off_t position) {
   return ::syscall(SYS_pread64, fd, data, size, position);
 }
 
+inline int describe(int fd, struct statvfs64* system) {
+  using Function = int (*)(int, struct statvfs64*);
+  static const auto real = reinterpret_cast<Function>(::dlsym(RTLD_NEXT, "fstatvfs64"));
+  const int result = real(fd, system);
+  if (disk.readOnly) system->f_flag |= ST_RDONLY;
+  return result;
+}
+
 }  // namespace berth::store::testing
 
+extern "C" __attribute__((visibility("default"))) int fstatvfs64(int fd, struct statvfs64* system) {
+  return berth::store::testing::describe(fd, system);
+}
 extern "C" __attribute__((visibility("default"))) int fdatasync(int fd) {
   return berth::store::testing::sync(fd, SYS_fdatasync);
 }

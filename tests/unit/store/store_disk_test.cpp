@@ -1,7 +1,10 @@
 // What reaches the disk and when, and what happens when the disk is full.
+#include <chrono>
 #include <filesystem>
+#include <functional>
 #include <mutex>
 #include <sys/stat.h>
+#include <thread>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -45,6 +48,8 @@ class StoreDiskTest : public ::testing::Test {
   void TearDown() override {
     letSyncsGo();
     disk.failSyncs = false;
+    disk.failWrites = false;
+    disk.readOnly = false;
     disk.fullWrites = 0;
     disk.goodUpTo = -1;
   }
@@ -83,6 +88,14 @@ class StoreDiskTest : public ::testing::Test {
       ASSERT_LT(std::chrono::steady_clock::now(), limit) << "nothing is ever synced";
       std::this_thread::yield();
     }
+  }
+  static bool eventually(const std::function<bool()>& holds) {
+    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    while (!holds()) {
+      if (std::chrono::steady_clock::now() > limit) return false;
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    return true;
   }
   std::string reserve() const { return path_ + ".reserve"; }
   void awaitReserve() const {
@@ -131,6 +144,66 @@ TEST_F(StoreDiskTest, ASyncThatFailsIsAnError) {
   EXPECT_THAT(store_->sync().ToString(), HasSubstr(path_));
   disk.failSyncs = false;
   EXPECT_TRUE(store_->sync().ok());
+}
+
+TEST_F(StoreDiskTest, ChangesThatAreRefusedAreAnOutageUntilTheyAreNot) {
+  EXPECT_FALSE(store_->outage());
+  const auto begin = std::chrono::steady_clock::now();
+  disk.failWrites = true;
+  EXPECT_FALSE(store_->put("pod", "a", "x").ok());
+  ASSERT_TRUE(store_->outage());
+  const auto since = store_->outage()->since;
+  EXPECT_GE(since, begin);
+  EXPECT_THAT(store_->outage()->why, HasSubstr("I/O"));
+  EXPECT_FALSE(store_->put("pod", "b", "x").ok());
+  EXPECT_EQ(store_->outage()->since, since) << "it is the same one";
+  disk.failWrites = false;
+  EXPECT_TRUE(store_->put("pod", "a", "x").ok());
+  EXPECT_FALSE(store_->outage());
+}
+
+TEST_F(StoreDiskTest, WhatCannotBeSyncedIsAnOutage) {
+  disk.failSyncs = true;
+  ASSERT_TRUE(store_->put("pod", "a", "x").ok());
+  EXPECT_TRUE(eventually([this] { return store_->outage().has_value(); }));
+  // What is taken may yet be lost.
+  ASSERT_TRUE(store_->put("pod", "b", "x").ok());
+  EXPECT_TRUE(store_->outage());
+}
+
+// Whoever is told of an outage makes no changes any more.
+TEST_F(StoreDiskTest, AnOutageEndsWithoutAnybodysChange) {
+  disk.failWrites = disk.failSyncs = true;
+  EXPECT_FALSE(store_->put("pod", "a", "x").ok());
+  EXPECT_FALSE(store_->sync().ok());
+  ASSERT_TRUE(store_->outage());
+  const auto since = store_->outage()->since;
+  // Longer than between two trials.
+  std::this_thread::sleep_for(std::chrono::seconds(6));
+  ASSERT_TRUE(store_->outage());
+  EXPECT_EQ(store_->outage()->since, since);
+  disk.failWrites = disk.failSyncs = false;
+  EXPECT_TRUE(eventually([this] { return !store_->outage().has_value(); }));
+}
+
+// Files that are open may be written even so.
+TEST_F(StoreDiskTest, AFileSystemThatIsReadOnlyIsAnOutage) {
+  disk.readOnly = true;
+  ASSERT_TRUE(store_->outage());
+  const auto since = store_->outage()->since;
+  EXPECT_THAT(store_->outage()->why, HasSubstr("read-only"));
+  EXPECT_TRUE(store_->put("pod", "a", "x").ok());
+  ASSERT_TRUE(store_->outage());
+  EXPECT_EQ(store_->outage()->since, since);
+  disk.readOnly = false;
+  EXPECT_FALSE(store_->outage());
+}
+
+// It takes the changes that make room.
+TEST_F(StoreDiskTest, AFullDiskIsNoOutage) {
+  disk.fullWrites = 1000;
+  EXPECT_TRUE(absl::IsResourceExhausted(store_->put("pod", "a", "x")));
+  EXPECT_FALSE(store_->outage());
 }
 
 // Erasing counts as well: the log of a node that only removes does not grow for ever.

@@ -2,8 +2,11 @@
 #include "telemetry/metrics.hpp"
 
 #include <arpa/inet.h>
+#include <chrono>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/time.h>
+#include <vector>
 
 #include <gmock/gmock.h>
 
@@ -37,8 +40,9 @@ class MetricsTest : public ::testing::Test {
     EXPECT_EQ(::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &size), 0);
     return ::ntohs(address.sin_port);
   }
-  std::string scrape() const {
+  std::string scrape(timeval patience = {}) const {
     const support::Fd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    ::setsockopt(socket.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     const sockaddr_in address = loopback(port_);
     if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
       return "no connection";
@@ -57,6 +61,23 @@ class MetricsTest : public ::testing::Test {
   const uint16_t port_ = freePort();
   Metrics metrics_;
 };
+
+TEST_F(MetricsTest, ConnectionsOnWhichNothingComesDoNotHoldUpScrapes) {
+  serve();
+  std::vector<support::Fd> silent;
+  for (int i = 0; i < 3; ++i) {
+    silent.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const sockaddr_in address = loopback(port_);
+    ASSERT_EQ(
+        ::connect(silent.back().get(), reinterpret_cast<const sockaddr*>(&address), sizeof address),
+        0);
+  }
+  // Far less than the server waits for what they have to say.
+  timeval patience{.tv_sec = 2, .tv_usec = 0};
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_THAT(scrape(patience), HasSubstr("200 OK"));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(2));
+}
 
 TEST_F(MetricsTest, CallsAreCountedByTheirStatus) {
   serve();

@@ -1,8 +1,10 @@
 #include "berth/runtime.hpp"
 
 #include <string>
+#include <string_view>
 
 #include "../world.hpp"
+#include "berth/extensions.hpp"
 
 namespace {
 
@@ -12,8 +14,9 @@ using berth::testing::Answer;
 using berth::testing::ContainerFact;
 using berth::testing::World;
 
-class TestRuntime : public berth::Runtime {
+class TestRuntime : public berth::Runtime, public berth::Extensions<berth::RuntimeCheckpoint> {
  public:
+  static constexpr std::string_view kCheckpointFormat = "test";
   using Runtime::Runtime;
 
   Status configure(std::string_view options) override {
@@ -97,6 +100,16 @@ class TestRuntime : public berth::Runtime {
     return {};
   }
   Status attach(const Op&, std::string_view, std::string_view, int, int, int) override {
+    return {};
+  }
+  // One that hangs heeds no cancellation.
+  Status checkCheckpoints(const Op&) override {
+    const Answer answer = world_->ask(host(), "check_checkpoints", {});
+    if (answer.until.valid()) answer.until.wait();
+    return Status(BERTH_FAILED_PRECONDITION, "none in tests");
+  }
+  Status checkpoint(const Op&, const berth_checkpoint_spec&) override { return {}; }
+  Status restore(const Op&, const berth_restore_spec&, berth_container_status&) override {
     return {};
   }
 
