@@ -160,6 +160,11 @@ Config defaults();
 // on the file system; any thread.
 absl::StatusOr<Config> load(const Paths& paths);
 
+// What can be read of files that load() refuses, the rest at its default: for looking for a daemon,
+// which may run all the same. The error is why a file that was named cannot be read at all. Blocks
+// on the file system; any thread.
+absl::StatusOr<Config> loadReadable(const Paths& paths);
+
 // `status`, which is about the value of `key`, with the place where that was written and the key
 // before its message: "/etc/berth/berth.toml:12:8: log.file: ...". OK stays OK.
 absl::Status atKey(const Config& config, std::string_view key, const absl::Status& status);

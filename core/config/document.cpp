@@ -17,6 +17,8 @@ using support::strCat;
 constexpr size_t kMaximumDepth = 64;
 constexpr size_t kMaximumKeyParts = 32;
 constexpr size_t kShownProblems = 50;
+// What is no TOML may begin lines before the one where that shows.
+constexpr int kMostLinesBefore = 16;
 
 // The parser and the destructors of its tree recurse once for each part of a dotted key, without
 // a bound. So keys are measured before it sees them.
@@ -121,6 +123,17 @@ class Converter {
   Problems& problems_;
 };
 
+// Up to the line of that number, or up to the last line when there are no more.
+std::string_view linesBefore(std::string_view text, uint32_t line) {
+  size_t end = 0;
+  for (uint32_t number = 1; number < line; ++number) {
+    const size_t next = text.find('\n', end);
+    if (next == std::string_view::npos || next + 1 == text.size()) break;
+    end = next + 1;
+  }
+  return text.substr(0, end);
+}
+
 boost::json::value toJsonValue(const Node& node, const std::string& path, Problems& problems) {
   if (const Table* table = std::get_if<Table>(&node.value)) return toJson(*table, path, problems);
   if (const Array* array = std::get_if<Array>(&node.value)) {
@@ -187,6 +200,16 @@ std::optional<Table> parseDocument(std::string_view text, const std::string& fil
     problems.add({name, at.line, at.column}, strCat("not valid TOML: ", error.description()));
     return std::nullopt;
   }
+}
+
+Table parseBeginning(std::string_view text, const std::string& file) {
+  for (int tries = 0; tries < kMostLinesBefore; ++tries) {
+    Problems problems;
+    if (std::optional<Table> parsed = parseDocument(text, file, problems))
+      return *std::move(parsed);
+    text = linesBefore(text, problems.firstLine());
+  }
+  return {};
 }
 
 void merge(Table& base, Table over) {

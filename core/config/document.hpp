@@ -27,6 +27,8 @@ class Problems {
  public:
   void add(const Location& where, std::string message);
   bool empty() const { return problems_.empty(); }
+  // Of the one that was added first; 0 when there are none.
+  uint32_t firstLine() const { return problems_.empty() ? 0 : problems_.front().where.line; }
   // One line for each, in the order of files and lines; OK when there are none.
   absl::Status status() const;
 
@@ -57,6 +59,9 @@ struct Entry {
 // Nothing when the text is no TOML; the reason is in `problems`.
 std::optional<Table> parseDocument(std::string_view text, const std::string& file,
                                    Problems& problems);
+
+// What stands before the first line that is no TOML.
+Table parseBeginning(std::string_view text, const std::string& file);
 
 // Tables key by key; anything else replaces what was there.
 void merge(Table& base, Table over);

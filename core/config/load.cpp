@@ -73,4 +73,17 @@ absl::StatusOr<Config> load(const Paths& paths) {
   return config;
 }
 
+absl::StatusOr<Config> loadReadable(const Paths& paths) {
+  const absl::StatusOr<std::string> main = readText(paths.file);
+  if (!main.ok() && paths.missingFile == MissingFile::kIsError) return main.status();
+  Table document;
+  if (main.ok()) document = parseBeginning(*main, paths.file);
+  if (const auto further = dropIns(paths.dropIns); further.ok()) {
+    for (const std::string& file : *further)
+      if (const auto text = readText(file); text.ok()) merge(document, parseBeginning(*text, file));
+  }
+  Problems ignored;
+  return Reader(ignored).read(document);
+}
+
 }  // namespace berth::config

@@ -32,8 +32,9 @@ grpc::Status ImageService::PullImage(grpc::ServerContext* context,
   if (!runtime.ok()) return toGrpc(runtime.status());
   return answerOwn<v1::PullImageResponse>(
       engine_.operations(), *context, support::strCat("PullImage ", reference), deadline, *response,
-      [&images = images_, request = *request, target = engine_.podImages().target(*runtime)](
-          plugins::Operation& op, auto& answer) {
+      [&images = images_, request = *request, target = engine_.podImages().target(*runtime),
+       pod = engine_.podOf(request->sandbox_config())](plugins::Operation& op, auto& answer) {
+        op.about(pod);
         const plugins::Credentials credentials = credentialsOf(request.auth());
         const auto image =
             images.pull(op, request.image().image(), request.has_auth() ? &credentials : nullptr,

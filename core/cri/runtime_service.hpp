@@ -2,6 +2,7 @@
 // UNIMPLEMENTED.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <string>
 
@@ -79,6 +80,7 @@ class RuntimeService final : public runtime::v1::RuntimeService::Service {
   engine::Readiness& readiness_;
   streaming::Server& streaming_;
   const std::string configuration_;
+  const std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now();
 };
 
 }  // namespace berth::cri

@@ -1,3 +1,8 @@
+#include <chrono>
+#include <unistd.h>
+
+#include <boost/json.hpp>
+
 #include "berth/support/json.hpp"
 #include "cri/convert.hpp"
 #include "cri/runtime_service.hpp"
@@ -16,6 +21,15 @@ void addCondition(v1::StatusResponse& response, const char* type,
   condition->set_status(verdict.ready);
   condition->set_reason(verdict.reason);
   condition->set_message(verdict.message);
+}
+
+// Of the process that answers.
+std::string daemonInfo(std::chrono::steady_clock::time_point begun) {
+  const auto served = std::chrono::steady_clock::now() - begun;
+  return boost::json::serialize(boost::json::object{
+      {"version", BERTH_VERSION},
+      {"pid", ::getpid()},
+      {"servedMs", std::chrono::duration_cast<std::chrono::milliseconds>(served).count()}});
 }
 
 void addHandler(v1::StatusResponse& response, const std::string& name,
@@ -53,6 +67,7 @@ grpc::Status RuntimeService::Status(grpc::ServerContext* /*context*/,
   if (!request->verbose()) return grpc::Status::OK;
   addStatusInfo(engine_, network, *response->mutable_info());
   (*response->mutable_info())["config"] = configuration_;
+  (*response->mutable_info())["daemon"] = daemonInfo(begun_);
   return grpc::Status::OK;
 }
 

@@ -175,6 +175,11 @@ absl::StatusOr<std::string> Engine::runtimeOf(const v1::ImageSpec& image,
   return runtime->name();
 }
 
+std::string Engine::podOf(const v1::PodSandboxConfig& pod) const {
+  const auto found = findByName(podName(pod.metadata()));
+  return found == nullptr ? std::string() : found->id();
+}
+
 spec::Defaults Engine::defaultsFor(const std::string& runtime) const {
   const std::shared_ptr<const Preferences> now = preferences();
   auto found = now->runtimeDefaults.find(runtime);

@@ -144,6 +144,8 @@ class Engine {
   // one. INVALID_ARGUMENT for an unknown runtime handler. Answers from memory.
   absl::StatusOr<std::string> runtimeOf(const runtime::v1::ImageSpec& image,
                                         const runtime::v1::PodSandboxConfig& pod = {}) const;
+  // The id of the pod that was run under this configuration's name; empty: there is none.
+  std::string podOf(const runtime::v1::PodSandboxConfig& pod) const;
   const PodImages& podImages() const { return podImages_; }
 
   // OK when pods can have a network now.

@@ -57,6 +57,11 @@ absl::StatusOr<admin::ConfigurationResponse> askForConfiguration(const std::stri
       });
 }
 
+std::string changeText(const admin::Change& change) {
+  const auto shown = [](const std::string& value) { return value.empty() ? "none" : value; };
+  return support::strCat(change.key(), ": ", shown(change.from()), " -> ", shown(change.to()));
+}
+
 absl::StatusOr<admin::TimelinesResponse> askForTimelines(const std::string& socket,
                                                          const std::string& object) {
   admin::TimelinesRequest request;

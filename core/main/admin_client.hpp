@@ -18,6 +18,9 @@ absl::StatusOr<berth::admin::v1::ReloadPluginResponse> askToReloadPlugin(const s
 absl::StatusOr<berth::admin::v1::ConfigurationResponse> askForConfiguration(
     const std::string& socket);
 
+// "log.level: "info" -> "debug"".
+std::string changeText(const berth::admin::v1::Change& change);
+
 absl::StatusOr<berth::admin::v1::TimelinesResponse> askForTimelines(const std::string& socket,
                                                                     const std::string& object);
 

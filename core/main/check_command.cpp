@@ -7,8 +7,10 @@
 
 #include "berth/support/status.hpp"
 #include "main/admin_client.hpp"
+#include "main/daemon_socket.hpp"
 #include "main/examination.hpp"
 #include "main/options.hpp"
+#include "main/print.hpp"
 #include "main/stage_limit.hpp"
 
 namespace berth::program {
@@ -27,25 +29,27 @@ const char* markOf(berth_finding_kind kind) {
 }
 
 // Lines after the first stand below it.
-void print(const plugins::Finding& row) {
+void printFinding(const plugins::Finding& row) {
   std::string detail = row.detail;
   for (size_t at = 0; (at = detail.find('\n', at)) != std::string::npos; ++at)
     detail.replace(at, 1, "\n" + std::string(32, ' '));
-  std::printf("%-8s %-22s %s\n", markOf(row.kind), row.what.c_str(), detail.c_str());
+  print("%-8s %-22s %s\n", markOf(row.kind), row.what.c_str(), detail.c_str());
 }
 
 // A plugin that hangs cannot be waited for.
 void giveUp(const std::string& stage) {
-  std::fprintf(stderr, "waited in vain for %s\n", stage.c_str());
+  printError("waited in vain for %s\n", stage.c_str());
   ::_exit(kInvalidConfiguration);
 }
 
 // What the daemon, if there is one, has met and could not read.
-void addSetAside(const std::string& socket, std::vector<plugins::Finding>& rows) {
+void addSetAside(const ConfigOptions& options, std::vector<plugins::Finding>& rows) {
+  const auto socket = findDaemon(options);
+  if (!socket.ok()) return;
   berth::admin::v1::CheckStorageRequest request;
   request.set_depth(berth::admin::v1::STORAGE_SET_ASIDE);
   // Nobody answers: then nobody knows.
-  askToCheckStorage(socket, request, [&rows](const berth::admin::v1::StorageFinding& finding) {
+  askToCheckStorage(*socket, request, [&rows](const berth::admin::v1::StorageFinding& finding) {
     rows.push_back({BERTH_FINDING_LIMITED, "storage",
                     support::strCat(finding.what(), ": ", finding.detail())});
   }).IgnoreError();
@@ -60,17 +64,17 @@ int check(const ConfigOptions& options) {
   if (!host.ok()) return fail(host.status());
   std::vector<plugins::Finding> rows = examineHost(*loaded, *host);
   for (plugins::Finding& row : examineConfiguration(*loaded, *host)) rows.push_back(std::move(row));
-  addSetAside(loaded->grpc.socket, rows);
+  addSetAside(options, rows);
   bool missing = false;
   bool limited = false;
   for (const plugins::Finding& row : rows) {
-    print(row);
+    printFinding(row);
     missing = missing || row.kind == BERTH_FINDING_REFUSED;
     limited = limited || row.kind == BERTH_FINDING_LIMITED;
   }
-  std::puts(missing   ? "This host cannot run Berth yet: see the lines marked MISSING."
-            : limited ? "This host can run Berth, without what the lines marked so name."
-                      : "This host can run Berth.");
+  print("%s\n", missing   ? "This host cannot run Berth yet: see the lines marked MISSING."
+                : limited ? "This host can run Berth, without what the lines marked so name."
+                          : "This host can run Berth.");
   return missing ? 1 : 0;
 }
 
@@ -84,7 +88,7 @@ int configCheck(const ConfigOptions& options, const ConfigCheckOptions& wanted) 
   const auto begun = Clock::now();
   StageLimit limit(giveUp);
   const auto before = [&](const std::string& next) {
-    if (wanted.verbose) std::puts(next.c_str());
+    if (wanted.verbose) print("%s\n", next.c_str());
     std::fflush(stdout);
     milliseconds time = kStartTime;
     if (wanted.limit) {
@@ -96,11 +100,11 @@ int configCheck(const ConfigOptions& options, const ConfigCheckOptions& wanted) 
   bool valid = true;
   for (const plugins::Finding& row : examineConfiguration(*loaded, *host, before)) {
     if (row.kind != BERTH_FINDING_REFUSED) continue;
-    std::fprintf(stderr, "%s\n", row.detail.c_str());
+    printError("%s\n", row.detail.c_str());
     valid = false;
   }
   if (!valid) return kInvalidConfiguration;
-  std::printf("%s\n", kValidConfiguration.data());
+  print("%s\n", kValidConfiguration.data());
   return 0;
 }
 

@@ -14,6 +14,7 @@ using support::strCat;
 namespace {
 
 constexpr const char* kConfigOption = "--config";
+constexpr const char* kSocketOption = "--socket";
 
 std::string unknownCommand(const CLI::App& where, const std::string& before,
                            const std::string& word) {
@@ -38,15 +39,15 @@ CommandLine::CommandLine() : app_("berth: a container engine for Kubernetes node
   addCheck();
   addConfig();
   addImages();
-  withConfig(add(&app_, "plugins", "list the plugins and what they can do",
+  withDaemon(add(&app_, "plugins", "list the plugins and what they can do",
                  [this] { return listPlugins(options_); }));
   addPlugin();
-  withConfig(add(&app_, "ops", "list what the running engine is doing, the oldest first",
+  withDaemon(add(&app_, "ops", "list what the running engine is doing, the oldest first",
                  [this] { return listOperations(options_); }));
-  withConfig(add(&app_, "status", "say how the running engine does, in one page",
+  withDaemon(add(&app_, "status", "say how the running engine does, in one page",
                  [this] { return status(options_); }));
   addExplain();
-  withConfig(add(&app_, "reload", "have the running engine read its configuration anew",
+  withDaemon(add(&app_, "reload", "have the running engine read its configuration anew",
                  [this] { return reload(options_); }));
   CLI::App* completion =
       add(&app_, "completion", "print what a shell completes the commands of berth with", [this] {
@@ -60,7 +61,7 @@ CommandLine::CommandLine() : app_("berth: a container engine for Kubernetes node
 }
 
 void CommandLine::addCheck() {
-  CLI::App* check = withConfig(add(&app_, "check", "say what this host offers and lacks", [this] {
+  CLI::App* check = withDaemon(add(&app_, "check", "say what this host offers and lacks", [this] {
     return wanted_.storage ? checkStorage(options_, wanted_) : program::check(options_);
   }));
   CLI::Option* storage = check->add_flag(
@@ -73,7 +74,7 @@ void CommandLine::addCheck() {
 void CommandLine::addConfig() {
   CLI::App* config = add(&app_, "config", "look at the configuration", nullptr);
   config->require_subcommand(1);
-  withConfig(add(config, "show", "print exactly what runs, or what would without a daemon",
+  withDaemon(add(config, "show", "print exactly what runs, or what would without a daemon",
                  [this] { return configShow(options_); }));
   CLI::App* check =
       withConfig(add(config, "check", "say what of it would keep the engine from starting",
@@ -104,7 +105,7 @@ void CommandLine::addImages() {
   image->require_subcommand(1);
   const auto verb = [&](const std::string& name, const std::string& help,
                         int (*perform)(const ConfigOptions&, const ImageOptions&)) {
-    return withConfig(
+    return withDaemon(
         add(image, name, help, [this, perform] { return perform(options_, images_); }));
   };
   const auto takesImage = [this](CLI::App* command) {
@@ -149,11 +150,12 @@ void CommandLine::addImages() {
 void CommandLine::addExplain() {
   CLI::App* explain = add(&app_, "explain", "show where time went", nullptr);
   explain->require_subcommand(1);
-  CLI::App* pod = withConfig(add(explain, "pod", "the operations on a pod, stage by stage",
+  CLI::App* pod = withDaemon(add(explain, "pod", "the operations on a pod, stage by stage",
                                  [this] { return explainPod(options_, explained_); }));
   pod->add_option("pod", explained_.pod, "its id, or that of a container, or namespace/name")
       ->required();
-  pod->add_option("--html", explained_.page, "write a page with a chart to this file");
+  pod->add_option("--html", explained_.page,
+                  "write a page with a chart to this file; -: to standard output");
 }
 
 void CommandLine::addPlugin() {
@@ -164,7 +166,7 @@ void CommandLine::addPlugin() {
                         [this] { return newPlugin(project_); }),
                    project_);
   CLI::App* reload =
-      withConfig(add(plugin, "reload", "have the running engine use the file that is there now",
+      withDaemon(add(plugin, "reload", "have the running engine use the file that is there now",
                      [this] { return reloadPlugin(options_, plugin_); }));
   reload->add_option("name", plugin_, "of the instance, or its table: runtimes.runc")->required();
 }
@@ -174,7 +176,7 @@ std::string CommandLine::wrongCommand(int argc, const char* const* argv) const {
   std::string before = "berth ";
   for (int i = 1; i < argc && at->get_require_subcommand_min() > 0; ++i) {
     const std::string word = argv[i];
-    if (word == kConfigOption) ++i;  // and what it takes
+    if (word == kConfigOption || word == kSocketOption) ++i;  // and what it takes
     if (word.starts_with('-')) continue;
     const auto next =
         at->get_subcommands([&](const CLI::App* command) { return command->get_name() == word; });
@@ -202,6 +204,12 @@ CLI::App* CommandLine::add(CLI::App* parent, const std::string& name, const std:
 CLI::App* CommandLine::withConfig(CLI::App* command) {
   addConfigOption(command);
   return command;
+}
+
+CLI::App* CommandLine::withDaemon(CLI::App* command) {
+  command->add_option(kSocketOption, options_.socket,
+                      "where the running engine is, instead of looking for it");
+  return withConfig(command);
 }
 
 void CommandLine::addConfigOption(CLI::App* app) {

@@ -29,6 +29,7 @@ class CommandLine {
   using Run = std::function<int()>;
   CLI::App* add(CLI::App* parent, const std::string& name, const std::string& help, Run run);
   CLI::App* withConfig(CLI::App* command);
+  CLI::App* withDaemon(CLI::App* command);
   void addConfigOption(CLI::App* app);
   void addCheck();
   void addConfig();

@@ -12,40 +12,25 @@
 #include "config/reference.hpp"
 #include "main/admin_client.hpp"
 #include "main/daemon_channel.hpp"
+#include "main/daemon_socket.hpp"
 #include "main/examination.hpp"
 #include "main/options.hpp"
+#include "main/print.hpp"
 #include "main/wiring.hpp"
 
 namespace berth::program {
 
 using support::strCat;
 
-config::Paths pathsOf(const ConfigOptions& options) {
-  config::Paths paths;
-  if (options.file.empty()) return paths;
-  paths.file = options.file;
-  paths.dropIns.clear();
-  paths.missingFile = config::MissingFile::kIsError;
-  return paths;
-}
-
-int fail(const absl::Status& status) {
-  const std::string text = common::forTerminal(support::fromAbsl(status.message()));
-  std::fprintf(stderr, "berth: %s\n", text.c_str());
-  return 1;
-}
-
 namespace {
 
 void printComment(const std::string& text) {
-  std::printf("# %s\n", text.c_str());
+  print("# %s\n", text.c_str());
 }
 
 // Without a daemon: as a start would have it. Plugins that cannot be loaded are told of beside it.
-int showFiles(const config::Config& config) {
-  printComment(strCat("No daemon serves ", config.grpc.socket,
-                      ": what one that starts now would "
-                      "run with."));
+int showFiles(const config::Config& config, const std::string& socket) {
+  printComment(strCat("No daemon serves ", socket, ": what one that starts now would run with."));
   const plugins::HostServices services = servicesWithoutDaemon(config);
   plugins::Registry registry(config.pluginDirs, services);
   const absl::Status loaded = registry.load(wantedPlugins(config));
@@ -62,8 +47,8 @@ std::map<std::string, std::string> declarationsOf(const config::Config& config) 
         path.ok() ? plugins::Library::load(*path, wanted.kind)
                   : absl::StatusOr<std::shared_ptr<const plugins::Library>>(path.status());
     if (!library.ok()) {
-      std::fprintf(stderr, "berth: without the options of a plugin: %s\n",
-                   std::string(library.status().message()).c_str());
+      printError("berth: without the options of a plugin: %s\n",
+                 std::string(library.status().message()).c_str());
       continue;
     }
     declarations[wanted.plugin] = copy((*library)->description().options);
@@ -74,19 +59,20 @@ std::map<std::string, std::string> declarationsOf(const config::Config& config) 
 }  // namespace
 
 int configShow(const ConfigOptions& options) {
-  // Where the daemon is, if there is one; what it runs with it knows better than the files.
-  auto loaded = config::load(pathsOf(options));
-  if (!loaded.ok()) return fail(loaded.status());
-  const absl::Status reached = reachDaemon(loaded->grpc.socket);
-  if (absl::IsUnavailable(reached)) return showFiles(*loaded);
+  // A daemon knows what it runs with better than the files do.
+  const auto socket = findDaemon(options);
+  if (!socket.ok()) return fail(socket.status());
+  const absl::Status reached = reachDaemon(*socket);
+  if (absl::IsUnavailable(reached)) {
+    const auto loaded = config::load(pathsOf(options));
+    return loaded.ok() ? showFiles(*loaded, *socket) : fail(loaded.status());
+  }
   if (!reached.ok()) return fail(reached);
-  const auto running = askForConfiguration(loaded->grpc.socket);
+  const auto running = askForConfiguration(*socket);
   if (!running.ok()) return fail(running.status());
-  printComment(strCat("What the daemon that serves ", loaded->grpc.socket, " runs with."));
+  printComment(strCat("What the daemon that serves ", *socket, " runs with."));
   for (const berth::admin::v1::Change& change : running->pending())
-    printComment(strCat("Waits for the next start: ", change.key(), ": ",
-                        change.from().empty() ? "none" : change.from(), " -> ",
-                        change.to().empty() ? "none" : change.to()));
+    printComment(strCat("Waits for the next start: ", changeText(change)));
   std::fputs(running->toml().c_str(), stdout);
   return 0;
 }
@@ -105,7 +91,7 @@ int configKeys(const ConfigOptions& options) {
   const auto loaded = config::load(pathsOf(options));
   if (!loaded.ok()) return fail(loaded.status());
   const boost::json::object reference = config::reference(declarationsOf(*loaded));
-  std::printf("%s\n", boost::json::serialize(reference).c_str());
+  print("%s\n", common::jsonForTerminal(boost::json::serialize(reference)).c_str());
   return 0;
 }
 
@@ -124,8 +110,7 @@ int configImport(const ImportOptions& wanted) {
 }
 
 int version() {
-  std::printf("berth %s\nplugin ABI %u.%u\nCRI v1\n", BERTH_VERSION, BERTH_ABI_MAJOR,
-              BERTH_ABI_MINOR);
+  print("berth %s\nplugin ABI %u.%u\nCRI v1\n", BERTH_VERSION, BERTH_ABI_MAJOR, BERTH_ABI_MINOR);
   return 0;
 }
 

@@ -1,5 +1,7 @@
 #include "main/daemon_status.hpp"
 
+#include <chrono>
+
 #include "berth/support/json.hpp"
 #include "berth/support/status.hpp"
 #include "cri-runtime-v1.grpc.pb.h"
@@ -7,24 +9,45 @@
 
 namespace berth::program {
 
+namespace v1 = runtime::v1;
 using support::strCat;
 
-absl::StatusOr<boost::json::array> askDaemon(const std::string& socket, const std::string& key) {
-  auto stub = runtime::v1::RuntimeService::NewStub(channelTo(socket));
+namespace {
+
+// The daemon waits for its network plugin first.
+constexpr std::chrono::seconds kPatience{10};
+
+}  // namespace
+
+absl::StatusOr<v1::StatusResponse> askForStatus(const std::string& socket) {
+  const auto stub = v1::RuntimeService::NewStub(channelTo(socket));
   grpc::ClientContext context;
-  // The daemon waits for its network plugin first.
-  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
-  runtime::v1::StatusRequest request;
+  context.set_deadline(std::chrono::system_clock::now() + kPatience);
+  v1::StatusRequest request;
   request.set_verbose(true);
-  runtime::v1::StatusResponse response;
+  v1::StatusResponse response;
   BERTH_RETURN_IF_ERROR(statusOf(stub->Status(&context, request, &response), socket));
-  const auto found = response.info().find(key);
-  if (found == response.info().end())
+  return response;
+}
+
+absl::StatusOr<boost::json::value> infoOf(const v1::StatusResponse& status, const std::string& key,
+                                          const std::string& socket) {
+  const auto found = status.info().find(key);
+  if (found == status.info().end())
     return absl::UnimplementedError(strCat("the daemon on ", socket, " does not tell its ", key));
-  BERTH_ASSIGN_OR_RETURN(const boost::json::value list, support::parseJson(found->second, key));
-  if (!list.is_array())
-    return absl::InternalError(strCat("what the daemon tells of its ", key, " is no list"));
-  return list.get_array();
+  return support::parseJson(found->second, key);
+}
+
+absl::StatusOr<boost::json::array> listOf(const v1::StatusResponse& status, const std::string& key,
+                                          const std::string& socket) {
+  BERTH_ASSIGN_OR_RETURN(const boost::json::value list, infoOf(status, key, socket));
+  if (list.is_array()) return list.get_array();
+  return absl::InternalError(strCat("what the daemon tells of its ", key, " is no list"));
+}
+
+absl::StatusOr<boost::json::array> askDaemon(const std::string& socket, const std::string& key) {
+  BERTH_ASSIGN_OR_RETURN(const v1::StatusResponse status, askForStatus(socket));
+  return listOf(status, key, socket);
 }
 
 }  // namespace berth::program

@@ -1,7 +1,6 @@
-#include <cstdio>
-
 #include "berth/support/status.hpp"
 #include "main/examination.hpp"
+#include "main/print.hpp"
 #include "main/surroundings.hpp"
 #include "main/wiring.hpp"
 
@@ -62,8 +61,8 @@ plugins::HostServices servicesWithoutDaemon(const config::Config& config) {
   services.state = config.state;
   services.log = [](berth_log_level, std::string_view instance, std::string_view message,
                     const plugins::LogFields&) {
-    std::fprintf(stderr, "%.*s: %.*s\n", static_cast<int>(instance.size()), instance.data(),
-                 static_cast<int>(message.size()), message.data());
+    printError("%.*s: %.*s\n", static_cast<int>(instance.size()), instance.data(),
+               static_cast<int>(message.size()), message.data());
   };
   services.event = [](auto&&...) {};
   services.saveState = [](auto...) { return absl::UnavailableError("no daemon"); };

@@ -1,15 +1,16 @@
 // `berth image list`, `inspect`, `remove`, `pin`, `unpin`: the images that the running daemon has.
 #include <algorithm>
-#include <array>
-#include <cstdio>
 
 #include <boost/json.hpp>
 
 #include "berth/support/json.hpp"
 #include "berth/support/status.hpp"
+#include "main/daemon_socket.hpp"
 #include "main/image_client.hpp"
 #include "main/json_text.hpp"
 #include "main/options.hpp"
+#include "main/print.hpp"
+#include "main/size_text.hpp"
 
 namespace berth::program {
 
@@ -24,16 +25,6 @@ constexpr size_t kShortId = 12;
 std::string shortId(const std::string& id) {
   const size_t colon = id.find(':');
   return id.substr(colon == std::string::npos ? 0 : colon + 1, kShortId);
-}
-
-std::string sizeText(uint64_t bytes) {
-  constexpr std::array<const char*, 4> kUnits = {"B", "KiB", "MiB", "GiB"};
-  auto value = static_cast<double>(bytes);
-  size_t unit = 0;
-  for (; value >= 1024 && unit + 1 < kUnits.size(); ++unit) value /= 1024;
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), unit == 0 ? "%.0f %s" : "%.1f %s", value, kUnits[unit]);
-  return text.data();
 }
 
 // What an image is called in a list: its tags, or its digests when it has none.
@@ -55,11 +46,11 @@ void printTable(const std::vector<runtime::v1::Image>& images) {
     for (const std::string& name : namesOf(image)) rows.push_back({name, &image});
   std::sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.name < b.name; });
   for (const Row& row : rows) width = std::max(width, row.name.size());
-  std::printf("%-*s  %-12s  %10s  %s\n", static_cast<int>(width), "NAME", "ID", "SIZE", "PINNED");
+  print("%-*s  %-12s  %10s  %s\n", static_cast<int>(width), "NAME", "ID", "SIZE", "PINNED");
   for (const Row& row : rows)
-    std::printf("%-*s  %-12s  %10s  %s\n", static_cast<int>(width), row.name.c_str(),
-                shortId(row.image->id()).c_str(), sizeText(row.image->size()).c_str(),
-                row.image->pinned() ? "yes" : "no");
+    print("%-*s  %-12s  %10s  %s\n", static_cast<int>(width), row.name.c_str(),
+          shortId(row.image->id()).c_str(), sizeText(row.image->size()).c_str(),
+          row.image->pinned() ? "yes" : "no");
 }
 
 json::array jsonOf(const std::vector<runtime::v1::Image>& images) {
@@ -82,17 +73,16 @@ absl::Status removeOne(const std::string& socket, const std::string& image, bool
     return absl::FailedPreconditionError(
         strCat("image ", image, " is pinned; unpin it first, or remove it with --force"));
   BERTH_RETURN_IF_ERROR(AskedImages(socket).remove(image));
-  std::printf("%s\n", found.id().c_str());
+  print("%s\n", found.id().c_str());
   return absl::OkStatus();
 }
 
 absl::Status pinOne(const std::string& socket, const std::string& image, bool pinned) {
   BERTH_ASSIGN_OR_RETURN(const admin::v1::PinResponse response,
                          AskedImages(socket).pin(image, pinned));
-  std::printf("%s\n", response.id().c_str());
+  print("%s\n", response.id().c_str());
   if (!pinned && response.pinned())
-    std::fprintf(stderr, "berth: image %s stays pinned by the configuration, images.pinned\n",
-                 image.c_str());
+    printError("berth: image %s stays pinned by the configuration, images.pinned\n", image.c_str());
   return absl::OkStatus();
 }
 
@@ -100,37 +90,36 @@ absl::Status pinOne(const std::string& socket, const std::string& image, bool pi
 int forEach(
     const ConfigOptions& options, const std::vector<std::string>& images,
     const std::function<absl::Status(const std::string& socket, const std::string&)>& work) {
-  const auto loaded = config::load(pathsOf(options));
-  if (!loaded.ok()) return fail(loaded.status());
+  const auto socket = findDaemon(options);
+  if (!socket.ok()) return fail(socket.status());
   int code = 0;
   for (const std::string& image : images)
-    if (const absl::Status status = work(loaded->grpc.socket, image); !status.ok())
-      code = fail(status);
+    if (const absl::Status status = work(*socket, image); !status.ok()) code = fail(status);
   return code;
 }
 
 }  // namespace
 
 int listImages(const ConfigOptions& options, const ImageOptions& wanted) {
-  const auto loaded = config::load(pathsOf(options));
-  if (!loaded.ok()) return fail(loaded.status());
-  const auto images = AskedImages(loaded->grpc.socket).list();
+  const auto socket = findDaemon(options);
+  if (!socket.ok()) return fail(socket.status());
+  const auto images = AskedImages(*socket).list();
   if (!images.ok()) return fail(images.status());
   if (wanted.json)
-    std::fputs(jsonText(jsonOf(*images)).c_str(), stdout);
+    print("%s", jsonText(jsonOf(*images)).c_str());
   else
     printTable(*images);
   return 0;
 }
 
 int inspectImage(const ConfigOptions& options, const ImageOptions& wanted) {
-  const auto loaded = config::load(pathsOf(options));
-  if (!loaded.ok()) return fail(loaded.status());
-  const auto text = AskedImages(loaded->grpc.socket).inspect(wanted.image);
+  const auto socket = findDaemon(options);
+  if (!socket.ok()) return fail(socket.status());
+  const auto text = AskedImages(*socket).inspect(wanted.image);
   if (!text.ok()) return fail(text.status());
   const auto value = support::parseJson(*text, "what the daemon says of the image");
   if (!value.ok()) return fail(value.status());
-  std::fputs(jsonText(*value).c_str(), stdout);
+  print("%s", jsonText(*value).c_str());
   return 0;
 }
 

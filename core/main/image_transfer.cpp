@@ -5,10 +5,12 @@
 #include <unistd.h>
 
 #include "berth/support/status.hpp"
+#include "main/daemon_socket.hpp"
 #include "main/image_client.hpp"
 #include "main/interruption.hpp"
 #include "main/layout_writer.hpp"
 #include "main/options.hpp"
+#include "main/print.hpp"
 #include "main/progress_display.hpp"
 
 namespace berth::program {
@@ -35,7 +37,7 @@ class Reports {
     if (report.has_progress()) display_.show(figuresOf(report.progress()));
     if (!report.has_image()) return;
     display_.clear();
-    std::printf("%s  %s\n", report.image().id().c_str(), joined(report.image().names()).c_str());
+    print("%s  %s\n", report.image().id().c_str(), joined(report.image().names()).c_str());
     std::fflush(stdout);
   }
   void end() { display_.clear(); }
@@ -69,22 +71,21 @@ absl::Status takePart(LayoutWriter& writer, const admin::ExportPart& part, admin
 }
 
 void tellOf(const admin::Exported& exported) {
-  std::printf("%s  %s\n", exported.id().c_str(), joined(exported.names()).c_str());
+  print("%s  %s\n", exported.id().c_str(), joined(exported.names()).c_str());
   if (!exported.rebuilt()) return;
-  std::fprintf(stderr,
-               "berth: the layers were written anew from what is unpacked: the content is the "
-               "same, the digests and the id are others\n");
+  printError(
+      "berth: the layers were written anew from what is unpacked: the content is the same, the "
+      "digests and the id are others\n");
   if (!exported.reason().empty())
-    std::fprintf(stderr, "berth: as they were they could not be had: %s\n",
-                 exported.reason().c_str());
+    printError("berth: as they were they could not be had: %s\n", exported.reason().c_str());
 }
 
 }  // namespace
 
 int pullImage(const ConfigOptions& options, const ImageOptions& wanted) {
-  const auto loaded = config::load(pathsOf(options));
-  if (!loaded.ok()) return fail(loaded.status());
-  AskedImages asked(loaded->grpc.socket);
+  const auto socket = findDaemon(options);
+  if (!socket.ok()) return fail(socket.status());
+  AskedImages asked(*socket);
   const Interruption interruption([&asked] { asked.cancel(); });
   admin::PullRequest request;
   request.set_image(wanted.image);
@@ -98,9 +99,9 @@ int pullImage(const ConfigOptions& options, const ImageOptions& wanted) {
 }
 
 int importImages(const ConfigOptions& options, const ImageOptions& wanted) {
-  const auto loaded = config::load(pathsOf(options));
-  if (!loaded.ok()) return fail(loaded.status());
-  AskedImages asked(loaded->grpc.socket);
+  const auto socket = findDaemon(options);
+  if (!socket.ok()) return fail(socket.status());
+  AskedImages asked(*socket);
   const Interruption interruption([&asked] { asked.cancel(); });
   admin::ImportRequest request;
   request.set_path(absolutePath(wanted.path));
@@ -115,9 +116,9 @@ int importImages(const ConfigOptions& options, const ImageOptions& wanted) {
 }
 
 int exportImage(const ConfigOptions& options, const ImageOptions& wanted) {
-  const auto loaded = config::load(pathsOf(options));
-  if (!loaded.ok()) return fail(loaded.status());
-  AskedImages asked(loaded->grpc.socket);
+  const auto socket = findDaemon(options);
+  if (!socket.ok()) return fail(socket.status());
+  AskedImages asked(*socket);
   const Interruption interruption([&asked] { asked.cancel(); });
   const std::string path = absolutePath(wanted.path);
   const auto writer = LayoutWriter::create(

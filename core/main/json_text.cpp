@@ -2,6 +2,8 @@
 
 #include <boost/json/serialize.hpp>
 
+#include "common/terminal.hpp"
+
 namespace berth::program {
 
 namespace json = boost::json;
@@ -41,7 +43,7 @@ void write(const json::value& value, size_t depth, std::string& text) {
 std::string jsonText(const json::value& value) {
   std::string text;
   write(value, 0, text);
-  return text + "\n";
+  return common::jsonForTerminal(text) + "\n";
 }
 
 }  // namespace berth::program

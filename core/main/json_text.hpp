@@ -8,6 +8,7 @@
 namespace berth::program {
 
 // Members and elements on lines of their own, indented by two for each level; a line end behind it.
+// Has nothing that a terminal obeys.
 std::string jsonText(const boost::json::value& value);
 
 }  // namespace berth::program

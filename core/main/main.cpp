@@ -1,11 +1,11 @@
 // `berth` with its subcommands; called as `berthd` it serves.
-#include <cstdio>
 #include <string>
 #include <string_view>
 
 #include <CLI/CLI.hpp>
 
 #include "main/command_line.hpp"
+#include "main/print.hpp"
 
 namespace {
 
@@ -26,7 +26,7 @@ int runDaemon(int argc, char** argv) {
 int runCommand(int argc, char** argv) {
   berth::program::CommandLine line;
   if (const std::string wrong = line.wrongCommand(argc, argv); !wrong.empty()) {
-    std::fprintf(stderr, "berth: %s\n", wrong.c_str());
+    berth::program::printError("berth: %s\n", wrong.c_str());
     return static_cast<int>(CLI::ExitCodes::ExtrasError);
   }
   CLI11_PARSE(line.app(), argc, argv);

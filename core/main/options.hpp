@@ -12,9 +12,10 @@
 
 namespace berth::program {
 
-// What every subcommand that reads the configuration takes.
+// What every subcommand that reads the configuration takes, or asks the daemon.
 struct ConfigOptions {
-  std::string file;  // empty: the default file and its drop-ins
+  std::string file;    // empty: the default file and its drop-ins
+  std::string socket;  // of the daemon; empty: see findDaemon()
 };
 
 // What is to be checked.

@@ -1,6 +1,5 @@
 // `berth plugins`: asks the running daemon; without one it loads the plugins as a start would.
 #include <algorithm>
-#include <cstdio>
 
 #include <boost/json.hpp>
 
@@ -8,9 +7,11 @@
 #include "berth/support/status.hpp"
 #include "cri/plugin_list.hpp"
 #include "main/daemon_channel.hpp"
+#include "main/daemon_socket.hpp"
 #include "main/daemon_status.hpp"
 #include "main/examination.hpp"
 #include "main/options.hpp"
+#include "main/print.hpp"
 #include "main/wiring.hpp"
 
 namespace berth::program {
@@ -28,10 +29,20 @@ boost::json::array loadHere(const config::Config& config) {
   return cri::pluginList(registry);
 }
 
+absl::StatusOr<boost::json::array> pluginsOf(const ConfigOptions& options) {
+  BERTH_ASSIGN_OR_RETURN(const std::string socket, findDaemon(options));
+  const absl::Status reached = reachDaemon(socket);
+  if (reached.ok()) return askDaemon(socket, "plugins");
+  if (!absl::IsUnavailable(reached)) return reached;
+  BERTH_ASSIGN_OR_RETURN(const config::Config config, config::load(pathsOf(options)));
+  printError("No daemon answers on %s; these are loaded as it would load them.\n", socket.c_str());
+  return loadHere(config);
+}
+
 void printList(const char* what, const std::vector<std::string>& items) {
   std::string text;
   for (const std::string& item : items) text += strCat(" ", item);
-  if (!text.empty()) std::printf("%s%s\n", what, text.c_str());
+  if (!text.empty()) print("%s%s\n", what, text.c_str());
 }
 
 bool hasFailed(const boost::json::value& one) {
@@ -45,9 +56,9 @@ std::string processText(const boost::json::object& process) {
                 ", started again ", restarts, restarts == 1 ? " time" : " times");
 }
 
-void print(const boost::json::array& list) {
-  std::printf("%-12s %-14s %-22s %-8s %-5s %-11s %-11s %s\n", "NAME", "KIND", "PLUGIN", "VERSION",
-              "ABI", "THREADING", "STATE", "PATH");
+void printPlugins(const boost::json::array& list) {
+  print("%-12s %-14s %-22s %-8s %-5s %-11s %-11s %s\n", "NAME", "KIND", "PLUGIN", "VERSION", "ABI",
+        "THREADING", "STATE", "PATH");
   for (const boost::json::value& value : list) {
     const boost::json::object& one = value.as_object();
     const auto text = [&](std::string_view key) { return support::stringMember(one, key); };
@@ -55,37 +66,28 @@ void print(const boost::json::array& list) {
     const auto cell = [&](std::string_view key) {
       return text(key).empty() ? std::string("-") : text(key);
     };
-    std::printf("%-12s %-14s %-22s %-8s %-5s %-11s %-11s %s\n", cell("name").c_str(),
-                cell("kind").c_str(), cell("plugin").c_str(), cell("version").c_str(),
-                cell("abi").c_str(), cell("threading").c_str(), cell("state").c_str(),
-                cell("path").c_str());
+    print("%-12s %-14s %-22s %-8s %-5s %-11s %-11s %s\n", cell("name").c_str(),
+          cell("kind").c_str(), cell("plugin").c_str(), cell("version").c_str(),
+          cell("abi").c_str(), cell("threading").c_str(), cell("state").c_str(),
+          cell("path").c_str());
     if (const auto* process = one.if_contains("process");
         process != nullptr && process->is_object())
-      std::printf("  in a process of its own: %s\n", processText(process->get_object()).c_str());
+      print("  in a process of its own: %s\n", processText(process->get_object()).c_str());
     printList("  can:", support::stringsMember(one, "capabilities"));
     printList("  offers what no part of the engine uses:", support::stringsMember(one, "unused"));
     if (const auto* pods = one.if_contains("pods"); pods != nullptr && !pods->is_null())
-      std::printf("  pods on it: %lld%s\n",
-                  static_cast<long long>(support::intMember(one, "pods", 0)),
-                  text("state") == "draining" ? ", and none that begins" : "");
-    if (!text("error").empty()) std::printf("  %s\n", text("error").c_str());
+      print("  pods on it: %lld%s\n", static_cast<long long>(support::intMember(one, "pods", 0)),
+            text("state") == "draining" ? ", and none that begins" : "");
+    if (!text("error").empty()) print("  %s\n", text("error").c_str());
   }
 }
 
 }  // namespace
 
 int listPlugins(const ConfigOptions& options) {
-  auto loaded = config::load(pathsOf(options));
-  if (!loaded.ok()) return fail(loaded.status());
-  const absl::Status reached = reachDaemon(loaded->grpc.socket);
-  if (absl::IsUnavailable(reached))
-    std::fprintf(stderr, "No daemon answers on %s; these are loaded as it would load them.\n",
-                 loaded->grpc.socket.c_str());
-  else if (!reached.ok())
-    return fail(reached);
-  const auto list = reached.ok() ? askDaemon(loaded->grpc.socket, "plugins") : loadHere(*loaded);
+  const auto list = pluginsOf(options);
   if (!list.ok()) return fail(list.status());
-  print(*list);
+  printPlugins(*list);
   return std::any_of(list->begin(), list->end(), hasFailed) ? 1 : 0;
 }
 

@@ -28,6 +28,7 @@
 #include "engine/volumes/mapped_mounts.hpp"
 #include "images/credentials.hpp"
 #include "main/admin_service.hpp"
+#include "main/daemon_socket.hpp"
 #include "main/examination.hpp"
 #include "main/folder_ties.hpp"
 #include "main/image_admin.hpp"
@@ -198,6 +199,9 @@ absl::Status serveUntilSignal(const config::Config& config, Reloader& reloader,
   BERTH_ASSIGN_OR_RETURN(const std::unique_ptr<cri::Server> server,
                          cri::Server::start(settings, runtimeService, imageService,
                                             {&adminService, &imageAdmin}, callCounter(telemetry)));
+  if (const absl::Status told = tellOfSocket(config.state, config.grpc.socket); !told.ok())
+    common::logWarning("commands look for the daemon where the configuration says",
+                       {{"error", std::string(told.message())}});
   limit.end();
   early.end();
   common::releaseStartMemory();

@@ -16,7 +16,9 @@ from conftest import BUILD, PLUGINS, berth
     ("config frobnicate", 'there is no command "berth config frobnicate"; '
                           "see berth config --help"),
     ("--config /dev/null plugn new", 'there is no command "berth plugn"; did you mean '
-                                     '"berth plugin"?')])
+                                     '"berth plugin"?'),
+    ("--socket /dev/null statsu", 'there is no command "berth statsu"; did you mean '
+                                  '"berth status"?')])
 def test_a_wrong_word_is_named_with_the_command_that_is_near(line, said):
     made = berth(*line.split())
     assert made.returncode > 100

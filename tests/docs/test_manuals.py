@@ -46,9 +46,9 @@ def test_every_subcommand_and_option_is_described():
             entry = re.search(r"^\.It Cm %s\b(.*?)(?=^\.It Cm|^\.El)" % " ".join(command), text,
                               re.MULTILINE | re.DOTALL)
             assert entry, command
-            for option in options(*command) - {"--help", "--config"}:
+            for option in options(*command) - {"--help", "--config", "--socket"}:
                 assert "Fl Fl " + option[2:] in entry[1], (command, option)
-    for option in ("config", "help"):
+    for option in ("config", "help", "socket"):
         assert "Fl Fl " + option in text
 
 
@@ -134,7 +134,10 @@ def test_shells_complete_what_there_is(shell):
     assert set(subcommands("image")) <= completed(shell, "berth image ")
     assert completed(shell, "berth image l") == {"list"}
     assert completed(shell, "berth image export --") == options("image", "export")
-    for before in ("berth serve --config", "berth image import", "berth config import"):
+    assert "--socket" in completed(shell, "berth status --")
+    assert "--socket" not in completed(shell, "berth serve --")
+    for before in ("berth serve --config", "berth image import", "berth config import",
+                   "berth status --socket"):
         assert any(path.endswith("README.md") for path in completed(
             shell, "%s %s/READ" % (before, SOURCE))), before
     # What is no path is not completed as one.

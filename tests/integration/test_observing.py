@@ -3,6 +3,7 @@
 import contextlib
 import html.parser
 import json
+import os
 import pathlib
 import re
 import socket
@@ -30,9 +31,9 @@ def free_port():
 
 
 class Node:
-    def __init__(self, own_bed, more=""):
+    def __init__(self, own_bed, settings="", **more):
         self.port = free_port()
-        self.bed = own_bed(settings="[metrics]\nport = %d\n%s" % (self.port, more))
+        self.bed = own_bed(settings="[metrics]\nport = %d\n%s" % (self.port, settings), **more)
 
     def text(self):
         """What a scrape gives."""
@@ -255,6 +256,47 @@ def test_where_the_time_of_a_pod_went(node, tmp_path):
     assert "nothing is remembered" in node.run("explain", "pod", "nobody", code=1)
 
 
+def test_the_pulls_of_a_pod(node):
+    bed = node.bed
+    pod = bed.run_pod("web")
+    bed.run_pod("other")
+    bed.pull(NGINX)  # nobody has said for whom
+    bed.pull(sandbox_config=bed.pod_config("web"))
+    bed.pull(sandbox_config=bed.pod_config("web-of-before"))
+    text = explained(node, pod, "^PullImage ")
+    assert re.findall(r"^(\w+) (?:.*)", text, re.MULTILINE) == ["RunPodSandbox", "PullImage"]
+    assert "PullImage %s\n" % BUSYBOX in text
+    assert "PullImage" not in node.run("explain", "pod", "other")
+
+
+def test_pages_go_where_they_are_to(node, tmp_path):
+    node.bed.run_pod("web")
+    explained(node, "web", "^RunPodSandbox ")
+
+    def write_to(path):
+        return node.run("explain", "pod", "web", "--html", str(path))
+    target, link = tmp_path / "target.html", tmp_path / "link.html"
+    target.write_text("longer than nothing")
+    link.symlink_to(target)
+    assert write_to(link) == ""
+    page = target.read_text()
+    assert link.is_symlink()
+    assert page.startswith("<!DOCTYPE html>") and page.endswith("</html>\n")
+    assert write_to("-") == page
+
+    # As a device would be: /dev/null is no file to be replaced.
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE, text=True) as reader:
+        try:
+            assert write_to(pipe) == ""
+            assert pipe.is_fifo()
+            assert reader.communicate(timeout=20)[0] == page
+        finally:
+            reader.kill()
+    assert "Is a directory" in node.run("explain", "pod", "web", "--html", str(tmp_path), code=1)
+
+
 def test_a_failure_is_explained(node):
     bed = node.bed
     pod = bed.run_pod("web")
@@ -278,6 +320,48 @@ def test_the_status_on_one_page(node):
         bed.cri.StartContainer({"container_id": container})
     problems = node.run("status").partition("Last warnings and errors")[2]
     assert "StartContainer " + container in problems and "/no/such/program" in problems
+
+
+def test_the_status_tells_of_the_engine(node):
+    bed = node.bed
+    bed.pull()
+
+    def line(text, name):
+        return re.search(r"^%s +(.*)$" % name, text, re.MULTILINE)[1]
+    text = node.run("status")
+    version = re.fullmatch(r"(\S+), process (\d+), for (\d+) s", line(text, "Version"))
+    assert version[1] == bed.cri.Version().runtime_version
+    assert int(version[2]) == bed.pid and int(version[3]) < 60
+    host_facts = json.loads(bed.cri.Status({"verbose": True}).info["host"])
+    assert line(text, "Cgroups") == (
+        "version %(cgroupVersion)d, driver %(cgroupDriver)s" % host_facts)
+    [usage] = bed.cri.ImageFsInfo().image_filesystems
+    images = re.fullmatch(r"1, ([\d.]+) MiB in (\S+)", line(text, "Images"))
+    assert abs(float(images[1]) - usage.used_bytes.value / (1 << 20)) <= 0.1
+    assert images[2] == usage.fs_id.mountpoint
+    assert "Waits for the next start\n  nothing\n" in text
+
+
+def test_the_status_of_a_full_node(node):
+    """The lists of pods and containers are larger than gRPC takes unless it is told to."""
+    bed = node.bed
+    count, large = 12, {"note": "x" * (400 << 10)}
+    for number in range(count):
+        bed.run_pod("pod-%d" % number, annotations=large,
+                    linux={"security_context": {"namespace_options": {"network": 2}}})
+    pod = bed.run_pod("web")
+    for number in range(count):
+        bed.create(pod, "c%d" % number, annotations=large)
+    text = node.run("status")
+    assert re.search(r"^Pods +%d ready$" % (count + 1), text, re.MULTILINE)
+    assert re.search(r"^Containers +%d created$" % count, text, re.MULTILINE)
+
+
+def test_the_status_while_a_snapshotter_hangs(own_bed, hanging_snapshotter):
+    node = Node(own_bed, **hanging_snapshotter.options)
+    hanging_snapshotter.hold("filesystem")
+    text = node.run("status")
+    assert "their disk use is not known: " in text and "Last warnings and errors" in text
 
 
 def test_spans_in_the_log(own_bed):

@@ -21,5 +21,13 @@ TEST(ForTerminal, ShowsWhatTerminalsObey) {
             "2J");
 }
 
+TEST(JsonForTerminal, MeansTheSame) {
+  EXPECT_EQ(jsonForTerminal("{\n  \"a\": \"\\u001b Grüße\"\n}"),
+            "{\n  \"a\": \"\\u001b Grüße\"\n}");
+  EXPECT_EQ(jsonForTerminal("\"\x7f\xc2\x9b"
+                            "2J\xe2\x80\xae\xe2\x81\xa6\""),
+            "\"\\u007f\\u009b2J\\u202e\\u2066\"");
+}
+
 }  // namespace
 }  // namespace berth::common

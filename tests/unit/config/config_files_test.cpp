@@ -51,6 +51,28 @@ TEST_F(ConfigTest, NamedFileMustExist) {
   EXPECT_THAT(std::string(config.status().message()), HasSubstr(named.file));
 }
 
+TEST_F(ConfigTest, OfFilesThatAreRefusedWhatCanBeReadIsRead) {
+  const auto socketIn = [&](const std::string& text) {
+    write("berth.toml", text);
+    EXPECT_FALSE(load(paths()).ok()) << text;
+    return loadReadable(paths())->grpc.socket;
+  };
+  const std::string before = "[grpc]\nsocket = \"/s\"\n";
+  // What is wrong, lines that are no TOML, and such that begin what has no end.
+  for (const char* wrong : {"[log]\nlevel = 7", "no_such = 1\n", "[[[", "x = \"", "x = [\n1,\n2,\n",
+                            "x = \"\"\"\n1\n2\n"})
+    EXPECT_EQ(socketIn(before + wrong), "/s") << wrong;
+  EXPECT_EQ(socketIn("[[[\n" + before), defaults().grpc.socket);
+  EXPECT_EQ(socketIn("[grpc]\nsocket = 7\n"), defaults().grpc.socket);
+  write("d/10.toml", "[grpc]\nsocket = \"/other\"\n");
+  EXPECT_EQ(socketIn("[[[\n"), "/other");
+  // One that would take long to read.
+  std::string endless = before + "x = [\n";
+  for (int line = 0; line < 1000; ++line) endless += "1,\n";
+  write("d/10.toml", endless);
+  EXPECT_EQ(socketIn("root = 7\n"), defaults().grpc.socket);
+}
+
 TEST_F(ConfigTest, DropInsInNameOrderOverride) {
   write("berth.toml",
         "root = \"/main\"\nstate = \"/main-state\"\n[images]\nmax_concurrent_downloads = 1\n"
