@@ -1,5 +1,5 @@
-"""Calls whose clients never come back, while a plugin hangs in them that nobody can interrupt: their
-stage is told as long as that lasts, and once it answers all that they have made is undone."""
+"""Calls whose clients never come back, while a plugin hangs in them that nobody can interrupt:
+their stage is told as long as that lasts, and once it answers all that they have made is undone."""
 
 import pytest
 
