@@ -89,6 +89,27 @@ class CrashBed(TestBed):
             return False
         return True
 
+    def reboot(self):
+        """Everything goes that a machine forgets: processes, mounts, devices, rules, cgroups, and
+        /run. The engine is to be started again."""
+        if self.alive():
+            self.kill_engine()
+        host.kill(pid for pid in machine.processes() if pid not in self.clean["processes"])
+        for path in host.mounts(self.folder) + host.mounts("/run/netns/"):
+            host.libc.umount2(path.encode(), host.MNT_DETACH)
+        for path in os.listdir("/run/netns"):
+            os.unlink("/run/netns/" + path)
+        for path in os.listdir(machine.SHIMS):
+            shutil.rmtree(os.path.join(machine.SHIMS, path))
+        for link in host.links():
+            subprocess.run(["ip", "link", "delete", link], check=False, stderr=subprocess.DEVNULL)
+        flush_rules()
+        host.remove_cgroups(self._cgroups())
+        shutil.rmtree(self.engine.state)
+        machine.old_boot()
+        machine.new_boot(self.folder)
+        self.clean["mounts"] = machine.mounts()
+
     # What a machine without pods looks like, and whether this one does.
 
     def note_clean(self):

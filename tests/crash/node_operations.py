@@ -87,13 +87,7 @@ class DaemonStart(Operation):
                         + "; echo last; exit 9")
         self.running()
         self.other = self.bed.run(self.pod, "other", command=["sleep", "1000"])
-        if DaemonStart.cut_at is None:
-            DaemonStart.cut_at = self.find_cut()
-        self.known = records(self.bed.engine)
-        self.bed.daemon.reset(DaemonStart.cut_at, 1)
-        with contextlib.suppress(grpc.RpcError):
-            self.bed.run_pod(self.half)
-        check(self.bed.await_death(), "the daemon did not die")
+        self.leave_half()
         # As a version leaves them that does not note which root and state belong together.
         for folder in (self.bed.engine.root, self.bed.engine.state):
             os.unlink(os.path.join(folder, "identity.json"))
@@ -101,13 +95,26 @@ class DaemonStart(Operation):
             pass
         wait_until(lambda: "last" in self.lines(), what="the container's last word")
 
+    def leave_half(self):
+        """Has the engine die in the middle of a pod's creation."""
+        if self.cut_at is None:
+            type(self).cut_at = self.find_cut()
+        self.known = records(self.bed.engine)
+        self.bed.daemon.reset(self.cut_at, 1)
+        with contextlib.suppress(grpc.RpcError):
+            self.bed.run_pod(self.half, self.handler)
+        check(self.bed.await_death(), "the daemon did not die")
+
     def find_cut(self):
         self.bed.daemon.reset()
-        pod = self.bed.run_pod(self.half)
+        pod = self.bed.run_pod(self.half, self.handler)
         steps = self.bed.daemon.steps()
         self.bed.remove_pod(pod)
-        return next(name for name in steps
-                    if name.startswith("start process\t") and name.endswith("/bridge"))
+        return next(filter(self.is_cut, steps))
+
+    @staticmethod
+    def is_cut(step):
+        return step.startswith("start process\t") and step.endswith("/bridge")
 
     def act(self):
         with contextlib.suppress(RuntimeError, TimeoutError, grpc.RpcError):

@@ -34,7 +34,9 @@ SHIM_OPERATIONS = ("RunPodSandboxWithNetwork", "CreateContainer", "RemovePodSand
                    "StartContainer", "ExecSync", "UpdateContainerResources", "StopContainer")
 REBOOT_OPERATIONS = ("RunPodSandboxWithNetwork", "CreateContainer", "StopPodSandbox",
                      "RemovePodSandbox")
-# As far as they differ from these.
+# The same of pods through a shim, as far as they differ from these.
+SHIM_REBOOT_OPERATIONS = (*REBOOT_OPERATIONS, "StartContainer", "RemoveContainer")
+# As far as they differ from the first ones.
 REBOOT_MORE = ("PullImage", "RemoveImage", "StartContainer", "ExecSync", "RemoveContainer",
                "RunPodSandboxWithUserNamespace", "CreateContainerWithUserNamespace")
 # Many steps after which much the same is found: one in so many is tried.
@@ -77,7 +79,9 @@ def pieces():
     """The longest first."""
     work = [("daemon", operation.__name__, "", "") for operation in OPERATIONS]
     if shim_faults.is_there():
-        work += [("daemon", name, "", shim_faults.HANDLER) for name in SHIM_OPERATIONS]
+        work += [("daemon", name, "", shim_faults.HANDLER)
+                 for name in ("StartAfterReboot", *SHIM_OPERATIONS)]
+        work += [("reboot", name, "", shim_faults.HANDLER) for name in SHIM_REBOOT_OPERATIONS]
         work += [("keeper", name, "", shim_faults.HANDLER) for name in KEEPER_OPERATIONS]
     work += [("monitor", name, "", "") for name in MONITOR_OPERATIONS]
     work += [("reboot", name, "", "") for name in (*REBOOT_OPERATIONS, *REBOOT_MORE)]
@@ -153,11 +157,12 @@ def likes(piece):
     """Pieces in which a death at a step of the same name finds the same."""
     kind, name, _, word = piece
     others = ()
-    if kind == "daemon" and word:
+    of_shims = {"daemon": SHIM_OPERATIONS, "reboot": SHIM_REBOOT_OPERATIONS}.get(kind, ())
+    if word and name in of_shims:
         # Likewise the steps that are not its plugin's.
         return [(kind, name, "", "")] + [
-            (kind, other, "", word) for other in SHIM_OPERATIONS[:SHIM_OPERATIONS.index(name)]]
-    if kind == "daemon":
+            (kind, other, "", word) for other in of_shims[:of_shims.index(name)]]
+    if kind == "daemon" and not word:
         others = LIKE.get(name, ())
     elif kind == "reboot" and name in REBOOT_MORE:
         others = (*REBOOT_OPERATIONS, *REBOOT_MORE[:REBOOT_MORE.index(name)])

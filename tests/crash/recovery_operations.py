@@ -4,6 +4,7 @@ off again while it sees to that."""
 import contextlib
 import os
 import shutil
+import signal
 import sqlite3
 
 import grpc
@@ -12,10 +13,12 @@ from checkpoint_operations import CheckpointContainer, CheckpointPod
 from container_operations import CreateContainer, RemoveContainer, StopContainer
 from crash_bed import VOLUMES
 from image_set import TESTS
-from node_operations import PullImage
+from node_operations import DaemonStart, PullImage
 from operation import Operation, check
 from pod_operations import RemovePodSandbox, RunPodSandboxWithNetwork
 from upkeep_operations import command
+
+RESTARTED = "the node was restarted"
 
 
 class StartAfter(Operation):
@@ -131,6 +134,49 @@ class StartAfterHalfWrite(StartAfter):
     cut = "create\t/tmp/BED/root/plugins/network-cni"
 
 
+class StartAfterReboot(DaemonStart):
+    """The machine has been restarted: a pod is not ready any more, its containers have ended, and
+    what it had is to be given back; so is what another one had whose creation was cut off."""
+
+    cut_at = None  # a pod's creation is cut off when its network has been attached
+
+    @staticmethod
+    def is_cut(step):
+        return step.startswith("rename\t") and step.endswith(".result")
+
+    def setup(self):
+        self.running()
+        self.ended = self.bed.run(self.pod, "ended", command=["sh", "-c", "exit 9"])
+        self.bed.wait_exit(self.ended)
+        self.leave_half()
+        check(len(self.bed.network.held_addresses()) == 2, "the pods have not two addresses")
+        self.bed.reboot()
+
+    def left_of_half(self):
+        return super().left_of_half() + self.bed.network.held_addresses()
+
+    def settle(self):
+        super().settle()
+        # The rest of the pod's stop.
+        with contextlib.suppress(TimeoutError):
+            wait_until(self.bed.doomed, seconds=1)
+
+    def finish(self):
+        self.settle()
+        messages = self.bed.cri.messages
+        check(self.listed_pod().state == messages.SANDBOX_NOTREADY, "the pod is ready")
+        for container, code, why in ((self.container, 128 + signal.SIGKILL, RESTARTED),
+                                     (self.ended, 9, "")):
+            status = self.bed.status(container)
+            check((status.state, status.exit_code, status.message)
+                  == (messages.CONTAINER_EXITED, code, why), "a container's end is %s" % status)
+        self.check_numbers([line for line in self.lines() if line])
+        # Both names are free once the kubelet has taken the pod away.
+        self.bed.remove_pod(self.pod)
+        self.running()
+        self.bed.run_pod(self.half, self.handler)
+
+
 class FirstStart(Operation):
     """Where the engine has never been."""
 
@@ -199,6 +245,6 @@ class StartWithDamage(Operation):
         self.running()
 
 
-HALVES = (StartWithDamage, FirstStart, StartAfterHalfCreate, StartAfterHalfStop,
+HALVES = (StartWithDamage, StartAfterReboot, FirstStart, StartAfterHalfCreate, StartAfterHalfStop,
           StartAfterHalfRemove, StartAfterHalfPodRemoval, StartAfterHalfPull,
           StartAfterHalfCheckpoint, StartAfterHalfPodCheckpoint, StartAfterHalfWrite)

@@ -8,8 +8,6 @@ import glob
 import json
 import os
 import re
-import shutil
-import subprocess
 import time
 import traceback
 
@@ -251,24 +249,8 @@ class Worker:
 
     def after_reboot(self, _):
         hit = self.died()
-        if self.bed.alive():
-            self.bed.kill_engine()
-        # What a machine forgets: processes, mounts, devices, rules, cgroups, and /run.
-        bed = self.bed
-        host.kill(pid for pid in machine.processes() if pid not in bed.clean["processes"])
-        for path in host.mounts(bed.folder) + host.mounts("/run/netns/"):
-            host.libc.umount2(path.encode(), host.MNT_DETACH)
-        for path in os.listdir("/run/netns"):
-            os.unlink("/run/netns/" + path)
-        for link in host.links():
-            subprocess.run(["ip", "link", "delete", link], check=False, stderr=subprocess.DEVNULL)
-        flush_rules()
-        host.remove_cgroups(bed._cgroups())
-        shutil.rmtree(bed.engine.state)
-        machine.old_boot()
-        machine.new_boot(bed.folder)
-        bed.clean["mounts"] = machine.mounts()
-        bed.start_engine()
+        self.bed.reboot()
+        self.bed.start_engine()
         return hit
 
     @staticmethod

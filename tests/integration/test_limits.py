@@ -1,9 +1,11 @@
 """A disk that is full, and one without inodes: clear errors, no damage, and a way back."""
 
 import contextlib
+import errno
 import json
 import os
 import select
+import signal
 import subprocess
 import tempfile
 
@@ -110,6 +112,83 @@ def bed_with_state_elsewhere(options="mode=0711"):
     subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", bed.engine.state], check=True)
     with bed:
         yield bed
+    assert [leak for leak in bed.leaks if leak != "mount " + bed.engine.state] == []
+
+
+def is_full(folder):
+    path = os.path.join(folder, "one-more")
+    try:
+        with open(path, "wb", buffering=0) as stream:
+            stream.write(b"x" * 4096)
+            os.fsync(stream.fileno())
+    except OSError as error:
+        return error.errno == errno.ENOSPC
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+    return False
+
+
+def end_by_signal(bed, container):
+    """Gives what has its program end by itself, for which that needs no room."""
+    info = bed.cri.ContainerStatus({"container_id": container, "verbose": True}).info["info"]
+    process = os.pidfd_open(json.loads(info)["pid"])
+
+    def end():
+        signal.pidfd_send_signal(process, signal.SIGUSR1)
+        assert select.select([process], [], [], 20)[0]
+        os.close(process)
+    return end
+
+
+@pytest.mark.parametrize("place", [bed_with_state_elsewhere, TestBed])
+@pytest.mark.parametrize("fill", [fill_blocks, fill_inodes])
+def test_exits_while_the_disk_is_full(small_disk, fill, place):
+    """Each is told, at once or by the next daemon, also when only its own record has it."""
+    script = "trap 'exit %d' USR1; echo ready; while :; do sleep 0.02; done"
+    with place() as bed:
+        pod = bed.run_pod("a")
+        ends, codes = [], {}
+        for code in (5, 6, 7):
+            name = "app-%d" % code
+            container = bed.run(pod, name, command=["sh", "-c", script % code])
+            wait_until(lambda each=name: bed.log_lines("a", each), what="that it waits")
+            ends.append(end_by_signal(bed, container))
+            codes[container] = code
+
+        def restart():
+            if bed.alive():
+                bed.kill_engine()
+            bed.start_engine()
+
+        def told(count):
+            for container, code in list(codes.items())[:count]:
+                assert bed.wait_exit(container).exit_code == code
+
+        # The second time what was held in reserve has gone as well.
+        for number, end in enumerate(ends[:2], 1):
+            fill(small_disk)
+            assert is_full(small_disk)
+            end()
+            told(number)
+        fill(small_disk)
+        bed.kill_engine()
+        ends[2]()
+        fill(small_disk)
+        restart()
+        told(3)
+        fill(small_disk)
+        # Afterwards no monitor tells of them.
+        bed.cri.StopPodSandbox({"pod_sandbox_id": pod})
+        fill(small_disk)
+        restart()
+        told(3)
+        empty(small_disk)
+        restart()
+        told(3)
+        bed.remove_pod(pod)
+        again = bed.run(bed.run_pod("b"), "c", command=["sh", "-c", "exit 3"])
+        assert bed.wait_exit(again).exit_code == 3
     assert [leak for leak in bed.leaks if leak != "mount " + bed.engine.state] == []
 
 
