@@ -263,7 +263,7 @@ class Worker:
         for link in host.links():
             subprocess.run(["ip", "link", "delete", link], check=False, stderr=subprocess.DEVNULL)
         flush_rules()
-        host.remove_cgroups(bed._cgroups())
+        bed.remove_cgroups()
         shutil.rmtree(bed.engine.state)
         machine.old_boot()
         machine.new_boot(bed.folder)
