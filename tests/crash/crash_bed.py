@@ -12,6 +12,7 @@ import grpc
 import engines
 import host
 import machine
+import pod_cgroups
 from berth_testbed import TestBed, wait_until
 from control import Control
 from engine_state import EngineState
@@ -104,7 +105,7 @@ class CrashBed(TestBed):
         for link in host.links():
             subprocess.run(["ip", "link", "delete", link], check=False, stderr=subprocess.DEVNULL)
         flush_rules()
-        host.remove_cgroups(self._cgroups())
+        self.remove_cgroups()
         shutil.rmtree(self.engine.state)
         machine.old_boot()
         machine.new_boot(self.folder)
@@ -126,12 +127,14 @@ class CrashBed(TestBed):
         return EngineState(self.engine, machine.SHIMS)
 
     def _cgroups(self):
+        if self.cgroups.driver == pod_cgroups.SYSTEMD:
+            now = host.cgroups()
+            return sorted(self.cgroups.left(now) | self.cgroups.stray(now))
         found = []
-        for hierarchy in os.listdir(host.CGROUP_ROOT):
-            for top in (os.path.join(host.CGROUP_ROOT, hierarchy), host.CGROUP_ROOT):
-                own = top + self.cgroup_parent
-                if os.path.isdir(own):
-                    found += [own] + [path for path, _, _ in os.walk(own)]
+        for top in host.hierarchies():
+            own = top + self.cgroup_parent
+            if os.path.isdir(own):
+                found += [own] + [path for path, _, _ in os.walk(own)]
         return sorted(set(found))
 
     def leftovers(self):
@@ -151,9 +154,10 @@ class CrashBed(TestBed):
         for kind, number in machine.namespaces().items():
             if number > self.clean["namespaces"].get(kind, 0):
                 found.append("namespaces of kind %s: %d" % (kind, number))
-        if not found:  # the costly one last
+        if not found:  # the costly ones last
             found += ["packet filter rule " + rule
                       for rule in host.filter_rules(self.network.name)]
+            found += ["unit " + name for name in self.cgroups.units()]
         return [item for item in found if not item.startswith(self.ignored)]
 
     def prove_clean(self, seconds=SETTLE_SECONDS):
@@ -183,8 +187,15 @@ class CrashBed(TestBed):
             self.cri.StopContainer({"container_id": container.id, "timeout": 0}, timeout=60)
             self.cri.RemoveContainer({"container_id": container.id}, timeout=60)
         self.remove_all_pods()
+        self.cgroups.remove_own()
         shutil.rmtree(os.path.join(self.folder, "logs"), ignore_errors=True)
         return self.listed()
+
+    def remove_cgroups(self):
+        """By force."""
+        if self.cgroups.driver == pod_cgroups.SYSTEMD:
+            self.cgroups.remove()
+        host.remove_cgroups(self._cgroups())
 
     def listed(self):
         """Containers and pods, as something that is left."""
@@ -204,7 +215,7 @@ class CrashBed(TestBed):
         for name in os.listdir("/run/netns"):
             with contextlib.suppress(OSError):
                 os.unlink("/run/netns/" + name)
-        host.remove_cgroups(self._cgroups())
+        self.remove_cgroups()
         shutil.rmtree(self.network.addresses, ignore_errors=True)
         for folder in (self.engine.root, self.engine.state, os.path.join(self.folder, "logs")):
             shutil.rmtree(folder, ignore_errors=True)

@@ -11,15 +11,19 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "testbed"))
 
 import host  # noqa: E402  (needs the path above)
+import pod_cgroups  # noqa: E402
 
 CLONE_NEWPID = 0x20000000
 MS_BIND = 4096
 MS_PRIVATE = 1 << 18
 PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
 NAMESPACES = ("net", "mnt", "pid", "ipc", "uts", "user", "cgroup")
 # Where containerd's shims keep sockets.
 SHIMS = "/run/containerd"
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
+
+_first = 1  # process of this machine
 
 
 def _mount(source, target, kind, flags):
@@ -29,14 +33,23 @@ def _mount(source, target, kind, flags):
 
 def enter():
     """Goes on in a process of a machine of its own; the caller waits for it and ends with its
-    status. To be called before threads are started."""
-    host.check(host.libc.unshare(CLONE_NEWPID | host.CLONE_NEWNS | host.CLONE_NEWNET
-                                 | host.CLONE_NEWIPC), "make namespaces (the tests need root)")
+    status. To be called before threads are started.
+
+    To systemd a process is named by the number that systemd itself has for it. So with its cgroup
+    driver there is no PID namespace: the machine's processes are those that descend from its first
+    one, which adopts orphans as process 1 does."""
+    global _first
+    systemd = pod_cgroups.driver_to_test() == pod_cgroups.SYSTEMD
+    host.check(host.libc.unshare((0 if systemd else CLONE_NEWPID) | host.CLONE_NEWNS
+                                 | host.CLONE_NEWNET | host.CLONE_NEWIPC),
+               "make namespaces (the tests need root)")
     init = os.fork()
     if init:
         _end_with(init)
     # The machine goes with whoever asked for it.
     host.libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    host.libc.prctl(PR_SET_CHILD_SUBREAPER, 1)
+    _first = os.getpid()
     child = os.fork()
     if child:
         _end_with(child)
@@ -70,16 +83,32 @@ def old_boot():
     host.libc.umount2(BOOT_ID.encode(), host.MNT_DETACH)
 
 
+def _table():
+    """pid → state and parent of each process that is to be seen."""
+    found = {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        fields = host.read("/proc/%s/stat" % name).rpartition(")")[2].split()
+        if fields:
+            found[int(name)] = fields[0], int(fields[1])
+    return found
+
+
+def _descends(pid, table):
+    """From this machine's first process."""
+    while pid not in (_first, 0):
+        pid = table[pid][1]
+    return pid == _first
+
+
 def processes():
     """Living processes of this machine but its first and this one: pid → command line."""
-    found = {}
-    for name in os.listdir("/proc"):
-        if not name.isdigit() or int(name) in (1, os.getpid()):
-            continue
-        fields = host.read("/proc/%s/stat" % name).rpartition(")")[2].split()
-        if fields and fields[0] != "Z":
-            found[int(name)] = host.read("/proc/%s/cmdline" % name).replace("\0", " ").strip()
-    return found
+    table = _table()
+    # What has lost its parent meanwhile has another one.
+    while not all(parent in table or parent == 0 for _, parent in table.values()):
+        table = _table()
+    return {pid: host.read("/proc/%d/cmdline" % pid).replace("\0", " ").strip()
+            for pid, (state, _) in table.items()
+            if state != "Z" and pid not in (_first, os.getpid()) and _descends(pid, table)}
 
 
 def namespaces():

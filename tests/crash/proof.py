@@ -12,6 +12,8 @@ import time
 import traceback
 
 import host
+import pod_cgroups
+from berth_testbed import wait_until
 from container_operations import StartShortContainer, StopContainer
 from crash_bed import layers_folder
 from operation import COUNTER
@@ -76,17 +78,13 @@ def named_network(bed):
 
 @contextlib.contextmanager
 def cgroup(bed):
-    for hierarchy in os.listdir(host.CGROUP_ROOT):
-        for top in (os.path.join(host.CGROUP_ROOT, hierarchy), host.CGROUP_ROOT):
-            path = top + bed.cgroup_parent + "/left"
-            with contextlib.suppress(OSError):
-                os.makedirs(path)
-                try:
-                    yield "cgroup"
-                finally:
-                    host.remove_cgroups([path, os.path.dirname(path)])
-                return
-    raise RuntimeError("no place for a cgroup")
+    path = host.hierarchies()[-1] + bed.cgroup_parent + "/left"
+    above = [] if os.path.exists(os.path.dirname(path)) else [os.path.dirname(path)]
+    os.makedirs(path)
+    try:
+        yield "cgroup"
+    finally:
+        host.remove_cgroups([path, *above])
 
 
 @contextlib.contextmanager
@@ -184,8 +182,57 @@ def pod(bed):
         bed.remove_pod(left)
 
 
+@contextlib.contextmanager
+def stray_cgroup(bed):
+    """A container's, elsewhere than it should be."""
+    path = os.path.join(host.CGROUP_ROOT, "system.slice/berth-%s.scope" % ("0" * 64))
+    os.mkdir(path)
+    try:
+        yield "cgroup"
+    finally:
+        os.rmdir(path)
+
+
+@contextlib.contextmanager
+def failed_unit(bed):
+    """One that nothing is in any more, and that systemd keeps."""
+    name = "berth-left.scope"
+    subprocess.run(["systemd-run", "--quiet", "--scope", "--unit=" + name,
+                    "--slice=" + bed.cgroup_parent[1:], "--property=RuntimeMaxSec=1",
+                    "sleep", "1000"], check=False, stdin=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: not any(path.endswith(name) for path in host.cgroups()),
+                   what="the end of its cgroup")
+        yield "unit " + name
+    finally:
+        subprocess.run(["systemctl", "reset-failed", name], check=True)
+
+
+@contextlib.contextmanager
+def slice_of_a_pod(bed):
+    name = os.path.basename(bed.cgroups.own("left"))
+    subprocess.run(["systemctl", "start", name], check=True)
+    try:
+        yield "unit " + name
+    finally:
+        subprocess.run(["systemctl", "stop", name], check=True)
+
+
+@contextlib.contextmanager
+def unit_file(bed):
+    path = os.path.join(pod_cgroups.TRANSIENT_UNITS, "berth-left.scope")
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", encoding="ascii") as stream:
+        stream.write("[Scope]\nSlice=%s\n" % bed.cgroup_parent[1:])
+    try:
+        yield "unit file"
+    finally:
+        os.unlink(path)
+
+
 PLANTED = (process, namespace, mount, named_network, cgroup, veth, address, state_file,
            overlay_directory, missing_directory, unix_socket, record, filter_rule, pod)
+PLANTED_WITH_SYSTEMD = (stray_cgroup, failed_unit, slice_of_a_pod, unit_file)
 
 
 def _plant(bed, plant):
@@ -254,7 +301,9 @@ def _lose(bed, operation):
 
 def prove(bed, report):
     """Calls `report` with a dictionary for each leak and each loss."""
-    for check, cases in ((_plant, PLANTED), (_lose, LOSSES)):
+    systemd = bed.cgroups.driver == pod_cgroups.SYSTEMD
+    planted = PLANTED + (PLANTED_WITH_SYSTEMD if systemd else ())
+    for check, cases in ((_plant, planted), (_lose, LOSSES)):
         for case in cases:
             begun = time.monotonic()
             try:

@@ -1,5 +1,6 @@
 #include "steps.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
@@ -93,6 +94,27 @@ int netlinkProtocol(pid_t thread, uint64_t descriptor) {
   return protocol;
 }
 
+// The method of systemd's that a message of D-Bus calls, if it changes something. A field of a
+// message's header is a code (3: the method), a signature (1, 's', 0), a length and the text.
+std::string callOf(pid_t thread, uint64_t address, uint64_t length) {
+  static constexpr std::string_view kBegin("l\1", 2);
+  static constexpr std::string_view kMethod("\3\1s\0", 4);
+  char text[512];
+  length = std::min<uint64_t>(length, sizeof text);
+  if (!readMemory(thread, address, text, length)) return "";
+  const std::string_view message(text, length);
+  const size_t at = message.find(kMethod);
+  if (!message.starts_with(kBegin) || at == std::string_view::npos) return "";
+  const std::string_view rest = message.substr(at + kMethod.size());
+  for (const std::string_view method :
+       {"StartTransientUnit", "StopUnit", "ResetFailedUnit", "SetUnitProperties"}) {
+    if (rest.size() > 4 + method.size() && rest.substr(4).starts_with(method)) {
+      return std::string(method);
+    }
+  }
+  return "";
+}
+
 // The kind of a request by netlink that changes something.
 std::string requestOf(pid_t thread, uint64_t socket, uint64_t address, uint64_t length) {
   const int protocol = netlinkProtocol(thread, socket);
@@ -109,14 +131,15 @@ std::string requestOf(pid_t thread, uint64_t socket, uint64_t address, uint64_t 
   return std::string(verb) + " " + (object < std::size(kObjects) ? kObjects[object] : "other");
 }
 
-std::string messageOf(pid_t thread, uint64_t socket, uint64_t address) {
+// The first part of what sendmsg(2) is to send.
+iovec partOf(pid_t thread, uint64_t address) {
   msghdr header{};
   iovec part{};
   if (!readMemory(thread, address, &header, sizeof header) || header.msg_iovlen == 0 ||
       !readMemory(thread, reinterpret_cast<uint64_t>(header.msg_iov), &part, sizeof part)) {
-    return "";
+    return {};
   }
-  return requestOf(thread, socket, reinterpret_cast<uint64_t>(part.iov_base), part.iov_len);
+  return part;
 }
 
 bool makesProcess(pid_t thread, const Call& call) {
@@ -149,6 +172,11 @@ Parts partsOf(pid_t thread, const Call& call) {
   const auto text = [&](size_t argument) { return readText(thread, values[argument]); };
   const auto unless = [](const char* name, std::string subject) {
     return Parts{subject.empty() ? nullptr : name, std::move(subject)};
+  };
+  const auto sent = [&](uint64_t address, uint64_t length) {
+    std::string method = callOf(thread, address, length);
+    return method.empty() ? unless("netlink", requestOf(thread, values[0], address, length))
+                          : Parts{"ask systemd", std::move(method)};
   };
   switch (call.number) {
     case SYS_mount:
@@ -191,8 +219,11 @@ Parts partsOf(pid_t thread, const Call& call) {
     case SYS_openat:
       return {(values[2] & O_CREAT) != 0 ? "create" : nullptr, text(1)};
     case SYS_write:
-    case SYS_pwrite64:
-      return unless("write", fileOf(thread, values[0]));
+    case SYS_pwrite64: {
+      std::string file = fileOf(thread, values[0]);
+      return file.empty() ? unless("ask systemd", callOf(thread, values[1], values[2]))
+                          : Parts{"write", std::move(file)};
+    }
     case SYS_clone:
     case SYS_clone3:
       return {makesProcess(thread, call) ? "start process" : nullptr, ""};
@@ -214,9 +245,11 @@ Parts partsOf(pid_t thread, const Call& call) {
     case SYS_bpf:
       return {values[0] == kAttachProgram ? "attach program" : nullptr, ""};
     case SYS_sendto:
-      return unless("netlink", requestOf(thread, values[0], values[1], values[2]));
-    case SYS_sendmsg:
-      return unless("netlink", messageOf(thread, values[0], values[1]));
+      return sent(values[1], values[2]);
+    case SYS_sendmsg: {
+      const iovec part = partOf(thread, values[1]);
+      return sent(reinterpret_cast<uint64_t>(part.iov_base), part.iov_len);
+    }
     default:
       return {nullptr, ""};
   }

@@ -126,6 +126,7 @@ def test_a_runtime_that_is_missing_at_one_start(own_bed):
     assert bed.status(container).exit_code == 137
 
 
+@pytest.mark.host
 def test_a_pod_whose_record_is_damaged(own_bed):
     """It is ended, and only then is its address free."""
     bed = own_bed()
@@ -209,6 +210,7 @@ def test_a_database_with_a_bad_page(own_bed):
     bed.run(bed.run_pod("new"), "c", command=SLEEP)
 
 
+@pytest.mark.host
 def test_an_exit_that_outlives_its_monitor(own_bed):
     """The container exits, and then the monitor dies, while no daemon runs."""
     bed = own_bed()

@@ -25,6 +25,7 @@ def exit_now(container_pid):
         pass
 
 
+@pytest.mark.host
 def test_kill_nine_with_ten_pods(own_bed):
     bed = own_bed()
     keeps_logs = bed.engine.name == "berth"
@@ -124,6 +125,7 @@ def test_images_survive(own_bed):
     bed.run(bed.run_pod("a"), "c", command=["sleep", "1000"])
 
 
+@pytest.mark.host
 @pytest.mark.berth
 def test_calls_that_were_under_way_leave_nothing(own_bed):
     """Killed in the middle of making pods: what came of them can be removed, and nothing leaks."""
@@ -165,6 +167,7 @@ def test_a_pod_whose_processes_died_is_not_ready(own_bed):
     assert caught.value.code() == grpc.StatusCode.NOT_FOUND
 
 
+@pytest.mark.host
 @pytest.mark.berth
 @pytest.mark.parametrize("handler", ["", "shim"])
 def test_a_kill_for_memory_while_nobody_serves(own_bed, handler):
@@ -183,6 +186,7 @@ def test_a_kill_for_memory_while_nobody_serves(own_bed, handler):
     assert (status.exit_code, status.reason) == (137, "OOMKilled")
 
 
+@pytest.mark.host
 @pytest.mark.berth
 @pytest.mark.parametrize("dies", ["nobody", "daemon", "monitor"])
 def test_a_stop_is_told_soon_after_the_kill(own_bed, dies):

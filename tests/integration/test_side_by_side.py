@@ -14,7 +14,7 @@ import pytest
 from berth_testbed import wait_until
 from engines import SHIM
 
-pytestmark = [pytest.mark.berth,
+pytestmark = [pytest.mark.host, pytest.mark.berth,
               pytest.mark.skipif(not os.access(SHIM, os.X_OK), reason="SKIPPED: there is no " + SHIM)]
 KINDS = {"runc": "berth-monitor", "shim": os.path.basename(SHIM)}
 PODS_OF_A_KIND = 5

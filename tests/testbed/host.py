@@ -162,6 +162,13 @@ def kill(pids, seconds=10):
         os.close(handle)
 
 
+def hierarchies():
+    """Folders in which the roots of all hierarchies are."""
+    if os.path.exists(CGROUP_ROOT + "/cgroup.controllers"):
+        return [CGROUP_ROOT]  # version 2 alone
+    return [CGROUP_ROOT, *(entry.path for entry in os.scandir(CGROUP_ROOT) if entry.is_dir())]
+
+
 def cgroups():
     """All cgroup folders of all hierarchies."""
     found = set()

@@ -1,6 +1,8 @@
 """The cgroup below which a test bed's pods lie, named as the cgroup driver wants it."""
 
+import glob
 import os
+import re
 import subprocess
 
 import host
@@ -8,6 +10,11 @@ import host
 CGROUPFS, SYSTEMD = "cgroupfs", "systemd"
 # The daemon's own choice, without systemd.
 DEFAULT_PARENT = "/berth"
+# Units of containers, and where systemd writes what it was told of a unit that has no file.
+SCOPES = "berth-*.scope"
+TRANSIENT_UNITS = "/run/systemd/transient"
+OF_A_CONTAINER = re.compile("[0-9a-f]{64}")
+OF_A_TEST_BED = re.compile("berth[-_]test[-_]")
 
 
 class PodCgroups:
@@ -39,16 +46,51 @@ class PodCgroups:
         return {path for path in paths if self.parent + "/" in path
                 and not path.endswith(".slice")}
 
+    def stray(self, paths):
+        """Those that are a container's and lie where no test bed has its own."""
+        return {path for path in paths
+                if OF_A_CONTAINER.search(path) and not OF_A_TEST_BED.search(path)}
+
+    def units(self):
+        """What systemd still knows of this test bed's pods and containers, or of nobody's: names of
+        units, whatever their state is, and of their files."""
+        if self.driver != SYSTEMD:
+            return []
+        # A unit that is gone may leave its file.
+        return self._loaded() + sorted(
+            "file " + os.path.basename(path) for path in glob.glob(TRANSIENT_UNITS + "/*")
+            if self._stem in host.read(path))
+
+    def _loaded(self):
+        shown = subprocess.run(
+            ["systemctl", "show", "--property=Id,Slice", SCOPES, self._stem + "-*.slice"],
+            check=True, stdin=subprocess.DEVNULL, capture_output=True, text=True).stdout
+        units = [dict(line.split("=", 1) for line in unit.splitlines())
+                 for unit in shown.strip().split("\n\n") if unit]
+        return sorted(unit["Id"] for unit in units if self._stem in unit["Slice"]
+                      or not OF_A_TEST_BED.search(unit["Slice"]))
+
+    def remove_own(self):
+        """Stops the slices of single pods, as the kubelet does once they are gone."""
+        if self.driver == SYSTEMD:
+            _systemctl("stop", self._stem + "-*.slice")
+
     def remove(self, before=None):
         """Safe to repeat; a cgroup with processes stays. With what there was before, also the one of
         pods that name none, when it has come since."""
         if self.driver == SYSTEMD:
-            subprocess.run(["systemctl", "--quiet", "stop", self.parent[1:]], check=False,
-                           stdin=subprocess.DEVNULL, capture_output=True)
+            _systemctl("stop", self.parent[1:])
+            for unit in self._loaded():
+                _systemctl("reset-failed", unit)  # else it is kept
         host.remove_cgroups(path for path in host.cgroups()
                             if path.endswith(self.parent) or self.parent + "/" in path
                             or (before is not None and path not in before
                                 and path.endswith(DEFAULT_PARENT)))
+
+
+def _systemctl(*arguments):
+    subprocess.run(["systemctl", "--quiet", *arguments], check=False, stdin=subprocess.DEVNULL,
+                   capture_output=True)
 
 
 def remove_abandoned(name):
