@@ -90,12 +90,10 @@ void addTop(std::vector<Key>& all) {
   const auto restart = Reload::kRestart;
   all.push_back(key<&Config::root>(
       {"", "root", "/var/lib/berth", "/data/berth", absolutePath(), restart,
-       "Durable state: records, images, snapshots. Must survive a reboot. Cannot be changed while "
-       "there are pods."}));
+       "Records, images, snapshots. Must survive a reboot. Not to be changed with pods."}));
   all.push_back(key<&Config::state>(
       {"", "state", "/run/berth", "/run/berth-2", absolutePath(), restart,
-       "State that ends with a reboot: sockets, run folders. Cannot be changed while there are "
-       "pods."}));
+       "What ends with a reboot: sockets, run folders. Not to be changed with pods."}));
   all.push_back(key<&Config::pluginDirs>(
       {"", "plugin_dirs", Strings{ownPlugins()},
        Strings{"/usr/lib/berth/plugins", "/opt/berth/plugins"}, listOf(absolutePath(), 1), restart,
@@ -182,8 +180,7 @@ void addCgroup(std::vector<Key>& all) {
   const auto restart = Reload::kRestart;
   all.push_back(key<&Config::cgroup, &Cgroup::driver>(
       {"cgroup", "driver", "auto", "systemd", oneOf({"auto", "systemd", "cgroupfs"}), restart,
-       "Who makes cgroups. \"auto\": systemd where it runs the host; \"systemd\" is refused "
-       "where it does not. The kubelet is told."}));
+       "Who makes cgroups. \"auto\": systemd where it runs the host. The kubelet is told."}));
 }
 
 void addImages(std::vector<Key>& all) {

@@ -175,6 +175,10 @@ absl::StatusOr<std::string> Engine::runtimeOf(const v1::ImageSpec& image,
   return runtime->name();
 }
 
+void Engine::prefer(Preferences preferences) {
+  preferences_ = std::make_shared<const Preferences>(std::move(preferences));
+}
+
 std::string Engine::podOf(const v1::PodSandboxConfig& pod) const {
   const auto found = findByName(podName(pod.metadata()));
   return found == nullptr ? std::string() : found->id();

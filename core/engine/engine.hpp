@@ -159,9 +159,7 @@ class Engine {
   const Settings& settings() const { return settings_; }
   std::shared_ptr<const Preferences> preferences() const { return preferences_.load(); }
   // For operations that begin from now on.
-  void prefer(Preferences preferences) {
-    preferences_ = std::make_shared<const Preferences>(std::move(preferences));
-  }
+  void prefer(Preferences preferences);
   const plugins::Registry& registry() const { return registry_; }
   Operations& operations() { return operations_; }
 
