@@ -48,8 +48,8 @@ else:
 ENGINE = os.environ.get("BERTH_TEST_ENGINE", "berth")
 # The longest first, so that no shard waits for the other at the end.
 LONG = ("test_power_cuts_of_pods", "test_power_cuts", "test_hangs", "test_given_up",
-        "test_real_trees", "test_plugin_examples", "test_new_plugins", "test_plugin_check", "test_faulty_plugins",
-        "test_user_namespaces", "test_daemon_start")
+        "test_readiness", "test_real_trees", "test_plugin_examples", "test_new_plugins",
+        "test_plugin_check", "test_faulty_plugins", "test_user_namespaces", "test_daemon_start")
 FIGURE = "figure"
 numbers = itertools.count(1)
 
