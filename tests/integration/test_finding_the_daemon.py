@@ -53,6 +53,7 @@ def test_a_file_that_is_being_edited(node, wrong):
     answer = node.ask("status")
     assert answer.returncode == 1
     assert node.config in answer.stderr and ASKED_ALL_THE_SAME not in answer.stderr
+    node.bed.start_engine()
 
 
 def test_a_socket_that_is_another_one_with_the_next_start(node, tmp_path):
@@ -68,6 +69,7 @@ def test_a_socket_that_is_another_one_with_the_next_start(node, tmp_path):
     assert waiting.splitlines()[1] == "  " + change
     assert node.bed.stop_engine() == 0
     assert "no daemon answers on %s;" % other in node.ask("status").stderr
+    node.bed.start_engine()
 
 
 def test_a_socket_that_is_named(node, tmp_path):
