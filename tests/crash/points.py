@@ -47,6 +47,7 @@ LIKE = {
                      "StartAfterHalfPodRemoval", "StartAfterHalfPull", "StartAfterHalfCheckpoint",
                      "StartAfterHalfPodCheckpoint", "StartAfterHalfWrite", "StartWithDamage"),
                     ("DaemonStart",)),
+    "StartAfterReboot": ("DaemonStart", "FirstStart"),
     "CreateContainerFromCheckpoint": ("CreateContainer", "CheckpointContainer"),
     "CreateContainerOfLayers": ("CreateContainer",),
     "StartRestoredContainer": ("StartContainer",),
@@ -162,7 +163,7 @@ def likes(piece):
         # Likewise the steps that are not its plugin's.
         return [(kind, name, "", "")] + [
             (kind, other, "", word) for other in of_shims[:of_shims.index(name)]]
-    if kind == "daemon" and not word:
+    if kind == "daemon":
         others = LIKE.get(name, ())
     elif kind == "reboot" and name in REBOOT_MORE:
         others = (*REBOOT_OPERATIONS, *REBOOT_MORE[:REBOOT_MORE.index(name)])

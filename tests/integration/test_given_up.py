@@ -34,9 +34,13 @@ def is_undone(bed, before):
 def test_a_snapshotter_that_hangs_in_a_container_that_nobody_comes_back_for(
         own_bed, hanging_snapshotter):
     bed = own_bed(**hanging_snapshotter.options)
-    others_go_on(bed)  # what is made only once is made before
     pods = {callback: bed.run_pod(callback) for callback in ("snapshot_prepare", "snapshot_mount")}
+    containers = {bed.run(pod, "first", command=SLEEP) for pod in pods.values()}
+    others_go_on(bed)  # what is made only once is made before
     before = EngineState(bed.engine)
+
+    def listed():
+        return {one.id for one in bed.cri.ListContainers().containers}
     for callback, pod in pods.items():
         hanging_snapshotter.hold(callback)
         config = bed.container_config("app", command=SLEEP)
@@ -47,13 +51,13 @@ def test_a_snapshotter_that_hangs_in_a_container_that_nobody_comes_back_for(
     for pod in pods.values():
         assert "CreateContainer %s/app" % pod in line_of(bed, pod)
         assert "prepare the root filesystem" in line_of(bed, pod)
-    assert not bed.cri.ListContainers().containers
+    assert listed() == containers
     others_go_on(bed)
     # One has no snapshot yet, and one is about to be mounted.
     assert EngineState(bed.engine).since(before)
     hanging_snapshotter.release()
     is_undone(bed, before)
-    assert not bed.cri.ListContainers().containers
+    assert listed() == containers
     for pod in pods.values():
         assert bed.exec(bed.run(pod, "app", command=SLEEP), "true").exit_code == 0
 
