@@ -129,6 +129,10 @@ absl::Status Orphans::endContainer(plugins::Operation& op, const std::string& id
       BERTH_RETURN_IF_ERROR(snapshotter->remove(op, key));
     }
   }
+  // Of a root that was lost: no snapshotter knows of them.
+  BERTH_RETURN_IF_ERROR(unmountAll(strCat(directory, "/images")));
+  BERTH_RETURN_IF_ERROR(
+      support::unmount(strCat(directory, "/rootfs"), support::UnmountMode::kLazy));
   BERTH_RETURN_IF_ERROR(support::removeTree(directory));
   BERTH_RETURN_IF_ERROR(support::removeTree(engine_.volumesDirectory(id)));
   engine_.images_.collectGarbage();

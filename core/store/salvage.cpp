@@ -114,6 +114,13 @@ absl::StatusOr<Statement> prepare(sqlite3* database, const std::string& sql) {
   return Statement(statement, &sqlite3_finalize);
 }
 
+absl::Status nothingIsRead(const absl::Status& why) {
+  return absl::UnavailableError(
+      strCat(support::fromAbsl(why.message()),
+             "; the disk gives back no record at all, and the pods that there are go on by "
+             "themselves. Start again once it does, or move the database away, which ends them"));
+}
+
 // Reads the table in both directions until it meets a page that is bad, and past that by seeking.
 class Salvage {
  public:
@@ -212,11 +219,7 @@ class Salvage {
     const int code = sqlite3_errcode(from_);
     const bool lacks = code == SQLITE_ERROR || code == SQLITE_TOOBIG;  // a table, or a sane size
     if (absl::IsDataLoss(status) && sqlite3_extended_errcode(from_) == SQLITE_IOERR_READ) {
-      unread_ = absl::UnavailableError(
-          strCat(status.message(),
-                 "; the disk gives back no record at all, and the pods that there are go "
-                 "on by themselves. Start again once it does, or move the database away, which "
-                 "ends them"));
+      unread_ = nothingIsRead(status);
     }
     return absl::IsDataLoss(status) || lacks ? absl::OkStatus() : status;
   }
@@ -262,15 +265,18 @@ absl::Status salvage(const std::string& path) {
   const std::string made = path + ".new";
   BERTH_RETURN_IF_ERROR(support::removePath(made));
   {
-    BERTH_ASSIGN_OR_RETURN(const Database from, open(path, SQLITE_OPEN_READONLY));
+    // Its beginning is read here, and not more.
+    auto from = open(path, SQLITE_OPEN_READONLY);
+    if (absl::IsDataLoss(from.status())) return nothingIsRead(from.status());
+    BERTH_RETURN_IF_ERROR(from.status());
     BERTH_ASSIGN_OR_RETURN(const Database to,
                            open(made, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE));
     // Without a journal, because one that is cut off is removed; synced as it is committed.
     BERTH_RETURN_IF_ERROR(execute(
         to.get(), strCat("PRAGMA journal_mode=OFF; PRAGMA synchronous=FULL; BEGIN;", kSchema)));
     // So that one that is shorter than it was is read as far as it goes.
-    BERTH_RETURN_IF_ERROR(execute(from.get(), "PRAGMA writable_schema=ON"));
-    BERTH_RETURN_IF_ERROR(Salvage(from.get(), to.get()).run());
+    BERTH_RETURN_IF_ERROR(execute(from->get(), "PRAGMA writable_schema=ON"));
+    BERTH_RETURN_IF_ERROR(Salvage(from->get(), to.get()).run());
     BERTH_RETURN_IF_ERROR(execute(to.get(), "COMMIT"));
   }
   const std::string salvaged = salvagedOf(path);

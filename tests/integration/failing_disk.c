@@ -1,5 +1,5 @@
-/* Preloaded: while the file $BERTH_FAILING_DISK is there, nothing can be written to a write-ahead log
- * of SQLite, as on a disk that is broken. */
+/* Preloaded: while the file $BERTH_FAILING_DISK is there, nothing can be written to a write-ahead
+ * log of SQLite, as on a disk that is broken. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -12,6 +12,7 @@ from berth_testbed import wait_until
 
 pytestmark = pytest.mark.berth
 SLEEP = ["sleep", "1000"]
+HOST_NETWORK = {"security_context": {"namespace_options": {"network": "NODE"}}}
 OF_ANOTHER_ROOT = "root: the pods in STATE are not those of NEW but of what was ROOT when they "
 IN_ANOTHER_STATE = "state: the pods of ROOT are in STATE, where nobody would find them: "
 REFUSALS = {"root": OF_ANOTHER_ROOT, "state": IN_ANOTHER_STATE}
@@ -55,7 +56,8 @@ def with_another(bed, key):
 
 
 def berth(bed, *command):
-    return subprocess.run([bed.engine.command()[0], *command], stdin=subprocess.DEVNULL,
+    # command() of the engine would write its file anew.
+    return subprocess.run([os.path.join(bed.build, "bin/berth"), *command], stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           check=False, timeout=60, cwd=bed.folder)
 
@@ -107,9 +109,11 @@ def test_another_folder_once_there_are_no_pods(running, key):
     assert answer.returncode == 0, answer.stdout
 
 
-def test_a_root_that_is_lost(running):
-    """What the message says is true: without the state's file the pods are ended."""
-    bed, _ = running
+def test_a_root_that_is_lost(own_bed):
+    """What the message says is true: without the state's file the pods are ended. What networks had
+    noted of them is lost, too."""
+    bed = own_bed()
+    bed.run(bed.run_pod("a", linux=HOST_NETWORK), "c", command=SLEEP)
     assert bed.stop_engine() == 0
     os.rename(bed.engine.root, bed.engine.root + ".lost")
     with pytest.raises(RuntimeError, match="not those of %s .*remove %s/identity.json, and the "

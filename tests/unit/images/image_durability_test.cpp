@@ -106,10 +106,10 @@ TEST_F(ImageDurabilityTest, AnImageWhoseRecordCannotBeMadeDurableIsNotThere) {
 }
 
 TEST_F(ImageDurabilityTest, WhoWaitsForTheDiskHoldsNobodyUp) {
-  for (const char* name : {"app:1", "other:1"}) {
-    publish(name, {one_}, {testing::gzip(one_)});
-    ASSERT_TRUE(pull(name).ok());
-  }
+  // Of the same image the removal would be one of both.
+  publish("app:1", {one_}, {testing::gzip(one_)});
+  publish("other:1", {two_}, {testing::gzip(two_)});
+  for (const char* name : {"app:1", "other:1"}) ASSERT_TRUE(pull(name).ok());
   const int before = disk.logSyncs;
   disk.holdSyncs = true;
   auto pinned = std::async(std::launch::async,

@@ -29,7 +29,7 @@ struct Command {
   // Namespace descriptors to setns() into first. A PID namespace is only for the children of the
   // child (setns(2)); a time namespace cannot be joined this way.
   std::vector<int> namespaces;
-  bool newSession = false;  // setsid()
+  bool newSession = false;      // setsid()
   bool endsWithThread = false;  // is killed when the thread that has spawned it ends, or is killed
 };
 

@@ -14,7 +14,8 @@ using berth::testing::Answer;
 using berth::testing::ContainerFact;
 using berth::testing::World;
 
-class TestRuntime : public berth::Runtime, public berth::Extensions<berth::RuntimeCheckpoint> {
+class TestRuntime : public berth::Runtime,
+                    public berth::Extensions<berth::RuntimeCheckpoint, berth::RuntimePause> {
  public:
   static constexpr std::string_view kCheckpointFormat = "test";
   using Runtime::Runtime;
@@ -102,6 +103,8 @@ class TestRuntime : public berth::Runtime, public berth::Extensions<berth::Runti
   Status attach(const Op&, std::string_view, std::string_view, int, int, int) override {
     return {};
   }
+  Status pause(const Op&, std::string_view, std::string_view) override { return {}; }
+  Status resume(const Op&, std::string_view, std::string_view) override { return {}; }
   // One that hangs heeds no cancellation.
   Status checkCheckpoints(const Op&) override {
     const Answer answer = world_->ask(host(), "check_checkpoints", {});
