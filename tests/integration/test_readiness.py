@@ -141,3 +141,7 @@ def test_a_disk_with_an_error(own_bed, name):
     with pytest.raises(grpc.RpcError):
         bed.run_pod(name)
     assert watch(bed, begun).reason == "RecordsNotWritable"
+    # What is left is looked for in a root without a disk.
+    bed.kill_engine()
+    host.unmount_all(bed.engine.root)
+    bed.start_engine()
