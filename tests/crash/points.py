@@ -47,7 +47,7 @@ LIKE = {
                      "StartAfterHalfPodRemoval", "StartAfterHalfPull", "StartAfterHalfCheckpoint",
                      "StartAfterHalfPodCheckpoint", "StartAfterHalfWrite", "StartWithDamage"),
                     ("DaemonStart",)),
-    "StartAfterReboot": ("DaemonStart", "FirstStart"),
+    "StartAfterReboot": ("DaemonStart",),
     "CreateContainerFromCheckpoint": ("CreateContainer", "CheckpointContainer"),
     "CreateContainerOfLayers": ("CreateContainer",),
     "StartRestoredContainer": ("StartContainer",),
