@@ -33,6 +33,8 @@ absl::Status makeSandboxRoot(const std::string& root, const std::string& program
   BERTH_ASSIGN_OR_RETURN(const std::string content, support::readFile(program));
   const auto present = support::readFile(root + "/pause");
   if (present.ok() && *present == content) return absl::OkStatus();
+  // Of a daemon that was killed while it wrote this.
+  BERTH_RETURN_IF_ERROR(support::removeTemporaries(root));
   return support::replaceFile(root + "/pause", content, 0755, support::Durability::kVisible);
 }
 
