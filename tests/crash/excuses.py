@@ -13,6 +13,7 @@ COMMAND = "a command of a process of its own, of which no engine knows"
 ELSEWHERE = "the host or the bed's configuration has no such thing"
 KINDS = "kinds of files and of mounts that are made by the same function as those that are met"
 IMAGES = "a checkpoint that is an image of a registry"
+TRIAL = "a process that makes nothing, and ends with the daemon that has started it"
 LATER = "comes seconds after all that an operation waits for"
 COPY = "the compiler has put it into its callers, and has kept this one"
 
@@ -90,12 +91,14 @@ NOT_MET = [
     (ELSEWHERE, {
         r"berth::images::askHelper": 1,
         r"berth::isolation::PluginProcess::start": 1,
-        r"berth::program::judgeNextStart": 1,
         r"berth::kata::keeper::Process::(?:forget|noteOom)": 2,
         r"berth::overlay::mountHere": 3,
         r"berth::runc::tellCriuItsCgroup": 2,
         r"berth::signatures::OpenPgp::ask": 1,
         r"berth::spec::loadDefaultAppArmorProfile": 1,
+    }),
+    (TRIAL, {
+        r"berth::program::judgeNextStart → berth::support::run": 1,
     }),
     (LATER, {
         r"berth::engine::LifeEvents::noteListeners → berth::store::Store::erase": 1,
