@@ -20,7 +20,7 @@ KINDS = {"runc": "berth-monitor", "shim": os.path.basename(SHIM)}
 PODS_OF_A_KIND = 5
 RESTARTS = 3
 LONGEST_SECONDS = 5
-COUNT = "i=0; while :; do echo $i; i=$((i+1)); sleep 0.02; done"
+COUNT = "i=0; while :; do echo $i; i=$((i+1)); sleep 0.1; done"
 
 
 class CountingPod:
