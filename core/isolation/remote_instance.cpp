@@ -5,6 +5,7 @@
 
 #include "berth/support/status.hpp"
 #include "berth/support/threads.hpp"
+#include "berth/support/utf8.hpp"
 #include "isolation/stubs.hpp"
 
 namespace berth::isolation {
@@ -248,7 +249,10 @@ uint32_t RemoteInstance::restarts() const {
 std::optional<common::Outage> RemoteInstance::outage() const {
   const std::lock_guard lock(mutex_);
   if (!out_) return std::nullopt;
-  return common::Outage{*out_, strCat("plugin ", view(host_->instance), ": ", why_)};
+  // Of words that are the plugin's own, and go to whoever asks how the node is.
+  constexpr size_t kLongest = 500;
+  return common::Outage{
+      *out_, support::oneLine(strCat("plugin ", view(host_->instance), ": ", why_), kLongest)};
 }
 
 void RemoteInstance::setPodCidr(std::string_view cidr) {

@@ -50,4 +50,17 @@ absl::StatusOr<boost::json::array> askDaemon(const std::string& socket, const st
   return listOf(status, key, socket);
 }
 
+std::string wordOf(v1::ContainerState state) {
+  switch (state) {
+    case v1::CONTAINER_CREATED:
+      return "created";
+    case v1::CONTAINER_RUNNING:
+      return "running";
+    case v1::CONTAINER_EXITED:
+      return "exited";
+    default:
+      return "unknown";
+  }
+}
+
 }  // namespace berth::program

@@ -20,6 +20,9 @@ absl::StatusOr<boost::json::value> infoOf(const runtime::v1::StatusResponse& sta
 absl::StatusOr<boost::json::array> listOf(const runtime::v1::StatusResponse& status,
                                           const std::string& key, const std::string& socket);
 
+// What a state is called, for people and in metrics.
+std::string wordOf(runtime::v1::ContainerState state);
+
 // Such a list, by a call of its own.
 absl::StatusOr<boost::json::array> askDaemon(const std::string& socket, const std::string& key);
 

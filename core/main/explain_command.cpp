@@ -17,14 +17,13 @@ namespace {
 
 constexpr std::string_view kStandardOutput = "-";
 
-// A file is there as a whole or stays as it was; into a device, a pipe, or what a link leads to, is
-// written.
+// A file is there as a whole or stays as it was. A link that leads to one is replaced, for anybody
+// may have put it there; into a device or a pipe is written, also by way of a link.
 absl::Status writePage(const std::string& path, const std::string& page) {
   struct stat found {};
-  if (::lstat(path.c_str(), &found) != 0 || S_ISREG(found.st_mode))
+  if (::stat(path.c_str(), &found) != 0 || S_ISREG(found.st_mode))
     return support::replaceFile(path, page, 0644, support::Durability::kVisible);
-  BERTH_ASSIGN_OR_RETURN(const support::Fd target,
-                         support::openFile(path, O_WRONLY | O_CREAT | O_TRUNC));
+  BERTH_ASSIGN_OR_RETURN(const support::Fd target, support::openFile(path, O_WRONLY));
   return support::annotate(support::writeAll(target.get(), page), path);
 }
 

@@ -98,6 +98,9 @@ absl::Status tieFolders(const std::string& root, const std::string& state) {
   // Damaged: what it was its state may still say.
   if (identity.empty() && own.isThere) identity = readTie(state).identity;
   if (identity.empty()) identity = support::randomId();
+  // What another root has left there goes before anything can fail.
+  if (readTie(state).identity != identity)
+    BERTH_RETURN_IF_ERROR(support::removePath(fileIn(state)));
   // The root first: a state without a root's name is anybody's, and one with the name of a root
   // that has none would be nobody's.
   const std::pair<std::string, json::object> ties[] = {

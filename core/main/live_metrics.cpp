@@ -10,6 +10,7 @@
 
 #include "berth/support/status.hpp"
 #include "common/log.hpp"
+#include "main/daemon_status.hpp"
 #include "plugins/operation.hpp"
 
 namespace berth::program {
@@ -40,16 +41,7 @@ std::string podState(int state) {
 }
 
 std::string containerState(int state) {
-  switch (state) {
-    case v1::CONTAINER_CREATED:
-      return "created";
-    case v1::CONTAINER_RUNNING:
-      return "running";
-    case v1::CONTAINER_EXITED:
-      return "exited";
-    default:
-      return "unknown";
-  }
+  return wordOf(static_cast<v1::ContainerState>(state));
 }
 
 std::vector<Reading> readObjects(const engine::Engine& engine, const images::ImageService& images) {

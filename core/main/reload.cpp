@@ -1,6 +1,7 @@
 #include "main/reload.hpp"
 
 #include <algorithm>
+#include <tuple>
 
 #include <absl/cleanup/cleanup.h>
 
@@ -23,6 +24,20 @@ void logChange(const config::Change& change) {
 
 bool waitsForStart(const config::Change& change) {
   return change.reload == config::Reload::kRestart;
+}
+
+// Pods that begin before the next start would be of the folder of now, and that start be refused.
+absl::Status refuseOtherFolders(const config::Config& running, const config::Config& wanted) {
+  for (const auto& [key, now, then] : {std::tuple("root", running.root, wanted.root),
+                                       std::tuple("state", running.state, wanted.state)}) {
+    if (now != then)
+      return config::atKey(wanted, key,
+                           absl::FailedPreconditionError(support::strCat(
+                               "is ", now,
+                               " while this daemon runs; change it while none does, "
+                               "on a drained node")));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -59,6 +74,7 @@ absl::StatusOr<std::vector<config::Change>> Reloader::readAnew(plugins::Operatio
     return absl::InvalidArgumentError(support::strCat(
         "default_runtime: the running daemon has no runtime \"", next.defaultRuntime,
         "\" yet; restart it for [runtimes.", next.defaultRuntime, "] to take effect"));
+  BERTH_RETURN_IF_ERROR(refuseOtherFolders(running, wanted));
   const std::vector<config::Change> changes = config::changesBetween(running, wanted);
   // What waits for the next start must not be what that start refuses.
   if (std::any_of(changes.begin(), changes.end(), waitsForStart)) {

@@ -34,19 +34,6 @@ std::string wordOf(v1::PodSandboxState state) {
   return state == v1::SANDBOX_READY ? "ready" : "not ready";
 }
 
-std::string wordOf(v1::ContainerState state) {
-  switch (state) {
-    case v1::CONTAINER_CREATED:
-      return "created";
-    case v1::CONTAINER_RUNNING:
-      return "running";
-    case v1::CONTAINER_EXITED:
-      return "exited";
-    default:
-      return "unknown";
-  }
-}
-
 // "2 ready, 1 not ready".
 std::string inWords(const std::map<std::string, size_t>& counts) {
   std::string text;

@@ -56,7 +56,9 @@ absl::Status checkOwnFolder(const std::string& folder) {
           strCat(folder, " is a folder of ", engine, " (", name, "); set one of Berth's own")));
   }
   if (::geteuid() != 0) return absl::OkStatus();
-  return common::refuseWritableByOthers(folder);
+  // It may be where its file system has yet to be mounted, and so is no refusal that stays.
+  const absl::Status open = common::refuseWritableByOthers(folder);
+  return absl::Status(open.code(), open.message());
 }
 
 absl::Status checkFile(const std::string& file) {

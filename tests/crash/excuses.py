@@ -61,7 +61,7 @@ NOT_MET = [
         r"berth::kata::keeper::Keeper::open → berth_durable_step": 1,
         r"berth::overlay::SnapshotStore::(?:clearVolatileMark|unmount)": 2,
         r"berth::kata::.* → berth::support::removeTemporaries": 1,
-        r"berth::program::(?:tellOfSocket|tieFolders|writeTie) → berth::support::removeTemporaries": 2,
+        r"berth::program::(?:tellOfSocket|tieFolders|writeTie) → berth::support::remove": 3,
         r"berth::runc::RuntimePlugin::start::\{lambda#1\} → berth::support::removeTemporaries": 1,
         r"berth::runc::monitor::(?:Checkpoint::~Checkpoint|Removal::unmountState)": 2,
         r"berth::runc::monitor::StartOperation::runRuntime": 1,

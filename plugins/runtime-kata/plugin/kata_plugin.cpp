@@ -124,8 +124,8 @@ Status KataPlugin::examine(const Op& /*op*/, Findings& out) {
   examinePart(findKeeper(options_.keeper), "berth-keeper", out);
   if (options_.isolation == Isolation::kNamespaces) return {};
   if (!options_.configPath.empty() && !support::pathExists(options_.configPath)) {
-    out.refused("shim's configuration",
-                strCat("option config_path: ", options_.configPath, " does not exist"));
+    out.limited("shim's configuration", strCat("option config_path: ", options_.configPath,
+                                               " does not exist; pods do not start"));
   }
   examineDevice("/dev/kvm",
                 "cannot be opened: load kvm_intel or kvm_amd, or switch nested "

@@ -42,7 +42,8 @@ absl::StatusOr<std::string> findRuntime(const Options& options) {
 // With which cgroup driver pods come is their affair. runc reaches systemd without a bus as well;
 // crun does not.
 void examineSystemd(Findings& out) {
-  const absl::Status reached = awaitUnits();
+  constexpr std::chrono::seconds kPatience{2};
+  const absl::Status reached = awaitUnits(kPatience);
   if (reached.ok()) return out.ok("systemd", "answers on the system bus");
   out.limited("systemd",
               strCat("the cgroup driver \"systemd\" cannot change limits, nor crun start "

@@ -91,8 +91,9 @@ absl::Status setUnitProperties(const std::string& unit,
 }
 
 // Between two messages systemd does what the first one has left to be done.
-absl::Status awaitUnits() {
+absl::Status awaitUnits(std::chrono::microseconds limit) {
   BERTH_ASSIGN_OR_RETURN(const Owner<sd_bus> bus, connect());
+  ::sd_bus_set_method_call_timeout(bus.get(), static_cast<uint64_t>(limit.count()));
   sd_bus_error error{};
   const int result =
       ::sd_bus_call_method(bus.get(), "org.freedesktop.systemd1", "/org/freedesktop/systemd1",

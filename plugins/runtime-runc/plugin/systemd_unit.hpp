@@ -1,6 +1,7 @@
 // Limits of a slice or scope, set through systemd's D-Bus interface (org.freedesktop.systemd1(5)).
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -15,7 +16,8 @@ namespace berth::runc {
 absl::Status setUnitProperties(const std::string& unit,
                                const std::vector<UnitProperty>& properties);
 
-// Returns once systemd has written what anyone had told it of units before the call. Likewise.
-absl::Status awaitUnits();
+// Returns once systemd has written what anyone had told it of units before the call, or with an
+// error at the limit. Likewise.
+absl::Status awaitUnits(std::chrono::microseconds limit = std::chrono::seconds(25));
 
 }  // namespace berth::runc

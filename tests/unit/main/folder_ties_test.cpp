@@ -146,6 +146,15 @@ TEST_F(FolderTiesTest, WithoutTheRootsFileTheStatesIsNotWritten) {
   EXPECT_FALSE(fs::exists(fileIn(state_))) << "the next start would be refused";
 }
 
+TEST_F(FolderTiesTest, WhenItFailsTheStateIsNobodyElses) {
+  ASSERT_TRUE(tieFolders(root_, state_).ok());
+  const std::string other = root_ + "-other";
+  EXPECT_FALSE(tieFolders(other, state_).ok()) << "there is no such folder";
+  addPod(state_);
+  fs::create_directory(other);
+  EXPECT_EQ(said(other, state_), "") << "these pods are its own";
+}
+
 TEST_F(FolderTiesTest, ADamagedFileSaysNothing) {
   ASSERT_TRUE(tieFolders(root_, state_).ok());
   addPod(state_);
