@@ -66,7 +66,8 @@ class Name {
       --digits;
       (isDigit(*digits) ? numbers : letters) = true;
     }
-    if (digits == text && numbers && !letters) {
+    // Some identifiers have no letters by chance.
+    if (digits == text && numbers && !letters && static_cast<size_t>(end - text) < kShortestId) {
       add('N');
       return end;
     }

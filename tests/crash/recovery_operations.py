@@ -8,6 +8,8 @@ import signal
 import sqlite3
 
 import grpc
+import host
+import machine
 from berth_testbed import wait_until
 from checkpoint_operations import CheckpointContainer, CheckpointPod
 from container_operations import CreateContainer, RemoveContainer, StopContainer
@@ -175,6 +177,15 @@ class StartAfterReboot(DaemonStart):
         self.bed.remove_pod(self.pod)
         self.running()
         self.bed.run_pod(self.half, self.handler)
+
+    def close(self):
+        # What stands over a file of /proc keeps user namespaces from mounting one of their own.
+        if not host.mounts(machine.BOOT_ID):
+            return
+        if self.bed.alive():
+            self.bed.kill_engine()
+        machine.old_boot()
+        self.bed.start_engine()
 
 
 class FirstStart(Operation):
