@@ -30,7 +30,7 @@ constexpr std::chrono::seconds kPatience{10};
 constexpr std::chrono::seconds kPatienceForUsage{3};
 constexpr size_t kShownProblems = 5;
 
-std::string wordOf(v1::PodSandboxState state) {
+std::string podWordOf(v1::PodSandboxState state) {
   return state == v1::SANDBOX_READY ? "ready" : "not ready";
 }
 
@@ -57,7 +57,7 @@ class Lists {
         [&](grpc::ClientContext& context) { return runtime_->StreamPodSandboxes(&context, {}); },
         part,
         [&] {
-          for (const v1::PodSandbox& one : part.pod_sandboxes()) ++counts[wordOf(one.state())];
+          for (const v1::PodSandbox& one : part.pod_sandboxes()) ++counts[podWordOf(one.state())];
         }));
     return inWords(counts);
   }
