@@ -1,6 +1,9 @@
 #include "main/next_start.hpp"
 
+#include <algorithm>
 #include <chrono>
+#include <string>
+#include <vector>
 
 #include <absl/strings/ascii.h>
 #include <absl/strings/str_split.h>
@@ -31,7 +34,7 @@ support::Command commandFor(const plugins::Operation& op, const config::Paths& p
   return command;
 }
 
-// The line before the last newline.
+// Its verdict; without one, what it was waiting for.
 std::string lastLine(const std::string& text) {
   const absl::string_view lines = absl::StripTrailingAsciiWhitespace(support::toAbsl(text));
   const std::vector<absl::string_view> all = absl::StrSplit(lines, '\n');
