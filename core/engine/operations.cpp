@@ -92,26 +92,37 @@ absl::StatusOr<std::string> Operations::runUntil(const std::string& key, const s
 
 absl::StatusOr<std::string> Operations::join(const std::string& key, const std::string& name,
                                              Deadline end, Deadline deadline, Work work) {
-  std::shared_ptr<Flight> flight;
-  {
-    std::lock_guard lock(mutex_);
-    std::shared_ptr<Flight>& slot = flights_[key];
-    if (slot == nullptr) {
-      slot = std::make_shared<Flight>(name, end);
-      if (absl::Status begun = begin(key, slot, std::move(work)); !begun.ok()) {
-        flights_.erase(key);
-        return support::annotate(begun, name);
+  for (;;) {
+    std::shared_ptr<Flight> flight;
+    bool wasOver = false;
+    {
+      std::lock_guard lock(mutex_);
+      std::shared_ptr<Flight>& slot = flights_[key];
+      if (slot == nullptr) {
+        if (ending_) {
+          flights_.erase(key);
+          return absl::UnavailableError(strCat(name, ": the daemon is ending"));
+        }
+        slot = std::make_shared<Flight>(name, end);
+        if (absl::Status begun = begin(key, slot, std::move(work)); !begun.ok()) {
+          flights_.erase(key);
+          return support::annotate(begun, name);
+        }
+      } else {
+        wasOver = slot->operation.cancelled();
       }
+      flight = slot;
     }
-    flight = slot;
+    if (deadline != Deadline::max() &&
+        flight->result.wait_until(deadline) != std::future_status::ready) {
+      return notDone(name, flight->operation,
+                     flight->operation.cancelled() ? "it is being undone"
+                                                   : "it goes on, and repeating the call joins it");
+    }
+    absl::StatusOr<std::string> result = flight->result.get();
+    // The end of one that was given up before is no answer to this call.
+    if (result.ok() || !wasOver) return result;
   }
-  if (deadline == Deadline::max()) return flight->result.get();
-  if (flight->result.wait_until(deadline) == std::future_status::ready) {
-    return flight->result.get();
-  }
-  return notDone(
-      name, flight->operation,
-      end > deadline ? "it goes on, and repeating the call joins it" : "it is being undone");
 }
 
 absl::Status Operations::runOwn(const std::string& name, Deadline deadline, Deadline patience,
@@ -163,6 +174,7 @@ absl::Status Operations::runOwn(const std::string& name, Deadline deadline, Dead
 
 void Operations::cancelAll() {
   std::lock_guard lock(mutex_);
+  ending_ = true;
   for (const auto& [key, flight] : flights_) flight->operation.cancel();
 }
 

@@ -34,7 +34,8 @@ class Operations {
                       std::chrono::milliseconds endTime = std::chrono::seconds(15))
       : workers_(workers), rounds_(workers), endTime_(endTime) {}
 
-  // Runs `work` unless an operation with the same key is running, whose result is then shared.
+  // Runs `work` unless an operation with the same key is running, whose result is then shared; one
+  // that has been given up already is waited for, and `work` run after it.
   // `name` is for people. `work` must own what it captures: it may outlive the call.
   // RESOURCE_EXHAUSTED when there is no thread to be had.
   absl::StatusOr<std::string> run(const std::string& key, const std::string& name,
@@ -56,6 +57,7 @@ class Operations {
   // For work that asks many.
   Rounds& rounds() { return rounds_; }
 
+  // For the end of all: what would be begun from here on is refused (UNAVAILABLE).
   void cancelAll();
   // Those whose key begins so. Does not wait for their ends.
   void cancel(std::string_view prefix);
@@ -80,6 +82,7 @@ class Operations {
   const std::chrono::milliseconds endTime_;
   std::mutex mutex_;
   std::map<std::string, std::shared_ptr<Flight>> flights_;
+  bool ending_ = false;
   uint64_t lastOwn_ = 0;
   std::map<std::string, size_t> left_;  // by name
 };

@@ -169,6 +169,62 @@ TEST_F(OperationsTest, APassedDeadlineNamesTheStageAndTheWorkGoesOn) {
   EXPECT_TRUE(*result == "the first run's" || *result == "begun anew");
 }
 
+// Work that was given up, and is undone until the test says so.
+struct Undoing {
+  std::promise<void> begun;
+  std::promise<void> end;
+
+  Operations::Work work() {
+    return [this](plugins::Operation& op) -> absl::StatusOr<std::string> {
+      begun.set_value();
+      end.get_future().wait();
+      return op.check();
+    };
+  }
+};
+
+TEST_F(OperationsTest, WhoMeetsOneThatWasGivenUpHearsSo) {
+  Undoing undoing;
+  auto first = std::async(std::launch::async, [&] {
+    return operations().runUntil("key", "CreateContainer", Deadline::clock::now(), kNever,
+                                 undoing.work());
+  });
+  undoing.begun.get_future().wait();
+  const auto repeated = operations().run("key", "CreateContainer", Deadline::clock::now(),
+                                         [](auto&) { return std::string("begun anew"); });
+  EXPECT_THAT(std::string(support::fromAbsl(repeated.status().message())),
+              HasSubstr("it is being undone"));
+  undoing.end.set_value();
+  EXPECT_EQ(first.get().status().code(), absl::StatusCode::kDeadlineExceeded);
+}
+
+TEST_F(OperationsTest, WhoHasTheTimeBeginsAnewAfterOneThatWasGivenUp) {
+  Undoing undoing;
+  auto first = std::async(std::launch::async, [&] {
+    return operations().runUntil("key", "CreateContainer", Deadline::clock::now(), kNever,
+                                 undoing.work());
+  });
+  undoing.begun.get_future().wait();
+  auto repeated = std::async(std::launch::async, [&] {
+    return operations().run("key", "CreateContainer", kNever,
+                            [](auto&) { return std::string("begun anew"); });
+  });
+  undoing.end.set_value();
+  EXPECT_EQ(first.get().status().code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(*repeated.get(), "begun anew");
+}
+
+TEST_F(OperationsTest, AtTheEndOfAllNothingIsBegun) {
+  operations().cancelAll();
+  bool begun = false;
+  const auto late = operations().run("key", "CreateContainer", kNever, [&](auto&) {
+    begun = true;
+    return std::string();
+  });
+  EXPECT_EQ(late.status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_FALSE(begun);
+}
+
 TEST_F(OperationsTest, WhenItHasEndedTheKeyIsFreeAgain) {
   for (const char* text : {"one", "two"}) {
     EXPECT_EQ(*operations().run("key", "Work", kNever, [&](auto&) { return std::string(text); }),
