@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "berth/support/files.hpp"
+#include "berth/support/process_stat.hpp"
 #include "berth/support/status.hpp"
 #include "common/capability_names.hpp"
 #include "common/text.hpp"
@@ -135,9 +136,9 @@ bool unifiedSwapAccounting(const HostRoots& roots) {
   // The root cgroup has no such file, so that a daemon there has to ask any cgroup below it.
   const std::string root = roots.sys + "/fs/cgroup";
   if (const auto own = optionalText(roots.proc + "/self/cgroup")) {
-    for (std::string_view line : split(*own, '\n'))
-      if (line.starts_with("0::") && line != "0::/")
-        return pathExists(support::strCat(root, line.substr(3), "/memory.swap.max"));
+    const std::string cgroup = support::unifiedCgroupIn(*own);
+    if (!cgroup.empty() && cgroup != "/")
+      return pathExists(support::strCat(root, cgroup, "/memory.swap.max"));
   }
   const absl::StatusOr<std::vector<std::string>> names = support::listDirectory(root);
   return names.ok() && std::any_of(names->begin(), names->end(), [&](const std::string& name) {

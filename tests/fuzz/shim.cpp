@@ -50,7 +50,8 @@ std::vector<std::string> seeds() {
                                 .output = "/out",
                                 .log = "/log",
                                 .inputMode = keeper::Input::kWithFirstSession,
-                                .timeoutMs = 2000};
+                                .timeoutMs = 2000,
+                                .cgroup = "/cgroup"};
   keeper::Reply reply{.entries = {{"c", 1, 0}, {"d", 0, 1}}, .key = "c"};
   reply.status = {streams::Code::kNotFound, "none"};
   return {"unix:///run/containerd/s/0123\n",

@@ -93,6 +93,10 @@ Status Keeper::perform(const Request& request, Fd* fds, size_t count) {
       if (process == nullptr) return unknown(request.key);
       process->closeInput();
       return {};
+    case Operation::kWatchMemory:
+      if (process == nullptr) return unknown(request.key);
+      process->watchMemory(request.cgroup);
+      return {};
     default:
       return streams::failure(Code::kUnimplemented, {"the keeper does not know this request"});
   }
@@ -189,8 +193,7 @@ void Keeper::onShimEvent(std::string_view topic, std::string_view container, std
   const auto found = processes_.find(container);
   if (found == processes_.end()) return;
   if (topic == "/tasks/oom") {
-    found->second->noteOom();
-    tell(EventKind::kOomKilled, found->first);
+    found->second->noteOomEvent();
   } else if (topic == "/tasks/exit" && (id.empty() || id == container)) {
     found->second->noteExit();
   }

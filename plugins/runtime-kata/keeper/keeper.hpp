@@ -42,6 +42,7 @@ class Keeper final : streams::PacketHandler,
   void onDisconnect(uint64_t) override {}
   void onRequest(ttrpc::Request request, ttrpc::Responder responder) override;
   void onInputEnded(const std::string& key) override { tell(EventKind::kInputEnded, key); }
+  void onOomKilled(const std::string& key) override { tell(EventKind::kOomKilled, key); }
   void onSessionsGone(Process& process) override;
   void onTimer() override { loop_.stop(); }
 

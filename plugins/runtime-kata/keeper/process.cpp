@@ -1,6 +1,7 @@
 #include "process.hpp"
 
 #include <cerrno>
+#include <csignal>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -38,7 +39,8 @@ Process::Process(streams::Loop& loop, ProcessListener& listener, std::string key
       key_(std::move(key)),
       oomFile_(std::move(oomFile)),
       bound_(bound),
-      hub_(loop, *this, bound ? streams::kNeverStuck : streams::kStuckAfterNs) {}
+      hub_(loop, *this, bound ? streams::kNeverStuck : streams::kStuckAfterNs),
+      memory_(loop, *this) {}
 
 Process::~Process() {
   loop_.disarm(*this);
@@ -55,6 +57,7 @@ Status Process::open(const Request& request) {
     if (Status status = openFifo(path, O_RDONLY, fifo); !isOk(status)) return status;
     hub_.openOutput(kind, std::move(fifo), &log_);
   }
+  watchMemory(request.cgroup);
   if (request.input.empty()) return {};
   Fd standIn, fifo;
   if (Status status = openFifo(request.input, O_RDONLY, standIn); !isOk(status)) return status;
@@ -72,6 +75,8 @@ Status Process::reopenLog(const std::string& path) {
 }
 
 void Process::finish(uint32_t timeoutMs, bool awaitExit, std::function<void()> done) {
+  // At once: what the parent's count rises by later is not this one's.
+  if (awaitExit && !oomKilled_) memory_.checkAtExit(SIGKILL);
   waiting_.push_back(std::move(done));
   awaitExit_ = awaitExit;
   timeIsUp_ = false;
@@ -80,15 +85,22 @@ void Process::finish(uint32_t timeoutMs, bool awaitExit, std::function<void()> d
   finishIfOver();
 }
 
+void Process::noteOomEvent() {
+  memory_.check();
+  if (memory_.kills() == 0) noteOom();
+}
+
 // It is told also when it cannot be kept.
 void Process::noteOom() {
   oomKilled_ = true;
   const Fd file(support::steps::create(oomFile_.c_str(), O_WRONLY | O_CLOEXEC, 0600));
+  listener_.onOomKilled(key_);
 }
 
 void Process::forget() {
   loop_.disarm(*this);
   waiting_.clear();
+  memory_.stop();
   hub_.closeOutputs();
   hub_.endSessions();
   if (oomKilled_) support::steps::unlink(oomFile_.c_str());

@@ -43,6 +43,7 @@ void visitRequest(V& v, M& m) {
   v.number(9, m.timeoutMs);
   v.number(10, m.awaitExit);
   v.number(11, m.bound);
+  v.text(12, m.cgroup);
 }
 
 template <typename V, typename M>

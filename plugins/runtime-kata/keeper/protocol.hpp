@@ -32,6 +32,7 @@ enum class Operation : uint32_t {
   kList = 7,
   kSubscribe = 8,
   kShutDown = 9,
+  kWatchMemory = 10,  // `cgroup` is the container's from here on
 };
 
 enum class Input : uint32_t {
@@ -50,8 +51,12 @@ struct Request {
   Input inputMode = Input::kNone;
   uint32_t descriptors = 0;  // which came along
   uint32_t timeoutMs = 0;    // of kFinish
-  uint32_t awaitExit = 0;    // kFinish: until the shim's event of the exit is there, too
-  uint32_t bound = 0;        // kOpen: the process is one session's, and may wait for it as it likes
+  // kFinish: it was killed; until the shim's event of the exit is there, too.
+  uint32_t awaitExit = 0;
+  uint32_t bound = 0;  // kOpen: the process is one session's, and may wait for it as it likes
+  // kWatchMemory, and kOpen for a container that runs: the folder of its cgroup, which is of v2 and
+  // its own; kills for want of memory in there are told as if the shim had told them.
+  std::string cgroup;
 };
 
 struct Entry {

@@ -9,6 +9,7 @@
 
 #include "berth/support/files.hpp"
 #include "berth/support/mounts.hpp"
+#include "berth/support/process_stat.hpp"
 #include "berth/support/status.hpp"
 #include "berth/support/steps.hpp"
 #include "berth/support/threads.hpp"
@@ -60,9 +61,19 @@ absl::Status makeMountPoint(const std::string& path) {
   return support::openFile(path, O_RDONLY | O_CREAT, 0600).status();
 }
 
+bool hasCgroupV2Alone() {
+  return support::pathExists(strCat(kCgroups, "/cgroup.controllers"));
+}
+
+std::string cgroupNamed(std::string_view part, std::string_view text) {
+  const std::string path = support::unifiedCgroupIn(text);
+  const bool isNamed = path.find(part, path.rfind('/') + 1) != std::string::npos;
+  return isNamed ? strCat(kCgroups, path) : "";
+}
+
 std::vector<std::string> cgroupFolders(const std::string& path) {
   std::vector<std::string> roots{kCgroups};
-  if (!support::pathExists(strCat(kCgroups, "/cgroup.controllers"))) {
+  if (!hasCgroupV2Alone()) {
     const auto names = support::listDirectory(kCgroups);
     roots.clear();
     struct stat info {};

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <absl/status/status.h>
@@ -20,6 +21,10 @@ absl::Status makeFifo(const std::string& path);
 // An empty file to mount something on.
 absl::Status makeMountPoint(const std::string& path);
 
+bool hasCgroupV2Alone();
+// The folder of a process's cgroup of v2, by the text of its /proc/PID/cgroup; empty unless the
+// cgroup's own name, without those above it, has `part`.
+std::string cgroupNamed(std::string_view part, std::string_view text);
 // The folders of a cgroup, and those above it, in all hierarchies; the deepest last.
 std::vector<std::string> cgroupFolders(const std::string& path);
 

@@ -94,6 +94,7 @@ absl::Status KataPlugin::makeTask(const Op& op, const Target& target) {
   op.stage("create the container in its sandbox");
   BERTH_ASSIGN_OR_RETURN(const auto created,
                          target.shim->ask<api::CreateTaskResponse>("Create", create, limits));
+  target.pod->watchMemory(*target.container, created.pid(), limits);
   op.stage("start the container");
   BERTH_ASSIGN_OR_RETURN(const auto started, target.shim->start(record.id, {}, limits));
   int64_t pid = started.pid() != 0 ? started.pid() : created.pid();

@@ -113,6 +113,7 @@ absl::Status KataPlugin::recoverContainer(Pod& pod, TaskClient& shim,
                    pod.lossBehind(exitCode));
     return absl::OkStatus();
   }
+  if (record.stage == Stage::kStarting) pod.watchMemory(*container, state->pid(), limits);
   if (state->status() == containerd::v1::types::CREATED) {
     // A start that was at work when the host died goes on.
     BERTH_RETURN_IF_ERROR(shim.start(record.id, {}, limits).status());

@@ -4,8 +4,10 @@
 #include <sys/eventfd.h>
 #include <utility>
 
+#include "berth/support/files.hpp"
 #include "berth/support/lock_within.hpp"
 #include "berth/support/status.hpp"
+#include "host_parts.hpp"
 
 namespace berth::kata {
 
@@ -175,6 +177,31 @@ absl::Status Pod::change(Container& container,
     copy = container.record;
   }
   return save(record(), copy);
+}
+
+// With cgroup v1 a cgroup keeps its count until the task is deleted. With v2 systemd removes an
+// empty one at once.
+void Pod::watchMemory(Container& container, int64_t pid, const CallLimits& limits) {
+  constexpr auto kPatience = std::chrono::seconds(2);
+  if (!hasCgroupV2Alone()) return;
+  const std::string id = recordOf(container).id;
+  const auto text = support::readFile(strCat("/proc/", pid, "/cgroup"));
+  // That of a virtual machine is the pod's.
+  const std::string cgroup = text.ok() ? cgroupNamed(id, *text) : "";
+  if (cgroup.empty()) return;
+  {
+    // First: a keeper that takes the place of one that is gone watches it, too.
+    const std::lock_guard lock(mutex_);
+    container.record.cgroup = cgroup;
+  }
+  const keeper::Request watch{
+      .operation = keeper::Operation::kWatchMemory, .key = id, .cgroup = cgroup};
+  const absl::Status watched = keeper().call(watch, within(limits, kPatience)).status();
+  // One of before this operation leaves it to the shim.
+  const bool isFine =
+      watched.ok() || absl::IsUnimplemented(watched) || absl::IsUnavailable(watched);
+  if (isFine) return;
+  warn("a container's kills for want of memory are told by its shim alone", watched);
 }
 
 // ---- what is executed --------------------------------------------------------------------------

@@ -107,6 +107,10 @@ class Pod final {
   std::vector<std::shared_ptr<Container>> containers() const;
   ContainerRecord recordOf(const Container& container) const;
   absl::Status change(Container& container, const std::function<void(ContainerRecord&)>& change);
+  // Of a container that has been made, with its first process, and not been started: has the keeper
+  // watch its cgroup for kills for want of memory where the shim may be too late for them. Says so
+  // where that fails. Which cgroup it is, the record's next change() keeps.
+  void watchMemory(Container& container, int64_t pid, const CallLimits& limits);
 
   absl::StatusOr<std::shared_ptr<Exec>> addExec(std::string_view container, std::string_view id);
   std::shared_ptr<Exec> findExec(std::string_view container, std::string_view id) const;

@@ -230,7 +230,8 @@ keeper::Request openRequest(const Pod& pod, const ContainerRecord& container) {
           .log = container.log,
           .inputMode = !input ? keeper::Input::kNone
                        : once ? keeper::Input::kWithFirstSession
-                              : keeper::Input::kStays};
+                              : keeper::Input::kStays,
+          .cgroup = container.cgroup};
 }
 
 absl::Status endPod(Pod& pod, const CallLimits& limits, std::string_view reason) {

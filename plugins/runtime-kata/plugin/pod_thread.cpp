@@ -162,8 +162,9 @@ std::string Pod::sandboxLoss() const {
   return withExitMessage(reason, record());
 }
 
-// The event may come late: containerd's shim reads the kernel's notice beside the exit. The cgroup
-// stays, with its count, until the task is deleted.
+// The event may come late: containerd's shim reads the kernel's notice beside the exit. A cgroup
+// that systemd has not removed by then has its count until the task is deleted; the others the
+// keeper watches.
 bool Pod::countsMemoryKill(const std::string& container) {
   const CallLimits limits = limitsFor(kAskTime);
   const auto client = shim(limits);

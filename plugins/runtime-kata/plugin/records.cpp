@@ -48,6 +48,7 @@ absl::StatusOr<ContainerRecord> loadContainer(const std::string& id, const std::
   record.bundle = stringMember(document, "bundle");
   record.log = stringMember(document, "log");
   record.rootMount = stringMember(document, "rootMount");
+  record.cgroup = stringMember(document, "cgroup");
   record.flags = static_cast<uint32_t>(intMember(document, "flags"));
   record.stage = static_cast<Stage>(std::clamp<int64_t>(intMember(document, "stage"), 0, 3));
   record.pid = intMember(document, "pid");
@@ -139,6 +140,7 @@ absl::Status save(const PodRecord& pod, const ContainerRecord& record) {
       {"bundle", record.bundle},
       {"log", record.log},
       {"rootMount", record.rootMount},
+      {"cgroup", record.cgroup},
       {"flags", record.flags},
       {"stage", static_cast<int>(record.stage)},
       {"pid", record.pid},

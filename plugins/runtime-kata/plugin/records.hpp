@@ -57,6 +57,7 @@ struct ContainerRecord {
   std::string bundle;
   std::string log;
   std::string rootMount;  // where its root filesystem is mounted once more
+  std::string cgroup;     // the folder that the keeper watches; empty when it watches none
   uint32_t flags = 0;     // BERTH_CONTAINER_
   Stage stage = Stage::kCreated;
   int64_t pid = 0;

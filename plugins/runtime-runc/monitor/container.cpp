@@ -105,12 +105,19 @@ void Container::openStreams(StartedContainer& started) {
   if (started.err) hub_.openOutput(LogStream::Kind::kStderr, std::move(started.err), &log_);
 }
 
+void Container::watchMemory() {
+  const Cgroup own = cgroup();
+  if (own.kind == protocol::CgroupKind::kNone) return;
+  const bool isV1 = own.kind == protocol::CgroupKind::kV1;
+  oom_.start(isV1 ? CgroupVersion::kV1 : CgroupVersion::kV2, own.directory);
+}
+
 void Container::onStarted(StartedContainer started) {
   context_.loop.bury(std::move(starting_));
   pid_ = started.pid;
   startedAt_ = started.at;
   openStreams(started);
-  oom_.start(cgroup());
+  watchMemory();
   setState(ContainerState::kRunning);
   for (const ReplyTo& to : startWaiters_) answerStart(to);
   startWaiters_.clear();

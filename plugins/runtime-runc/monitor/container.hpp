@@ -6,7 +6,6 @@
 
 #include "checkpoint.hpp"
 #include "exec.hpp"
-#include "oom_watch.hpp"
 #include "removal.hpp"
 #include "start_operation.hpp"
 #include "streams.hpp"
@@ -86,6 +85,7 @@ class Container final : public Mortal,
   void endCheckpoint();
   void setState(protocol::ContainerState state);
   void openStreams(StartedContainer& started);
+  void watchMemory();
   void recordExit();
   void answerStart(const ReplyTo& to) const;
   void answerCancellers();

@@ -12,21 +12,6 @@ namespace berth::runc::monitor {
 using support::Fd;
 namespace steps = support::steps;
 
-std::string readOpen(int fd, size_t limit) {
-  std::string content;
-  char buffer[1024];
-  off_t offset = 0;
-  while (content.size() < limit) {
-    const ssize_t count = pread(fd, buffer, sizeof buffer, offset);
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) break;
-    content.append(buffer, static_cast<size_t>(count));
-    offset += count;
-  }
-  if (content.size() > limit) content.resize(limit);
-  return content;
-}
-
 std::string readSmall(int directory, const char* path, size_t limit, Part part) {
   const Fd file(openat(directory, path, O_RDONLY | O_CLOEXEC | O_NOCTTY));
   if (!file) return {};
@@ -45,12 +30,6 @@ std::string readSmall(int directory, const char* path, size_t limit, Part part) 
   }
   if (content.size() > limit) content.resize(limit);
   return content;
-}
-
-int writeControl(const char* path, std::string_view content) {
-  const Fd file(open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY));
-  if (!file) return errno;
-  return write(file.get(), content.data(), content.size()) < 0 ? errno : 0;
 }
 
 int writeFully(int fd, std::string_view data) {
@@ -89,19 +68,6 @@ Status makeParents(const std::string& path) {
     }
   }
   return {};
-}
-
-std::string_view takeWord(std::string_view& rest) {
-  const size_t begin = rest.find_first_not_of(" \n");
-  if (begin == std::string_view::npos) {
-    rest = {};
-    return {};
-  }
-  size_t end = rest.find_first_of(" \n", begin);
-  if (end == std::string_view::npos) end = rest.size();
-  const std::string_view word = rest.substr(begin, end - begin);
-  rest.remove_prefix(end);
-  return word;
 }
 
 }  // namespace berth::runc::monitor

@@ -16,12 +16,6 @@ namespace berth::runc::monitor {
 enum class Part { kHead, kTail };
 std::string readSmall(int directory, const char* path, size_t limit, Part part = Part::kHead);
 
-// The same for an open file, read from offset 0.
-std::string readOpen(int fd, size_t limit);
-
-// One write() to a control file that exists; 0 or the errno.
-int writeControl(const char* path, std::string_view content);
-
 // Replaces directory/name at once (write beside, rename).
 Status replaceSmall(int directory, const std::string& name, std::string_view content);
 
@@ -30,8 +24,5 @@ int writeFully(int fd, std::string_view data);
 
 // mkdir -p for the parent folders of `path`.
 Status makeParents(const std::string& path);
-
-// The next space- or newline-separated word of `rest`, taken off it; empty at the end.
-std::string_view takeWord(std::string_view& rest);
 
 }  // namespace berth::runc::monitor

@@ -35,4 +35,12 @@ bool isProcessEnding(int64_t pid) {
   return (processStat(pid, kFlags) & kExiting) != 0 || processStart(pid) == 0;
 }
 
+std::string unifiedCgroupIn(std::string_view text) {
+  constexpr std::string_view kUnified = "0::";
+  for (const auto& line : absl::StrSplit(toAbsl(text), '\n')) {
+    if (fromAbsl(line).starts_with(kUnified)) return std::string(line.substr(kUnified.size()));
+  }
+  return {};
+}
+
 }  // namespace berth::support

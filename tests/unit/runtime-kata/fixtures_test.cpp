@@ -72,6 +72,12 @@ TEST(KeeperFixtures, ThePacketsOf01) {
   expectRecorded("list", keeper::Request{.operation = Operation::kList});
   expectRecorded("subscribe", keeper::Request{.operation = Operation::kSubscribe});
   expectRecorded("shut-down", keeper::Request{.operation = Operation::kShutDown});
+  keeper::Request again = opening();
+  again.cgroup = "/sys/fs/cgroup/pod/c";
+  expectRecorded("open-again", again);
+  expectRecorded("watch-memory", keeper::Request{.operation = Operation::kWatchMemory,
+                                                 .key = key,
+                                                 .cgroup = "/sys/fs/cgroup/pod/c"});
   expectRecorded("reply", keeper::Reply{});
   expectRecorded("list-reply", listing());
   expectRecorded("failure-reply",
@@ -128,6 +134,7 @@ TEST(RecordFixtures, TheContainersOf01AreRead) {
   for (const ContainerRecord& one : *containers) {
     EXPECT_THAT(one.bundle, HasSubstr(one.id));
     EXPECT_GT(one.startedAt, 0);
+    EXPECT_TRUE(one.cgroup.empty()) << "no container of that time has one";
     const bool runs = one.stage == Stage::kRunning;
     EXPECT_GT(one.pid, 0);
     EXPECT_EQ(one.exitCode, runs ? 0 : 7);

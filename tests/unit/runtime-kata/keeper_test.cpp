@@ -1,97 +1,17 @@
-// A keeper on a thread of its own, with FIFOs in place of a shim.
-#include "keeper/keeper.hpp"
-
+// Streams, logs and sessions that a keeper holds.
 #include <atomic>
-#include <fcntl.h>
 #include <fstream>
-#include <poll.h>
-#include <sstream>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 
 #include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
-#include "keeper_client.hpp"
-#include "ttrpc/fields.hpp"
-#include "ttrpc_peer.hpp"
+#include "keeper_fixture.hpp"
 
 namespace berth::kata {
 namespace {
 
 using namespace std::chrono_literals;
-using keeper::Operation;
 using testing::ElementsAre;
-
-class KeeperTest : public testing::Test {
- protected:
-  KeeperTest() {
-    ::mkfifo((folder / "log").c_str(), 0600);
-    for (const char* name : {"in", "out", "err"}) ::mkfifo((folder / name).c_str(), 0600);
-    start();
-  }
-  ~KeeperTest() override { stop(); }
-
-  void start() {
-    served = std::make_unique<keeper::Keeper>();
-    EXPECT_TRUE(streams::isOk(served->open({.directory = folder / "",
-                                            .events = folder / "e",
-                                            .logFifo = folder / "log",
-                                            .logFile = folder / "shim.log"})));
-    thread = std::thread([this] { served->run(); });
-  }
-  void stop() {
-    EXPECT_TRUE(call({.operation = Operation::kShutDown}).ok());
-    thread.join();
-    served->close();
-    served.reset();
-  }
-
-  absl::StatusOr<keeper::Reply> call(const keeper::Request& request, const Streams& streams = {}) {
-    return client.call(request, limitsFor(10s), streams);
-  }
-  void open(keeper::Input mode = keeper::Input::kStays, uint32_t bound = 0) {
-    const auto opened = call({.operation = Operation::kOpen,
-                              .key = "c",
-                              .input = folder / "in",
-                              .output = folder / "out",
-                              .error = folder / "err",
-                              .log = folder / "c.log",
-                              .inputMode = mode,
-                              .bound = bound});
-    ASSERT_TRUE(opened.ok()) << opened.status();
-  }
-  // The end from which a session's output is read.
-  support::Fd attachOutput() {
-    int ends[2];
-    EXPECT_EQ(::pipe2(ends, O_CLOEXEC), 0);
-    const support::Fd theirs(ends[1]);
-    EXPECT_TRUE(call({.operation = Operation::kAttach, .key = "c", .descriptors = keeper::kOutput},
-                     {.output = theirs.get()})
-                    .ok());
-    return support::Fd(ends[0]);
-  }
-  support::Fd shimEnd(const char* name, int flags) {
-    return support::Fd(::open((folder / name).c_str(), flags | O_CLOEXEC));
-  }
-  // Without their times.
-  std::vector<std::string> lines(const std::string& name) {
-    std::ifstream file(folder / name);
-    std::vector<std::string> result;
-    for (std::string line; std::getline(file, line);) result.push_back(line.substr(31));
-    return result;
-  }
-  absl::StatusOr<keeper::Reply> nextEvent(const support::Fd& subscription) {
-    const absl::Status waited = waitFor(subscription.get(), POLLIN, limitsFor(10s), "an event");
-    return waited.ok() ? KeeperClient::nextEvent(subscription)
-                       : absl::StatusOr<keeper::Reply>(waited);
-  }
-
-  ttrpc::test::Folder folder;
-  std::unique_ptr<keeper::Keeper> served;
-  KeeperClient client{folder / ""};
-  std::thread thread;
-};
 
 TEST_F(KeeperTest, WritesTheLogAndTellsWhenAllIsRead) {
   open();
@@ -125,7 +45,7 @@ TEST_F(KeeperTest, OpensTheLogAnew) {
 
 TEST_F(KeeperTest, PassesASessionsStreams) {
   open(keeper::Input::kWithFirstSession);
-  const auto events = client.subscribe(limitsFor(10s));
+  const auto events = client.subscribe(limitsFor(kTime));
   ASSERT_TRUE(events.ok()) << events.status();
   int in[2], out[2];
   ASSERT_TRUE(::pipe2(in, O_CLOEXEC) == 0 && ::pipe2(out, O_CLOEXEC) == 0);
@@ -163,7 +83,7 @@ TEST_F(KeeperTest, PassesASessionsStreams) {
 size_t readAll(const support::Fd& fd) {
   char buffer[4096];
   size_t bytes = 0;
-  while (waitFor(fd.get(), POLLIN, limitsFor(10s), "output").ok()) {
+  while (waitFor(fd.get(), POLLIN, limitsFor(kTime), "output").ok()) {
     const ssize_t count = ::read(fd.get(), buffer, sizeof buffer);
     if (count <= 0) break;
     bytes += static_cast<size_t>(count);
@@ -235,57 +155,26 @@ TEST_F(KeeperTest, ASessionThatNobodyReadsDoesNotKeepTheKeeper) {
   start();
 }
 
-std::string forward(const std::string& topic, const std::string& container) {
-  std::string event, any, envelope, request;
-  ttrpc::FieldWriter(event).bytes(1, container);
-  ttrpc::FieldWriter(any).bytes(2, event);
-  ttrpc::FieldWriter writer(envelope);
-  writer.bytes(3, topic);
-  writer.bytes(4, any);
-  ttrpc::FieldWriter(request).bytes(1, envelope);
-  return request;
-}
-
 TEST_F(KeeperTest, TakesTheShimsEvents) {
   open();
-  const auto events = client.subscribe(limitsFor(10s));
-  const auto shim = ttrpc::Client::connect(folder / "e", limitsFor(10s));
+  const auto events = client.subscribe(limitsFor(kTime));
+  const auto shim = ttrpc::Client::connect(folder / "e", limitsFor(kTime));
   ASSERT_TRUE(events.ok() && shim.ok());
-  const ttrpc::Method method{"containerd.services.events.ttrpc.v1.Events", "Forward"};
-  EXPECT_TRUE((*shim)->call(method, forward("/tasks/oom", "c"), limitsFor(10s)).ok());
-  EXPECT_TRUE((*shim)->call(method, forward("/tasks/oom", "unknown"), limitsFor(10s)).ok());
+  tell("/tasks/oom", "c");
+  tell("/tasks/oom", "unknown");
   EXPECT_EQ(nextEvent(*events)->event, keeper::EventKind::kOomKilled);
-  EXPECT_TRUE(absl::IsInvalidArgument((*shim)->call(method, "\x0a\x7f", limitsFor(10s)).status()));
-  EXPECT_TRUE(absl::IsUnimplemented((*shim)->call({"x", "y"}, "", limitsFor(10s)).status()));
+  EXPECT_TRUE(
+      absl::IsInvalidArgument((*shim)->call(kForward, "\x0a\x7f", limitsFor(kTime)).status()));
+  EXPECT_TRUE(absl::IsUnimplemented((*shim)->call({"x", "y"}, "", limitsFor(kTime)).status()));
   // Who waits for the exit's event has it with the rest.
   shimEnd("out", O_WRONLY);
   shimEnd("err", O_WRONLY);
-  std::thread exit([&] {
-    EXPECT_TRUE((*shim)->call(method, forward("/tasks/exit", "c"), limitsFor(10s)).ok());
-  });
+  std::thread exit([&] { tell("/tasks/exit", "c"); });
   const auto finished =
       call({.operation = Operation::kFinish, .key = "c", .timeoutMs = 10'000, .awaitExit = 1});
   exit.join();
   ASSERT_TRUE(finished.ok()) << finished.status();
   EXPECT_EQ(finished->entries.at(0).oomKilled, 1u);
-}
-
-TEST_F(KeeperTest, AKeeperThatTakesOverKnowsOfKillsForMemory) {
-  open();
-  const ttrpc::Method method{"containerd.services.events.ttrpc.v1.Events", "Forward"};
-  {
-    const auto shim = ttrpc::Client::connect(folder / "e", limitsFor(10s));
-    ASSERT_TRUE(shim.ok()) << shim.status();
-    EXPECT_TRUE((*shim)->call(method, forward("/tasks/oom", "c"), limitsFor(10s)).ok());
-  }
-  stop();
-  start();
-  open();
-  EXPECT_EQ(call({.operation = Operation::kList})->entries.at(0).oomKilled, 1u);
-  // Nothing of it is another one's.
-  EXPECT_TRUE(call({.operation = Operation::kForget, .key = "c"}).ok());
-  open();
-  EXPECT_EQ(call({.operation = Operation::kList})->entries.at(0).oomKilled, 0u);
 }
 
 TEST_F(KeeperTest, KeepsTheShimsLog) {
@@ -303,6 +192,7 @@ TEST_F(KeeperTest, KeepsTheShimsLog) {
 TEST_F(KeeperTest, RefusesWhatItDoesNotHave) {
   EXPECT_TRUE(absl::IsNotFound(call({.operation = Operation::kAttach, .key = "x"}).status()));
   EXPECT_TRUE(absl::IsNotFound(call({.operation = Operation::kFinish, .key = "x"}).status()));
+  EXPECT_TRUE(absl::IsNotFound(call({.operation = Operation::kWatchMemory, .key = "x"}).status()));
   EXPECT_TRUE(call({.operation = Operation::kForget, .key = "x"}).ok());
   EXPECT_TRUE(absl::IsUnimplemented(call({.operation = static_cast<Operation>(99)}).status()));
   EXPECT_TRUE(absl::IsNotFound(

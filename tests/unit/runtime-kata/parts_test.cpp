@@ -6,6 +6,7 @@
 
 #include "cgroups/metrics_v1.pb.h"
 #include "cgroups/metrics_v2.pb.h"
+#include "host_parts.hpp"
 #include "keeper/shim_events.hpp"
 #include "records.hpp"
 #include "task_stats.hpp"
@@ -45,6 +46,7 @@ TEST(Records, OfContainersAreFoundAgain) {
   record.exitCode = 137;
   record.oomKilled = true;
   record.message = "why";
+  record.cgroup = "/sys/fs/cgroup/pod/c1";
   ASSERT_TRUE(save(pod, record).ok());
   std::filesystem::copy_file(pod.containersDirectory() + "/c1.json",
                              pod.containersDirectory() + "/c2.json");
@@ -54,8 +56,18 @@ TEST(Records, OfContainersAreFoundAgain) {
   EXPECT_EQ(found->at(0).stage, Stage::kExited);
   EXPECT_EQ(found->at(0).exitCode, 137);
   EXPECT_EQ(found->at(0).message, "why");
+  EXPECT_EQ(found->at(0).cgroup, "/sys/fs/cgroup/pod/c1");
   EXPECT_EQ(damages.size(), 1u) << "a record under another's name";
   EXPECT_TRUE(forget(pod, "c1").ok());
+}
+
+TEST(Cgroups, OfAContainerAloneHaveItsName) {
+  EXPECT_EQ(cgroupNamed("c1", "0::/pod.slice/berth-c1.scope\n"),
+            "/sys/fs/cgroup/pod.slice/berth-c1.scope");
+  EXPECT_EQ(cgroupNamed("c1", "0::/pod/c1\n"), "/sys/fs/cgroup/pod/c1");
+  EXPECT_EQ(cgroupNamed("c1", "0::/pod/c1/inner\n"), "");
+  EXPECT_EQ(cgroupNamed("c1", "0::/pod.slice/berth-sandbox.scope\n"), "");
+  EXPECT_EQ(cgroupNamed("c1", "4:memory:/pod/c1\n"), "");
 }
 
 TEST(Stats, OfVersionOne) {

@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "berth/support/status.hpp"
+#include "pod_end.hpp"
 #include "ttrpc_peer.hpp"
 
 namespace berth::kata {
@@ -20,6 +21,19 @@ class Silence final : public PodListener {
   void onPodLost(const std::string&, const std::string&) override {}
   void warn(const std::string&, std::string_view, const absl::Status&) override {}
 };
+
+TEST(Pod, AnotherKeeperWatchesWhatTheFirstDid) {
+  PodRecord record;
+  record.id = "pod";
+  Silence listener;
+  const auto pod = Pod::make(record, listener);
+  ASSERT_TRUE(pod.ok()) << pod.status();
+  ContainerRecord container;
+  container.id = "c";
+  EXPECT_EQ(openRequest(**pod, container).cgroup, "");
+  container.cgroup = "/sys/fs/cgroup/pod/c";
+  EXPECT_EQ(openRequest(**pod, container).cgroup, container.cgroup);
+}
 
 // Its shim has hung for so long that its queue of connections is full.
 TEST(Pod, WhoWaitsForItsShimGoesWhenCancelledWhoeverElseWaits) {

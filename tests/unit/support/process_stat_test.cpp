@@ -53,5 +53,12 @@ TEST(ProcessStat, FieldsThatThereAreNot) {
   EXPECT_EQ(processStat(::getpid(), 1000), 0u);
 }
 
+TEST(UnifiedCgroup, IsTheOneOfHierarchyZero) {
+  EXPECT_EQ(unifiedCgroupIn("0::/a/b.scope\n"), "/a/b.scope");
+  EXPECT_EQ(unifiedCgroupIn("10::/named\n4:memory:/0::/x\n0::/\n"), "/");
+  EXPECT_EQ(unifiedCgroupIn("4:memory:/a\n1:name=systemd:/b\n"), "");
+  EXPECT_EQ(unifiedCgroupIn(""), "");
+}
+
 }  // namespace
 }  // namespace berth::support

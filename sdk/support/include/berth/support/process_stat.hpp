@@ -3,6 +3,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
+#include <string_view>
 
 namespace berth::support {
 
@@ -17,5 +19,9 @@ uint64_t processStart(int64_t pid);
 // Whether it has ended or nothing can keep it from that any more. Of a PID namespace's first
 // process this is so before the others are killed for it.
 bool isProcessEnding(int64_t pid);
+
+// The path in the unified hierarchy that the text of a /proc/PID/cgroup tells (cgroups(7)); empty
+// when it tells none.
+std::string unifiedCgroupIn(std::string_view text);
 
 }  // namespace berth::support

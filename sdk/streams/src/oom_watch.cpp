@@ -1,4 +1,4 @@
-#include "oom_watch.hpp"
+#include "berth/streams/oom_watch.hpp"
 
 #include <csignal>
 #include <fcntl.h>
@@ -7,9 +7,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "files.hpp"
+#include "berth/streams/control_files.hpp"
 
-namespace berth::runc::monitor {
+namespace berth::streams {
 
 namespace {
 
@@ -27,31 +27,39 @@ uint64_t oomKillsIn(std::string_view content) {
   return 0;
 }
 
+Fd openToRead(std::initializer_list<std::string_view> path) {
+  return Fd(open(concat(path).c_str(), O_RDONLY | O_CLOEXEC));
+}
+
 }  // namespace
 
-void OomWatch::start(const Cgroup& cgroup) {
-  if (cgroup.kind == protocol::CgroupKind::kNone || cgroup.directory.empty()) return;
-  kind_ = cgroup.kind;
-  const bool v1 = kind_ == protocol::CgroupKind::kV1;
-  const std::string path =
-      concat({cgroup.directory, v1 ? "/memory.oom_control" : "/memory.events"});
-  counter_.reset(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+void OomWatch::start(CgroupVersion version, const std::string& directory) {
+  if (directory.empty() || counter_) return;
+  const bool isV1 = version == CgroupVersion::kV1;
+  counter_ = openToRead({directory, isV1 ? "/memory.oom_control" : "/memory.events"});
   if (!counter_) return;
-  if (v1) {
-    event_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    const std::string line = concat({Number(event_.get()), " ", Number(counter_.get())});
-    const std::string control = concat({cgroup.directory, "/cgroup.event_control"});
-    if (writeControl(control.c_str(), line) != 0 || !loop_.add(event_.get(), EPOLLIN, *this)) {
-      event_.reset();
-    }
+  if (isV1) {
+    openV1(directory);
   } else {
-    loop_.add(counter_.get(), EPOLLPRI, *this);
-    parent_.reset(
-        open(concat({cgroup.directory, "/../memory.events"}).c_str(), O_RDONLY | O_CLOEXEC));
-    // It is heard of as well: a rise there that is none here is another child's.
-    if (parent_) loop_.add(parent_.get(), EPOLLPRI, *this);
+    openV2(directory);
   }
   check();
+}
+
+void OomWatch::openV1(const std::string& directory) {
+  event_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  const std::string line = concat({Number(event_.get()), " ", Number(counter_.get())});
+  const std::string control = concat({directory, "/cgroup.event_control"});
+  if (writeControl(control.c_str(), line) != 0 || !loop_.add(event_.get(), EPOLLIN, *this)) {
+    event_.reset();
+  }
+}
+
+void OomWatch::openV2(const std::string& directory) {
+  loop_.add(counter_.get(), EPOLLPRI, *this);
+  parent_ = openToRead({directory, "/../memory.events"});
+  // It is heard of as well: a rise there that is none here is another child's.
+  if (parent_) loop_.add(parent_.get(), EPOLLPRI, *this);
 }
 
 void OomWatch::stop() {
@@ -66,13 +74,20 @@ void OomWatch::stop() {
   counter_.reset();
 }
 
+// With the counter gone it is not heard of any more, but can still be read.
+void OomWatch::dropParent() {
+  if (parent_ && counter_) loop_.remove(parent_.get(), *this);
+  parent_.reset();
+}
+
 void OomWatch::checkAtExit(int signal) {
   check();
-  if (counter_ || !parent_ || signal != SIGKILL || known_ > 0) return;
-  if (oomKillsIn(readOpen(parent_.get(), kMaxCounterFile)) > parentBefore_) {
+  const bool parentDecides = !counter_ && parent_ && signal == SIGKILL && known_ == 0;
+  if (parentDecides && oomKillsIn(readOpen(parent_.get(), kMaxCounterFile)) > parentBefore_) {
     known_ = 1;
     listener_.onOomKills(known_);
   }
+  dropParent();
 }
 
 void OomWatch::check() {
@@ -88,10 +103,7 @@ void OomWatch::check() {
   // A cgroup that was removed would be reported as ready for ever.
   if (content.empty()) return stop();
   parentBefore_ = oomKillsIn(parents);
-  if (parent_ && parents.empty()) {
-    loop_.remove(parent_.get(), *this);
-    parent_.reset();
-  }
+  if (parents.empty()) dropParent();
 }
 
 void OomWatch::onReady(uint32_t) {
@@ -112,4 +124,4 @@ void OomWatch::onTimer() {
   }
 }
 
-}  // namespace berth::runc::monitor
+}  // namespace berth::streams

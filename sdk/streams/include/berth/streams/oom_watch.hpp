@@ -1,10 +1,14 @@
 // Notices the kernel's OOM kills in a container's cgroup.
 #pragma once
 
-#include "cgroup.hpp"
-#include "streams.hpp"
+#include <cstdint>
+#include <string>
 
-namespace berth::runc::monitor {
+#include "berth/streams/loop.hpp"
+
+namespace berth::streams {
+
+enum class CgroupVersion { kV1, kV2 };
 
 class OomListener {
  public:
@@ -21,24 +25,30 @@ class OomWatch final : Watcher, Timer {
   OomWatch(Loop& loop, OomListener& listener) : loop_(loop), listener_(listener) {}
   ~OomWatch() { stop(); }
 
-  // For a cgroup that exists. Without effect where there is nothing to watch.
-  void start(const Cgroup& cgroup);
+  // For the folder of a cgroup that exists; of v1, in the memory hierarchy. Without effect where
+  // there is nothing to watch, and while it watches.
+  void start(CgroupVersion version, const std::string& directory);
   void stop();
+  // Of which the listener has been told.
+  uint64_t kills() const { return known_; }
 
   // Looks at the kernel's counter now; the listener hears of kills that it did not know.
   void check();
   // The same when the container's init has died of this signal (0: of none). systemd removes an
   // empty scope at once: where the counter is gone by now, the parent's tells, which counts the
-  // kills of all its children, by what it has risen since both were last read.
+  // kills of all its children, by what it has risen since both were last read. That is done once:
+  // what it counts from here on is another child's.
   void checkAtExit(int signal);
 
  private:
   void onReady(uint32_t events) override;
   void onTimer() override;
+  void openV1(const std::string& directory);
+  void openV2(const std::string& directory);
+  void dropParent();
 
   Loop& loop_;
   OomListener& listener_;
-  protocol::CgroupKind kind_ = protocol::CgroupKind::kNone;
   Fd counter_;
   Fd event_;                   // v1 only
   Fd parent_;                  // v2 only: the parent's counter
@@ -47,4 +57,4 @@ class OomWatch final : Watcher, Timer {
   int rechecks_ = 0;
 };
 
-}  // namespace berth::runc::monitor
+}  // namespace berth::streams
