@@ -1,5 +1,5 @@
-"""A node of containerd becomes one of Berth as docs/migration.md says, with stand-ins for kubelet and
-kubectl. In the virtual machine only, in this order."""
+"""A node of containerd becomes one of Berth as docs/migration.md says, with stand-ins for kubelet
+and kubectl. In the virtual machine only, in this order."""
 
 import os
 import sys
