@@ -36,12 +36,15 @@ absl::StatusOr<typename Map::mapped_type> findByPrefix(const Map& map, const std
   return found->second;
 }
 
-absl::Status withoutRuntime(const Pod& pod) {
+absl::Status withoutRuntime(const Pod& pod, const plugins::Registry& registry) {
   if (pod.state() == records::POD_STOPPED)
     return absl::FailedPreconditionError(strCat("pod sandbox ", pod.id(), " has been stopped"));
+  const std::string name = pod.runtimeName();
+  if (registry.failure(plugins::Kind::kRuntime, name) != nullptr)
+    return support::annotate(registry.runtime(name).status(),
+                             strCat("pod sandbox ", pod.id(), " is left as it is"));
   return absl::FailedPreconditionError(
-      strCat("pod sandbox ", pod.id(), " was run by the runtime \"",
-             pod.peek([](const records::PodRecord& r) { return r.runtime(); }),
+      strCat("pod sandbox ", pod.id(), " was run by the runtime \"", name,
              "\", which the configuration no longer has; put it back"));
 }
 
@@ -144,15 +147,17 @@ Engine::Containers Engine::containersOf(const std::string& podId) const {
 
 absl::StatusOr<std::shared_ptr<plugins::Runtime>> Engine::runtimeFor(
     const std::string& handler) const {
-  auto runtime = registry_.runtime(handler.empty() ? preferences()->defaultRuntime : handler);
-  if (runtime.ok()) return runtime;
+  const std::string name = handler.empty() ? preferences()->defaultRuntime : handler;
+  auto runtime = registry_.runtime(name);
+  // The caller is right to ask for one that could not start.
+  if (runtime.ok() || registry_.failure(plugins::Kind::kRuntime, name) != nullptr) return runtime;
   return absl::InvalidArgumentError(
       strCat("runtime_handler: ", support::fromAbsl(runtime.status().message())));
 }
 
 absl::StatusOr<std::shared_ptr<plugins::Runtime>> Engine::runtimeOf(const Pod& pod) const {
   auto runtime = pod.runtime();
-  if (runtime == nullptr) return withoutRuntime(pod);
+  if (runtime == nullptr) return withoutRuntime(pod, registry_);
   BERTH_RETURN_IF_ERROR(checkReached(pod));
   return runtime;
 }
@@ -162,7 +167,7 @@ absl::StatusOr<std::shared_ptr<plugins::Runtime>> Engine::holderOf(const Pod& po
   if (auto runtime = pod.runtime(); runtime != nullptr) return runtime;
   // Of what was made before a restart of the node there is nothing that only its runtime can end.
   if (pod.peek([](const records::PodRecord& r) { return r.boot_id(); }) != bootId_) return nullptr;
-  return withoutRuntime(pod);
+  return withoutRuntime(pod, registry_);
 }
 
 absl::StatusOr<std::string> Engine::runtimeOf(const v1::ImageSpec& image,

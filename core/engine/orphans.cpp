@@ -87,6 +87,10 @@ absl::Status Orphans::endPod(plugins::Operation& op, const std::string& id) {
   op.setStage("end the pod's processes");
   for (const auto& [name, runtime] : engine_.registry_.runtimes())
     failures.add(runtime->stopPod(op, id));
+  // Its processes may go on, and need their address and their files.
+  for (const plugins::Failure& out : engine_.registry_.failures())
+    failures.add(absl::UnavailableError(
+        strCat("it may be a pod of the runtime ", out.wanted.name, ", which is out of service")));
   BERTH_RETURN_IF_ERROR(failures.status());
   op.setStage("detach the network");
   plugins::NetworkRequest request;

@@ -178,7 +178,10 @@ void Recovery::recoverPod(const std::shared_ptr<Pod>& pod) {
     recordLoss(*pod);
   }
   if (pod->runtime() == nullptr && !rebooted && record.state() != records::POD_STOPPED) {
-    common::logError("a pod is left as it is: the configuration no longer has its runtime",
+    const bool failed =
+        engine_.registry_.failure(plugins::Kind::kRuntime, record.runtime()) != nullptr;
+    common::logError(failed ? "a pod is left as it is: its runtime is out of service"
+                            : "a pod is left as it is: the configuration no longer has its runtime",
                      {{"pod", pod->id()}, {"runtime", record.runtime()}});
     return;
   }

@@ -1,5 +1,5 @@
 // `berth check`: what this host offers and lacks. `berth config check`: what is wrong with the
-// configuration.
+// configuration, also where a start would go on without a runtime: whoever changes it is to know.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -67,7 +67,11 @@ int check(const ConfigOptions& options) {
   addSetAside(options, rows);
   bool missing = false;
   bool limited = false;
-  for (const plugins::Finding& row : rows) {
+  for (plugins::Finding& row : rows) {
+    if (row.spared && row.kind == BERTH_FINDING_REFUSED) {
+      row.kind = BERTH_FINDING_LIMITED;
+      row.detail += "; the daemon starts without this runtime";
+    }
     printFinding(row);
     missing = missing || row.kind == BERTH_FINDING_REFUSED;
     limited = limited || row.kind == BERTH_FINDING_LIMITED;

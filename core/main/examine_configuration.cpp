@@ -21,8 +21,9 @@ class Rows {
   void refuse(std::string_view what, const absl::Status& status) {
     if (!status.ok()) add(BERTH_FINDING_REFUSED, what, fromAbsl(status.message()));
   }
-  void add(berth_finding_kind kind, std::string_view what, std::string_view detail) {
-    rows_.push_back({kind, std::string(what), std::string(detail)});
+  void add(berth_finding_kind kind, std::string_view what, std::string_view detail,
+           bool spared = false) {
+    rows_.push_back({kind, std::string(what), std::string(detail), spared});
   }
   std::vector<Finding> take() { return std::move(rows_); }
 
@@ -41,13 +42,13 @@ std::string nameOf(plugins::Kind kind, const std::string& instance) {
   return strCat(plugins::kindName(kind), " ", instance);
 }
 
-void examineInstance(const plugins::Instance& instance, Rows& rows) {
+void examineInstance(const plugins::Instance& instance, bool required, Rows& rows) {
   rows.add(BERTH_FINDING_OK, nameOf(instance.kind(), instance.name()), instance.library().path());
   const plugins::Operation op("examine", plugins::Operation::Clock::now() + kExaminationTime);
   std::vector<Finding> findings;
   const absl::Status examined = instance.examine(op, findings);
   for (const Finding& finding : findings)
-    rows.add(finding.kind, strCat(finding.what, ", ", instance.name()), finding.detail);
+    rows.add(finding.kind, strCat(finding.what, ", ", instance.name()), finding.detail, !required);
   if (!examined.ok())
     rows.add(BERTH_FINDING_LIMITED, nameOf(instance.kind(), instance.name()),
              fromAbsl(examined.message()));
@@ -83,7 +84,7 @@ std::vector<Finding> examineConfiguration(const config::Config& config,
     rows.refuse(nameOf(failure.wanted.kind, failure.wanted.name), failure.status);
   for (const auto& instance : registry.instances()) {
     if (before) before(strCat(nameOf(instance->kind(), instance->name()), " to examine this host"));
-    examineInstance(*instance, rows);
+    examineInstance(*instance, isRequired(config, instance->kind(), instance->name()), rows);
   }
   if (before) before("plugins to be destroyed");
   return rows.take();

@@ -74,6 +74,8 @@ absl::StatusOr<std::vector<config::Change>> Reloader::readAnew(plugins::Operatio
     return absl::InvalidArgumentError(support::strCat(
         "default_runtime: the running daemon has no runtime \"", next.defaultRuntime,
         "\" yet; restart it for [runtimes.", next.defaultRuntime, "] to take effect"));
+  BERTH_RETURN_IF_ERROR(
+      support::annotate(registry_.runtime(next.defaultRuntime).status(), "default_runtime"));
   BERTH_RETURN_IF_ERROR(refuseOtherFolders(running, wanted));
   const std::vector<config::Change> changes = config::changesBetween(running, wanted);
   // What waits for the next start must not be what that start refuses.

@@ -165,6 +165,14 @@ void warnOfUnused(const plugins::Form& form) {
   }
 }
 
+void tellOfLeftOut(const plugins::Registry& registry) {
+  for (const plugins::Failure& failure : registry.failures()) {
+    common::logError(
+        "a runtime is out of service: it cannot start, and its pods are left as they are",
+        {{"runtime", failure.wanted.name}, {"error", std::string(failure.status.message())}});
+  }
+}
+
 // For verbose status.
 std::string configurationJson(const config::Config& config) {
   boost::json::object document = config::toJson(config);
@@ -287,6 +295,7 @@ absl::Status run(const config::Paths& paths, const config::Config& config,
   const auto limitStart = [&limit](const std::string& next) { limit.begin(next, kStartTime); };
   BERTH_RETURN_IF_ERROR(registry.load(wantedPlugins(config), limitStart));
   BERTH_RETURN_IF_ERROR(registry.start(limitStart));
+  tellOfLeftOut(registry);
   for (const auto& form : registry.serving()) warnOfUnused(*form);
   limit.begin("snapshotters to list their unpacked layers", kStartTime);
   auto opened =

@@ -164,6 +164,8 @@ void printPlugins(const boost::json::array& plugins) {
           support::stringMember(*one, "kind").c_str(),
           support::stringMember(*one, "plugin").c_str(),
           support::stringMember(*one, "state").c_str());
+    const std::string error = support::stringMember(*one, "error");
+    if (!error.empty()) print("    %s\n", error.c_str());
   }
 }
 

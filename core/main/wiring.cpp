@@ -84,6 +84,10 @@ plugins::Isolation isolationOf(const Instance& instance) {
 
 }  // namespace
 
+bool isRequired(const config::Config& config, plugins::Kind kind, const std::string& name) {
+  return kind != plugins::Kind::kRuntime || name == config.defaultRuntime;
+}
+
 std::vector<plugins::Wanted> wantedPlugins(const config::Config& config) {
   std::vector<plugins::Wanted> wanted;
   const auto add = [&](plugins::Kind kind, std::string_view section, const auto& instances) {
@@ -93,7 +97,8 @@ std::vector<plugins::Wanted> wantedPlugins(const config::Config& config) {
                         one.plugin,
                         one.options,
                         {config::joinKey(section, name), one.place},
-                        isolationOf(one)});
+                        isolationOf(one),
+                        isRequired(config, kind, name)});
   };
   add(plugins::Kind::kImageSource, "sources", config.sources);
   add(plugins::Kind::kSnapshotter, "snapshotters", config.snapshotters);

@@ -20,6 +20,8 @@
 
 namespace berth::program {
 
+// Runtimes beside the default one are not: pods of the others need none of them.
+bool isRequired(const config::Config& config, plugins::Kind kind, const std::string& name);
 std::vector<plugins::Wanted> wantedPlugins(const config::Config& config);
 // The same configuration with the options that were resolved for each loaded plugin: defaults too.
 config::Config withAllOptions(config::Config config, const plugins::Registry& registry);

@@ -13,7 +13,8 @@ namespace berth::plugins {
 struct Finding {
   berth_finding_kind kind = BERTH_FINDING_OK;
   std::string what;
-  std::string detail;  // with the place of the option that it is about
+  std::string detail;   // with the place of the option that it is about
+  bool spared = false;  // a start goes on without the instance
 };
 
 class FindingCollector {

@@ -107,6 +107,7 @@ absl::StatusOr<std::shared_ptr<Form>> Registry::make(const Wanted& wanted) const
 
 absl::Status Registry::loadOne(const Wanted& wanted) {
   auto slot = std::make_unique<Slot>();
+  slot->wanted = wanted;
   auto made = make(wanted);
   // Of the options: by its meaning, whatever the state of the host.
   if (absl::IsInvalidArgument(made.status())) return common::refusal(made.status());
@@ -116,18 +117,33 @@ absl::Status Registry::loadOne(const Wanted& wanted) {
   return absl::OkStatus();
 }
 
+// OK when the others serve without it. The caller has a share of it.
+absl::Status Registry::leaveOutIfFailed(const Form& form, const absl::Status& why) {
+  if (why.ok()) return why;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = std::find_if(slots_.begin(), slots_.end(),
+                                    [&](const auto& slot) { return slot->serving.get() == &form; });
+    if ((*found)->wanted.required) return why;
+    failures_.push_back({std::move((*found)->wanted), why});
+    slots_.erase(found);
+  }
+  form.instance->stop();  // it may be what it offers that it could not say
+  return absl::OkStatus();
+}
+
 absl::Status Registry::start(const Before& before) {
   const auto forms = serving();
   support::StatusCollector problems("\n");
   for (const auto& form : forms) {
     if (before) before(support::strCat(form->instance->title(), " to start"));
-    problems.add(form->instance->start());
+    problems.add(leaveOutIfFailed(*form, form->instance->start()));
   }
   if (problems.ok()) {
     support::StatusCollector unlearnt;
-    for (const auto& form : forms) {
+    for (const auto& form : serving()) {
       if (before) before(support::strCat(form->instance->title(), " to say what it offers"));
-      unlearnt.add(form->learn());
+      unlearnt.add(leaveOutIfFailed(*form, form->instance->located("start", form->learn())));
     }
     problems.add(unlearnt.status());
   }
@@ -185,7 +201,18 @@ absl::StatusOr<std::shared_ptr<T>> Registry::one(std::optional<T> Form::*part,
       "no ", what, " \"", name, "\" is configured (there are: ", absl::StrJoin(names, ", "), ")"));
 }
 
+const Failure* Registry::failure(Kind kind, const std::string& name) const {
+  const auto found = std::find_if(failures_.begin(), failures_.end(), [&](const Failure& one) {
+    return one.wanted.kind == kind && one.wanted.name == name;
+  });
+  return found == failures_.end() ? nullptr : &*found;
+}
+
 absl::StatusOr<std::shared_ptr<Runtime>> Registry::runtime(const std::string& name) const {
+  if (const Failure* const left = failure(Kind::kRuntime, name); left != nullptr)
+    return absl::FailedPreconditionError(support::strCat(
+        "the runtime \"", name, "\" is out of service: ", support::fromAbsl(left->status.message()),
+        "; mend that, and restart the daemon, through which pods go on"));
   return one(&Form::runtime, name, "runtime");
 }
 absl::StatusOr<Snapshotter*> Registry::snapshotter(const std::string& name) const {

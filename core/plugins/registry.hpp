@@ -28,11 +28,12 @@ struct Wanted {
   boost::json::object options;
   Origin origin;  // where that stands
   Isolation isolation;
+  bool required = true;  // else the others serve without it when it cannot start
 
   void nameOrigin();  // by kind and name, when it has none
 };
 
-// What could not be loaded.
+// What could not be loaded, or was left out since it could not start.
 struct Failure {
   Wanted wanted;
   absl::Status status;
@@ -58,7 +59,8 @@ class Registry {
   // networks, runtimes), and collects every problem, a line for each: its place in the
   // configuration, the reason, plugin and file. Makes nothing outside of this process.
   absl::Status load(const std::vector<Wanted>& wanted, const Before& before = {});
-  // Starts in the same order; when one fails those already started are stopped.
+  // Starts in the same order; when one fails that is required, those already started are stopped.
+  // Another one that fails is left out: it is a failure, and none of the instances any more.
   absl::Status start(const Before& before = {});
   // Takes no replacement any more, waits for those under way, and stops what they have left and
   // then those that serve, in reverse order. Idempotent.
@@ -76,7 +78,8 @@ class Registry {
   // RESOURCE_EXHAUSTED when kMostForms are there. Blocks.
   absl::StatusOr<Replacement> replace(const Operation& op, Wanted wanted);
 
-  // A share of the form that serves. FAILED_PRECONDITION with the names there are.
+  // A share of the form that serves. FAILED_PRECONDITION with the names there are, or with why it
+  // was left out.
   absl::StatusOr<std::shared_ptr<Runtime>> runtime(const std::string& name) const;
   absl::StatusOr<std::shared_ptr<ImageSource>> imageSource(const std::string& name) const;
   absl::StatusOr<std::shared_ptr<Network>> network(const std::string& name) const;
@@ -90,8 +93,10 @@ class Registry {
   std::vector<std::shared_ptr<Instance>> instances() const;
   // Those that were replaced and are still in use, the oldest first.
   std::vector<std::shared_ptr<Form>> draining() const;
-  // Of load(), in its order.
+  // Of load() and start(), in their order.
   const std::vector<Failure>& failures() const { return failures_; }
+  // Of the instance of this kind and name; null: it has not failed.
+  const Failure* failure(Kind kind, const std::string& name) const;
 
  private:
   struct Replaced {
@@ -99,6 +104,7 @@ class Registry {
     std::weak_ptr<const void> life;
   };
   struct Slot {
+    Wanted wanted;  // at the start
     std::shared_ptr<Form> serving;
     std::vector<Replaced> replaced;  // or too late to serve, and not known to be destroyed
     uint32_t forms = 1;              // that were started
@@ -110,6 +116,7 @@ class Registry {
   absl::StatusOr<std::shared_ptr<const Library>> openLibrary(const Wanted& wanted) const;
   absl::Status checkName(const Library& library, const Wanted& wanted) const;
   absl::StatusOr<std::shared_ptr<Form>> make(const Wanted& wanted) const;
+  absl::Status leaveOutIfFailed(const Form& form, const absl::Status& why);
   absl::StatusOr<Slot*> claim(Wanted& wanted);
   absl::StatusOr<std::shared_ptr<Form>> makeToReplace(Attempt& attempt) const;
   void attempt(Attempt& attempt, Slot& slot);
@@ -124,7 +131,7 @@ class Registry {
   const std::shared_ptr<Background> background_ = std::make_shared<Background>();
   std::vector<Failure> failures_;
   mutable std::mutex mutex_;                  // all that follow
-  std::vector<std::unique_ptr<Slot>> slots_;  // none goes
+  std::vector<std::unique_ptr<Slot>> slots_;  // none goes once all are started
   bool stopping_ = false;
 };
 

@@ -76,13 +76,22 @@ def test_check_on_a_host_that_lacks_something(berth, changed_config, bed, tmp_pa
     (tmp_path / "berth.toml").write_text(text)
     line = text.splitlines().index('path = "/nonexistent/runtime"') + 1
     answer = berth("check", "--config", path)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert "This host can run Berth, without" in answer.stdout
+    found = next(row for row in answer.stdout.splitlines() if "OCI runtime, away" in row)
+    assert found.startswith("without") and found.endswith("the daemon starts without this runtime")
+    assert "%s:%d:1: runtimes.away.options.path: " % (path, line) in found
+    network = next(row for row in answer.stdout.splitlines() if "CNI network" in row)
+    assert network.startswith("without") and str(empty) in network
+
+    # The default one is another matter.
+    (tmp_path / "berth.toml").write_text('default_runtime = "away"\n' + text)
+    answer = berth("check", "--config", path)
     assert answer.returncode == 1
     assert "This host cannot run Berth yet" in answer.stdout
     found = next(row for row in answer.stdout.splitlines() if "OCI runtime, away" in row)
     assert found.startswith("MISSING")
-    assert "%s:%d:1: runtimes.away.options.path: " % (path, line) in found
-    network = next(row for row in answer.stdout.splitlines() if "CNI network" in row)
-    assert network.startswith("without") and str(empty) in network
+    assert "%s:%d:1: runtimes.away.options.path: " % (path, line + 1) in found
 
     text = text.replace(os.path.join(bed.build, "lib/berth/plugins"), str(empty))
     (tmp_path / "berth.toml").write_text(text)

@@ -124,8 +124,6 @@ WRONG = [
     ("[sources.registry.options.registries.\"a.example\"]\nmirrors = [\"https://x\",\n  \"y\"]\n",
      3,
      ":3: sources.registry.options.registries.\"a.example\".mirrors[1]: "),
-    ("[runtimes.other]\nplugin = \"runtime-runc\"\noptions.path = \"/nonexistent/runtime\"\n", 3,
-     ":9: runtimes.other.options.path: "),
     ("[snapshotters.other]\nplugin = \"snapshotter-overlay\"\noptions.mount_api = \"x\"\n", 3,
      ":9: snapshotters.other.options.mount_api: "),
     ("[networks.other]\nplugin = \"network-cni\"\noptions.interface = \"lo\"\n", 3,
@@ -133,7 +131,7 @@ WRONG = [
 ]
 # Of these, what a later start may find otherwise, as a file that is not there: systemd tries again.
 MAY_PASS = (":20: images.signature_policy: ", ":11: runtimes.other: no file ",
-            ":11: runtimes.other: plugin file ", ":9: runtimes.other.options.path: ")
+            ":11: runtimes.other: plugin file ")
 
 
 @pytest.mark.parametrize("command", [("serve",), ("config", "check")], ids=["serve", "check"])
@@ -149,6 +147,14 @@ def test_a_wrong_configuration_stops_the_start(berth, changed_config, command, t
     assert words in said
     if line is not None:
         assert "%s:%d%s" % (path, before + 1 + line, words) in said.replace("\\\"", "\"")
+
+
+def test_a_runtime_that_a_start_would_go_on_without_is_told_of(berth, changed_config):
+    path = changed_config("\n[runtimes.other]\nplugin = \"runtime-runc\"\n"
+                          "options.path = \"/nonexistent/runtime\"\n")
+    answer = berth("config", "check", "--config", path)
+    assert answer.returncode == 1
+    assert re.search(r"^%s:\d+:9: runtimes.other.options.path: " % path, answer.stderr, re.MULTILINE)
 
 
 # A section with more lines; all that `check` must say, and of that what stops `serve` first.

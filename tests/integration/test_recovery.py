@@ -1,7 +1,9 @@
 """What a daemon that starts makes of pods that it cannot reach, must not touch, or does not know."""
 
 import contextlib
+import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -124,6 +126,80 @@ def test_a_runtime_that_is_missing_at_one_start(own_bed):
     assert process_of(bed, container) == before
     bed.cri.StopContainer({"container_id": container, "timeout": 0})
     assert bed.status(container).exit_code == 137
+
+
+@pytest.mark.host
+def test_a_runtime_whose_program_is_gone(own_bed, tmp_path):
+    """The others serve without it, and what is its stays as it is until it is back."""
+    program, away = tmp_path / "runtime", tmp_path / "away"
+
+    def settings(bed):
+        shutil.copy(bed.runtime, program)
+        return "\n".join(['[runtimes.second]', 'plugin = "runtime-runc"',
+                          '[runtimes.second.options]', 'path = "%s"' % program, ""])
+    bed = own_bed(settings=settings)
+    pods = [bed.run_pod(name, handler="second") for name in ("kept", "stopped")]
+    containers = [bed.run(pod, "c", command=SLEEP) for pod in pods]
+    mine = bed.run(bed.run_pod("mine"), "c", command=SLEEP)
+    before = process_of(bed, containers[0])
+    addresses = bed.network.held_addresses()
+    assert len(addresses) == 3
+    assert bed.stop_engine() == 0
+    told = len(host.read(bed.log_path))
+    program.rename(away)
+    bed.start_engine()
+
+    said = [line for line in host.read(bed.log_path)[told:].splitlines() if "level=error" in line]
+    assert len([line for line in said if "a runtime is out of service" in line]) == 1
+    assert sum("its runtime is out of service" in line for line in said) == 2, "one for each pod"
+    status = bed.cri.Status({"verbose": True})
+    assert "second" not in [one.name for one in status.runtime_handlers]
+    [row] = [one for one in json.loads(status.info["plugins"]) if one["name"] == "second"]
+    assert row["state"] == "failed"
+    assert ": runtimes.second.options.path: " in row["error"] and str(program) in row["error"]
+    for command, code, words in (("plugins", 1, row["error"]), ("status", 0, row["error"]),
+                                 ("check", 0, "the daemon starts without this runtime")):
+        answer = subprocess.run(
+            [bed.engine.command()[0], command, "--config", bed.engine.command()[-1]],
+            capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=60)
+        assert answer.returncode == code, answer.stdout + answer.stderr
+        assert words in answer.stdout
+    # Nothing of its pods has gone, and nobody says that it has.
+    assert is_running(bed, mine) and all(is_running(bed, one) for one in containers)
+    assert sorted(bed.network.held_addresses()) == sorted(addresses)
+    assert all(processes_of(bed, pod) for pod in pods)
+    precondition = grpc.StatusCode.FAILED_PRECONDITION
+    for call, request in ((bed.cri.StopContainer, {"container_id": containers[1]}),
+                          (bed.cri.ExecSync, {"container_id": containers[0], "cmd": ["true"]}),
+                          (bed.cri.StopPodSandbox, {"pod_sandbox_id": pods[1]}),
+                          (bed.cri.RemovePodSandbox, {"pod_sandbox_id": pods[1]}),
+                          (bed.run_pod, "new")):
+        more = {"handler": "second"} if call == bed.run_pod else {}
+        with pytest.raises(grpc.RpcError) as caught:
+            call(request, **more)
+        assert caught.value.code() == precondition, caught.value.details()
+        assert "is out of service" in caught.value.details()
+        assert str(program) in caught.value.details()
+    bed.run(bed.run_pod("new"), "c", command=SLEEP)
+    # A pod that has lost its record may be one of them.
+    bed.kill_engine()
+    spoil(bed, "pod", pods[1])
+    bed.start_engine()
+    wait_until(lambda: "which has no record" in host.read(bed.log_path)[told:]
+               and "it may be a pod of the runtime second" in host.read(bed.log_path)[told:],
+               what="the refusal to release a pod that may go on")
+    assert processes_of(bed, pods[1])
+    assert set(addresses) < set(bed.network.held_addresses())
+
+    assert bed.stop_engine() == 0
+    away.rename(program)
+    bed.start_engine()
+    assert process_of(bed, containers[0]) == before
+    bed.cri.StopContainer({"container_id": containers[0], "timeout": 0})
+    assert bed.status(containers[0]).exit_code == 137
+    wait_until(lambda: not processes_of(bed, pods[1]), what="the end of the other one")
+    wait_until(lambda: len(bed.network.held_addresses()) == 3, what="the release of its address")
+    bed.run(bed.run_pod("again", handler="second"), "c", command=SLEEP)
 
 
 @pytest.mark.host

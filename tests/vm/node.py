@@ -16,8 +16,11 @@ PACKAGES = os.environ["BERTH_PACKAGES"]
 SOCKET = "/run/berth/berth.sock"
 IMAGE = "images.berth.test/busybox:1"
 PATIENCE = 120  # of an emulated processor
+ADDRESSES = "/var/lib/cni/networks/berth/10.*"
 # From before a restart of the machine.
 REMEMBERED = "/var/berth-vm/remembered.json"
+# A container's program that ends when it is asked to.
+TALK = "trap 'exit 0' TERM; while true; do date +%s; sleep 1; done"
 
 
 def run(*command, check=True, errors=subprocess.STDOUT):
@@ -66,9 +69,10 @@ def settings(name, text):
 class Pod:
     """A pod with one container, by crictl. `namespaces` is of the CRI's NamespaceOption."""
 
-    def __init__(self, folder, name="a", attempt=0, namespaces=None):
+    def __init__(self, folder, name="a", attempt=0, namespaces=None, script=TALK):
         self.log = "/var/log/pods/%s/%d.log" % (name, attempt)
         security = {"security_context": {"namespace_options": namespaces}} if namespaces else {}
+        self.name = name
         pod, container = (str(folder / ("%s-%s.json" % (name, kind)))
                           for kind in ("pod", "container"))
         write(pod, {"metadata": {"name": name, "namespace": "default", "uid": name,
@@ -79,7 +83,7 @@ class Pod:
             "metadata": {"name": "c", "attempt": attempt}, "image": {"image": IMAGE},
             "linux": security,
             "log_path": os.path.basename(self.log),
-            "command": ["sh", "-c", "trap 'exit 0' TERM; while true; do date +%s; sleep 1; done"]})
+            "command": ["sh", "-c", script]})
         os.makedirs(os.path.dirname(self.log), exist_ok=True)
         self.id = crictl("runp", pod)
         self.container = crictl("create", self.id, container, pod)
@@ -102,6 +106,19 @@ class Pod:
         assert os.path.exists("/proc/%d" % self.process)
         before = self.lines()
         wait_until(lambda: self.lines() > before, "the log stands still")
+
+
+def held():
+    """The addresses that pods have."""
+    return {os.path.basename(path) for path in glob.glob(ADDRESSES)}
+
+
+def containers(state):
+    return set(crictl("ps", "--all", "--quiet", "--no-trunc", "--state", state).split())
+
+
+def status_of(container):
+    return json.loads(crictl("inspect", container))["status"]
 
 
 def boot():

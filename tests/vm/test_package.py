@@ -7,8 +7,11 @@ import re
 
 import pytest
 
-from node import (SOCKET, Pod, check_nothing_is_left, crictl, install, package, prepare, purge, run,
-                  settings, shown, wait_until)
+from documents import block
+from node import (CRICTL, SOCKET, Pod, check_nothing_is_left, crictl, install, package, prepare, purge,
+                  run, settings, shown, wait_until)
+
+MANUAL = "docs/troubleshooting.md"
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +45,18 @@ def test_a_pod_runs(pod):
     assert pod.address.startswith("10.85.")
     # Nothing that speaks to systemd is handed on.
     assert "NOTIFY_SOCKET" not in crictl("exec", pod.container, "env")
+
+
+@pytest.mark.parametrize("heading, words", [
+    ("Troubleshooting, by symptom", ["Version ", "Active: active (running)", "network-cni",
+                                     "The configuration is valid", "RuntimeReady"]),
+    ("Images or layers are damaged", ["No damage was found"])])
+def test_what_the_manual_tells_to_look_at_is_there(pod, heading, words):
+    told = run("env", "PATH=%s:%s" % (os.path.dirname(CRICTL), os.environ["PATH"]), "bash", "-ec",
+               block(MANUAL, heading, "sh"))
+    for each in words:
+        assert each in told, told
+    pod.check()
 
 
 def test_systemd_reads_its_units_anew(pod):

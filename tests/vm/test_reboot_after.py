@@ -1,29 +1,20 @@
-"""The node of test_reboot_before.py after a restart of the machine, in this order."""
+"""The node of test_reboot_before.py after a restart of the machine by force, in this order. At the
+end it has pods again, for a restart in order: test_reboot_orderly.py."""
 
-import glob
 import json
 import os
 
 import pytest
 
-from node import (REMEMBERED, SOCKET, Pod, boot, check_nothing_is_left, crictl, purge, run, shown,
-                  wait_until)
-
-ADDRESSES = "/var/lib/cni/networks/berth/10.*"
+from node import (REMEMBERED, SOCKET, Pod, boot, containers, crictl, held, run, settings, shown,
+                  wait_until, write)
+from restarts import ENDED, ENDED_WELL, PATIENCE, STUBBORN, UNSEEN, end_of
 
 
 @pytest.fixture(scope="module")
 def before():
     with open(REMEMBERED, encoding="utf-8") as stream:
         return json.load(stream)
-
-
-def held():
-    return {os.path.basename(path) for path in glob.glob(ADDRESSES)}
-
-
-def containers(state):
-    return set(crictl("ps", "--all", "--quiet", "--no-trunc", "--state", state).split())
 
 
 def test_the_daemon_is_started_with_the_machine(before):
@@ -38,9 +29,10 @@ def test_what_ran_is_told_as_ended(before):
     assert set(crictl("pods", "--quiet", "--no-trunc", "--state", "NotReady").split()) == {
         pod["id"] for pod in pods}
     assert containers("Exited") == {pod["container"] for pod in pods}
+    # All processes are ended at once, the daemon among them: it may have seen this one's exit.
+    assert end_of(pods[0]) in (UNSEEN, ENDED_WELL)
     # What was known before stays so.
-    stopped = json.loads(crictl("inspect", pods[1]["container"]))["status"]
-    assert (stopped["exitCode"], stopped["reason"]) == (0, "Completed")
+    assert end_of(pods[1]) == ENDED_WELL
     for pod in pods:
         assert os.path.getsize(pod["log"]) > 0
 
@@ -65,6 +57,18 @@ def test_new_pods_take_their_place(before, tmp_path):
                "berth-*.scope") == ""
 
 
-def test_a_purge_leaves_nothing():
-    purge()
-    check_nothing_is_left()
+def test_pods_run_when_the_machine_is_to_be_restarted_in_order(tmp_path):
+    """One ends when it is asked to, one only when it is killed, and one has ended before."""
+    # A unit has the limit of when it was begun.
+    os.makedirs("/etc/systemd/system.conf.d", exist_ok=True)
+    with open("/etc/systemd/system.conf.d/berth-vm.conf", "w", encoding="utf-8") as stream:
+        stream.write("[Manager]\nDefaultTimeoutStopSec=%d\n" % PATIENCE)
+    settings("ended.conf", "[Service]\nExecStopPost=/bin/sh -c "
+             "'echo $SERVICE_RESULT $EXIT_CODE $EXIT_STATUS > %s'\n" % ENDED)
+    pods = [Pod(tmp_path, "polite"), Pod(tmp_path, "stubborn", script=STUBBORN),
+            Pod(tmp_path, "done")]
+    for pod in pods:
+        pod.check()
+    crictl("stop", "--timeout", "60", pods[2].container)
+    assert held() == {pod.address for pod in pods}
+    write(REMEMBERED, {"boot": boot(), "pods": {pod.name: vars(pod) for pod in pods}})

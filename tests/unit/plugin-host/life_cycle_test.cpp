@@ -14,8 +14,10 @@ namespace berth::plugins {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using testing::pluginPath;
 using testing::TestHost;
 
@@ -72,6 +74,31 @@ TEST_F(LifeCycleTest, AFailingStartStopsThoseThatHaveStarted) {
   for (const auto& instance : registry_.instances()) {
     EXPECT_NE(instance->state(), InstanceState::kStarted) << instance->name();
   }
+}
+
+TEST_F(LifeCycleTest, TheOthersServeWithoutOneThatIsNotRequired) {
+  Wanted spare{Kind::kNetwork, "bad", "parallel", {{"fail", "start"}}};
+  spare.required = false;
+  ASSERT_TRUE(registry_
+                  .load({{Kind::kSnapshotter, "snap", "snapshotter", {}},
+                         spare,
+                         {Kind::kNetwork, "good", "serialized", {}}})
+                  .ok());
+  ASSERT_TRUE(registry_.start().ok());
+  EXPECT_EQ(registry_.instances().size(), 2u);
+  EXPECT_EQ(registry_.networks().size(), 1u);
+  EXPECT_TRUE(registry_.network("good").ok());
+  EXPECT_FALSE(registry_.network("bad").ok());
+  ASSERT_EQ(registry_.failures().size(), 1u);
+  EXPECT_EQ(registry_.failure(Kind::kNetwork, "good"), nullptr);
+  EXPECT_EQ(registry_.failure(Kind::kRuntime, "bad"), nullptr);
+  const Failure* const failure = registry_.failure(Kind::kNetwork, "bad");
+  ASSERT_NE(failure, nullptr);
+  EXPECT_THAT(std::string(support::fromAbsl(failure->status.message())),
+              HasSubstr("network \"bad\": start: the cable is unplugged"));
+  EXPECT_THAT(host_.log(), Contains("bad: destroy"));
+  registry_.stop();
+  EXPECT_THAT(order(), Not(Contains("bad: stop"))) << "it never started";
 }
 
 TEST(LifeCycle, EveryStepHappensOnceAndInOrder) {

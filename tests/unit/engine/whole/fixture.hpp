@@ -156,7 +156,7 @@ class EngineTest : public ::testing::Test {
   }
   ~EngineTest() override { stop(); }
 
-  // The daemon starts with these instances configured.
+  // The daemon starts with these instances configured, of which the first is the default one.
   void start(const std::vector<std::string>& runtimes = {"runc"}) {
     open(runtimes);
     ASSERT_TRUE(engine_->recover().ok());
@@ -173,7 +173,11 @@ class EngineTest : public ::testing::Test {
     for (const std::string& name : networks_)
       wanted.push_back({plugins::Kind::kNetwork, name, "network", options});
     for (const std::string& name : runtimes)
-      wanted.push_back({plugins::Kind::kRuntime, name, "runtime", options});
+      wanted.push_back({.kind = plugins::Kind::kRuntime,
+                        .name = name,
+                        .plugin = "runtime",
+                        .options = options,
+                        .required = name == runtimes.front()});
     ASSERT_TRUE(registry_->load(wanted).ok());
     ASSERT_TRUE(registry_->start().ok());
     Settings settings;

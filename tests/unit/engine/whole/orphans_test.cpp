@@ -5,6 +5,7 @@ namespace berth::engine::testing {
 namespace {
 
 using ::testing::Contains;
+using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::Not;
@@ -51,6 +52,22 @@ TEST_F(OrphansTest, WhatCannotBeEndedKeepsItsAddress) {
   EXPECT_TRUE(eventually(
       [&] { return !support::pathExists(directory_ / strCat("state/pods/", id('b'))); }));
   EXPECT_TRUE(world_.await("net gc"));
+}
+
+TEST_F(OrphansTest, APodOfARuntimeThatIsOutOfServiceKeepsWhatItMayUse) {
+  world_.set("other start", {.code = BERTH_FAILED_PRECONDITION, .message = "no program"});
+  start({"runc", "other"});
+  ASSERT_TRUE(world_.await(stop_, 2)) << "it is tried again";
+  EXPECT_THAT(callsAboutIt(), Each(stop_));
+  EXPECT_EQ(readyPods(), "a");
+  EXPECT_TRUE(support::pathExists(directory_ / strCat("state/pods/", id('b'))));
+
+  stop();
+  world_.set("other start", {});
+  start({"runc", "other"});
+  EXPECT_TRUE(world_.await(strCat("other pod_remove ", id('b'))));
+  EXPECT_TRUE(eventually(
+      [&] { return !support::pathExists(directory_ / strCat("state/pods/", id('b'))); }));
 }
 
 TEST_F(OrphansTest, AContainerInAPodWithARecordIsRemovedFromIt) {

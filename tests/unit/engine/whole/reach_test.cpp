@@ -154,6 +154,47 @@ TEST_F(ReachTest, TheExitsOfAPodThatHasEndedAreKept) {
   EXPECT_EQ(readyPods(), "");
 }
 
+TEST_F(ReachTest, PodsOfARuntimeThatIsOutOfServiceStayAsTheyAre) {
+  for (const auto& [pod, state] :
+       {std::pair('1', records::POD_READY), std::pair('2', records::POD_CREATING),
+        std::pair('3', records::POD_STOPPING)}) {
+    records::PodRecord record = podRecord(pod, state);
+    record.set_runtime("other");
+    keep(record);
+  }
+  keep(containerRecord('d', '1'));
+  world_.set("other start", {.code = BERTH_FAILED_PRECONDITION, .message = "no program"});
+  start({"runc", "other"});
+  EXPECT_EQ(readyPods(), "1a");
+  EXPECT_EQ(status('d').state(), v1::CONTAINER_RUNNING);
+  const auto refused = [](const absl::Status& status) {
+    EXPECT_EQ(status.code(), StatusCode::kFailedPrecondition) << status;
+    EXPECT_THAT(status.ToString(), HasSubstr("no program"));
+  };
+  refused(engine_->stopContainer(id('d'), std::chrono::seconds(0), soon()));
+  refused(engine_->stopPodSandbox(id('1'), soon()));
+  refused(engine_->removePodSandbox(id('1'), soon()));
+  v1::RunPodSandboxRequest request;
+  *request.mutable_config() = podConfig("new");
+  request.set_runtime_handler("other");
+  refused(engine_->runPodSandbox(request, soon()).status());
+  EXPECT_TRUE(runPod("new").ok()) << "of the default one";
+  stop();
+  EXPECT_EQ(kept('1').state(), records::POD_READY);
+  EXPECT_EQ(kept('2').state(), records::POD_CREATING);
+  EXPECT_EQ(kept('3').state(), records::POD_STOPPING);
+  EXPECT_FALSE(kept('1').lost());
+
+  world_.set("other start", {});
+  world_.set(strCat("other pod_recover ", id('1')),
+             {.containers = {{.id = id('d'), .startedAt = 1}}});
+  start({"runc", "other"});
+  EXPECT_EQ(status('d').state(), v1::CONTAINER_RUNNING);
+  EXPECT_TRUE(engine_->stopPodSandbox(id('1'), soon()).ok());
+  EXPECT_TRUE(world_.await(strCat("other pod_stop ", id('2'))));
+  EXPECT_TRUE(eventually([&] { return kept('3').state() == records::POD_STOPPED; }));
+}
+
 // It was given up, and went on without the daemon. What was told of it stays.
 TEST_F(ReachTest, AStartThatHadFailedDoesNotComeTrue) {
   records::ContainerRecord failed = containerRecord('d', 'a', v1::CONTAINER_EXITED);

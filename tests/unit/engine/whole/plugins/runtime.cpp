@@ -24,6 +24,10 @@ class TestRuntime : public berth::Runtime,
     world_ = &berth::testing::worldOf(options);
     return {};
   }
+  Status start() override {
+    const Answer answer = world_->ask(host(), "start", {});
+    return Status(answer.code, answer.message);
+  }
   Status features(std::string& json) override {
     json = R"({"ociVersion": "1.0.2"})";
     return {};
