@@ -5,6 +5,7 @@ import subprocess
 
 import host
 import pytest
+import sanitizers
 from berth_testbed import TestBed
 from test_containers import SLEEP
 
@@ -43,6 +44,21 @@ int main(int argc, char** argv) {
   return execvp(argv[1], argv + 1);
 }
 """
+
+
+@pytest.mark.parametrize("reports, told", [
+    (["WARNING: ThreadSanitizer: thread leak (pid=1)"], []),
+    (["WARNING: ThreadSanitizer: thread leak (pid=1)", "WARNING: ThreadSanitizer: data race"], [2]),
+    (["==1==ERROR: ThreadSanitizer: SEGV on unknown address"], [1]),
+])
+def test_threads_are_left_where_the_end_is_by_force(tmp_path, reports, told):
+    (tmp_path / "sanitizer.1").write_text("\n".join(reports), encoding="utf-8")
+    log = tmp_path / "log"
+    log.write_text("", encoding="utf-8")
+    assert len(sanitizers.reports(str(tmp_path), str(log))) == 1
+    log.write_text("this has not ended in its time waited_for=calls\n", encoding="utf-8")
+    after = sanitizers.reports(str(tmp_path), str(log))
+    assert [len(report.splitlines()) - 1 for report in after] == told
 
 
 def test_what_sanitizers_say_is_told_like_a_leak(tmp_path):

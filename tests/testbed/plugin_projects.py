@@ -1,6 +1,7 @@
 """Projects of plugins outside of the tree, built with the installed SDK and nothing else."""
 
 import fcntl
+import functools
 import glob
 import os
 import re
@@ -34,17 +35,30 @@ def install_sdk(prefix):
     return str(prefix)
 
 
+@functools.cache
+def _cached():
+    """What CMake knows of the build; nothing where there is only what was built."""
+    try:
+        with open(os.path.join(BUILD, "CMakeCache.txt"), encoding="utf-8") as stream:
+            return dict(re.findall(r"^(\w+):\w+=(.+)$", stream.read(), re.MULTILINE))
+    except FileNotFoundError:
+        return {}
+
+
+def sanitizer():
+    """That of the build; None if it has none."""
+    return _cached().get("BERTH_SANITIZE")
+
+
 def settings():
     """The compilers that the SDK's libraries were built with, through ccache where that is, and
     their sanitizer, if any."""
-    with open(os.path.join(BUILD, "CMakeCache.txt"), encoding="utf-8") as stream:
-        cache = dict(re.findall(r"^(\w+):\w+=(.+)$", stream.read(), re.MULTILINE))
     flags = WARNINGS
-    if "BERTH_SANITIZE" in cache:
-        flags += " -fsanitize=" + cache["BERTH_SANITIZE"]
+    if sanitizer() is not None:
+        flags += " -fsanitize=" + sanitizer()
     return ["-DCMAKE_%s%s" % setting for language in ("C", "CXX") for setting in (
         (language, "_FLAGS=" + flags),
-        (language, "_COMPILER=" + cache["CMAKE_%s_COMPILER" % language]),
+        (language, "_COMPILER=" + _cached()["CMAKE_%s_COMPILER" % language]),
         (language, "_COMPILER_LAUNCHER=" + (shutil.which("ccache") or "")))]
 
 

@@ -48,7 +48,7 @@ absl::Status endExec(Pod& pod, TaskClient& shim, const std::shared_ptr<Exec>& ex
   const auto end = [&](const CallLimits& patience) {
     return waitFor(exec->ended.get(), POLLIN, patience, "wait for the end of a killed process");
   };
-  if (mayRun && !pod.knowsEndOf(*exec)) {
+  if (mayRun && !pod.exitCodeOf(*exec)) {
     api::KillRequest kill;
     kill.set_id(exec->container);
     kill.set_exec_id(exec->id);

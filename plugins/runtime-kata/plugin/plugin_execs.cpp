@@ -148,14 +148,15 @@ Status KataPlugin::execWait(const Op& op, std::string_view pod, std::string_view
         .key = found->key(),
         .timeoutMs = static_cast<uint32_t>(std::chrono::milliseconds(kOutputTime).count())};
     const absl::Status read = target->pod->keeper().call(finish, limitsOf(op)).status();
-    exitCode = found->exitCode;
+    const std::optional<int> known = target->pod->exitCodeOf(*found);
+    exitCode = known.value_or(0);
     if (absl::IsUnavailable(read) || absl::IsNotFound(read)) {
       status = absl::UnavailableError(
           strCat(doing, ": some of what it wrote is lost with the pod's keeper"));
     } else {
       status = support::annotate(read, strCat(doing, ": read what it wrote"));
     }
-    if (!found->known) status = absl::UnavailableError(strCat(doing, ": its end is not known"));
+    if (!known) status = absl::UnavailableError(strCat(doing, ": its end is not known"));
   }
   const absl::Status ended = giveUpExec(*target, found, true);
   if (status.ok()) {

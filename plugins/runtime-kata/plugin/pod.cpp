@@ -287,9 +287,9 @@ void Pod::awaitExec(TaskClient& shim, const std::shared_ptr<Exec>& exec) {
              });
 }
 
-bool Pod::knowsEndOf(const Exec& exec) const {
+std::optional<int> Pod::exitCodeOf(const Exec& exec) const {
   const std::lock_guard lock(mutex_);
-  return exec.known;
+  return exec.known ? std::optional(exec.exitCode) : std::nullopt;
 }
 
 void Pod::awaitSandbox(TaskClient& shim) {

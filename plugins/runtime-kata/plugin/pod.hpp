@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -126,8 +127,8 @@ class Pod final {
   void awaitContainer(TaskClient& shim, const std::shared_ptr<Container>& container);
   void awaitExec(TaskClient& shim, const std::shared_ptr<Exec>& exec);
   void awaitSandbox(TaskClient& shim);
-  // False also when nobody will hear of it.
-  bool knowsEndOf(const Exec& exec) const;
+  // None while it runs, and when nobody will hear of its end.
+  std::optional<int> exitCodeOf(const Exec& exec) const;
   // An eventfd as in Awaited.
   int sandboxEnded() const { return sandbox_.ended.get(); }
   // What the kernel or the shim told of a container's end: all its output is read, it is recorded,
