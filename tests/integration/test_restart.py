@@ -167,8 +167,9 @@ def test_a_pod_whose_processes_died_is_not_ready(own_bed):
     assert caught.value.code() == grpc.StatusCode.NOT_FOUND
 
 
+@pytest.mark.host
 @pytest.mark.berth
-@pytest.mark.parametrize("handler", [pytest.param("", marks=pytest.mark.host), "shim"])
+@pytest.mark.parametrize("handler", ["", "shim"])
 def test_a_kill_for_memory_while_nobody_serves(own_bed, handler):
     bed = own_bed(handler=handler)
     script = "while [ ! -e /tmp/end ]; do sleep 0.02; done; exec tail /dev/zero"
