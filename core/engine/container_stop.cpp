@@ -69,6 +69,7 @@ absl::Status Engine::stopContainer(const std::string& id, std::chrono::seconds g
              BERTH_ASSIGN_OR_RETURN(Turn turn, Turn::take(op, *container));
              if (container->state() == v1::CONTAINER_CREATED) {
                // It may have been about to start when the last daemon ended.
+               BERTH_RETURN_IF_ERROR(holderOf(container->pod()).status());
                BERTH_RETURN_IF_ERROR(checkReached(container->pod()));
                container->forgetStop();
                return container->id();

@@ -43,9 +43,13 @@ absl::Status withoutRuntime(const Pod& pod, const plugins::Registry& registry) {
   if (registry.failure(plugins::Kind::kRuntime, name) != nullptr)
     return support::annotate(registry.runtime(name).status(),
                              strCat("pod sandbox ", pod.id(), " is left as it is"));
+  const std::string plugin = pod.peek([](const records::PodRecord& r) { return r.plugin(); });
+  const bool isAnothers = registry.runtime(name).ok();
   return absl::FailedPreconditionError(
-      strCat("pod sandbox ", pod.id(), " was run by the runtime \"", name,
-             "\", which the configuration no longer has; put it back"));
+      strCat("pod sandbox ", pod.id(), " was run by the runtime \"", name, "\"",
+             isAnothers ? strCat(" of the plugin \"", plugin, "\", which it no longer is of")
+                        : ", which the configuration no longer has",
+             "; put it back"));
 }
 
 }  // namespace
@@ -130,7 +134,8 @@ std::vector<PodAndContainers> Engine::readyPods() const {
   std::shared_lock lock(mapsMutex_);
   for (const auto& [id, container] : containers_) members[&container->pod()].push_back(container);
   for (const auto& [id, pod] : pods_) {
-    if (pod->state() != records::POD_READY || !pod->visible()) continue;
+    // Of one whose runtime is not there nobody can tell figures.
+    if (pod->state() != records::POD_READY || !pod->visible() || !pod->runtime()) continue;
     result.push_back({.pod = pod, .containers = members[pod.get()]});
   }
   return result;
@@ -175,6 +180,9 @@ absl::StatusOr<std::string> Engine::runtimeOf(const v1::ImageSpec& image,
   if (image.runtime_handler().empty()) {
     if (const auto pod = findByName(podName(config.metadata()))) return pod->runtimeName();
   }
+  // What its images are like the configuration says, also while it is out of service.
+  if (registry_.failure(plugins::Kind::kRuntime, image.runtime_handler()) != nullptr)
+    return image.runtime_handler();
   BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Runtime> runtime,
                          runtimeFor(image.runtime_handler()));
   return runtime->name();

@@ -202,7 +202,7 @@ class Pod final : public Recorded<records::PodRecord>, public std::enable_shared
   Pod(records::PodRecord record, std::shared_ptr<plugins::Runtime> runtime, store::Store& store)
       : Recorded(kPodKind, std::move(record), store), runtime_(std::move(runtime)) {}
   // The form of its runtime that it is on from its beginning to its end. Null once it has stopped,
-  // and when the configuration no longer has its runtime.
+  // and when its runtime is not there: out of service, or no longer in the configuration.
   std::shared_ptr<plugins::Runtime> runtime() const { return runtime_.get(); }
   void leaveRuntime() { runtime_.set(nullptr); }
   // The form of the network that it is attached to; null when there is none.

@@ -57,7 +57,7 @@ class Operations {
   // For work that asks many.
   Rounds& rounds() { return rounds_; }
 
-  // For the end of all: what would be begun from here on is refused (UNAVAILABLE).
+  // For the end of all: what others might join is refused from here on (UNAVAILABLE).
   void cancelAll();
   // Those whose key begins so. Does not wait for their ends.
   void cancel(std::string_view prefix);

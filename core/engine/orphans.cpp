@@ -91,6 +91,12 @@ absl::Status Orphans::endPod(plugins::Operation& op, const std::string& id) {
   for (const plugins::Failure& out : engine_.registry_.failures())
     failures.add(absl::UnavailableError(
         strCat("it may be a pod of the runtime ", out.wanted.name, ", which is out of service")));
+  for (const auto& pod : engine_.pods()) {
+    if (engine_.holderOf(*pod).ok()) continue;
+    failures.add(
+        absl::UnavailableError(strCat("it may be a pod of the runtime ", pod->runtimeName(),
+                                      ", as pod sandbox ", pod->id(), " is, which is not there")));
+  }
   BERTH_RETURN_IF_ERROR(failures.status());
   op.setStage("detach the network");
   plugins::NetworkRequest request;

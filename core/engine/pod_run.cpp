@@ -164,6 +164,7 @@ absl::StatusOr<std::shared_ptr<Pod>> Engine::recordPod(const v1::RunPodSandboxRe
   *record.mutable_config() = config;
   record.set_handler(request.runtime_handler());
   record.set_runtime(runtime->name());
+  record.set_plugin(runtime->instance().library().name());
   record.set_state(records::POD_CREATING);
   record.set_created_at(support::nowNanoseconds());
   record.set_boot_id(bootId_);

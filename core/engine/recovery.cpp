@@ -40,6 +40,11 @@ bool isHalfMade(const records::PodRecord& record) {
   return record.state() == records::POD_CREATING || record.restoring();
 }
 
+// A runtime of another plugin would take the pod for one that has ended.
+bool isOf(const records::PodRecord& record, const plugins::Runtime& runtime) {
+  return record.plugin().empty() || record.plugin() == runtime.instance().library().name();
+}
+
 }  // namespace
 
 absl::Status Recovery::run() {
@@ -77,7 +82,8 @@ absl::Status Recovery::loadPods() {
     const bool named = !isHalfMade(record);
     const bool ready = record.state() == records::POD_READY;
     // From the start on: what has no record may be in it.
-    const bool isOnRuntime = runtime.ok() && record.state() != records::POD_STOPPED;
+    const bool isOnRuntime =
+        runtime.ok() && isOf(record, **runtime) && record.state() != records::POD_STOPPED;
     const bool isToBeAsked = named && isOnRuntime && record.boot_id() == engine_.bootId_;
     const auto network = engine_.registry_.network(record.network().network());
     const bool isAttached = network.ok() && record.network().wanted();
@@ -177,12 +183,9 @@ void Recovery::recoverPod(const std::shared_ptr<Pod>& pod) {
     endContainersOf(*pod, "the node was restarted");
     recordLoss(*pod);
   }
-  if (pod->runtime() == nullptr && !rebooted && record.state() != records::POD_STOPPED) {
-    const bool failed =
-        engine_.registry_.failure(plugins::Kind::kRuntime, record.runtime()) != nullptr;
-    common::logError(failed ? "a pod is left as it is: its runtime is out of service"
-                            : "a pod is left as it is: the configuration no longer has its runtime",
-                     {{"pod", pod->id()}, {"runtime", record.runtime()}});
+  if (const absl::Status held = engine_.holderOf(*pod).status(); !held.ok()) {
+    common::logError("a pod is left as it is",
+                     {{"pod", pod->id()}, {"error", support::fromAbsl(held.message())}});
     return;
   }
   if (isHalfMade(record)) return engine_.retries_.add(engine_.undoOf(pod));

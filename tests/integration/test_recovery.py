@@ -151,7 +151,8 @@ def test_a_runtime_whose_program_is_gone(own_bed, tmp_path):
 
     said = [line for line in host.read(bed.log_path)[told:].splitlines() if "level=error" in line]
     assert len([line for line in said if "a runtime is out of service" in line]) == 1
-    assert sum("its runtime is out of service" in line for line in said) == 2, "one for each pod"
+    assert sum("a pod is left as it is" in line and "is out of service" in line
+               for line in said) == 2, "one for each pod"
     status = bed.cri.Status({"verbose": True})
     assert "second" not in [one.name for one in status.runtime_handlers]
     [row] = [one for one in json.loads(status.info["plugins"]) if one["name"] == "second"]

@@ -107,6 +107,7 @@ void Process::forget() {
 }
 
 void Process::noteExit() {
+  memory_.noteExit();
   exitSeen_ = true;
   finishIfOver();
 }

@@ -80,10 +80,16 @@ void OomWatch::dropParent() {
   parent_.reset();
 }
 
-void OomWatch::checkAtExit(int signal) {
+void OomWatch::noteExit() {
   check();
-  const bool parentDecides = !counter_ && parent_ && signal == SIGKILL && known_ == 0;
-  if (parentDecides && oomKillsIn(readOpen(parent_.get(), kMaxCounterFile)) > parentBefore_) {
+  if (parent_ && !parentAtExit_)
+    parentAtExit_ = oomKillsIn(readOpen(parent_.get(), kMaxCounterFile));
+}
+
+void OomWatch::checkAtExit(int signal) {
+  noteExit();
+  const bool parentDecides = !counter_ && signal == SIGKILL && known_ == 0;
+  if (parentDecides && parentAtExit_.value_or(0) > parentBefore_) {
     known_ = 1;
     listener_.onOomKills(known_);
   }

@@ -107,6 +107,15 @@ TEST_F(KeeperMemory, AKillOfASiblingIsNotThisOnes) {
   EXPECT_FALSE(isKilledInTheEnd());
 }
 
+TEST_F(KeeperMemory, AKillAfterTheExitIsNotThisOnes) {
+  open();
+  watch();
+  removeCgroup();
+  tell("/tasks/exit", "c");
+  count("pod", 5);
+  EXPECT_FALSE(isKilledInTheEnd());
+}
+
 TEST_F(KeeperMemory, AKeeperThatTakesOverKnowsOfKillsForMemory) {
   open();
   tell("/tasks/oom", "c");

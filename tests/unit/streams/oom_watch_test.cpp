@@ -101,6 +101,25 @@ TEST_F(OomCounter, AfterAnExitHasBeenJudgedItsParentTellsOfOthers) {
   EXPECT_TRUE(told_.empty());
 }
 
+TEST_F(OomCounter, WhatTheParentCountsAfterTheExitIsAnothers) {
+  const auto killedBefore = [&](int atExit) {
+    told_.clear();
+    writeEvents("", 4);
+    writeEvents("/child", 0);
+    OomWatch watch(loop_, *this);
+    start(watch);
+    removeChild();
+    writeEvents("", atExit);
+    watch.noteExit();
+    writeEvents("", 6);
+    watch.noteExit();
+    watch.checkAtExit(SIGKILL);
+    return told_;
+  };
+  EXPECT_TRUE(killedBefore(4).empty());
+  EXPECT_EQ(killedBefore(5), std::vector<uint64_t>{1});
+}
+
 TEST_F(OomCounter, NoCgroupNoWatch) {
   OomWatch watch(loop_, *this);
   watch.start(CgroupVersion::kV2, directory_ + "/none");

@@ -70,6 +70,16 @@ TEST_F(OrphansTest, APodOfARuntimeThatIsOutOfServiceKeepsWhatItMayUse) {
       [&] { return !support::pathExists(directory_ / strCat("state/pods/", id('b'))); }));
 }
 
+TEST_F(OrphansTest, SoDoesOneBesideAPodWhoseRuntimeTheConfigurationNoLongerHas) {
+  records::PodRecord record = podRecord('c');
+  record.set_runtime("gone");
+  keep(record);
+  start();
+  ASSERT_TRUE(world_.await(stop_, 2)) << "it is tried again";
+  EXPECT_THAT(callsAboutIt(), Each(stop_));
+  EXPECT_TRUE(support::pathExists(directory_ / strCat("state/pods/", id('b'))));
+}
+
 TEST_F(OrphansTest, AContainerInAPodWithARecordIsRemovedFromIt) {
   makeDirectory(strCat("state/containers/", id('c'), "/rootfs"));
   makeDirectory(strCat("state/containers/", id('c'), "/images/", id('c'), "-image-0"));

@@ -269,6 +269,31 @@ TEST_F(ReachTest, ARuntimeThatIsMissingAtOneStartChangesNothing) {
   EXPECT_TRUE(createContainer(id('a'), containerConfig("new")).ok());
 }
 
+TEST_F(ReachTest, AnotherPluginOfTheSameNameIsNotAskedForIt) {
+  records::PodRecord record = podRecord('a');
+  record.set_plugin("another");
+  keep(record);
+  start();
+  EXPECT_EQ(readyPods(), "a");
+  const absl::Status refused = engine_->stopPodSandbox(id('a'), soon());
+  EXPECT_EQ(refused.code(), StatusCode::kFailedPrecondition) << refused;
+  EXPECT_THAT(refused.ToString(), HasSubstr("of the plugin \"another\""));
+  const auto run = runPod("new");
+  ASSERT_TRUE(run.ok());
+  stop();
+  EXPECT_THAT(world_.calls(), Not(Contains(recover_)));
+  EXPECT_THAT(world_.calls(), Not(Contains(stop_)));
+  records::PodRecord made;
+  ASSERT_TRUE(made.ParseFromString(store_->get(kPodKind, *run).value()));
+  EXPECT_EQ(made.plugin(), "runtime");
+
+  record.set_plugin("runtime");
+  keep(record);
+  start();
+  EXPECT_TRUE(engine_->stopPodSandbox(id('a'), soon()).ok());
+  EXPECT_THAT(world_.calls(), Contains(stop_));
+}
+
 TEST_F(ReachTest, AfterARebootAllHasEnded) {
   records::PodRecord record = podRecord('a');
   record.set_boot_id("another boot");

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "berth/streams/loop.hpp"
@@ -32,6 +33,9 @@ class OomWatch final : Watcher, Timer {
   // Of which the listener has been told.
   uint64_t kills() const { return known_; }
 
+  // The container's init has ended: what the parent counts from here on is another child's. For
+  // who hears of it before it is known how.
+  void noteExit();
   // Looks at the kernel's counter now; the listener hears of kills that it did not know.
   void check();
   // The same when the container's init has died of this signal (0: of none). systemd removes an
@@ -53,6 +57,7 @@ class OomWatch final : Watcher, Timer {
   Fd event_;                   // v1 only
   Fd parent_;                  // v2 only: the parent's counter
   uint64_t parentBefore_ = 0;  // when the cgroup's own was last read
+  std::optional<uint64_t> parentAtExit_;
   uint64_t known_ = 0;
   int rechecks_ = 0;
 };
