@@ -119,11 +119,11 @@ function(berth_test_paths target)
   target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}/tests")
 endfunction()
 
-# berth_small_program(NAME SOURCES … INCLUDES …): a program of which there is one for each pod, in
-# libexec/berth. Static, without exceptions and RTTI, nothing beyond libc and libstdc++; with the
-# sources of sdk/streams.
+# berth_small_program(NAME [ALONE] SOURCES … INCLUDES …): a program of which there is one for each pod,
+# in libexec/berth. Static, without exceptions and RTTI, nothing beyond libc and libstdc++; with the
+# sources of sdk/streams. ALONE: it also runs where there are no libraries.
 function(berth_small_program name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;INCLUDES" ${ARGN})
+  cmake_parse_arguments(ARG "ALONE" "" "SOURCES;INCLUDES" ${ARGN})
   set(streams "${PROJECT_SOURCE_DIR}/sdk/streams")
   file(GLOB sources CONFIGURE_DEPENDS "${streams}/src/*.cpp")
   add_executable(${name} ${ARG_SOURCES} ${sources})
@@ -136,14 +136,17 @@ function(berth_small_program name)
   set_target_properties(${name} PROPERTIES
     POSITION_INDEPENDENT_CODE OFF
     RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/libexec/berth")
-  if(BERTH_SANITIZE MATCHES "thread")
-    # One thread has nothing to race with, and the sanitizer's second one would keep the program
-    # from making user namespaces.
+  set(static ON)
+  if(BERTH_SANITIZE AND (ARG_ALONE OR BERTH_SANITIZE MATCHES "thread"))
+    # One thread has nothing to race with, and that sanitizer's second one would keep the program
+    # from making user namespaces; the others' runtimes are shared. Unit tests have the same sources
+    # with them.
     target_compile_options(${name} PRIVATE -fno-sanitize=all)
     target_link_options(${name} PRIVATE -fno-sanitize=all)
+  elseif(BERTH_SANITIZE)
+    set(static OFF)  # they need the real operator new as well
   endif()
-  if(NOT BERTH_SANITIZE OR BERTH_SANITIZE MATCHES "thread")
-    # The other sanitizers' runtimes are shared and need the real operator new.
+  if(static)
     target_sources(${name} PRIVATE "${streams}/small/runtime_support.cpp")
     target_link_options(${name} PRIVATE -static -no-pie -Wl,--gc-sections)
   endif()
