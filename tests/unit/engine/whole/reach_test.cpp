@@ -285,9 +285,9 @@ TEST_F(ReachTest, AnotherPluginOfTheSameNameIsNotAskedForIt) {
   EXPECT_THAT(world_.calls(), Not(Contains(stop_)));
   records::PodRecord made;
   ASSERT_TRUE(made.ParseFromString(store_->get(kPodKind, *run).value()));
-  EXPECT_EQ(made.plugin(), "runtime");
+  EXPECT_EQ(made.plugin(), "engine-test-runtime");
 
-  record.set_plugin("runtime");
+  record.set_plugin("engine-test-runtime");
   keep(record);
   start();
   EXPECT_TRUE(engine_->stopPodSandbox(id('a'), soon()).ok());
