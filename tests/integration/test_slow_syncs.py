@@ -9,6 +9,7 @@ import pytest
 
 from cri import AdminClient
 from image_set import BUSYBOX, TESTS
+from plugin_projects import sanitizer_runtime
 
 pytestmark = pytest.mark.berth
 SYNC_SECONDS = 3
@@ -24,7 +25,10 @@ class SlowDisk:
     def __init__(self, folder, build):
         self._file = os.path.join(folder, "sync-milliseconds")
         library = os.path.join(build, "tests/integration/berth-slow-sync.so")
-        self.wrapper = ["env", "LD_PRELOAD=" + library, "BERTH_SLOW_SYNC=" + self._file]
+        # A sanitizer's runtime is to be the first.
+        first = sanitizer_runtime()
+        self.wrapper = ["env", "LD_PRELOAD=" + " ".join([*first, library]),
+                        "BERTH_SLOW_SYNC=" + self._file]
 
     def __enter__(self):
         with open(self._file + ".new", "w", encoding="ascii") as stream:

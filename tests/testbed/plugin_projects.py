@@ -50,6 +50,13 @@ def sanitizer():
     return _cached().get("BERTH_SANITIZE")
 
 
+def sanitizer_runtime():
+    """What of it every program of the build loads first: a list of at most one."""
+    if "address" not in (sanitizer() or ""):
+        return []
+    return [run(_cached()["CMAKE_CXX_COMPILER"], "-print-file-name=libasan.so").strip()]
+
+
 def settings():
     """The compilers that the SDK's libraries were built with, through ccache where that is, and
     their sanitizer, if any."""
