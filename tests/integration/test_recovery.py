@@ -165,6 +165,8 @@ def test_a_runtime_whose_program_is_gone(own_bed, tmp_path):
             capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=60)
         assert answer.returncode == code, answer.stdout + answer.stderr
         assert words in answer.stdout
+    assert bed.cri.ListPodSandboxStats({}).stats
+    assert "the figures of a pod cannot be read" not in host.read(bed.log_path)[told:]
     # Nothing of its pods has gone, and nobody says that it has.
     assert is_running(bed, mine) and all(is_running(bed, one) for one in containers)
     assert sorted(bed.network.held_addresses()) == sorted(addresses)

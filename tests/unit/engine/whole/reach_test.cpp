@@ -163,6 +163,7 @@ TEST_F(ReachTest, PodsOfARuntimeThatIsOutOfServiceStayAsTheyAre) {
     keep(record);
   }
   keep(containerRecord('d', '1'));
+  keep(containerRecord('e', '1', v1::CONTAINER_CREATED));
   world_.set("other start", {.code = BERTH_FAILED_PRECONDITION, .message = "no program"});
   start({"runc", "other"});
   EXPECT_EQ(readyPods(), "1a");
@@ -172,6 +173,7 @@ TEST_F(ReachTest, PodsOfARuntimeThatIsOutOfServiceStayAsTheyAre) {
     EXPECT_THAT(status.ToString(), HasSubstr("no program"));
   };
   refused(engine_->stopContainer(id('d'), std::chrono::seconds(0), soon()));
+  refused(engine_->stopContainer(id('e'), std::chrono::seconds(0), soon()));
   refused(engine_->stopPodSandbox(id('1'), soon()));
   refused(engine_->removePodSandbox(id('1'), soon()));
   v1::RunPodSandboxRequest request;
@@ -179,6 +181,9 @@ TEST_F(ReachTest, PodsOfARuntimeThatIsOutOfServiceStayAsTheyAre) {
   request.set_runtime_handler("other");
   refused(engine_->runPodSandbox(request, soon()).status());
   EXPECT_TRUE(runPod("new").ok()) << "of the default one";
+  v1::ImageSpec image;
+  image.set_runtime_handler("other");
+  EXPECT_EQ(*engine_->runtimeOf(image, {}), "other") << "its images can be removed";
   stop();
   EXPECT_EQ(kept('1').state(), records::POD_READY);
   EXPECT_EQ(kept('2').state(), records::POD_CREATING);
