@@ -30,17 +30,23 @@ bool say(int fd, std::string_view text) {
   return true;
 }
 
-// Does nothing, and reaps what its pod's other processes leave to the first one.
+// Does nothing, and reaps what its pod's other processes leave to the first one. Asked to end, it
+// does so as the last of its PID namespace: who asks all processes, as a node does that is shut
+// down, means those of the containers to take their time.
 int pauseForEver() {
+  const bool isFirst = getpid() == 1;  // else the PID namespace is the host's
+  constexpr timespec kLook{.tv_sec = 0, .tv_nsec = 100'000'000};
   sigset_t signals;
   sigemptyset(&signals);
   for (const int number : {SIGTERM, SIGINT, SIGCHLD}) sigaddset(&signals, number);
   sigprocmask(SIG_BLOCK, &signals, nullptr);
-  for (;;) {
-    const int number = sigwaitinfo(&signals, nullptr);
-    if (number == SIGTERM || number == SIGINT) return 0;
+  for (bool asked = false;;) {
+    const int number = sigtimedwait(&signals, nullptr, asked ? &kLook : nullptr);
+    asked = asked || number == SIGTERM || number == SIGINT;
     while (waitpid(-1, nullptr, WNOHANG) > 0) {
     }
+    // kill(2): of all processes but this one, also of those that it may send nothing.
+    if (asked && (!isFirst || (kill(-1, 0) != 0 && errno == ESRCH))) return 0;
   }
 }
 

@@ -117,10 +117,10 @@ void runPodInit(int readyFd) {
   // The monitor may have died before the death signal was asked for: the helper, which reads this,
   // finds out.
   if (write(0, &error, sizeof error) != sizeof error || error != 0) _exit(1);
+  // Whoever asks all processes to end, as a node does that is shut down, asks the containers as
+  // well: they take their time, which this one's end would take from them.
   for (;;) {
-    const int signal = sigwaitinfo(&all, nullptr);
-    if (signal == SIGTERM || signal == SIGINT) _exit(0);
-    if (signal != SIGCHLD) continue;
+    if (sigwaitinfo(&all, nullptr) != SIGCHLD) continue;
     while (waitpid(-1, nullptr, WNOHANG) > 0) {
     }
   }
