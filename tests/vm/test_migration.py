@@ -21,6 +21,7 @@ OLD = "unix:///run/containerd/containerd.sock"
 NEW = "unix:///run/berth/berth.sock"
 KUBELET = "/var/lib/kubelet"
 CERTIFICATES = "/etc/containerd/certs.d"
+REGISTRIES = "/etc/berth/berth.toml.d/registries.toml"
 CONTAINERD = """\
 version = 2
 [plugins."io.containerd.grpc.v1.cri"]
@@ -151,6 +152,9 @@ def test_images_are_carried_over(old, follow, tmp_path):
     assert IMAGE.partition(":")[0] in crictl("images")
 
 
-def test_a_purge_leaves_nothing():
+def test_a_purge_leaves_what_the_reader_has_written():
     purge()
+    os.remove(REGISTRIES)
+    for folder in (os.path.dirname(REGISTRIES), "/etc/berth"):
+        os.rmdir(folder)
     check_nothing_is_left()
