@@ -15,6 +15,7 @@
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
 #include "berth/support/threads.hpp"
+#include "cri/call_trace.hpp"
 
 namespace berth::cri {
 
@@ -112,11 +113,10 @@ absl::StatusOr<std::unique_ptr<Server>> Server::start(const ServerSettings& sett
   builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::NUM_CQS, 1);
   builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::MIN_POLLERS, 1);
   builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::MAX_POLLERS, 4);
-  if (ended) {
-    std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> meters;
-    meters.push_back(std::make_unique<CallMeterFactory>(std::move(ended)));
-    builder.experimental().SetInterceptorCreators(std::move(meters));
-  }
+  std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> hear;
+  hear.push_back(std::make_unique<CallTraceFactory>());
+  if (ended) hear.push_back(std::make_unique<CallMeterFactory>(std::move(ended)));
+  builder.experimental().SetInterceptorCreators(std::move(hear));
   std::unique_ptr<grpc::Server> server;
   BERTH_RETURN_IF_ERROR(support::onOwnThread([&]() -> absl::Status {
     // All threads share the mask, and others make files meanwhile: this one gets its own, and those

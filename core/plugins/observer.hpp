@@ -3,9 +3,12 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "common/trace_context.hpp"
 
 namespace berth::plugins {
 
@@ -25,6 +28,7 @@ struct Timeline {
   int64_t duration = 0;               // nanoseconds
   std::string error;                  // empty: it went well, or does not tell
   std::vector<Stage> stages;          // in their order, without gaps
+  std::optional<common::TraceContext> caller;  // who asked for it first, when that one has said it
 };
 
 // Called on the threads of those that it hears of, at the same time; must not block.

@@ -62,6 +62,7 @@ Operation::Operation(std::string name, Clock::time_point deadline)
                 std::lock_guard lock(operation.mutex_);
                 operation.progress_ = {done, total};
               }} {
+  if (observer() != nullptr) timeline_.caller = common::callerTrace();
   std::lock_guard lock(roll().mutex);
   roll().operations.insert(this);
 }

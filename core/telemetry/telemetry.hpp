@@ -13,8 +13,8 @@ class Telemetry final : public plugins::Observer {
   // Counting costs time and memory: `counts` says whether anybody is to ask for it.
   explicit Telemetry(bool counts) : metrics_(counts ? std::make_unique<Metrics>() : nullptr) {}
 
-  // An operation's line in the log, at the level debug, is a span: with its begin, its time, and
-  // its stages.
+  // In the log, at the level debug, an operation is a span, and so is each of its stages: with
+  // their begins and times, in the trace of who asked for it.
   void onOperation(plugins::Timeline timeline) override;
   void onCall(const plugins::Instance& instance, bool failed,
               std::chrono::nanoseconds took) override;

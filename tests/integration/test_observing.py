@@ -15,7 +15,6 @@ import urllib.request
 import pytest
 
 import grpc
-import host
 import streams
 from berth_testbed import TestBed, wait_until
 from image_set import BUSYBOX, NGINX
@@ -364,18 +363,3 @@ def test_the_status_while_a_snapshotter_hangs(own_bed, hanging_snapshotter):
     hanging_snapshotter.hold("filesystem")
     text = node.run("status")
     assert "their disk use is not known: " in text and "Last warnings and errors" in text
-
-
-def test_spans_in_the_log(own_bed):
-    bed = own_bed(log_settings="format = \"json\"")
-    pod = bed.run_pod("web")
-
-    def spans():
-        lines = [json.loads(line) for line in host.read(bed.log_path).splitlines()
-                 if line.startswith("{")]
-        return [line for line in lines if line["message"] == "span"
-                and line["operation"].startswith("RunPodSandbox default/web")]
-    wait_until(spans, what="the span")
-    [span] = spans()
-    assert span["about"] == pod and float(span["ms"]) > 0
-    assert "CNI ADD bridge" in span["stages"]

@@ -108,9 +108,9 @@ class Client:
                     response_deserializer=getattr(
                         self.messages, method.output_type.name).FromString)
 
-        def call(request=None, timeout=60):
+        def call(request=None, timeout=60, headers=()):
             message = fill(request_class(), request or {})
-            return stub(message, timeout=timeout, wait_for_ready=True)
+            return stub(message, timeout=timeout, wait_for_ready=True, metadata=headers)
 
         def future(request=None, timeout=60):
             message = fill(request_class(), request or {})
