@@ -1,7 +1,8 @@
-// The same pod made with nothing but the CNI plugins and runc: the floor for an engine that runs
+// Pods made with nothing but the CNI plugins and the OCI runtime: the floor for an engine that runs
 // these programs.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -16,18 +17,38 @@
 
 namespace berth::bench {
 
-// One pod at a time. The network namespace is made by prepare(), outside what is timed: it is no
-// program's work.
-class BareCommands {
+// What all of a run's bare pods share: the programs, a network, the bundle's template.
+class BarePrograms {
  public:
-  // Writes the bundle and the network configuration; `index` chooses the network's addresses.
-  static absl::StatusOr<std::unique_ptr<BareCommands>> create(const Options& options,
+  // `index` chooses the network's addresses.
+  static absl::StatusOr<std::unique_ptr<BarePrograms>> create(const Options& options,
                                                               Workspace& workspace, int index);
-  ~BareCommands();
-  BareCommands(const BareCommands&) = delete;
-  BareCommands& operator=(const BareCommands&) = delete;
 
-  absl::Status prepare(PodNetwork network);
+ private:
+  friend class BarePod;
+  BarePrograms(const Options& options, const Workspace& workspace);
+  absl::Status makeSpec();
+
+  const Options& options_;
+  const Workspace& workspace_;
+  std::string directory_;
+  boost::json::object conflist_;
+  boost::json::object spec_;
+  std::atomic<int> pods_ = 0;
+};
+
+// One pod. Different pods may be used by different threads at the same time. No program is cut off
+// by an interrupt: what it has made is known once it has ended.
+class BarePod {
+ public:
+  // Makes the bundle and the network namespace: outside what is timed, since they are no program's
+  // work. `programs` must outlive the pod.
+  static absl::StatusOr<std::unique_ptr<BarePod>> prepare(BarePrograms& programs,
+                                                          PodNetwork network);
+  ~BarePod();
+  BarePod(const BarePod&) = delete;
+  BarePod& operator=(const BarePod&) = delete;
+
   absl::Status addNetwork();
   absl::Status createContainer();
   absl::Status startContainer();
@@ -36,25 +57,22 @@ class BareCommands {
   absl::Status kill();
   absl::Status deleteContainer();
   absl::Status deleteNetwork();
-  // Undoes whatever stands. Idempotent.
+  // Undoes whatever stands, with the namespace and the bundle. Idempotent.
   absl::Status reset();
 
  private:
-  BareCommands(const Options& options, Workspace& workspace);
-  absl::Status writeBundle();
-  absl::Status runc(std::vector<std::string> arguments);
+  BarePod(const BarePrograms& programs, std::string id);
+  absl::Status writeBundle(PodNetwork network);
+  absl::Status runc(const std::vector<std::string>& arguments);
   absl::StatusOr<boost::json::value> plugin(const boost::json::object& plugin,
                                             const std::string& command,
                                             const boost::json::value& previous);
 
-  const Options& options_;
-  Workspace& workspace_;
-  std::string directory_;
-  boost::json::object conflist_;
-  boost::json::object spec_;
-  boost::json::value result_;  // of the last plugin of the chain
+  const BarePrograms& programs_;
   std::string id_;
-  int pods_ = 0;
+  std::string directory_;  // the bundle, and what belongs to it
+  std::string namespacePath_;
+  boost::json::value result_;  // of the last plugin of the chain
   bool hasNamespace_ = false;
   bool hasNetwork_ = false;
   bool hasContainer_ = false;

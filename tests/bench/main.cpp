@@ -51,14 +51,20 @@ absl::Status startEngines(Bench& bench) {
     bench.report.subjects.push_back({engine->name(), engine->description()});
     bench.engines.push_back(std::move(engine));
   }
-  if (!bench.options.rootfs.empty()) {
-    bench.report.subjects.push_back({"bare", "the runtime and the CNI plugins alone"});
-  }
+  return absl::OkStatus();
+}
+
+absl::Status prepareBare(Bench& bench) {
+  if (bench.options.rootfs.empty()) return absl::OkStatus();
+  const int index = static_cast<int>(bench.engines.size());
+  BERTH_ASSIGN_OR_RETURN(bench.bare, BarePrograms::create(bench.options, bench.workspace, index));
+  bench.report.subjects.push_back({kBare, "the runtime and the CNI plugins alone"});
   return absl::OkStatus();
 }
 
 absl::Status runSuites(Bench& bench) {
   BERTH_RETURN_IF_ERROR(startEngines(bench));
+  BERTH_RETURN_IF_ERROR(prepareBare(bench));
   if (bench.wants("cycle")) BERTH_RETURN_IF_ERROR(runCycle(bench, PodNetwork::kCni));
   if (bench.wants("hostnet")) BERTH_RETURN_IF_ERROR(runCycle(bench, PodNetwork::kHost));
   if (bench.wants("exec")) BERTH_RETURN_IF_ERROR(runExec(bench));
@@ -87,7 +93,7 @@ absl::Status writeReport(const Bench& bench) {
 }
 
 absl::Status measure(const Options& options, Workspace& workspace, Interrupt& interrupt) {
-  Bench bench{options, workspace, interrupt, {}, {.baseline = options.baseline}};
+  Bench bench{options, workspace, interrupt, {}, {}, {.baseline = options.baseline}};
   describeMachine(bench);
   const absl::Status status = runSuites(bench);
   // What was measured until then is of use even when the run ends early.

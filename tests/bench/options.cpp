@@ -124,8 +124,10 @@ void declare(CLI::App& app, RawOptions& raw, Options& options) {
       ->check(CLI::Range(0, 600000));
   app.add_option("--helper", options.helpers,
                  "A further program name that counts as an engine's helper (repeatable)");
-  app.add_option("--rootfs", options.rootfs,
-                 "A root file system for timing bare runc and CNI commands beside the engines");
+  app.add_option(
+      "--rootfs", options.rootfs,
+      "A root file system for timing the bare runtime and CNI plugins beside the engines, in "
+      "cycle, hostnet and parallel");
   app.add_option("--runc", options.runc, "The OCI runtime binary for all");
   app.add_option("--cni-bin-dir", options.cniBinDirectory);
   app.add_option("--subnet", options.subnet, "First two octets of the networks that it makes");
@@ -153,7 +155,7 @@ absl::Status checkNames(const Options& options) {
       return absl::InvalidArgumentError(absl::StrCat(
           "the engine name \"", spec.name, "\" may only hold letters, digits, '-' and '.'"));
     }
-    if (spec.name == "bare" || !names.insert(spec.name).second) {
+    if (spec.name == kBare || !names.insert(spec.name).second) {
       return absl::InvalidArgumentError(
           absl::StrCat("the engine name \"", spec.name, "\" is taken; choose another"));
     }

@@ -33,6 +33,9 @@ struct RegistryMirror {
   std::string url;
 };
 
+// How tables call the bare programs; no engine may have that name.
+inline constexpr char kBare[] = "bare";
+
 struct Options {
   std::vector<EngineSpec> engines;
   std::string baseline;  // an engine's name, or empty for the first containerd or else the first
@@ -65,7 +68,7 @@ struct Options {
   std::string cniBinDirectory = "/usr/lib/cni";
   std::string subnet = "10.213";  // first two octets of the engines' own networks
   std::string berthPlugins;       // empty: as built into it
-  std::string rootfs;             // for the bare commands; empty leaves them out
+  std::string rootfs;             // for the bare programs; empty leaves them out
   std::vector<std::string> helpers;
   std::string jsonFile;
   std::string markdownFile;

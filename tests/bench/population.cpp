@@ -1,36 +1,12 @@
 #include "population.hpp"
 
-#include <atomic>
-#include <functional>
 #include <iostream>
-#include <mutex>
-#include <thread>
 
 #include "berth/support/status.hpp"
+#include "in_parallel.hpp"
 
 namespace berth::bench {
 namespace {
-
-// Calls `task` for 0 … count-1 in `width` threads until all are done or one has failed.
-absl::Status inParallel(int count, int width, const std::function<absl::Status(int)>& task) {
-  std::atomic<int> next = 0;
-  std::mutex mutex;
-  absl::Status first;
-  std::atomic<bool> failed = false;
-  const auto work = [&] {
-    for (int i = next++; i < count && !failed; i = next++) {
-      const absl::Status status = task(i);
-      if (status.ok()) continue;
-      failed = true;
-      const std::lock_guard lock(mutex);
-      first.Update(status);
-    }
-  };
-  std::vector<std::thread> threads;
-  for (int i = 0; i < width; ++i) threads.emplace_back(work);
-  for (std::thread& thread : threads) thread.join();
-  return first;
-}
 
 absl::Status startPod(CriClient& client, const PodSpec& spec, RunningPod& running) {
   BERTH_ASSIGN_OR_RETURN(running.pod, client.runPod(spec));
@@ -70,17 +46,11 @@ absl::Status Population::grow(int count, int width) {
 }
 
 absl::Status Population::remove(int width) {
-  support::StatusCollector problems;
-  std::mutex mutex;
-  const auto removeOne = [&](int i) {
-    const absl::Status status = removePod(engine_.cleaner(), pods_[static_cast<size_t>(i)]);
-    const std::lock_guard lock(mutex);
-    problems.add(status);
-    return absl::OkStatus();  // the others are to go all the same
-  };
-  problems.add(inParallel(static_cast<int>(pods_.size()), width, removeOne));
+  const absl::Status status = eachInParallel(static_cast<int>(pods_.size()), width, [&](int i) {
+    return removePod(engine_.cleaner(), pods_[static_cast<size_t>(i)]);
+  });
   pods_.clear();
-  return problems.status();
+  return status;
 }
 
 }  // namespace berth::bench

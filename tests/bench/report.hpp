@@ -14,7 +14,7 @@
 namespace berth::bench {
 
 // One line of a table: a quantity, with the values measured for each subject (an engine, or the
-// bare commands).
+// bare programs).
 struct Row {
   std::string name;
   std::string unit;

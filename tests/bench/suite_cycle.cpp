@@ -1,17 +1,15 @@
-// The whole life of a pod, call by call, with the bare commands as one more subject.
+// The whole life of a pod, call by call, with the bare programs as one more subject.
 #include <array>
 #include <optional>
 
 #include <absl/strings/str_cat.h>
 
-#include "bare.hpp"
 #include "berth/support/status.hpp"
 #include "suites.hpp"
 
 namespace berth::bench {
 namespace {
 
-constexpr char kBare[] = "bare";
 constexpr char kMilliseconds[] = "ms";
 
 enum class Call {
@@ -99,13 +97,14 @@ class EngineSubject : public Subject {
 
 class BareSubject : public Subject {
  public:
-  explicit BareSubject(BareCommands& bare) : bare_(bare) {}
+  explicit BareSubject(BarePrograms& programs) : programs_(programs) {}
 
   std::string name() const override { return kBare; }
 
   absl::Status prepare(PodNetwork network) override {
     network_ = network;
-    return bare_.prepare(network);
+    BERTH_ASSIGN_OR_RETURN(pod_, BarePod::prepare(programs_, network));
+    return absl::OkStatus();
   }
 
   absl::StatusOr<Outcome> perform(Call call) override {
@@ -117,32 +116,33 @@ class BareSubject : public Subject {
     return Outcome::kDone;
   }
 
-  absl::Status finish() override { return bare_.reset(); }
+  absl::Status finish() override { return pod_->reset(); }
 
  private:
   absl::Status performCall(Call call) {
     switch (call) {
       case Call::kRunPod:
-        return bare_.addNetwork();
+        return pod_->addNetwork();
       case Call::kCreateContainer:
-        return bare_.createContainer();
+        return pod_->createContainer();
       case Call::kStartContainer:
-        return bare_.startContainer();
+        return pod_->startContainer();
       case Call::kExec:
-        return bare_.exec({"/bin/true"});
+        return pod_->exec({"/bin/true"});
       case Call::kStopContainer:
-        return bare_.kill();
+        return pod_->kill();
       case Call::kRemoveContainer:
-        return bare_.deleteContainer();
+        return pod_->deleteContainer();
       case Call::kStopPod:
-        return bare_.deleteNetwork();
+        return pod_->deleteNetwork();
       case Call::kRemovePod:
         break;
     }
     return absl::OkStatus();
   }
 
-  BareCommands& bare_;
+  BarePrograms& programs_;
+  std::unique_ptr<BarePod> pod_;
   PodNetwork network_ = PodNetwork::kCni;
 };
 
@@ -186,7 +186,7 @@ void recordSums(Section& section, const std::string& subject, const Cycle& cycle
   section.add("pod to running", kMilliseconds, subject, sumOf(cycle, Call::kStartContainer));
 }
 
-// What each engine took beyond the bare commands of the same round.
+// What each engine took beyond the bare programs of the same round.
 void recordAdded(Section& section, const std::string& subject, const Cycle& cycle,
                  const Cycle& bare) {
   section.add("pod to running, added to bare", kMilliseconds, subject,
@@ -215,12 +215,7 @@ absl::Status runCycle(Bench& bench, PodNetwork network) {
   for (const auto& engine : bench.engines) {
     subjects.push_back(std::make_unique<EngineSubject>(*engine));
   }
-  std::unique_ptr<BareCommands> bare;
-  if (!bench.options.rootfs.empty()) {
-    const int index = static_cast<int>(bench.engines.size());
-    BERTH_ASSIGN_OR_RETURN(bare, BareCommands::create(bench.options, bench.workspace, index));
-    subjects.push_back(std::make_unique<BareSubject>(*bare));
-  }
+  if (bench.bare != nullptr) subjects.push_back(std::make_unique<BareSubject>(*bench.bare));
   Section section(suite, host ? "Pod cycle, host network" : "Pod cycle, CNI");
   for (int number = -bench.options.warmup; number < bench.options.rounds; ++number) {
     Round round;

@@ -11,6 +11,7 @@
 #include <absl/status/status.h>
 #include <absl/strings/string_view.h>
 
+#include "bare.hpp"
 #include "engine.hpp"
 #include "report.hpp"
 
@@ -21,6 +22,7 @@ struct Bench {
   Workspace& workspace;
   Interrupt& interrupt;
   std::vector<std::unique_ptr<Engine>> engines;
+  std::unique_ptr<BarePrograms> bare;  // null without a root file system for them
   Report report;
 
   bool wants(const std::string& suite) const { return options.suites.contains(suite); }
@@ -46,7 +48,8 @@ absl::Status runRemoval(Bench& bench);
 absl::Status runStreams(Bench& bench);
 absl::Status runCreated(Bench& bench);
 
-// A suite's engines. One whose call fails is left out from then on.
+// A suite's engines, and the bare programs where it measures them. One whose call fails is left out
+// from then on.
 class Sweep {
  public:
   Sweep(Bench& bench, absl::string_view suite);
@@ -56,11 +59,14 @@ class Sweep {
   absl::Status each(const Measure& measure) { return rounds(1, measure); }
   // All engines in turn, `count` times over.
   absl::Status rounds(int count, const Measure& measure);
+  // The bare programs, once, if there are any.
+  absl::Status bare(const std::function<absl::Status(BarePrograms&)>& measure);
 
  private:
   Bench& bench_;
   std::string suite_;
   std::vector<Engine*> engines_;
+  BarePrograms* bare_;
 };
 
 }  // namespace berth::bench

@@ -30,7 +30,8 @@ absl::Status Bench::letFileSystemRest() const {
   return interrupt.status();
 }
 
-Sweep::Sweep(Bench& bench, absl::string_view suite) : bench_(bench), suite_(suite) {
+Sweep::Sweep(Bench& bench, absl::string_view suite)
+    : bench_(bench), suite_(suite), bare_(bench.bare.get()) {
   for (const auto& engine : bench.engines) engines_.push_back(engine.get());
 }
 
@@ -46,6 +47,15 @@ absl::Status Sweep::rounds(int count, const Measure& measure) {
     std::erase(engines_, nullptr);
   }
   return absl::OkStatus();
+}
+
+absl::Status Sweep::bare(const std::function<absl::Status(BarePrograms&)>& measure) {
+  if (bare_ == nullptr) return absl::OkStatus();
+  BERTH_RETURN_IF_ERROR(bench_.interrupt.status());
+  const absl::Status status = measure(*bare_);
+  if (status.ok()) return absl::OkStatus();
+  bare_ = nullptr;
+  return bench_.fail(suite_, kBare, status);
 }
 
 }  // namespace berth::bench

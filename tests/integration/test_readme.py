@@ -35,9 +35,14 @@ def test_the_demonstration_runs_twice_and_leaves_nothing():
 def test_the_benchmark_measures_and_leaves_nothing(tmp_path):
     before = machine_state.look()
     results = tmp_path / "results.json"
-    run(os.path.join(SOURCE, "tests/bench/run"), "--without-containerd", "--suites", "cycle",
-        "--rounds", "2", "--warmup", "0", "--build", os.environ.get(
+    run(os.path.join(SOURCE, "tests/bench/run"), "--without-containerd", "--suites",
+        "cycle,parallel", "--rounds", "2", "--warmup", "0", "--parallel-rounds", "1",
+        "--parallel-pods", "6", "--parallel-width", "3", "--build", os.environ.get(
             "BERTH_BUILD", os.path.join(SOURCE, "build/release")), "--json", str(results))
-    sections = json.loads(results.read_text())["sections"]
-    assert "cycle" in [section["name"] for section in sections]
+    measured = {(section["name"], row["name"]): set(row["results"])
+                for section in json.loads(results.read_text())["sections"]
+                for row in section["rows"]}
+    for figure in (("cycle", "pod to running"), ("parallel", "pods to running"),
+                   ("parallel", "stopped and removed")):
+        assert measured[figure] == {"berth", "bare"}
     assert machine_state.left_since(before) == {}
