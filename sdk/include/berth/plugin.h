@@ -15,9 +15,9 @@
  * - start: threads, connections and host callbacks begin here. On failure the host calls destroy.
  *   But for snapshotters, the instance that it replaces may be at work beside it, in the same
  *   directories: what that may use is not cleared. Who must be alone says so and fails.
- * - stop: no call is running any more. The plugin ends its threads and makes no host callback
- *   after it returns. What runs for pods keeps running: a host stops when it is upgraded.
- * - destroy: frees the instance. A host that ends waits ten seconds for each, and not longer.
+ * - stop: no call is running any more. The plugin ends its threads, within ten seconds, and makes
+ *   no host callback after it returns. What runs for pods goes on: a host stops to be upgraded.
+ * - destroy: frees the instance. A host that ends waits ten seconds for all instances together.
  *
  * Who is at fault. A message of `configure`, `start` or `examine` that is about an option begins
  * with "option PATH: ", where PATH is the option's key, and for a part of it the way there as TOML
@@ -46,7 +46,7 @@ enum {
   BERTH_EVENT_CONTAINER_OOM = 2,
   /* The pod's isolation is gone (monitor, VM, shim): nothing in it runs any more. */
   BERTH_EVENT_POD_LOST = 3,
-  /* The network's readiness may have changed: the host asks `status` again. */
+  /* The network's readiness may have changed: a host that keeps what `status` said asks again. */
   BERTH_EVENT_NETWORK_CHANGED = 4
 };
 
@@ -79,7 +79,7 @@ typedef struct berth_host {
   void (*log)(void* context, berth_log_level level, berth_str message, const berth_pair* fields,
               size_t field_count);
 
-  /* Memory that the host accounts to the plugin; aligned as malloc(3). NULL when there is none. */
+  /* Memory that `release` alone frees; aligned as malloc(3). NULL when there is none. */
   void* (*allocate)(void* context, size_t bytes);
   void (*release)(void* context, void* memory); /* NULL does nothing */
 

@@ -155,7 +155,7 @@ class Host {
   // Calls found(const berth_credentials&) when the host has some for this registry.
   template <class Found>
   Status getCredentials(const Op& op, std::string_view registry, Found found) const;
-  // Memory that the host accounts to the plugin, or null; see berth_host.
+  // Memory that release() alone frees, or null; see berth_host.
   void* allocate(size_t bytes) const { return host_->allocate(host_->context, bytes); }
   void release(void* memory) const { host_->release(host_->context, memory); }
   // The host's function table of that id as `Table` knows it; nothing of it is set when the host

@@ -264,9 +264,9 @@ typedef struct berth_runtime {
   /* Writes a JSON object of what this runtime offers on this host:
    * {"ociVersion": "1.0.2-dev", "binary": "/usr/sbin/runc", "binaryVersion": "1.1.5",
    *  "userNamespaces": true, "recursiveReadOnly": true, "idmappedMounts": false,
-   *  "checkpoint": false, "checkpointReason": "criu is not installed",
-   *  "hostNetwork": true, "hostPid": true, "hostIpc": true, "virtualMachine": false}
-   * Members left out are false; of a virtual machine only the network has a path. Asked once. */
+   *  "checkpoint": false, "checkpointReason": "criu is not installed", "hostNetwork": true,
+   *  "hostPid": true, "hostIpc": true, "virtualMachine": false}. Members left out are false,
+   * but those of the host true. Of a virtual machine only the network has a path. Asked once. */
   berth_code (*features)(void* instance, berth_sink* out, berth_error* error);
 
   /* Makes the pod's isolation: namespaces, helpers. BERTH_ALREADY_EXISTS when the id is in use.
