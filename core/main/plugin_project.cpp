@@ -107,8 +107,9 @@ absl::StatusOr<Example> findExample(const PluginProject& wanted, const std::stri
   if (!names.ok())
     return absl::FailedPreconditionError(strCat(
         "there is no SDK in ", sdk,
-        ": install libberth-plugin-dev, whose SDK is in /usr/share/berth, or name the folder "
-        "of another one that has examples and templates: --sdk FOLDER"));
+        ": install libberth-plugin-dev, which packaging/build in Berth's sources makes, and whose "
+        "SDK is in /usr/share/berth, or name the folder of another one that has examples and "
+        "templates: --sdk FOLDER"));
   for (const std::string& name : *names) {
     if (!support::pathExists(strCat(folder, "/", name, "/template"))) continue;
     BERTH_ASSIGN_OR_RETURN(Example example, readExample(folder, name));
@@ -167,28 +168,28 @@ std::string packageLines(const std::string& packages) {
   return lines;
 }
 
-// To build and test it, as the names of Debian's packages.
-std::vector<std::string> packagesFor(const PluginProject& wanted, Example& example) {
-  std::vector<std::string> packages = {"libberth-plugin-dev", "cmake",
-                                       wanted.language == "c" ? "gcc" : "g++"};
+PluginPackages packagesFor(const PluginProject& wanted, Example& example) {
+  PluginPackages packages = {.own = {"libberth-plugin-dev"},
+                             .debian = {"cmake", wanted.language == "c" ? "gcc" : "g++"}};
   for (const auto one : absl::StrSplit(example.facts["needs"], ", ", absl::SkipEmpty()))
-    packages.emplace_back(one);
+    (one == "berth" ? packages.own : packages.debian).emplace_back(one);
   return packages;
 }
 
 std::string filledIn(const std::string& text, const PluginProject& wanted, Example& example) {
   std::string kind = wanted.kind;
   std::replace(kind.begin(), kind.end(), '-', ' ');
-  return absl::StrReplaceAll(text,
-                             {{"@NAME@", wanted.name},
-                              {"@KIND@", kind},
-                              {"@TEST@", example.facts["test"]},
-                              {"@CHECK@", example.facts["check"]},
-                              {"@NEEDS@", packageLines(example.facts["needs"])},
-                              {"@PACKAGES@", absl::StrJoin(packagesFor(wanted, example), " ")},
-                              {"@MAINTAINER@", maintainer()},
-                              {"@DATE@", dateOfChangelog()},
-                              {"@YEAR@", strCat(today().tm_year + 1900)}});
+  const PluginPackages packages = packagesFor(wanted, example);
+  return absl::StrReplaceAll(text, {{"@NAME@", wanted.name},
+                                    {"@KIND@", kind},
+                                    {"@TEST@", example.facts["test"]},
+                                    {"@CHECK@", example.facts["check"]},
+                                    {"@NEEDS@", packageLines(example.facts["needs"])},
+                                    {"@OWN@", absl::StrJoin(packages.own, ", ")},
+                                    {"@PACKAGES@", absl::StrJoin(packages.debian, " ")},
+                                    {"@MAINTAINER@", maintainer()},
+                                    {"@DATE@", dateOfChangelog()},
+                                    {"@YEAR@", strCat(today().tm_year + 1900)}});
 }
 
 bool isSource(const std::string& path) {
@@ -253,7 +254,7 @@ std::vector<std::string> pluginLanguages() {
   return {"c", "c++"};
 }
 
-absl::StatusOr<std::vector<std::string>> writePluginProject(const PluginProject& wanted) {
+absl::StatusOr<PluginPackages> writePluginProject(const PluginProject& wanted) {
   BERTH_RETURN_IF_ERROR(checkName(wanted.name));
   const std::string folder = wanted.folder.empty() ? wanted.name : wanted.folder;
   struct stat info = {};

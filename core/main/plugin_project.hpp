@@ -16,12 +16,17 @@ struct PluginProject {
   std::string sdk;               // the folder with `examples` and `templates`; empty: the installed
 };
 
+// What building and testing a project takes.
+struct PluginPackages {
+  std::vector<std::string> own;     // Berth's: Debian does not have them
+  std::vector<std::string> debian;  // Debian's
+};
+
 std::vector<std::string> pluginKinds();
 std::vector<std::string> pluginLanguages();
 
 // Writes a project that builds and passes its test. The folder appears as a whole or not at all;
-// ALREADY_EXISTS when there is one. Returns the packages of Debian that building and testing it
-// takes. Blocks.
-absl::StatusOr<std::vector<std::string>> writePluginProject(const PluginProject& wanted);
+// ALREADY_EXISTS when there is one. Blocks.
+absl::StatusOr<PluginPackages> writePluginProject(const PluginProject& wanted);
 
 }  // namespace berth::program
