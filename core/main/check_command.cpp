@@ -63,6 +63,7 @@ int check(const ConfigOptions& options) {
   auto host = common::collectHostFacts();
   if (!host.ok()) return fail(host.status());
   std::vector<plugins::Finding> rows = examineHost(*loaded, *host);
+  for (plugins::Finding& row : examineNode()) rows.push_back(std::move(row));
   for (plugins::Finding& row : examineConfiguration(*loaded, *host)) rows.push_back(std::move(row));
   addSetAside(options, rows);
   bool missing = false;

@@ -23,6 +23,10 @@ std::vector<plugins::Finding> examineConfiguration(const config::Config& config,
 std::vector<plugins::Finding> examineHost(const config::Config& config,
                                           const common::HostFacts& host);
 
+// Of what the kubelet and most networks of clusters want of a node, by the kernel's files below
+// `proc`. Nothing of it keeps an engine from starting.
+std::vector<plugins::Finding> examineNode(const std::string& proc = "/proc");
+
 // What nothing makes up for: root's rights, the system calls of a kernel that is new enough, and
 // cgroups that can be made.
 absl::Status demandRoot();
