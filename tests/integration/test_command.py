@@ -62,7 +62,8 @@ def test_check_says_what_the_host_offers(bed, berth):
     assert rows["OCI runtime, runc"][0] == "ok" and bed.runtime in rows["OCI runtime, runc"][1]
     assert rows["berth-monitor, runc"][0] == "ok"
     assert rows["CNI network, cni"][0] == "ok"
-    for what in ("cgroups", "idmapped mounts", "swap accounting", "criu"):
+    for what in ("cgroups", "idmapped mounts", "swap accounting", "criu", "IPv4 forwarding",
+                 "br_netfilter", "swap turned off"):
         assert rows[what][0] in ("ok", "without")
 
 

@@ -51,7 +51,9 @@ def test_the_package_is_installed_as_the_readme_says(tmp_path):
 
 def test_the_node_is_prepared_as_documented():
     give_an_address()
-    shell(block(MANUAL, "The node", "sh"))
+    told = shell(block(MANUAL, "The node", "sh"))
+    for what in ("IPv4 forwarding", "br_netfilter", "swap turned off"):
+        assert re.search("^ok +%s " % what, told, re.MULTILINE), told
     assert read("/proc/sys/net/ipv4/ip_forward") == "1\n"
     assert read("/proc/sys/net/bridge/bridge-nf-call-iptables") == "1\n"
 
