@@ -188,11 +188,11 @@ def test_settings_that_are_named_exist():
     assert count > 20
 
 
-def migrate(kubelet, begin, end):
+def migrate(kubelet):
     """Runs lines of the manual that change the kubelet's files, which are in that folder."""
     block = next(found[2] for found in BLOCK.finditer(read("docs/migration.md"))
                  if "kubeadm-flags.env" in found[2])
-    lines = block[block.index(begin):block.index(end)]
+    lines = block[block.index("for file in"):block.index("kubectl annotate")]
     return subprocess.run(["bash", "-c", lines.replace("/var/lib/kubelet", str(kubelet))],
                           capture_output=True, text=True, check=False)
 
@@ -202,8 +202,8 @@ def test_the_kubelets_files_are_moved_over(tmp_path, names):
     text = "kind: KubeletConfiguration\ncontainerRuntimeEndpoint: %s\ncgroupDriver: systemd\n"
     for name in names:
         (tmp_path / name).write_text(text % '"unix:///run/containerd/containerd.sock"')
-    made = migrate(tmp_path, "for file in", "sed -i 's|unix:")
-    assert made.returncode == 0, made.stderr
+    made = migrate(tmp_path)
+    assert (made.returncode, made.stderr) == (0, "")
     assert sorted(os.listdir(tmp_path)) == names
     for name in names:
         assert (tmp_path / name).read_text() == text % "unix:///run/berth/berth.sock"
@@ -217,8 +217,8 @@ def test_the_kubelets_flags_are_moved_over_or_told_of(tmp_path, socket, moved):
     flags = tmp_path / "kubeadm-flags.env"
     flags.write_text('KUBELET_KUBEADM_ARGS="--container-runtime-endpoint=%s --node-ip=::"\n'
                      % socket)
-    made = migrate(tmp_path, "sed -i 's|unix:", "kubectl annotate")
-    assert (made.returncode == 0) == moved, made.stderr
+    made = migrate(tmp_path)
+    assert (made.returncode == 0, made.stderr) == (moved, "")
     assert (made.stdout == "") == moved
     assert ("=unix:///run/berth/berth.sock " in flags.read_text()) == moved
 

@@ -93,13 +93,18 @@ def node(tmp_path, settings):
     return Node(tmp_path, settings)
 
 
-def test_a_node_is_moved_over(node):
-    """Nothing is asked of an engine that does not run, and no pod begins in between."""
+@pytest.mark.parametrize("files", [
+    pytest.param(("config.yaml", "kubeadm-flags.env"), id="of kubeadm's"),
+    pytest.param(("config.yaml",), id="without kubeadm")])
+def test_a_node_is_moved_over(node, files):
+    """Nothing is asked of an engine that does not run, and no pod begins in between. Files that
+    this node does not have are neither missed nor made."""
     old, new = "unix:///run/containerd/containerd.sock", "unix:///run/berth/berth.sock"
     kubelet = node.folder / "kubelet"
-    (kubelet / "config.yaml").write_text(
-        "cgroupDriver: systemd\ncontainerRuntimeEndpoint: %s\n" % old)
-    (kubelet / "kubeadm-flags.env").write_text('A="--container-runtime-endpoint=%s"\n' % old)
+    contents = {"config.yaml": "cgroupDriver: systemd\ncontainerRuntimeEndpoint: \"%s\"\n",
+                "kubeadm-flags.env": 'A="--container-runtime-endpoint=%s"\n'}
+    for name in files:
+        (kubelet / name).write_text(contents[name] % old)
     (node.folder / "berth_1_amd64.deb").touch()
     node.program("systemctl", "[ $1 != cat ] || echo After=containerd.service")
     told = node.run(block_with("kubectl drain"))
@@ -114,8 +119,9 @@ def test_a_node_is_moved_over(node):
     assert at == sorted(at), calls
     for words in ("cgroupDriver: systemd", "cgroup driver", "After=containerd.service"):
         assert words in told
-    assert old not in told
-    for name in ("config.yaml", "kubeadm-flags.env"):
+    assert old not in told and "No such file" not in told
+    assert sorted(os.listdir(kubelet)) == sorted(files)
+    for name in files:
         assert old not in (kubelet / name).read_text() and new in (kubelet / name).read_text()
     assert new in (node.folder / "crictl.yaml").read_text()
 
