@@ -21,6 +21,7 @@ from installed_plugin import InstalledPlugin
 
 PROGRAMS = ("berthd-crash", "berth-monitor-crash", "berth-keeper-crash")
 SETTLE_SECONDS = 6
+REST_SECONDS = 1
 DATA = TESTS + "data:1"
 VOLUMES = TESTS + "volumes:1"
 
@@ -81,6 +82,16 @@ class CrashBed(TestBed):
         """Whether the daemon has killed itself: it ends only when its last system calls do, and a
         sync takes seconds behind all that others write."""
         return bool(self.daemon.killed()) or not self.alive()
+
+    def await_rest(self):
+        """Returns once the daemon has taken no step for REST_SECONDS, or is doomed."""
+        taken = resting = None
+        while not self.doomed():
+            if taken != (steps := len(self.daemon.steps())):
+                taken, resting = steps, time.monotonic()
+            if time.monotonic() > resting + REST_SECONDS:
+                return
+            time.sleep(0.02)
 
     def await_death(self, seconds=60):
         """Waits for the end of a daemon that kills itself; False when it goes on."""

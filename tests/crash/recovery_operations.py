@@ -10,7 +10,6 @@ import sqlite3
 import grpc
 import host
 import machine
-from berth_testbed import wait_until
 from checkpoint_operations import CheckpointContainer, CheckpointPod
 from container_operations import CreateContainer, RemoveContainer, StopContainer
 from crash_bed import VOLUMES
@@ -62,9 +61,7 @@ class StartAfter(Operation):
             self.bed.start_engine()
 
     def settle(self):
-        """Once it has nothing more to do; a wait that ends with the engine."""
-        with contextlib.suppress(TimeoutError):
-            wait_until(self.bed.doomed, seconds=1)
+        self.bed.await_rest()
 
     def finish(self):
         self.inner.finish()
@@ -159,9 +156,7 @@ class StartAfterReboot(DaemonStart):
 
     def settle(self):
         super().settle()
-        # The rest of the pod's stop.
-        with contextlib.suppress(TimeoutError):
-            wait_until(self.bed.doomed, seconds=1)
+        self.bed.await_rest()  # from the pod's stop
 
     def finish(self):
         self.settle()
@@ -246,8 +241,7 @@ class StartWithDamage(Operation):
             self.bed.start_engine()
 
     def settle(self):
-        with contextlib.suppress(TimeoutError):
-            wait_until(self.bed.doomed, seconds=1)
+        self.bed.await_rest()
 
     def finish(self):
         check(self.listed_pod() is None, "the pod is listed")

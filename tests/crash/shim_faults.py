@@ -12,6 +12,7 @@ import time
 
 import engines
 import grpc
+import pace
 from berth_testbed import wait_until
 from operation import Operation, check
 
@@ -73,12 +74,12 @@ class LoseShim(Operation):
 
     def ended_or_dead(self):
         try:
-            return not busy(self.bed)
+            return not busy(self.bed, 1)
         except grpc.RpcError:
             return not self.bed.alive()
 
     def finish(self):
-        wait_until(lambda: not busy(self.bed), seconds=REPORT_SECONDS, what="the pod's end")
+        await_report(self.bed, time.time())
         check(self.bed.status(self.container).exit_code == 128 + signal.SIGKILL,
               "the exit code is %d" % self.bed.status(self.container).exit_code)
         self.check_numbers([line for line in self.lines() if line])
@@ -91,13 +92,20 @@ def steps_of(whom, steps):
     return steps
 
 
-def busy(bed):
+def busy(bed, patience=pace.PATIENCE):
     """Pods that are ready and containers that run."""
     messages = bed.cri.messages
-    return [item.id for item in bed.cri.ListPodSandbox({}, timeout=1).items
+    return [item.id for item in bed.cri.ListPodSandbox({}, timeout=patience).items
             if item.state == messages.SANDBOX_READY] + [
-        item.id for item in bed.cri.ListContainers({}, timeout=1).containers
+        item.id for item in bed.cri.ListContainers({}, timeout=patience).containers
         if item.state == messages.CONTAINER_RUNNING]
+
+
+def await_report(bed, since):
+    """That nothing is busy any more, which is to be told in time since then."""
+    wait_until(lambda: not busy(bed), pace.PATIENCE, "the report of the pod's end")
+    taken = time.time() - since
+    check(pace.within(bed, REPORT_SECONDS, taken), "it was reported after %.1f s" % taken)
 
 
 def goes_on(bed, container):
@@ -108,7 +116,7 @@ def goes_on(bed, container):
         if error.code() == grpc.StatusCode.UNAVAILABLE:
             return False
         # Meanwhile it may have ended by itself.
-        code = bed.wait_exit(container, REPORT_SECONDS).exit_code
+        code = bed.wait_exit(container).exit_code
         check(code < 128, "the exit code is %d" % code)
         return True
 
@@ -123,8 +131,8 @@ def examine_goes_on(bed):
     """What is to be seen when a keeper has ended."""
     for container in bed.cri.ListContainers({}).containers:
         if container.state == bed.cri.messages.CONTAINER_RUNNING:
-            wait_until(lambda each=container.id: goes_on(bed, each), seconds=REPORT_SECONDS,
-                       what="another keeper")
+            pace.wait_within(bed, REPORT_SECONDS, lambda each=container.id: goes_on(bed, each),
+                             "another keeper")
 
 
 def examine(bed, piece, killed):
@@ -134,11 +142,11 @@ def examine(bed, piece, killed):
         examine_goes_on(bed)
     if whom not in ("shim", "sandbox"):
         return
-    left = max(0.5, killed + REPORT_SECONDS - time.time())
-    wait_until(lambda: not busy(bed), seconds=left, what="the report of the pod's end")
+    # After an operation that has gone on for longer, it is told at once.
+    await_report(bed, max(killed, time.time() + 0.5 - REPORT_SECONDS))
     if name not in RUNNING:
         return
     for container in bed.cri.ListContainers({}).containers:
         if bed.status(container.id).exit_code == 128 + signal.SIGKILL:
-            wait_until(lambda each=container.id: says_why(bed, each), seconds=2,
+            wait_until(lambda each=container.id: says_why(bed, each),
                        what="the reason of the container's end")

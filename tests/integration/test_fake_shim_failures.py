@@ -18,7 +18,8 @@ import grpc
 import host
 import pytest
 from berth_testbed import wait_until
-from fake_shims import behaving, is_ready, shims, texts
+from fake_shims import behaving, shims, texts
+from losses import is_ready, told_end
 
 pytestmark = pytest.mark.berth
 SLEEP = ["sleep", "1000"]
@@ -34,15 +35,6 @@ def bed(kata_bed):
 def shim_of(bed):
     (pid,) = (pid for pid, line in shims(bed).items() if "fake_shim.py" in line)
     return pid
-
-
-def ends(bed, pod, container):
-    """The status of a container that the pod's loss must end within five seconds."""
-    begun = time.monotonic()
-    status = bed.wait_exit(container, seconds=5)
-    wait_until(lambda: not is_ready(bed, pod), seconds=max(0.1, begun + 5 - time.monotonic()),
-               what="the pod's end")
-    return status
 
 
 def test_a_sandbox_that_fails(bed, name, fakes):
@@ -90,7 +82,7 @@ def test_the_machine_is_killed(bed, name, fakes, lag):
     pod = bed.run_pod(name, annotations=behaving(lag=lag))
     container = bed.run(pod, "c", command=SLEEP)
     os.kill(fakes.machine(pod), signal.SIGKILL)
-    status = ends(bed, pod, container)
+    status = told_end(bed, pod, container)
     assert status.exit_code == 137
     assert LOSS in status.message
     wait_until(lambda: not shims(bed), what="the end of the shim")
@@ -104,7 +96,7 @@ def test_the_machine_is_killed_while_no_daemon_looks(bed, name, fakes):
     os.kill(machine, signal.SIGKILL)
     wait_until(lambda: not os.path.exists("/proc/%d" % machine), what="the machine's end")
     bed.start_engine()
-    assert LOSS in ends(bed, pod, container).message
+    assert LOSS in told_end(bed, pod, container).message
 
 
 def test_ends_that_are_the_containers_own(bed, name):
@@ -122,7 +114,7 @@ def test_the_shim_is_killed(bed, name, fakes):
     ended = bed.run(pod, "d", command=["true"])
     bed.wait_exit(ended)
     os.kill(shim_of(bed), signal.SIGKILL)
-    status = ends(bed, pod, container)
+    status = told_end(bed, pod, container)
     assert status.exit_code == 137
     assert "the pod's shim has ended" in status.message
     assert not shims(bed), "the machine goes on"
@@ -185,7 +177,7 @@ def test_clean_up_that_fails(bed, name, fakes, how):
     machine = fakes.machine(pod)
     os.kill(shim_of(bed), signal.SIGKILL)
     try:
-        ends(bed, pod, container)
+        told_end(bed, pod, container)
     finally:
         host.kill([machine])
         for file in fakes.left():
@@ -216,6 +208,5 @@ def test_the_shim_is_killed_while_no_daemon_looks(bed, name):
     bed.kill_engine()
     os.kill(shim_of(bed), signal.SIGKILL)
     bed.start_engine()
-    bed.wait_exit(container, seconds=5)
-    assert not is_ready(bed, pod)
+    told_end(bed, pod, container)
     assert not shims(bed)

@@ -12,6 +12,7 @@ import pytest
 
 import grpc
 import host
+import pace
 from asking import shell
 from berth_testbed import wait_until
 from image_set import NGINX
@@ -364,6 +365,6 @@ def test_network_readiness_follows_the_configuration(own_bed):
     assert network_ready()
     moved = bed.network.conf_file + ".away"
     os.rename(bed.network.conf_file, moved)
-    wait_until(lambda: not network_ready(), 5, "the missing network to be noticed")
+    pace.wait_within(bed, 5, lambda: not network_ready(), "to notice the missing network")
     os.rename(moved, bed.network.conf_file)
-    wait_until(network_ready, 5, "the new network to be noticed")
+    pace.wait_within(bed, 5, network_ready, "to notice the new network")

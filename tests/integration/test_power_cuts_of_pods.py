@@ -5,22 +5,22 @@ import contextlib
 import os
 import sqlite3
 import subprocess
-import time
 
 import pytest
 
 import host
+import pace
 from berth_testbed import wait_until
 from cut_node import CutNode
 from image_set import BUSYBOX, TESTS
+from noted_syncs import NotedSyncs
 
 pytestmark = pytest.mark.berth
 LAYERED = TESTS + "layers:1"
 HOST_NETWORK = {"security_context": {"namespace_options": {"network": 2}}}
 SLEEP = ["sleep", "1000"]
 ON_TERM = ["sh", "-c", "trap 'exit 3' TERM; touch /tmp/ready; while :; do sleep 0.02; done"]
-# What was told is on the disk this long afterwards; on a machine under load, that is.
-MOMENT = 0.5
+MOMENT = 0.5  # seconds, after which what was told is on the disk
 MEMORY = 64 << 20
 ROUNDS = 2
 LIFE_GOES_ON = 4  # of so many cuts at one a new pod with a network is run
@@ -33,11 +33,14 @@ class Node(CutNode):
     def mirrors(self, bed):
         bed.network.addresses = os.path.join(bed.engine.root, "ipam")
         bed.network.write()
+        self._syncs = NotedSyncs(os.path.join(bed.folder, "syncs"))
+        bed.wrapper += self._syncs.wrapper
         return {}
 
     def settled(self):
         """From which entry of the log on it holds what a client has been told now."""
-        time.sleep(MOMENT)
+        taken = pace.took(lambda: self._syncs.await_sync(pace.PATIENCE))
+        assert pace.within(self.bed, MOMENT, taken)
         return self.disk.flushed()
 
     def found(self):
@@ -135,6 +138,8 @@ class Story:
 
     def exited(self, container, code, what):
         assert self.bed.wait_exit(container).exit_code == code
+        # A status may be seen just before it is written, which this waits for.
+        self.bed.cri.StopContainer({"container_id": container})
         return self.promises.add(
             what, lambda found: container in found["containers"]
             and found["containers"][container].exit_code == code)

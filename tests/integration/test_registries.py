@@ -8,6 +8,7 @@ import pytest
 
 import berth_testbed
 import grpc
+import pace
 from faulty_registry import FaultyRegistry
 from image_set import BUSYBOX, NGINX, TESTS
 from registry import Registry, free_port
@@ -166,7 +167,8 @@ def test_the_next_mirror_is_asked(bed_with_registries, kind):
 def test_a_deadline_ends_a_stalled_pull(bed_with_registries):
     bed = bed_with_registries
     forget(bed)
-    bed.pull(BUSYBOX)
+    # Time enough to come to the layers, on this machine.
+    soon = 2 + 10 * pace.took(lambda: bed.pull(BUSYBOX))
     front = bed.fronts["stall"]
     front.requests.clear()
     pull = {"image": {"image": HOSTS["stall"] + NGINX.partition("/")[2]}}
@@ -174,7 +176,7 @@ def test_a_deadline_ends_a_stalled_pull(bed_with_registries):
 
     def runs_out(*stages):
         with pytest.raises(grpc.RpcError) as caught:
-            bed.cri.PullImage(pull, timeout=2)
+            bed.cri.PullImage(pull, timeout=soon)
         assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
         for stage in stages if is_berth else ():
             assert stage in caught.value.details()
@@ -182,7 +184,7 @@ def test_a_deadline_ends_a_stalled_pull(bed_with_registries):
     fetches, origin = "fetch sha256:", "127.0.0.1:%d" % front.port
     runs_out(fetches, origin)
     # A call that has more patience is joined by one that has less; others pull and run meanwhile.
-    patient = bed.cri.PullImage.future(pull, timeout=10)
+    patient = bed.cri.PullImage.future(pull, timeout=6 + 2 * soon)
     berth_testbed.wait_until(lambda: set(front.layer_requests().values()) == {2}, what="the pull")
     runs_out("wait for the same pull, which is to " + fetches, origin)
     bed.pull(TESTS + "layers:1")

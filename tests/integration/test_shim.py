@@ -18,6 +18,7 @@ from berth_testbed import wait_until
 from crictl_at_work import attach_to_the_end_of_input, run
 from engines import SHIM
 from holding import Holding
+from losses import told_end
 
 pytestmark = [pytest.mark.berth,
               pytest.mark.skipif(not os.access(SHIM, os.X_OK), reason="SKIPPED: there is no " + SHIM)]
@@ -241,10 +242,7 @@ def test_the_shim_is_killed(bed, name):
     container = bed.run(pod, "c", command=["sleep", "4833"])
     (shim,) = shims(bed)
     os.kill(shim, signal.SIGKILL)
-    ended = bed.wait_exit(container, seconds=5)
-    assert ended.exit_code == 137
-    wait_until(lambda: bed.cri.PodSandboxStatus({"pod_sandbox_id": pod}).status.state ==
-               bed.cri.messages.SANDBOX_NOTREADY, seconds=5, what="the pod's end")
+    assert told_end(bed, pod, container).exit_code == 137
     assert not any("sleep 4833" in line for line in
                    host.processes(bed.folder, bed.mark).values())
     bed.remove_pod(pod)
@@ -295,7 +293,7 @@ def test_cgroups_that_nobody_wrote_down_go_with_a_lost_pod(bed, name):
         os.mkdir(path)
     (shim,) = shims(bed)
     os.kill(shim, signal.SIGKILL)
-    assert bed.wait_exit(container, seconds=5).exit_code == 137
+    assert bed.wait_exit(container).exit_code == 137
     bed.remove_pod(pod)
     assert not [path for path in made if os.path.exists(path)]
 
@@ -307,9 +305,7 @@ def test_the_shim_is_killed_while_no_daemon_looks(bed, name):
     (shim,) = shims(bed)
     os.kill(shim, signal.SIGKILL)
     bed.start_engine()
-    bed.wait_exit(container, seconds=5)
-    wait_until(lambda: bed.cri.PodSandboxStatus({"pod_sandbox_id": pod}).status.state ==
-               bed.cri.messages.SANDBOX_NOTREADY, seconds=5, what="the pod's end")
+    told_end(bed, pod, container)
     assert not any("sleep 4834" in line for line in
                    host.processes(bed.folder, bed.mark).values())
 
@@ -319,12 +315,10 @@ def test_the_sandbox_is_killed(bed, name):
     container = bed.run(pod, "c", command=SLEEP)
     (pause,) = commands(bed, "pause")
     os.kill(pause, signal.SIGKILL)
-    ended = bed.wait_exit(container, seconds=5)
+    ended = told_end(bed, pod, container)
     assert ended.exit_code == 137
     # Both are in one PID namespace: the end of the container is told first.
     assert "the pod's sandbox has ended, exit code 137" in ended.message
-    wait_until(lambda: bed.cri.PodSandboxStatus({"pod_sandbox_id": pod}).status.state ==
-               bed.cri.messages.SANDBOX_NOTREADY, seconds=5, what="the pod's end")
 
 
 def test_the_keeper_is_killed(bed, name):

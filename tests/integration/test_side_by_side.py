@@ -13,13 +13,13 @@ import host
 import pytest
 from berth_testbed import wait_until
 from engines import SHIM
+from losses import is_ready, told_end
 
 pytestmark = [pytest.mark.berth,
               pytest.mark.skipif(not os.access(SHIM, os.X_OK), reason="SKIPPED: there is no " + SHIM)]
 KINDS = {"runc": "berth-monitor", "shim": os.path.basename(SHIM)}
 PODS_OF_A_KIND = 5
 RESTARTS = 3
-LONGEST_SECONDS = 5
 COUNT = "i=0; while :; do echo $i; i=$((i+1)); sleep 0.1; done"
 
 
@@ -38,13 +38,10 @@ class CountingPod:
         lines = host.read(path).split("\n")[:-1]
         return [int(line.split(" ", 3)[3]) for line in lines]
 
-    def is_ready(self):
+    def must_go_on(self):
+        assert is_ready(self.bed, self.id), self.name
         status = self.bed.cri.PodSandboxStatus({"pod_sandbox_id": self.id}).status
         assert status.runtime_handler == self.kind
-        return status.state == self.bed.cri.messages.SANDBOX_READY
-
-    def must_go_on(self):
-        assert self.is_ready(), self.name
         status = self.bed.status(self.container)
         assert status.state == self.bed.cri.messages.CONTAINER_RUNNING, self.name
         assert self.bed.exec(self.container, "echo", self.name).stdout.decode() == self.name + "\n"
@@ -52,12 +49,9 @@ class CountingPod:
         wait_until(lambda: len(self.numbers()) > before + 2, what="more lines of " + self.name)
         self.must_have_lost_nothing()
 
-    def must_end(self, deadline, reasons):
-        """By then, with one of the reasons."""
-        left = max(0.1, deadline - time.monotonic())
-        status = self.bed.wait_exit(self.container, seconds=left)
-        wait_until(lambda: not self.is_ready(), max(0.1, deadline - time.monotonic()),
-                   "the end of " + self.name)
+    def must_end(self, since, reasons):
+        """In time since then, with one of the reasons."""
+        status = told_end(self.bed, self.id, self.container, since)
         assert status.exit_code == 137
         assert any(reason in status.message for reason in reasons), \
             "%s ended and said \"%s\"" % (self.name, status.message)
@@ -113,12 +107,12 @@ def test_kills_of_daemon_shims_and_monitors(own_bed, tell, seed):
         for pod in victims:
             if when[pod] == "after":
                 kill(pod)
-        deadline = time.monotonic() + LONGEST_SECONDS
+        killed = time.monotonic()
         for pod in victims:
             told = [REASONS[pod.kind]]
             if pod.kind == "runc" and when[pod] != "after":
                 told.append(AWAY)
-            pod.must_end(deadline, told)
+            pod.must_end(killed, told)
         for pod in alive:
             pod.must_go_on()
         for pod in victims:

@@ -2,8 +2,10 @@
 
 import os
 import subprocess
+import types
 
 import host
+import pace
 import pytest
 import sanitizers
 from berth_testbed import TestBed
@@ -73,3 +75,15 @@ def test_what_sanitizers_say_is_told_like_a_leak(tmp_path):
     assert "AddressSanitizer: heap-use-after-free" in memory
     assert undefined.startswith("report of a sanitizer:\n")
     assert "signed integer overflow" in undefined
+
+
+@pytest.mark.parametrize("naps, taken, kept", [(0, 0.9, True), (0, 1.1, False),
+                                               (0.1, 1.9, True), (0.1, 30, False)])
+def test_a_promise_is_measured_by_the_machine(tmp_path, naps, taken, kept):
+    """By a command that takes so long on it."""
+    bed = types.SimpleNamespace(build=str(tmp_path), folder=str(tmp_path))
+    program = tmp_path / "bin/berth"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\nsleep %g\n" % naps, encoding="utf-8")
+    program.chmod(0o755)
+    assert pace.within(bed, 1, taken) == kept

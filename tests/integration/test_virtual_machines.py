@@ -9,8 +9,9 @@ import pytest
 import shared_engine
 from berth_testbed import TestBed, wait_until
 from crictl_at_work import attach_to_the_end_of_input, run
-from fake_shims import FakeShims, is_ready, shims, texts
+from fake_shims import FakeShims, shims, texts
 from kata import SHIM, Kata
+from losses import is_ready
 
 pytestmark = pytest.mark.berth
 SLEEP = ["sleep", "1000"]

@@ -72,8 +72,3 @@ def shims(bed):
 
 def texts(bed, pod, container):
     return [line[3] for line in bed.log_lines(pod, container) if len(line) == 4]
-
-
-def is_ready(bed, pod):
-    return bed.cri.PodSandboxStatus({"pod_sandbox_id": pod}).status.state == \
-        bed.cri.messages.SANDBOX_READY

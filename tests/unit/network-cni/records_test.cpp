@@ -7,8 +7,8 @@
 
 #include <gmock/gmock.h>
 
+#include "../support/recorded_versions.hpp"
 #include "berth/support/files.hpp"
-#include "test_paths.hpp"
 
 namespace berth::cni {
 namespace {
@@ -61,8 +61,13 @@ TEST_F(RecordsTest, KeepsEverything) {
   EXPECT_EQ(read->encode(), written.encode());
 }
 
-TEST_F(RecordsTest, TheAttachmentOf01IsRead) {
-  const Records old(std::string(test_paths::fixtures) + "/0.1/cni");
+class RecordFixtures : public ::testing::TestWithParam<std::string> {};
+
+INSTANTIATE_TEST_SUITE_P(Versions, RecordFixtures,
+                         ::testing::ValuesIn(testing::recordedVersions()));
+
+TEST_P(RecordFixtures, TheAttachmentIsRead) {
+  const Records old(testing::fixtureOf(GetParam(), "cni"));
   const auto names = old.list();
   ASSERT_TRUE(names.ok()) << names.status();
   ASSERT_THAT(*names, SizeIs(1));

@@ -10,7 +10,6 @@
 #include "berth/support/files.hpp"
 #include "keeper_client.hpp"
 #include "pod.hpp"
-#include "test_paths.hpp"
 #include "ttrpc_peer.hpp"
 
 namespace berth::kata {
@@ -87,9 +86,15 @@ class KeeperVersion : public ::testing::Test {
   Silence listener_;
 };
 
-TEST_F(KeeperVersion, OneOf01IsKnown) {
-  auto recorded = testing::recordedIn(std::string(test_paths::fixtures) + "/0.1/keeper-packets");
-  for (const absl::Status& status : meet(testing::bytesOf(recorded["list-reply"])))
+class RecordedKeeperVersion : public KeeperVersion,
+                              public ::testing::WithParamInterface<std::string> {};
+
+INSTANTIATE_TEST_SUITE_P(Versions, RecordedKeeperVersion,
+                         ::testing::ValuesIn(testing::recordedVersions()));
+
+TEST_P(RecordedKeeperVersion, IsKnown) {
+  const testing::RecordedBytes recorded(GetParam(), "keeper-packets");
+  for (const absl::Status& status : meet(testing::bytesOf(*recorded.find("list-reply"))))
     EXPECT_TRUE(status.ok()) << status;
 }
 

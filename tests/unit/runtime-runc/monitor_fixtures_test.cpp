@@ -1,4 +1,4 @@
-// What monitors and their exit records of earlier versions say, and what those are told: the bytes
+// What monitors and their exit records of each version say, and what those are told: the bytes
 // of protocol version 1 stay what they were, because monitors outlive the daemon that started them.
 #include <fstream>
 #include <map>
@@ -9,7 +9,6 @@
 #include "../../../plugins/runtime-runc/protocol/exit_record.hpp"
 #include "../../../plugins/runtime-runc/protocol/messages.hpp"
 #include "../support/recorded_bytes.hpp"
-#include "test_paths.hpp"
 
 namespace berth::runc::protocol {
 namespace {
@@ -17,27 +16,33 @@ namespace {
 using berth::testing::bytesOf;
 using berth::testing::digitsOf;
 
-std::map<std::string, std::string> recorded() {
-  return berth::testing::recordedIn(std::string(test_paths::fixtures) + "/0.1/frames");
-}
+class ProtocolFixtures : public ::testing::TestWithParam<std::string> {
+ protected:
+  // Both ways: this version writes those bytes, and reads its message from them.
+  template <typename Message>
+  void expectRecorded(const char* name, Type type, uint16_t flags, const Message& message) const {
+    const std::string frame = encodeFrame({type, flags, 7}, message);
+    const std::optional<std::string> digits = recorded_.find(name);
+    if (!digits) return;
+    EXPECT_EQ(digitsOf(frame), *digits) << name << " " << digitsOf(frame);
+    Header header;
+    std::string_view fields;
+    const std::string bytes = bytesOf(*digits);
+    ASSERT_FALSE(decodeHeader(bytes, header, fields)) << name;
+    EXPECT_EQ(header.type, type);
+    EXPECT_EQ(header.flags, flags);
+    EXPECT_EQ(header.id, 7u);
+    Message read;
+    ASSERT_FALSE(decodeFields(fields, read)) << name;
+    EXPECT_EQ(encodeFrame({type, flags, 7}, read), bytes) << name;
+  }
 
-// Both ways: this version writes those bytes, and reads its message from them.
-template <typename Message>
-void expectRecorded(const char* name, Type type, uint16_t flags, const Message& message) {
-  const std::string frame = encodeFrame({type, flags, 7}, message);
-  const std::string digits = recorded()[name];
-  EXPECT_EQ(digitsOf(frame), digits) << name << " " << digitsOf(frame);
-  Header header;
-  std::string_view fields;
-  const std::string bytes = bytesOf(digits);
-  ASSERT_FALSE(decodeHeader(bytes, header, fields)) << name;
-  EXPECT_EQ(header.type, type);
-  EXPECT_EQ(header.flags, flags);
-  EXPECT_EQ(header.id, 7u);
-  Message read;
-  ASSERT_FALSE(decodeFields(fields, read)) << name;
-  EXPECT_EQ(encodeFrame({type, flags, 7}, read), bytes) << name;
-}
+ private:
+  const berth::testing::RecordedBytes recorded_{GetParam(), "frames"};
+};
+
+INSTANTIATE_TEST_SUITE_P(Versions, ProtocolFixtures,
+                         ::testing::ValuesIn(berth::testing::recordedVersions()));
 
 PodFacts facts() {
   PodFacts facts;
@@ -124,7 +129,7 @@ ExecStatus executed() {
   return status;
 }
 
-TEST(ProtocolFixtures, TheFramesOfVersion1) {
+TEST_P(ProtocolFixtures, TheFramesOfVersion1) {
   expectRecorded("hello", Type::kHello, 0, HelloRequest{1, 1});
   expectRecorded("hello-reply", Type::kHello, kReply,
                  HelloReply{{Code::kOk, ""}, 1, "0.1.0", facts()});
@@ -144,7 +149,7 @@ TEST(ProtocolFixtures, TheFramesOfVersion1) {
 }
 
 // Of each type that the protocol has, test_upgrades.py sees to it.
-TEST(ProtocolFixtures, TheOtherFramesOfVersion1) {
+TEST_P(ProtocolFixtures, TheOtherFramesOfVersion1) {
   const ExecIdRequest exec{"container", "exec"};
   const StartContainerReply started{{Code::kOk, ""}, 42, 1'700'000'000'000'000'001};
   ListReply listing;
@@ -194,9 +199,9 @@ TEST(ProtocolFixtures, TheOtherFramesOfVersion1) {
   }
 }
 
-TEST(ProtocolFixtures, TheExitRecordOf01) {
+TEST_P(ProtocolFixtures, TheExitRecordIsRead) {
   std::stringstream text;
-  text << std::ifstream(std::string(test_paths::fixtures) + "/0.1/exit").rdbuf();
+  text << std::ifstream(berth::testing::fixtureOf(GetParam(), "exit")).rdbuf();
   ContainerStatus status;
   ASSERT_TRUE(parseExitRecord(text.str(), status));
   EXPECT_EQ(status.containerId.size(), 64u);

@@ -10,12 +10,12 @@
 
 #include <gmock/gmock.h>
 
+#include "../support/recorded_versions.hpp"
 #include "cgroup_fixture.hpp"
 #include "cgroup_processes.hpp"
 #include "owned_cgroups.hpp"
 #include "pod.hpp"
 #include "process_end.hpp"
-#include "test_paths.hpp"
 
 namespace berth::runc {
 namespace {
@@ -189,9 +189,13 @@ TEST_F(Owned, ANewerPluginsFileStaysAsItIs) {
   EXPECT_EQ(*support::readFile(root_ + "/cgroups.json"), newer);
 }
 
-TEST_F(Owned, TheFileOf01IsRead) {
+class OwnedFixtures : public Owned, public ::testing::WithParamInterface<std::string> {};
+
+INSTANTIATE_TEST_SUITE_P(Versions, OwnedFixtures, ::testing::ValuesIn(testing::recordedVersions()));
+
+TEST_P(OwnedFixtures, TheFileIsRead) {
   const CgroupLayout layout = unified();
-  OwnedCgroups owned(layout, std::string(test_paths::fixtures) + "/0.1/cgroups.json");
+  OwnedCgroups owned(layout, testing::fixtureOf(GetParam(), "cgroups.json"));
   EXPECT_TRUE(owned.load().ok());
 }
 

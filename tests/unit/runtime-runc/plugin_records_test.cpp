@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "../support/recorded_versions.hpp"
 #include "berth/support/files.hpp"
 #include "berth/support/json.hpp"
 #include "bundle.hpp"
@@ -13,7 +14,6 @@
 #include "options.hpp"
 #include "pod_resources.hpp"
 #include "records.hpp"
-#include "test_paths.hpp"
 
 namespace berth::runc {
 namespace {
@@ -41,9 +41,21 @@ class Records : public ::testing::Test {
   PodRecord pod_;
 };
 
-TEST_F(Records, ThePodOf01IsRead) {
-  const auto pod = loadPodRecord("0e9b1b9d7440f341b29cff5461798c940b1000b62647c6cbeda81efbd85a17c9",
-                                 std::string(test_paths::fixtures) + "/0.1");
+class RecordFixtures : public Records, public ::testing::WithParamInterface<std::string> {
+ protected:
+  static std::string fixture(const std::string& name) {
+    return testing::fixtureOf(GetParam(), name);
+  }
+  static std::string identityIn(const std::string& text) {
+    return support::stringMember(*support::parseJsonObject(text, "fixture"), "id");
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Versions, RecordFixtures,
+                         ::testing::ValuesIn(testing::recordedVersions()));
+
+TEST_P(RecordFixtures, ThePodIsRead) {
+  const auto pod = loadPodRecord(identityIn(*support::readFile(fixture("pod.json"))), fixture(""));
   ASSERT_TRUE(pod.ok()) << pod.status();
   EXPECT_EQ(pod->netPin, "/run/netns/berth-" + pod->id);
   EXPECT_EQ(pod->runtimeBinary, "/usr/sbin/runc");
@@ -52,10 +64,9 @@ TEST_F(Records, ThePodOf01IsRead) {
   EXPECT_GT(pod->initStart, 0u);
 }
 
-TEST_F(Records, TheContainerOf01IsRead) {
-  const std::string text =
-      *support::readFile(std::string(test_paths::fixtures) + "/0.1/container.json");
-  const std::string id = support::stringMember(*support::parseJsonObject(text, "fixture"), "id");
+TEST_P(RecordFixtures, TheContainerIsRead) {
+  const std::string text = *support::readFile(fixture("container.json"));
+  const std::string id = identityIn(text);
   ASSERT_TRUE(support::makeDirectories(pod_.containersDir()).ok());
   ASSERT_TRUE(support::replaceFile(pod_.containersDir() + "/" + id + ".json", text, 0600,
                                    support::Durability::kVisible)

@@ -8,9 +8,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "../support/recorded_versions.hpp"
 #include "../support/temporary_directory.hpp"
 #include "berth/support/files.hpp"
-#include "test_paths.hpp"
 
 namespace berth::overlay {
 namespace {
@@ -19,20 +19,32 @@ using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-const std::string kFixtures = std::string(test_paths::fixtures) + "/0.1";
+class RecordFixtures : public ::testing::TestWithParam<std::string> {
+ protected:
+  static std::string fixture(const std::string& name) {
+    return testing::fixtureOf(GetParam(), name);
+  }
+};
 
-TEST(Records, TheLayerOf01) {
-  const auto layer = readLayerRecord(kFixtures);
+INSTANTIATE_TEST_SUITE_P(Versions, RecordFixtures,
+                         ::testing::ValuesIn(testing::recordedVersions()));
+
+TEST_P(RecordFixtures, TheLayer) {
+  const auto layer = readLayerRecord(fixture(""));
   ASSERT_TRUE(layer.ok()) << layer.status();
   EXPECT_THAT(layer->diffId, StartsWith("sha256:"));
   EXPECT_GT(layer->usage.bytes, 0u);
   EXPECT_GT(layer->usage.inodes, 0u);
 }
 
-// One from before there were lists of what a layer holds, and one from since.
-TEST(Records, TheContentOf01) {
-  EXPECT_FALSE(readLayerRecord(kFixtures)->content.has_value());
-  const std::string directory = std::string(kFixtures) + "/layer";
+TEST(Records, ALayerFromBeforeThereWereListsOfWhatOneHolds) {
+  const auto layer = readLayerRecord(testing::fixtureOf("0.1", ""));
+  ASSERT_TRUE(layer.ok()) << layer.status();
+  EXPECT_FALSE(layer->content.has_value());
+}
+
+TEST_P(RecordFixtures, WhatTheLayerHolds) {
+  const std::string directory = fixture("layer");
   const auto layer = readLayerRecord(directory);
   ASSERT_TRUE(layer.ok()) << layer.status();
   ASSERT_TRUE(layer->content.has_value());
@@ -50,11 +62,11 @@ TEST(Records, TheContentOf01) {
   EXPECT_EQ(encode(*layer), *support::readFile(layerRecordPath(directory)));
 }
 
-TEST(Records, TheSnapshotOf01) {
-  const auto snapshot = readSnapshotRecord(kFixtures);
+TEST_P(RecordFixtures, TheSnapshot) {
+  const auto snapshot = readSnapshotRecord(fixture(""));
   ASSERT_TRUE(snapshot.ok()) << snapshot.status();
   EXPECT_FALSE(snapshot->key.empty());
-  EXPECT_THAT(snapshot->layers, Contains(readLayerRecord(kFixtures)->diffId));
+  EXPECT_THAT(snapshot->layers, Contains(readLayerRecord(fixture(""))->diffId));
   EXPECT_FALSE(snapshot->readOnly);
 }
 

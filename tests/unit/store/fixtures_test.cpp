@@ -1,13 +1,13 @@
-// What earlier versions have written is read by this one.
+// What each version has written is read by this one.
 #include <filesystem>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "../support/recorded_versions.hpp"
 #include "../support/temporary_directory.hpp"
 #include "records.pb.h"
 #include "store/store.hpp"
-#include "test_paths.hpp"
 
 namespace berth::store {
 namespace {
@@ -32,10 +32,15 @@ std::vector<Record> recordsOf(Store& store, std::string_view kind) {
   return records;
 }
 
-TEST(StoreFixtures, TheDatabaseOf01) {
+class StoreFixtures : public ::testing::TestWithParam<std::string> {};
+
+INSTANTIATE_TEST_SUITE_P(Versions, StoreFixtures,
+                         ::testing::ValuesIn(berth::testing::recordedVersions()));
+
+TEST_P(StoreFixtures, TheDatabaseIsRead) {
   const TemporaryDirectory directory;
   const std::string path = directory / "berth.db";
-  std::filesystem::copy_file(std::string(test_paths::fixtures) + "/0.1/berth.db", path);
+  std::filesystem::copy_file(berth::testing::fixtureOf(GetParam(), "berth.db"), path);
   std::string setAside;
   const auto store = Store::open(path, setAside);
   ASSERT_TRUE(store.ok()) << store.status();

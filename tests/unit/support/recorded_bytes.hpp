@@ -1,23 +1,39 @@
-// Bytes that an earlier version has written or sent (tests/fixtures): a line for each, its name and
-// the bytes in hexadecimal digits.
+// Bytes that a version has written or sent (tests/fixtures): a line for each, its name and the
+// bytes in hexadecimal digits.
 #pragma once
 
 #include <fstream>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 
+#include "recorded_versions.hpp"
+
 namespace berth::testing {
 
-// Name → digits.
-inline std::map<std::string, std::string> recordedIn(const std::string& path) {
-  std::map<std::string, std::string> lines;
-  std::ifstream file(path);
-  std::string name;
-  std::string digits;
-  while (file >> name >> digits) lines[name] = digits;
-  return lines;
-}
+class RecordedBytes {
+ public:
+  RecordedBytes(const std::string& version, const std::string& fixture)
+      : hasAll_(version == recordedVersions().back()) {
+    std::ifstream file(fixtureOf(version, fixture));
+    std::string name;
+    std::string digits;
+    while (file >> name >> digits) lines_[name] = digits;
+  }
+
+  // The digits; none for what is newer than the version. The last version has all: what it lacks is
+  // empty, which is no message.
+  std::optional<std::string> find(const std::string& name) const {
+    const auto line = lines_.find(name);
+    if (line != lines_.end()) return line->second;
+    return hasAll_ ? std::optional<std::string>("") : std::nullopt;
+  }
+
+ private:
+  bool hasAll_;
+  std::map<std::string, std::string> lines_;
+};
 
 inline std::string bytesOf(const std::string& digits) {
   std::string bytes;
