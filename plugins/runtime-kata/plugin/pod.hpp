@@ -168,6 +168,7 @@ class Pod final {
   void drainEvents();
   void onInputEnded(const std::string& key);
   void settleBreak();
+  void settleOwnEnds();
   void handleLeftExec(Task::Left left);
   void askForLeftExec(const Task::Left& left);
   absl::Status endLeftExec(const Task::Left& left);

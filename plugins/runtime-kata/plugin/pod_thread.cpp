@@ -26,6 +26,11 @@ constexpr int kAskAgainMs = 1000;
 constexpr int kKilledCode = 137;
 constexpr int kUnknownCode = 255;  // also of what ran in a virtual machine that has ended
 
+// Whether what ended so may have been ended with its sandbox.
+bool mayBeOfLoss(int exitCode) {
+  return exitCode == kKilledCode || exitCode == kUnknownCode;
+}
+
 }  // namespace
 
 std::string exitMessageOf(const PodRecord& pod) {
@@ -128,7 +133,9 @@ bool Pod::handle(const Task& task) {
       break;
     }
     case Task::Kind::kSandboxExit:
-      if (!isEnding()) (void)lose(sandboxLoss());
+      if (isEnding()) break;
+      settleOwnEnds();
+      (void)lose(sandboxLoss());
       break;
     case Task::Kind::kBroken:
       settleBreak();
@@ -146,7 +153,7 @@ bool Pod::handle(const Task& task) {
 // What ends with a sandbox is told before it or after: the first process of a PID namespace waits
 // for the others, which are killed, and a virtual machine's end is seen by each who waits for one.
 std::string Pod::lossBehind(int exitCode) const {
-  if (exitCode != kKilledCode && exitCode != kUnknownCode) return {};
+  if (!mayBeOfLoss(exitCode)) return {};
   if (isEnding() || !support::isProcessEnding(record().sandboxPid)) return {};
   const absl::Status told =
       support::waitFor(sandbox_.ended.get(), POLLIN, limitsFor(kAskTime), "wait for an end");
@@ -290,6 +297,24 @@ void Pod::askAgain(TaskClient& shim) {
   awaitSandbox(shim);
   for (const auto& container : containers()) {
     if (recordOf(*container).stage == Stage::kRunning) awaitContainer(shim, container);
+  }
+}
+
+// What ended by itself just before its sandbox did, the shim knows and may not have told yet.
+void Pod::settleOwnEnds() {
+  const CallLimits limits = limitsFor(kAskTime);
+  const auto client = shim(limits);
+  if (!client.ok()) return;
+  for (const auto& container : containers()) {
+    const ContainerRecord record = recordOf(*container);
+    if (record.stage != Stage::kRunning) continue;
+    api::StateRequest request;
+    request.set_id(record.id);
+    const auto state = (*client)->ask<api::StateResponse>("State", request, limits);
+    if (!state.ok() || state->status() != containerd::v1::types::STOPPED) continue;
+    const int exitCode = static_cast<int>(state->exit_status());
+    if (mayBeOfLoss(exitCode)) continue;
+    settleExit(container, exitCode, nanosecondsOf(state->exited_at()), {});
   }
 }
 
