@@ -99,6 +99,20 @@ def test_the_machine_is_killed_while_no_daemon_looks(bed, name, fakes):
     assert LOSS in told_end(bed, pod, container).message
 
 
+def test_an_end_that_the_machines_own_overtakes(bed, name, fakes):
+    """The shim knows of it, and has not told yet."""
+    pod = bed.run_pod(name, annotations=behaving(hang=["Wait container"]))
+    own = bed.run(pod, "own", command=["sh", "-c", "exit 7"])
+    other = bed.run(pod, "other", command=SLEEP)
+    wait_until(lambda: [each for each in fakes.calls(pod, "ended") if each["id"] == own],
+               what="its end")
+    os.kill(fakes.machine(pod), signal.SIGKILL)
+    status = told_end(bed, pod, own)
+    assert (status.exit_code, status.message) == (7, "")
+    status = bed.wait_exit(other)
+    assert status.exit_code == 137 and LOSS in status.message
+
+
 def test_ends_that_are_the_containers_own(bed, name):
     """Those that an end of the machine would bring about as well."""
     pod = bed.run_pod(name)

@@ -2,8 +2,8 @@
 
     fake_shim.py FOLDER NAME ARGUMENT...
 
-In FOLDER are its sockets, `calls` (each call of the task service, a JSON object in a line) and
-`complaints` (what no engine may do; tests want none). The pod's annotation
+In FOLDER are its sockets, `calls` (each call of the task service, a JSON object in a line, and
+"ended" of each end of a process) and `complaints` (what no engine may do; tests want none). The pod's annotation
 io.katacontainers.fake, a JSON object, says how it behaves:
 
     start      how the address is told: "bare" (default), "json", "protobuf"

@@ -271,6 +271,7 @@ class Tasks:
             self.tell("/tasks/exit", "TaskExit", wire.field(1, container)
                       + wire.field(2, container) + wire.field(4, code))
         process.ended.set()
+        self.place.note(call="ended", pod=self.pod, id=process.key)
 
     def tell(self, topic, kind, event):
         wrapped = wire.field(1, "containerd.events." + kind) + wire.field(2, event)
