@@ -190,7 +190,9 @@ class Pod:
         return self
 
     def ids(self):
-        return sorted(each["containerID"] for each in self.status["containerStatuses"])
+        """Of its containers, but for those that were never made."""
+        return sorted(each["containerID"] for each in self.status["containerStatuses"]
+                      if "containerID" in each)
 
     def log(self, container="main", options=""):
         return get("/containerLogs/default/%s/%s%s" % (self.full_name, container, options))

@@ -73,7 +73,8 @@ def test_the_kubelet_starts_as_documented():
     write(units + "30-alone.conf", block(MANUAL, "Without a cluster", "text"))
     configure("test", {"containerLogMaxSize": "16Ki", "containerLogMaxFiles": 3,
                        "containerLogMonitorInterval": "3s",
-                       "syncFrequency": "10s", "fileCheckFrequency": "5s"})
+                       "syncFrequency": "10s", "fileCheckFrequency": "5s",
+                       "logging": {"verbosity": 1}})  # tells of failed probes
     run("berth", "image", "import", os.environ["BERTH_TEST_IMAGES"], IMAGE)
     shell(block(MANUAL, "Without a cluster", "sh"))
     wait_for(serves, "the kubelet does not serve")
