@@ -12,8 +12,9 @@ namespace {
 using grpc::experimental::InterceptionHookPoints;
 
 std::optional<common::TraceContext> callerOf(grpc::experimental::InterceptorBatchMethods& methods) {
+  if (!common::isLogged(common::LogLevel::kDebug)) return std::nullopt;  // before all are read
   const auto* const headers = methods.GetRecvInitialMetadata();
-  if (headers == nullptr || !common::isLogged(common::LogLevel::kDebug)) return std::nullopt;
+  if (headers == nullptr) return std::nullopt;
   const auto found = headers->find("traceparent");
   if (found == headers->end()) return std::nullopt;
   return common::parseTraceParent({found->second.data(), found->second.size()});

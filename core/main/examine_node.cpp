@@ -25,8 +25,9 @@ bool isOn(const std::string& path) {
 
 Finding forwardingRow(const std::string& proc) {
   if (isOn(proc + "/sys/net/ipv4/ip_forward")) return {BERTH_FINDING_OK, "IPv4 forwarding", "on"};
-  return {BERTH_FINDING_LIMITED, "IPv4 forwarding",
-          "off: pods reach nothing beyond the node; net.ipv4.ip_forward=1 in /etc/sysctl.d"};
+  return {
+      BERTH_FINDING_LIMITED, "IPv4 forwarding",
+      "off: by IPv4 pods reach nothing beyond the node; net.ipv4.ip_forward=1 in /etc/sysctl.d"};
 }
 
 Finding bridgeRow(const std::string& proc) {
@@ -54,7 +55,7 @@ Finding swapRow(const std::string& proc) {
   return {BERTH_FINDING_LIMITED, "swap turned off",
           strCat(used,
                  ": the kubelet does not start, unless its configuration has failSwapOn: "
-                 "false; swapoff -a, and out of /etc/fstab")};
+                 "false; swapoff -a, and neither /etc/fstab nor a .swap unit is to turn it on")};
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 // Pods made with nothing but the CNI plugins and the OCI runtime: the floor for an engine that runs
-// these programs.
+// these programs one after the other, `create` and `start` apart.
 #pragma once
 
 #include <atomic>

@@ -178,7 +178,7 @@ def test_a_failed_probe_restarts_the_container():
     ended = status["lastState"]["terminated"]
     assert ended["exitCode"] == 0 and ended["reason"] == "Completed"
     assert ended["startedAt"] < ended["finishedAt"]
-    assert re.search("Liveness probe failed|failed liveness probe", journal())
+    assert re.search('"Probe failed" probeType="Liveness" .*containerName="main"', journal())
 
 
 def test_a_container_that_ends_is_restarted_with_a_back_off():

@@ -41,8 +41,11 @@ int pauseForEver() {
   for (const int number : {SIGTERM, SIGINT, SIGCHLD}) sigaddset(&signals, number);
   sigprocmask(SIG_BLOCK, &signals, nullptr);
   for (bool asked = false;;) {
-    const int number = sigtimedwait(&signals, nullptr, asked ? &kLook : nullptr);
-    asked = asked || number == SIGTERM || number == SIGINT;
+    siginfo_t from{};
+    const int number = sigtimedwait(&signals, &from, asked ? &kLook : nullptr);
+    // Those of its own PID namespace have no say in it.
+    const bool isFromOutside = !isFirst || from.si_pid == 0;
+    asked = asked || (isFromOutside && (number == SIGTERM || number == SIGINT));
     while (waitpid(-1, nullptr, WNOHANG) > 0) {
     }
     // kill(2): of all processes but this one, also of those that it may send nothing.

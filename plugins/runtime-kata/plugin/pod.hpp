@@ -168,14 +168,20 @@ class Pod final {
   void drainEvents();
   void onInputEnded(const std::string& key);
   void settleBreak();
-  void settleOwnEnds();
   void handleLeftExec(Task::Left left);
   void askForLeftExec(const Task::Left& left);
   absl::Status endLeftExec(const Task::Left& left);
   int pollPatience() const;
   std::string sandboxLoss() const;
-  // False when the pod is being ended by somebody who does it all.
-  bool lose(const std::string& message);
+  struct End {
+    int exitCode;
+    int64_t exitedAt;
+  };
+  using Ends = std::map<std::string, End>;  // by container
+  Ends ownEnds();
+  // False when the pod is being ended by somebody who does it all. `own` are ends that did not come
+  // of the loss.
+  bool lose(const std::string& message, const Ends& own = {});
   void settleIfLost(const std::shared_ptr<Container>& container);
   void askAgain(TaskClient& shim);
   bool countsMemoryKill(const std::string& container);

@@ -129,13 +129,12 @@ bool Pod::handle(const Task& task) {
       return false;
     case Task::Kind::kExit: {
       const std::string loss = lossBehind(task.exitCode);
-      if (loss.empty() || !lose(loss)) settleExit(task.container, task.exitCode, task.exitedAt, {});
+      if (loss.empty() || !lose(loss, ownEnds()))
+        settleExit(task.container, task.exitCode, task.exitedAt, {});
       break;
     }
     case Task::Kind::kSandboxExit:
-      if (isEnding()) break;
-      settleOwnEnds();
-      (void)lose(sandboxLoss());
+      if (!isEnding()) (void)lose(sandboxLoss(), ownEnds());
       break;
     case Task::Kind::kBroken:
       settleBreak();
@@ -301,25 +300,27 @@ void Pod::askAgain(TaskClient& shim) {
 }
 
 // What ended by itself just before its sandbox did, the shim knows and may not have told yet.
-void Pod::settleOwnEnds() {
-  const CallLimits limits = limitsFor(kAskTime);
+Pod::Ends Pod::ownEnds() {
+  constexpr auto kTime = std::chrono::milliseconds(500);
+  Ends ends;
+  const CallLimits limits = limitsFor(kTime);
   const auto client = shim(limits);
-  if (!client.ok()) return;
+  if (!client.ok()) return ends;
   for (const auto& container : containers()) {
     const ContainerRecord record = recordOf(*container);
-    if (record.stage != Stage::kRunning) continue;
+    if (isEnding() || record.stage != Stage::kRunning) continue;
     api::StateRequest request;
     request.set_id(record.id);
     const auto state = (*client)->ask<api::StateResponse>("State", request, limits);
     if (!state.ok() || state->status() != containerd::v1::types::STOPPED) continue;
     const int exitCode = static_cast<int>(state->exit_status());
-    if (mayBeOfLoss(exitCode)) continue;
-    settleExit(container, exitCode, nanosecondsOf(state->exited_at()), {});
+    if (!mayBeOfLoss(exitCode)) ends[record.id] = {exitCode, nanosecondsOf(state->exited_at())};
   }
+  return ends;
 }
 
 // Nothing tells of ends any more: all that may run is ended, then it is told.
-bool Pod::lose(const std::string& message) {
+bool Pod::lose(const std::string& message, const Ends& own) {
   constexpr auto kPause = std::chrono::milliseconds(5);
   std::unique_lock alone(end_, std::defer_lock);
   while (!alone.try_lock()) {
@@ -342,7 +343,11 @@ bool Pod::lose(const std::string& message) {
     const std::lock_guard lock(mutex_);
     lostMessage_ = message;
   }
-  for (const auto& container : containers()) settleIfLost(container);
+  for (const auto& container : containers()) {
+    if (const auto end = own.find(recordOf(*container).id); end != own.end())
+      settleExit(container, end->second.exitCode, end->second.exitedAt, {});
+    settleIfLost(container);
+  }
   declareDead();
   listener_.onPodLost(id_, message);
   return true;
