@@ -99,9 +99,11 @@ def test_the_machine_is_killed_while_no_daemon_looks(bed, name, fakes):
     assert LOSS in told_end(bed, pod, container).message
 
 
-def test_an_end_that_the_machines_own_overtakes(bed, name, fakes):
-    """The shim knows of it, and has not told yet."""
-    pod = bed.run_pod(name, annotations=behaving(hang=["Wait container"]))
+@pytest.mark.parametrize("silent", ["Wait container", "Wait container own"])
+def test_an_end_that_the_machines_own_overtakes(bed, name, fakes, silent):
+    """The shim knows of it, and has not told yet: when the sandbox's end is told, or another end
+    before that."""
+    pod = bed.run_pod(name, annotations=behaving(hang=[silent]))
     own = bed.run(pod, "own", command=["sh", "-c", "exit 7"])
     other = bed.run(pod, "other", command=SLEEP)
     wait_until(lambda: [each for each in fakes.calls(pod, "ended") if each["id"] == own],

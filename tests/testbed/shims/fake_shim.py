@@ -18,7 +18,7 @@ io.katacontainers.fake, a JSON object, says how it behaves:
     lag        seconds by which the end of a machine that dies is told of the sandbox after it is
                of the containers
     fail       {call: message}
-    hang       [call]: never answered
+    hang       [call], or [call and a container's name]: never answered
 
 A call is named as in `calls`: "Create sandbox", "Start exec", "Kill container"; `start` and
 `delete` are calls of the program.

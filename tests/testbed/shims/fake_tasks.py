@@ -21,6 +21,7 @@ ID, EXEC = 1, 2
 NOT_OF_EXECS = ("Create", "Update", "Shutdown")  # in their messages the field is another one
 PROCESS = "types.containerd.io/opencontainers/runtime-spec/1/Process"
 RESOURCES = "types.containerd.io/opencontainers/runtime-spec/1/LinuxResources"
+NAME = "io.kubernetes.cri.container-name"
 OWN_INPUT = -1  # among a process's FIFOs the writing end of its input
 EVENTS = "containerd.services.events.ttrpc.v1.Events"
 
@@ -52,6 +53,7 @@ class Tasks:
         # As the one of the Go shim: held over whole calls.
         self.lock = threading.Lock()
         self.processes = {}
+        self.names = {}  # of containers, by their ids
         self.machine = None
         self.agent = None
         self.started = {}
@@ -69,7 +71,7 @@ class Tasks:
         self.place.note(**note)
         if service != self.service:
             return UNIMPLEMENTED, "there is no service " + service, b""
-        if name in self.behaviour.get("hang", ()):
+        if {name, "%s %s" % (name, self.names.get(note["id"]))} & {*self.behaviour.get("hang", ())}:
             threading.Event().wait()
         if name in self.behaviour.get("fail", {}):
             return UNKNOWN, self.behaviour["fail"][name], b""
@@ -113,6 +115,7 @@ class Tasks:
             spec = json.load(stream)
         if "resources" not in spec["linux"] or "process" not in spec or "root" not in spec:
             raise Failure(UNKNOWN, "the specification is incomplete")
+        self.names[container] = spec.get("annotations", {}).get(NAME)
         if container == self.pod:
             self.boot(spec)
         elif self.machine is None:
