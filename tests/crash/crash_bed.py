@@ -18,10 +18,12 @@ from control import Control
 from engine_state import EngineState
 from image_set import TESTS
 from installed_plugin import InstalledPlugin
+from operation import check
 
 PROGRAMS = ("berthd-crash", "berth-monitor-crash", "berth-keeper-crash")
 SETTLE_SECONDS = 6
 REST_SECONDS = 1
+LONGEST_UNREST = 120  # seconds; what goes on for longer goes on for ever
 DATA = TESTS + "data:1"
 VOLUMES = TESTS + "volumes:1"
 
@@ -86,11 +88,13 @@ class CrashBed(TestBed):
     def await_rest(self):
         """Returns once the daemon has taken no step for REST_SECONDS, or is doomed."""
         taken = resting = None
+        begun = time.monotonic()
         while not self.doomed():
             if taken != (steps := len(self.daemon.steps())):
                 taken, resting = steps, time.monotonic()
             if time.monotonic() > resting + REST_SECONDS:
                 return
+            check(time.monotonic() < begun + LONGEST_UNREST, "it does not come to rest")
             time.sleep(0.02)
 
     def await_death(self, seconds=60):

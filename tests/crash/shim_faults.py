@@ -23,6 +23,7 @@ from kills import Kills  # noqa: E402  (needs the path above)
 
 HANDLER = "shim"
 REPORT_SECONDS = 5
+REASON_SECONDS = 2  # from then on
 WRAPPER = """#!/bin/sh
 exec /usr/bin/python3 {proxy} {kills} {real} "$@"
 """
@@ -148,5 +149,5 @@ def examine(bed, piece, killed):
         return
     for container in bed.cri.ListContainers({}).containers:
         if bed.status(container.id).exit_code == 128 + signal.SIGKILL:
-            wait_until(lambda each=container.id: says_why(bed, each),
-                       what="the reason of the container's end")
+            pace.wait_within(bed, REASON_SECONDS, lambda each=container.id: says_why(bed, each),
+                             "the reason of the container's end")

@@ -158,8 +158,11 @@ def test_exec(bed, name, fakes):
     container = bed.run(pod, "c", command=SLEEP)
     answer = bed.exec(container, "sh", "-c", "echo out; echo err >&2; exit 3")
     assert (answer.stdout, answer.stderr, answer.exit_code) == (b"out\n", b"err\n", 3)
-    with pytest.raises(grpc.RpcError, match="no program /no/such/program"):
-        bed.exec(container, "/no/such/program")
+
+    def exec_nothing():
+        with pytest.raises(grpc.RpcError, match="no program /no/such/program"):
+            bed.exec(container, "/no/such/program", timeout=pace.PATIENCE)
+    assert pace.within(bed, 3, pace.took(exec_nothing))
     with pytest.raises(grpc.RpcError):
         bed.exec(container, "sleep", "4841", timeout=1)
     wait_until(lambda: not any("sleep 4841" in line for line in

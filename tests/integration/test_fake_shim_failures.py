@@ -16,6 +16,7 @@ import time
 
 import grpc
 import host
+import pace
 import pytest
 from berth_testbed import wait_until
 from fake_shims import behaving, shims, texts
@@ -23,6 +24,7 @@ from losses import is_ready, told_end
 
 pytestmark = pytest.mark.berth
 SLEEP = ["sleep", "1000"]
+SERVING_PATIENCE = 2  # seconds that a daemon's start waits for pods to be reached
 LONG = "while [ ! -e /tmp/end ]; do sleep 0.02; done; exit 11"
 COUNT = "i=0; while :; do echo $i; i=$((i+1)); sleep 0.02; done"
 
@@ -222,7 +224,13 @@ def test_the_shim_is_killed_while_no_daemon_looks(bed, name):
     pod = bed.run_pod(name)
     container = bed.run(pod, "c", command=SLEEP)
     bed.kill_engine()
-    os.kill(shim_of(bed), signal.SIGKILL)
-    bed.start_engine()
+    shim = shim_of(bed)
+    os.kill(shim, signal.SIGKILL)
+    wait_until(lambda: shim not in shims(bed), what="the shim's end")
+    started = pace.took(bed.start_engine)
+    # A daemon that has not lost its patience with a pod knows of its end before it answers.
+    if started < SERVING_PATIENCE:
+        assert bed.status(container).state == bed.cri.messages.CONTAINER_EXITED
+        assert not is_ready(bed, pod)
     told_end(bed, pod, container)
     assert not shims(bed)

@@ -6,8 +6,10 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 
 import grpc
+import pace
 import pytest
 
 import test_layers
@@ -77,12 +79,13 @@ def test_layers_are_as_with_overlayfs(layer_bed, layers, seen):
     seen(layer_bed, layers)
 
 
-def usage(bed, container):
-    """What it has written, in bytes, once that has been measured."""
+def usage(bed, container, since=0):
+    """What it has written, in bytes and files, as it was measured after that time: nanoseconds."""
     def measured():
         layer = bed.cri.ContainerStats({"container_id": container}).stats.writable_layer
-        return layer if layer.HasField("used_bytes") else None
-    return wait_until(measured, what="a measurement").used_bytes.value
+        return layer if layer.timestamp > since else None
+    layer = wait_until(measured, pace.PATIENCE, "a measurement")
+    return layer.used_bytes.value, layer.inodes_used.value
 
 
 def test_snapshots_are_apart_and_are_measured(layer_bed, name):
@@ -91,10 +94,18 @@ def test_snapshots_are_apart_and_are_measured(layer_bed, name):
     one = bed.run(pod, "one", command=SLEEP)
     other = bed.run(pod, "other", command=SLEEP)
     writes = "dd if=/dev/zero of=/big-%d bs=1M count=%d 2> /dev/null; sync"
+    before = {}
     for container, number in ((one, 3), (other, 1)):
         shell(bed, container, writes % (number, number))
         # Nobody has asked before.
-        assert number << 20 <= usage(bed, container) < (number + 1) << 20
+        before[container] = usage(bed, container)
+        assert number << 20 <= before[container][0] < (number + 1) << 20
+    shell(bed, one, writes % (2, 2) + "; touch /more /and-more; sync")
+    written = time.time_ns()
+    grown = usage(bed, one, written)
+    assert 5 << 20 <= grown[0] < 6 << 20
+    assert grown[1] == before[one][1] + 3
+    assert usage(bed, other, written) == before[other]
     shell(bed, one, "rm /bin/vi")
     assert shell(bed, other, "test -e /bin/vi -a ! -e /big-3; echo $?") == "0"
     bed.remove_pod(pod)

@@ -1,8 +1,6 @@
 """Pod sandboxes: life cycle, namespaces, network, lists."""
 
-import contextlib
 import http.client
-import json
 import os
 import signal
 import socket
@@ -13,7 +11,7 @@ import pytest
 import grpc
 import host
 import pace
-from asking import shell
+from asking import shell, verbose
 from berth_testbed import wait_until
 from image_set import NGINX
 from registry import free_port
@@ -228,18 +226,6 @@ def test_pid_namespace(bed, name, mode, shared):
     assert (first == b"sleep\x001000\x00") == (not shared)
 
 
-def first_of(process):
-    """The pid, as this test sees it, of the first process in the PID namespace of that one."""
-    namespace = os.readlink("/proc/%d/ns/pid" % process)
-    for entry in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(OSError):
-            if (os.readlink("/proc/%s/ns/pid" % entry) == namespace
-                    and host.read("/proc/%s/status" % entry).split("NSpid:")[1].split("\n")[0]
-                    .split()[-1] == "1"):
-                return int(entry)
-    raise AssertionError("nobody is the first of " + namespace)
-
-
 @pytest.mark.berth
 def test_all_that_are_asked_to_end_take_their_time(bed, name):
     """As a node asks that is shut down: what shares a PID namespace does not end with its first
@@ -249,10 +235,8 @@ def test_all_that_are_asked_to_end_take_their_time(bed, name):
     container = bed.run(pod, "c", linux=options, command=[
         "sh", "-c", "trap 'sleep 1; exit 7' TERM; echo ready; while :; do sleep 0.1; done"])
     wait_until(lambda: bed.log_lines(name, "c"), what="its trap")
-    info = bed.cri.ContainerStatus({"container_id": container, "verbose": True}).info["info"]
-    process = json.loads(info)["pid"]
-    first = first_of(process)
-    for one in (first, process):
+    process = verbose(bed.cri.ContainerStatus, {"container_id": container})["pid"]
+    for one in (host.first_of(process), process):
         os.kill(one, signal.SIGTERM)
     assert bed.wait_exit(container).exit_code == 7
 

@@ -12,13 +12,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import host
+import pace
 import pytest
 import shared_engine
+from asking import verbose
 from berth_testbed import wait_until
 from crictl_at_work import attach_to_the_end_of_input, run
 from engines import SHIM
 from holding import Holding
-from losses import told_end
+from losses import is_ready, told_end
 
 pytestmark = [pytest.mark.berth,
               pytest.mark.skipif(not os.access(SHIM, os.X_OK), reason="SKIPPED: there is no " + SHIM)]
@@ -99,6 +101,26 @@ def test_a_shared_pid_namespace_has_a_first_process_that_reaps(bed, name):
         return [line for line in bed.exec(container, "ps", "-o", "stat,comm").stdout.decode()
                 .splitlines() if line.startswith("Z")]
     wait_until(lambda: not zombies(), what="the end of orphans")
+
+
+def test_a_first_process_that_is_asked_to_end_waits_for_the_others(bed, name):
+    """As a node asks that is shut down; containers take their time."""
+    options = {"security_context": {"namespace_options": {"pid": "POD"}}}
+    pod = bed.run_pod(name, linux=options)
+    container = bed.run(pod, "c", linux=options, command=[
+        "sh", "-c", "while [ ! -e /tmp/end ]; do sleep 0.05; done; exit 7"])
+    (first,) = commands(bed, "pause")
+    assert first == host.first_of(
+        verbose(bed.cri.ContainerStatus, {"container_id": container})["pid"])
+    os.kill(first, signal.SIGTERM)
+    assert bed.exec(container, "sleep", "1").exit_code == 0  # time enough to end
+    assert first in commands(bed, "pause") and is_ready(bed, pod)
+    bed.exec(container, "touch", "/tmp/end")
+    status = bed.wait_exit(container, pace.PATIENCE)
+    pace.wait_within(bed, 2, lambda: first not in commands(bed, "pause"),
+                     "the end of the first process")
+    assert (status.exit_code, status.message) == (7, "")
+    wait_until(lambda: not is_ready(bed, pod), what="the pod's end")
 
 
 def test_a_program_that_is_not_there(bed, name):
@@ -269,7 +291,7 @@ def test_cgroups_of_a_pod_that_is_being_made_stay(own_bed, tmp_path, name):
     parent = bed.cgroups.own("shared-" + name)
 
     def there():
-        return [path for path in host.cgroups() if os.path.basename(path) == "shared-" + name]
+        return {path for path in host.cgroups() if os.path.basename(path) == "shared-" + name}
     first = bed.run_pod(name, linux={"cgroup_parent": parent})
     made = there()
     assert made
@@ -293,7 +315,7 @@ def test_cgroups_that_nobody_wrote_down_go_with_a_lost_pod(bed, name):
         os.mkdir(path)
     (shim,) = shims(bed)
     os.kill(shim, signal.SIGKILL)
-    assert bed.wait_exit(container).exit_code == 137
+    assert told_end(bed, pod, container).exit_code == 137
     bed.remove_pod(pod)
     assert not [path for path in made if os.path.exists(path)]
 

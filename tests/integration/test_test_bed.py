@@ -77,13 +77,25 @@ def test_what_sanitizers_say_is_told_like_a_leak(tmp_path):
     assert "signed integer overflow" in undefined
 
 
-@pytest.mark.parametrize("naps, taken, kept", [(0, 0.9, True), (0, 1.1, False),
-                                               (0.1, 1.9, True), (0.1, 30, False)])
-def test_a_promise_is_measured_by_the_machine(tmp_path, naps, taken, kept):
-    """By a command that takes so long on it."""
-    bed = types.SimpleNamespace(build=str(tmp_path), folder=str(tmp_path))
-    program = tmp_path / "bin/berth"
+def paced(folder, script):
+    """A bed with a program that does this when nobody asks it to ask a daemon."""
+    program = folder / "bin/berth"
     program.parent.mkdir()
-    program.write_text("#!/bin/sh\nsleep %g\n" % naps, encoding="utf-8")
+    program.write_text("#!/bin/sh\n[ \"$*\" = --version ] || exit 2\n" + script, encoding="utf-8")
     program.chmod(0o755)
-    assert pace.within(bed, 1, taken) == kept
+    return types.SimpleNamespace(build=str(folder))
+
+
+# What takes no time takes far less than 1,100 seconds even so; a nap is as long at least.
+@pytest.mark.parametrize("nap, promised, taken, kept", [
+    (0, 1000, 999, True), (0, 1000, 1100, False), (0.1, 1, 3.9, True), (0.2, 1, 5.1, False)])
+def test_a_promise_is_measured_by_the_machine(tmp_path, nap, promised, taken, kept):
+    """By a program that takes so long on it; however slow, it excuses only so much."""
+    assert pace.within(paced(tmp_path, "sleep %g\n" % nap), promised, taken) == kept
+
+
+@pytest.mark.parametrize("script", ["sleep 0.1; exit 1\n", None])
+def test_what_cannot_be_measured_excuses_nothing(tmp_path, script):
+    bed = paced(tmp_path, script) if script else types.SimpleNamespace(build=str(tmp_path))
+    assert pace.within(bed, 1, 0.9)
+    assert not pace.within(bed, 1, 3.9)

@@ -111,7 +111,7 @@ def test_another_limit_is_for_pulls_that_wait(limited):
 def test_a_pull_that_waits_is_given_up(limited, how):
     bed = limited(MIB // 64)
     # The impatient has time to be seen at it.
-    soon = 3 + pace.TIMES * pace.took(lambda: command(bed, "ops"))
+    soon = 3 + 20 * pace.took(lambda: command(bed, "ops"))
     pulling = begin(bed, 0, seconds=900 if how == "cancelled" else soon)
     wait_until(lambda: " fetch sha256:" in command(bed, "ops"), what="a layer on its way")
     if how == "cancelled":
@@ -145,6 +145,8 @@ def test_probes_go_on_beside_a_storm(limited, tell):
     # The neighbour's own image has just been written.
     assert least - CREDIT < taken and pace.within(bed, least + LATE, taken)
     assert are_pulled(bed, range(IMAGES))
-    assert pace.within(bed, PROBE_SECONDS, max(probes))
+    # None is slow, and there are more of them than seconds.
+    for seconds in (max(probes), taken / len(probes)):
+        assert pace.within(bed, PROBE_SECONDS, seconds)
     tell("%d probes beside %d pulls in %.1f s, the slowest %.0f ms" % (
         len(probes), len(pulls), taken, max(probes) * 1000))

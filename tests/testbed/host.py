@@ -112,6 +112,20 @@ def _names(pid, folder):
     return False
 
 
+def first_of(process):
+    """The pid, as the caller sees it, of the first process in the PID namespace of that one."""
+    namespace = os.readlink("/proc/%d/ns/pid" % process)
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            is_there = os.readlink("/proc/%s/ns/pid" % entry) == namespace
+        except OSError:
+            continue
+        # The last number is that in the process's own namespace.
+        if is_there and re.search(r"^NSpid:.*\t1$", read("/proc/%s/status" % entry), re.MULTILINE):
+            return int(entry)
+    raise LookupError("nobody is the first of " + namespace)
+
+
 def processes(folder, mark):
     """Processes that belong to a test bed: pid → command line.
 

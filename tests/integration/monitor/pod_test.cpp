@@ -226,7 +226,10 @@ TEST_F(PodTest, ShutdownNeedsAnEmptyPod) {
 }
 
 TEST_F(PodTest, SigtermEndsItOnlyWithoutContainers) {
-  startPod();
+  protocol::StartRequest request = podRequest();
+  request.pid = NamespaceMode::kNew;
+  startPod(request);
+  const ProcessEnd initEnd(facts_.initPid);
   run("busy", {"/bin/sleep", "9999"});
   ASSERT_EQ(kill(facts_.monitorPid, SIGTERM), 0);
   EXPECT_OK(client_->list(soon()));
@@ -234,12 +237,13 @@ TEST_F(PodTest, SigtermEndsItOnlyWithoutContainers) {
   EXPECT_OK(client_->killContainer("busy", SIGKILL, KillScope::kAll, soon()));
   awaitExit("busy");
   events_->await(MonitorEvent::Kind::kConnectionLost);
+  EXPECT_TRUE(initEnd.await()) << "the shared PID namespace's init lives on";
   client_.reset();
   const auto records = readExitRecords(runDir());
   REQUIRE_OK(records);
   ASSERT_THAT(*records, SizeIs(1));
   EXPECT_EQ(records->front().containerId, "busy");
-  EXPECT_OK(cleanUpMonitor(runDir(), podRequest().netPin));
+  EXPECT_OK(cleanUpMonitor(runDir(), request.netPin));
   support::Command command;
   command.argv = {runtime_, "--root", runtimeRoot(), "delete", "busy"};
   EXPECT_OK(support::run(command));
