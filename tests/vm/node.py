@@ -14,6 +14,7 @@ EXAMPLES = os.path.join(SOURCE, "packaging/examples")
 CRICTL = os.path.join(SOURCE, "build/conformance/crictl")
 PACKAGES = os.environ["BERTH_PACKAGES"]
 SOCKET = "/run/berth/berth.sock"
+DROP_INS = "/etc/berth/berth.toml.d"
 IMAGE = "images.berth.test/busybox:1"
 PATIENCE = 120  # of an emulated processor
 ADDRESSES = "/var/lib/cni/networks/berth/10.*"
@@ -149,7 +150,13 @@ def purge():
     return run("apt-get", "-q", "-y", "purge", "berth")
 
 
-def check_nothing_is_left():
+def check_nothing_is_left(but=()):
+    """Of the package. The drop-ins `but`, which somebody has written, stay: they are removed here."""
+    assert set(glob.glob(DROP_INS + "/*")) == set(but)
+    for path in but:
+        os.remove(path)
+    if but:
+        os.removedirs(DROP_INS)
     for path in ("/var/lib/berth", "/run/berth", "/etc/berth"):
         assert not os.path.exists(path), run("find", path)
     with open("/proc/self/mountinfo", encoding="utf-8") as mounts:

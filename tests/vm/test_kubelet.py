@@ -14,7 +14,8 @@ from documents import block, blocks
 from kubelet_node import (ADDRESS, MANUAL, Pod, cgroup_of, configure, engine_pods, fetch, figures, get,
                           give_an_address, have_kubelet, install_kubelet, journal, left_of, pods,
                           read, restart_engine, restart_kubelet, serves, shell, wait_for, write)
-from node import CRICTL, IMAGE, PACKAGES, SOURCE, check_nothing_is_left, crictl, purge, run, shown
+from node import (CRICTL, DROP_INS, IMAGE, PACKAGES, SOURCE, check_nothing_is_left, crictl, purge, run,
+                  shown)
 
 import registry  # noqa: E402  (kubelet_node has put it on the path)
 
@@ -101,7 +102,7 @@ def test_pods_start_once_the_network_is_configured(server):
     write("/etc/cni/net.d/10-berth.conflist", block(MANUAL, "The network", "json"))
     PODS["web"].ready()
     # Registries that the network has brought.
-    write("/etc/berth/berth.toml.d/registries.toml", "".join(
+    write(DROP_INS + "/registries.toml", "".join(
         '[sources.registry.options.registries."%s"]\nmirrors = ["%s"]\nfallback = false\n'
         % (host, server.mirror(host)) for host in server.hosts))
     restart_engine()
@@ -356,7 +357,7 @@ def test_an_end_is_noticed_by_its_event():
 
 
 def test_runtime_classes_are_tables_of_the_configuration(tmp_path):
-    write("/etc/berth/berth.toml.d/runtimes.toml", block(MANUAL, "Runtime classes", "toml"))
+    write(DROP_INS + "/runtimes.toml", block(MANUAL, "Runtime classes", "toml"))
     run("berth", "config", "check")
     restart_engine()
     for name in STEADY:
@@ -390,7 +391,8 @@ def test_what_is_no_longer_wanted_goes_wholly():
     assert glob.glob("/var/lib/cni/networks/berth/10.*") == []
 
 
-def test_a_purge_leaves_nothing():
+def test_a_purge_leaves_what_the_reader_has_written():
     run("systemctl", "disable", "--now", "kubelet")
     purge()
-    check_nothing_is_left()
+    check_nothing_is_left(but=["%s/%s.toml" % (DROP_INS, name) for name in (
+        "registries", "runtimes")])

@@ -8,7 +8,7 @@ import tempfile
 import pytest
 
 from documents import block
-from node import (CRICTL, EXAMPLES, IMAGE, PACKAGES, SOURCE, Pod, check_nothing_is_left, crictl,
+from node import (CRICTL, DROP_INS, EXAMPLES, IMAGE, PACKAGES, SOURCE, Pod, check_nothing_is_left, crictl,
                   held, purge, run, shown)
 
 sys.path.insert(0, os.path.join(SOURCE, "tests/testbed"))
@@ -21,7 +21,7 @@ OLD = "unix:///run/containerd/containerd.sock"
 NEW = "unix:///run/berth/berth.sock"
 KUBELET = "/var/lib/kubelet"
 CERTIFICATES = "/etc/containerd/certs.d"
-REGISTRIES = "/etc/berth/berth.toml.d/registries.toml"
+REGISTRIES = DROP_INS + "/registries.toml"
 CONTAINERD = """\
 version = 2
 [plugins."io.containerd.grpc.v1.cri"]
@@ -154,7 +154,4 @@ def test_images_are_carried_over(old, follow, tmp_path):
 
 def test_a_purge_leaves_what_the_reader_has_written():
     purge()
-    os.remove(REGISTRIES)
-    for folder in (os.path.dirname(REGISTRIES), "/etc/berth"):
-        os.rmdir(folder)
-    check_nothing_is_left()
+    check_nothing_is_left(but=[REGISTRIES])
