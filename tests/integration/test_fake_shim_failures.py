@@ -78,10 +78,12 @@ def test_a_container_that_hangs(bed, name, call):
 LOSS = "the pod's sandbox has ended, exit code 255; its log ends: the fake shim of"
 
 
-@pytest.mark.parametrize("lag", [0, 0.5])
-def test_the_machine_is_killed(bed, name, fakes, lag):
-    """The reason is the same when the end of a container is told before that of its sandbox."""
-    pod = bed.run_pod(name, annotations=behaving(lag=lag))
+@pytest.mark.parametrize("how", [{}, {"lag": 0.5}, {"hang": ["State container"]}],
+                         ids=["at once", "the sandbox's end later", "a shim that hangs"])
+def test_the_machine_is_killed(bed, name, fakes, how):
+    """The reason is the same when the end of a container is told before that of its sandbox, and
+    when the shim does not say how containers have ended."""
+    pod = bed.run_pod(name, annotations=behaving(**how))
     container = bed.run(pod, "c", command=SLEEP)
     os.kill(fakes.machine(pod), signal.SIGKILL)
     status = told_end(bed, pod, container)

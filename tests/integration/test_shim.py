@@ -8,6 +8,7 @@ virtual machine cannot.
 
 import os
 import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -25,6 +26,7 @@ from losses import is_ready, told_end
 pytestmark = [pytest.mark.berth,
               pytest.mark.skipif(not os.access(SHIM, os.X_OK), reason="SKIPPED: there is no " + SHIM)]
 SLEEP = ["sleep", "1000"]
+SHARING = {"security_context": {"namespace_options": {"pid": "POD"}}}
 COUNT = "i=0; while :; do echo $i; i=$((i+1)); sleep 0.02; done"
 
 
@@ -105,9 +107,8 @@ def test_a_shared_pid_namespace_has_a_first_process_that_reaps(bed, name):
 
 def test_a_first_process_that_is_asked_to_end_waits_for_the_others(bed, name):
     """As a node asks that is shut down; containers take their time."""
-    options = {"security_context": {"namespace_options": {"pid": "POD"}}}
-    pod = bed.run_pod(name, linux=options)
-    container = bed.run(pod, "c", linux=options, command=[
+    pod = bed.run_pod(name, linux=SHARING)
+    container = bed.run(pod, "c", linux=SHARING, command=[
         "sh", "-c", "while [ ! -e /tmp/end ]; do sleep 0.05; done; exit 7"])
     (first,) = commands(bed, "pause")
     assert first == host.first_of(
@@ -121,6 +122,15 @@ def test_a_first_process_that_is_asked_to_end_waits_for_the_others(bed, name):
                      "the end of the first process")
     assert (status.exit_code, status.message) == (7, "")
     wait_until(lambda: not is_ready(bed, pod), what="the pod's end")
+
+
+def test_containers_do_not_ask_a_first_process_to_end(bed, name):
+    pod = bed.run_pod(name, linux=SHARING)
+    container = bed.run(pod, "c", linux=SHARING, command=SLEEP)
+    assert bed.exec(container, "kill", "1").exit_code == 0
+    bed.cri.StopContainer({"container_id": container}, timeout=60)
+    time.sleep(1)  # it would look for others ten times
+    assert commands(bed, "pause") and is_ready(bed, pod)
 
 
 def test_a_program_that_is_not_there(bed, name):

@@ -175,7 +175,7 @@ class Pod final {
   std::string sandboxLoss() const;
   struct End {
     int exitCode;
-    int64_t exitedAt;
+    int64_t exitedAt;  // CLOCK_REALTIME, nanoseconds
   };
   using Ends = std::map<std::string, End>;  // by container
   Ends ownEnds();
