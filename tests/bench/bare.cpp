@@ -52,13 +52,16 @@ absl::Status pinNewNetwork(const std::string& path) {
 }  // namespace
 
 BarePrograms::BarePrograms(const Options& options, const Workspace& workspace)
-    : options_(options), workspace_(workspace), directory_(workspace.directory() + "/bare") {}
+    : options_(options),
+      workspace_(workspace),
+      directory_(workspace.directory() + "/bare"),
+      state_(directory_ + "/state") {}
 
 absl::StatusOr<std::unique_ptr<BarePrograms>> BarePrograms::create(const Options& options,
                                                                    Workspace& workspace,
                                                                    int index) {
   std::unique_ptr<BarePrograms> programs(new BarePrograms(options, workspace));
-  BERTH_RETURN_IF_ERROR(support::makeDirectories(programs->directory_));
+  BERTH_RETURN_IF_ERROR(workspace.makeStateFolder(programs->state_));
   const std::string conflist = cniConflist(workspace.bridgeName(), options.subnet, index,
                                            absl::StrCat(programs->directory_, "/ipam"));
   BERTH_ASSIGN_OR_RETURN(programs->conflist_, support::parseJsonObject(conflist, "the conflist"));
@@ -81,7 +84,7 @@ absl::Status BarePrograms::makeSpec() {
 BarePod::BarePod(const BarePrograms& programs, std::string id)
     : programs_(programs),
       id_(std::move(id)),
-      directory_(absl::StrCat(programs.directory_, "/", id_)),
+      directory_(absl::StrCat(programs.state_, "/", id_)),
       namespacePath_(directory_ + "/netns") {}
 
 absl::StatusOr<std::unique_ptr<BarePod>> BarePod::prepare(BarePrograms& programs,
@@ -175,7 +178,7 @@ absl::Status BarePod::runc(const std::vector<std::string>& arguments) {
   const std::string what = absl::StrCat("runc ", absl::StrJoin(arguments, " "));
   // Not through pipes: the container's init would keep them open.
   const std::string log = directory_ + "/runc.log";
-  std::vector<std::string> argv{programs_.options_.runc, "--root", programs_.directory_ + "/runc",
+  std::vector<std::string> argv{programs_.options_.runc, "--root", programs_.state_ + "/runc",
                                 "--log", log};
   argv.insert(argv.end(), arguments.begin(), arguments.end());
   // Ctrl-C is for the bench.

@@ -32,6 +32,7 @@ class BarePrograms {
   const Options& options_;
   const Workspace& workspace_;
   std::string directory_;
+  std::string state_;  // bundles, and what runc keeps of containers: see makeStateFolder()
   boost::json::object conflist_;
   boost::json::object spec_;
   std::atomic<int> pods_ = 0;

@@ -102,9 +102,10 @@ absl::Status Engine::attach() {
 
 absl::Status Engine::configure() {
   for (const std::string& directory :
-       {layout_.root(), layout_.state(), layout_.cniConfDirectory(), layout_.registryDirectory()}) {
+       {layout_.root(), layout_.cniConfDirectory(), layout_.registryDirectory()}) {
     BERTH_RETURN_IF_ERROR(support::makeDirectories(directory, 0711));
   }
+  BERTH_RETURN_IF_ERROR(workspace_.makeStateFolder(layout_.state()));
   const auto write = [](const std::string& path, const std::string& content) {
     return support::replaceFile(path, content, 0644, support::Durability::kVisible);
   };

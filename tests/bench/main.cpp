@@ -33,6 +33,7 @@ void describeMachine(Bench& bench) {
   machine.emplace_back("CPUs", absl::StrCat(std::thread::hardware_concurrency()));
   machine.emplace_back("memory", absl::StrCat(total / 1024, " MiB"));
   machine.emplace_back("cgroups", cgroupLayout());
+  machine.emplace_back("state", "on a tmpfs, as /run is on a node");
   if (runc.ok()) {
     machine.emplace_back("runtime", std::string(runc->substr(0, runc->find('\n'))));
   }

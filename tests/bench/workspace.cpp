@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <iostream>
 #include <net/if.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include <absl/strings/str_cat.h>
@@ -83,6 +84,11 @@ std::string Workspace::environmentMark() const {
 std::string Workspace::bridgeName() {
   bridges_.push_back(absl::StrCat("bb", tag_, bridges_.size()));
   return bridges_.back();
+}
+
+absl::Status Workspace::makeStateFolder(const std::string& path) const {
+  BERTH_RETURN_IF_ERROR(support::makeDirectories(path, 0711));
+  return support::mountFilesystem("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0711");
 }
 
 absl::Status Workspace::cleanUp() {

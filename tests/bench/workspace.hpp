@@ -29,6 +29,9 @@ class Workspace {
   std::string environmentMark() const;
   // A bridge name that is free; it is deleted by cleanUp().
   std::string bridgeName();
+  // Makes the folder, below directory(), with a tmpfs on it: what an engine or a runtime keeps
+  // until the next boot is in memory on a node whose /run systemd has made.
+  absl::Status makeStateFolder(const std::string& path) const;
   // A file outside the folder that cleanUp() removes when it is still there.
   void removeLater(std::string path) { strayFiles_.push_back(std::move(path)); }
 
