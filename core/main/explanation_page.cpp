@@ -16,6 +16,8 @@ namespace {
 
 constexpr int kChartWidth = 1000;  // in units of the chart, which fills the page's width
 constexpr int kRowHeight = 22;
+constexpr int kAxisHeight = 20;
+constexpr int kMostTicks = 10;
 constexpr int64_t kSecond = 1'000'000'000;
 // What begins later after the operation before it is no part of the same story.
 constexpr int64_t kLongestGap = 30 * kSecond;
@@ -32,6 +34,7 @@ body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 70em;
 h1 { font-size: 1.5em; } h2 { font-size: 1.1em; margin: 2em 0 .3em; overflow-wrap: anywhere; }
 p { margin: .3em 0; color: #52606d; overflow-wrap: anywhere; } .error { color: #b00020; }
 svg { width: 100%; height: auto; display: block; margin: .6em 0; }
+line { stroke: currentColor; opacity: .25; } text { font-size: 12px; fill: currentColor; opacity: .8; }
 table { border-collapse: collapse; } td { padding: .1em 1em .1em 0; vertical-align: top; }
 td.ms { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 i { display: inline-block; width: .8em; height: .8em; border-radius: .15em; }
@@ -93,9 +96,44 @@ std::string rectangle(double x, double y, double width, std::string_view fill,
                 "\"><title>", escaped(title), "</title></rect>\n");
 }
 
-std::string svg(int height, const std::string& content, std::string_view label) {
-  return strCat("<svg viewBox=\"0 0 ", kChartWidth, " ", height, "\" role=\"img\" aria-label=\"",
-                escaped(label), "\">\n", content, "</svg>\n");
+// 1, 2 or 5 times a power of ten: so many nanoseconds apart that there are few enough ticks.
+int64_t tickDistance(int64_t whole) {
+  int64_t distance = 1;
+  for (int64_t power = 1; whole / distance > kMostTicks; power *= 10) {
+    for (const int64_t factor : {2, 5, 10}) {
+      if (whole / distance > kMostTicks) distance = factor * power;
+    }
+  }
+  return distance;
+}
+
+// Milliseconds below the chart, and lines through it.
+std::string axis(int64_t whole, int height) {
+  constexpr double kMillisecond = 1e6;
+  constexpr int kRoomForText = 60;
+  std::string ticks;
+  const int64_t distance = tickDistance(whole);
+  for (int64_t time = 0; time <= whole; time += distance) {
+    const std::string x = number(position(time, whole));
+    const bool last = time + distance > whole;
+    char label[32];
+    std::snprintf(label, sizeof label, "%.10g%s", static_cast<double>(time) / kMillisecond,
+                  last ? " ms" : "");
+    const bool atEnd = position(time, whole) > kChartWidth - kRoomForText;
+    const std::string_view anchor = time == 0 ? "start" : atEnd ? "end" : "middle";
+    ticks +=
+        strCat("<line x1=\"", x, "\" y1=\"0\" x2=\"", x, "\" y2=\"", height + 4, "\"/><text x=\"",
+               x, "\" y=\"", height + 16, "\" text-anchor=\"", anchor, "\">", label, "</text>\n");
+  }
+  return ticks;
+}
+
+// `rows` of bars over an axis of `whole` nanoseconds.
+std::string chart(int rows, int64_t whole, const std::string& bars, std::string_view label) {
+  const int height = rows * kRowHeight;
+  return strCat("<svg viewBox=\"0 0 ", kChartWidth, " ", height + kAxisHeight,
+                "\" role=\"img\" aria-label=\"", escaped(label), "\">\n", axis(whole, height), bars,
+                "</svg>\n");
 }
 
 int64_t endOf(const admin::Timeline& timeline) {
@@ -130,7 +168,7 @@ std::string overview(const admin::TimelinesResponse& timelines, int count) {
   std::string text =
       strCat("<h2>The first ", count, " operations: ", millisecondsText(end - begin), " ms</h2>\n");
   text += "<p>Between them it was the client's turn.</p>\n";
-  text += svg(count * kRowHeight, rows, "operations over time");
+  text += chart(count, end - begin, rows, "operations over time");
   text += "<table>\n";
   for (int index = 0; index < count; ++index) {
     const admin::Timeline& one = timelines.timelines(index);
@@ -160,7 +198,8 @@ std::string operation(const admin::Timeline& timeline) {
                    took, "</td><td>", escaped(stage.name()), "</td></tr>\n");
     ++index;
   }
-  return strCat(text, svg(kRowHeight, bars, "stages over time"), "<table>\n", rows, "</table>\n");
+  return strCat(text, chart(1, timeline.duration(), bars, "stages over time"), "<table>\n", rows,
+                "</table>\n");
 }
 
 }  // namespace

@@ -247,6 +247,12 @@ def test_where_the_time_of_a_pod_went(node, tmp_path):
     content = page.read_text()
     html.parser.HTMLParser().feed(content)
     assert content.count("<svg") == 4 and "CNI ADD bridge" in content
+    # Each chart has an axis from 0 to at most its whole time, in steps that are all the same.
+    for chart in re.findall(r"<svg.*?</svg>", content, re.DOTALL):
+        labels = re.findall(r"<text [^>]*>([\d.]+)( ms)?</text>", chart)
+        ticks = [float(number) for number, _ in labels]
+        assert 2 < len(ticks) <= 11 and labels[-1][1] == " ms"
+        assert ticks == pytest.approx([ticks[1] * count for count in range(len(ticks))])
     # It needs nothing but itself.
     assert not re.search(r"(src|href)=|url\(|@import", content)
 
