@@ -71,7 +71,7 @@ absl::Status send(const support::Fd& socket, const std::string& packet, const St
     header->cmsg_len = CMSG_LEN(count * sizeof(int));
     std::memcpy(CMSG_DATA(header), fds, count * sizeof(int));
   }
-  // The one packet of a fresh connection always has room.
+  // The one packet that waits for an answer always has room.
   while (::sendmsg(socket.get(), &message, MSG_NOSIGNAL) < 0) {
     if (errno == EINTR) continue;
     if (errno == EPIPE || errno == ECONNRESET) return gone();
@@ -121,11 +121,11 @@ absl::StatusOr<support::Fd> KeeperClient::connect(const CallLimits& limits) cons
   return socket;
 }
 
-absl::Status KeeperClient::checkVersion(std::string_view pod, const CallLimits& limits) const {
-  BERTH_ASSIGN_OR_RETURN(const keeper::Reply reply,
+absl::StatusOr<keeper::Reply> KeeperClient::list(std::string_view pod,
+                                                 const CallLimits& limits) const {
+  BERTH_ASSIGN_OR_RETURN(keeper::Reply reply,
                          call({.operation = keeper::Operation::kList}, limits));
-  if (reply.version >= keeper::kOldestVersion && reply.version <= keeper::kVersion)
-    return absl::OkStatus();
+  if (reply.version >= keeper::kOldestVersion && reply.version <= keeper::kVersion) return reply;
   return absl::FailedPreconditionError(strCat("the keeper of pod ", pod, " speaks version ",
                                               reply.version, " of its protocol; this plugin knows ",
                                               keeper::kOldestVersion, " to ", keeper::kVersion,
@@ -136,10 +136,16 @@ absl::StatusOr<keeper::Reply> KeeperClient::call(const keeper::Request& request,
                                                  const CallLimits& limits,
                                                  const Streams& streams) const {
   BERTH_ASSIGN_OR_RETURN(const support::Fd socket, connect(limits));
-  BERTH_RETURN_IF_ERROR(send(socket, keeper::encode(request), streams));
+  return ask(socket, request, limits, streams);
+}
+
+absl::StatusOr<keeper::Reply> KeeperClient::ask(const support::Fd& connection,
+                                                const keeper::Request& request,
+                                                const CallLimits& limits, const Streams& streams) {
+  BERTH_RETURN_IF_ERROR(send(connection, keeper::encode(request), streams));
   for (;;) {
-    BERTH_RETURN_IF_ERROR(waitFor(socket.get(), POLLIN, limits, "wait for the pod's keeper"));
-    auto reply = receive(socket);
+    BERTH_RETURN_IF_ERROR(waitFor(connection.get(), POLLIN, limits, "wait for the pod's keeper"));
+    auto reply = receive(connection);
     if (absl::IsNotFound(reply.status())) continue;
     BERTH_RETURN_IF_ERROR(reply.status());
     if (streams::isOk(reply->status)) return reply;

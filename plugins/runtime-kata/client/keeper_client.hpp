@@ -35,16 +35,25 @@ struct Streams {
 };
 
 // Calls, each over a connection of its own, so that none waits for another. Copyable; any thread.
-// UNAVAILABLE when there is no keeper.
+// UNAVAILABLE when there is no keeper, or it ends before it has answered.
 class KeeperClient {
  public:
   explicit KeeperClient(std::string directory) : directory_(std::move(directory)) {}
 
-  // Before all else: FAILED_PRECONDITION when this build does not know the version that it speaks.
-  // What it keeps must then be left alone. `pod` is for the message.
-  absl::Status checkVersion(std::string_view pod, const CallLimits& limits) const;
+  // What it keeps. Before all else: FAILED_PRECONDITION when this build does not know the version
+  // that it speaks; what it keeps must then be left alone. `pod` is for the message.
+  absl::StatusOr<keeper::Reply> list(std::string_view pod, const CallLimits& limits) const;
+  absl::Status checkVersion(std::string_view pod, const CallLimits& limits) const {
+    return list(pod, limits).status();
+  }
   absl::StatusOr<keeper::Reply> call(const keeper::Request& request, const CallLimits& limits,
                                      const Streams& streams = {}) const;
+  // A connection for several calls, one after the other. It hangs up when this keeper ends, and is
+  // of no use after a call that was cut off.
+  absl::StatusOr<support::Fd> connect(const CallLimits& limits) const;
+  static absl::StatusOr<keeper::Reply> ask(const support::Fd& connection,
+                                           const keeper::Request& request, const CallLimits& limits,
+                                           const Streams& streams = {});
   // A connection on which events come from now on.
   absl::StatusOr<support::Fd> subscribe(const CallLimits& limits) const;
   // The next event of such a connection, without waiting. NOT_FOUND when there is none now,
@@ -58,7 +67,6 @@ class KeeperClient {
 
  private:
   absl::Status awaitEnd(const CallLimits& limits) const;
-  absl::StatusOr<support::Fd> connect(const CallLimits& limits) const;
 
   std::string directory_;
 };

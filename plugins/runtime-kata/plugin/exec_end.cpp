@@ -9,6 +9,7 @@
 #include "berth/support/files.hpp"
 #include "berth/support/process_stat.hpp"
 #include "berth/support/status.hpp"
+#include "pod_streams.hpp"
 
 namespace berth::kata {
 
@@ -49,11 +50,6 @@ absl::Status endExec(Pod& pod, TaskClient& shim, const std::shared_ptr<Exec>& ex
     return waitFor(exec->ended.get(), POLLIN, patience, "wait for the end of a killed process");
   };
   if (mayRun && !pod.exitCodeOf(*exec)) {
-    api::KillRequest kill;
-    kill.set_id(exec->container);
-    kill.set_exec_id(exec->id);
-    // Not all: Kata's shim would take that for all of the container.
-    kill.set_signal(SIGKILL);
     // A shim kills the one process; where it is one of this host, its descendants go as well: who
     // they are can only be seen before.
     api::StateRequest ask;
@@ -62,25 +58,29 @@ absl::Status endExec(Pod& pod, TaskClient& shim, const std::shared_ptr<Exec>& ex
     const auto state = shim.ask<api::StateResponse>("State", ask, limits);
     if (absl::IsDeadlineExceeded(state.status())) return state.status();
     if (pod.record().namespaces && state.ok() && state->pid() > 1) killTree(state->pid());
-    const absl::Status killed = shim.tell("Kill", kill, limits);
-    tolerate(killed);
-    if (killed.ok()) {
-      // Of one whose start was cut off nobody has asked yet.
-      pod.awaitExec(shim, exec);
-      BERTH_RETURN_IF_ERROR(end(untilEnd));
+    // One whose start was never asked for has no end: there is nothing to kill.
+    if (!state.ok() || state->status() != containerd::v1::types::CREATED) {
+      api::KillRequest kill;
+      kill.set_id(exec->container);
+      kill.set_exec_id(exec->id);
+      // Not all: Kata's shim would take that for all of the container.
+      kill.set_signal(SIGKILL);
+      const absl::Status killed = shim.tell("Kill", kill, limits);
+      tolerate(killed);
+      if (killed.ok()) {
+        // Of one whose start was cut off nobody has asked yet.
+        pod.awaitExec(shim, exec);
+        BERTH_RETURN_IF_ERROR(end(untilEnd));
+      }
     }
   }
   api::DeleteRequest remove;
   remove.set_id(exec->container);
   remove.set_exec_id(exec->id);
   tolerate(shim.tell("Delete", remove, limits));
-  tolerate(pod.keeper()
-               .call({.operation = keeper::Operation::kForget, .key = exec->key()}, limits)
-               .status());
-  for (const char* stream : {"in", "out", "err"}) {
-    failures.add(support::removePath(pod.fifo(exec->key(), stream)));
-  }
+  // First: a keeper that takes over opens no streams of it from here on.
   pod.removeExec(*exec);
+  failures.add(forgetStreams(pod, exec->key(), limits));
   return failures.status();
 }
 

@@ -11,6 +11,7 @@
 #include "host_parts.hpp"
 #include "kata_plugin.hpp"
 #include "pod_end.hpp"
+#include "pod_streams.hpp"
 #include "specs.hpp"
 
 namespace berth::kata {

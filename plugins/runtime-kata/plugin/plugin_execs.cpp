@@ -1,11 +1,13 @@
 // Processes that are executed, terminals, sessions.
 #include <poll.h>
+#include <utility>
 
 #include "berth/support/json.hpp"
 #include "berth/support/status.hpp"
 #include "exec_end.hpp"
 #include "host_parts.hpp"
 #include "kata_plugin.hpp"
+#include "pod_streams.hpp"
 
 namespace berth::kata {
 
@@ -38,24 +40,16 @@ absl::Status resizeTask(TaskClient& shim, std::string_view container, std::strin
 
 absl::Status KataPlugin::startExec(const Op& op, const Target& target, const berth_exec_spec& spec,
                                    const std::shared_ptr<Exec>& exec) {
-  const CallLimits limits = limitsOf(op);
+  const CallLimits limits = exec->withStreams(limitsOf(op));
   const bool terminal = (spec.flags & BERTH_CONTAINER_TERMINAL) != 0;
-  Streams streams{spec.stdin_fd, spec.stdout_fd, terminal ? -1 : spec.stderr_fd};
-  const auto fifo = [&](const char* stream, int fd) {
-    return fd >= 0 ? target.pod->fifo(exec->key(), stream) : std::string();
-  };
-  const keeper::Request open{.operation = keeper::Operation::kOpen,
-                             .key = exec->key(),
-                             .input = fifo("in", streams.input),
-                             .output = fifo("out", streams.output),
-                             .error = fifo("err", streams.error),
-                             .inputMode = keeper::Input::kWithFirstSession,
-                             .bound = 1};
-  for (const std::string& path : {open.input, open.output, open.error}) {
-    if (!path.empty()) BERTH_RETURN_IF_ERROR(makeFifo(path));
+  const Streams streams{spec.stdin_fd, spec.stdout_fd, terminal ? -1 : spec.stderr_fd};
+  const std::pair<const char*, int> fifos[] = {
+      {"in", streams.input}, {"out", streams.output}, {"err", streams.error}};
+  for (const auto& [stream, fd] : fifos) {
+    if (fd >= 0) BERTH_RETURN_IF_ERROR(makeFifo(target.pod->fifo(exec->key(), stream)));
   }
-  const KeeperClient keeper = target.pod->keeper();
-  BERTH_RETURN_IF_ERROR(keeper.call(open, limits).status());
+  const keeper::Request open = openRequest(*target.pod, exec->key());
+  BERTH_RETURN_IF_ERROR(KeeperClient::ask(exec->keeper, open, limits).status());
   api::ExecProcessRequest request;
   request.set_id(exec->container);
   request.set_exec_id(exec->id);
@@ -76,7 +70,7 @@ absl::Status KataPlugin::startExec(const Op& op, const Target& target, const ber
     const keeper::Request attach{.operation = keeper::Operation::kAttach,
                                  .key = exec->key(),
                                  .descriptors = maskOf(streams)};
-    BERTH_RETURN_IF_ERROR(keeper.call(attach, limits, streams).status());
+    BERTH_RETURN_IF_ERROR(KeeperClient::ask(exec->keeper, attach, limits, streams).status());
   }
   op.stage("start the process");
   BERTH_RETURN_IF_ERROR(target.shim->start(exec->container, exec->id, limits).status());
@@ -116,7 +110,9 @@ Status KataPlugin::execStart(const Op& op, const berth_exec_spec& spec) {
     return absl::InvalidArgumentError(
         "\"terminal\" of the process to execute and its terminal flag differ");
   }
-  const auto exec = target->pod->addExec(view(spec.container), view(spec.id));
+  auto keeper = target->pod->keeper().connect(limitsOf(op));
+  if (!keeper.ok()) return support::annotate(keeper.status(), doing);
+  const auto exec = target->pod->addExec(view(spec.container), view(spec.id), *std::move(keeper));
   if (!exec.ok()) return exec.status();
   const absl::Status started = startExec(op, *target, spec, *exec);
   if (started.ok()) return {};
@@ -139,7 +135,8 @@ Status KataPlugin::execWait(const Op& op, std::string_view pod, std::string_view
   }
   op.stage("wait for the process");
   const std::string doing = strCat("wait for process ", exec, " in container ", container);
-  absl::Status status = waitFor(found->ended.get(), POLLIN, limitsOf(op), doing);
+  absl::Status status =
+      waitFor(found->ended.get(), POLLIN, found->withStreams(limitsOf(op)), doing);
   if (status.ok()) {
     // Its output is read to its end, or as long as others of its making hold it open; whoever it is
     // for may take its time.

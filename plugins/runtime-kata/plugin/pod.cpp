@@ -206,13 +206,20 @@ void Pod::watchMemory(Container& container, int64_t pid, const CallLimits& limit
 
 // ---- what is executed --------------------------------------------------------------------------
 
-absl::StatusOr<std::shared_ptr<Exec>> Pod::addExec(std::string_view container,
-                                                   std::string_view id) {
+CallLimits Exec::withStreams(CallLimits limits) const {
+  limits.peerFd = keeper.get();
+  limits.peer = "the pod's keeper, which had its streams,";
+  return limits;
+}
+
+absl::StatusOr<std::shared_ptr<Exec>> Pod::addExec(std::string_view container, std::string_view id,
+                                                   support::Fd keeper) {
   auto exec = std::make_shared<Exec>();
   exec->ended.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!exec->ended) return support::errnoStatus(errno, "make an eventfd for a process");
   exec->container = container;
   exec->id = id;
+  exec->keeper = std::move(keeper);
   const std::lock_guard lock(mutex_);
   if (!execs_.emplace(exec->key(), exec).second) {
     return absl::AlreadyExistsError(strCat("container ", container, " has a process ", id));

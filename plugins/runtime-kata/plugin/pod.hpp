@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -56,11 +57,14 @@ struct Container : Awaited {
 struct Exec : Awaited {
   std::string container;
   std::string id;
+  support::Fd keeper;    // a connection to the one that has its streams: they go with that
   bool started = false;  // these are guarded by the pod
   bool inputEnded = false;
   bool awaited = false;  // its end has been asked for, and will be answered
 
   std::string key() const { return container + "." + id; }
+  // Those of a call that comes to nothing without its streams: it ends with their keeper.
+  CallLimits withStreams(CallLimits limits) const;
 };
 
 // The last line of the shim's log.
@@ -85,8 +89,9 @@ class Pod final {
   ShimCall shimCall(std::string_view container, std::string_view bundle) const;
   std::string fifo(const std::string& key, std::string_view stream) const;
 
-  // Starts a keeper when there is none, with the streams of all containers that run.
-  // FAILED_PRECONDITION when one speaks a version that this plugin does not know.
+  // Starts a keeper when there is none, and has it open all streams that it lacks; of those that it
+  // cannot open it warns. FAILED_PRECONDITION when one speaks a version that this plugin does not
+  // know.
   absl::Status ensureKeeper(const CallLimits& limits);
 
   // The connection to the shim, made anew when there is none. UNAVAILABLE when the shim is dead and
@@ -113,7 +118,8 @@ class Pod final {
   // where that fails. Which cgroup it is, the record's next change() keeps.
   void watchMemory(Container& container, int64_t pid, const CallLimits& limits);
 
-  absl::StatusOr<std::shared_ptr<Exec>> addExec(std::string_view container, std::string_view id);
+  absl::StatusOr<std::shared_ptr<Exec>> addExec(std::string_view container, std::string_view id,
+                                                support::Fd keeper);
   std::shared_ptr<Exec> findExec(std::string_view container, std::string_view id) const;
   void removeExec(const Exec& exec);
   // For a call that must return: the pod's thread ends the process, once the shim answers.
@@ -166,6 +172,9 @@ class Pod final {
   void run();
   bool handle(const Task& task);
   void drainEvents();
+  void replaceKeeper();
+  absl::Status openStreams(const std::set<std::string>& open, const CallLimits& limits);
+  absl::Status openStreamsOf(const Exec& exec, const CallLimits& limits);
   void onInputEnded(const std::string& key);
   void settleBreak();
   void handleLeftExec(Task::Left left);
@@ -205,7 +214,8 @@ class Pod final {
   std::shared_ptr<TaskClient> shim_;
 
   Awaited sandbox_;
-  bool breakUnsettled_ = false;  // these two are the pod's own thread's
+  bool breakUnsettled_ = false;  // these three are the pod's own thread's
+  bool keeperMissing_ = false;
   std::multimap<std::chrono::steady_clock::time_point, Task::Left> leftExecs_;  // by when due
   std::mutex tasksMutex_;
   std::deque<Task> tasks_;

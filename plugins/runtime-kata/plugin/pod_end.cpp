@@ -7,13 +7,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "berth/runtime.h"
 #include "berth/support/files.hpp"
 #include "berth/support/mounts.hpp"
 #include "berth/support/process_stat.hpp"
 #include "berth/support/status.hpp"
 #include "berth/support/steps.hpp"
 #include "leftovers.hpp"
+#include "pod_streams.hpp"
 
 namespace berth::kata {
 
@@ -191,23 +191,6 @@ absl::Status cleanUpRemoved(Pod& pod, const ContainerRecord& container, const Ca
   return cleanUp(pod, container.id, container.bundle, limits);
 }
 
-absl::Status removeStreams(const Pod& pod, const std::string& key) {
-  support::StatusCollector failures;
-  for (const char* stream : {"in", "out", "err"}) {
-    failures.add(support::removePath(pod.fifo(key, stream)));
-  }
-  return failures.status();
-}
-
-absl::Status forgetStreams(const Pod& pod, const std::string& key, const CallLimits& limits) {
-  const absl::Status forgotten =
-      pod.keeper().call({.operation = keeper::Operation::kForget, .key = key}, limits).status();
-  support::StatusCollector failures;
-  if (!absl::IsUnavailable(forgotten)) failures.add(forgotten);
-  failures.add(removeStreams(pod, key));
-  return failures.status();
-}
-
 void markEnded(Pod& pod, std::string_view reason) {
   for (const auto& container : pod.containers()) {
     const Stage stage = pod.recordOf(*container).stage;
@@ -217,22 +200,6 @@ void markEnded(Pod& pod, std::string_view reason) {
 }
 
 }  // namespace
-
-keeper::Request openRequest(const Pod& pod, const ContainerRecord& container) {
-  const bool terminal = (container.flags & BERTH_CONTAINER_TERMINAL) != 0;
-  const bool input = (container.flags & BERTH_CONTAINER_STDIN) != 0;
-  const bool once = (container.flags & BERTH_CONTAINER_STDIN_ONCE) != 0;
-  return {.operation = keeper::Operation::kOpen,
-          .key = container.id,
-          .input = input ? pod.fifo(container.id, "in") : "",
-          .output = pod.fifo(container.id, "out"),
-          .error = terminal ? "" : pod.fifo(container.id, "err"),
-          .log = container.log,
-          .inputMode = !input ? keeper::Input::kNone
-                       : once ? keeper::Input::kWithFirstSession
-                              : keeper::Input::kStays,
-          .cgroup = container.cgroup};
-}
 
 absl::Status endPod(Pod& pod, const CallLimits& limits, std::string_view reason) {
   pod.beginEnding();
@@ -323,6 +290,8 @@ absl::Status endStrayExecs(Pod& pod, TaskClient& shim, const CallLimits& limits)
   support::StatusCollector failures;
   for (const std::string& key : keys) {
     const size_t dot = key.find('.');
+    // Its keeper may have died, too: until somebody reads what it writes the shim may not go on.
+    (void)pod.keeper().call(openRequest(pod, key), within(limits, kAnswerTime));
     api::KillRequest kill;
     kill.set_id(key.substr(0, dot));
     kill.set_exec_id(key.substr(dot + 1));

@@ -10,9 +10,6 @@
 
 namespace berth::kata {
 
-// What the keeper is to open for a container.
-keeper::Request openRequest(const Pod& pod, const ContainerRecord& container);
-
 // Ends every process of the pod, its sandbox and its shim. Repeating it is fine. All steps are
 // made; when the shim does not do its part in time, it is killed and its program cleans up. OK when
 // nothing runs any more. The reason why it must end is told with the exits of containers that ran.

@@ -106,6 +106,7 @@ void Pod::run() {
     const int ready = ::poll(polled, 2, pollPatience());
     if (ready < 0) continue;
     if (ready == 0 && breakUnsettled_) settleBreak();
+    if (ready == 0 && keeperMissing_) replaceKeeper();
     // One at a time, and after all tasks.
     if (!leftExecs_.empty() && leftExecs_.begin()->first <= std::chrono::steady_clock::now())
       handleLeftExec(leftExecs_.extract(leftExecs_.begin()).mapped());
@@ -116,7 +117,7 @@ void Pod::run() {
 }
 
 int Pod::pollPatience() const {
-  if (breakUnsettled_) return kAskAgainMs;
+  if (breakUnsettled_ || keeperMissing_) return kAskAgainMs;
   if (leftExecs_.empty()) return -1;
   const auto left = leftExecs_.begin()->first - std::chrono::steady_clock::now();
   const auto wait = std::chrono::ceil<std::chrono::milliseconds>(left).count();
@@ -177,54 +178,6 @@ bool Pod::countsMemoryKill(const std::string& container) {
   if (!client.ok()) return false;
   const auto found = askStats(**client, container, limits);
   return found.ok() && found->stats.oom_events > 0;
-}
-
-void Pod::drainEvents() {
-  for (;;) {
-    const auto event = KeeperClient::nextEvent(events_);
-    if (absl::IsNotFound(event.status())) return;
-    if (event.ok()) {
-      if (event->event == keeper::EventKind::kOomKilled) listener_.onContainerOom(id_, event->key);
-      if (event->event == keeper::EventKind::kInputEnded) onInputEnded(event->key);
-      continue;
-    }
-    events_.reset();
-    if (isEnding() || isDead()) return;
-    listener_.warn(id_, "the keeper of a pod has died; another one takes over", event.status());
-    const absl::Status again = ensureKeeper(limitsFor(kAskTime));
-    auto events =
-        again.ok() ? keeper().subscribe(limitsFor(kAskTime)) : absl::StatusOr<support::Fd>(again);
-    if (events.ok()) {
-      events_ = *std::move(events);
-    } else {
-      listener_.warn(id_, "nobody reads what a pod's containers write", events.status());
-    }
-    return;
-  }
-}
-
-// The shim keeps a write end of its own, which only CloseIO closes; and it must not be asked before
-// the process runs, or before our end is closed.
-void Pod::onInputEnded(const std::string& key) {
-  api::CloseIORequest request;
-  request.set_stdin(true);
-  std::shared_ptr<Exec> exec;
-  {
-    const std::lock_guard lock(mutex_);
-    const auto found = execs_.find(key);
-    if (found != execs_.end()) exec = found->second;
-  }
-  if (exec != nullptr) {
-    if (!inputEndIsDue(*exec, false)) return;
-    request.set_id(exec->container);
-    request.set_exec_id(exec->id);
-  } else {
-    const auto container = find(key);
-    if (container == nullptr || recordOf(*container).stage != Stage::kRunning) return;
-    request.set_id(key);
-  }
-  const auto client = shim(limitsFor(kAskTime));
-  if (client.ok()) (*client)->begin("CloseIO", request, limitsFor(kAskTime), [](const auto&) {});
 }
 
 void Pod::endExecLater(const std::shared_ptr<Exec>& exec) {
@@ -362,35 +315,6 @@ void Pod::settleIfLost(const std::shared_ptr<Container>& container) {
     message = lostMessage_;
   }
   settleExit(container, kKilledCode, support::nowNanoseconds(), message);
-}
-
-absl::Status Pod::ensureKeeper(const CallLimits& limits) {
-  const PodRecord record = this->record();
-  const absl::Status answered = keeper().checkVersion(id_, limits);
-  if (answered.ok() || absl::IsFailedPrecondition(answered)) return answered;
-  if (absl::IsUnavailable(answered)) {
-    // Its successor goes on with the same streams.
-    BERTH_ASSIGN_OR_RETURN(const bool ended, keeper().endUnreachable(limits));
-    if (ended) {
-      warn("nobody can reach the pod's keeper; another takes its place",
-           support::annotate(answered, record.keeperDirectory()));
-    }
-  }
-  BERTH_RETURN_IF_ERROR(startKeeper({.program = record.keeper,
-                                     .pod = id_,
-                                     .directory = record.keeperDirectory(),
-                                     .events = record.eventsSocket,
-                                     .logFifo = record.logFifo(),
-                                     .logFile = record.shimLog(),
-                                     .oomScoreAdj = record.oomScoreAdj},
-                                    limits));
-  support::StatusCollector failures;
-  for (const auto& container : containers()) {
-    const ContainerRecord each = recordOf(*container);
-    if (each.stage == Stage::kExited) continue;
-    failures.add(keeper().call(openRequest(*this, each), limits).status());
-  }
-  return failures.status();
 }
 
 }  // namespace berth::kata

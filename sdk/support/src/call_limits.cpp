@@ -17,8 +17,9 @@ CallLimits limitsFor(std::chrono::milliseconds duration) {
 }
 
 CallLimits within(const CallLimits& limits, std::chrono::milliseconds duration) {
-  return {.deadline = std::min(limits.deadline, Clock::now() + duration),
-          .cancelFd = limits.cancelFd};
+  CallLimits result = limits;
+  result.deadline = std::min(limits.deadline, Clock::now() + duration);
+  return result;
 }
 
 int pollTimeout(const CallLimits& limits) {
@@ -38,12 +39,18 @@ absl::Status pauseFor(std::chrono::milliseconds pause, const CallLimits& limits,
 
 absl::Status waitFor(int fd, short events, const CallLimits& limits, std::string_view doing) {
   for (;;) {
-    pollfd polled[2] = {{.fd = fd, .events = events}, {.fd = limits.cancelFd, .events = POLLIN}};
-    const int ready = ::poll(polled, 2, pollTimeout(limits));
+    // Of a peer that it hangs up alone: poll(2) tells that unasked.
+    pollfd polled[3] = {{.fd = fd, .events = events},
+                        {.fd = limits.cancelFd, .events = POLLIN},
+                        {.fd = limits.peerFd}};
+    const int ready = ::poll(polled, 3, pollTimeout(limits));
     if (ready < 0 && errno == EINTR) continue;
     if (ready < 0) return errnoStatus(errno, doing);
     if (polled[0].revents != 0) return absl::OkStatus();
     if (polled[1].revents != 0) return absl::CancelledError(strCat(doing, ": cancelled"));
+    if (polled[2].revents != 0) {
+      return absl::UnavailableError(strCat(doing, ": ", limits.peer, " has ended"));
+    }
     if (ready == 0 && pollTimeout(limits) == 0) {
       return absl::DeadlineExceededError(strCat(doing, ": the deadline has passed"));
     }

@@ -9,7 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "berth/support/status.hpp"
-#include "pod_end.hpp"
+#include "pod_streams.hpp"
 #include "ttrpc_peer.hpp"
 
 namespace berth::kata {

@@ -1,6 +1,7 @@
 #include "berth/support/call_limits.hpp"
 
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 
 #include <gtest/gtest.h>
 
@@ -35,6 +36,8 @@ TEST(CallLimits, TheEarlierDeadlineCounts) {
   EXPECT_LT(within(limits, milliseconds(1)).deadline, limits.deadline);
   EXPECT_EQ(within(limits, 2 * kLong).deadline, limits.deadline);
   EXPECT_EQ(within(limits, milliseconds(1)).cancelFd, 3);
+  EXPECT_EQ(within({.peerFd = 4, .peer = "it"}, milliseconds(1)).peerFd, 4);
+  EXPECT_EQ(within({.peerFd = 4, .peer = "it"}, milliseconds(1)).peer, "it");
 }
 
 TEST(CallLimits, PollWaitsForWhatIsLeft) {
@@ -57,6 +60,28 @@ TEST(CallLimits, AWaitEndsWithWhatComesFirst) {
   EXPECT_EQ(cut.message(), "wait for it: cancelled");
   // What is there is not thrown away because the call has ended.
   EXPECT_TRUE(waitReadable(ready.get(), {.cancelFd = ready.get()}, "wait").ok());
+}
+
+TEST(CallLimits, AWaitEndsWithWhomItNeeds) {
+  int ends[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+  const Fd ours(ends[0]);
+  Fd theirs(ends[1]);
+  const Fd ready = readable(true);
+  const Fd silent = readable(false);
+  CallLimits limits = limitsFor(milliseconds(1));
+  limits.peerFd = ours.get();
+  limits.peer = "the other one";
+  // What it says is nothing to the wait.
+  ASSERT_EQ(::send(theirs.get(), "x", 1, 0), 1);
+  EXPECT_TRUE(absl::IsDeadlineExceeded(waitReadable(silent.get(), limits, "wait for it")));
+  theirs.reset();
+  limits.deadline = Clock::now() + kLong;
+  const absl::Status cut = waitReadable(silent.get(), limits, "wait for it");
+  EXPECT_TRUE(absl::IsUnavailable(cut)) << cut;
+  EXPECT_EQ(cut.message(), "wait for it: the other one has ended");
+  EXPECT_TRUE(absl::IsUnavailable(pauseFor(kLong, limits, "pause")));
+  EXPECT_TRUE(waitReadable(ready.get(), limits, "wait").ok());
 }
 
 TEST(CallLimits, APauseIsOverOrCutOff) {
