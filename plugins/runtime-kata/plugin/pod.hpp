@@ -181,6 +181,7 @@ class Pod final {
   void askForLeftExec(const Task::Left& left);
   absl::Status endLeftExec(const Task::Left& left);
   int pollPatience() const;
+  bool needsSandbox() const;
   std::string sandboxLoss() const;
   struct End {
     int exitCode;

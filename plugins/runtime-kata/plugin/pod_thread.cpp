@@ -135,7 +135,12 @@ bool Pod::handle(const Task& task) {
       break;
     }
     case Task::Kind::kSandboxExit:
-      if (!isEnding()) (void)lose(sandboxLoss(), ownEnds());
+      if (isEnding()) break;
+      if (needsSandbox()) {
+        (void)lose(sandboxLoss(), ownEnds());
+      } else {
+        warn("a pod goes on without its sandbox's process", absl::UnavailableError(sandboxLoss()));
+      }
       break;
     case Task::Kind::kBroken:
       settleBreak();
@@ -153,11 +158,19 @@ bool Pod::handle(const Task& task) {
 // What ends with a sandbox is told before it or after: the first process of a PID namespace waits
 // for the others, which are killed, and a virtual machine's end is seen by each who waits for one.
 std::string Pod::lossBehind(int exitCode) const {
-  if (!mayBeOfLoss(exitCode)) return {};
+  if (!mayBeOfLoss(exitCode) || !needsSandbox()) return {};
   if (isEnding() || !support::isProcessEnding(record().sandboxPid)) return {};
   const absl::Status told =
       support::waitFor(sandbox_.ended.get(), POLLIN, limitsFor(kAskTime), "wait for an end");
   return told.ok() ? sandboxLoss() : std::string();
+}
+
+// All that a process of this host holds for its pod's containers is their PID namespace, if they
+// share one: the other namespaces are pinned. A node that is shut down asks it to end while
+// containers take their time.
+bool Pod::needsSandbox() const {
+  const PodRecord record = this->record();
+  return !record.namespaces || support::pathExists(record.namespacesDirectory() + "/pid");
 }
 
 std::string Pod::sandboxLoss() const {
