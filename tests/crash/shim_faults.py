@@ -6,27 +6,18 @@ within five seconds; a pod whose keeper is gone goes on."""
 
 import os
 import signal
-import stat
-import sys
 import time
 
 import engines
 import grpc
 import pace
+import shim_pods
 from berth_testbed import wait_until
 from operation import Operation, check
-
-SHIMS = os.path.join(os.path.dirname(os.path.abspath(engines.__file__)), "shims")
-sys.path.append(SHIMS)
-
-from kills import Kills  # noqa: E402  (needs the path above)
 
 HANDLER = "shim"
 REPORT_SECONDS = 5
 REASON_SECONDS = 2  # from then on
-WRAPPER = """#!/bin/sh
-exec /usr/bin/python3 {proxy} {kills} {real} "$@"
-"""
 BEGINNING = ("RunPodSandboxWithNetwork", "RunPodSandboxSharingProcesses")
 RUNNING = ("StartContainer", "StartShortContainer", "ExecSync", "LongExecSync",
            "UpdateContainerResources", "ExitWhileNobodyLooks")
@@ -40,15 +31,8 @@ def is_there():
 
 def wrap_shim(bed, real):
     """Gives the bed `kills`, and the shim behind the proxy, if there is one."""
-    bed.kills = Kills(os.path.join(bed.folder, "kills"))
-    if not is_there():
-        return None
-    path = os.path.join(bed.folder, os.path.basename(real))
-    with open(path, "w", encoding="utf-8") as stream:
-        stream.write(WRAPPER.format(proxy=os.path.join(SHIMS, "proxy.py"), real=real,
-                                    kills=bed.kills.path))
-    os.chmod(path, os.stat(path).st_mode | stat.S_IXUSR)
-    return path
+    path, bed.kills = shim_pods.proxied(bed.folder, real)
+    return path if is_there() else None
 
 
 def calls():

@@ -270,3 +270,17 @@ def kata_bed(kata_engine, fakes):
     assert fakes.complaints() == []
     berth_testbed.wait_until(lambda: not fake_shims.shims(kata_engine), what="the end of all shims and machines")
     assert fakes.left() == []
+
+
+@pytest.fixture(scope="module")
+def shim_engine():
+    """One whose handler "shim" has containerd's shim."""
+    with berth_testbed.TestBed(handler="shim") as bed:
+        yield bed
+    assert bed.leaks == [], "left behind although all pods were removed"
+
+
+@pytest.fixture
+def shim_bed(shim_engine):
+    """It, with no pods."""
+    yield from shared_engine.used(shim_engine)

@@ -10,10 +10,10 @@ from asking import shell
 from berth_testbed import wait_until
 from engines import SHIM
 from holding import stop
+from shim_pods import commands
 from test_containers import SLEEP
 from test_event_delivery import monitor_of
 from test_isolation import back, processes, until
-from test_shim import commands
 
 pytestmark = pytest.mark.berth
 COMMAND = ["sh", "-c", "sleep 4711 & wait"]

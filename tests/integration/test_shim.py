@@ -15,13 +15,13 @@ import grpc
 import host
 import pace
 import pytest
-import shared_engine
 from asking import verbose
 from berth_testbed import wait_until
 from crictl_at_work import attach_to_the_end_of_input, run
 from engines import SHIM
 from holding import Holding
 from losses import is_ready, told_end
+from shim_pods import commands, shims, streams_of_execs
 
 pytestmark = [pytest.mark.berth,
               pytest.mark.skipif(not os.access(SHIM, os.X_OK), reason="SKIPPED: there is no " + SHIM)]
@@ -30,27 +30,9 @@ SHARING = {"security_context": {"namespace_options": {"pid": "POD"}}}
 COUNT = "i=0; while :; do echo $i; i=$((i+1)); sleep 0.02; done"
 
 
-@pytest.fixture(scope="module")
-def shim_engine():
-    import berth_testbed
-    with berth_testbed.TestBed(shim=SHIM, handler="shim") as bed:
-        yield bed
-    assert bed.leaks == [], "left behind although all pods were removed"
-
-
 @pytest.fixture
-def bed(shim_engine):
-    yield from shared_engine.used(shim_engine)
-
-
-def commands(bed, program):
-    """pid → command line of the bed's processes of that name."""
-    return {pid: line for pid, line in host.processes(bed.folder, bed.mark).items()
-            if line and os.path.basename(line.split()[0]) == program}
-
-
-def shims(bed):
-    return commands(bed, os.path.basename(SHIM))
+def bed(shim_bed):
+    return shim_bed
 
 
 def texts(bed, pod, container):
@@ -161,9 +143,7 @@ def test_many_commands_leave_nothing(bed, name):
     container = bed.run(bed.run_pod(name), "c", command=SLEEP)
     for number in range(30):
         assert bed.exec(container, "echo", str(number)).stdout == b"%d\n" % number
-    folder = os.path.join(bed.engine.state, "pods")
-    left = [file for _, _, files in os.walk(folder) for file in files if ".out" in file]
-    assert not left
+    wait_until(lambda: not streams_of_execs(bed), what="the end of their streams")
 
 
 def test_streams_of_an_exec(bed, name, crictl_binary):
