@@ -20,6 +20,7 @@
 #include "cdi/registry.hpp"
 #include "common/host_facts.hpp"
 #include "cri-runtime-v1.pb.h"
+#include "engine/abandon_network.hpp"
 #include "engine/ask_pods.hpp"
 #include "engine/checkpoint/log_copy.hpp"
 #include "engine/container_origin.hpp"
@@ -67,6 +68,9 @@ class Engine {
                                             Deadline deadline);
   absl::Status stopPodSandbox(const std::string& id, Deadline deadline);
   absl::Status removePodSandbox(const std::string& id, Deadline deadline);
+  // Ends a pod without its network's having released what it took; `pod` as a person names it.
+  // FAILED_PRECONDITION: see checkAbandonable().
+  absl::StatusOr<AbandonedNetwork> abandonNetwork(const std::string& pod, Deadline deadline);
   absl::StatusOr<runtime::v1::PodSandboxStatus> podSandboxStatus(const std::string& id) const;
   std::vector<runtime::v1::PodSandbox> listPodSandboxes(
       const runtime::v1::PodSandboxFilter& filter) const;
@@ -88,7 +92,6 @@ class Engine {
   absl::StatusOr<std::string> containerInfo(const std::string& id) const;
   // As the kubelet reads them (status.cpp), newest first, those of earlier sandboxes too.
   std::vector<runtime::v1::ContainerStatus> containerStatusesOf(const std::string& podId) const;
-
   // The command is killed when `op` is cancelled or its deadline passes.
   absl::StatusOr<runtime::v1::ExecSyncResponse> execSync(
       const runtime::v1::ExecSyncRequest& request, plugins::Operation& op);
@@ -131,7 +134,6 @@ class Engine {
                                                                plugins::Operation& op);
   std::vector<runtime::v1::PodSandboxStats> listPodSandboxStats(
       const runtime::v1::PodSandboxStatsFilter& filter, plugins::Operation& op);
-
   // Of each ready pod, and of its containers that run. Described by metrics::descriptors().
   std::vector<runtime::v1::PodSandboxMetrics> podSandboxMetrics(const plugins::Operation& op);
   // CRI, GetContainerEvents: from the return on, each step in the life of a pod or container is
@@ -139,7 +141,6 @@ class Engine {
   absl::StatusOr<std::unique_ptr<LifeEvents::Listener>> subscribe(std::function<void()> abandon);
   // Listeners get what waits for them, and then the end.
   void endSubscriptions() { lifeEvents_.close(); }
-
   // The runtime for whose pods an image is: the one that it names, else the pod's, else the default
   // one. INVALID_ARGUMENT for an unknown runtime handler. Answers from memory.
   absl::StatusOr<std::string> runtimeOf(const runtime::v1::ImageSpec& image,
@@ -147,7 +148,6 @@ class Engine {
   // The id of the pod that was run under this configuration's name; empty: there is none.
   std::string podOf(const runtime::v1::PodSandboxConfig& pod) const;
   const PodImages& podImages() const { return podImages_; }
-
   // OK when pods can have a network now.
   absl::Status networkStatus();
   absl::Status updatePodCidr(const plugins::Operation& op, const std::string& cidr);

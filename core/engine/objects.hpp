@@ -226,12 +226,23 @@ class Pod final : public Recorded<records::PodRecord>, public std::enable_shared
   // Why the runtime has not said yet what became of the pod since the daemon started; OK: it has,
   // or the pod is of this daemon's own making.
   absl::Status reached() const {
-    std::lock_guard lock(reachedMutex_);
+    std::lock_guard lock(statusMutex_);
     return reached_;
   }
   void setReached(absl::Status status) {
-    std::lock_guard lock(reachedMutex_);
+    std::lock_guard lock(statusMutex_);
     reached_ = std::move(status);
+  }
+
+  // Why its network could not be detached when that was last tried; OK: it was not tried since the
+  // daemon started, or has succeeded.
+  absl::Status detachFailure() const {
+    std::lock_guard lock(statusMutex_);
+    return detachFailure_;
+  }
+  void setDetachFailure(absl::Status status) {
+    std::lock_guard lock(statusMutex_);
+    detachFailure_ = std::move(status);
   }
 
   // While one lives the pod is being stopped or removed: nothing new is to begin in it.
@@ -256,8 +267,9 @@ class Pod final : public Recorded<records::PodRecord>, public std::enable_shared
 
   Share<plugins::Runtime> runtime_;
   Share<plugins::Network> network_;
-  mutable std::mutex reachedMutex_;
+  mutable std::mutex statusMutex_;  // the two that follow
   absl::Status reached_;
+  absl::Status detachFailure_;
   std::atomic<int> endings_ = 0;
 };
 

@@ -100,6 +100,8 @@ absl::Status Engine::tearDown(plugins::Operation& op, Pod& pod) {
       detached = pod.change([](records::PodRecord& r) { r.mutable_network()->set_wanted(false); });
       if (detached.ok()) pod.setNetwork(nullptr);
     }
+    // Whose daemon ends may succeed with the next one.
+    if (!absl::IsCancelled(detached)) pod.setDetachFailure(detached);
     failures.add(support::annotate(detached, "detach the network"));
   }
   op.setStage("release the pod's isolation");

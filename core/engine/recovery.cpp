@@ -53,7 +53,7 @@ absl::Status Recovery::run() {
   BERTH_RETURN_IF_ERROR(loadContainers());
   orphans_.end();
   engine_.retries_.awaitFirstTries(Deadline::clock::now() + kOrphanPatience);
-  collectNetworkGarbage();
+  collectNetworkGarbage(engine_.settings_.network);
   collectCheckpointGarbage();
   // What had happened, but was not told, when the last daemon died.
   for (const auto& pod : engine_.pods()) engine_.lifeEvents_.onStep(*pod);
@@ -135,37 +135,50 @@ void Recovery::setAside(std::string_view kind, const std::string& id, std::strin
                    {{"id", id}, {"error", kept.ToString()}});
 }
 
-// Gives back what the network took for pods that no record knows. Each try spares what is wanted by
-// then, and what is wanted later waits for its end.
-void Recovery::collectNetworkGarbage() {
-  const auto collect = [this](plugins::Operation& op) -> absl::Status {
-    {
-      // Whoever waited for an earlier try goes on.
-      std::unique_lock lock(engine_.mapsMutex_);
-      if (networkReady_.wait_for(std::chrono::seconds(0)) == std::future_status::ready) {
-        networkCollected_ = {};
-        networkReady_ = networkCollected_.get_future().share();
-      }
-    }
-    const absl::Cleanup end = [this] { networkCollected_.set_value(); };
-    if (const auto ending = orphans_.pods(); !ending.empty()) {
-      return absl::UnavailableError(strCat("pod sandbox ", ending.front(),
-                                           ", which has no record, may still have an address"));
-    }
-    auto network = engine_.registry_.network(engine_.settings_.network);
-    if (!network.ok()) return absl::OkStatus();
-    std::vector<plugins::Attachment> wanted;
-    for (const auto& pod : engine_.pods()) {
-      pod->peek([&](const records::PodRecord& r) {
-        if (r.network().wanted()) wanted.push_back({r.id(), r.network().state()});
-      });
-    }
-    return (*network)->collectGarbage(op, wanted);
-  };
+void Recovery::collectNetworkGarbage(const std::string& network) {
+  uint64_t number = 0;
+  {
+    std::unique_lock lock(engine_.mapsMutex_);
+    number = ++collections_[network];
+  }
   engine_.retries_.add({.name = "collect the network's garbage",
                         .time = kCollectTime,
                         .awaited = true,
-                        .work = collect});
+                        .work = [this, network, number](plugins::Operation& op) {
+                          return collect(op, network, number);
+                        }});
+}
+
+// Gives back what the network took for pods that no record knows. Each try spares what is wanted by
+// then, and what is wanted later waits for its end.
+absl::Status Recovery::collect(plugins::Operation& op, const std::string& network,
+                               uint64_t number) {
+  std::unique_lock alone(collecting_, std::defer_lock);
+  while (!alone.try_lock_for(kLook)) BERTH_RETURN_IF_ERROR(op.check());
+  {
+    std::unique_lock lock(engine_.mapsMutex_);
+    // The one that was asked for since is tried until it is done.
+    if (collections_[network] != number) return absl::OkStatus();
+    // Whoever waited for an earlier try goes on.
+    if (networkReady_.wait_for(std::chrono::seconds(0)) == std::future_status::ready) {
+      networkCollected_ = {};
+      networkReady_ = networkCollected_.get_future().share();
+    }
+  }
+  const absl::Cleanup end = [this] { networkCollected_.set_value(); };
+  if (const auto ending = orphans_.pods(); !ending.empty()) {
+    return absl::UnavailableError(
+        strCat("pod sandbox ", ending.front(), ", which has no record, may still have an address"));
+  }
+  auto serving = engine_.registry_.network(network);
+  if (!serving.ok()) return absl::OkStatus();
+  std::vector<plugins::Attachment> wanted;
+  for (const auto& pod : engine_.pods()) {
+    pod->peek([&](const records::PodRecord& r) {
+      if (r.network().wanted()) wanted.push_back({r.id(), r.network().state()});
+    });
+  }
+  return (*serving)->collectGarbage(op, wanted);
 }
 
 absl::Status Recovery::awaitNetwork(const plugins::Operation& op) const {

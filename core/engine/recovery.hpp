@@ -1,8 +1,11 @@
 // What the daemon finds when it starts.
 #pragma once
 
+#include <cstdint>
 #include <future>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,12 +40,15 @@ class Recovery {
   // Waits for the first collection of the network's garbage, or the one that is under way: it would
   // take an attachment for garbage that is not on record as wanted when it begins.
   absl::Status awaitNetwork(const plugins::Operation& op) const;
+  // Has a network give back what it holds for pods that are not on record as attached by now; this
+  // is tried until it is done. Does not block.
+  void collectNetworkGarbage(const std::string& network);
 
  private:
   absl::Status loadPods();
   absl::Status loadContainers();
   void setAside(std::string_view kind, const std::string& id, std::string_view reason);
-  void collectNetworkGarbage();
+  absl::Status collect(plugins::Operation& op, const std::string& network, uint64_t number);
   void collectCheckpointGarbage();
   // Of the deletions that the last daemon has not told (departed.cpp).
   absl::Status tellOfDeparted();
@@ -56,7 +62,10 @@ class Recovery {
 
   Engine& engine_;
   Orphans orphans_;
-  std::promise<void> networkCollected_;  // of one try; both change under the engine's mapsMutex_
+  std::timed_mutex collecting_;  // held through a try
+  // These change under the engine's mapsMutex_.
+  std::map<std::string, uint64_t> collections_;  // the last that was asked for, by network
+  std::promise<void> networkCollected_;          // of one try
   std::shared_future<void> networkReady_ = networkCollected_.get_future().share();
 };
 

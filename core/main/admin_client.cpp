@@ -72,6 +72,16 @@ absl::StatusOr<admin::TimelinesResponse> askForTimelines(const std::string& sock
       });
 }
 
+absl::StatusOr<admin::AbandonNetworkResponse> askToAbandonNetwork(const std::string& socket,
+                                                                  const std::string& pod) {
+  admin::AbandonNetworkRequest request;
+  request.set_pod(pod);
+  return ask<admin::AbandonNetworkResponse>(
+      socket, [&](admin::Admin::Stub& stub, grpc::ClientContext& context, auto& response) {
+        return stub.AbandonNetwork(&context, request, &response);
+      });
+}
+
 absl::Status askToCheckStorage(const std::string& socket, const admin::CheckStorageRequest& request,
                                const std::function<void(const admin::StorageFinding&)>& show) {
   grpc::ClientContext context;

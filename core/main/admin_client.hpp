@@ -24,6 +24,9 @@ std::string changeText(const berth::admin::v1::Change& change);
 absl::StatusOr<berth::admin::v1::TimelinesResponse> askForTimelines(const std::string& socket,
                                                                     const std::string& object);
 
+absl::StatusOr<berth::admin::v1::AbandonNetworkResponse> askToAbandonNetwork(
+    const std::string& socket, const std::string& pod);
+
 // Shows each finding as it is made. Blocks as long as the check takes; one for what has been set
 // aside alone no longer than half a minute.
 absl::Status askToCheckStorage(

@@ -142,4 +142,18 @@ grpc::Status AdminService::Timelines(grpc::ServerContext* /*context*/,
   return grpc::Status::OK;
 }
 
+grpc::Status AdminService::AbandonNetwork(grpc::ServerContext* context,
+                                          const admin::AbandonNetworkRequest* request,
+                                          admin::AbandonNetworkResponse* response) {
+  const auto lost = engine_.abandonNetwork(request->pod(), cri::deadlineOf(*context));
+  if (!lost.ok()) return cri::toGrpc(lost.status());
+  response->set_pod(lost->pod);
+  response->set_name(lost->name);
+  response->set_network(lost->network);
+  response->mutable_addresses()->Assign(lost->addresses.begin(), lost->addresses.end());
+  response->mutable_host_ports()->Assign(lost->hostPorts.begin(), lost->hostPorts.end());
+  response->set_unfinished(lost->unfinished);
+  return grpc::Status::OK;
+}
+
 }  // namespace berth::program

@@ -5,6 +5,7 @@
 
 #include "berth-admin-v1.grpc.pb.h"
 #include "cri/call_watch.hpp"
+#include "engine/engine.hpp"
 #include "main/reload.hpp"
 #include "main/storage_check.hpp"
 #include "telemetry/timelines.hpp"
@@ -14,8 +15,9 @@ namespace berth::program {
 class AdminService final : public berth::admin::v1::Admin::Service {
  public:
   // All must outlive the service.
-  AdminService(Reloader& reloader, const KeptThings& kept, const telemetry::Timelines& timelines)
-      : reloader_(reloader), kept_(kept), timelines_(timelines) {}
+  AdminService(Reloader& reloader, const KeptThings& kept, const telemetry::Timelines& timelines,
+               engine::Engine& engine)
+      : reloader_(reloader), kept_(kept), timelines_(timelines), engine_(engine) {}
 
   grpc::Status Reload(grpc::ServerContext* context, const berth::admin::v1::ReloadRequest* request,
                       berth::admin::v1::ReloadResponse* response) override;
@@ -31,11 +33,15 @@ class AdminService final : public berth::admin::v1::Admin::Service {
   grpc::Status Timelines(grpc::ServerContext* context,
                          const berth::admin::v1::TimelinesRequest* request,
                          berth::admin::v1::TimelinesResponse* response) override;
+  grpc::Status AbandonNetwork(grpc::ServerContext* context,
+                              const berth::admin::v1::AbandonNetworkRequest* request,
+                              berth::admin::v1::AbandonNetworkResponse* response) override;
 
  private:
   Reloader& reloader_;
   const KeptThings& kept_;
   const telemetry::Timelines& timelines_;
+  engine::Engine& engine_;
   cri::CallWatch calls_;
   std::mutex checking_;
 };

@@ -47,6 +47,7 @@ CommandLine::CommandLine() : app_("berth: a container engine for Kubernetes node
   withDaemon(add(&app_, "status", "say how the running engine does, in one page",
                  [this] { return status(options_); }));
   addExplain();
+  addNetwork();
   withDaemon(add(&app_, "reload", "have the running engine read its configuration anew",
                  [this] { return reload(options_); }));
   CLI::App* completion =
@@ -156,6 +157,15 @@ void CommandLine::addExplain() {
       ->required();
   pod->add_option("--html", explained_.page,
                   "write a page with a chart to this file; -: to standard output");
+}
+
+void CommandLine::addNetwork() {
+  CLI::App* network = add(&app_, "network", "see to pods that their network holds up", nullptr);
+  network->require_subcommand(1);
+  CLI::App* abandon =
+      withDaemon(add(network, "abandon", "end a pod that its network does not let go of any more",
+                     [this] { return abandonNetwork(options_, pod_); }));
+  abandon->add_option("pod", pod_, "its id, or namespace/name")->required();
 }
 
 void CommandLine::addPlugin() {

@@ -34,6 +34,7 @@ class CommandLine {
   void addCheck();
   void addConfig();
   void addExplain();
+  void addNetwork();
   void addPlugin();
   void addImages();
 
@@ -47,6 +48,7 @@ class CommandLine {
   ImportOptions import_;
   std::string shell_;
   std::string plugin_;
+  std::string pod_;
   std::vector<std::pair<CLI::App*, Run>> commands_;
 };
 

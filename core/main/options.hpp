@@ -90,6 +90,7 @@ int listOperations(const ConfigOptions& options);
 int reload(const ConfigOptions& options);
 int status(const ConfigOptions& options);
 int explainPod(const ConfigOptions& options, const ExplainOptions& wanted);
+int abandonNetwork(const ConfigOptions& options, const std::string& pod);
 int version();
 
 }  // namespace berth::program

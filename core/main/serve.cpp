@@ -198,7 +198,7 @@ absl::Status serveUntilSignal(const config::Config& config, Reloader& reloader,
   engine::Readiness readiness(engine::needsOfPods(engine, kept.store));
   cri::RuntimeService runtimeService(engine, readiness, **streaming, configurationJson(config));
   cri::ImageService imageService(kept.images, engine, imageSettings(config));
-  AdminService adminService(reloader, kept, telemetry.timelines());
+  AdminService adminService(reloader, kept, telemetry.timelines(), engine);
   ImageAdmin imageAdmin(kept.images, imageSettings(config));
   BERTH_RETURN_IF_ERROR(checkMetricsPort(config));
   BERTH_ASSIGN_OR_RETURN(const auto metrics,

@@ -1,11 +1,8 @@
 #include "network.hpp"
 
-#include <set>
 #include <utility>
 
 #include "berth/support/status.hpp"
-#include "host_local.hpp"
-#include "limits.hpp"
 #include "loopback.hpp"
 #include "plugins_at_work.hpp"
 #include "pod_cidr.hpp"
@@ -20,10 +17,6 @@ namespace {
 
 // An ADD takes some seconds at most; one that takes longer is not waited for by its undoing.
 constexpr auto kPatience = std::chrono::seconds(10);
-
-std::chrono::steady_clock::time_point patienceFromNow() {
-  return std::chrono::steady_clock::now() + kPatience;
-}
 
 absl::Status allInstalled(const Invoker& invoker, const NetworkConfig& network) {
   for (const PluginConfig& plugin : network.plugins)
@@ -40,6 +33,10 @@ CniNetwork::Parts::Parts(Options given)
       networks(options, invoker),
       readiness(options, invoker, networks),
       gate(options.maxConcurrent) {}
+
+std::chrono::steady_clock::time_point CniNetwork::patienceFromNow() {
+  return std::chrono::steady_clock::now() + kPatience;
+}
 
 Status CniNetwork::configure(std::string_view options) {
   auto parsed = parseOptions(options, host().rootDirectory());
@@ -240,7 +237,8 @@ absl::Status CniNetwork::rollBack(const Op& op, const AttachmentRecord& record, 
 }
 
 absl::Status CniNetwork::runDel(const Op& op, const AttachmentRecord& record,
-                                std::chrono::steady_clock::time_point patience) const {
+                                std::chrono::steady_clock::time_point patience,
+                                std::chrono::steady_clock::duration most) const {
   support::Fd lock;
   // An ADD that was not cut off has left its result. What its plugins left running on purpose is
   // let be.
@@ -248,7 +246,7 @@ absl::Status CniNetwork::runDel(const Op& op, const AttachmentRecord& record,
     BERTH_ASSIGN_OR_RETURN(
         lock, awaitPlugins(op, parts_->records.recordFile(record.pod, record.interface), patience));
   }
-  return runDels(op, record, lock.get(), limitsOf(op));
+  return runDels(op, record, lock.get(), limitsOf(op, most));
 }
 
 absl::Status CniNetwork::runDels(const Op& op, const AttachmentRecord& record, int lock,
@@ -279,8 +277,11 @@ absl::StatusOr<AttachmentRecord> CniNetwork::known(std::string_view pod,
   if (!absl::IsNotFound(record.status())) return record;
   // The interface's name may have been another one when the pod was attached.
   BERTH_ASSIGN_OR_RETURN(const auto names, parts_->records.list());
-  for (const Records::Name& name : names)
-    if (name.pod == pod) return parts_->records.load(name.pod, name.interface);
+  for (const Records::Name& name : names) {
+    if (name.pod != pod) continue;
+    auto other = parts_->records.load(name.pod, name.interface);
+    if (!absl::IsNotFound(other.status())) return other;
+  }
   return record;
 }
 
@@ -309,7 +310,12 @@ absl::Status CniNetwork::detachOne(const Op& op, const NetworkRequest& request,
   if (!removed.ok()) {
     // A record is on disk before the first plugin runs: this pod was never attached, or has been
     // detached. That the plugins are missing or broken must not keep it from being stopped.
-    if (isRecorded) return removed;
+    if (isRecorded) {
+      support::StatusCollector failures;
+      failures.add(removed);
+      failures.add(parts_->records.noteFailedDetach(record->pod, record->interface, removed));
+      return failures.status();
+    }
     host().warn("DEL for a pod without a record failed",
                 {{"pod", request.pod}, {"error", fromAbsl(removed.message())}});
   }
@@ -332,54 +338,6 @@ absl::Status CniNetwork::checkOne(const Op& op, const NetworkRequest& request,
   absl::Status status = Chain(parts_->invoker, op).check(*record);
   if (status.ok() || absl::IsDeadlineExceeded(status) || absl::IsCancelled(status)) return status;
   return absl::FailedPreconditionError(status.message());
-}
-
-absl::Status CniNetwork::collect(const Op& op, const std::vector<Attachment>& wanted) {
-  BERTH_ASSIGN_OR_RETURN(const Gate::Pass pass, parts_->gate.enterAlone(op));
-  std::set<std::string_view> pods;
-  std::vector<ValidAttachment> valid;
-  for (const Attachment& one : wanted) {
-    pods.insert(one.pod);
-    const auto record = AttachmentRecord::decode(one.state, "state");
-    valid.push_back(
-        {std::string(one.pod), record.ok() ? record->interface : parts_->options.interface});
-  }
-  BERTH_ASSIGN_OR_RETURN(const auto names, parts_->records.list());
-  support::StatusCollector failures;
-  // All of them were cut off at the same moment.
-  const auto patience = patienceFromNow();
-  for (const Records::Name& name : names) {
-    if (pods.contains(name.pod)) continue;
-    const auto record = parts_->records.load(name.pod, name.interface);
-    // Left alone, also by the plugins' own collection.
-    if (!record.ok() && !isLost(record.status())) valid.push_back({name.pod, name.interface});
-    failures.add(support::annotate(removeStale(op, name, record, patience),
-                                   strCat("release the stale attachment of pod ", name.pod)));
-  }
-  const auto network = parts_->networks.network();
-  if (network.ok()) failures.add(Chain(parts_->invoker, op).gc(**network, valid));
-  if (network.ok()) failures.add(releaseEmptied(**network));
-  return failures.status();
-}
-
-absl::Status CniNetwork::releaseEmptied(const NetworkConfig& network) const {
-  BERTH_ASSIGN_OR_RETURN(const auto released, releaseEmptyReservations(network));
-  for (const std::string& path : released)
-    host().warn(
-        "the reservation of an address had no owner, as a kill or a power cut leaves it: it is "
-        "released",
-        {{"file", path}});
-  return absl::OkStatus();
-}
-
-absl::Status CniNetwork::removeStale(const Op& op, const Records::Name& name,
-                                     const absl::StatusOr<AttachmentRecord>& found,
-                                     std::chrono::steady_clock::time_point patience) {
-  NetworkRequest request;
-  request.pod = name.pod;
-  BERTH_ASSIGN_OR_RETURN(const auto record, orAsConfigured(found, request, name.interface));
-  BERTH_RETURN_IF_ERROR(runDel(op, record, patience));
-  return parts_->records.remove(name.pod, name.interface);
 }
 
 }  // namespace berth::cni

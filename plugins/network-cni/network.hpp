@@ -11,6 +11,7 @@
 #include "chain.hpp"
 #include "gate.hpp"
 #include "invoker.hpp"
+#include "limits.hpp"
 #include "networks.hpp"
 #include "options.hpp"
 #include "readiness.hpp"
@@ -47,6 +48,8 @@ class CniNetwork : public Network {
     Gate gate;
   };
 
+  // Until when plugins that a killed daemon has left at work are let be.
+  static std::chrono::steady_clock::time_point patienceFromNow();
   absl::Status attachOne(const Op& op, const NetworkRequest& request, NetworkResult& out);
   // Writes the record and takes its lock.
   absl::StatusOr<support::Fd> begin(const AttachmentRecord& record) const;
@@ -54,9 +57,10 @@ class CniNetwork : public Network {
   absl::Status rollBack(const Op& op, const AttachmentRecord& record, int lock,
                         const absl::Status& failure);
   // Undoes an attachment, after plugins that a killed daemon has left at work for it; until
-  // `patience` they are let be.
+  // `patience` they are let be. `most` is for all DELs together.
   absl::Status runDel(const Op& op, const AttachmentRecord& record,
-                      std::chrono::steady_clock::time_point patience) const;
+                      std::chrono::steady_clock::time_point patience,
+                      std::chrono::steady_clock::duration most = kAsTheCall) const;
   // DEL for all plugins, and what no DEL finds of an ADD that was cut off.
   absl::Status runDels(const Op& op, const AttachmentRecord& record, int lock,
                        const support::RunLimits& limits) const;

@@ -12,8 +12,9 @@ from event_operations import (
     LoseMonitor, RemovePodWithoutMonitor, RemoveWhileSomebodyListens, StartMissingProgram)
 from node_operations import DaemonStart, PullImage, RemoveImage
 from pod_operations import (
-    RemovePodSandbox, RemoveStoppedPodSandbox, RunPodSandbox, RunPodSandboxSharingProcesses,
-    RunPodSandboxWithNetwork, RunPodSandboxWithUserNamespace, StopPodSandbox)
+    AbandonNetwork, RemovePodSandbox, RemoveStoppedPodSandbox, RunPodSandbox,
+    RunPodSandboxSharingProcesses, RunPodSandboxWithNetwork, RunPodSandboxWithUserNamespace,
+    StopPodSandbox)
 from recovery_operations import HALVES
 from stream_operations import ExecStream, ExecTerminal
 from upkeep_operations import (
@@ -25,11 +26,11 @@ OPERATIONS = [
     CreateContainerFromCheckpoint, CheckpointContainer, ReloadPlugin, ImportImage,
     RunPodSandboxWithNetwork, RunPodSandboxWithUserNamespace, CreateContainer,
     CreateContainerWithUserNamespace, CreateContainerOfLayers, RemovePodSandbox, StopPodSandbox,
-    PullImage, RunPodSandboxSharingProcesses, RunPodSandbox, RemoveContainer, RemoveImage,
-    StartContainerWithMappedVolume, StartContainer, StartShortContainer, RemoveRunningContainer,
-    RemoveStoppedPodSandbox, StopContainer, ExecSync, LongExecSync, UpdateContainerResources,
-    UpdateCreatedContainerResources, ExitWhileNobodyLooks, LoseMonitor, RemovePodWithoutMonitor,
-    RemoveWhileSomebodyListens, StartMissingProgram, ExecTerminal, ExecStream,
-    UpdatePodSandboxResources, UpdateRuntimeConfig, PinImage]
+    AbandonNetwork, PullImage, RunPodSandboxSharingProcesses, RunPodSandbox, RemoveContainer,
+    RemoveImage, StartContainerWithMappedVolume, StartContainer, StartShortContainer,
+    RemoveRunningContainer, RemoveStoppedPodSandbox, StopContainer, ExecSync, LongExecSync,
+    UpdateContainerResources, UpdateCreatedContainerResources, ExitWhileNobodyLooks,
+    LoseMonitor, RemovePodWithoutMonitor, RemoveWhileSomebodyListens, StartMissingProgram,
+    ExecTerminal, ExecStream, UpdatePodSandboxResources, UpdateRuntimeConfig, PinImage]
 # In which the daemon itself makes no durable step.
 OF_OTHERS = [ReopenContainerLog]

@@ -1,7 +1,20 @@
 """Pods: made, stopped and removed."""
 
+import contextlib
+import json
+import os
+
+import engines
+import grpc
+import host
 from berth_testbed import wait_until
 from operation import SHARED_PROCESSES, USER_NAMESPACE, Operation, check
+from upkeep_operations import command, succeed
+
+# A CNI plugin that takes nothing.
+TAKES_NOTHING = """#!/bin/sh
+test $CNI_COMMAND != ADD || echo '{"cniVersion": "1.0.0"}'
+"""
 
 
 class RunPodSandbox(Operation):
@@ -59,6 +72,54 @@ class StopPodSandbox(Operation):
         status = self.bed.status(self.container)
         check(status.state == self.bed.cri.messages.CONTAINER_EXITED, "the container has not ended")
         self.check_numbers([line for line in self.lines() if line])
+
+
+class AbandonNetwork(Operation):
+    """Of a pod that cannot be stopped, since a program of its network is gone."""
+
+    calls = ("Admin/AbandonNetwork",)
+    linux = {}
+
+    def program(self):
+        return os.path.join(self.bed.cni, "gone")
+
+    def put_program(self):
+        os.chmod(engines.write(self.program(), TAKES_NOTHING), 0o755)
+
+    def setup(self):
+        self.put_program()
+        network = json.loads(host.read(self.bed.network.conf_file))
+        network["plugins"].insert(0, {"type": "gone"})
+        engines.write(self.bed.network.conf_file, json.dumps(network))
+        self.running()
+        self.close()
+
+    def act(self):
+        with contextlib.suppress(grpc.RpcError):
+            self.bed.cri.StopPodSandbox({"pod_sandbox_id": self.pod})
+        command(self.bed, "network", "abandon", self.pod)
+
+    def settle(self):
+        self.bed.await_rest()  # from the network's collection
+
+    def finish(self):
+        try:
+            self.bed.cri.StopPodSandbox({"pod_sandbox_id": self.pod})
+        except grpc.RpcError as error:
+            check("CNI plugin gone is not in" in error.details(), error.details())
+            succeed(self.bed, "network", "abandon", self.pod)
+        check(self.listed_pod().state == self.bed.cri.messages.SANDBOX_NOTREADY,
+              "the pod has not ended")
+        # The other programs were asked.
+        check(self.bed.network.held_addresses() == [], "an address is still held")
+
+    def give_up(self):
+        self.put_program()
+
+    def close(self):
+        self.bed.network.write()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.program())
 
 
 class RemovePodSandbox(Operation):

@@ -54,6 +54,7 @@ LIKE = {
     "CheckpointPod": ("CheckpointContainer",),
     "RestorePod": ("RunPodSandboxWithNetwork", "CreateContainer", "CreateContainerFromCheckpoint"),
     "ImportImage": ("PullImage",),
+    "AbandonNetwork": ("StopPodSandbox",),
     "RemoveWhileSomebodyListens": ("RemovePodSandbox",),
     "RemovePodWithoutMonitor": ("RemovePodSandbox",),
     "StartMissingProgram": ("StartContainer",),

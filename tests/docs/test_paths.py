@@ -42,7 +42,7 @@ OTHERS = {
         "/run/crio", "/run/crio/crio.sock", "/var/run/crio/crio.sock", "/var/lib/containers",
         "/var/lib/containers/storage"},
     "CNI and CDI": {"/etc/cdi", "/run/cdi", "/var/run/cdi", "/etc/cni/net.d", "/opt/cni/bin",
-                    "/usr/lib/cni"},
+                    "/usr/lib/cni", "/var/lib/cni/networks"},
     "OCI runtimes": {
         "/etc/kata-containers/configuration.toml", "/opt/kata/bin",
         "/opt/kata/share/defaults/kata-containers",

@@ -9,6 +9,7 @@ namespace {
 
 using support::strCat;
 using ::testing::AllOf;
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -85,6 +86,36 @@ TEST_F(GcTest, WhatOnlyANewerVersionCanReadIsValid) {
   EXPECT_THAT(read("log"), AllOf(StartsWith("GC "), HasSubstr(R"({"containerID":"newer")"),
                                  Not(HasSubstr("DEL"))));
   EXPECT_EQ(read(file), R"({"format":2})");
+}
+
+// A host lets go of what it could not detach only when somebody has told it to.
+TEST_F(GcTest, ForgetsWhatTheHostHasAbandoned) {
+  write("net.d/10-test.conflist", bridgeNetwork("test-net", "1.0.0", Bandwidth::kNone));
+  writePlugin("portmap", "case $CNI_COMMAND in DEL) exit 1;; esac\nexec /usr/lib/cni/portmap");
+  const Pod pod = newPod("stuck");
+  const Outcome attached = start().attach(pod);
+  ASSERT_TRUE(attached.ok()) << attached.message;
+  // Nobody has been asked to detach it: it is tried until it succeeds.
+  EXPECT_FALSE(plugin().gc({}).ok());
+  EXPECT_THAT(records(), Not(IsEmpty()));
+
+  EXPECT_EQ(plugin().detach(pod, attached.state).code, BERTH_INTERNAL);
+  EXPECT_TRUE(restart().gc({{"stuck", attached.state}}).ok());
+  EXPECT_THAT(records(), Contains("stuck@eth0.attachment"));
+  const Outcome collected = restart().gc({});
+  EXPECT_TRUE(collected.ok()) << collected.message;
+  EXPECT_THAT(records(), IsEmpty());
+  EXPECT_THAT(plugin().log(), HasSubstr("abandoned"));
+}
+
+// As a crash leaves it that comes upon a collection.
+TEST_F(GcTest, ForgetsTheNoteOfAnAbandonedAttachmentToo) {
+  write("net.d/10-test.conflist", bridgeNetwork("test-net", "1.0.0", Bandwidth::kNone));
+  start();
+  write("cache/stuck@eth0.detach-failed", "");
+  const Outcome collected = plugin().gc({});
+  EXPECT_TRUE(collected.ok()) << collected.message;
+  EXPECT_THAT(records(), IsEmpty());
 }
 
 TEST_F(GcTest, LeavesGcOutWhenTheConfigurationForbidsIt) {
