@@ -40,11 +40,18 @@ absl::Status withoutRuntime(const Pod& pod, const plugins::Registry& registry) {
   if (pod.state() == records::POD_STOPPED)
     return absl::FailedPreconditionError(strCat("pod sandbox ", pod.id(), " has been stopped"));
   const std::string name = pod.runtimeName();
-  if (registry.failure(plugins::Kind::kRuntime, name) != nullptr)
-    return support::annotate(registry.runtime(name).status(),
+  // In this order: it may come back meanwhile.
+  const bool isOut = registry.failure(plugins::Kind::kRuntime, name).has_value();
+  const auto runtime = registry.runtime(name);
+  if (isOut && !runtime.ok())
+    return support::annotate(runtime.status(),
                              strCat("pod sandbox ", pod.id(), " is left as it is"));
   const std::string plugin = pod.peek([](const records::PodRecord& r) { return r.plugin(); });
-  const bool isAnothers = registry.runtime(name).ok();
+  const bool isAnothers = runtime.ok();
+  if (isAnothers && (plugin.empty() || plugin == (*runtime)->instance().library().name()))
+    return absl::UnavailableError(strCat("the runtime \"", name,
+                                         "\" has just come back, and takes pod ", "sandbox ",
+                                         pod.id(), " up"));
   return absl::FailedPreconditionError(
       strCat("pod sandbox ", pod.id(), " was run by the runtime \"", name, "\"",
              isAnothers ? strCat(" of the plugin \"", plugin, "\", which it no longer is of")
@@ -155,7 +162,7 @@ absl::StatusOr<std::shared_ptr<plugins::Runtime>> Engine::runtimeFor(
   const std::string name = handler.empty() ? preferences()->defaultRuntime : handler;
   auto runtime = registry_.runtime(name);
   // The caller is right to ask for one that could not start.
-  if (runtime.ok() || registry_.failure(plugins::Kind::kRuntime, name) != nullptr) return runtime;
+  if (runtime.ok() || registry_.failure(plugins::Kind::kRuntime, name).has_value()) return runtime;
   return absl::InvalidArgumentError(
       strCat("runtime_handler: ", support::fromAbsl(runtime.status().message())));
 }
@@ -181,7 +188,7 @@ absl::StatusOr<std::string> Engine::runtimeOf(const v1::ImageSpec& image,
     if (const auto pod = findByName(podName(config.metadata()))) return pod->runtimeName();
   }
   // What its images are like the configuration says, also while it is out of service.
-  if (registry_.failure(plugins::Kind::kRuntime, image.runtime_handler()) != nullptr)
+  if (registry_.failure(plugins::Kind::kRuntime, image.runtime_handler()).has_value())
     return image.runtime_handler();
   BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Runtime> runtime,
                          runtimeFor(image.runtime_handler()));

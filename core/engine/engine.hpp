@@ -63,7 +63,7 @@ class Engine {
   // Reads the records, finds out what became of pods and containers, and finishes or undoes what
   // was cut off; what takes long goes on afterwards. Once, first of all; then there may be events.
   absl::Status recover() { return recovery_.run(); }
-
+  Recovery& recovery() { return recovery_; }
   absl::StatusOr<std::string> runPodSandbox(const runtime::v1::RunPodSandboxRequest& request,
                                             Deadline deadline);
   absl::Status stopPodSandbox(const std::string& id, Deadline deadline);

@@ -204,6 +204,7 @@ class Pod final : public Recorded<records::PodRecord>, public std::enable_shared
   // The form of its runtime that it is on from its beginning to its end. Null once it has stopped,
   // and when its runtime is not there: out of service, or no longer in the configuration.
   std::shared_ptr<plugins::Runtime> runtime() const { return runtime_.get(); }
+  void setRuntime(std::shared_ptr<plugins::Runtime> runtime) { runtime_.set(std::move(runtime)); }
   void leaveRuntime() { runtime_.set(nullptr); }
   // The form of the network that it is attached to; null when there is none.
   std::shared_ptr<plugins::Network> network() const { return network_.get(); }
@@ -223,8 +224,8 @@ class Pod final : public Recorded<records::PodRecord>, public std::enable_shared
     });
   }
 
-  // Why the runtime has not said yet what became of the pod since the daemon started; OK: it has,
-  // or the pod is of this daemon's own making.
+  // Why the runtime has not said yet what became of the pod since the daemon or itself started; OK:
+  // it has, or the pod is of this daemon's own making.
   absl::Status reached() const {
     std::lock_guard lock(statusMutex_);
     return reached_;

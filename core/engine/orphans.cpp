@@ -85,12 +85,13 @@ void Orphans::end() {
 absl::Status Orphans::endPod(plugins::Operation& op, const std::string& id) {
   support::StatusCollector failures;
   op.setStage("end the pod's processes");
-  for (const auto& [name, runtime] : engine_.registry_.runtimes())
-    failures.add(runtime->stopPod(op, id));
-  // Its processes may go on, and need their address and their files.
+  // First of all: one that comes back from now on is still one that was not asked. The pod's
+  // processes may go on, and need their address and their files.
   for (const plugins::Failure& out : engine_.registry_.failures())
     failures.add(absl::UnavailableError(
         strCat("it may be a pod of the runtime ", out.wanted.name, ", which is out of service")));
+  for (const auto& [name, runtime] : engine_.registry_.runtimes())
+    failures.add(runtime->stopPod(op, id));
   for (const auto& pod : engine_.pods()) {
     if (engine_.holderOf(*pod).ok()) continue;
     failures.add(

@@ -1,4 +1,4 @@
-// After the daemon's start: what became of a pod meanwhile, as its runtime tells it.
+// After the daemon's start, or its runtime's: what became of a pod meanwhile, as that tells it.
 #include <csignal>
 #include <map>
 
@@ -18,7 +18,7 @@ using support::strCat;
 namespace {
 
 constexpr std::string_view kIsolationEnded =
-    "the pod's isolation ended while no daemon was running";
+    "the pod's isolation ended while nobody was watching it";
 
 void logUnrecorded(const std::string& container, const absl::Status& kept) {
   if (kept.ok()) return;
@@ -47,7 +47,7 @@ absl::Status Recovery::reach(plugins::Operation& op, Pod& pod) {
   if (found.status.ok()) {
     adoptStatuses(pod, found.containers);
   } else if (absl::IsNotFound(found.status)) {
-    common::logWarning("a pod did not outlive the daemon's absence",
+    common::logWarning("a pod has ended while nobody was watching it",
                        {{"pod", pod.id()}, {"reason", found.status.ToString()}});
     for (const plugins::ContainerStatus& status : found.containers) {
       auto container = engine_.findContainer(status.id);

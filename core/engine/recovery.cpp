@@ -62,6 +62,7 @@ absl::Status Recovery::run() {
   // What is undone or stopped holds up no pod that goes on.
   for (const auto& pod : engine_.pods()) recoverPod(pod);
   engine_.retries_.awaitFirstTries(Deadline::clock::now() + kPatience);
+  tryRuntimesAgain();
   return absl::OkStatus();
 }
 
@@ -81,23 +82,29 @@ absl::Status Recovery::loadPods() {
     engine_.seLinuxLevels_.claim(record.selinux_level());
     const bool named = !isHalfMade(record);
     const bool ready = record.state() == records::POD_READY;
-    // From the start on: what has no record may be in it.
-    const bool isOnRuntime =
-        runtime.ok() && isOf(record, **runtime) && record.state() != records::POD_STOPPED;
-    const bool isToBeAsked = named && isOnRuntime && record.boot_id() == engine_.bootId_;
     const auto network = engine_.registry_.network(record.network().network());
     const bool isAttached = network.ok() && record.network().wanted();
     const std::string name = nameOf(record);
-    auto pod =
-        std::make_shared<Pod>(std::move(record), isOnRuntime ? *runtime : nullptr, engine_.store_);
+    auto pod = std::make_shared<Pod>(std::move(record), nullptr, engine_.store_);
     pod->observe(engine_.lifeEvents_);
     if (isAttached) pod->setNetwork(*network);
-    if (isToBeAsked) pod->setReached(absl::UnavailableError("it has not been asked yet"));
+    // From the start on: what has no record may be in it.
+    if (runtime.ok()) putOn(*pod, *runtime);
     std::unique_lock lock(engine_.mapsMutex_);
     engine_.pods_[pod->id()] = pod;
     if (named && (ready || !engine_.podNames_.contains(name))) engine_.podNames_[name] = pod->id();
   }
   return absl::OkStatus();
+}
+
+// Whether it is one of the runtime's, which is to be asked of it before anything else.
+bool Recovery::putOn(Pod& pod, const std::shared_ptr<plugins::Runtime>& runtime) const {
+  const records::PodRecord record = pod.record();
+  if (record.state() == records::POD_STOPPED || !isOf(record, *runtime)) return false;
+  if (!isHalfMade(record) && record.boot_id() == engine_.bootId_)
+    pod.setReached(absl::UnavailableError("it has not been asked yet"));
+  pod.setRuntime(runtime);
+  return true;
 }
 
 absl::Status Recovery::loadContainers() {

@@ -43,15 +43,23 @@ class Recovery {
   // Has a network give back what it holds for pods that are not on record as attached by now; this
   // is tried until it is done. Does not block.
   void collectNetworkGarbage(const std::string& network);
+  // Takes up the pods that are left as they are for want of this runtime, as a start does: it
+  // serves now (comeback.cpp).
+  void takeUp(const std::string& runtime);
+  // Has each runtime that is out of service tried again now; they are named.
+  std::vector<std::string> hurryRuntimes();
 
  private:
   absl::Status loadPods();
   absl::Status loadContainers();
+  bool putOn(Pod& pod, const std::shared_ptr<plugins::Runtime>& runtime) const;
   void setAside(std::string_view kind, const std::string& id, std::string_view reason);
   absl::Status collect(plugins::Operation& op, const std::string& network, uint64_t number);
   void collectCheckpointGarbage();
   // Of the deletions that the last daemon has not told (departed.cpp).
   absl::Status tellOfDeparted();
+  void tryRuntimesAgain();
+  absl::Status tryAgain(plugins::Operation& op, const std::string& runtime, std::string& said);
   void recoverPod(const std::shared_ptr<Pod>& pod);
   absl::Status reachAndSettle(plugins::Operation& op, const std::shared_ptr<Pod>& pod);
   void settleContainersOf(const Pod& pod);
@@ -62,6 +70,7 @@ class Recovery {
 
   Engine& engine_;
   Orphans orphans_;
+  std::mutex takingUp_;
   std::timed_mutex collecting_;  // held through a try
   // These change under the engine's mapsMutex_.
   std::map<std::string, uint64_t> collections_;  // the last that was asked for, by network

@@ -7,19 +7,11 @@
 
 namespace berth::engine {
 
-namespace {
-
-// Short at first: what is in the way is often gone in a moment.
-constexpr std::chrono::milliseconds kFirstPause{500};
-constexpr std::chrono::milliseconds kLongestPause{10000};
-constexpr unsigned kMostDoublings = 10;
-
-std::chrono::milliseconds pauseAfter(unsigned failures) {
+std::chrono::milliseconds Pauses::after(unsigned failures) const {
+  constexpr unsigned kMostDoublings = 10;
   const unsigned doublings = std::min(failures == 0 ? 0 : failures - 1, kMostDoublings);
-  return std::min(kFirstPause * (1u << doublings), kLongestPause);
+  return std::min(first * (1u << doublings), longest);
 }
-
-}  // namespace
 
 Retries::Retries(common::Workers& workers, std::chrono::milliseconds longTime)
     : workers_(workers), longTime_(longTime), thread_([this] { keep(); }) {}
@@ -50,11 +42,24 @@ void Retries::push(Task task, unsigned failures) {
   auto item = std::make_shared<Item>();
   item->task = std::move(task);
   item->failures = failures;
-  item->due = Clock::now() + (failures == 0 ? std::chrono::milliseconds(0) : pauseAfter(failures));
+  item->due = Clock::now();
+  if (failures > 0) item->due += item->task.pauses.after(failures);
   std::lock_guard lock(mutex_);
   if (stopping_) return;
   if (failures == 0 && item->task.awaited) ++untried_;
   waiting_.push_back(std::move(item));
+  wake_.notify_all();
+}
+
+void Retries::hurry(const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  const auto found = std::find_if(waiting_.begin(), waiting_.end(),
+                                  [&](const SharedItem& item) { return item->task.name == name; });
+  if (found == waiting_.end()) {
+    hurried_.insert(name);
+  } else {
+    (*found)->due = Clock::now();
+  }
   wake_.notify_all();
 }
 
@@ -125,20 +130,26 @@ absl::Status Retries::tryOnce(Item& item) {
   return status;
 }
 
+void Retries::logOutcome(Item& item, const absl::Status& status) const {
+  if (status.ok() && item.failures > 0) {
+    common::logInfo("done at last", {{"operation", item.task.name}});
+  } else if (!status.ok() && !stopping_ && item.said != status.ToString()) {
+    item.said = status.ToString();
+    common::logWarning("failed; it is tried again",
+                       {{"operation", item.task.name}, {"error", item.said}});
+  }
+}
+
 void Retries::attempt(const SharedItem& item) {
   const absl::Status status = tryOnce(*item);
   std::lock_guard lock(mutex_);
-  if (status.ok() && item->failures > 0) {
-    common::logInfo("done at last", {{"operation", item->task.name}});
-  } else if (!status.ok() && !stopping_ && item->said != status.ToString()) {
-    item->said = status.ToString();
-    common::logWarning("failed; it is tried again",
-                       {{"operation", item->task.name}, {"error", item->said}});
-  }
+  if (item->task.logged) logOutcome(*item, status);
   if (item->failures == 0 && item->task.awaited) --untried_;
   ++item->failures;
+  const bool isHurried = hurried_.erase(item->task.name) > 0;
   if (!status.ok() && !stopping_) {
-    item->due = Clock::now() + pauseAfter(item->failures);
+    item->due = Clock::now();
+    if (!isHurried) item->due += item->task.pauses.after(item->failures);
     waiting_.push_back(item);
   }
   counted_[item->task.awaited].erase(item);

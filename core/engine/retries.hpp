@@ -9,6 +9,7 @@
 #include <mutex>
 #include <set>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -18,6 +19,15 @@
 #include "plugins/operation.hpp"
 
 namespace berth::engine {
+
+// Before a task is tried again, each twice as long as the one before. Short at first: what is in
+// the way is often gone in a moment.
+struct Pauses {
+  std::chrono::milliseconds first{500};
+  std::chrono::milliseconds longest{10000};
+
+  std::chrono::milliseconds after(unsigned failures) const;  // in a row; none counts as one
+};
 
 // Tries each task, and what fails or throws again after a pause. A bounded number is tried at a
 // time, of those that are awaited and of the others each: undoing never holds up what the daemon's
@@ -36,7 +46,9 @@ class Retries {
     // Of one attempt. It waits for no other task.
     std::chrono::milliseconds time{std::chrono::seconds(60)};
     bool awaited = false;  // awaitFirstTries() waits for it
-    // OK: it is done. Anything else is logged, once for each message, and tried again.
+    bool logged = true;    // failures, once for each message, and that it is done after them
+    Pauses pauses;
+    // OK: it is done. Anything else is tried again.
     std::function<absl::Status(plugins::Operation&)> work;
   };
 
@@ -50,6 +62,8 @@ class Retries {
   // Neither blocks. After finish() they do nothing.
   void add(Task task);
   void addLater(Task task);  // it has just failed: only after a pause
+  // Has a task of this name that there is tried now, or once more after a try that is under way.
+  void hurry(const std::string& name);
 
   // Waits until every awaited task has been tried at least once; false when `until` came first.
   bool awaitFirstTries(Clock::time_point until);
@@ -71,6 +85,7 @@ class Retries {
   SharedItem takeDue(std::unique_lock<std::mutex>& lock);
   Clock::time_point roomFor(bool awaited);
   absl::Status tryOnce(Item& item);
+  void logOutcome(Item& item, const absl::Status& status) const;
   void attempt(const SharedItem& item);
 
   common::Workers& workers_;
@@ -79,6 +94,7 @@ class Retries {
   std::condition_variable wake_;  // something is due, or there is room for it
   std::condition_variable tried_;
   std::vector<SharedItem> waiting_;
+  std::set<std::string> hurried_;  // names of those that are not waiting
   std::set<plugins::Operation*> underWay_;
   std::array<std::set<SharedItem>, 2> counted_;  // towards kAtOnce, by whether they are awaited
   size_t active_ = 0;

@@ -78,9 +78,11 @@ grpc::Status AdminService::Reload(grpc::ServerContext* context,
                                   admin::ReloadResponse* response) {
   plugins::Operation op("Reload", endOfReload(*context));
   const cri::CallWatch::Guard guard(calls_, *context, op);
-  const auto changes = reloader_.reload(op);
-  if (!changes.ok()) return cri::toGrpc(changes.status());
-  for (const config::Change& change : *changes) fill(*response->add_changes(), change);
+  const auto reloaded = reloader_.reload(op);
+  if (!reloaded.ok()) return cri::toGrpc(reloaded.status());
+  for (const config::Change& change : reloaded->changes) fill(*response->add_changes(), change);
+  response->set_next_start(reloaded->nextStart);
+  response->mutable_tried()->Assign(reloaded->tried.begin(), reloaded->tried.end());
   return grpc::Status::OK;
 }
 

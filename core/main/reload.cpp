@@ -15,6 +15,8 @@ namespace berth::program {
 
 namespace {
 
+constexpr std::string_view kTrial = "the next start to be tried in a process of its own";
+
 void logChange(const config::Change& change) {
   common::logInfo(change.reload == config::Reload::kLive
                       ? "a value of the configuration has changed"
@@ -22,8 +24,11 @@ void logChange(const config::Change& change) {
                   {{"key", change.key}, {"from", change.from}, {"to", change.to}});
 }
 
-bool waitsForStart(const config::Change& change) {
-  return change.reload == config::Reload::kRestart;
+bool waitsForStart(const config::Config& now, const config::Config& then) {
+  const std::vector<config::Change> changes = config::changesBetween(now, then);
+  return std::any_of(changes.begin(), changes.end(), [](const config::Change& change) {
+    return change.reload == config::Reload::kRestart;
+  });
 }
 
 // Pods that begin before the next start would be of the folder of now, and that start be refused.
@@ -47,24 +52,27 @@ Reloader::Running Reloader::running() {
   return {withAllOptions(running_, engine_.registry()), config::changesBetween(running_, wanted_)};
 }
 
-absl::StatusOr<std::vector<config::Change>> Reloader::reload(plugins::Operation& op) {
-  std::vector<config::Change> changes;
+absl::StatusOr<Reloader::Reloaded> Reloader::reload(plugins::Operation& op) {
+  Reloaded reloaded;
   const absl::Status status = support::returnThrown([&] {
-    BERTH_ASSIGN_OR_RETURN(changes, readAnew(op));
+    std::vector<std::string> tried = engine_.recovery().hurryRuntimes();
+    BERTH_ASSIGN_OR_RETURN(reloaded, readAnew(op));
+    reloaded.tried = std::move(tried);
     return absl::OkStatus();
   });
-  if (status.ok()) return changes;
+  if (status.ok()) return reloaded;
   common::logWarning("the configuration stays as it was",
                      {{"error", status.ToString(absl::StatusToStringMode::kWithNoExtraData)}});
   return status;
 }
 
-absl::StatusOr<std::vector<config::Change>> Reloader::readAnew(plugins::Operation& op) {
+absl::StatusOr<Reloader::Reloaded> Reloader::readAnew(plugins::Operation& op) {
   const std::lock_guard alone(reloading_);
   BERTH_RETURN_IF_ERROR(op.check());
   BERTH_ASSIGN_OR_RETURN(const config::Config wanted, config::load(paths_));
   std::unique_lock lock(mutex_);
   const config::Config running = running_;
+  const config::Config readLast = wanted_;
   lock.unlock();
   const config::Config next = config::withLiveChanges(running, wanted);
   BERTH_ASSIGN_OR_RETURN(engine::Preferences preferences, enginePreferences(next, engine_.host()));
@@ -77,17 +85,36 @@ absl::StatusOr<std::vector<config::Change>> Reloader::readAnew(plugins::Operatio
   BERTH_RETURN_IF_ERROR(
       support::annotate(registry_.runtime(next.defaultRuntime).status(), "default_runtime"));
   BERTH_RETURN_IF_ERROR(refuseOtherFolders(running, wanted));
-  const std::vector<config::Change> changes = config::changesBetween(running, wanted);
-  // What waits for the next start must not be what that start refuses.
-  if (std::any_of(changes.begin(), changes.end(), waitsForStart)) {
-    op.setStage("the next start to be tried in a process of its own");
-    BERTH_RETURN_IF_ERROR(judgeNextStart(op, paths_));
-    BERTH_ASSIGN_OR_RETURN(const config::Config judged, config::load(paths_));
-    if (!config::changesBetween(wanted, judged).empty())
-      return absl::AbortedError("the files have changed while they were read; reload them again");
-  }
+  const bool waits = waitsForStart(running, wanted);
+  const bool isNew = waits && waitsForStart(readLast, wanted);
+  if (isNew) BERTH_RETURN_IF_ERROR(judgeWaiting(op, wanted));
   BERTH_RETURN_IF_ERROR(common::resumeLog(logSettings(next).level));
-  return takeUp(wanted, std::move(preferences), std::move(policy));
+  Reloaded reloaded;
+  reloaded.changes = takeUp(wanted, std::move(preferences), std::move(policy));
+  // Who changes something else is not kept from it, but should know.
+  if (waits && !isNew) reloaded.nextStart = nextRefusal(op);
+  return reloaded;
+}
+
+// What is to wait for the next start must not be what that start refuses.
+absl::Status Reloader::judgeWaiting(plugins::Operation& op, const config::Config& wanted) {
+  op.setStage(kTrial);
+  BERTH_RETURN_IF_ERROR(judgeNextStart(op, paths_));
+  BERTH_ASSIGN_OR_RETURN(const config::Config judged, config::load(paths_));
+  if (!config::changesBetween(wanted, judged).empty())
+    return absl::AbortedError("the files have changed while they were read; reload them again");
+  return absl::OkStatus();
+}
+
+// What waits was accepted, and the host has changed since. Empty: it is still good, or nobody
+// knows.
+std::string Reloader::nextRefusal(plugins::Operation& op) {
+  op.setStage(kTrial);
+  const absl::Status judged = judgeNextStart(op, paths_);
+  if (!absl::IsInvalidArgument(judged)) return {};
+  std::string why(judged.message());
+  common::logWarning("what waits for the next start would by now be refused", {{"error", why}});
+  return why;
 }
 
 // Nothing fails.

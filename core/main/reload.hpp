@@ -39,12 +39,19 @@ class Reloader {
   Reloader& operator=(const Reloader&) = delete;
   ~Reloader() { finish(); }
 
+  struct Reloaded {
+    std::vector<config::Change> changes;
+    std::string nextStart;           // what that would refuse by now; empty: nothing is known of
+    std::vector<std::string> tried;  // runtimes that were out of service
+  };
   // Takes up what may change, the contents of the signature policy and of its keys too, and logs
   // it. On an error, which names file, line and key, and which is logged, everything stays as it
-  // was: also when it is about something that would wait for the next start, and make that fail, or
-  // when a plugin does not let that be found out within the operation's time. Also opens the log
-  // file anew. Blocks on the disk, and for the operation's time.
-  absl::StatusOr<std::vector<config::Change>> reload(plugins::Operation& op);
+  // was: also when it is about something new that would wait for the next start, and make that
+  // fail, or when a plugin does not let that be found out within the operation's time. What has
+  // waited before and would fail by now is told, and keeps nothing. Also opens the log file anew,
+  // and has runtimes that are out of service tried again. Blocks on the disk, and for the
+  // operation's time.
+  absl::StatusOr<Reloaded> reload(plugins::Operation& op);
   // The same on a thread of its own, within kTime; only the log tells of it. While one is under
   // way, another one follows it, however often that is asked for.
   void reloadBeside();
@@ -54,11 +61,12 @@ class Reloader {
   struct ReloadedPlugin {
     std::string table;  // "runtimes.runc"
     std::string path;
-    std::string before, after;      // versions
+    std::string before, after;      // versions; before: empty when it was out of service
     std::vector<std::string> pods;  // that stay with the one before
   };
   // Reads the configuration anew, and has the plugin of one of its tables replaced by what that
-  // says and its file is now; nothing else takes effect. `name` is an instance's, or a table's.
+  // says and its file is now, or put into service; nothing else takes effect. `name` is an
+  // instance's, or a table's.
   // Blocks, for the operation's time.
   absl::StatusOr<ReloadedPlugin> reloadPlugin(const plugins::Operation& op,
                                               const std::string& name);
@@ -72,7 +80,9 @@ class Reloader {
  private:
   std::vector<config::Change> takeUp(const config::Config& wanted, engine::Preferences preferences,
                                      std::shared_ptr<const signatures::Policy> policy);
-  absl::StatusOr<std::vector<config::Change>> readAnew(plugins::Operation& op);
+  absl::StatusOr<Reloaded> readAnew(plugins::Operation& op);
+  absl::Status judgeWaiting(plugins::Operation& op, const config::Config& wanted);
+  std::string nextRefusal(plugins::Operation& op);
   void reloadAsAsked();
   void endsWith(plugins::Operation* op);
   std::string podsOnReplaced(const plugins::Wanted& one) const;

@@ -15,6 +15,12 @@ int reload(const ConfigOptions& options) {
   if (response->changes().empty()) print("Nothing has changed.\n");
   for (const berth::admin::v1::Change& change : response->changes())
     print("%s%s\n", changeText(change).c_str(), change.restart() ? " (with the next start)" : "");
+  if (!response->next_start().empty())
+    print("What waits for the next start would by now be refused:\n%s\n",
+          response->next_start().c_str());
+  for (const std::string& runtime : response->tried())
+    print("The runtime \"%s\" is out of service and is tried again: see `berth plugins`.\n",
+          runtime.c_str());
   return 0;
 }
 

@@ -89,12 +89,16 @@ absl::StatusOr<Reloader::ReloadedPlugin> Reloader::reloadPlugin(const plugins::O
     const std::lock_guard lock(mutex_);
     takeOver(running_, wanted, one);
   }
+  const bool wasOut = replaced->before == nullptr;
+  if (wasOut) engine_.recovery().takeUp(one.name);
   const auto version = [](const plugins::Instance& instance) {
     return std::string(view(instance.library().description().version));
   };
-  ReloadedPlugin result{one.origin.table, replaced->after->library().path(),
-                        version(*replaced->before), version(*replaced->after),
-                        engine_.podsOn(*replaced->before)};
+  ReloadedPlugin result{
+      one.origin.table, replaced->after->library().path(), {}, version(*replaced->after), {}};
+  if (wasOut) return result;
+  result.before = version(*replaced->before);
+  result.pods = engine_.podsOn(*replaced->before);
   common::logInfo("a plugin was replaced", {{"plugin", result.table},
                                             {"path", result.path},
                                             {"from", result.before},

@@ -11,8 +11,10 @@ int reloadPlugin(const ConfigOptions& options, const std::string& name) {
   if (!socket.ok()) return fail(socket.status());
   const auto response = askToReloadPlugin(*socket, name);
   if (!response.ok()) return fail(response.status());
-  print("%s: version %s -> %s (%s)\n", response->table().c_str(), response->before().c_str(),
-        response->after().c_str(), response->path().c_str());
+  const std::string before =
+      response->before().empty() ? "out of service" : "version " + response->before();
+  print("%s: %s -> %s (%s)\n", response->table().c_str(), before.c_str(), response->after().c_str(),
+        response->path().c_str());
   for (const std::string& pod : response->pods())
     print("  stays with the one before: %s\n", pod.c_str());
   return 0;

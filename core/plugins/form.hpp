@@ -39,13 +39,14 @@ struct Form {
   explicit Form(std::unique_ptr<Instance> given);
 };
 
-// A share of one part; null where the form has none of this kind.
+// A share of one part; null where there is no form, or it has none of this kind.
 template <class T>
 std::shared_ptr<T> share(const std::shared_ptr<Form>& form, std::optional<T> Form::*part) {
-  return ((*form).*part).has_value() ? std::shared_ptr<T>(form, &*((*form).*part)) : nullptr;
+  if (form == nullptr || !((*form).*part).has_value()) return nullptr;
+  return {form, &*((*form).*part)};
 }
 inline std::shared_ptr<Instance> shareInstance(const std::shared_ptr<Form>& form) {
-  return {form, form->instance.get()};
+  return form == nullptr ? nullptr : std::shared_ptr<Instance>(form, form->instance.get());
 }
 
 }  // namespace berth::plugins

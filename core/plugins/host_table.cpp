@@ -41,20 +41,63 @@ support::RunLimits limitsOf(const berth_op* given) {
 
 }  // namespace
 
-// It is never freed, but reachable: there are as many as instances were made.
+// It is never freed, but reachable. There are as many as instances have run; one that could not be
+// started leaves its own to the next of its name, however often that is tried: its plugin has no
+// threads.
 struct HostTable::Lasting {
-  std::atomic<HostPhase> phase = HostPhase::kBeforeStart;
+  std::atomic<HostPhase> phase = HostPhase::kGone;
   std::atomic<int> calls = 0;  // under way
-  const HostTable* host = nullptr;
+  std::atomic<const HostTable*> host = nullptr;
   std::atomic<bool> told = false;
-  std::string instance, root, state;
-  berth_host table{};
+  const std::string instance, root, state;
+  const berth_host table;
+  bool spare = false;  // with the mutex
 
-  static Lasting& make() {
-    static std::mutex all;
+  Lasting(std::string_view kind, const std::string& named, const HostServices& services)
+      : instance(named),
+        root(directoryOf(services.root, kind, named)),
+        state(directoryOf(services.state, kind, named)),
+        table{.size = sizeof(berth_host),
+              .abi_major = BERTH_ABI_MAJOR,
+              .abi_minor = BERTH_ABI_MINOR,
+              .version = str(BERTH_VERSION),
+              .instance = str(instance),
+              .context = this,
+              .log = &logCall,
+              .allocate = [](void*, size_t bytes) { return std::malloc(bytes); },
+              .release = [](void*, void* memory) { std::free(memory); },
+              .emit_event = &emitCall,
+              .save_state = &saveCall,
+              .get_credentials = &credentialsCall,
+              .get_extension = [](void*, berth_str, uint32_t) -> const void* { return nullptr; },
+              .root_directory = str(root),
+              .state_directory = str(state)} {}
+
+  static Lasting& take(std::string_view kind, const std::string& named,
+                       const HostServices& services) {
+    const std::lock_guard lock(mutex());
+    const auto found = std::find_if(all().begin(), all().end(), [&](const Lasting& one) {
+      return one.spare && one.root == directoryOf(services.root, kind, named) &&
+             one.state == directoryOf(services.state, kind, named);
+    });
+    Lasting& taken = found != all().end() ? *found : all().emplace_back(kind, named, services);
+    taken.spare = false;
+    taken.told = false;
+    return taken;
+  }
+  void giveBack() {
+    const std::lock_guard lock(mutex());
+    spare = true;
+  }
+
+ private:
+  static std::mutex& mutex() {
+    static std::mutex one;
+    return one;
+  }
+  static std::deque<Lasting>& all() {
     static auto& kept = *new std::deque<Lasting>;
-    const std::lock_guard lock(all);
-    return kept.emplace_back();
+    return kept;
   }
 };
 
@@ -72,14 +115,14 @@ class HostTable::Call {
 
   // Null once the instance is gone.
   const HostTable* host() const {
-    return lasting_.phase == HostPhase::kGone ? nullptr : lasting_.host;
+    return lasting_.phase == HostPhase::kGone ? nullptr : lasting_.host.load();
   }
   // The same of a function that is only for running instances; tells of another one.
   const HostTable* running(std::string_view function) const {
     if (lasting_.phase == HostPhase::kRunning) return lasting_.host;
-    if (host() != nullptr && !lasting_.told.exchange(true))
-      lasting_.host->log(BERTH_LOG_ERROR, support::strCat("the plugin calls ", function, when(),
-                                                          ", which it must not: it is not heard"));
+    if (const HostTable* const self = host(); self != nullptr && !lasting_.told.exchange(true))
+      self->log(BERTH_LOG_ERROR, support::strCat("the plugin calls ", function, when(),
+                                                 ", which it must not: it is not heard"));
     return nullptr;
   }
   Status refusal(std::string_view function) const {
@@ -95,31 +138,18 @@ class HostTable::Call {
 };
 
 HostTable::HostTable(std::string_view kind, std::string instance, const HostServices& services)
-    : kind_(kind), instance_(std::move(instance)), services_(services), lasting_(Lasting::make()) {
+    : kind_(kind),
+      instance_(std::move(instance)),
+      services_(services),
+      lasting_(Lasting::take(kind, instance_, services)) {
   lasting_.host = this;
-  lasting_.instance = instance_;
-  lasting_.root = directoryOf(services.root, kind, instance_);
-  lasting_.state = directoryOf(services.state, kind, instance_);
-  lasting_.table = {
-      .size = sizeof(berth_host),
-      .abi_major = BERTH_ABI_MAJOR,
-      .abi_minor = BERTH_ABI_MINOR,
-      .version = str(BERTH_VERSION),
-      .instance = str(lasting_.instance),
-      .context = &lasting_,
-      .log = &logCall,
-      .allocate = [](void*, size_t bytes) { return std::malloc(bytes); },
-      .release = [](void*, void* memory) { std::free(memory); },
-      .emit_event = &emitCall,
-      .save_state = &saveCall,
-      .get_credentials = &credentialsCall,
-      .get_extension = [](void*, berth_str, uint32_t) -> const void* { return nullptr; },
-      .root_directory = str(lasting_.root),
-      .state_directory = str(lasting_.state)};
+  enter(HostPhase::kBeforeStart);
 }
 
 HostTable::~HostTable() {
+  const HostPhase last = lasting_.phase;
   enter(HostPhase::kGone);
+  if (last == HostPhase::kBeforeStart || last == HostPhase::kNotStarted) lasting_.giveBack();
 }
 
 const berth_host* HostTable::get() const {

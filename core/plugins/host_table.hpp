@@ -55,7 +55,8 @@ struct HostServices {
 enum class HostPhase {
   kBeforeStart,  // log, allocate and release
   kRunning,      // everything
-  kStopped,      // what kBeforeStart has, for its end
+  kNotStarted,   // what kBeforeStart has, for its end: its start has failed
+  kStopped,      // the same
   kGone          // nothing: whoever calls does nothing
 };
 

@@ -131,7 +131,7 @@ absl::Status Instance::start() {
         call({}, [&](berth_error* error) { return library_->description().start(handle_, error); });
   }
   state_ = started.ok() ? InstanceState::kStarted : InstanceState::kFailed;
-  if (!started.ok()) host_.enter(HostPhase::kStopped);
+  if (!started.ok()) host_.enter(HostPhase::kNotStarted);
   return located("start", started);
 }
 

@@ -24,12 +24,14 @@ namespace berth::plugins {
 namespace {
 
 // Never unloaded, not at the process's end either: threads and statics of a plugin may outlive any
-// reference to it. Returns the kept one.
+// reference to it. Returns the kept one, of which there is one for each file.
 boost::dll::shared_library& keep(boost::dll::shared_library library) {
   static std::mutex mutex;
   static auto& kept = *new std::deque<boost::dll::shared_library>;
   const std::lock_guard lock(mutex);
-  return kept.emplace_back(std::move(library));
+  const auto known = std::find_if(
+      kept.begin(), kept.end(), [&](const auto& one) { return one.native() == library.native(); });
+  return known != kept.end() ? *known : kept.emplace_back(std::move(library));
 }
 
 // The loader takes a name that it knows for the file that it has loaded by it. One that has

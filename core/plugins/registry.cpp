@@ -51,7 +51,7 @@ absl::Status Registry::load(const std::vector<Wanted>& wanted, const Before& bef
             : absl::AlreadyExistsError(
                   support::strCat("two ", kindName(one.kind), "s are called \"", one.name, "\""));
     problems.add(status);
-    if (!status.ok()) failures_.push_back({one, status});
+    if (!status.ok()) refused_.push_back({one, status});
   }
   return problems.status();
 }
@@ -63,6 +63,7 @@ absl::Status Registry::checkName(const Library& library, const Wanted& wanted) c
       support::strCat("plugin file ", library.path(), ": the plugin name ", library.name());
   const std::lock_guard lock(mutex_);
   for (const auto& slot : slots_) {
+    if (slot->serving == nullptr) continue;
     const Instance& other = *slot->serving->instance;
     const bool isSame = other.library().name() == library.name();
     const bool isReplaced = other.kind() == wanted.kind && other.name() == wanted.name;
@@ -125,8 +126,8 @@ absl::Status Registry::leaveOutIfFailed(const Form& form, const absl::Status& wh
     const auto found = std::find_if(slots_.begin(), slots_.end(),
                                     [&](const auto& slot) { return slot->serving.get() == &form; });
     if ((*found)->wanted.required) return why;
-    failures_.push_back({std::move((*found)->wanted), why});
-    slots_.erase(found);
+    (*found)->why = why;
+    (*found)->serving = nullptr;
   }
   form.instance->stop();  // it may be what it offers that it could not say
   return absl::OkStatus();
@@ -201,18 +202,27 @@ absl::StatusOr<std::shared_ptr<T>> Registry::one(std::optional<T> Form::*part,
       "no ", what, " \"", name, "\" is configured (there are: ", absl::StrJoin(names, ", "), ")"));
 }
 
-const Failure* Registry::failure(Kind kind, const std::string& name) const {
-  const auto found = std::find_if(failures_.begin(), failures_.end(), [&](const Failure& one) {
-    return one.wanted.kind == kind && one.wanted.name == name;
-  });
-  return found == failures_.end() ? nullptr : &*found;
+std::vector<Failure> Registry::failures() const {
+  std::vector<Failure> result = refused_;
+  const std::lock_guard lock(mutex_);
+  for (const auto& slot : slots_) {
+    if (slot->serving == nullptr) result.push_back({slot->wanted, slot->why});
+  }
+  return result;
+}
+
+std::optional<Failure> Registry::failure(Kind kind, const std::string& name) const {
+  for (Failure& one : failures()) {
+    if (one.wanted.kind == kind && one.wanted.name == name) return std::move(one);
+  }
+  return std::nullopt;
 }
 
 absl::StatusOr<std::shared_ptr<Runtime>> Registry::runtime(const std::string& name) const {
-  if (const Failure* const left = failure(Kind::kRuntime, name); left != nullptr)
+  if (const auto left = failure(Kind::kRuntime, name); left.has_value())
     return absl::FailedPreconditionError(support::strCat(
         "the runtime \"", name, "\" is out of service: ", support::fromAbsl(left->status.message()),
-        "; mend that, and restart the daemon, through which pods go on"));
+        "; it is tried again by itself, and at once by `berth reload`"));
   return one(&Form::runtime, name, "runtime");
 }
 absl::StatusOr<Snapshotter*> Registry::snapshotter(const std::string& name) const {
@@ -241,7 +251,9 @@ std::map<std::string, std::shared_ptr<Network>> Registry::networks() const {
 std::vector<std::shared_ptr<Form>> Registry::serving() const {
   std::vector<std::shared_ptr<Form>> result;
   const std::lock_guard lock(mutex_);
-  for (const auto& slot : slots_) result.push_back(slot->serving);
+  for (const auto& slot : slots_) {
+    if (slot->serving != nullptr) result.push_back(slot->serving);
+  }
   return result;
 }
 

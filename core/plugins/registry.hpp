@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -60,14 +61,14 @@ class Registry {
   // configuration, the reason, plugin and file. Makes nothing outside of this process.
   absl::Status load(const std::vector<Wanted>& wanted, const Before& before = {});
   // Starts in the same order; when one fails that is required, those already started are stopped.
-  // Another one that fails is left out: it is a failure, and none of the instances any more.
+  // Another one that fails is left out: it is a failure, and none of the instances for now.
   absl::Status start(const Before& before = {});
   // Takes no replacement any more, waits for those under way, and stops what they have left and
   // then those that serve, in reverse order. Idempotent.
   void stop(const Before& before = {});
 
   struct Replacement {
-    std::shared_ptr<Instance> before;
+    std::shared_ptr<Instance> before;  // null: it was left out
     std::shared_ptr<Instance> after;
   };
   // Loads the file that is there now, makes, configures and starts an instance of it, and has it
@@ -75,8 +76,12 @@ class Registry {
   // range then. Whatever fails, or takes longer than the operation may, leaves that one serving; a
   // late success is undone. FAILED_PRECONDITION for a snapshotter, since two would work in one
   // place, and for another plugin; ABORTED while another replacement of this instance is under way;
-  // RESOURCE_EXHAUSTED when kMostForms are there. Blocks.
+  // RESOURCE_EXHAUSTED when kMostForms are there. One that was left out has nobody to be replaced,
+  // and serves then; a trial of it that is under way is waited for. Blocks.
   absl::StatusOr<Replacement> replace(const Operation& op, Wanted wanted);
+  // The same for one that was left out, as the configuration had it at the start. What it fails by
+  // is the failure from then on. ALREADY_EXISTS when it serves. Blocks.
+  absl::Status tryAgain(const Operation& op, Kind kind, const std::string& name);
 
   // A share of the form that serves. FAILED_PRECONDITION with the names there are, or with why it
   // was left out.
@@ -93,31 +98,35 @@ class Registry {
   std::vector<std::shared_ptr<Instance>> instances() const;
   // Those that were replaced and are still in use, the oldest first.
   std::vector<std::shared_ptr<Form>> draining() const;
-  // Of load() and start(), in their order.
-  const std::vector<Failure>& failures() const { return failures_; }
-  // Of the instance of this kind and name; null: it has not failed.
-  const Failure* failure(Kind kind, const std::string& name) const;
+  // What load() has refused, and what is left out now.
+  std::vector<Failure> failures() const;
+  // Of the instance of this kind and name; none: it has not failed.
+  std::optional<Failure> failure(Kind kind, const std::string& name) const;
 
  private:
   struct Replaced {
     std::weak_ptr<Form> form;
     std::weak_ptr<const void> life;
   };
-  struct Slot {
-    Wanted wanted;  // at the start
-    std::shared_ptr<Form> serving;
-    std::vector<Replaced> replaced;  // or too late to serve, and not known to be destroyed
-    uint32_t forms = 1;              // that were started
-    bool replacing = false;
-  };
   struct Attempt;
+  struct Slot {
+    Wanted wanted;                     // at the start
+    std::shared_ptr<Form> serving;     // null: it is left out
+    absl::Status why;                  // it is
+    std::vector<Replaced> replaced;    // or too late to serve, and not known to be destroyed
+    uint32_t forms = 1;                // that were started
+    std::shared_ptr<Attempt> attempt;  // under way, even if nobody waits for it any more
+  };
 
   absl::Status loadOne(const Wanted& wanted);
   absl::StatusOr<std::shared_ptr<const Library>> openLibrary(const Wanted& wanted) const;
   absl::Status checkName(const Library& library, const Wanted& wanted) const;
   absl::StatusOr<std::shared_ptr<Form>> make(const Wanted& wanted) const;
   absl::Status leaveOutIfFailed(const Form& form, const absl::Status& why);
-  absl::StatusOr<Slot*> claim(Wanted& wanted);
+  Slot* find(Kind kind, const std::string& name) const;  // with the mutex
+  absl::StatusOr<Slot*> claim(const Operation& op, const std::shared_ptr<Attempt>& attempt);
+  absl::StatusOr<Replacement> carryOut(const Operation& op,
+                                       const std::shared_ptr<Attempt>& attempt);
   absl::StatusOr<std::shared_ptr<Form>> makeToReplace(Attempt& attempt) const;
   void attempt(Attempt& attempt, Slot& slot);
   template <class T>
@@ -129,7 +138,7 @@ class Registry {
   const std::vector<std::string> directories_;
   const HostServices& services_;
   const std::shared_ptr<Background> background_ = std::make_shared<Background>();
-  std::vector<Failure> failures_;
+  std::vector<Failure> refused_;              // by load()
   mutable std::mutex mutex_;                  // all that follow
   std::vector<std::unique_ptr<Slot>> slots_;  // none goes once all are started
   bool stopping_ = false;

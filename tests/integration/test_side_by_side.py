@@ -64,7 +64,7 @@ class CountingPod:
 
 
 REASONS = {"runc": "the pod's monitor has died", "shim": "the pod's shim has ended"}
-AWAY = "the pod's isolation ended while no daemon was running"
+AWAY = "the pod's isolation ended while nobody was watching it"
 
 
 def helper_of(bed, kind, pod):
