@@ -2,9 +2,11 @@
 
 #include <array>
 #include <atomic>
+#include <functional>
 #include <future>
 #include <memory>
 #include <new>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -140,6 +142,58 @@ TEST_F(RetriesTest, WhatThrowsIsTriedAgain) {
   EXPECT_TRUE(retries_.awaitFirstTries(soon()));
   EXPECT_EQ(done.get_future().wait_for(std::chrono::seconds(30)), std::future_status::ready);
   retries_.finish();
+}
+
+TEST(PausesTest, EachIsTwiceTheOneBeforeUpToTheLongest) {
+  const Pauses pauses{std::chrono::seconds(10), std::chrono::seconds(60)};
+  std::vector<int64_t> seconds;
+  for (const unsigned failures : {0u, 1u, 2u, 3u, 4u, 5u, 4000000000u})
+    seconds.push_back(pauses.after(failures) / std::chrono::seconds(1));
+  EXPECT_EQ(seconds, (std::vector<int64_t>{10, 10, 20, 40, 60, 60, 60}));
+}
+
+// Its pauses are longer than anybody waits here.
+class HurriedTest : public RetriesTest {
+ protected:
+  void addLater(std::function<absl::Status(plugins::Operation&)> work) {
+    retries_.addLater({.name = "slow", .pauses = {kNever, kNever}, .work = std::move(work)});
+  }
+};
+
+TEST_F(HurriedTest, WhatWaitsIsTriedNow) {
+  std::atomic<int> tries = 0;
+  addLater([&](plugins::Operation&) {
+    ++tries;
+    tries.notify_all();
+    return absl::UnavailableError("not yet");
+  });
+  retries_.hurry("another");
+  EXPECT_EQ(tries, 0);
+  for (int times = 1; times < 4; ++times) {
+    retries_.hurry("slow");
+    tries.wait(times - 1);
+  }
+}
+
+TEST_F(HurriedTest, WhatIsUnderWayIsTriedOnceMore) {
+  std::promise<void> begun;
+  std::promise<void> go;
+  std::promise<void> again;
+  std::atomic<int> tries = 0;
+  addLater([&](plugins::Operation&) -> absl::Status {
+    if (++tries > 1) {
+      again.set_value();
+      return absl::OkStatus();
+    }
+    begun.set_value();
+    go.get_future().wait();
+    return absl::UnavailableError("not yet");
+  });
+  retries_.hurry("slow");
+  begun.get_future().wait();
+  retries_.hurry("slow");
+  go.set_value();
+  EXPECT_EQ(again.get_future().wait_until(soon()), std::future_status::ready);
 }
 
 TEST_F(RetriesTest, TheEndCancelsAndWaits) {

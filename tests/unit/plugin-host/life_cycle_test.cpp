@@ -90,10 +90,10 @@ TEST_F(LifeCycleTest, TheOthersServeWithoutOneThatIsNotRequired) {
   EXPECT_TRUE(registry_.network("good").ok());
   EXPECT_FALSE(registry_.network("bad").ok());
   ASSERT_EQ(registry_.failures().size(), 1u);
-  EXPECT_EQ(registry_.failure(Kind::kNetwork, "good"), nullptr);
-  EXPECT_EQ(registry_.failure(Kind::kRuntime, "bad"), nullptr);
-  const Failure* const failure = registry_.failure(Kind::kNetwork, "bad");
-  ASSERT_NE(failure, nullptr);
+  EXPECT_FALSE(registry_.failure(Kind::kNetwork, "good").has_value());
+  EXPECT_FALSE(registry_.failure(Kind::kRuntime, "bad").has_value());
+  const std::optional<Failure> failure = registry_.failure(Kind::kNetwork, "bad");
+  ASSERT_TRUE(failure.has_value());
   EXPECT_THAT(std::string(support::fromAbsl(failure->status.message())),
               HasSubstr("network \"bad\": start: the cable is unplugged"));
   EXPECT_THAT(host_.log(), Contains("bad: destroy"));

@@ -117,6 +117,89 @@ TEST_F(ReplacementTest, OneInstanceOfAFileIsReplacedAlone) {
   EXPECT_TRUE(absl::IsNotFound(replace().status()));
 }
 
+// Of those that may be left out; the first start of this one fails.
+class LeftOutTest : public ReplacementTest {
+ protected:
+  const boost::json::object unplugged_{{"fail", "start"}};
+
+  void startWithout() {
+    wanted_.required = false;
+    wanted_.options = unplugged_;
+    start();
+    ASSERT_TRUE(registry_.serving().empty());
+    wanted_.options = {};
+  }
+  absl::Status tryAgain(std::chrono::milliseconds limit = std::chrono::seconds(20)) {
+    const Operation op("try", Clock::now() + limit);
+    return registry_.tryAgain(op, Kind::kNetwork, "net");
+  }
+  std::string why() const {
+    const auto failure = registry_.failure(Kind::kNetwork, "net");
+    return failure.has_value() ? std::string(failure->status.message()) : "";
+  }
+  using Clock = testing::Clock;
+};
+
+TEST_F(LeftOutTest, WhatIsLeftOutServesOnceItStarts) {
+  startWithout();
+  const absl::Status again = tryAgain();
+  EXPECT_TRUE(absl::IsUnavailable(again)) << "its options are those of the start: " << again;
+  EXPECT_EQ(why(), std::string(again.message()));
+  EXPECT_THAT(why(), HasSubstr("the cable is unplugged"));
+  EXPECT_TRUE(registry_.draining().empty());
+  const auto replaced = replace();
+  ASSERT_TRUE(replaced.ok()) << replaced.status();
+  EXPECT_EQ(replaced->before, nullptr);
+  EXPECT_EQ(serving(), "1.0.0");
+  EXPECT_TRUE(registry_.network("net").ok());
+  EXPECT_TRUE(registry_.failures().empty());
+  EXPECT_TRUE(absl::IsAlreadyExists(tryAgain()));
+  put("parallel-2");
+  ASSERT_TRUE(replace().ok()) << "as any other";
+  EXPECT_EQ(serving(), "2.0.0");
+}
+
+TEST_F(LeftOutTest, ATryThatTakesTooLongIsWaitedForByTheNext) {
+  startWithout();
+  Gate gate(host_, {"start"});
+  const absl::Status late = replace(std::chrono::milliseconds(50)).status();
+  EXPECT_TRUE(absl::IsDeadlineExceeded(late)) << late;
+  EXPECT_THAT(std::string(late.message()), HasSubstr("(start the new form); it stays out of"));
+  const absl::Status next = tryAgain(std::chrono::milliseconds(50));
+  EXPECT_EQ(next.message(), late.message()) << "it is told once";
+  EXPECT_EQ(host_.logged({"create"}).size(), 2u) << "at the start, and by the first try";
+  auto waiting = std::async(std::launch::async, [&] { return replace().status(); });
+  gate.open("start");
+  EXPECT_TRUE(waiting.get().ok());
+  awaitLogged("stop", 1);
+  EXPECT_EQ(serving(), "1.0.0") << "the late one is undone";
+}
+
+TEST_F(LeftOutTest, TheEndComesFirst) {
+  startWithout();
+  registry_.stop();
+  EXPECT_TRUE(absl::IsUnavailable(replace().status()));
+  EXPECT_TRUE(registry_.serving().empty());
+}
+
+TEST_F(LeftOutTest, ATryLeavesNoTableBehind) {
+  startWithout();
+  const auto tableOf = [&](const std::string& name) {
+    const HostTable table("network", name, host_.services());
+    return table.get();
+  };
+  const berth_host* const first = tableOf("net");
+  EXPECT_FALSE(tryAgain().ok());
+  EXPECT_EQ(tableOf("net"), first);
+  EXPECT_NE(tableOf("other"), first);
+  {
+    const HostTable table("network", "net", host_.services());
+    table.enter(HostPhase::kRunning);
+    EXPECT_EQ(table.get(), first);
+  }
+  EXPECT_NE(tableOf("net"), first) << "threads of its plugin may still have it";
+}
+
 TEST_F(ReplacementTest, NoMoreThanAFewFormsAreKept) {
   start();
   std::vector<std::shared_ptr<Network>> users{*registry_.network("net")};

@@ -26,6 +26,7 @@ class TestRuntime : public berth::Runtime,
   }
   Status start() override {
     const Answer answer = world_->ask(host(), "start", {});
+    if (answer.until.valid()) answer.until.wait();
     return Status(answer.code, answer.message);
   }
   Status features(std::string& json) override {
