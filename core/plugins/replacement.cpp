@@ -143,9 +143,10 @@ absl::StatusOr<Registry::Slot*> Registry::claim(const Operation& op,
 absl::StatusOr<Registry::Replacement> Registry::carryOut(const Operation& op,
                                                          const std::shared_ptr<Attempt>& attempt) {
   BERTH_ASSIGN_OR_RETURN(Slot* const slot, claim(op, attempt));
-  const absl::Status begun =
-      background_->run(strCat(attempt->wanted.origin.table, " to be replaced"),
-                       [this, attempt, slot] { this->attempt(*attempt, *slot); });
+  const bool isReplacement = attempt->aim == Attempt::Aim::kReplace;
+  const absl::Status begun = background_->run(
+      strCat(attempt->wanted.origin.table, isReplacement ? " to be replaced" : " to serve again"),
+      [this, attempt, slot] { this->attempt(*attempt, *slot); });
   std::unique_lock lock(mutex_);
   if (!begun.ok()) {
     slot->attempt = nullptr;
