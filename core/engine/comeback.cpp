@@ -24,6 +24,10 @@ std::string taskOf(const plugins::Failure& out) {
 
 void Recovery::tryRuntimesAgain() {
   for (const plugins::Failure& out : engine_.registry_.failures()) {
+    {
+      const std::lock_guard lock(takingUp_);
+      out_.insert(out.wanted.name);
+    }
     engine_.retries_.addLater(
         {.name = taskOf(out),
          .time = kTryTime,
@@ -37,9 +41,11 @@ void Recovery::tryRuntimesAgain() {
 absl::Status Recovery::tryAgain(plugins::Operation& op, const std::string& runtime,
                                 std::string& said) {
   absl::Status tried = engine_.registry_.tryAgain(op, plugins::Kind::kRuntime, runtime);
-  if (tried.ok()) takeUp(runtime);
-  // Somebody else has put it into service.
-  if (tried.ok() || absl::IsAlreadyExists(tried)) return absl::OkStatus();
+  // Somebody else may have put it into service, and have got no further.
+  if (tried.ok() || absl::IsAlreadyExists(tried)) {
+    takeUp(runtime);
+    return absl::OkStatus();
+  }
   if (const std::string why(tried.message()); why != said && !absl::IsCancelled(tried)) {
     said = why;
     common::logError("a runtime is still out of service", {{"runtime", runtime}, {"error", why}});
@@ -68,8 +74,9 @@ void Recovery::takeUp(const std::string& name) {
     recoverPod(pod);
     ++pods;
   }
-  common::logInfo("a runtime is in service again",
-                  {{"runtime", name}, {"pods", std::to_string(pods)}});
+  if (out_.erase(name) > 0)
+    common::logInfo("a runtime is in service again",
+                    {{"runtime", name}, {"pods", std::to_string(pods)}});
 }
 
 }  // namespace berth::engine

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -44,7 +45,7 @@ class Recovery {
   // is tried until it is done. Does not block.
   void collectNetworkGarbage(const std::string& network);
   // Takes up the pods that are left as they are for want of this runtime, as a start does: it
-  // serves now (comeback.cpp).
+  // serves now (comeback.cpp). Idempotent.
   void takeUp(const std::string& runtime);
   // Has each runtime that is out of service tried again now; they are named.
   std::vector<std::string> hurryRuntimes();
@@ -71,6 +72,7 @@ class Recovery {
   Engine& engine_;
   Orphans orphans_;
   std::mutex takingUp_;
+  std::set<std::string> out_;    // runtimes whose pods are to be taken up; with the mutex
   std::timed_mutex collecting_;  // held through a try
   // These change under the engine's mapsMutex_.
   std::map<std::string, uint64_t> collections_;  // the last that was asked for, by network

@@ -88,7 +88,9 @@ def second(request, own_bed, tmp_path):
             return text
         made.append(str(tmp_path / "runtime"))
         shutil.copy(bed.runtime, made[0])
+        isolation = "process" if request.param == "isolated" else "none"
         return "\n".join(['[runtimes.second]', 'plugin = "runtime-runc"',
+                          'isolation = "%s"' % isolation,
                           '[runtimes.second.options]', 'path = "%s"' % made[0], ""])
     one = Second(own_bed(settings=settings), *made)
     yield one
@@ -151,7 +153,7 @@ def test_its_pods_are_taken_up_without_a_restart(second):
     assert process_of(bed, fresh) and is_running(bed, mine)
 
 
-@pytest.mark.parametrize("second", ["runc", "shim"], indirect=True)
+@pytest.mark.parametrize("second", ["runc", "isolated", "shim"], indirect=True)
 def test_a_reload_tries_it_at_once(second):
     bed = second.bed
     container = bed.run(bed.run_pod("a", handler="second"), "c", image=BUSYBOX, command=SLEEP)
