@@ -160,9 +160,11 @@ Engine::Containers Engine::containersOf(const std::string& podId) const {
 absl::StatusOr<std::shared_ptr<plugins::Runtime>> Engine::runtimeFor(
     const std::string& handler) const {
   const std::string name = handler.empty() ? preferences()->defaultRuntime : handler;
+  // In this order: it may come back meanwhile.
+  const bool isOut = registry_.failure(plugins::Kind::kRuntime, name).has_value();
   auto runtime = registry_.runtime(name);
   // The caller is right to ask for one that could not start.
-  if (runtime.ok() || registry_.failure(plugins::Kind::kRuntime, name).has_value()) return runtime;
+  if (runtime.ok() || isOut) return runtime;
   return absl::InvalidArgumentError(
       strCat("runtime_handler: ", support::fromAbsl(runtime.status().message())));
 }
