@@ -59,8 +59,12 @@ absl::StatusOr<std::shared_ptr<Form>> Registry::makeToReplace(Attempt& attempt) 
   BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<Form> form, make(attempt.wanted));
   attempt.inner.setStage("start the new form");
   BERTH_RETURN_IF_ERROR(form->instance->start());
-  BERTH_RETURN_IF_ERROR(form->instance->located("start", form->learn()));
-  return form;
+  const absl::Status learnt = form->instance->located("start", form->learn());
+  if (learnt.ok()) return form;
+  // Not in the background: the next one would be tried beside it, however many do not stop.
+  attempt.inner.setStage("stop the new form");
+  form->instance->stop();
+  return learnt;
 }
 
 // On a thread of its own.

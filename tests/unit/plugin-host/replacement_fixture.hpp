@@ -1,6 +1,7 @@
 // An instance of a plugin that is replaced, and what keeps the plugin from going on.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <filesystem>
@@ -82,6 +83,14 @@ class ReplacementTest : public ::testing::Test {
   }
   void awaitLogged(const std::string& message, size_t times) const {
     EXPECT_TRUE(eventually([&] { return host_.logged({message}).size() >= times; })) << message;
+  }
+  // Of any operation.
+  static void awaitStage(const std::string& stage) {
+    EXPECT_TRUE(eventually([&] {
+      const auto running = runningOperations();
+      return std::any_of(running.begin(), running.end(),
+                         [&](const auto& one) { return one.stage == stage; });
+    })) << stage;
   }
   static std::string versionOf(const Instance& instance) {
     return copy(instance.library().description().version);

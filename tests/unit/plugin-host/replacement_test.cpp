@@ -162,8 +162,12 @@ TEST_F(LeftOutTest, WhatIsLeftOutServesOnceItStarts) {
 TEST_F(LeftOutTest, ATryThatTakesTooLongIsWaitedForByTheNext) {
   startWithout();
   Gate gate(host_, {"start"});
-  const absl::Status late = replace(std::chrono::milliseconds(50)).status();
-  EXPECT_TRUE(absl::IsDeadlineExceeded(late)) << late;
+  Operation op("replace");
+  auto first = std::async(std::launch::async, [&] { return registry_.replace(op, wanted_); });
+  awaitStage("start the new form");
+  op.cancel();
+  const absl::Status late = first.get().status();
+  EXPECT_TRUE(absl::IsCancelled(late)) << late;
   EXPECT_THAT(std::string(late.message()), HasSubstr("(start the new form); it stays out of"));
   const absl::Status next = tryAgain(std::chrono::milliseconds(50));
   EXPECT_EQ(next.message(), late.message()) << "it is told once";
@@ -173,6 +177,29 @@ TEST_F(LeftOutTest, ATryThatTakesTooLongIsWaitedForByTheNext) {
   EXPECT_TRUE(waiting.get().ok());
   awaitLogged("stop", 1);
   EXPECT_EQ(serving(), "1.0.0") << "the late one is undone";
+}
+
+TEST_F(LeftOutTest, OneThatDoesNotSayWhatItOffersIsStoppedBeforeTheNext) {
+  wanted_ = {Kind::kRuntime, "mute", pluginPath("runtime"), {}};
+  wanted_.required = false;
+  ASSERT_TRUE(registry_.load({wanted_}).ok());
+  ASSERT_TRUE(registry_.start().ok());
+  ASSERT_EQ(host_.logged({"start"}).size(), 1u);
+  Gate gate(host_, {"stop"});
+  Operation op("try");
+  auto first = std::async(std::launch::async,
+                          [&] { return registry_.tryAgain(op, Kind::kRuntime, "mute"); });
+  awaitStage("stop the new form");
+  op.cancel();
+  EXPECT_TRUE(absl::IsCancelled(first.get()));
+  const Operation second("try", Clock::now() + std::chrono::milliseconds(50));
+  EXPECT_TRUE(absl::IsDeadlineExceeded(registry_.tryAgain(second, Kind::kRuntime, "mute")));
+  EXPECT_EQ(host_.logged({"start"}).size(), 2u) << "none is beside it";
+  gate.open("stop");
+  const Operation third("try", Clock::now() + std::chrono::seconds(20));
+  const absl::Status failed = registry_.tryAgain(third, Kind::kRuntime, "mute");
+  EXPECT_THAT(std::string(failed.message()), HasSubstr("features of mute"));
+  EXPECT_EQ(host_.logged({"stop"}).size(), 3u);
 }
 
 TEST_F(LeftOutTest, TheEndComesFirst) {
@@ -261,11 +288,7 @@ TEST_F(ReplacementTest, ARangeThatIsToldMeanwhileIsToldAgain) {
   put("parallel-2");
   Gate gate(host_, {"range 10.7.0.0/24"});
   auto replaced = std::async(std::launch::async, [&] { return replace().status(); });
-  EXPECT_TRUE(eventually([] {
-    const auto running = runningOperations();
-    return std::any_of(running.begin(), running.end(),
-                       [](const auto& one) { return one.stage.ends_with("address range"); });
-  }));
+  awaitStage("tell the new form the pods' address range");
   ASSERT_TRUE(old->setPodCidr(op, "10.8.0.0/24").ok());
   gate.open("range 10.7.0.0/24");
   EXPECT_TRUE(replaced.get().ok());

@@ -52,7 +52,7 @@ class TestRuntime
   }
 
   Status features(std::string& json) override {
-    json = R"({"ociVersion": "1.0.2", "userNamespaces": true})";
+    json = host().instance() == "mute" ? "" : R"({"ociVersion": "1.0.2", "userNamespaces": true})";
     return {};
   }
   Status podCreate(const Op&, const berth::PodSpec& spec, berth::PodBuilder& out) override {
