@@ -72,7 +72,7 @@ absl::StatusOr<Reloader::Reloaded> Reloader::readAnew(plugins::Operation& op) {
   BERTH_ASSIGN_OR_RETURN(const config::Config wanted, config::load(paths_));
   std::unique_lock lock(mutex_);
   const config::Config running = running_;
-  const config::Config readLast = wanted_;
+  const config::Config accepted = accepted_;
   lock.unlock();
   const config::Config next = config::withLiveChanges(running, wanted);
   BERTH_ASSIGN_OR_RETURN(engine::Preferences preferences, enginePreferences(next, engine_.host()));
@@ -86,7 +86,7 @@ absl::StatusOr<Reloader::Reloaded> Reloader::readAnew(plugins::Operation& op) {
       support::annotate(registry_.runtime(next.defaultRuntime).status(), "default_runtime"));
   BERTH_RETURN_IF_ERROR(refuseOtherFolders(running, wanted));
   const bool waits = waitsForStart(running, wanted);
-  const bool isNew = waits && waitsForStart(readLast, wanted);
+  const bool isNew = waits && waitsForStart(accepted, wanted);
   if (isNew) BERTH_RETURN_IF_ERROR(judgeWaiting(op, wanted));
   BERTH_RETURN_IF_ERROR(common::resumeLog(logSettings(next).level));
   Reloaded reloaded;
@@ -129,7 +129,7 @@ std::vector<config::Change> Reloader::takeUp(const config::Config& wanted,
     changes.push_back({"images.signature_policy", policy->path(),
                        "read anew, since it or a key of it has changed", config::Reload::kLive});
   running_ = config::withLiveChanges(running_, wanted);
-  wanted_ = wanted;
+  wanted_ = accepted_ = wanted;
   policy_ = policy;
   engine_.prefer(std::move(preferences));
   images_.judgeBy(std::move(policy));

@@ -29,7 +29,8 @@ class Reloader {
            images::ImageService& images, plugins::Registry& registry)
       : paths_(std::move(paths)),
         running_(running),
-        wanted_(std::move(running)),
+        wanted_(running),
+        accepted_(std::move(running)),
         policy_(std::move(policy)),
         engine_(engine),
         images_(images),
@@ -91,7 +92,8 @@ class Reloader {
   std::mutex reloading_;  // for as long as a reload takes; before the other
   std::mutex mutex_;      // never while something is waited for
   config::Config running_;
-  config::Config wanted_;  // as the files were when they were last read
+  config::Config wanted_;    // as the files were when they were last read
+  config::Config accepted_;  // the last that were not refused: what waits in it was judged
   std::shared_ptr<const signatures::Policy> policy_;
   enum class Beside { kIdle, kUnderWay, kAskedAgain };
   Beside beside_ = Beside::kIdle;

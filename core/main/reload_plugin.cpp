@@ -88,6 +88,7 @@ absl::StatusOr<Reloader::ReloadedPlugin> Reloader::reloadPlugin(const plugins::O
   {
     const std::lock_guard lock(mutex_);
     takeOver(running_, wanted, one);
+    takeOver(accepted_, wanted, one);
   }
   const bool wasOut = replaced->before == nullptr;
   if (wasOut) engine_.recovery().takeUp(one.name);

@@ -223,6 +223,18 @@ def test_a_plugin_reload_takes_what_its_table_says_now(second, tmp_path):
     assert command(bed, "reload").stdout == "Nothing has changed.\n"
 
 
+def test_what_a_plugin_reload_was_refused_for_is_still_new(second):
+    bed = second.bed
+    own = bed.settings
+    bed.settings = own.replace('"%s"' % second.program, '"%s.nowhere"' % second.program)
+    for words in (["plugin", "reload", "second"], ["reload"]):
+        told = command(bed, *words)
+        assert told.returncode == 1 and second.program + ".nowhere" in told.stderr, told
+    assert second.serves()
+    bed.settings = own
+    assert command(bed, "reload").stdout == "Nothing has changed.\n"
+
+
 def test_a_live_change_is_not_refused_for_what_waits(second):
     bed = second.bed
     own = bed.settings
