@@ -173,6 +173,7 @@ TEST_F(HurriedTest, WhatWaitsIsTriedNow) {
     retries_.hurry("slow");
     tries.wait(times - 1);
   }
+  retries_.finish();
 }
 
 TEST_F(HurriedTest, WhatIsUnderWayIsTriedOnceMore) {
@@ -194,6 +195,7 @@ TEST_F(HurriedTest, WhatIsUnderWayIsTriedOnceMore) {
   retries_.hurry("slow");
   go.set_value();
   EXPECT_EQ(again.get_future().wait_until(soon()), std::future_status::ready);
+  retries_.finish();
 }
 
 TEST_F(RetriesTest, TheEndCancelsAndWaits) {
