@@ -148,9 +148,12 @@ absl::StatusOr<Registry::Replacement> Registry::carryOut(const Operation& op,
                                                          const std::shared_ptr<Attempt>& attempt) {
   BERTH_ASSIGN_OR_RETURN(Slot* const slot, claim(op, attempt));
   const bool isReplacement = attempt->aim == Attempt::Aim::kReplace;
-  const absl::Status begun = background_->run(
-      strCat(attempt->wanted.origin.table, isReplacement ? " to be replaced" : " to serve again"),
-      [this, attempt, slot] { this->attempt(*attempt, *slot); });
+  // What is thrown must not leave the slot claimed.
+  const absl::Status begun = support::returnThrown([&] {
+    return background_->run(
+        strCat(attempt->wanted.origin.table, isReplacement ? " to be replaced" : " to serve again"),
+        [this, attempt, slot] { this->attempt(*attempt, *slot); });
+  });
   std::unique_lock lock(mutex_);
   if (!begun.ok()) {
     slot->attempt = nullptr;
