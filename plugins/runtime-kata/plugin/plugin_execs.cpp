@@ -139,12 +139,12 @@ Status KataPlugin::execWait(const Op& op, std::string_view pod, std::string_view
       waitFor(found->ended.get(), POLLIN, found->withStreams(limitsOf(op)), doing);
   if (status.ok()) {
     // Its output is read to its end, or as long as others of its making hold it open; whoever it is
-    // for may take its time.
+    // for may take its time. Only the keeper that had it from the start can tell that it has it all.
     const keeper::Request finish{
         .operation = keeper::Operation::kFinish,
         .key = found->key(),
         .timeoutMs = static_cast<uint32_t>(std::chrono::milliseconds(kOutputTime).count())};
-    const absl::Status read = target->pod->keeper().call(finish, limitsOf(op)).status();
+    const absl::Status read = KeeperClient::ask(found->keeper, finish, limitsOf(op)).status();
     const std::optional<int> known = target->pod->exitCodeOf(*found);
     exitCode = known.value_or(0);
     if (absl::IsUnavailable(read) || absl::IsNotFound(read)) {
