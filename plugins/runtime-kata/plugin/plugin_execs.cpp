@@ -139,7 +139,7 @@ Status KataPlugin::execWait(const Op& op, std::string_view pod, std::string_view
       waitFor(found->ended.get(), POLLIN, found->withStreams(limitsOf(op)), doing);
   if (status.ok()) {
     // Its output is read to its end, or as long as others of its making hold it open; whoever it is
-    // for may take its time. Only the keeper that had it from the start can tell that it has it all.
+    // for may take its time. Only the keeper that had it from its start can tell that this is all.
     const keeper::Request finish{
         .operation = keeper::Operation::kFinish,
         .key = found->key(),
