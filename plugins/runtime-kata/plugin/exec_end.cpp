@@ -77,7 +77,11 @@ absl::Status endExec(Pod& pod, TaskClient& shim, const std::shared_ptr<Exec>& ex
   api::DeleteRequest remove;
   remove.set_id(exec->container);
   remove.set_exec_id(exec->id);
-  tolerate(shim.tell("Delete", remove, limits));
+  const absl::Status removed = shim.tell("Delete", remove, limits);
+  // A start that has begun meanwhile may wait at its FIFOs for whoever takes over from a keeper:
+  // without them it would wait for ever, and the pod's other starts with it.
+  if (absl::IsDeadlineExceeded(removed)) return removed;
+  tolerate(removed);
   // First: a keeper that takes over opens no streams of it from here on.
   pod.removeExec(*exec);
   failures.add(forgetStreams(pod, exec->key(), limits));

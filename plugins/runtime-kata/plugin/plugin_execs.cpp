@@ -127,11 +127,17 @@ Status KataPlugin::execStart(const Op& op, const berth_exec_spec& spec) {
 
 Status KataPlugin::execWait(const Op& op, std::string_view pod, std::string_view container,
                             std::string_view exec, int32_t& exitCode) {
-  const auto target = reach(op, pod, container);
-  if (!target.ok()) return target.status();
-  const auto found = target->pod->findExec(container, exec);
+  const auto known = requireContainer(pod, container);
+  if (!known.ok()) return known.status();
+  const auto found = known->pod->findExec(container, exec);
   if (found == nullptr) {
     return absl::NotFoundError(strCat("container ", container, " has no process ", exec));
+  }
+  const auto target = reach(op, pod, container);
+  if (!target.ok()) {
+    // Nobody asks for it again.
+    known->pod->endExecLater(found);
+    return target.status();
   }
   op.stage("wait for the process");
   const std::string doing = strCat("wait for process ", exec, " in container ", container);
@@ -139,21 +145,21 @@ Status KataPlugin::execWait(const Op& op, std::string_view pod, std::string_view
       waitFor(found->ended.get(), POLLIN, found->withStreams(limitsOf(op)), doing);
   if (status.ok()) {
     // Its output is read to its end, or as long as others of its making hold it open; whoever it is
-    // for may take its time.
+    // for may take its time. Only the keeper that had it from its start can tell that this is all.
     const keeper::Request finish{
         .operation = keeper::Operation::kFinish,
         .key = found->key(),
         .timeoutMs = static_cast<uint32_t>(std::chrono::milliseconds(kOutputTime).count())};
-    const absl::Status read = target->pod->keeper().call(finish, limitsOf(op)).status();
-    const std::optional<int> known = target->pod->exitCodeOf(*found);
-    exitCode = known.value_or(0);
+    const absl::Status read = KeeperClient::ask(found->keeper, finish, limitsOf(op)).status();
+    const std::optional<int> code = target->pod->exitCodeOf(*found);
+    exitCode = code.value_or(0);
     if (absl::IsUnavailable(read) || absl::IsNotFound(read)) {
       status = absl::UnavailableError(
           strCat(doing, ": some of what it wrote is lost with the pod's keeper"));
     } else {
       status = support::annotate(read, strCat(doing, ": read what it wrote"));
     }
-    if (!known) status = absl::UnavailableError(strCat(doing, ": its end is not known"));
+    if (!code) status = absl::UnavailableError(strCat(doing, ": its end is not known"));
   }
   const absl::Status ended = giveUpExec(*target, found, true);
   if (status.ok()) {

@@ -90,8 +90,8 @@ class Pod final {
   std::string fifo(const std::string& key, std::string_view stream) const;
 
   // Starts a keeper when there is none, and has it open all streams that it lacks; of those that it
-  // cannot open it warns. FAILED_PRECONDITION when one speaks a version that this plugin does not
-  // know.
+  // cannot open it warns, and the pod's thread tries again. FAILED_PRECONDITION when one speaks a
+  // version that this plugin does not know.
   absl::Status ensureKeeper(const CallLimits& limits);
 
   // The connection to the shim, made anew when there is none. UNAVAILABLE when the shim is dead and
@@ -156,7 +156,7 @@ class Pod final {
   Pod(PodRecord record, PodListener& listener, support::Fd sandboxEnded);
 
   struct Task {
-    enum class Kind { kExit, kSandboxExit, kBroken, kUnsent, kLeftExec, kStop } kind;
+    enum class Kind { kExit, kSandboxExit, kBroken, kUnsent, kUnread, kLeftExec, kStop } kind;
     std::shared_ptr<Container> container;
     int exitCode = 0;
     int64_t exitedAt = 0;
@@ -173,6 +173,7 @@ class Pod final {
   bool handle(const Task& task);
   void drainEvents();
   void replaceKeeper();
+  void openRest();
   absl::Status openStreams(const std::set<std::string>& open, const CallLimits& limits);
   absl::Status openStreamsOf(const Exec& exec, const CallLimits& limits);
   void onInputEnded(const std::string& key);
@@ -215,8 +216,9 @@ class Pod final {
   std::shared_ptr<TaskClient> shim_;
 
   Awaited sandbox_;
-  bool breakUnsettled_ = false;  // these three are the pod's own thread's
+  bool breakUnsettled_ = false;  // these four are the pod's own thread's
   bool keeperMissing_ = false;
+  bool unread_ = false;  // the keeper lacks streams
   std::multimap<std::chrono::steady_clock::time_point, Task::Left> leftExecs_;  // by when due
   std::mutex tasksMutex_;
   std::deque<Task> tasks_;

@@ -18,13 +18,19 @@ bool hasHungUp(const support::Fd& connection) {
   return ::poll(&polled, 1, 0) > 0;
 }
 
+std::set<std::string> keysOf(const keeper::Reply& list) {
+  std::set<std::string> keys;
+  for (const keeper::Entry& entry : list.entries) keys.insert(entry.key);
+  return keys;
+}
+
 }  // namespace
 
 absl::Status Pod::ensureKeeper(const CallLimits& limits) {
   const PodRecord record = this->record();
   std::set<std::string> open;
   if (const auto known = keeper().list(id_, limits); known.ok()) {
-    for (const keeper::Entry& entry : known->entries) open.insert(entry.key);
+    open = keysOf(*known);
   } else {
     if (absl::IsFailedPrecondition(known.status())) return known.status();
     if (absl::IsUnavailable(known.status())) {
@@ -45,7 +51,10 @@ absl::Status Pod::ensureKeeper(const CallLimits& limits) {
                                       limits));
   }
   const absl::Status opened = openStreams(open, limits);
-  if (!opened.ok()) warn("not everything that a pod's containers write is read", opened);
+  if (!opened.ok()) {
+    warn("not everything that a pod's containers write is read; it is tried again", opened);
+    post({.kind = Task::Kind::kUnread});
+  }
   return absl::OkStatus();
 }
 
@@ -64,15 +73,24 @@ absl::Status Pod::openStreams(const std::set<std::string>& open, const CallLimit
     const std::lock_guard lock(mutex_);
     for (const auto& [key, exec] : execs_) execs.push_back(exec);
   }
-  for (const auto& exec : execs) {
-    if (hasHungUp(exec->keeper)) failures.add(openStreamsOf(*exec, limits));
-  }
+  for (const auto& exec : execs) failures.add(openStreamsOf(*exec, limits));
   return failures.status();
 }
 
-// Its call ends with the keeper that has died. But until somebody reads what it writes, shims do
-// not go on with it: some not with its start either, nor with anything else of their pod.
+// What a keeper lacks of its predecessor's. Until it has them, containers stand still once their
+// pipes are full.
+void Pod::openRest() {
+  unread_ = false;
+  if (isEnding() || isDead()) return;
+  const CallLimits limits = limitsFor(kAskTime);
+  const auto known = keeper().list(id_, limits);
+  unread_ = !known.ok() || !openStreams(keysOf(*known), limits).ok();
+}
+
+// Of one whose keeper has died: its call ends with that. But until somebody reads what it writes,
+// shims do not go on with it: some not with its start either, nor with anything else of their pod.
 absl::Status Pod::openStreamsOf(const Exec& exec, const CallLimits& limits) {
+  if (!hasHungUp(exec.keeper)) return absl::OkStatus();
   const std::string key = exec.key();
   absl::Status opened = keeper().call(openRequest(*this, key), limits).status();
   // As long as it is known, whoever ends it has yet to have the keeper forget it.

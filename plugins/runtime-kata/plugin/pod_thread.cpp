@@ -106,7 +106,11 @@ void Pod::run() {
     const int ready = ::poll(polled, 2, pollPatience());
     if (ready < 0) continue;
     if (ready == 0 && breakUnsettled_) settleBreak();
-    if (ready == 0 && keeperMissing_) replaceKeeper();
+    if (ready == 0 && keeperMissing_) {
+      replaceKeeper();
+    } else if (ready == 0 && unread_) {
+      openRest();
+    }
     // One at a time, and after all tasks.
     if (!leftExecs_.empty() && leftExecs_.begin()->first <= std::chrono::steady_clock::now())
       handleLeftExec(leftExecs_.extract(leftExecs_.begin()).mapped());
@@ -117,7 +121,7 @@ void Pod::run() {
 }
 
 int Pod::pollPatience() const {
-  if (breakUnsettled_ || keeperMissing_) return kAskAgainMs;
+  if (breakUnsettled_ || keeperMissing_ || unread_) return kAskAgainMs;
   if (leftExecs_.empty()) return -1;
   const auto left = leftExecs_.begin()->first - std::chrono::steady_clock::now();
   const auto wait = std::chrono::ceil<std::chrono::milliseconds>(left).count();
@@ -147,6 +151,9 @@ bool Pod::handle(const Task& task) {
       break;
     case Task::Kind::kUnsent:
       breakUnsettled_ = true;
+      break;
+    case Task::Kind::kUnread:
+      unread_ = true;
       break;
     case Task::Kind::kLeftExec:
       leftExecs_.emplace(std::chrono::steady_clock::now(), task.left);
@@ -223,6 +230,8 @@ void Pod::askForLeftExec(const Task::Left& left) {
     task.left.shim = silent ? Task::Left::Shim::kSilent : Task::Left::Shim::kAnswers;
     post(std::move(task));
   };
+  // It may be what the shim waits for.
+  (void)openStreamsOf(*left.exec, limitsFor(kSendTime));
   const CallLimits limits = limitsFor(kSendTime);
   const auto client = shim(limits);
   if (!client.ok()) return tell(client.status());

@@ -1,8 +1,11 @@
 // What calls and pods have of a keeper, and what they do when it ends.
+#include <atomic>
 #include <filesystem>
 #include <set>
 #include <sys/socket.h>
+#include <thread>
 
+#include "exec_end.hpp"
 #include "keeper_fixture.hpp"
 #include "pod.hpp"
 
@@ -95,6 +98,70 @@ TEST_F(PodKeeper, IsGivenTheStreamsThatItLacks) {
     EXPECT_EQ(openKeys(), (std::set<std::string>{"runs", "runs.lost"}));
   }
   EXPECT_EQ(listener.warnings, 0);
+}
+
+TEST_F(PodKeeper, IsGivenLaterWhatItCannotOpenAtFirst) {
+  const auto pod = Pod::make(record, listener);
+  ASSERT_TRUE(pod.ok()) << pod.status();
+  makeStreams("runs");
+  ContainerRecord container;
+  container.id = "runs";
+  container.stage = Stage::kRunning;
+  container.log = folder / "logs/runs";
+  ASSERT_TRUE((*pod)->add(container).ok());
+  const absl::Status ensured = (*pod)->ensureKeeper(limitsFor(kTime));
+  EXPECT_TRUE(ensured.ok()) << ensured;
+  EXPECT_EQ(openKeys(), std::set<std::string>());
+  const absl::Status listens = (*pod)->listen();
+  ASSERT_TRUE(listens.ok()) << listens;
+
+  std::filesystem::create_directory(folder / "logs");
+  const auto until = std::chrono::steady_clock::now() + kTime;
+  while (openKeys().empty() && std::chrono::steady_clock::now() < until) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  EXPECT_EQ(openKeys(), std::set<std::string>{"runs"});
+  (*pod)->close();
+  EXPECT_EQ(listener.warnings, 1) << "each time that it is tried again is nothing to tell";
+}
+
+// Its shim may wait at them.
+TEST_F(PodKeeper, KeepsTheStreamsOfWhatTheShimHasNotForgotten) {
+  std::atomic<bool> isSilent = true;
+  std::vector<ttrpc::Responder> kept;
+  const ttrpc::test::ServerThread shim(
+      folder / "shim", [&](const ttrpc::Request& request, ttrpc::Responder responder) {
+        api::StateResponse state;
+        state.set_status(containerd::v1::types::CREATED);
+        if (request.method == "State") return responder.answer({0, {}, state.SerializeAsString()});
+        EXPECT_EQ(request.method, "Delete");
+        if (isSilent) return kept.push_back(responder);
+        responder.answer({});
+      });
+  const auto tasks = TaskClient::connect({.address = "unix://" + (folder / "shim"), .version = 2},
+                                         limitsFor(kTime), [] {});
+  ASSERT_TRUE(tasks.ok()) << tasks.status();
+  const auto pod = Pod::make(record, listener);
+  ASSERT_TRUE(pod.ok()) << pod.status();
+  makeStreams("c.e");
+  auto connection = client.connect(limitsFor(kTime));
+  ASSERT_TRUE(connection.ok()) << connection.status();
+  const auto exec = (*pod)->addExec("c", "e", *std::move(connection));
+  ASSERT_TRUE(exec.ok()) << exec.status();
+
+  const auto end = [&](std::chrono::milliseconds time) {
+    return endExec(**pod, **tasks, *exec, true, limitsFor(time), limitsFor(time));
+  };
+  const absl::Status cut = end(std::chrono::milliseconds(300));
+  EXPECT_TRUE(absl::IsDeadlineExceeded(cut)) << cut;
+  EXPECT_NE((*pod)->findExec("c", "e"), nullptr);
+  EXPECT_TRUE(std::filesystem::exists((*pod)->fifo("c.e", "out")));
+  isSilent = false;
+  const absl::Status ended = end(kTime);
+  EXPECT_TRUE(ended.ok()) << ended;
+  EXPECT_EQ((*pod)->findExec("c", "e"), nullptr);
+  EXPECT_FALSE(std::filesystem::exists((*pod)->fifo("c.e", "out")));
+  (*tasks)->close();
 }
 
 }  // namespace
