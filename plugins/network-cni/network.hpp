@@ -11,7 +11,6 @@
 #include "chain.hpp"
 #include "gate.hpp"
 #include "invoker.hpp"
-#include "limits.hpp"
 #include "networks.hpp"
 #include "options.hpp"
 #include "readiness.hpp"
@@ -57,10 +56,9 @@ class CniNetwork : public Network {
   absl::Status rollBack(const Op& op, const AttachmentRecord& record, int lock,
                         const absl::Status& failure);
   // Undoes an attachment, after plugins that a killed daemon has left at work for it; until
-  // `patience` they are let be. `most` is for all DELs together.
+  // `patience` they are let be.
   absl::Status runDel(const Op& op, const AttachmentRecord& record,
-                      std::chrono::steady_clock::time_point patience,
-                      std::chrono::steady_clock::duration most = kAsTheCall) const;
+                      std::chrono::steady_clock::time_point patience) const;
   // DEL for all plugins, and what no DEL finds of an ADD that was cut off.
   absl::Status runDels(const Op& op, const AttachmentRecord& record, int lock,
                        const support::RunLimits& limits) const;
