@@ -156,7 +156,9 @@ Status CniNetwork::attach(const Op& op, const NetworkRequest& request, NetworkRe
 }
 
 Status CniNetwork::detach(const Op& op, const NetworkRequest& request, std::string_view state) {
-  return detachOne(op, request, state);
+  const absl::Status detached = detachOne(op, request, state);
+  if (detached.ok() || !isAbandoned(request)) return detached;
+  return forget(request.pod, detached);
 }
 
 Status CniNetwork::check(const Op& op, const NetworkRequest& request, std::string_view state) {
@@ -315,13 +317,22 @@ absl::Status CniNetwork::detachOne(const Op& op, const NetworkRequest& request,
   if (!removed.ok()) {
     // A record is on disk before the first plugin runs: this pod was never attached, or has been
     // detached. That the plugins are missing or broken must not keep it from being stopped.
-    const bool abandoned = isAbandoned(request);
-    if (isRecorded && !abandoned) return removed;
-    host().warn(abandoned ? "an abandoned attachment is forgotten: what it took may stay"
-                          : "DEL for a pod without a record failed",
+    if (isRecorded) return removed;
+    host().warn("DEL for a pod without a record failed",
                 {{"pod", request.pod}, {"error", fromAbsl(removed.message())}});
   }
   return parts_->records.remove(record->pod, record->interface);
+}
+
+// Also when not even its turn has come: the host will not ask again.
+absl::Status CniNetwork::forget(std::string_view pod, const absl::Status& failure) const {
+  host().warn("an abandoned attachment is forgotten: what it took may stay",
+              {{"pod", pod}, {"error", fromAbsl(failure.message())}});
+  BERTH_ASSIGN_OR_RETURN(const auto names, parts_->records.list());
+  support::StatusCollector failures;
+  for (const Records::Name& name : names)
+    if (name.pod == pod) failures.add(parts_->records.remove(name.pod, name.interface));
+  return failures.status();
 }
 
 absl::Status CniNetwork::checkOne(const Op& op, const NetworkRequest& request,

@@ -63,6 +63,7 @@ class CniNetwork : public Network {
   absl::Status runDels(const Op& op, const AttachmentRecord& record, int lock,
                        const support::RunLimits& limits) const;
   absl::Status detachOne(const Op& op, const NetworkRequest& request, std::string_view state);
+  absl::Status forget(std::string_view pod, const absl::Status& failure) const;
   absl::Status checkOne(const Op& op, const NetworkRequest& request, std::string_view state);
   absl::Status collect(const Op& op, const std::vector<Attachment>& wanted);
   absl::Status removeStale(const Op& op, const Records::Name& name,

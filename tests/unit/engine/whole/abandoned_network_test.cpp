@@ -44,6 +44,7 @@ class AbandonedNetworkTest : public EngineTest {
   void execute(const std::string& sql) {
     sqlite3* other = nullptr;
     ASSERT_EQ(sqlite3_open((directory_ / "berth.db").c_str(), &other), SQLITE_OK);
+    sqlite3_busy_timeout(other, 30000);
     EXPECT_EQ(sqlite3_exec(other, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK)
         << sqlite3_errmsg(other);
     sqlite3_close(other);
