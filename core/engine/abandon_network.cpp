@@ -151,6 +151,7 @@ absl::StatusOr<AbandonedNetwork> Engine::abandonNetwork(const std::string& objec
     const Pod::Ending ending(*pod);
     // A detach that hangs would have to be waited for.
     for (const char* end : {"stop ", "remove "}) operations_.cancel(strCat(end, pod->id()));
+    retries_.cancel(pod->id());
     BERTH_ASSIGN_OR_RETURN(Turn turn, Turn::take(op, *pod));
     // It may have succeeded meanwhile.
     BERTH_RETURN_IF_ERROR(check(*pod, containersOf(pod->id())));

@@ -120,6 +120,19 @@ TEST_F(AbandonedNetworkTest, ADetachThatHangsIsNotWaitedFor) {
   (void)stopped.get();
 }
 
+// Nor is one that nobody has asked for: what the start goes on with is tried for a minute.
+TEST_F(AbandonedNetworkTest, ATryThatHangsIsNotWaitedForEither) {
+  keepAttached('a', records::POD_STOPPING);
+  start();
+  ASSERT_TRUE(world_.await(detach_));
+  std::promise<void> never;
+  world_.set(detach_, {.until = never.get_future().share()});
+  ASSERT_TRUE(world_.await(detach_, world_.count(detach_) + 1));
+  const auto lost = engine_->abandonNetwork(id('a'), soon());
+  EXPECT_TRUE(lost.ok()) << lost.status();
+  EXPECT_EQ(kept('a').state(), records::POD_STOPPED);
+}
+
 // What a daemon that died in between leaves to the next one.
 TEST_F(AbandonedNetworkTest, TheNextDaemonDoesNotAskForItEither) {
   world_.set(strCat("runc pod_remove ", id('a')), {.code = BERTH_UNAVAILABLE, .message = "later"});
