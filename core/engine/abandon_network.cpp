@@ -1,9 +1,14 @@
 // An operator strikes off a pod's network that cannot be detached any more.
 #include "engine/abandon_network.hpp"
 
+#include <algorithm>
+#include <chrono>
+
 #include "berth/support/status.hpp"
 #include "common/log.hpp"
 #include "engine/engine.hpp"
+#include "engine/network_request.hpp"
+#include "engine/plugin_forms.hpp"
 
 namespace berth::engine {
 
@@ -13,6 +18,8 @@ using support::strCat;
 namespace {
 
 constexpr size_t kNamedPods = 5;
+// For the last try, by a network that mostly hangs.
+constexpr std::chrono::seconds kLastTime{5};
 
 std::string nameOf(const records::PodRecord& pod) {
   return strCat(pod.config().metadata().namespace_(), "/", pod.config().metadata().name());
@@ -36,7 +43,8 @@ absl::StatusOr<std::shared_ptr<Pod>> meant(const std::vector<std::shared_ptr<Pod
       continue;
     found.push_back(pod);
     if (found.size() <= kNamedPods)
-      listed += strCat(listed.empty() ? "" : ", ", pod->id(), " (", name, ")");
+      listed += strCat(listed.empty() ? "" : ", ", pod->id(), " (", name,
+                       pod->state() == records::POD_READY ? ", ready)" : ")");
   }
   if (found.empty()) return absl::NotFoundError(strCat("there is no pod sandbox \"", object, "\""));
   if (found.size() == 1) return found.front();
@@ -55,13 +63,28 @@ absl::Status check(const Pod& pod, const std::vector<std::shared_ptr<Container>>
 }
 
 void tell(const AbandonedNetwork& lost, const absl::Status& failure) {
-  common::logWarning("a pod's network is abandoned: nothing of what it took has been released",
+  common::logWarning("a pod's network is abandoned: what it took may stay taken",
                      {{"pod", lost.pod},
                       {"name", lost.name},
                       {"network", lost.network},
                       {"addresses", joined(lost.addresses)},
                       {"hostPorts", joined(lost.hostPorts)},
                       {"error", support::fromAbsl(failure.message())}});
+}
+
+// Tried once more, by a network that is told that nobody will ask again: what it cannot release it
+// is to forget now, if it has records of its own. That an attachment is not wanted any more does
+// not tell it: a pod's record may have been lost, and then it is released however long that takes.
+absl::Status detachAtLast(const plugins::Operation& op, const Pod& pod,
+                          const plugins::Registry& registry) {
+  const records::PodRecord record = pod.record();
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Network> network,
+                         heldNetwork(pod, registry));
+  BERTH_ASSIGN_OR_RETURN(plugins::NetworkRequest request, networkRequest(record));
+  request.annotations[kAbandonedAnnotation] = "true";
+  const plugins::Operation last(strCat("detach pod sandbox ", pod.id(), " at last"),
+                                std::min(op.deadline(), Deadline::clock::now() + kLastTime));
+  return network->detach(last, request, record.network().state());
 }
 
 // What is not kept is not so: the detach is tried again then.
@@ -128,11 +151,14 @@ absl::StatusOr<AbandonedNetwork> Engine::abandonNetwork(const std::string& objec
     const Pod::Ending ending(*pod);
     // A detach that hangs would have to be waited for.
     for (const char* end : {"stop ", "remove "}) operations_.cancel(strCat(end, pod->id()));
+    retries_.cancel(pod->id());
     BERTH_ASSIGN_OR_RETURN(Turn turn, Turn::take(op, *pod));
     // It may have succeeded meanwhile.
     BERTH_RETURN_IF_ERROR(check(*pod, containersOf(pod->id())));
-    op.setStage("strike off the network");
     const absl::Status failure = pod->detachFailure();
+    op.setStage("detach the network at last");
+    detachAtLast(op, *pod, registry_).IgnoreError();
+    op.setStage("strike off the network");
     BERTH_RETURN_IF_ERROR(strikeOff(*pod));
     tell(lost, failure);
     // Who has asked for its end asks again for what fails of it now.

@@ -93,6 +93,8 @@ absl::StatusOr<plugins::NetworkRequest> networkRequest(const records::PodRecord&
   if (path != pod.namespaces().end()) request.namespacePath = path->second;
   request.cgroupPath = config.linux().cgroup_parent();
   request.annotations.insert(config.annotations().begin(), config.annotations().end());
+  // Not for pods to say.
+  request.annotations.erase(kAbandonedAnnotation);
   BERTH_RETURN_IF_ERROR(addPorts(config, request));
   BERTH_RETURN_IF_ERROR(addBandwidth(config, "kubernetes.io/ingress-bandwidth", request.ingressRate,
                                      request.ingressBurst));

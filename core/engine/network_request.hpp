@@ -12,8 +12,12 @@
 
 namespace berth::engine {
 
+// Tells a network, in detach, that an operator has abandoned the attachment (berth/network.h).
+inline constexpr const char* kAbandonedAnnotation = "berth.network/abandoned";
+
 // From the pod's configuration: names, namespace, host ports, DNS, and the bandwidth annotations
-// kubernetes.io/{ingress,egress}-bandwidth. INVALID_ARGUMENT for values that are none.
+// kubernetes.io/{ingress,egress}-bandwidth; of the others all but kAbandonedAnnotation.
+// INVALID_ARGUMENT for values that are none.
 absl::StatusOr<plugins::NetworkRequest> networkRequest(const records::PodRecord& pod);
 
 // A Kubernetes quantity as a whole number ("10M", "1Gi", "1.5k", "1e6"), at least 0.

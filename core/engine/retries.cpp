@@ -63,6 +63,13 @@ void Retries::hurry(const std::string& name) {
   wake_.notify_all();
 }
 
+void Retries::cancel(std::string_view part) {
+  const std::lock_guard lock(mutex_);
+  for (plugins::Operation* operation : underWay_) {
+    if (operation->name().find(part) != std::string::npos) operation->cancel();
+  }
+}
+
 bool Retries::awaitFirstTries(Clock::time_point until) {
   std::unique_lock lock(mutex_);
   return tried_.wait_until(lock, until, [this] { return untried_ == 0 || stopping_; }) &&

@@ -64,6 +64,9 @@ class Retries {
   void addLater(Task task);  // it has just failed: only after a pause
   // Has a task of this name that there is tried now, or once more after a try that is under way.
   void hurry(const std::string& name);
+  // Cuts tries under way short whose tasks' names have `part` in them; they are tried again. Does
+  // not wait for their ends.
+  void cancel(std::string_view part);
 
   // Waits until every awaited task has been tried at least once; false when `until` came first.
   bool awaitFirstTries(Clock::time_point until);

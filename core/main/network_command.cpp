@@ -14,7 +14,7 @@ void printWhereToLook(const std::string& pod) {
   print(
       "What it took for the pod may be left, for you to remove. CNI plugins have the pod's id in "
       "it:\n"
-      "  iptables-save | grep %s\n"
+      "  (iptables-save; ip6tables-save) | grep %s\n"
       "  nft list ruleset | grep %s\n"
       "  grep -rl %s /var/lib/cni/networks\n"
       "Troubleshooting tells how, under \"A network is gone for good\".\n",
@@ -28,8 +28,10 @@ int abandonNetwork(const ConfigOptions& options, const std::string& pod) {
   if (!socket.ok()) return fail(socket.status());
   const auto lost = askToAbandonNetwork(*socket, pod);
   if (!lost.ok()) return fail(lost.status());
-  print("%s: the network \"%s\" is abandoned, and has released nothing of pod sandbox %s\n",
-        lost->name().c_str(), lost->network().c_str(), lost->pod().c_str());
+  print(
+      "%s: the network \"%s\" is abandoned; it may not have released what it took for pod sandbox "
+      "%s\n",
+      lost->name().c_str(), lost->network().c_str(), lost->pod().c_str());
   for (const std::string& address : lost->addresses()) print("  address %s\n", address.c_str());
   for (const std::string& port : lost->host_ports()) print("  host port %s\n", port.c_str());
   printWhereToLook(lost->pod());

@@ -7,15 +7,7 @@
 
 namespace berth::cni {
 
-using support::fromAbsl;
 using support::strCat;
-
-namespace {
-
-// For the last DEL of what was abandoned. Nothing else may run meanwhile.
-constexpr auto kLastDel = std::chrono::seconds(5);
-
-}  // namespace
 
 absl::Status CniNetwork::collect(const Op& op, const std::vector<Attachment>& wanted) {
   BERTH_ASSIGN_OR_RETURN(const Gate::Pass pass, parts_->gate.enterAlone(op));
@@ -60,17 +52,8 @@ absl::Status CniNetwork::removeStale(const Op& op, const Records::Name& name,
                                      std::chrono::steady_clock::time_point patience) {
   NetworkRequest request;
   request.pod = name.pod;
-  const auto record = orAsConfigured(found, request, name.interface);
-  if (!record.ok() && !isLost(record.status())) return record.status();
-  const bool abandoned = parts_->records.hasFailedDetach(name.pod, name.interface);
-  const absl::Status removed =
-      record.ok() ? runDel(op, *record, patience, abandoned ? kLastDel : kAsTheCall)
-                  : record.status();
-  if (!removed.ok() && (!abandoned || op.cancelled())) return removed;
-  if (!removed.ok())
-    host().warn(
-        "an abandoned attachment is forgotten: what it took may stay",
-        {{"pod", name.pod}, {"interface", name.interface}, {"error", fromAbsl(removed.message())}});
+  BERTH_ASSIGN_OR_RETURN(const auto record, orAsConfigured(found, request, name.interface));
+  BERTH_RETURN_IF_ERROR(runDel(op, record, patience));
   return parts_->records.remove(name.pod, name.interface);
 }
 

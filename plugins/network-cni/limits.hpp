@@ -8,11 +8,9 @@
 
 namespace berth::cni {
 
-// A plugin may take as long as the call does.
-inline constexpr std::chrono::steady_clock::duration kAsTheCall = std::chrono::hours(24);
-
 // Until the call's deadline or cancellation, and no longer than `most`.
-support::RunLimits limitsOf(const Op& op, std::chrono::steady_clock::duration most = kAsTheCall);
+support::RunLimits limitsOf(const Op& op,
+                            std::chrono::steady_clock::duration most = std::chrono::hours(24));
 
 // For giving back what a failed call has taken: that has to happen although the call may be over. A
 // call that is over must return within a second (berth/types.h), so then it is less than that.

@@ -1,8 +1,10 @@
 #include "network.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "berth/support/status.hpp"
+#include "limits.hpp"
 #include "loopback.hpp"
 #include "plugins_at_work.hpp"
 #include "pod_cidr.hpp"
@@ -17,6 +19,13 @@ namespace {
 
 // An ADD takes some seconds at most; one that takes longer is not waited for by its undoing.
 constexpr auto kPatience = std::chrono::seconds(10);
+constexpr std::string_view kAbandoned = "berth.network/abandoned";
+
+// An operator's decision, which the host alone passes on (berth/network.h).
+bool isAbandoned(const NetworkRequest& request) {
+  return std::ranges::any_of(request.annotations,
+                             [](const auto& one) { return one.first == kAbandoned; });
+}
 
 absl::Status allInstalled(const Invoker& invoker, const NetworkConfig& network) {
   for (const PluginConfig& plugin : network.plugins)
@@ -147,7 +156,9 @@ Status CniNetwork::attach(const Op& op, const NetworkRequest& request, NetworkRe
 }
 
 Status CniNetwork::detach(const Op& op, const NetworkRequest& request, std::string_view state) {
-  return detachOne(op, request, state);
+  const absl::Status detached = detachOne(op, request, state);
+  if (detached.ok() || !isAbandoned(request)) return detached;
+  return forget(request.pod, detached);
 }
 
 Status CniNetwork::check(const Op& op, const NetworkRequest& request, std::string_view state) {
@@ -237,8 +248,7 @@ absl::Status CniNetwork::rollBack(const Op& op, const AttachmentRecord& record, 
 }
 
 absl::Status CniNetwork::runDel(const Op& op, const AttachmentRecord& record,
-                                std::chrono::steady_clock::time_point patience,
-                                std::chrono::steady_clock::duration most) const {
+                                std::chrono::steady_clock::time_point patience) const {
   support::Fd lock;
   // An ADD that was not cut off has left its result. What its plugins left running on purpose is
   // let be.
@@ -246,7 +256,7 @@ absl::Status CniNetwork::runDel(const Op& op, const AttachmentRecord& record,
     BERTH_ASSIGN_OR_RETURN(
         lock, awaitPlugins(op, parts_->records.recordFile(record.pod, record.interface), patience));
   }
-  return runDels(op, record, lock.get(), limitsOf(op, most));
+  return runDels(op, record, lock.get(), limitsOf(op));
 }
 
 absl::Status CniNetwork::runDels(const Op& op, const AttachmentRecord& record, int lock,
@@ -277,11 +287,8 @@ absl::StatusOr<AttachmentRecord> CniNetwork::known(std::string_view pod,
   if (!absl::IsNotFound(record.status())) return record;
   // The interface's name may have been another one when the pod was attached.
   BERTH_ASSIGN_OR_RETURN(const auto names, parts_->records.list());
-  for (const Records::Name& name : names) {
-    if (name.pod != pod) continue;
-    auto other = parts_->records.load(name.pod, name.interface);
-    if (!absl::IsNotFound(other.status())) return other;
-  }
+  for (const Records::Name& name : names)
+    if (name.pod == pod) return parts_->records.load(name.pod, name.interface);
   return record;
 }
 
@@ -310,16 +317,22 @@ absl::Status CniNetwork::detachOne(const Op& op, const NetworkRequest& request,
   if (!removed.ok()) {
     // A record is on disk before the first plugin runs: this pod was never attached, or has been
     // detached. That the plugins are missing or broken must not keep it from being stopped.
-    if (isRecorded) {
-      support::StatusCollector failures;
-      failures.add(removed);
-      failures.add(parts_->records.noteFailedDetach(record->pod, record->interface, removed));
-      return failures.status();
-    }
+    if (isRecorded) return removed;
     host().warn("DEL for a pod without a record failed",
                 {{"pod", request.pod}, {"error", fromAbsl(removed.message())}});
   }
   return parts_->records.remove(record->pod, record->interface);
+}
+
+// Also when not even its turn has come: the host will not ask again.
+absl::Status CniNetwork::forget(std::string_view pod, const absl::Status& failure) const {
+  host().warn("an abandoned attachment is forgotten: what it took may stay",
+              {{"pod", pod}, {"error", fromAbsl(failure.message())}});
+  BERTH_ASSIGN_OR_RETURN(const auto names, parts_->records.list());
+  support::StatusCollector failures;
+  for (const Records::Name& name : names)
+    if (name.pod == pod) failures.add(parts_->records.remove(name.pod, name.interface));
+  return failures.status();
 }
 
 absl::Status CniNetwork::checkOne(const Op& op, const NetworkRequest& request,

@@ -11,7 +11,6 @@
 #include "chain.hpp"
 #include "gate.hpp"
 #include "invoker.hpp"
-#include "limits.hpp"
 #include "networks.hpp"
 #include "options.hpp"
 #include "readiness.hpp"
@@ -57,14 +56,14 @@ class CniNetwork : public Network {
   absl::Status rollBack(const Op& op, const AttachmentRecord& record, int lock,
                         const absl::Status& failure);
   // Undoes an attachment, after plugins that a killed daemon has left at work for it; until
-  // `patience` they are let be. `most` is for all DELs together.
+  // `patience` they are let be.
   absl::Status runDel(const Op& op, const AttachmentRecord& record,
-                      std::chrono::steady_clock::time_point patience,
-                      std::chrono::steady_clock::duration most = kAsTheCall) const;
+                      std::chrono::steady_clock::time_point patience) const;
   // DEL for all plugins, and what no DEL finds of an ADD that was cut off.
   absl::Status runDels(const Op& op, const AttachmentRecord& record, int lock,
                        const support::RunLimits& limits) const;
   absl::Status detachOne(const Op& op, const NetworkRequest& request, std::string_view state);
+  absl::Status forget(std::string_view pod, const absl::Status& failure) const;
   absl::Status checkOne(const Op& op, const NetworkRequest& request, std::string_view state);
   absl::Status collect(const Op& op, const std::vector<Attachment>& wanted);
   absl::Status removeStale(const Op& op, const Records::Name& name,

@@ -1,7 +1,5 @@
 #include "records.hpp"
 
-#include <set>
-
 #include "berth/support/files.hpp"
 #include "berth/support/json.hpp"
 #include "berth/support/shared_directory.hpp"
@@ -15,7 +13,6 @@ using support::strCat;
 
 constexpr std::string_view kRecord = ".attachment";
 constexpr std::string_view kResult = ".result";
-constexpr std::string_view kFailedDetach = ".detach-failed";
 // Never part of a pod's id, and allowed in a file's name.
 constexpr char kSeparator = '@';
 constexpr mode_t kPrivate = 0600;
@@ -53,9 +50,8 @@ absl::Status Records::prepare() {
 }
 
 absl::Status Records::begin(const AttachmentRecord& record) const {
-  // What an earlier attachment of the same pod has left would be taken for this one's.
-  for (const std::string_view ending : {kResult, kFailedDetach})
-    BERTH_RETURN_IF_ERROR(support::removePath(path(record.pod, record.interface, ending)));
+  // A result of an earlier attachment of the same pod would be taken for this one's.
+  BERTH_RETURN_IF_ERROR(support::removePath(path(record.pod, record.interface, kResult)));
   return support::replaceFile(recordFile(record.pod, record.interface), record.encode(), kPrivate,
                               support::Durability::kDurable);
 }
@@ -73,24 +69,9 @@ absl::Status Records::remove(std::string_view pod, std::string_view interface) c
   if (!found.ok() && !isLost(found)) return found;
   BERTH_RETURN_IF_ERROR(support::removePath(path(pod, interface, kResult)));
   if (absl::IsDataLoss(found)) {
-    BERTH_RETURN_IF_ERROR(aside_.take(file, file.substr(directory_.size() + 1)).status());
-  } else {
-    BERTH_RETURN_IF_ERROR(support::removePath(file));
+    return aside_.take(file, file.substr(directory_.size() + 1)).status();
   }
-  // After the record, which would be kept for ever without it.
-  return support::removePath(path(pod, interface, kFailedDetach));
-}
-
-absl::Status Records::noteFailedDetach(std::string_view pod, std::string_view interface,
-                                       const absl::Status& failure) const {
-  if (hasFailedDetach(pod, interface)) return absl::OkStatus();
-  return support::replaceFile(path(pod, interface, kFailedDetach),
-                              strCat(support::fromAbsl(failure.message()), "\n"), kPrivate,
-                              support::Durability::kDurable);
-}
-
-bool Records::hasFailedDetach(std::string_view pod, std::string_view interface) const {
-  return support::pathExists(path(pod, interface, kFailedDetach));
+  return support::removePath(file);
 }
 
 absl::StatusOr<AttachmentRecord> Records::load(std::string_view pod,
@@ -114,12 +95,11 @@ absl::StatusOr<std::vector<Records::Name>> Records::list() const {
   const auto files = support::listDirectory(directory_);
   if (absl::IsNotFound(files.status())) return std::vector<Name>();
   BERTH_RETURN_IF_ERROR(files.status());
-  std::set<std::string_view> attachments;
-  for (const std::string_view file : *files)
-    for (const std::string_view ending : {kRecord, kFailedDetach})
-      if (file.ends_with(ending)) attachments.insert(file.substr(0, file.size() - ending.size()));
   std::vector<Name> names;
-  for (const std::string_view name : attachments) {
+  for (const std::string& file : *files) {
+    std::string_view name = file;
+    if (!name.ends_with(kRecord)) continue;
+    name.remove_suffix(kRecord.size());
     const size_t at = name.find(kSeparator);
     if (at == std::string_view::npos) continue;
     Name one{std::string(name.substr(0, at)), std::string(name.substr(at + 1))};

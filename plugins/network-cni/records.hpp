@@ -40,13 +40,6 @@ class Records {
   // fails with anything else for stays.
   absl::Status remove(std::string_view pod, std::string_view interface) const;
 
-  // After a DEL that failed, and that the host has asked for: it keeps the attachment until one
-  // succeeds, unless an operator has it abandon that. So what failed and is not wanted any more is
-  // abandoned. On stable storage when it returns, as the host's own decision will be.
-  absl::Status noteFailedDetach(std::string_view pod, std::string_view interface,
-                                const absl::Status& failure) const;
-  bool hasFailedDetach(std::string_view pod, std::string_view interface) const;
-
   // With the result if there is one. NOT_FOUND when there is no record; DATA_LOSS when it is
   // damaged; FAILED_PRECONDITION when only a newer version can read it; else what kept it from
   // being read.
@@ -59,7 +52,6 @@ class Records {
     std::string pod;
     std::string interface;
   };
-  // Of what begin() or noteFailedDetach() has noted.
   absl::StatusOr<std::vector<Name>> list() const;
 
   // Records that load() fails for, and damaged results; of what is damaged `why` is DATA_LOSS.

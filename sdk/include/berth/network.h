@@ -74,7 +74,10 @@ typedef struct berth_network {
   berth_code (*attach)(void* instance, const berth_op* op, const berth_network_request* request,
                        berth_network_builder* out, berth_error* error);
   /* Releases what attach took. Idempotent; works from the request, the saved state, or both; also
-   * after an attach that was cut off by a crash, and when the namespace is gone. */
+   * after an attach that was cut off by a crash, and when the namespace is gone.
+   * The host asks again until it succeeds. Only when an operator gives an attachment up does it ask
+   * for the last time, with the annotation "berth.network/abandoned", which no pod can set: what
+   * cannot be released is to be forgotten then. */
   berth_code (*detach)(void* instance, const berth_op* op, const berth_network_request* request,
                        berth_bytes state, berth_error* error);
   /* Still as attached? FAILED_PRECONDITION with what is wrong. */

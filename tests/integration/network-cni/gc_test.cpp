@@ -1,6 +1,7 @@
 // Garbage collection, and the verbs that came with version 1.1 of the specification.
 #include <gmock/gmock.h>
 
+#include "berth/plugin.hpp"
 #include "berth/support/status.hpp"
 #include "network_fixture.hpp"
 
@@ -88,34 +89,44 @@ TEST_F(GcTest, WhatOnlyANewerVersionCanReadIsValid) {
   EXPECT_EQ(read(file), R"({"format":2})");
 }
 
-// A host lets go of what it could not detach only when somebody has told it to.
-TEST_F(GcTest, ForgetsWhatTheHostHasAbandoned) {
+// The host may have lost its record of the pod: only an operator lets go of what it holds.
+TEST_F(GcTest, OnlyWhatIsAbandonedIsForgotten) {
   write("net.d/10-test.conflist", bridgeNetwork("test-net", "1.0.0", Bandwidth::kNone));
   writePlugin("portmap", "case $CNI_COMMAND in DEL) exit 1;; esac\nexec /usr/lib/cni/portmap");
-  const Pod pod = newPod("stuck");
+  Pod pod = newPod("stuck");
   const Outcome attached = start().attach(pod);
   ASSERT_TRUE(attached.ok()) << attached.message;
-  // Nobody has been asked to detach it: it is tried until it succeeds.
-  EXPECT_FALSE(plugin().gc({}).ok());
-  EXPECT_THAT(records(), Not(IsEmpty()));
-
   EXPECT_EQ(plugin().detach(pod, attached.state).code, BERTH_INTERNAL);
-  EXPECT_TRUE(restart().gc({{"stuck", attached.state}}).ok());
+  EXPECT_FALSE(restart().gc({}).ok());
   EXPECT_THAT(records(), Contains("stuck@eth0.attachment"));
-  const Outcome collected = restart().gc({});
-  EXPECT_TRUE(collected.ok()) << collected.message;
+
+  pod.annotations = {{str("berth.network/abandoned"), str("true")}};
+  const Outcome abandoned = plugin().detach(pod, attached.state);
+  EXPECT_TRUE(abandoned.ok()) << abandoned.message;
   EXPECT_THAT(records(), IsEmpty());
   EXPECT_THAT(plugin().log(), HasSubstr("abandoned"));
-}
-
-// As a crash leaves it that comes upon a collection.
-TEST_F(GcTest, ForgetsTheNoteOfAnAbandonedAttachmentToo) {
-  write("net.d/10-test.conflist", bridgeNetwork("test-net", "1.0.0", Bandwidth::kNone));
-  start();
-  write("cache/stuck@eth0.detach-failed", "");
   const Outcome collected = plugin().gc({});
   EXPECT_TRUE(collected.ok()) << collected.message;
+}
+
+// What hangs may not outlast the call, and is forgotten all the same.
+TEST_F(GcTest, WhatHangsIsForgottenWhenItsTimeIsUp) {
+  write("net.d/10-test.conflist", bridgeNetwork("test-net", "1.0.0", Bandwidth::kNone));
+  writePlugin("portmap",
+              "case $CNI_COMMAND in DEL) exec sleep 1000;; esac\nexec /usr/lib/cni/portmap");
+  Pod pod = newPod("stuck");
+  const Outcome attached = start().attach(pod);
+  ASSERT_TRUE(attached.ok()) << attached.message;
+  pod.annotations = {{str("berth.network/abandoned"), str("true")}};
+  const Outcome abandoned =
+      plugin().detach(pod, attached.state, TestOp(std::chrono::milliseconds(500)));
+  EXPECT_TRUE(abandoned.ok()) << abandoned.message;
   EXPECT_THAT(records(), IsEmpty());
+  // As whoever puts the program back releases what it took.
+  pod.annotations.clear();
+  writePlugin("portmap", "exec /usr/lib/cni/portmap");
+  EXPECT_TRUE(plugin().detach(pod, attached.state).ok());
+  EXPECT_THAT(reservations(), IsEmpty());
 }
 
 TEST_F(GcTest, LeavesGcOutWhenTheConfigurationForbidsIt) {

@@ -36,6 +36,8 @@ berth_network_request request(const Pod& pod) {
   result.port_mapping_count = pod.ports.size();
   result.ingress_rate = pod.ingressRate;
   result.ingress_burst = pod.ingressBurst;
+  result.annotations = pod.annotations.data();
+  result.annotation_count = pod.annotations.size();
   return result;
 }
 

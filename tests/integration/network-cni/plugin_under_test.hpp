@@ -41,6 +41,7 @@ struct Pod {
   std::vector<berth_port_mapping> ports = {};
   uint64_t ingressRate = 0;
   uint64_t ingressBurst = 0;
+  std::vector<berth_pair> annotations = {};
 };
 
 struct Outcome {

@@ -157,31 +157,6 @@ TEST_F(RecordsTest, ListsAndRemoves) {
   EXPECT_TRUE(absl::IsNotFound(records().load("pod-1", "eth0").status()));
 }
 
-TEST_F(RecordsTest, AFailedDetachIsNotedUntilItsRecordIsGone) {
-  ASSERT_TRUE(records().begin(record()).ok());
-  EXPECT_FALSE(records().hasFailedDetach("pod-1", "eth0"));
-  const absl::Status why = absl::InternalError("no program");
-  ASSERT_TRUE(records().noteFailedDetach("pod-1", "eth0", why).ok());
-  ASSERT_TRUE(records().noteFailedDetach("pod-1", "eth0", absl::OkStatus()).ok());
-  EXPECT_TRUE(records().hasFailedDetach("pod-1", "eth0"));
-  EXPECT_EQ(support::readFile(file("pod-1@eth0.detach-failed")).value_or(""), "no program\n");
-  EXPECT_TRUE(records().load("pod-1", "eth0").ok());
-  EXPECT_THAT(*records().list(), SizeIs(1));
-  ASSERT_TRUE(records().remove("pod-1", "eth0").ok());
-  EXPECT_FALSE(records().hasFailedDetach("pod-1", "eth0"));
-  EXPECT_THAT(*records().list(), IsEmpty());
-}
-
-// As a crash leaves it between the removals of the two.
-TEST_F(RecordsTest, ANoteWithoutARecordIsListedAndNoLaterAttachments) {
-  ASSERT_TRUE(records().noteFailedDetach("pod-1", "eth0", absl::InternalError("")).ok());
-  EXPECT_THAT(*records().list(), SizeIs(1));
-  EXPECT_THAT(*records().findUnreadable(), IsEmpty());
-  ASSERT_TRUE(records().begin(record()).ok());
-  EXPECT_FALSE(records().hasFailedDetach("pod-1", "eth0"));
-  EXPECT_THAT(*records().list(), SizeIs(1));
-}
-
 TEST_F(RecordsTest, TellsADamagedRecordFromAMissingOne) {
   ASSERT_TRUE(records().begin(record()).ok());
   std::ofstream(file("pod-1@eth0.attachment")) << "{\"format\": 1, ";

@@ -1,6 +1,7 @@
 // Pods whose network cannot be detached, and which a person lets end all the same.
 #include <sqlite3.h>
 
+#include "engine/network_request.hpp"
 #include "fixture.hpp"
 
 namespace berth::engine::testing {
@@ -14,6 +15,7 @@ class AbandonedNetworkTest : public EngineTest {
  protected:
   const Answer gone_{.code = BERTH_FAILED_PRECONDITION, .message = "no program"};
   const std::string detach_ = strCat("net detach ", id('a'));
+  const std::string abandon_ = strCat("net abandon ", id('a'));  // the same, for the last time
 
   // One that is attached.
   void keepAttached(char digit, records::PodState state = records::POD_READY) {
@@ -23,7 +25,10 @@ class AbandonedNetworkTest : public EngineTest {
     record.mutable_network()->add_addresses(strCat("10.0.0.", std::string(1, digit)));
     keep(record);
   }
-  void SetUp() override { world_.set(detach_, gone_); }
+  void SetUp() override {
+    world_.set(detach_, gone_);
+    world_.set(abandon_, gone_);
+  }
 
   void startStuck() {
     keepAttached('a');
@@ -39,6 +44,7 @@ class AbandonedNetworkTest : public EngineTest {
   void execute(const std::string& sql) {
     sqlite3* other = nullptr;
     ASSERT_EQ(sqlite3_open((directory_ / "berth.db").c_str(), &other), SQLITE_OK);
+    sqlite3_busy_timeout(other, 30000);
     EXPECT_EQ(sqlite3_exec(other, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK)
         << sqlite3_errmsg(other);
     sqlite3_close(other);
@@ -54,6 +60,7 @@ TEST_F(AbandonedNetworkTest, ThePodEndsWithoutIt) {
   EXPECT_EQ(lost->network, "net");
   EXPECT_THAT(lost->addresses, ElementsAre("10.0.0.a"));
   EXPECT_EQ(lost->unfinished, "");
+  EXPECT_EQ(world_.count(abandon_), 1u);
   EXPECT_EQ(world_.count(strCat("runc pod_remove ", id('a'))), 1u);
   EXPECT_EQ(kept('a').state(), records::POD_STOPPED);
   EXPECT_FALSE(kept('a').network().wanted());
@@ -67,8 +74,21 @@ TEST_F(AbandonedNetworkTest, NobodyGetsByWithoutATry) {
   keepAttached('a');
   start();
   expectRefused(id('a'), "is ready");
+  EXPECT_EQ(world_.count(abandon_), 0u);
   EXPECT_TRUE(kept('a').network().wanted());
   EXPECT_EQ(engine_->abandonNetwork("pod-b", soon()).status().code(), absl::StatusCode::kNotFound);
+}
+
+// A pod cannot have itself forgotten.
+TEST_F(AbandonedNetworkTest, OnlyAnOperatorAbandons) {
+  records::PodRecord record = podRecord('a', records::POD_STOPPING);
+  record.mutable_network()->set_wanted(true);
+  record.mutable_network()->set_network("net");
+  (*record.mutable_config()->mutable_annotations())[kAbandonedAnnotation] = "true";
+  keep(record);
+  start();
+  EXPECT_TRUE(world_.await(detach_));
+  EXPECT_EQ(world_.count(abandon_), 0u);
 }
 
 TEST_F(AbandonedNetworkTest, WhatRunsKeepsItsAddress) {
@@ -98,6 +118,19 @@ TEST_F(AbandonedNetworkTest, ADetachThatHangsIsNotWaitedFor) {
   EXPECT_TRUE(lost.ok()) << lost.status();
   EXPECT_EQ(kept('a').state(), records::POD_STOPPED);
   (void)stopped.get();
+}
+
+// Nor is one that nobody has asked for: what the start goes on with is tried for a minute.
+TEST_F(AbandonedNetworkTest, ATryThatHangsIsNotWaitedForEither) {
+  keepAttached('a', records::POD_STOPPING);
+  start();
+  ASSERT_TRUE(world_.await(detach_));
+  std::promise<void> never;
+  world_.set(detach_, {.until = never.get_future().share()});
+  ASSERT_TRUE(world_.await(detach_, world_.count(detach_) + 1));
+  const auto lost = engine_->abandonNetwork(id('a'), soon());
+  EXPECT_TRUE(lost.ok()) << lost.status();
+  EXPECT_EQ(kept('a').state(), records::POD_STOPPED);
 }
 
 // What a daemon that died in between leaves to the next one.

@@ -1,5 +1,6 @@
 #include "berth/network.hpp"
 
+#include <algorithm>
 #include <string>
 
 #include "../world.hpp"
@@ -23,7 +24,11 @@ class TestNetwork : public berth::Network {
   }
   Status detach(const Op& op, const berth::NetworkRequest& request,
                 std::string_view state) override {
-    return world_->answer(host(), op, "detach", request.pod, std::string(state));
+    const bool abandoned = std::ranges::any_of(request.annotations, [](const auto& one) {
+      return one.first == "berth.network/abandoned";
+    });
+    return world_->answer(host(), op, abandoned ? "abandon" : "detach", request.pod,
+                          std::string(state));
   }
   Status check(const Op&, const berth::NetworkRequest&, std::string_view) override { return {}; }
   Status status(const Op&) override { return {}; }
