@@ -63,17 +63,15 @@ absl::Status Registry::checkName(const Library& library, const Wanted& wanted) c
       support::strCat("plugin file ", library.path(), ": the plugin name ", library.name());
   const std::lock_guard lock(mutex_);
   for (const auto& slot : slots_) {
-    if (slot->serving == nullptr) continue;
-    const Instance& other = *slot->serving->instance;
-    const bool isSame = other.library().name() == library.name();
-    const bool isReplaced = other.kind() == wanted.kind && other.name() == wanted.name;
-    if (isReplaced && !isSame)
-      return absl::FailedPreconditionError(
-          support::strCat(file, " is another one than ", other.library().name(),
-                          ", which serves: a restart of the daemon takes up another plugin"));
-    if (!isReplaced && isSame && other.library().path() != library.path())
-      return absl::AlreadyExistsError(
-          support::strCat(file, " is already taken by ", other.library().path()));
+    const bool isReplaced = slot->wanted.kind == wanted.kind && slot->wanted.name == wanted.name;
+    if (isReplaced && slot->plugin != library.name())
+      return absl::FailedPreconditionError(support::strCat(
+          file, " is another one than ", slot->plugin,
+          ", which it would replace: a restart of the daemon takes up another plugin"));
+    if (isReplaced || slot->serving == nullptr) continue;
+    const Library& other = slot->serving->instance->library();
+    if (other.name() == library.name() && other.path() != library.path())
+      return absl::AlreadyExistsError(support::strCat(file, " is already taken by ", other.path()));
   }
   return absl::OkStatus();
 }
@@ -113,6 +111,7 @@ absl::Status Registry::loadOne(const Wanted& wanted) {
   // Of the options: by its meaning, whatever the state of the host.
   if (absl::IsInvalidArgument(made.status())) return common::refusal(made.status());
   BERTH_ASSIGN_OR_RETURN(slot->serving, std::move(made));
+  slot->plugin = slot->serving->instance->library().name();
   const std::lock_guard lock(mutex_);
   slots_.push_back(std::move(slot));
   return absl::OkStatus();

@@ -111,6 +111,7 @@ class Registry {
   struct Attempt;
   struct Slot {
     Wanted wanted;                     // at the start
+    std::string plugin;                // the name in it, which all that replace it have
     std::shared_ptr<Form> serving;     // null: it is left out
     absl::Status why;                  // it is
     std::vector<Replaced> replaced;    // or too late to serve, and not known to be destroyed

@@ -11,6 +11,7 @@ meanwhile. So does none of the fake shims; that of a virtual machine tells an en
 output has been read.
 """
 
+import contextlib
 import os
 import shutil
 import signal
@@ -118,24 +119,32 @@ def test_a_start_ends_with_the_keeper(bed, container, step):
     check_goes_on(bed, container, "sleep 4861")
 
 
-@WITH_SHIM
-def test_what_runs_ends_with_the_keeper(bed, container):
+@contextlib.contextmanager
+def writing(bed, container):
+    """The future of an exec that has begun to write."""
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(bed.exec, container, "sh", "-c", WRITE, timeout=PATIENCE)
         wait_until(lambda: bed.exec(container, "test", "-e", "/tmp/begun").exit_code == 0,
                    what="the command's start")
+        yield running
+
+
+def check_what_runs_is_cut_off(bed, container):
+    with writing(bed, container) as running:
         kill_keeper(bed)
         check_cut_off(bed, running.result)
     check_goes_on(bed, container, "echo 4863")
 
 
 @WITH_SHIM
+def test_what_runs_ends_with_the_keeper(bed, container):
+    check_what_runs_is_cut_off(bed, container)
+
+
+@WITH_SHIM
 def test_keeper_and_daemon_die(bed, container):
     """The next daemon ends what nobody waits for any more."""
-    with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(bed.exec, container, "sh", "-c", WRITE, timeout=PATIENCE)
-        wait_until(lambda: bed.exec(container, "test", "-e", "/tmp/begun").exit_code == 0,
-                   what="the command's start")
+    with writing(bed, container) as running:
         bed.kill_engine()
         kill_keeper(bed)
         assert isinstance(running.exception(), grpc.RpcError)
@@ -163,14 +172,7 @@ def test_a_shim_that_is_silent(kata_bed, name, fakes, call):
 def test_what_runs_in_a_machine_ends_with_the_keeper(kata_bed, name, fakes):
     bed = kata_bed
     pod = bed.run_pod(name)
-    container = bed.run(pod, "c", command=SLEEP)
-    with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(bed.exec, container, "sh", "-c", WRITE, timeout=PATIENCE)
-        wait_until(lambda: bed.exec(container, "test", "-e", "/tmp/begun").exit_code == 0,
-                   what="the command's start")
-        kill_keeper(bed)
-        check_cut_off(bed, running.result)
-    check_goes_on(bed, container, "echo 4863")
+    check_what_runs_is_cut_off(bed, bed.run(pod, "c", command=SLEEP))
 
 
 @WITH_SHIM

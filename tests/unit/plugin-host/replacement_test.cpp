@@ -159,6 +159,15 @@ TEST_F(LeftOutTest, WhatIsLeftOutServesOnceItStarts) {
   EXPECT_EQ(serving(), "2.0.0");
 }
 
+TEST_F(LeftOutTest, AnotherPluginWaitsForTheNextStartAllTheSame) {
+  startWithout();
+  put("serialized");
+  const absl::Status status = replace().status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("serialized is another one than parallel"));
+  EXPECT_TRUE(registry_.serving().empty());
+}
+
 TEST_F(LeftOutTest, ATryThatTakesTooLongIsWaitedForByTheNext) {
   startWithout();
   Gate gate(host_, {"start"});
