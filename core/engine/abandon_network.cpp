@@ -87,14 +87,22 @@ absl::Status detachAtLast(const plugins::Operation& op, const Pod& pod,
   return network->detach(last, request, record.network().state());
 }
 
+// Who asks again hears the same.
+bool isAbandoned(const Pod& pod) {
+  return pod.peek([](const records::PodRecord& r) { return r.network().abandoned(); });
+}
+
 // What is not kept is not so: the detach is tried again then.
 absl::Status strikeOff(Pod& pod) {
-  const auto setWanted = [&](bool wanted) {
-    return pod.change([&](records::PodRecord& r) { r.mutable_network()->set_wanted(wanted); });
+  const auto setAbandoned = [&](bool abandoned) {
+    return pod.change([&](records::PodRecord& r) {
+      r.mutable_network()->set_wanted(!abandoned);
+      r.mutable_network()->set_abandoned(abandoned);
+    });
   };
-  absl::Status kept = setWanted(false);
+  absl::Status kept = setAbandoned(true);
   if (!kept.ok()) {
-    setWanted(true).IgnoreError();
+    setAbandoned(false).IgnoreError();
     return kept;
   }
   pod.setNetwork(nullptr);
@@ -145,15 +153,17 @@ absl::Status checkAbandonable(const records::PodRecord& pod, const std::string& 
 absl::StatusOr<AbandonedNetwork> Engine::abandonNetwork(const std::string& object,
                                                         Deadline deadline) {
   BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<Pod> pod, meant(pods(), object));
-  BERTH_RETURN_IF_ERROR(check(*pod, containersOf(pod->id())));
   AbandonedNetwork lost = abandonedNetwork(pod->record());
+  if (isAbandoned(*pod)) return lost;
+  BERTH_RETURN_IF_ERROR(check(*pod, containersOf(pod->id())));
   const auto abandon = [this, pod, lost](plugins::Operation& op) -> absl::StatusOr<std::string> {
     const Pod::Ending ending(*pod);
     // A detach that hangs would have to be waited for.
     for (const char* end : {"stop ", "remove "}) operations_.cancel(strCat(end, pod->id()));
     retries_.cancel(pod->id());
     BERTH_ASSIGN_OR_RETURN(Turn turn, Turn::take(op, *pod));
-    // It may have succeeded meanwhile.
+    // It may have been detached meanwhile, or abandoned.
+    if (isAbandoned(*pod)) return std::string();
     BERTH_RETURN_IF_ERROR(check(*pod, containersOf(pod->id())));
     const absl::Status failure = pod->detachFailure();
     op.setStage("detach the network at last");

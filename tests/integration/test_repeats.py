@@ -14,6 +14,8 @@ from checkpoints import StandIn, left_of_checkpoints
 from cri import AdminClient
 from image_set import BUSYBOX, TESTS
 from installed_plugin import NEXT, bed_with_installed
+from test_abandoned_network import Programs, stop, without_masquerading
+from test_pod_network import rewrite_network
 from test_pod_range import with_template
 from test_pod_resources import own_cgroup
 
@@ -305,3 +307,21 @@ def test_reloads(own_bed, repeated, admin, tmp_path):
     container = bed.run(bed.run_pod("pod"), "app", command=["sleep", "1000"])
     assert bed.exec(container, "true").exit_code == 0
     assert "from=0.1.0 to=" + NEXT in host.read(bed.log_path)
+
+
+@repeats("AbandonNetwork")
+def test_a_network_is_abandoned_once(own_bed, repeated, admin, tmp_path, monkeypatch):
+    programs = Programs(tmp_path / "cni-bin")
+    monkeypatch.setattr(engines, "CNI_BINARIES", programs.folder)
+    bed = own_bed()
+    rewrite_network(bed, without_masquerading)
+    pod = bed.run_pod("web")
+    try:
+        programs.remove("bridge")
+        assert "detach the network" in stop(bed, pod)
+        one(repeated(admin(bed).AbandonNetwork, {"pod": pod}, 5))
+        assert host.read(bed.log_path).count("a pod's network is abandoned") == 1
+        bed.cri.RemovePodSandbox({"pod_sandbox_id": pod})
+    finally:
+        programs.restore()
+        programs.remove_by_hand(bed, pod, [])

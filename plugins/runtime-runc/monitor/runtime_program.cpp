@@ -1,5 +1,6 @@
 #include "runtime_program.hpp"
 
+#include <cerrno>
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -26,12 +27,14 @@ void RuntimeProgram::open(const protocol::StartRequest& request) {
   if (copy_ && !isSealed(copy_)) copy_.reset();
 }
 
-// A runtime that was replaced on disk is the one that is asked for.
+// A runtime that was replaced on disk is the one that is asked for. One that has moved, with its
+// package or by another configuration, is still there for the pods that it began.
 bool RuntimeProgram::copyIsCurrent() const {
+  if (!copy_) return false;
   struct stat file = {};
   struct stat copy = {};
-  return copy_ && stat(path_.c_str(), &file) == 0 && fstat(copy_.get(), &copy) == 0 &&
-         protocol::isCopyOf(copy, file);
+  if (stat(path_.c_str(), &file) != 0) return errno == ENOENT || errno == ENOTDIR;
+  return fstat(copy_.get(), &copy) == 0 && protocol::isCopyOf(copy, file);
 }
 
 Status RuntimeProgram::spawn(const std::vector<std::string>& argv, const Stdio& stdio, pid_t& pid) {

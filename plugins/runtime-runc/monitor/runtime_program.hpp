@@ -10,7 +10,7 @@
 
 namespace berth::runc::monitor {
 
-// The program's file, or, for as long as it holds what the file does, the daemon's copy of it in
+// The program's file, or, unless that has come to hold something else, the daemon's copy of it in
 // sealed memory, of which a runtime makes no further copy before it enters a container.
 class RuntimeProgram {
  public:
