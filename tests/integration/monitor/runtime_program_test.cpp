@@ -70,6 +70,12 @@ TEST_F(RuntimeProgram, TheCopyIsExecutedWhileItIsTheFiles) {
   EXPECT_THAT(std::string(exec().message()), HasSubstr("exit code 41"));
 }
 
+TEST_F(RuntimeProgram, TheCopyIsExecutedWhenTheFileHasMoved) {
+  startPodWithCopy(sealed_.pathOf(runtime_));
+  std::filesystem::remove(runtime_);
+  EXPECT_OK(exec());
+}
+
 TEST_F(RuntimeProgram, WhatIsNoSealedFileIsNotExecuted) {
   std::ofstream(directory_ + "/other") << "#!/bin/sh\nexit 1\n";
   std::filesystem::permissions(directory_ + "/other", std::filesystem::perms::owner_all);
