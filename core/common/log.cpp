@@ -1,6 +1,5 @@
 #include "common/log.hpp"
 
-#include <atomic>
 #include <cstdlib>
 #include <memory>
 #include <mutex>
@@ -15,6 +14,7 @@
 #include "berth/support/clock.hpp"
 #include "berth/support/status.hpp"
 #include "berth/support/utf8.hpp"
+#include "common/published.hpp"
 
 namespace berth::common {
 
@@ -147,10 +147,9 @@ struct State {
 };
 
 // What is in force. Never destroyed: threads may log until the very end.
-std::atomic<std::shared_ptr<const State>>& state() {
-  static auto* const instance =
-      new std::atomic<std::shared_ptr<const State>>(std::make_shared<const State>(
-          State{{}, prioritiesOfStandardError(), makeLogger(standardError(), LogLevel::kInfo)}));
+Published<State>& state() {
+  static auto* const instance = new Published<State>(std::make_shared<const State>(
+      State{{}, prioritiesOfStandardError(), makeLogger(standardError(), LogLevel::kInfo)}));
   return *instance;
 }
 
@@ -200,8 +199,8 @@ absl::Status setUpLog(const LogSettings& settings) {
   }
   const Priorities priorities =
       settings.file.empty() ? prioritiesOfStandardError() : Priorities::kNone;
-  state() = std::make_shared<const State>(
-      State{settings, priorities, makeLogger(std::move(sink), settings.level)});
+  state().store(std::make_shared<const State>(
+      State{settings, priorities, makeLogger(std::move(sink), settings.level)}));
   return absl::OkStatus();
 }
 

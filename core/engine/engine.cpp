@@ -198,7 +198,7 @@ absl::StatusOr<std::string> Engine::runtimeOf(const v1::ImageSpec& image,
 }
 
 void Engine::prefer(Preferences preferences) {
-  preferences_ = std::make_shared<const Preferences>(std::move(preferences));
+  preferences_.store(std::make_shared<const Preferences>(std::move(preferences)));
 }
 
 std::string Engine::podOf(const v1::PodSandboxConfig& pod) const {

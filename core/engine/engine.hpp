@@ -1,7 +1,6 @@
 // Pods and containers: what the CRI verbs mean.
 #pragma once
 
-#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -19,6 +18,7 @@
 #include "berth/support/fd.hpp"
 #include "cdi/registry.hpp"
 #include "common/host_facts.hpp"
+#include "common/published.hpp"
 #include "cri-runtime-v1.pb.h"
 #include "engine/abandon_network.hpp"
 #include "engine/ask_pods.hpp"
@@ -365,7 +365,7 @@ class Engine {
   void handlePodLost(const plugins::Event& event);
 
   const Settings settings_;
-  std::atomic<std::shared_ptr<const Preferences>> preferences_;
+  common::Published<Preferences> preferences_;
   plugins::Registry& registry_;
   images::ImageService& images_;
   const PodImages podImages_{settings_, images_};

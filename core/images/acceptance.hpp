@@ -1,13 +1,13 @@
 // Which images the signature policy lets in.
 #pragma once
 
-#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include <absl/status/status.h>
 
+#include "common/published.hpp"
 #include "images/fetch.hpp"
 #include "images/image_service.hpp"
 #include "images/reference.hpp"
@@ -24,7 +24,9 @@ class Acceptance {
   explicit Acceptance(std::shared_ptr<const signatures::Policy> policy)
       : policy_(std::move(policy)) {}
 
-  void judgeBy(std::shared_ptr<const signatures::Policy> policy) { policy_ = std::move(policy); }
+  void judgeBy(std::shared_ptr<const signatures::Policy> policy) {
+    policy_.store(std::move(policy));
+  }
 
   // Gives the record of an image that is being pulled the name `reference`, which the source has
   // resolved to the document `digest`, if it may have it. Asks the source where the image comes
@@ -39,7 +41,7 @@ class Acceptance {
   bool acceptsAll() const { return policy_.load() == nullptr; }
 
  private:
-  std::atomic<std::shared_ptr<const signatures::Policy>> policy_;
+  common::Published<signatures::Policy> policy_;
 };
 
 // Adds the origins and signatures that an image's earlier pulls have brought, but for signatures of

@@ -1,7 +1,6 @@
 #include "images/image_service.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <mutex>
 
 #include <absl/strings/str_join.h>
@@ -9,6 +8,7 @@
 #include "berth/support/status.hpp"
 #include "berth/support/utf8.hpp"
 #include "common/log.hpp"
+#include "common/published.hpp"
 #include "images/acceptance.hpp"
 #include "images/artifact.hpp"
 #include "images/catalog.hpp"
@@ -130,7 +130,7 @@ class Service : public ImageService {
   void limitWrites(uint64_t bytesPerSecond) override { layers_.limitWrites(bytesPerSecond); }
 
   void completeBy(std::shared_ptr<const ShortNames> shortNames) override {
-    shortNames_ = std::move(shortNames);
+    shortNames_.store(std::move(shortNames));
   }
 
   absl::Status checkAccepted(const plugins::Operation& op, const Image& image,
@@ -358,7 +358,7 @@ class Service : public ImageService {
 
   const Options options_;
   Acceptance acceptance_;
-  std::atomic<std::shared_ptr<const ShortNames>> shortNames_;
+  common::Published<ShortNames> shortNames_;
   const Locator locator_;
   plugins::Registry& registry_;
   store::Store& store_;
