@@ -17,8 +17,8 @@ struct AbandonedNetwork {
   std::string network;  // instance
   std::vector<std::string> addresses;
   std::vector<std::string> hostPorts;  // "8080/TCP", "127.0.0.1:8080/TCP"
-  std::string
-      unfinished;  // what has failed of the pod's end since, and is tried again; may be empty
+  // What has failed of the pod's end since, and is tried again; may be empty.
+  std::string unfinished;
 };
 
 // As its record has it.

@@ -49,9 +49,8 @@ absl::Status withoutRuntime(const Pod& pod, const plugins::Registry& registry) {
   const std::string plugin = pod.peek([](const records::PodRecord& r) { return r.plugin(); });
   const bool isAnothers = runtime.ok();
   if (isAnothers && (plugin.empty() || plugin == (*runtime)->instance().library().name()))
-    return absl::UnavailableError(strCat("the runtime \"", name,
-                                         "\" has just come back, and takes pod ", "sandbox ",
-                                         pod.id(), " up"));
+    return absl::UnavailableError(strCat(
+        "the runtime \"", name, "\" has just come back, and takes pod sandbox ", pod.id(), " up"));
   return absl::FailedPreconditionError(
       strCat("pod sandbox ", pod.id(), " was run by the runtime \"", name, "\"",
              isAnothers ? strCat(" of the plugin \"", plugin, "\", which it no longer is of")

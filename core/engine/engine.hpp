@@ -69,7 +69,7 @@ class Engine {
   absl::Status stopPodSandbox(const std::string& id, Deadline deadline);
   absl::Status removePodSandbox(const std::string& id, Deadline deadline);
   // Ends a pod without its network's having released what it took; `pod` as a person names it.
-  // FAILED_PRECONDITION: see checkAbandonable().
+  // Repeated, it says the same. FAILED_PRECONDITION: see checkAbandonable().
   absl::StatusOr<AbandonedNetwork> abandonNetwork(const std::string& pod, Deadline deadline);
   absl::StatusOr<runtime::v1::PodSandboxStatus> podSandboxStatus(const std::string& id) const;
   std::vector<runtime::v1::PodSandbox> listPodSandboxes(
