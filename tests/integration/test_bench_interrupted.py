@@ -17,7 +17,7 @@ from berth_testbed import SOURCE, wait_until
 pytestmark = [pytest.mark.berth, pytest.mark.alone]
 
 BUILD = os.environ.get("BERTH_BUILD", os.path.join(SOURCE, "build/release"))
-STARTING = "/tmp/berth-bench-*/bare/bare-*/pid"
+STARTING = "/tmp/berth-bench-*/bare/state/bare-*/pid"
 INTERRUPTED = 130
 
 
