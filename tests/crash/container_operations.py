@@ -197,10 +197,7 @@ class StopContainer(Operation):
         self.bed.cri.StopContainer({"container_id": self.container, "timeout": 20})
 
     def settle(self):
-        """Until its end is written down, which is beside the answer."""
-        wait_until(lambda: self.bed.doomed() or any(
-            step.startswith("put record\tcontainer") for step in self.bed.daemon.steps()),
-                   what="the record of its end")
+        self.await_record(0)
 
     def finish(self):
         self.act()
@@ -248,7 +245,9 @@ class RemoveContainer(CreateContainer):
         super().setup()
         self.create()
         self.start()
+        before = self.records()
         self.bed.cri.StopContainer({"container_id": self.container, "timeout": 0})
+        self.await_record(before)
 
     def act(self):
         self.bed.cri.RemoveContainer({"container_id": self.container})

@@ -106,6 +106,16 @@ class Operation:
     def state_is(self, name):
         return self.state() == getattr(self.bed.cri.messages, "CONTAINER_" + name)
 
+    def records(self):
+        """How often the daemon has written a container's record since its trace began."""
+        return sum(step.startswith("put record\tcontainer") for step in self.bed.daemon.steps())
+
+    def await_record(self, before):
+        """Until there are more than `before`: a container's end is written beside the answer to
+        who has stopped it."""
+        wait_until(lambda: self.bed.doomed() or self.records() > before,
+                   what="the record of its end")
+
     def lines(self):
         return [line[3] for line in self.bed.log_lines(POD, "c") if len(line) == 4]
 
