@@ -7,6 +7,7 @@
 #include "berth/support/status.hpp"
 #include "common/log.hpp"
 #include "engine/engine.hpp"
+#include "engine/names.hpp"
 #include "engine/network_request.hpp"
 #include "engine/plugin_forms.hpp"
 
@@ -21,10 +22,6 @@ constexpr size_t kNamedPods = 5;
 // For the last try, by a network that mostly hangs.
 constexpr std::chrono::seconds kLastTime{5};
 
-std::string nameOf(const records::PodRecord& pod) {
-  return strCat(pod.config().metadata().namespace_(), "/", pod.config().metadata().name());
-}
-
 std::string joined(const std::vector<std::string>& texts) {
   std::string result;
   for (const std::string& text : texts) result += strCat(result.empty() ? "" : ", ", text);
@@ -38,7 +35,8 @@ absl::StatusOr<std::shared_ptr<Pod>> meant(const std::vector<std::shared_ptr<Pod
   std::vector<std::shared_ptr<Pod>> found;
   std::string listed;
   for (const auto& pod : pods) {
-    const std::string name = pod->peek([](const records::PodRecord& r) { return nameOf(r); });
+    const std::string name =
+        pod->peek([](const records::PodRecord& r) { return spokenName(r.config().metadata()); });
     if (!pod->id().starts_with(object) && name != object && !name.ends_with(strCat("/", object)))
       continue;
     found.push_back(pod);
@@ -81,7 +79,7 @@ absl::Status detachAtLast(const plugins::Operation& op, const Pod& pod,
   BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<plugins::Network> network,
                          heldNetwork(pod, registry));
   BERTH_ASSIGN_OR_RETURN(plugins::NetworkRequest request, networkRequest(record));
-  request.annotations[kAbandonedAnnotation] = "true";
+  request.annotations[BERTH_NETWORK_ABANDONED] = "true";
   const plugins::Operation last(strCat("detach pod sandbox ", pod.id(), " at last"),
                                 std::min(op.deadline(), Deadline::clock::now() + kLastTime));
   return network->detach(last, request, record.network().state());
@@ -115,7 +113,7 @@ absl::Status strikeOff(Pod& pod) {
 AbandonedNetwork abandonedNetwork(const records::PodRecord& pod) {
   AbandonedNetwork result{
       .pod = pod.id(),
-      .name = nameOf(pod),
+      .name = spokenName(pod.config().metadata()),
       .network = pod.network().network(),
       .addresses = {pod.network().addresses().begin(), pod.network().addresses().end()},
       .hostPorts = {},
@@ -130,7 +128,8 @@ AbandonedNetwork abandonedNetwork(const records::PodRecord& pod) {
 
 absl::Status checkAbandonable(const records::PodRecord& pod, const std::string& running,
                               const absl::Status& detachFailure) {
-  const std::string which = strCat("pod sandbox ", pod.id(), " (", nameOf(pod), ")");
+  const std::string which =
+      strCat("pod sandbox ", pod.id(), " (", spokenName(pod.config().metadata()), ")");
   if (pod.state() == records::POD_READY)
     return absl::FailedPreconditionError(
         strCat(which, " is ready: delete the pod, or stop it with `crictl stopp ", pod.id(),

@@ -6,6 +6,7 @@
 #include "common/log.hpp"
 #include "common/text.hpp"
 #include "engine/engine.hpp"
+#include "engine/names.hpp"
 #include "engine/relabel.hpp"
 #include "engine/requests.hpp"
 #include "engine/spec/namespaces.hpp"
@@ -83,8 +84,7 @@ absl::StatusOr<std::string> Engine::createContainer(const v1::CreateContainerReq
                                                     Deadline deadline) {
   BERTH_RETURN_IF_ERROR(checkContainerRequest(request));
   BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<Pod> pod, findPod(request.pod_sandbox_id()));
-  const v1::ContainerMetadata& metadata = request.config().metadata();
-  const std::string name = strCat(pod->id(), "/", metadata.name(), "/", metadata.attempt());
+  const std::string name = containerName(pod->id(), request.config().metadata());
   return operations_.run(strCat("container ", name), strCat("CreateContainer ", name), deadline,
                          [this, request, name, pod](plugins::Operation& op) {
                            return createContainer(op, request, name, pod);

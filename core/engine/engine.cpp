@@ -5,8 +5,8 @@
 #include "berth/support/status.hpp"
 #include "common/boot_id.hpp"
 #include "common/log.hpp"
+#include "engine/names.hpp"
 #include "engine/plugin_forms.hpp"
-#include "engine/requests.hpp"
 #include "engine/spec/security.hpp"
 
 namespace berth::engine {
@@ -59,11 +59,6 @@ absl::Status withoutRuntime(const Pod& pod, const plugins::Registry& registry) {
 }
 
 }  // namespace
-
-std::string podName(const v1::PodSandboxMetadata& metadata) {
-  return strCat(metadata.namespace_(), "/", metadata.name(), "/", metadata.uid(), "/",
-                metadata.attempt());
-}
 
 Engine::Engine(Settings settings, Preferences preferences, plugins::Registry& registry,
                images::ImageService& images, store::Store& store, common::HostFacts host)

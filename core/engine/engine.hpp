@@ -379,8 +379,8 @@ class Engine {
   mutable std::shared_mutex mapsMutex_;
   std::map<std::string, std::shared_ptr<Pod>> pods_;
   std::map<std::string, std::shared_ptr<Container>> containers_;
-  std::map<std::string, std::string> podNames_;        // "namespace/name/uid/attempt" → id
-  std::map<std::string, std::string> containerNames_;  // "pod id/name/attempt" → id
+  std::map<std::string, std::string> podNames_;        // podName() → id
+  std::map<std::string, std::string> containerNames_;  // containerName() → id
 
   LifeEvents lifeEvents_;
   Workers workers_;

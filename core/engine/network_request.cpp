@@ -94,7 +94,7 @@ absl::StatusOr<plugins::NetworkRequest> networkRequest(const records::PodRecord&
   request.cgroupPath = config.linux().cgroup_parent();
   request.annotations.insert(config.annotations().begin(), config.annotations().end());
   // Not for pods to say.
-  request.annotations.erase(kAbandonedAnnotation);
+  request.annotations.erase(BERTH_NETWORK_ABANDONED);
   BERTH_RETURN_IF_ERROR(addPorts(config, request));
   BERTH_RETURN_IF_ERROR(addBandwidth(config, "kubernetes.io/ingress-bandwidth", request.ingressRate,
                                      request.ingressBurst));

@@ -12,11 +12,8 @@
 
 namespace berth::engine {
 
-// Tells a network, in detach, that an operator has abandoned the attachment (berth/network.h).
-inline constexpr const char* kAbandonedAnnotation = "berth.network/abandoned";
-
 // From the pod's configuration: names, namespace, host ports, DNS, and the bandwidth annotations
-// kubernetes.io/{ingress,egress}-bandwidth; of the others all but kAbandonedAnnotation.
+// kubernetes.io/{ingress,egress}-bandwidth; of the others all but BERTH_NETWORK_ABANDONED.
 // INVALID_ARGUMENT for values that are none.
 absl::StatusOr<plugins::NetworkRequest> networkRequest(const records::PodRecord& pod);
 

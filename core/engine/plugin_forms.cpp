@@ -2,6 +2,7 @@
 
 #include "berth/support/status.hpp"
 #include "engine/engine.hpp"
+#include "engine/names.hpp"
 
 namespace berth::engine {
 
@@ -36,9 +37,8 @@ std::vector<std::string> Engine::podsOn(const plugins::Instance& form) const {
     const auto network = pod->network();
     if ((runtime != nullptr && &runtime->instance() == &form) ||
         (network != nullptr && &network->instance() == &form))
-      names.push_back(pod->peek([](const records::PodRecord& r) {
-        return strCat(r.config().metadata().namespace_(), "/", r.config().metadata().name());
-      }));
+      names.push_back(
+          pod->peek([](const records::PodRecord& r) { return spokenName(r.config().metadata()); }));
   }
   return names;
 }

@@ -11,6 +11,7 @@
 #include "berth/support/status.hpp"
 #include "common/log.hpp"
 #include "engine/engine.hpp"
+#include "engine/names.hpp"
 #include "engine/network_request.hpp"
 #include "engine/requests.hpp"
 #include "engine/spec/cgroup_path.hpp"

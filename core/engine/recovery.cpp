@@ -7,7 +7,7 @@
 #include "berth/support/status.hpp"
 #include "common/log.hpp"
 #include "engine/engine.hpp"
-#include "engine/requests.hpp"
+#include "engine/names.hpp"
 
 namespace berth::engine {
 
@@ -31,8 +31,7 @@ std::string nameOf(const records::PodRecord& record) {
 }
 
 std::string nameOf(const records::ContainerRecord& record) {
-  return strCat(record.pod_id(), "/", record.config().metadata().name(), "/",
-                record.config().metadata().attempt());
+  return containerName(record.pod_id(), record.config().metadata());
 }
 
 // The client never got its id: nothing of it is to stay, and its name is free at once.

@@ -1,16 +1,11 @@
 // What several verbs ask of a request before anything is made.
 #pragma once
 
-#include <string>
-
 #include <absl/status/status.h>
 
 #include "cri-runtime-v1.pb.h"
 
 namespace berth::engine {
-
-// What no two pods have in common (CRI, PodSandboxMetadata).
-std::string podName(const runtime::v1::PodSandboxMetadata& metadata);
 
 // INVALID_ARGUMENT names the member at fault (pod_run.cpp, container_create.cpp).
 absl::Status checkPodConfig(const runtime::v1::PodSandboxConfig& config);

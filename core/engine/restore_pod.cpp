@@ -10,6 +10,7 @@
 #include "engine/checkpoint/names.hpp"
 #include "engine/checkpoint/pod_folder.hpp"
 #include "engine/engine.hpp"
+#include "engine/names.hpp"
 #include "engine/requests.hpp"
 
 namespace berth::engine {
@@ -110,8 +111,7 @@ absl::StatusOr<v1::RestorePodResponse> Engine::restorePod(const v1::RestorePodRe
   response.set_pod_sandbox_id(id);
   std::shared_lock lock(mapsMutex_);
   for (const v1::ContainerConfig& config : request.container_configs()) {
-    const auto found = containerNames_.find(
-        strCat(id, "/", config.metadata().name(), "/", config.metadata().attempt()));
+    const auto found = containerNames_.find(containerName(id, config.metadata()));
     if (found == containerNames_.end()) {
       return absl::NotFoundError(
           strCat("pod sandbox ", id, " has no container ", config.metadata().name(), " any more"));

@@ -19,12 +19,11 @@ namespace {
 
 // An ADD takes some seconds at most; one that takes longer is not waited for by its undoing.
 constexpr auto kPatience = std::chrono::seconds(10);
-constexpr std::string_view kAbandoned = "berth.network/abandoned";
 
 // An operator's decision, which the host alone passes on (berth/network.h).
 bool isAbandoned(const NetworkRequest& request) {
   return std::ranges::any_of(request.annotations,
-                             [](const auto& one) { return one.first == kAbandoned; });
+                             [](const auto& one) { return one.first == BERTH_NETWORK_ABANDONED; });
 }
 
 absl::Status allInstalled(const Invoker& invoker, const NetworkConfig& network) {

@@ -12,6 +12,10 @@ extern "C" {
 
 #define BERTH_NETWORK_INTERFACE "berth.network/1"
 
+/* An annotation of the request to detach, which the host alone sets: an operator has given the
+ * attachment up. See detach. */
+#define BERTH_NETWORK_ABANDONED "berth.network/abandoned"
+
 typedef int32_t berth_protocol;
 enum { BERTH_PROTOCOL_TCP = 0, BERTH_PROTOCOL_UDP = 1, BERTH_PROTOCOL_SCTP = 2 };
 
@@ -76,8 +80,8 @@ typedef struct berth_network {
   /* Releases what attach took. Idempotent; works from the request, the saved state, or both; also
    * after an attach that was cut off by a crash, and when the namespace is gone.
    * The host asks again until it succeeds. Only when an operator gives an attachment up does it ask
-   * for the last time, with the annotation "berth.network/abandoned", which no pod can set: what
-   * cannot be released is to be forgotten then. */
+   * for the last time, with the annotation BERTH_NETWORK_ABANDONED: what cannot be released is to
+   * be forgotten then. */
   berth_code (*detach)(void* instance, const berth_op* op, const berth_network_request* request,
                        berth_bytes state, berth_error* error);
   /* Still as attached? FAILED_PRECONDITION with what is wrong. */

@@ -100,7 +100,7 @@ TEST_F(GcTest, OnlyWhatIsAbandonedIsForgotten) {
   EXPECT_FALSE(restart().gc({}).ok());
   EXPECT_THAT(records(), Contains("stuck@eth0.attachment"));
 
-  pod.annotations = {{str("berth.network/abandoned"), str("true")}};
+  pod.annotations = {{str(BERTH_NETWORK_ABANDONED), str("true")}};
   const Outcome abandoned = plugin().detach(pod, attached.state);
   EXPECT_TRUE(abandoned.ok()) << abandoned.message;
   EXPECT_THAT(records(), IsEmpty());
@@ -117,7 +117,7 @@ TEST_F(GcTest, WhatHangsIsForgottenWhenItsTimeIsUp) {
   Pod pod = newPod("stuck");
   const Outcome attached = start().attach(pod);
   ASSERT_TRUE(attached.ok()) << attached.message;
-  pod.annotations = {{str("berth.network/abandoned"), str("true")}};
+  pod.annotations = {{str(BERTH_NETWORK_ABANDONED), str("true")}};
   const Outcome abandoned =
       plugin().detach(pod, attached.state, TestOp(std::chrono::milliseconds(500)));
   EXPECT_TRUE(abandoned.ok()) << abandoned.message;

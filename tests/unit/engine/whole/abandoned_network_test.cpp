@@ -87,7 +87,7 @@ TEST_F(AbandonedNetworkTest, OnlyAnOperatorAbandons) {
   records::PodRecord record = podRecord('a', records::POD_STOPPING);
   record.mutable_network()->set_wanted(true);
   record.mutable_network()->set_network("net");
-  (*record.mutable_config()->mutable_annotations())[kAbandonedAnnotation] = "true";
+  (*record.mutable_config()->mutable_annotations())[BERTH_NETWORK_ABANDONED] = "true";
   keep(record);
   start();
   EXPECT_TRUE(world_.await(detach_));
