@@ -6,9 +6,7 @@ namespace berth::cri {
 grpc::Status RuntimeService::ListContainers(grpc::ServerContext* /*context*/,
                                             const runtime::v1::ListContainersRequest* request,
                                             runtime::v1::ListContainersResponse* response) {
-  for (auto& container : engine_.listContainers(request->filter())) {
-    *response->add_containers() = std::move(container);
-  }
+  *response->mutable_containers() = engine_.listContainers(request->filter());
   return grpc::Status::OK;
 }
 

@@ -6,9 +6,7 @@ namespace berth::cri {
 grpc::Status RuntimeService::ListPodSandbox(grpc::ServerContext* /*context*/,
                                             const runtime::v1::ListPodSandboxRequest* request,
                                             runtime::v1::ListPodSandboxResponse* response) {
-  for (auto& pod : engine_.listPodSandboxes(request->filter())) {
-    *response->add_items() = std::move(pod);
-  }
+  *response->mutable_items() = engine_.listPodSandboxes(request->filter());
   return grpc::Status::OK;
 }
 

@@ -2,9 +2,8 @@
 // StreamContainers and its kind), so that no list outgrows gRPC's message limit.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
-#include <vector>
+#include <utility>
 
 #include <grpcpp/grpcpp.h>
 
@@ -13,14 +12,15 @@ namespace berth::cri {
 // Of items in one message, in bytes. A larger item has a message to itself.
 inline constexpr size_t kStreamMessageBytes = 256u << 10;
 
-// How many of `items` from `first` on go into one message: at least one, when there is one.
-template <class Item>
-size_t messageEnd(const std::vector<Item>& items, size_t first) {
-  size_t end = first;
+// The end of what goes into one message of the items from `first` on: at least one, when there is
+// one.
+template <class Iterator>
+Iterator messageEnd(Iterator first, Iterator last) {
+  Iterator end = first;
   size_t bytes = 0;
-  while (end < items.size()) {
-    bytes += items[end].ByteSizeLong();
-    if (end > first && bytes > kStreamMessageBytes) break;
+  while (end != last) {
+    bytes += end->ByteSizeLong();
+    if (end != first && bytes > kStreamMessageBytes) break;
     ++end;
   }
   return end;
@@ -33,13 +33,13 @@ size_t messageEnd(const std::vector<Item>& items, size_t first) {
 //                       &v1::StreamContainersResponse::add_containers);
 //
 // Blocks while the client is slow; CANCELLED once it has gone or its time is up.
-template <class Response, class Item>
+template <class Response, class Items>
 grpc::Status streamList(grpc::ServerContext& context, grpc::ServerWriter<Response>& writer,
-                        std::vector<Item> items, Item* (Response::*add)()) {
-  for (size_t first = 0; first < items.size();) {
-    const size_t end = messageEnd(items, first);
+                        Items items, typename Items::value_type* (Response::*add)()) {
+  for (auto next = items.begin(); next != items.end();) {
+    const auto end = messageEnd(next, items.end());
     Response response;
-    for (; first < end; ++first) *(response.*add)() = std::move(items[first]);
+    for (; next != end; ++next) *(response.*add)() = std::move(*next);
     if (context.IsCancelled() || !writer.Write(response)) {
       return grpc::Status(grpc::StatusCode::CANCELLED,
                           "the client ended the stream, or its deadline passed");

@@ -72,7 +72,7 @@ class Engine {
   // Repeated, it says the same. FAILED_PRECONDITION: see checkAbandonable().
   absl::StatusOr<AbandonedNetwork> abandonNetwork(const std::string& pod, Deadline deadline);
   absl::StatusOr<runtime::v1::PodSandboxStatus> podSandboxStatus(const std::string& id) const;
-  std::vector<runtime::v1::PodSandbox> listPodSandboxes(
+  google::protobuf::RepeatedPtrField<runtime::v1::PodSandbox> listPodSandboxes(
       const runtime::v1::PodSandboxFilter& filter) const;
   // The pod's facts for people, as a JSON object (CRI, PodSandboxStatusRequest.verbose).
   absl::StatusOr<std::string> podSandboxInfo(const std::string& id) const;
@@ -87,7 +87,7 @@ class Engine {
   absl::Status stopContainer(const std::string& id, std::chrono::seconds grace, Deadline deadline);
   absl::Status removeContainer(const std::string& id, Deadline deadline);
   absl::StatusOr<runtime::v1::ContainerStatus> containerStatus(const std::string& id) const;
-  std::vector<runtime::v1::Container> listContainers(
+  google::protobuf::RepeatedPtrField<runtime::v1::Container> listContainers(
       const runtime::v1::ContainerFilter& filter) const;
   absl::StatusOr<std::string> containerInfo(const std::string& id) const;
   // As the kubelet reads them (status.cpp), newest first, those of earlier sandboxes too.

@@ -10,6 +10,7 @@
 namespace berth::engine {
 
 namespace v1 = runtime::v1;
+using google::protobuf::RepeatedPtrField;
 
 namespace {
 
@@ -33,13 +34,14 @@ bool matches(const v1::ContainerFilter& filter, const records::ContainerRecord& 
 
 }  // namespace
 
-std::vector<v1::PodSandbox> Engine::listPodSandboxes(const v1::PodSandboxFilter& filter) const {
-  std::vector<v1::PodSandbox> result;
+RepeatedPtrField<v1::PodSandbox> Engine::listPodSandboxes(
+    const v1::PodSandboxFilter& filter) const {
+  RepeatedPtrField<v1::PodSandbox> result;
   for (const auto& pod : pods()) {
     if (!pod->visible()) continue;
     pod->peek([&](const records::PodRecord& record) {
       if (!matches(filter, record)) return;
-      v1::PodSandbox& item = result.emplace_back();
+      v1::PodSandbox& item = *result.Add();
       item.set_id(record.id());
       *item.mutable_metadata() = record.config().metadata();
       item.set_state(podState(record));
@@ -81,13 +83,13 @@ v1::PodSandboxStatus Engine::statusOf(const Pod& pod) const {
   return status;
 }
 
-std::vector<v1::Container> Engine::listContainers(const v1::ContainerFilter& filter) const {
-  std::vector<v1::Container> result;
+RepeatedPtrField<v1::Container> Engine::listContainers(const v1::ContainerFilter& filter) const {
+  RepeatedPtrField<v1::Container> result;
   for (const auto& container : containers()) {
     if (!container->visible()) continue;
     container->peek([&](const records::ContainerRecord& record) {
       if (!matches(filter, record)) return;
-      v1::Container& item = result.emplace_back();
+      v1::Container& item = *result.Add();
       item.set_id(record.id());
       item.set_pod_sandbox_id(record.pod_id());
       *item.mutable_metadata() = record.config().metadata();

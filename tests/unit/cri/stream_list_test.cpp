@@ -16,9 +16,9 @@ runtime::v1::Container ofBytes(size_t bytes) {
 // The sizes of the messages that a list is sent in.
 std::vector<size_t> split(const std::vector<runtime::v1::Container>& items) {
   std::vector<size_t> counts;
-  for (size_t first = 0; first < items.size();) {
-    const size_t end = messageEnd(items, first);
-    counts.push_back(end - first);
+  for (auto first = items.begin(); first != items.end();) {
+    const auto end = messageEnd(first, items.end());
+    counts.push_back(static_cast<size_t>(end - first));
     if (end <= first) break;  // would never end
     first = end;
   }

@@ -151,7 +151,7 @@ TEST_F(ShortageTest, AnOperationThatCannotBeginIsAStatus) {
   const size_t served = callUntilRefused(unpacked, [this](int i) {
     return createContainer(id('a'), containerConfig(strCat("new-", i))).status();
   });
-  EXPECT_EQ(engine_->listContainers({}).size(), 1 + served);
+  EXPECT_THAT(engine_->listContainers({}), ::testing::SizeIs(1 + served));
 }
 
 }  // namespace
