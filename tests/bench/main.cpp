@@ -70,7 +70,8 @@ absl::Status runSuites(Bench& bench) {
   if (bench.wants("hostnet")) BERTH_RETURN_IF_ERROR(runCycle(bench, PodNetwork::kHost));
   if (bench.wants("exec")) BERTH_RETURN_IF_ERROR(runExec(bench));
   if (bench.wants("parallel")) BERTH_RETURN_IF_ERROR(runParallel(bench));
-  if (bench.wants("density") || bench.wants("stats") || bench.wants("restart")) {
+  if (bench.wants("density") || bench.wants("stats") || bench.wants("idle") ||
+      bench.wants("restart")) {
     BERTH_RETURN_IF_ERROR(runPopulation(bench));
   }
   if (bench.wants("created")) BERTH_RETURN_IF_ERROR(runCreated(bench));

@@ -107,9 +107,11 @@ void declare(CLI::App& app, RawOptions& raw, Options& options) {
   app.add_option("--parallel-rounds", options.parallelRounds)->check(CLI::Range(1, 1000));
   app.add_option("--parallel-pods", options.parallelPods)->check(CLI::Range(1, 2000));
   app.add_option("--parallel-width", options.parallelWidth)->check(CLI::Range(1, 256));
-  app.add_option("--pods", options.pods, "Pods of density, stats and restart")
+  app.add_option("--pods", options.pods, "Pods of density, stats, idle and restart")
       ->check(CLI::Range(1, 2000));
   app.add_option("--stats-rounds", options.statsRounds)->check(CLI::Range(1, 100000));
+  app.add_option("--idle-rounds", options.idleRounds, "Of twenty seconds for each engine")
+      ->check(CLI::Range(1, 1000));
   app.add_option("--restart-rounds", options.restartRounds)->check(CLI::Range(1, 1000));
   app.add_option("--pull-rounds", options.pullRounds)->check(CLI::Range(1, 1000));
   app.add_option("--removal-rounds", options.removalRounds)->check(CLI::Range(1, 1000));
@@ -191,8 +193,8 @@ absl::Status checkSuites(Options& options) {
 
 const std::vector<std::string>& knownSuites() {
   static const std::vector<std::string> names{"cycle",   "hostnet", "exec",    "parallel",
-                                              "density", "stats",   "restart", "created",
-                                              "pull",    "removal", "streams"};
+                                              "density", "stats",   "idle",    "restart",
+                                              "created", "pull",    "removal", "streams"};
   return names;
 }
 

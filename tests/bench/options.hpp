@@ -51,8 +51,9 @@ struct Options {
   int parallelRounds = 3;
   int parallelPods = 24;
   int parallelWidth = 8;
-  int pods = 20;         // suites density, stats, restart
+  int pods = 20;         // suites density, stats, idle, restart
   int statsRounds = 20;  // calls of each list
+  int idleRounds = 3;
   int restartRounds = 5;
   int pullRounds = 3;
   int removalRounds = 5;

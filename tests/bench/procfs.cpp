@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <absl/strings/ascii.h>
@@ -193,6 +194,17 @@ absl::Status resetPeakResident(pid_t pid) {
 absl::StatusOr<double> cpuSeconds(pid_t pid) {
   BERTH_ASSIGN_OR_RETURN(const ProcessStat stat, readProcessStat(pid));
   return static_cast<double>(stat.cpuTicks) / static_cast<double>(::sysconf(_SC_CLK_TCK));
+}
+
+absl::StatusOr<double> ownCpuSeconds(pid_t pid) {
+  clockid_t clock = 0;
+  timespec used{};
+  int error = ::clock_getcpuclockid(pid, &clock);
+  if (error == 0 && ::clock_gettime(clock, &used) != 0) error = errno;
+  // So the clock of a process that has gone answers (clock_gettime(2)).
+  if (error == EINVAL) error = ESRCH;
+  if (error != 0) return support::errnoStatus(error, absl::StrCat("CPU time of process ", pid));
+  return static_cast<double>(used.tv_sec) + static_cast<double>(used.tv_nsec) / 1e9;
 }
 
 absl::StatusOr<uint64_t> bytesWritten(pid_t pid) {

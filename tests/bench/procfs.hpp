@@ -60,6 +60,9 @@ absl::Status resetPeakResident(pid_t pid);
 // Seconds of CPU time, including that of children it has waited for.
 absl::StatusOr<double> cpuSeconds(pid_t pid);
 
+// That of its own threads alone, ended ones too, to the nanosecond.
+absl::StatusOr<double> ownCpuSeconds(pid_t pid);
+
 // Bytes that it has had written to storage.
 absl::StatusOr<uint64_t> bytesWritten(pid_t pid);
 

@@ -73,6 +73,9 @@ TEST(Proc, knowsThisProcess) {
   ASSERT_TRUE(stat.ok()) << stat.status();
   EXPECT_TRUE(listProcesses().contains({self, stat->startTicks}));
   EXPECT_TRUE(commandLineHolds(self, "berth_bench_procfs_test"));
+  const double used = ownCpuSeconds(self).value_or(0);
+  EXPECT_GT(used, 0);
+  EXPECT_GT(ownCpuSeconds(self).value_or(0), used);
 }
 
 TEST(Proc, aProcessThatHasGoneIsNoError) {
@@ -82,6 +85,7 @@ TEST(Proc, aProcessThatHasGoneIsNoError) {
   EXPECT_FALSE(environmentHolds(kNever, "PATH"));
   EXPECT_FALSE(descendsFrom(kNever, 1));
   EXPECT_EQ(readProcessStat(kNever).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(ownCpuSeconds(kNever).status().code(), absl::StatusCode::kNotFound);
   EXPECT_TRUE(killAndAwait({kNever, 0}).ok());
 }
 

@@ -1,4 +1,5 @@
-// What many standing pods cost an engine: memory, the latency of lists, the time of a restart.
+// What many standing pods cost an engine: memory, the latency of lists, the time of a restart; and,
+// in suite_idle.cpp, processor time.
 #include <map>
 #include <signal.h>
 #include <thread>
@@ -6,9 +7,8 @@
 #include <absl/strings/str_cat.h>
 
 #include "berth/support/status.hpp"
-#include "population.hpp"
 #include "procfs.hpp"
-#include "suites.hpp"
+#include "standing.hpp"
 
 namespace berth::bench {
 namespace {
@@ -16,29 +16,12 @@ namespace {
 constexpr double kKibPerMib = 1024;
 // Pods are made this many at a time: their number is what counts here, not the haste.
 constexpr int kGrowWidth = 4;
-// Of the environment that every payload carries (cri_client.cpp).
-constexpr char kPayloadMark[] = "berth-bench-run=payload";
-
-using Populations = std::map<Engine*, std::unique_ptr<Population>>;
-
-bool isHelper(const Bench& bench, const Engine& engine, pid_t pid, const std::string& program) {
-  const std::vector<std::string>& known = bench.options.helpers;
-  const bool named = std::find(known.begin(), known.end(), program) != known.end();
-  const bool related = named || descendsFrom(pid, engine.daemonPid()) ||
-                       cgroupHolds(pid, bench.workspace.cgroupParent());
-  return related && !environmentHolds(pid, kPayloadMark);
-}
-
-// Memory in KiB by program of the helpers that were not among `before`.
-std::map<std::string, uint64_t> helperMemory(const Bench& bench, const Engine& engine,
-                                             const std::set<ProcessId>& before) {
+// Memory in KiB by program.
+std::map<std::string, uint64_t> memoryOf(const std::vector<Helper>& helpers) {
   std::map<std::string, uint64_t> memory;
-  for (const ProcessId& process : listProcesses()) {
-    if (before.contains(process) || process.pid == engine.daemonPid()) continue;
-    const std::string program = programName(process.pid);
-    if (program.empty() || !isHelper(bench, engine, process.pid, program)) continue;
-    const auto size = proportionalKibibytes(process.pid);
-    if (size.ok()) memory[program] += *size;
+  for (const Helper& helper : helpers) {
+    const auto size = proportionalKibibytes(helper.pid);
+    if (size.ok()) memory[helper.program] += *size;
   }
   return memory;
 }
@@ -50,17 +33,19 @@ absl::Status recordDaemon(Section& section, const Engine& engine, absl::string_v
   return absl::OkStatus();
 }
 
-absl::Status growAndWeigh(Bench& bench, Section& section, Engine& engine, Population& population) {
+absl::Status growAndWeigh(Bench& bench, Section& section, Standing& standing) {
+  Engine& engine = *standing.engine;
   const int pods = bench.options.pods;
   const std::chrono::milliseconds rest(bench.options.settleMilliseconds);
   std::this_thread::sleep_for(rest);
   BERTH_RETURN_IF_ERROR(recordDaemon(section, engine, "no pods"));
   const std::set<ProcessId> before = listProcesses();
-  BERTH_RETURN_IF_ERROR(population.grow(pods, kGrowWidth));
+  BERTH_RETURN_IF_ERROR(standing.population->grow(pods, kGrowWidth));
   std::this_thread::sleep_for(rest);
   BERTH_RETURN_IF_ERROR(recordDaemon(section, engine, absl::StrCat(pods, " pods")));
+  standing.helpers = helpersOf(bench, engine, before);
   double total = 0;
-  for (const auto& [program, size] : helperMemory(bench, engine, before)) {
+  for (const auto& [program, size] : memoryOf(standing.helpers)) {
     const double share = static_cast<double>(size) / pods;
     section.add(absl::StrCat(program, ", per pod"), "KiB PSS", engine.name(), share);
     total += share;
@@ -122,12 +107,12 @@ absl::Status restart(Bench& bench, Section& section, Engine& engine, const Popul
   return engine.client().execSync(population.pods().back().container, {"/bin/true"});
 }
 
-absl::Status runRestart(Bench& bench, Sweep& sweep, Populations& populations) {
+absl::Status runRestart(Bench& bench, Sweep& sweep, const Standings& standings) {
   Section section("restart", absl::StrCat("Restart after SIGKILL, ", bench.options.pods, " pods"));
   BERTH_RETURN_IF_ERROR(
       sweep.rounds(bench.options.restartRounds, [&](Engine& engine) -> absl::Status {
         if (!engine.owned()) return absl::OkStatus();
-        return restart(bench, section, engine, *populations[&engine]);
+        return restart(bench, section, engine, *standings.at(&engine).population);
       }));
   section.note(
       "From the start of the process. After each restart all pods were ready and one answered an "
@@ -139,22 +124,24 @@ absl::Status runRestart(Bench& bench, Sweep& sweep, Populations& populations) {
 }  // namespace
 
 absl::Status runPopulation(Bench& bench) {
-  bench.progress(absl::StrCat("density, stats, restart: ", bench.options.pods, " pods"));
-  Populations populations;
+  bench.progress(absl::StrCat("density, stats, idle, restart: ", bench.options.pods, " pods"));
+  Standings standings;
   Section density("density", absl::StrCat("Density, ", bench.options.pods, " pods"));
   Sweep sweep(bench, "density");
   BERTH_RETURN_IF_ERROR(sweep.each([&](Engine& engine) {
-    auto& population = populations[&engine];
-    population = std::make_unique<Population>(engine);
-    return growAndWeigh(bench, density, engine, *population);
+    Standing& standing = standings[&engine];
+    standing = {&engine, std::make_unique<Population>(engine), {}};
+    return growAndWeigh(bench, density, standing);
   }));
   density.note(
       "Proportional set sizes, with all resident pages of libraries that berth-bench maps too. "
       "Payloads are not counted, pause processes are. Engines of one binary share its pages.");
   if (bench.wants("density")) bench.report.sections.push_back(std::move(density));
   if (bench.wants("stats")) BERTH_RETURN_IF_ERROR(runLists(bench, sweep));
-  if (bench.wants("restart")) BERTH_RETURN_IF_ERROR(runRestart(bench, sweep, populations));
-  return sweep.each([&](Engine& engine) { return populations[&engine]->remove(kGrowWidth); });
+  if (bench.wants("idle")) BERTH_RETURN_IF_ERROR(runIdle(bench, sweep, standings));
+  if (bench.wants("restart")) BERTH_RETURN_IF_ERROR(runRestart(bench, sweep, standings));
+  return sweep.each(
+      [&](Engine& engine) { return standings[&engine].population->remove(kGrowWidth); });
 }
 
 }  // namespace berth::bench

@@ -41,7 +41,7 @@ struct Bench {
 absl::Status runCycle(Bench& bench, PodNetwork network);
 absl::Status runExec(Bench& bench);
 absl::Status runParallel(Bench& bench);
-// Density, stats and restart, as far as they were asked for: the same pods stand for all three.
+// Density, stats, idle and restart, as far as they were asked for: the same pods stand for all.
 absl::Status runPopulation(Bench& bench);
 absl::Status runPull(Bench& bench);
 absl::Status runRemoval(Bench& bench);
