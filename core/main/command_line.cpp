@@ -77,9 +77,9 @@ void CommandLine::addConfig() {
   config->require_subcommand(1);
   withDaemon(add(config, "show", "print exactly what runs, or what would without a daemon",
                  [this] { return configShow(options_); }));
-  CLI::App* check =
-      withConfig(add(config, "check", "say what of it would keep the engine from starting",
-                     [this] { return configCheck(options_, configCheck_); }));
+  CLI::App* check = withConfig(
+      add(config, "check", "say what of it would keep the engine or a runtime from starting",
+          [this] { return configCheck(options_, configCheck_); }));
   check->add_flag("--verbose", configCheck_.verbose, "print what is waited for, before it is");
   check
       ->add_option_function<double>(
@@ -153,10 +153,12 @@ void CommandLine::addExplain() {
   explain->require_subcommand(1);
   CLI::App* pod = withDaemon(add(explain, "pod", "the operations on a pod, stage by stage",
                                  [this] { return explainPod(options_, explained_); }));
-  pod->add_option("pod", explained_.pod, "its id, or that of a container, or namespace/name")
+  pod->add_option("pod", explained_.pod,
+                  "its id, or that of a container, its name, or namespace/name")
       ->required();
   pod->add_option("--html", explained_.page,
-                  "write a page with a chart to this file; -: to standard output");
+                  "write a page with a chart to this file; -: to standard output")
+      ->type_name(kPathType);
 }
 
 void CommandLine::addNetwork() {
@@ -165,7 +167,7 @@ void CommandLine::addNetwork() {
   CLI::App* abandon =
       withDaemon(add(network, "abandon", "end a pod that its network does not let go of any more",
                      [this] { return abandonNetwork(options_, pod_); }));
-  abandon->add_option("pod", pod_, "its id, or namespace/name")->required();
+  abandon->add_option("pod", pod_, "its id, its name, or namespace/name")->required();
 }
 
 void CommandLine::addPlugin() {
@@ -217,14 +219,17 @@ CLI::App* CommandLine::withConfig(CLI::App* command) {
 }
 
 CLI::App* CommandLine::withDaemon(CLI::App* command) {
-  command->add_option(kSocketOption, options_.socket,
-                      "where the running engine is, instead of looking for it");
+  command
+      ->add_option(kSocketOption, options_.socket,
+                   "where the running engine is, instead of looking for it")
+      ->type_name(kPathType);
   return withConfig(command);
 }
 
 void CommandLine::addConfigOption(CLI::App* app) {
   app->add_option(kConfigOption, options_.file,
-                  "configuration file, instead of /etc/berth/berth.toml");
+                  "configuration file, instead of /etc/berth/berth.toml")
+      ->type_name(kPathType);
 }
 
 }  // namespace berth::program

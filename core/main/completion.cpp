@@ -14,7 +14,8 @@ struct Word {
   std::string text;
   std::string help;
   bool takesValue = false;
-  std::vector<std::string> values{};  // empty: any, a file's name perhaps
+  bool takesPath = false;
+  std::vector<std::string> values{};  // empty: any
 };
 
 // What may follow a subcommand, which is named by the way to it: "/config/show", "" for the
@@ -25,6 +26,10 @@ struct Level {
   std::vector<Word> options;
   bool takesPath = false;
 };
+
+bool isPath(const CLI::Option& option) {
+  return option.get_type_name() == kPathType;
+}
 
 // What an option or argument takes, where that is a few words: "TEXT:{bash,zsh,fish}".
 std::vector<std::string> valuesOf(const CLI::Option& option) {
@@ -43,10 +48,11 @@ void addLevels(const CLI::App& app, const std::string& path, std::vector<Level>&
   for (const CLI::Option* option : app.get_options()) {
     for (const std::string& name : option->get_lnames())
       level.options.push_back({"--" + name, option->get_description(),
-                               option->get_items_expected_max() > 0, valuesOf(*option)});
+                               option->get_items_expected_max() > 0, isPath(*option),
+                               valuesOf(*option)});
     if (!option->get_positional() || !option->get_lnames().empty()) continue;
     for (const std::string& value : valuesOf(*option)) level.commands.push_back({value, {}});
-    level.takesPath = level.takesPath || option->get_type_name() == kPathType;
+    level.takesPath = level.takesPath || isPath(*option);
   }
   levels.push_back(std::move(level));
   for (const CLI::App* command : subcommands)
@@ -84,9 +90,9 @@ std::string bashScript(const std::string& program, const std::vector<Level>& lev
     for (const Word& option : level.options)
       if (option.takesValue)
         text += strCat("    ", level.path, ":", option.text, ")\n",
-                       option.values.empty() ? "      compopt -o filenames\n" : "",
+                       option.takesPath ? "      compopt -o filenames\n" : "",
                        "      mapfile -t COMPREPLY < <(compgen ",
-                       option.values.empty() ? "-f" : strCat("-W '", joined(option.values), "'"),
+                       option.takesPath ? "-f" : strCat("-W '", joined(option.values), "'"),
                        " -- \"$current\")\n      return ;;\n");
   text += "  esac\n  case $at in\n";
   for (const Level& level : levels) {
@@ -119,7 +125,7 @@ std::string zshScript(const std::string& program, const std::vector<Level>& leve
     for (const Word& option : level.options)
       if (option.takesValue)
         text += strCat("    ", level.path, ":", option.text, ") ",
-                       option.values.empty() ? "_files" : strCat("compadd ", joined(option.values)),
+                       option.takesPath ? "_files" : strCat("compadd ", joined(option.values)),
                        "; return ;;\n");
   text += "  esac\n  case $at in\n";
   for (const Level& level : levels) {
@@ -149,7 +155,7 @@ std::string fishScript(const std::string& program, const std::vector<Level>& lev
     };
     const auto takes = [](const Word& word) {
       if (!word.values.empty()) return strCat(" -x -a ", shellQuoted(joined(word.values)));
-      return std::string(word.takesValue ? " -r -F" : "");
+      return std::string(word.takesPath ? " -r -F" : word.takesValue ? " -x" : "");
     };
     if (level.takesPath) text += strCat(here, "-F\n");
     for (const Word& word : level.commands)

@@ -8,7 +8,7 @@
 
 namespace berth::program {
 
-// The type name (CLI::Option::type_name) of what has no name on the command line and is a path.
+// The type name (CLI::Option::type_name) of options and arguments that are paths.
 inline constexpr const char* kPathType = "PATH";
 
 // "bash", "zsh", "fish".

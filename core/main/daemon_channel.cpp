@@ -59,7 +59,9 @@ absl::Status statusOf(const grpc::Status& status, const std::string& socket) {
                                               "journalctl -u berth"));
   if (status.error_code() == grpc::StatusCode::UNIMPLEMENTED)
     return absl::UnimplementedError(
-        strCat("the daemon on ", socket, " is older than this command and does not know it"));
+        strCat("the daemon on ", socket,
+               " is older than this command and does not know it; restart it, through which pods "
+               "go on: systemctl restart berth"));
   return absl::Status(static_cast<absl::StatusCode>(status.error_code()),
                       support::toAbsl(status.error_message()));
 }

@@ -51,7 +51,8 @@ absl::Status Watcher::start() {
   stopped_ = support::Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!stopped_) return errnoStatus(errno, "make an event descriptor");
   inotify_ = support::Fd(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
-  if (!inotify_) return errnoStatus(errno, "make an inotify instance");
+  if (!inotify_)
+    return errnoStatus(errno, "make an inotify instance (see fs.inotify.max_user_instances)");
   watchAll();
   BERTH_ASSIGN_OR_RETURN(thread_, support::startThread([this] {
                            // Out of memory. Changes are still noticed, when the network is next

@@ -65,7 +65,7 @@ absl::StatusOr<Grant> chooseGrant(const std::vector<Challenge>& challenges,
   if (basic != nullptr)
     return absl::UnauthenticatedError(
         "HTTP 401: the registry wants a user and a password, and none are known for it; give them "
-        "with the request (imagePullSecrets) or in the host's configuration");
+        "with the request (imagePullSecrets) or in the node's auth.json");
   if (bearer != nullptr)
     return absl::UnauthenticatedError(
         "HTTP 401: the registry wants a token and does not say from where");

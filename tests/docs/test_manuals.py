@@ -137,12 +137,14 @@ def test_shells_complete_what_there_is(shell):
     assert "--socket" in completed(shell, "berth status --")
     assert "--socket" not in completed(shell, "berth serve --")
     for before in ("berth serve --config", "berth image import", "berth config import",
-                   "berth status --socket"):
+                   "berth status --socket", "berth explain pod --html", "berth plugin new --sdk"):
         assert any(path.endswith("README.md") for path in completed(
             shell, "%s %s/READ" % (before, SOURCE))), before
     # What is no path is not completed as one.
-    assert not any(path.endswith("README.md") for path in completed(
-        shell, "berth image pin %s/READ" % SOURCE))
+    for before in ("berth image pin", "berth config check --limit", "berth image pull --platform",
+                   "berth plugin new --kind network --language c name"):
+        assert not any(path.endswith("README.md") for path in completed(
+            shell, "%s %s/READ" % (before, SOURCE))), before
 
 
 def test_zsh_reads_its_completion(tmp_path):

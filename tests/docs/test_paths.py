@@ -21,8 +21,9 @@ READERS = {"/etc/berth/partner.gpg", "/etc/berth/shop.pub", "/etc/berth/berth.to
 OTHERS = {
     "the system": {
         "/etc/fstab", "/etc/selinux/config", "/etc/ssl/certs", "/run/netns", "/usr/bin",
-        "/usr/local", "/usr/local/bin", "/var/lib", "/etc/modules-load.d/kubernetes.conf",
-        "/etc/sysctl.d/90-kubernetes.conf", "/usr/share/containers/selinux/contexts"},
+        "/usr/local", "/usr/local/bin", "/var/lib", "/etc/modules-load.d",
+        "/etc/modules-load.d/kubernetes.conf", "/etc/sysctl.d/90-kubernetes.conf",
+        "/usr/share/containers/selinux/contexts"},
     "the kubelet": {
         "/etc/kubernetes/manifests", "/etc/kubernetes/manifests/hello.yaml", "/usr/bin/kubelet",
         "/etc/systemd/system/kubelet.service.d/20-berth.conf",
@@ -44,8 +45,7 @@ OTHERS = {
     "CNI and CDI": {"/etc/cdi", "/run/cdi", "/var/run/cdi", "/etc/cni/net.d", "/opt/cni/bin",
                     "/usr/lib/cni", "/var/lib/cni/networks"},
     "OCI runtimes": {
-        "/etc/kata-containers/configuration.toml", "/opt/kata/bin",
-        "/opt/kata/share/defaults/kata-containers",
+        "/opt/kata/bin", "/opt/kata/share/defaults/kata-containers",
         "/opt/kata/share/defaults/kata-containers/configuration.toml", "/usr/bin/crun",
         "/usr/bin/crun-wasm", "/usr/sbin/runc"},
 }

@@ -80,6 +80,8 @@ def test_unit_and_manuals_are_there(bare):
     assert os.readlink(bare / "opt/berth/sbin/berthd") == "../bin/berth"
     for page in ("man1/berth.1", "man5/berth.toml.5", "man7/berth-plugin.7", "man8/berthd.8"):
         assert (bare / "opt/berth/share/man" / page).exists()
+    for name in ("README", "kubelet", "troubleshooting"):
+        assert (bare / "opt/berth/share/doc/berth" / (name + ".md")).exists()
     # The build does not know that it lies here.
     assert '\n#plugin_dirs = ["/opt/berth/lib/berth/plugins"]\n' in (
         bare / "opt/berth/share/doc/berth/examples/berth.toml").read_text()

@@ -44,7 +44,8 @@ absl::StatusOr<std::string> defaultProfile(const Defaults& defaults, const commo
   if (defaults.appArmorProfile.empty()) {
     if (request == Request::kImplied) return std::string();
     return absl::FailedPreconditionError(
-        "the AppArmor profile RuntimeDefault is asked for, but the configuration names none");
+        "the AppArmor profile RuntimeDefault is asked for, but the configuration names none: set "
+        "containers.apparmor_profile");
   }
   BERTH_ASSIGN_OR_RETURN(const bool loaded, isLoaded(defaults.appArmorProfile, host));
   if (loaded) return defaults.appArmorProfile;

@@ -75,7 +75,7 @@ absl::Status loadDefaultAppArmorProfile(const common::HostFacts& host) {
   if (host.appArmorParser.empty())
     return absl::FailedPreconditionError(
         strCat("the AppArmor profile ", kDefaultAppArmorProfile,
-               " cannot be loaded, for apparmor_parser is not installed"));
+               " cannot be loaded, for apparmor_parser is not installed (package apparmor)"));
   const absl::StatusOr<support::Output> output = support::run(
       {.argv = {host.appArmorParser, "--replace", "--skip-cache", "--quiet"}},
       defaultAppArmorProfile(), {.deadline = std::chrono::steady_clock::now() + kLoadTime});

@@ -57,16 +57,20 @@ absl::StatusOr<std::string> propagation(const Mount& mount, const MountSource& s
   const std::string point = entry != nullptr ? entry->point : "/";
   if (mount.propagation() == runtime::v1::PROPAGATION_BIDIRECTIONAL) {
     if (entry == nullptr || !entry->shared)
-      return absl::FailedPreconditionError(support::strCat(
-          "path \"", source.path, "\" is mounted on \"", point,
-          "\" but it is not a shared mount, which bidirectional propagation needs"));
+      return absl::FailedPreconditionError(
+          support::strCat("path \"", source.path, "\" is mounted on \"", point,
+                          "\" but it is not a shared mount, which bidirectional propagation needs: "
+                          "mount --make-rshared ",
+                          point));
     plan.rootfsPropagation = "rshared";
     return std::string("rshared");
   }
   if (entry == nullptr || (!entry->shared && !entry->slave))
     return absl::FailedPreconditionError(support::strCat(
         "path \"", source.path, "\" is mounted on \"", point,
-        "\" but it is not a shared or slave mount, which propagation from the host needs"));
+        "\" but it is not a shared or slave mount, which propagation from the host needs: "
+        "mount --make-rshared ",
+        point));
   if (plan.rootfsPropagation.empty()) plan.rootfsPropagation = "rslave";
   return std::string("rslave");
 }

@@ -53,7 +53,9 @@ absl::Status OomGroupKeeper::startLocked() {
   changed_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!changed_) return support::errnoStatus(errno, "make an eventfd");
   inotify_.reset(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
-  if (!inotify_) return support::errnoStatus(errno, "make an inotify instance");
+  if (!inotify_)
+    return support::errnoStatus(errno,
+                                "make an inotify instance (see fs.inotify.max_user_instances)");
   BERTH_ASSIGN_OR_RETURN(thread_, support::startThread([this] {
                            support::returnThrown([this] {
                              run();

@@ -254,8 +254,10 @@ TEST_F(Mounts, PropagationNeedsAFittingSource) {
                 ->rootfsPropagation,
             "rshared");
   set("master:1 ");
-  EXPECT_THAT(plan(with(source, "BIDIRECTIONAL")),
-              unmet("is mounted on \"/\" but it is not a shared mount"));
+  EXPECT_THAT(
+      plan(with(source, "BIDIRECTIONAL")),
+      unmet("is mounted on \"/\" but it is not a shared mount, which bidirectional propagation "
+            "needs: mount --make-rshared /"));
   EXPECT_EQ(plan(with(source, "HOST_TO_CONTAINER"))->rootfsPropagation, "rslave");
   set("");
   EXPECT_THAT(plan(with(source, "HOST_TO_CONTAINER")), unmet("not a shared or slave mount"));

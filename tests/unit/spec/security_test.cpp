@@ -60,7 +60,7 @@ TEST_F(AppArmor, RefusesProfilesThatAreNotLoaded) {
 
 TEST_F(AppArmor, DefaultIsTheConfigurations) {
   EXPECT_EQ(*choose(""), "");
-  EXPECT_THAT(choose("apparmor {}"), unmet("the configuration names none"));
+  EXPECT_THAT(choose("apparmor {}"), unmet("names none: set containers.apparmor_profile"));
   defaults.appArmorProfile = "berth-default";
   EXPECT_EQ(*choose(""), "berth-default");
   EXPECT_EQ(*choose("apparmor_profile: 'runtime/default'"), "berth-default");
@@ -79,7 +79,7 @@ TEST_F(AppArmor, MissingDefaultIsFatalOnlyWhenAskedFor) {
 TEST_F(AppArmor, TheBuiltInProfileIsLoadedWhenItIsNeeded) {
   directory.write("profiles", "mine (enforce)\n");
   defaults.appArmorProfile = "berth-default";
-  EXPECT_THAT(choose("apparmor {}"), unmet("apparmor_parser is not installed"));
+  EXPECT_THAT(choose("apparmor {}"), unmet("apparmor_parser is not installed (package apparmor)"));
   EXPECT_EQ(*choose(""), "");
   EXPECT_THAT(warnings, ElementsAre(test::warns("runs without one")));
 
