@@ -39,9 +39,12 @@ class Second:
     def take_away(self):
         os.rename(self.program, self.program + ".away")
 
-    def start_without(self):
+    def start_without(self, instead=None):
+        """The program is not there, or is that text."""
         assert self.bed.stop_engine() == 0
         self.take_away()
+        if instead is not None:
+            self.replace(instead)
         self.begun = time.monotonic()
         self.bed.start_engine()
         assert not self.serves()
@@ -176,11 +179,13 @@ def test_what_it_fails_by_is_told_when_that_changes(second, tmp_path):
     bed = second.bed
     pod = bed.run_pod("a", handler="second")
     container = bed.run(pod, "c", command=SLEEP)
-    second.start_without()
     runs = tmp_path / "runs"
 
+    def failing(code):
+        return "#!/bin/sh\necho run >> '%s'\nexit %d\n" % (runs, code)
+
     def fail_by(code):
-        second.replace("#!/bin/sh\necho run >> '%s'\nexit %d\n" % (runs, code))
+        second.replace(failing(code))
         runs.write_text("")
         # The same again and again.
         for tries in range(1, 4):
@@ -188,10 +193,13 @@ def test_what_it_fails_by_is_told_when_that_changes(second, tmp_path):
             wait_until(lambda tries=tries: len(runs.read_text().splitlines()) >= tries,
                        what="a try")
         wait_until(lambda: "exit code %d" % code in second.row()["error"], what="the reason")
+    second.start_without(failing(3))
     fail_by(3)
+    assert second.logged(STILL_OUT) == [], "it was told at the start"
     fail_by(4)
+    fail_by(5)
     told = second.logged(STILL_OUT)
-    assert len(told) == 2 and "exit code 3" in told[0] and "exit code 4" in told[1], told
+    assert len(told) == 2 and "exit code 4" in told[0] and "exit code 5" in told[1], told
     assert ready_pods(bed) == {pod} and is_running(bed, container)
     # By a signal as well.
     second.put_back()
@@ -216,6 +224,7 @@ def test_a_plugin_reload_takes_what_its_table_says_now(second, tmp_path):
         NOW, os.path.join(bed.build, "lib/berth/plugins/berth-runtime-runc.so"))
     assert second.serves()
     assert reached(bed, container) and process_of(bed, container) == before
+    assert time.monotonic() - second.begun < FIRST_TRY, "it would have been taken up by itself"
     shown = tomllib.loads(command(bed, "config", "show").stdout)
     assert shown["runtimes"]["second"]["options"]["path"] == str(elsewhere)
     assert len(second.logged(BACK)) == 1

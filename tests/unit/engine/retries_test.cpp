@@ -41,6 +41,24 @@ TEST_F(RetriesTest, WhatFailsIsTriedUntilItIsDone) {
   EXPECT_EQ(tries, 3);
 }
 
+TEST_F(RetriesTest, EachPauseIsLongerThanTheOneBefore) {
+  constexpr std::chrono::milliseconds kFirst{20};
+  constexpr size_t kTries = 5;
+  std::promise<void> done;
+  std::vector<Clock::time_point> tries;
+  retries_.add({.name = "slow",
+                .pauses = {kFirst, kNever},
+                .work = [&](plugins::Operation&) -> absl::Status {
+                  tries.push_back(Clock::now());
+                  if (tries.size() < kTries) return absl::UnavailableError("not yet");
+                  done.set_value();
+                  return absl::OkStatus();
+                }});
+  done.get_future().wait();
+  for (size_t i = 1; i < kTries; ++i)
+    EXPECT_GE(tries[i] - tries[i - 1], kFirst * (1 << (i - 1))) << "after " << i << " failures";
+}
+
 TEST_F(RetriesTest, FirstTriesAreAwaited) {
   std::atomic<int> tries = 0;
   for (int i = 0; i < 100; ++i) {

@@ -1,13 +1,16 @@
 // What calls and pods have of a keeper, and what they do when it ends.
 #include <atomic>
 #include <filesystem>
+#include <future>
 #include <set>
 #include <sys/socket.h>
 #include <thread>
+#include <vector>
 
 #include "exec_end.hpp"
 #include "keeper_fixture.hpp"
 #include "pod.hpp"
+#include "pod_end.hpp"
 
 namespace berth::kata {
 namespace {
@@ -36,6 +39,13 @@ class PodKeeper : public KeeperTest {
     for (const char* stream : {"-out", "-err"}) {
       ASSERT_EQ(::mkfifo((record.streamsDirectory() + "/" + key + stream).c_str(), 0600), 0);
     }
+  }
+  // A connection to a keeper that has died.
+  static support::Fd hungUp() {
+    int ends[2];
+    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+    ::close(ends[1]);
+    return support::Fd(ends[0]);
   }
   std::set<std::string> openKeys() {
     std::set<std::string> keys;
@@ -86,10 +96,7 @@ TEST_F(PodKeeper, IsGivenTheStreamsThatItLacks) {
   auto kept = client.connect(limitsFor(kTime));
   ASSERT_TRUE(kept.ok()) << kept.status();
   ASSERT_TRUE((*pod)->addExec("runs", "kept", *std::move(kept)).ok());
-  int ends[2];
-  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
-  ::close(ends[1]);
-  ASSERT_TRUE((*pod)->addExec("runs", "lost", support::Fd(ends[0])).ok());
+  ASSERT_TRUE((*pod)->addExec("runs", "lost", hungUp()).ok());
 
   for (int i = 0; i < 2; ++i) {
     const absl::Status ensured = (*pod)->ensureKeeper(limitsFor(kTime));
@@ -123,6 +130,58 @@ TEST_F(PodKeeper, IsGivenLaterWhatItCannotOpenAtFirst) {
   EXPECT_EQ(openKeys(), std::set<std::string>{"runs"});
   (*pod)->close();
   EXPECT_EQ(listener.warnings, 1) << "each time that it is tried again is nothing to tell";
+}
+
+// A shim may wait at the streams of what was left, and answer nothing until then. What it has
+// forgotten meanwhile has none.
+TEST_F(PodKeeper, HasTheStreamsOfWhatWasLeftBeforeTheShimIsAsked) {
+  makeStreams("c.e");
+  for (const std::string state : {"known", "forgotten"}) {
+    std::promise<void> asked;
+    std::vector<ttrpc::Responder> waiting;
+    const ttrpc::test::ServerThread shim(
+        folder / state, [&](const ttrpc::Request& request, ttrpc::Responder responder) {
+          EXPECT_EQ(request.method, "State");
+          waiting.push_back(responder);
+          if (waiting.size() == 1) asked.set_value();
+        });
+    record.address = {.address = "unix://" + (folder / state), .version = 2};
+    const auto pod = Pod::make(record, listener);
+    ASSERT_TRUE(pod.ok()) << pod.status();
+    const absl::Status listens = (*pod)->listen();
+    ASSERT_TRUE(listens.ok()) << listens;
+    const auto exec = (*pod)->addExec("c", "e", hungUp());
+    ASSERT_TRUE(exec.ok()) << exec.status();
+    if (state == "forgotten") (*pod)->removeExec(**exec);
+    (*pod)->endExecLater(*exec);
+    EXPECT_EQ(asked.get_future().wait_for(kTime), std::future_status::ready);
+    EXPECT_EQ(openKeys(), state == "known" ? std::set<std::string>{"c.e"} : std::set<std::string>())
+        << state;
+    (*pod)->close();
+    EXPECT_TRUE(call({.operation = Operation::kForget, .key = "c.e"}).ok());
+  }
+}
+
+// Of a daemon that has died together with the keeper.
+TEST_F(PodKeeper, HasTheStreamsOfStrayExecsBeforeTheShimIsAsked) {
+  makeStreams("c.e");
+  std::promise<std::set<std::string>> atKill;
+  const ttrpc::test::ServerThread shim(
+      folder / "shim", [&](const ttrpc::Request& request, ttrpc::Responder responder) {
+        if (request.method == "Kill") atKill.set_value(openKeys());
+        responder.answer({});
+      });
+  const auto tasks = TaskClient::connect({.address = "unix://" + (folder / "shim"), .version = 2},
+                                         limitsFor(kTime), [] {});
+  ASSERT_TRUE(tasks.ok()) << tasks.status();
+  const auto pod = Pod::make(record, listener);
+  ASSERT_TRUE(pod.ok()) << pod.status();
+  const absl::Status ended = endStrayExecs(**pod, **tasks, limitsFor(kTime));
+  EXPECT_TRUE(ended.ok()) << ended;
+  EXPECT_EQ(atKill.get_future().get(), std::set<std::string>{"c.e"});
+  EXPECT_EQ(openKeys(), std::set<std::string>());
+  EXPECT_FALSE(std::filesystem::exists((*pod)->fifo("c.e", "out")));
+  (*tasks)->close();
 }
 
 // Its shim may wait at them.

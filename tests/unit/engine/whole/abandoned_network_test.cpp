@@ -18,10 +18,11 @@ class AbandonedNetworkTest : public EngineTest {
   const std::string abandon_ = strCat("net abandon ", id('a'));  // the same, for the last time
 
   // One that is attached.
-  void keepAttached(char digit, records::PodState state = records::POD_READY) {
+  void keepAttached(char digit, records::PodState state = records::POD_READY,
+                    const std::string& network = "net") {
     records::PodRecord record = podRecord(digit, state);
     record.mutable_network()->set_wanted(true);
-    record.mutable_network()->set_network("net");
+    record.mutable_network()->set_network(network);
     record.mutable_network()->add_addresses(strCat("10.0.0.", std::string(1, digit)));
     keep(record);
   }
@@ -35,6 +36,20 @@ class AbandonedNetworkTest : public EngineTest {
     start();
     const absl::Status stopped = engine_->stopPodSandbox(id('a'), soon());
     EXPECT_THAT(std::string(stopped.message()), HasSubstr("detach the network: no program"));
+  }
+  // The pod's end, which hangs where it detaches the network.
+  void expectNotWaitedFor(const std::function<absl::Status()>& end) {
+    startStuck();
+    std::promise<void> hang;
+    world_.set(detach_, {.until = hang.get_future().share()});
+    const size_t tried = world_.count(detach_);
+    auto ended = std::async(std::launch::async, end);
+    EXPECT_TRUE(world_.await(detach_, tried + 1));
+    const auto lost = engine_->abandonNetwork(id('a').substr(0, 8), soon());
+    EXPECT_TRUE(lost.ok()) << lost.status();
+    EXPECT_EQ(kept('a').state(), records::POD_STOPPED);
+    hang.set_value();
+    (void)ended.get();
   }
   void expectRefused(const std::string& pod, const std::string& words) {
     const absl::Status status = engine_->abandonNetwork(pod, soon()).status();
@@ -71,6 +86,20 @@ TEST_F(AbandonedNetworkTest, ThePodEndsWithoutIt) {
   EXPECT_EQ(world_.count(abandon_), 1u);
   EXPECT_TRUE(engine_->removePodSandbox(id('a'), soon()).ok());
   EXPECT_EQ(world_.count(detach_), tried);
+}
+
+// Which is not the one of new pods when that was changed since.
+TEST_F(AbandonedNetworkTest, TheNetworkThatHadItCollects) {
+  networks_ = {"net", "former"};
+  keepAttached('a', records::POD_READY, "former");
+  world_.set(strCat("former detach ", id('a')), gone_);
+  start();
+  EXPECT_FALSE(engine_->stopPodSandbox(id('a'), soon()).ok());
+  EXPECT_EQ(world_.count("former gc"), 0u);
+  const auto lost = engine_->abandonNetwork(id('a'), soon());
+  ASSERT_TRUE(lost.ok()) << lost.status();
+  EXPECT_EQ(lost->network, "former");
+  EXPECT_TRUE(world_.await("former gc"));
 }
 
 TEST_F(AbandonedNetworkTest, NobodyGetsByWithoutATry) {
@@ -110,17 +139,11 @@ TEST_F(AbandonedNetworkTest, WhatRunsKeepsItsAddress) {
 }
 
 TEST_F(AbandonedNetworkTest, ADetachThatHangsIsNotWaitedFor) {
-  startStuck();
-  std::promise<void> never;
-  world_.set(detach_, {.until = never.get_future().share()});
-  const size_t tried = world_.count(detach_);
-  auto stopped = std::async(std::launch::async,
-                            [&] { return engine_->stopPodSandbox(id('a'), Deadline::max()); });
-  ASSERT_TRUE(world_.await(detach_, tried + 1));
-  const auto lost = engine_->abandonNetwork(id('a').substr(0, 8), soon());
-  EXPECT_TRUE(lost.ok()) << lost.status();
-  EXPECT_EQ(kept('a').state(), records::POD_STOPPED);
-  (void)stopped.get();
+  expectNotWaitedFor([this] { return engine_->stopPodSandbox(id('a'), Deadline::max()); });
+}
+
+TEST_F(AbandonedNetworkTest, NorIsOneOfARemoval) {
+  expectNotWaitedFor([this] { return engine_->removePodSandbox(id('a'), Deadline::max()); });
 }
 
 // Nor is one that nobody has asked for: what the start goes on with is tried for a minute.

@@ -40,6 +40,13 @@ class ComebackTest : public EngineTest {
     EXPECT_THAT(hurry(), ElementsAre("other"));
     ASSERT_TRUE(eventually([this] { return serves(); }));
   }
+  // As `berth plugin reload` does.
+  absl::StatusOr<plugins::Registry::Replacement> replaceOther() {
+    const plugins::Operation op("replace", soon());
+    const boost::json::object options{
+        {"world", std::to_string(reinterpret_cast<uintptr_t>(&world_))}};
+    return registry_->replace(op, {Kind::kRuntime, "other", "runtime", options, {}, {}});
+  }
   absl::Status runOther(const std::string& name) {
     v1::RunPodSandboxRequest request;
     *request.mutable_config() = podConfig(name);
@@ -97,6 +104,13 @@ TEST_F(ComebackTest, ATryThatFailsLeavesAllAsItIs) {
   EXPECT_TRUE(world_.await(strCat("other pod_recover ", id('1'))));
 }
 
+// Each try loads and starts a plugin, and runs what that runs.
+TEST_F(ComebackTest, NobodyTriesItAsSoonAsOtherWork) {
+  startWithoutOther();
+  std::this_thread::sleep_for(3 * Pauses().first);
+  EXPECT_EQ(world_.count("other start"), 1u);
+}
+
 TEST_F(ComebackTest, OneThatHangsInItsStartHoldsUpNothing) {
   keepOthers('1');
   startWithoutOther();
@@ -130,16 +144,11 @@ TEST_F(ComebackTest, TheEngineEndsWhileATryHangs) {
   EXPECT_FALSE(serves()) << "nobody waits for it any more";
 }
 
-// As `berth plugin reload` does.
 TEST_F(ComebackTest, ItCanBePutIntoServiceByAnotherConfiguration) {
   keepOthers('1');
   startWithoutOther();
   world_.set("other start", {});
-  const plugins::Operation op("replace", soon());
-  const boost::json::object options{
-      {"world", std::to_string(reinterpret_cast<uintptr_t>(&world_))}};
-  const auto replaced =
-      registry_->replace(op, {Kind::kRuntime, "other", "runtime", options, {}, {}});
+  const auto replaced = replaceOther();
   ASSERT_TRUE(replaced.ok()) << replaced.status();
   EXPECT_EQ(replaced->before, nullptr);
   EXPECT_NE(replaced->after, nullptr);
@@ -150,7 +159,37 @@ TEST_F(ComebackTest, ItCanBePutIntoServiceByAnotherConfiguration) {
   EXPECT_TRUE(eventually([&] { return engine_->stopPodSandbox(id('1'), soon()).ok(); }));
   EXPECT_EQ(world_.count(strCat("other pod_recover ", id('1'))), 1u);
   EXPECT_THAT(hurry(), IsEmpty());
+  const plugins::Operation op("try", soon());
   EXPECT_TRUE(absl::IsAlreadyExists(registry_->tryAgain(op, Kind::kRuntime, "other")));
+}
+
+// That one may have got no further.
+TEST_F(ComebackTest, ItsPodsAreTakenUpWhoeverHasPutItIntoService) {
+  keepOthers('1');
+  startWithoutOther();
+  std::promise<void> go;
+  world_.set("other start", {.until = go.get_future().share()});
+  auto replaced = std::async(std::launch::async, [this] { return replaceOther().status(); });
+  ASSERT_TRUE(world_.await("other start", 2));
+  EXPECT_THAT(hurry(), ElementsAre("other"));
+  go.set_value();
+  EXPECT_TRUE(replaced.get().ok());
+  EXPECT_TRUE(world_.await(strCat("other pod_recover ", id('1'))));
+  EXPECT_EQ(world_.count("other start"), 2u) << "it serves already";
+}
+
+TEST_F(ComebackTest, WhatHasBeenTakenUpIsNoneTheWiser) {
+  const std::string recover = strCat("other pod_recover ", id('1'));
+  keepOthers('1');
+  startWithoutOther();
+  comeBack();
+  ASSERT_TRUE(eventually([&] { return createContainer(id('1'), containerConfig("c")).ok(); }));
+  std::promise<void> never;
+  world_.set(recover, {.until = never.get_future().share()});
+  engine_->recovery().takeUp("other");
+  const auto container = createContainer(id('1'), containerConfig("d"));
+  EXPECT_TRUE(container.ok()) << container.status();
+  EXPECT_EQ(world_.count(recover), 1u);
 }
 
 TEST_F(ComebackTest, PodsOfAnotherPluginAreNotItsOwn) {
