@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 
@@ -9,6 +10,7 @@ import pytest
 
 import engines
 import host
+import pace
 from asking import shell, verbose
 from berth_testbed import wait_until
 from image_set import NGINX
@@ -16,6 +18,7 @@ from registry import free_port
 from test_pods import HOST_NETWORK, READY, fetch, pod_status
 
 pytestmark = pytest.mark.berth
+READY_SECONDS = 5
 
 
 def rewrite_network(bed, change):
@@ -121,6 +124,25 @@ def test_the_node_is_ready_when_its_plugins_are(own_bed, tmp_path):
     assert not condition.status
     words.unlink()
     wait_until(lambda: network_condition().status, what="the plugin's better answer")
+
+
+def test_the_node_is_ready_soon_after_the_plugins_are_installed(own_bed, tmp_path):
+    """An add-on may write its configuration first, and its programs into a folder of its own."""
+    bed = own_bed()
+    folder = tmp_path / "bin"
+    bed.network.bin_dirs = [str(folder)]
+    rewrite_network(bed, lambda network: None)
+
+    def condition():
+        return next(c for c in bed.cri.Status().status.conditions if c.type == "NetworkReady")
+    assert not condition().status
+    assert "bridge" in condition().message
+    folder.mkdir()
+    for program in ("bridge", "host-local", "portmap"):
+        shutil.copy(os.path.join(engines.CNI_BINARIES, program), folder)
+    pace.wait_within(bed, READY_SECONDS, lambda: condition().status, "to notice the programs")
+    pod = bed.run_pod("web")
+    assert pod_status(bed, pod).network.ip in bed.network.held_addresses()
 
 
 def test_what_a_lost_pod_held_is_given_back_at_the_start(own_bed):

@@ -217,3 +217,13 @@ def test_a_pull_has_an_end_and_so_many_layers_at_once(fronted):
     assert refusal.code() == grpc.StatusCode.DEADLINE_EXCEEDED
     # The configuration of the image is a blob too.
     assert len(bed.front.layer_requests()) == 2
+
+
+def test_layers_are_fetched_side_by_side_unless_told_otherwise(fronted):
+    """All that are wanted are asked for while the first of them stalls."""
+    bed = fronted("stall", "pull_deadline_seconds = 3\n")
+    refusal = refusal_of_a_pull(bed, FRONT + "/busybox:1")
+    assert refusal.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    layers = {layer["digest"] for layer in bed.registry.manifest(BUSYBOX)["layers"]}
+    assert len(layers) > 1
+    assert layers <= {path.rpartition("/")[2] for path in bed.front.layer_requests()}
