@@ -11,7 +11,7 @@ import pytest
 import engines
 import host
 import pace
-from asking import shell, verbose
+from asking import refused, shell, verbose
 from berth_testbed import wait_until
 from image_set import NGINX
 from registry import free_port
@@ -143,6 +143,46 @@ def test_the_node_is_ready_soon_after_the_plugins_are_installed(own_bed, tmp_pat
     pace.wait_within(bed, READY_SECONDS, lambda: condition().status, "to notice the programs")
     pod = bed.run_pod("web")
     assert pod_status(bed, pod).network.ip in bed.network.held_addresses()
+
+
+BROKEN = """#!/bin/sh
+if [ -e %(mark)s ]; then
+  [ $CNI_COMMAND != ADD ] || %(real)s > /dev/null
+  case $CNI_COMMAND in ADD | DEL)
+    echo '{"cniVersion": "1.0.0", "code": 123, "msg": "broken on purpose"}'; exit 1 ;;
+  esac
+fi
+exec %(real)s
+"""
+
+
+@pytest.mark.parametrize("plugin, dies", [
+    ("bridge", False), ("host-local", False), ("portmap", False), ("host-local", True)])
+def test_what_a_broken_plugin_has_is_given_back_later(own_bed, tmp_path, plugin, dies):
+    """It fails once it has done its work, and to undo it until it is repaired; nobody asks again."""
+    bed = own_bed()
+    mark = tmp_path / "broken"
+    text = BROKEN % {"mark": mark, "real": os.path.join(engines.CNI_BINARIES, plugin)}
+    os.chmod(engines.write(str(tmp_path / plugin), text), 0o755)
+    bed.network.bin_dirs = [str(tmp_path), engines.CNI_BINARIES]
+    rewrite_network(bed, lambda network: None)
+    mark.touch()
+    message = refused(bed.cri.RunPodSandbox, {"config": bed.pod_config("web")})
+    assert "broken on purpose" in message and not bed.cri.ListPodSandbox().items
+
+    def records():
+        return os.listdir(os.path.join(bed.engine.root, "plugins/network-cni"))
+    assert records()
+    # The bridge asks for the address, and gives it back.
+    assert len(bed.network.held_addresses()) == (0 if plugin == "portmap" else 1)
+    if dies:
+        bed.kill_engine()
+        bed.start_engine()
+        assert records() and bed.network.held_addresses()
+    mark.unlink()
+    wait_until(lambda: not records(), pace.PATIENCE, "that the network forgets it")
+    assert bed.network.held_addresses() == []
+    bed.remove_pod(bed.run_pod("web"))
 
 
 def test_what_a_lost_pod_held_is_given_back_at_the_start(own_bed):
