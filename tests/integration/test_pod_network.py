@@ -159,7 +159,7 @@ exec %(real)s
 @pytest.mark.parametrize("plugin, dies", [
     ("bridge", False), ("host-local", False), ("portmap", False), ("host-local", True)])
 def test_what_a_broken_plugin_has_is_given_back_later(own_bed, tmp_path, plugin, dies):
-    """It fails once it has done its work, and to undo it until it is repaired; nobody asks again."""
+    """It fails once its work is done, and to undo it until it is repaired; nobody asks again."""
     bed = own_bed()
     mark = tmp_path / "broken"
     text = BROKEN % {"mark": mark, "real": os.path.join(engines.CNI_BINARIES, plugin)}
