@@ -192,6 +192,7 @@ class StopContainer(Operation):
 
     def setup(self):
         self.running()
+        self.ends = self.end()
 
     def act(self):
         self.bed.cri.StopContainer({"container_id": self.container, "timeout": 20})
@@ -202,6 +203,7 @@ class StopContainer(Operation):
     def finish(self):
         self.act()
         status = self.bed.status(self.container)
+        self.check_told(self.ends)
         check(status.exit_code == 7, "the exit code is %d" % status.exit_code)
         lines = [line for line in self.lines() if line]
         check(lines[-1:] == ["bye"], "the last word is missing: %s" % lines[-3:])

@@ -5,6 +5,13 @@ on against the restarted engine as a kubelet would, and says (by raising) what w
 same names again and again: a name that is not free shows at the next point.
 """
 
+import json
+import os
+import select
+import threading
+import time
+
+import pace
 from berth_testbed import wait_until
 from image_set import BUSYBOX
 
@@ -20,11 +27,32 @@ COUNTER = """trap 'echo bye; exit 7' TERM
 i=0; while :; do echo $i; i=$((i+1)); sleep 0.01; done"""
 LINES = "i=0; while [ $i -lt 200 ]; do echo $i; i=$((i+1)); done; exit 5"
 POD = "victim"
+TOLD_SECONDS = 10  # after a process's end it is told, whoever was killed meanwhile
 
 
 def check(condition, message):
     if not condition:
         raise AssertionError(message)
+
+
+class End:
+    """Of a process: when it was, noted by a thread that looks at nothing else."""
+
+    def __init__(self, pid):
+        self._handle = os.pidfd_open(pid)
+        self._at = None
+        self._watch = threading.Thread(target=self._note, daemon=True)
+        self._watch.start()
+
+    def _note(self):
+        select.select([self._handle], [], [])
+        self._at = time.monotonic()
+        os.close(self._handle)
+
+    def at(self):
+        """None if it has not come."""
+        self._watch.join(1)
+        return self._at
 
 
 class Operation:
@@ -99,6 +127,18 @@ class Operation:
         self.create()
         self.start()
         self.await_lines(2)
+
+    def end(self):
+        """The end to come of the container's first process."""
+        info = self.bed.cri.ContainerStatus({"container_id": self.container, "verbose": True}).info
+        return End(json.loads(info["info"])["pid"])
+
+    def check_told(self, end):
+        """Now that the container is said to have ended."""
+        told, ended = time.monotonic(), end.at()
+        check(ended is not None, "the end is told of what has not ended")
+        check(pace.within(self.bed, TOLD_SECONDS, told - ended),
+              "the end was told after %.1f s" % (told - ended))
 
     def state(self):
         return self.bed.status(self.container).state

@@ -62,6 +62,7 @@ class StopPodSandbox(Operation):
 
     def setup(self):
         self.running()
+        self.ends = self.end()
 
     def act(self):
         self.bed.cri.StopPodSandbox({"pod_sandbox_id": self.pod})
@@ -71,6 +72,7 @@ class StopPodSandbox(Operation):
         check(self.bed.network.held_addresses() == [], "an address is still held")
         status = self.bed.status(self.container)
         check(status.state == self.bed.cri.messages.CONTAINER_EXITED, "the container has not ended")
+        self.check_told(self.ends)
         self.check_numbers([line for line in self.lines() if line])
 
 

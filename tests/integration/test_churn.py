@@ -118,5 +118,14 @@ def test_commands(own_bed, tell):
     first = int(EXECS * WARM_UP)
     side_by_side(command, range(first))
     growth.note()
+    clean, here = EngineState(bed.engine), bed.find_leaks()
     side_by_side(command, range(first, EXECS))
     growth.check("%d commands" % EXECS)
+
+    def left():
+        # To find_leaks, what the pod itself consists of is left too.
+        return [one for one in bed.find_leaks() if one not in here] + EngineState(
+            bed.engine).since(clean)
+    with contextlib.suppress(TimeoutError):
+        wait_until(lambda: not left(), SETTLE_SECONDS)
+    assert left() == []

@@ -1,6 +1,7 @@
 """Fake shims and machines that fail, hang and die; see test_fake_shim.py.
 
     a sandbox whose Create fails is still shut down ........... test_a_sandbox_that_fails
+    a machine larger than the host is refused ................. test_a_machine_that_the_host_…
     time limits of a handler .................................. test_a_boot_that_hangs
     the machine dies .......................................... test_the_machine_is_killed, and on
     the shim dies; clean-up needs neither it nor the guest .... test_the_shim_is_killed
@@ -18,6 +19,7 @@ import grpc
 import host
 import pace
 import pytest
+from asking import refused
 from berth_testbed import wait_until
 from fake_shims import behaving, shims, texts
 from losses import is_ready, told_end
@@ -49,6 +51,22 @@ def test_a_sandbox_that_fails(bed, name, fakes):
     with pytest.raises(grpc.RpcError) as error:
         bed.run_pod(name, annotations=behaving(fail={"start": "no configuration"}))
     assert "no configuration" in error.value.details()
+
+
+def test_a_machine_that_the_host_has_no_memory_for(bed, name):
+    """Before anything is made, and with the numbers."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limit, overhead = memory - (64 << 20), 160 << 20
+    linux = {"resources": {"memory_limit_in_bytes": limit},
+             "overhead": {"memory_limit_in_bytes": overhead}}
+    message = refused(bed.cri.RunPodSandbox, {
+        "config": bed.pod_config(name, linux=linux), "runtime_handler": bed.handler},
+        grpc.StatusCode.FAILED_PRECONDITION)
+    for number in (limit, overhead, memory):
+        assert "%d MiB" % (number >> 20) in message
+    assert not shims(bed)
+    linux["overhead"] = {"memory_limit_in_bytes": 32 << 20}
+    bed.remove_pod(bed.run_pod(name, linux=linux))
 
 
 @pytest.mark.parametrize("call", ["start", "Create sandbox", "Connect sandbox", "Start sandbox"])

@@ -57,6 +57,21 @@ def file_of(container, name):
 
 # Cgroups.
 
+def test_the_driver_is_found_out_and_told(own_bed):
+    """As the kubelet asks for it."""
+    bed = own_bed()
+    named = bed.cgroups.driver
+    bed.stop_engine()
+    bed.cgroups.driver = "auto"  # for the configuration
+    try:
+        bed.start_engine()
+    finally:
+        bed.cgroups.driver = named
+    messages = bed.cri.messages
+    assert bed.cri.RuntimeConfig().linux.cgroup_driver == (
+        messages.SYSTEMD if os.path.isdir("/run/systemd/system") else messages.CGROUPFS)
+
+
 def test_the_driver_says_where_a_container_lies(bed, name):
     parent = bed.cgroups.own("pod-uid-" + name)
     pod = bed.run_pod(name, linux={"cgroup_parent": parent})

@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 import grpc
+from asking import out, verbose
 from berth_testbed import wait_until
 from image_set import BUSYBOX, TESTS
 
@@ -144,6 +145,32 @@ def test_an_image_is_unpacked_for_the_runtime_that_is_to_run_it(own_bed, name):
     wait_until(lambda: used() == empty, what="the layers' end")
     bed.pull(BUSYBOX, sandbox_config=bed.pod_config("nobody"))
     assert used()[0] > empty[0] and used()[1] == empty[1]
+
+
+@pytest.mark.berth
+@pytest.mark.parametrize("order", [("", "second", ""), ("second", "", "second")],
+                         ids=["the default first", "the other first"])
+def test_an_image_runs_under_one_snapshotter_after_the_other(own_bed, order):
+    bed = own_bed(settings=other_snapshotter)
+    bed.cri.PullImage({"image": {"image": BUSYBOX, "runtime_handler": order[0]}}, timeout=120)
+    containers = {}
+    for number, handler in enumerate(order):
+        pod = bed.run_pod("pod-%d" % number, handler=handler)
+        container = bed.run(pod, "c", command=["sleep", "1000"])
+        info = verbose(bed.cri.ContainerStatus, {"container_id": container})
+        assert info["snapshotter"] == ("other" if handler else "overlay")
+        containers[container] = pod
+    # What one no longer needs, the other still has.
+    bed.kill_engine()
+    bed.start_engine()
+    ended, *others = containers
+    bed.remove_pod(containers[ended])
+    remove(bed, BUSYBOX)
+    for container in others:
+        assert out(bed, container, "cat", "/etc/passwd").startswith("root:")
+    bed.pull()
+    again = bed.run(bed.run_pod("again", handler=order[0]), "c", command=["sleep", "1000"])
+    assert out(bed, again, "cat", "/etc/passwd").startswith("root:")
 
 
 def test_remove_is_idempotent(bed):

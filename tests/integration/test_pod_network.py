@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 
@@ -9,13 +10,15 @@ import pytest
 
 import engines
 import host
-from asking import shell, verbose
+import pace
+from asking import refused, shell, verbose
 from berth_testbed import wait_until
 from image_set import NGINX
 from registry import free_port
 from test_pods import HOST_NETWORK, READY, fetch, pod_status
 
 pytestmark = pytest.mark.berth
+READY_SECONDS = 5
 
 
 def rewrite_network(bed, change):
@@ -121,6 +124,65 @@ def test_the_node_is_ready_when_its_plugins_are(own_bed, tmp_path):
     assert not condition.status
     words.unlink()
     wait_until(lambda: network_condition().status, what="the plugin's better answer")
+
+
+def test_the_node_is_ready_soon_after_the_plugins_are_installed(own_bed, tmp_path):
+    """An add-on may write its configuration first, and its programs into a folder of its own."""
+    bed = own_bed()
+    folder = tmp_path / "bin"
+    bed.network.bin_dirs = [str(folder)]
+    rewrite_network(bed, lambda network: None)
+
+    def condition():
+        return next(c for c in bed.cri.Status().status.conditions if c.type == "NetworkReady")
+    assert not condition().status
+    assert "bridge" in condition().message
+    folder.mkdir()
+    for program in ("bridge", "host-local", "portmap"):
+        shutil.copy(os.path.join(engines.CNI_BINARIES, program), folder)
+    pace.wait_within(bed, READY_SECONDS, lambda: condition().status, "to notice the programs")
+    pod = bed.run_pod("web")
+    assert pod_status(bed, pod).network.ip in bed.network.held_addresses()
+
+
+BROKEN = """#!/bin/sh
+if [ -e %(mark)s ]; then
+  [ $CNI_COMMAND != ADD ] || %(real)s > /dev/null
+  case $CNI_COMMAND in ADD | DEL)
+    echo '{"cniVersion": "1.0.0", "code": 123, "msg": "broken on purpose"}'; exit 1 ;;
+  esac
+fi
+exec %(real)s
+"""
+
+
+@pytest.mark.parametrize("plugin, dies", [
+    ("bridge", False), ("host-local", False), ("portmap", False), ("host-local", True)])
+def test_what_a_broken_plugin_has_is_given_back_later(own_bed, tmp_path, plugin, dies):
+    """It fails once its work is done, and to undo it until it is repaired; nobody asks again."""
+    bed = own_bed()
+    mark = tmp_path / "broken"
+    text = BROKEN % {"mark": mark, "real": os.path.join(engines.CNI_BINARIES, plugin)}
+    os.chmod(engines.write(str(tmp_path / plugin), text), 0o755)
+    bed.network.bin_dirs = [str(tmp_path), engines.CNI_BINARIES]
+    rewrite_network(bed, lambda network: None)
+    mark.touch()
+    message = refused(bed.cri.RunPodSandbox, {"config": bed.pod_config("web")})
+    assert "broken on purpose" in message and not bed.cri.ListPodSandbox().items
+
+    def records():
+        return os.listdir(os.path.join(bed.engine.root, "plugins/network-cni"))
+    assert records()
+    # The bridge asks for the address, and gives it back.
+    assert len(bed.network.held_addresses()) == (0 if plugin == "portmap" else 1)
+    if dies:
+        bed.kill_engine()
+        bed.start_engine()
+        assert records() and bed.network.held_addresses()
+    mark.unlink()
+    wait_until(lambda: not records(), pace.PATIENCE, "that the network forgets it")
+    assert bed.network.held_addresses() == []
+    bed.remove_pod(bed.run_pod("web"))
 
 
 def test_what_a_lost_pod_held_is_given_back_at_the_start(own_bed):

@@ -11,6 +11,7 @@ import subprocess
 import pytest
 
 from asking import out
+from image_set import TESTS
 from oci_images import read_blob
 from registry import Registry
 from test_containers import SLEEP
@@ -209,3 +210,25 @@ def test_whole_trees(own_bed, trees, tmp_path):
     # The upper layer only implies it: it has the owner and mode from below, and a time of its own.
     del ours[b"usr"]["time"], theirs[b"usr"]["time"]
     same(ours, theirs)
+
+
+ONE_BY_ONE = "[images]\nmax_concurrent_downloads = 1\nmax_concurrent_unpacks = 1\n"
+
+
+def test_layers_that_come_side_by_side_are_those_that_come_one_by_one(own_bed):
+    found = {"layers": [], "many-layers": []}
+    for settings in (ONE_BY_ONE, ""):
+        bed = own_bed(settings=settings)
+        pod = bed.run_pod("pod")
+        for number, (name, trees) in enumerate(found.items()):
+            bed.pull(TESTS + name + ":1")
+            container = bed.run(pod, "c%d" % number, command=SLEEP, mounts=[
+                {"container_path": "/mnt", "readonly": True,
+                 "image": {"image": TESTS + name + ":1"}}])
+            trees.append(tree("/proc/%d/root/mnt" % process_of(bed, container)))
+            for one in trees[-1].values():
+                if one["content"] is None:
+                    del one["time"]  # no layer describes some folders: they are as old as the bed
+    for serial, parallel in found.values():
+        assert len(serial) > 100
+        assert parallel == serial

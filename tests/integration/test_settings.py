@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import time
+import tomllib
 import urllib.error
 import urllib.request
 
@@ -217,3 +218,33 @@ def test_a_pull_has_an_end_and_so_many_layers_at_once(fronted):
     assert refusal.code() == grpc.StatusCode.DEADLINE_EXCEEDED
     # The configuration of the image is a blob too.
     assert len(bed.front.layer_requests()) == 2
+
+
+def test_layers_are_fetched_side_by_side_unless_told_otherwise(fronted):
+    """All that are wanted are asked for while the first of them stalls."""
+    bed = fronted("stall", "pull_deadline_seconds = 3\n")
+    refusal = refusal_of_a_pull(bed, FRONT + "/busybox:1")
+    assert refusal.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    layers = {layer["digest"] for layer in bed.registry.manifest(BUSYBOX)["layers"]}
+    assert len(layers) > 1
+    assert layers <= {path.rpartition("/")[2] for path in bed.front.layer_requests()}
+
+
+def test_what_is_shown_is_all_that_there_is_to_it(own_bed, tmp_path):
+    """A file that has nothing else means the same."""
+    bed = own_bed(settings="[containers]\npids_limit = 41\n")
+    program, config = bed.engine.command()[0], bed.engine.command()[-1]
+
+    def berth(*arguments):
+        return subprocess.run([program, "config", *arguments], capture_output=True, text=True,
+                              check=True, stdin=subprocess.DEVNULL, timeout=60).stdout
+    runs = berth("show", "--config", config)
+    assert runs.startswith("# What the daemon")
+    assert tomllib.loads(runs)["containers"]["pids_limit"] == 41
+    assert bed.stop_engine() == 0
+    alone = tmp_path / "berth.toml"
+    alone.write_text(runs)
+    again = berth("show", "--config", str(alone))
+    assert again.startswith("# No daemon serves")
+    assert tomllib.loads(again) == tomllib.loads(runs)
+    bed.start_engine()

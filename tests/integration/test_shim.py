@@ -22,6 +22,7 @@ from engines import SHIM
 from holding import Holding
 from losses import is_ready, told_end
 from shim_pods import commands, shims, streams_of_execs
+from test_metrics import Metrics
 
 pytestmark = [pytest.mark.berth,
               pytest.mark.skipif(not os.access(SHIM, os.X_OK), reason="SKIPPED: there is no " + SHIM)]
@@ -194,6 +195,20 @@ def test_usage(bed, name):
     wait_until(lambda: next(iter(
         each.memory.available_bytes.value for each in bed.cri.ListContainerStats({}).stats
         if each.attributes.id == container), 64 << 20) < 64 << 20, what="the limit")
+
+
+def test_metrics(bed, name):
+    """Those that the kubelet and dashboards go by, as of other handlers' pods."""
+    pod = bed.run_pod(name)
+    container = bed.run(pod, "c", command=SLEEP)
+    metrics = Metrics(bed)
+    wanted = {"container_" + each for each in (
+        "last_seen", "start_time_seconds", "cpu_usage_seconds_total", "cpu_user_seconds_total",
+        "cpu_system_seconds_total", "memory_usage_bytes", "memory_working_set_bytes", "memory_rss",
+        "memory_cache", "memory_failures_total", "oom_events_total", "processes", "threads",
+        "fs_limit_bytes", "spec_cpu_shares", "spec_memory_limit_bytes")}
+    assert wanted <= {each.name for each in metrics.subjects[container]}
+    assert set(metrics.series(pod, "container_network_receive_bytes_total")) == {("eth0",)}
 
 
 def test_a_kill_for_memory_is_told(bed, name):

@@ -7,6 +7,8 @@ import pytest
 
 import host
 from berth_testbed import wait_until
+from image_set import TESTS
+from oci_images import read_blob
 
 pytestmark = pytest.mark.berth
 TRACE, CALLER = "0af7651916cd43dd8448eb211c80319c", "00f067aa0ba902b7"
@@ -71,3 +73,41 @@ def test_operations_are_in_their_callers_trace(spans):
         assert whole["trace_id"] != TRACE and whole["parent_span_id"] == ""
     spans.bed.cri.StopPodSandbox({"pod_sandbox_id": pod}, headers=[traced])
     assert spans.of("StopPodSandbox")[0]["parent_span_id"] == CALLER
+
+
+def names(stages):
+    return [stage["name"] for stage in stages]
+
+
+def test_the_stages_of_a_pull(spans):
+    """In the trace of who asked: what a name means, and each layer by its digests."""
+    bed, reference = spans.bed, TESTS + "layers:1"
+    bed.cri.PullImage({"image": {"image": reference}}, timeout=120,
+                      headers=[("traceparent", "00-%s-%s-01" % (TRACE, CALLER))])
+    whole, stages = spans.of("PullImage " + reference)
+    assert (whole["trace_id"], whole["parent_span_id"], whole["error"]) == (TRACE, CALLER, "")
+    assert {stage["trace_id"] for stage in stages} == {TRACE}
+    registry = bed.registry
+    config = json.loads(read_blob(registry.layout, registry.config_digest(reference)))
+    layers = {layer["digest"] for layer in registry.manifest(reference)["layers"]}
+    unpacked = set(config["rootfs"]["diff_ids"])
+    assert len(layers) > 2 and len(unpacked) > 2
+    for words in ["resolve " + reference, *("fetch " + digest for digest in layers),
+                  *("unpack layer " + digest for digest in unpacked)]:
+        assert any(name.startswith(words) for name in names(stages)), words
+
+
+def test_the_stages_of_a_containers_start(spans):
+    bed = spans.bed
+    bed.pull()
+    pod = spans.run_pod("web")
+    container = bed.cri.CreateContainer({
+        "pod_sandbox_id": pod, "sandbox_config": bed.pod_config("web"),
+        "config": bed.container_config("app", command=["sleep", "1000"])}).container_id
+    whole, stages = spans.of("CreateContainer ")
+    assert "prepare the root filesystem" in names(stages)
+    assert {pod, container} <= set(whole["about"].split())
+    bed.cri.StartContainer({"container_id": container})
+    whole, stages = spans.of("StartContainer ")
+    assert "start the container" in names(stages)
+    assert container in whole["about"].split()

@@ -13,8 +13,11 @@ import grpc
 from berth_testbed import SOURCE
 
 MANY = 1500
+DEAD = 18_000  # containers, as many as a node has had (kubernetes#134750)
 # As the daemon's cri/stream_list.hpp has it, with what one item may add.
 MESSAGE_BYTES = (256 << 10) + (8 << 10)
+
+KUBELETS_MESSAGE = 16 << 20  # bytes that it takes at most
 
 pytestmark = pytest.mark.berth
 
@@ -78,23 +81,26 @@ def records_module(folder):
     return sys.modules[name]
 
 
-def add_stopped_pods(bed, folder):
-    """Puts pods with a container each into the stopped daemon's records."""
+def add_stopped_pods(bed, folder, pods=MANY, containers=1):
+    """Puts pods with so many containers each into the stopped daemon's records."""
     records = records_module(folder)
     rows = []
-    for number in range(MANY):
+    for number in range(pods):
         pod = records.PodRecord(id="%064x" % (1 << 200 | number), state=records.POD_STOPPED,
                                 runtime="runc", created_at=number + 1)
         pod.config.metadata.name = "pod-%d" % number
         pod.config.metadata.namespace = "synthetic"
         pod.config.annotations["text"] = "x" * 1000
-        container = records.ContainerRecord(
-            id="%064x" % (1 << 201 | number), pod_id=pod.id, snapshotter="overlay",
-            state=bed.cri.messages.CONTAINER_EXITED, created_at=number + 1, finished_at=number + 2)
-        container.config.metadata.name = "c"
-        container.config.annotations["text"] = "y" * 1000
-        rows += [("pod", pod.id, pod.SerializeToString()),
-                 ("container", container.id, container.SerializeToString())]
+        rows.append(("pod", pod.id, pod.SerializeToString()))
+        for attempt in range(containers):
+            container = records.ContainerRecord(
+                id="%064x" % (1 << 201 | number * containers + attempt), pod_id=pod.id,
+                snapshotter="overlay", state=bed.cri.messages.CONTAINER_EXITED,
+                created_at=number + 1, finished_at=number + 2)
+            container.config.metadata.name = "c"
+            container.config.metadata.attempt = attempt
+            container.config.annotations["text"] = "y" * 1000
+            rows.append(("container", container.id, container.SerializeToString()))
     with contextlib.closing(sqlite3.connect(os.path.join(bed.engine.root, "berth.db"))) as database:
         with database:
             database.executemany("INSERT INTO records(kind, id, value) VALUES (?, ?, ?)", rows)
@@ -121,3 +127,29 @@ def test_many_objects_come_in_several_messages(own_bed, tmp_path):
     with pytest.raises(grpc.RpcError):
         list(stream)
     assert len(streamed(bed.cri.StreamContainers, "containers")) == MANY
+
+
+def test_eighteen_thousand_dead_containers_are_listed(own_bed, tmp_path):
+    """More than the kubelet takes in one message; and what lives goes on beside them."""
+    bed = own_bed()
+    pod = bed.run_pod("alive")
+    container = bed.run(pod, "c", command=["sleep", "1000"])
+    assert bed.stop_engine() == 0
+    add_stopped_pods(bed, str(tmp_path), DEAD // 180, 180)
+    bed.start_engine()
+    messages = list(bed.cri.StreamContainers())
+    assert sum(message.ByteSize() for message in messages) > KUBELETS_MESSAGE
+    assert all(message.ByteSize() <= MESSAGE_BYTES for message in messages)
+    found = by_id([one for message in messages for one in message.containers])
+    assert len(found) == DEAD + 1
+    assert found[container].state == bed.cri.messages.CONTAINER_RUNNING
+    assert bed.exec(container, "true").exit_code == 0
+    chosen = {"filter": {"pod_sandbox_id": pod}}
+    assert [one.id for one in bed.cri.ListContainers(chosen).containers] == [container]
+    # Removing each would take longer than all else.
+    assert bed.stop_engine() == 0
+    with contextlib.closing(sqlite3.connect(os.path.join(bed.engine.root, "berth.db"))) as database:
+        with database:
+            database.execute("DELETE FROM records WHERE id LIKE '0000000000%'")
+    bed.start_engine()
+    assert list(by_id(bed.cri.ListContainers().containers)) == [container]

@@ -8,7 +8,8 @@ import grpc
 import host
 from asking import CRUN, create_refused, out, refused, shell
 from berth_testbed import wait_until
-from image_set import TESTS
+from image_set import BUSYBOX, TESTS
+from plugin_projects import build_small
 
 SLEEP = ["sleep", "1000"]
 FIRST_USER, FIRST_GROUP, LENGTH = 200000, 300000, 65536
@@ -357,3 +358,29 @@ def test_a_source_that_cannot_be_mapped_is_refused_at_once(bed, userns_pod):
                              mounts=[volume("/proc/sys", "/mnt/p")], linux=security())
     assert "map the ids of /proc/sys" in message
     assert not bed.cri.ListContainers().containers
+
+
+def test_a_snapshotter_that_maps_no_ids_is_told_of_and_nothing_is_made(own_bed, name):
+    """Of two handlers with the same runtime, the one with such a snapshotter has none."""
+    bed = own_bed(plugin_dirs=[build_small()], settings=lambda bed: """
+[snapshotters.small]
+plugin = "small-snapshotter"
+[runtimes.unmapped]
+plugin = "runtime-runc"
+snapshotter = "small"
+[runtimes.unmapped.options]
+path = "%s"
+""" % bed.runtime)
+    offered = {handler.name: handler.features.user_namespaces
+               for handler in bed.cri.Status({}).runtime_handlers}
+    assert (offered["runc"], offered["unmapped"]) == (True, False)
+    config = bed.pod_config(name, linux=security())
+    message = refused(bed.cri.RunPodSandbox, {"config": config, "runtime_handler": "unmapped"},
+                      grpc.StatusCode.FAILED_PRECONDITION)
+    assert '"unmapped"' in message and "snapshotter" in message
+    assert not bed.cri.ListPodSandbox().items
+    assert bed.find_leaks() == []
+    # The name is free, and the handler good for pods without.
+    bed.cri.PullImage({"image": {"image": BUSYBOX, "runtime_handler": "unmapped"}}, timeout=120)
+    pod = bed.run_pod(name, handler="unmapped")
+    assert out(bed, bed.run(pod, "c", command=SLEEP), "id", "-u") == "0\n"

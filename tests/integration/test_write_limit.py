@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+import engines
 import grpc
 import pace
 from berth_testbed import wait_until
@@ -49,7 +50,7 @@ def image(number):
 @pytest.fixture
 def limited(own_bed, folder):
     """limited(BYTES): an engine that writes so many in a second."""
-    def make(rate):
+    def make(rate, more=""):
         bed = own_bed(settings="""
 [images]
 sources = ["layout", "registry"]
@@ -58,7 +59,7 @@ max_write_bytes_per_second = %d
 plugin = "source-oci-layout"
 [sources.layout.options]
 paths = ["%s"]
-""" % (rate, folder))
+""" % (rate, folder) + more)
         # This writes the configuration anew each time.
         bed.program, *_, bed.config = bed.engine.command()
         return bed
@@ -81,6 +82,14 @@ def are_pulled(bed, numbers):
     return [image(number) in known for number in numbers] == [True] * len(numbers)
 
 
+def change_limit(bed, rate):
+    with open(bed.config, encoding="utf-8") as stream:
+        text = stream.read()
+    with open(bed.config, "w", encoding="utf-8") as stream:
+        stream.write(re.sub("(max_write_bytes_per_second) = .*", r"\1 = %d" % rate, text))
+    assert "images.max_write_bytes_per_second" in command(bed, "reload")
+
+
 def test_a_pull_takes_as_long_as_the_limit_says(limited):
     rate = 6 * MIB
     bed = limited(rate)
@@ -98,11 +107,7 @@ def test_another_limit_is_for_pulls_that_wait(limited):
     wait_until(lambda: image(0) in command(bed, "ops"), what="the pull")
     time.sleep(1)
     assert not pulling.done()
-    with open(bed.config, encoding="utf-8") as stream:
-        text = stream.read()
-    with open(bed.config, "w", encoding="utf-8") as stream:
-        stream.write(re.sub("(max_write_bytes_per_second) = .*", r"\1 = 0", text))
-    assert "images.max_write_bytes_per_second" in command(bed, "reload")
+    change_limit(bed, 0)
     taken = pace.took(lambda: pulling.result(timeout=pace.PATIENCE))
     assert pace.within(bed, LATE, taken)
 
@@ -122,6 +127,40 @@ def test_a_pull_that_waits_is_given_up(limited, how):
                      "the pull's end")
     # Nor does the next one wait for what was not written.
     assert not are_pulled(bed, [0])
+
+
+OTHER_SNAPSHOTTER = """
+[snapshotters.other]
+plugin = "snapshotter-overlay"
+[runtimes.second]
+plugin = "runtime-runc"
+snapshotter = "other"
+[runtimes.second.options]
+path = "%s"
+"""
+
+
+@pytest.mark.parametrize("call", ["StopPodSandbox", "RemovePodSandbox"])
+def test_what_a_container_waits_for_goes_with_its_pod(limited, call):
+    """Its image has been pulled for other runtimes' pods, and is fetched for this one's."""
+    bed = limited(0, OTHER_SNAPSHOTTER % engines.runtime_binary("runc"))
+    begin(bed, 0).result()
+    pod = bed.run_pod("pod", handler="second")
+    change_limit(bed, MIB // 64)
+    create = bed.cri.CreateContainer.future({
+        "pod_sandbox_id": pod, "sandbox_config": bed.pod_config("pod"),
+        "config": bed.container_config("app", image(0), command=SLEEP)}, timeout=900)
+
+    def under_way():
+        return [line for line in command(bed, "ops").splitlines() if "CreateContainer" in line]
+    wait_until(lambda: any(re.search(" (fetch|unpack layer) sha256:", line)
+                           for line in under_way()), what="a layer on its way")
+    taken = pace.took(lambda: getattr(bed.cri, call)({"pod_sandbox_id": pod},
+                                                     timeout=pace.PATIENCE))
+    assert create.exception(pace.PATIENCE).code() == grpc.StatusCode.CANCELLED
+    assert pace.within(bed, CANCEL_SECONDS, taken)
+    pace.wait_within(bed, CANCEL_SECONDS, lambda: not under_way(), "the creation's end")
+    change_limit(bed, 0)
 
 
 def probe(bed, container):

@@ -1,6 +1,8 @@
 // Pods: creating, starting, stopping, removing.
 #include <algorithm>
+#include <cerrno>
 #include <fcntl.h>
+#include <sys/sysinfo.h>
 
 #include <absl/strings/numbers.h>
 
@@ -67,6 +69,12 @@ int64_t toldPid(const std::string& bundle) {
   return text.ok() && absl::SimpleAtoi(*text, &pid) && pid > 1 ? pid : 0;
 }
 
+absl::StatusOr<uint64_t> hostMemory() {
+  struct sysinfo host {};
+  if (::sysinfo(&host) != 0) return support::errnoStatus(errno, "ask for the host's memory");
+  return uint64_t{host.totalram} * host.mem_unit;
+}
+
 // The first pod's making of the shared mount, and the last one's removal of it, take turns.
 std::mutex& sharedMount() {
   static std::mutex mutex;
@@ -111,7 +119,8 @@ absl::Status KataPlugin::checkSpec(const PodSpec& spec) const {
         "a virtual machine cannot use the host's IPC namespace: leave hostIPC out, or choose "
         "another runtime class");
   }
-  return absl::OkStatus();
+  BERTH_ASSIGN_OR_RETURN(const uint64_t memory, hostMemory());
+  return checkSize(spec, memory);
 }
 
 PodRecord KataPlugin::newRecord(const PodSpec& spec) const {

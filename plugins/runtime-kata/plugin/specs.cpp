@@ -61,6 +61,19 @@ absl::Status describeSize(json::object& annotations, const PodSpec& pod) {
   return describe("io.kubernetes.cri-o.PodLinuxOverhead", pod.overhead, false);
 }
 
+// 0: no limit, or one that is none.
+uint64_t memoryLimit(std::string_view given) {
+  const auto resources = support::parseJsonObject(given, "resources");
+  const json::object* memory =
+      resources.ok() ? support::objectMember(*resources, "memory") : nullptr;
+  const int64_t limit = memory == nullptr ? 0 : support::intMember(*memory, "limit");
+  return limit > 0 ? static_cast<uint64_t>(limit) : 0;
+}
+
+std::string mebibytes(uint64_t bytes) {
+  return strCat(bytes >> 20, " MiB");
+}
+
 json::object mountOf(const char* destination, const char* type, const char* source,
                      json::array options) {
   return {{"destination", destination},
@@ -87,6 +100,16 @@ json::array namespacesOf(const PodSpec& pod, const PodRecord& record) {
 std::string cgroupsPathOf(const PodRecord& record, std::string_view container) {
   if (record.systemdCgroup) return strCat(record.cgroupParent, ":berth:", container);
   return strCat(record.cgroupParent == "/" ? "" : record.cgroupParent, "/", container);
+}
+
+absl::Status checkSize(const PodSpec& pod, uint64_t hostBytes) {
+  const uint64_t limit = memoryLimit(pod.resources);
+  const uint64_t overhead = memoryLimit(pod.overhead);
+  if (limit == 0 || (limit <= hostBytes && overhead <= hostBytes - limit)) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      strCat("the pod's machine is larger than this host: its containers may use ",
+             mebibytes(limit), ", its overhead is ", mebibytes(overhead), ", and the host has ",
+             mebibytes(hostBytes), ": lower the memory limits, or use a larger node"));
 }
 
 absl::StatusOr<std::string> sandboxSpec(const PodSpec& pod, const PodRecord& record,

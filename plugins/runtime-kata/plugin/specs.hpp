@@ -1,6 +1,7 @@
 // OCI runtime specifications as shims want them.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -18,6 +19,11 @@ namespace berth::kata {
 // INVALID_ARGUMENT for resources that are none.
 absl::StatusOr<std::string> sandboxSpec(const PodSpec& pod, const PodRecord& record,
                                         const Options& options);
+
+// FAILED_PRECONDITION, with the numbers, when what the pod's containers may use together and its
+// overhead are more than the host's memory. A pod without a limit has the shim's own size.
+// Resources that are none are left to sandboxSpec.
+absl::Status checkSize(const PodSpec& pod, uint64_t hostBytes);
 
 // The host's specification of a container with the shim's annotations, and with `root` as its root
 // filesystem. In a virtual machine, namespaces of this host have no paths, and that of processes

@@ -1,5 +1,6 @@
 // Mirrors: order, prefixes, the dead ones.
 #include <arpa/inet.h>
+#include <future>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
@@ -16,6 +17,9 @@ namespace {
 using std::chrono::seconds;
 using testing::HasSubstr;
 using Clock = std::chrono::steady_clock;
+
+constexpr seconds kPromised{2};  // that a dead mirror may cost
+constexpr std::chrono::milliseconds kTolerance{1500};
 
 std::string withMirrors(const std::string& registry, const std::string& mirrors,
                         const std::string& more = {}) {
@@ -119,6 +123,41 @@ TEST(Mirror, ADeadOneCostsItsTimeOutOnce) {
   start = Clock::now();
   ASSERT_TRUE(plugin.resolve(registry.host() + "/a:1").ok());
   EXPECT_LT(Clock::now() - start, std::chrono::milliseconds(900));
+}
+
+// Without being told how long to wait; blobs and pulls that come at once wait together.
+TEST(Mirror, ADeadOneCostsTwoSecondsAtMost) {
+  const std::string document = manifest("one");
+  const DeafPort dead;
+  ScriptedServer registry([&](const Received&) { return manifestReply(document); });
+  PluginUnderTest plugin(R"({"registries": {")" + registry.host() + R"(": {"mirrors": [)" +
+                         inQuotes(dead.origin()) + "]}}}");
+  const auto start = Clock::now();
+  std::vector<std::future<Outcome>> calls;
+  for (int i = 0; i < 4; ++i) {
+    calls.push_back(
+        std::async(std::launch::async, [&] { return plugin.resolve(registry.host() + "/a:1"); }));
+  }
+  for (auto& call : calls) {
+    const Outcome outcome = call.get();
+    EXPECT_TRUE(outcome.ok()) << outcome.message;
+  }
+  EXPECT_LT(Clock::now() - start, kPromised + kTolerance);
+  EXPECT_THAT(plugin.log(), HasSubstr("mirror=" + dead.origin()));
+}
+
+// Also a dead one, and the registry itself.
+TEST(Mirror, TheDeadAndTheRegistryAreListedWithTheOthers) {
+  const DeafPort dead;
+  ScriptedServer empty([](const Received&) { return statusReply(404); });
+  ScriptedServer registry([](const Received&) { return statusReply(404); });
+  PluginUnderTest plugin(
+      withMirrors(registry.host(), inQuotes(dead.origin()) + "," + inQuotes(empty.origin())));
+  const Outcome outcome = plugin.resolve(registry.host() + "/a:1");
+  EXPECT_FALSE(outcome.ok());
+  EXPECT_THAT(outcome.message, HasSubstr(dead.origin() + "/v2/a/manifests/1"));
+  EXPECT_THAT(outcome.message, HasSubstr(empty.origin() + "/v2/a/manifests/1: HTTP 404"));
+  EXPECT_THAT(outcome.message, HasSubstr(registry.host() + "/v2/a/manifests/1: HTTP 404"));
 }
 
 TEST(Mirror, ADeadOneCostsAsMuchAsConfigured) {

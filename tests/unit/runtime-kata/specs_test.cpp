@@ -86,6 +86,25 @@ TEST(SandboxSpec, RefusesResourcesThatAreNone) {
   EXPECT_TRUE(absl::IsInvalidArgument(sandboxSpec(spec, record(false), {}).status()));
 }
 
+TEST(Size, IsRefusedWithItsNumbersWhereTheHostIsSmaller) {
+  constexpr uint64_t kMebibyte = 1 << 20;
+  PodSpec spec = podSpec();
+  spec.resources = R"({"memory": {"limit": 104857600}})";
+  spec.overhead = R"({"memory": {"limit": 10485760}})";
+  EXPECT_TRUE(checkSize(spec, 110 * kMebibyte).ok());
+  const absl::Status refused = checkSize(spec, 109 * kMebibyte);
+  EXPECT_TRUE(absl::IsFailedPrecondition(refused));
+  for (const char* number : {"100 MiB", "10 MiB", "109 MiB"})
+    EXPECT_THAT(std::string(refused.message()), ::testing::HasSubstr(number));
+  spec.resources = R"({"memory": {"limit": 9223372036854775807}})";
+  EXPECT_TRUE(absl::IsFailedPrecondition(checkSize(spec, 109 * kMebibyte)));
+  // What has no limit has the shim's own size.
+  for (const char* none : {"", "{}", R"({"memory": {"limit": -1}})"}) {
+    spec.resources = none;
+    EXPECT_TRUE(checkSize(spec, kMebibyte).ok()) << none;
+  }
+}
+
 constexpr const char* kSpec = R"({"process": {}, "root": {"path": "/here"},
   "linux": {"cgroupsPath": "/c", "namespaces": [{"type": "pid", "path": "/p"},
                                                 {"type": "ipc", "path": "/i"}, {"type": "mount"}]}})";
