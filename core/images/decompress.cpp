@@ -131,7 +131,7 @@ std::optional<uint64_t> windowOf(std::string_view head) {
   return content;
 }
 
-// Of the process: for frames with large windows.
+// Of the process: for frames with large windows, one for each registry.
 Slots& largeWindows() {
   static Slots slots(1);
   return slots;
