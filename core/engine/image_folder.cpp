@@ -12,14 +12,12 @@
 namespace berth::engine {
 
 absl::Status makeImageFolder(const std::string& path, const records::PodRecord& pod) {
-  BERTH_RETURN_IF_ERROR(support::makeDirectories(path.substr(0, path.rfind('/')), 0711));
-  BERTH_RETURN_IF_ERROR(support::makeDirectories(path, 0700));
+  BERTH_RETURN_IF_ERROR(support::makeDirectories(path, 0711));
   const support::IdRanges groups = knownNamespace(pod).gids;
-  if (groups.empty()) return absl::OkStatus();
-  if (::chown(path.c_str(), 0, support::outsideId(groups, 0)) != 0 ||
-      ::chmod(path.c_str(), 0710) != 0)
-    return support::errnoStatus(errno, support::strCat("let the pod's root pass ", path));
-  return absl::OkStatus();
+  const bool passes = groups.empty() || ::chown(path.c_str(), static_cast<uid_t>(-1),
+                                                support::outsideId(groups, 0)) == 0;
+  if (passes && ::chmod(path.c_str(), groups.empty() ? 0700 : 0710) == 0) return absl::OkStatus();
+  return support::errnoStatus(errno, support::strCat("close ", path, " to others"));
 }
 
 }  // namespace berth::engine
