@@ -19,8 +19,8 @@ using SlotTaker = std::function<absl::StatusOr<Slots::Slot>(Slots&)>;
 
 // Turns compressed pieces into plain ones. Not thread-safe. It needs little memory, but for zstd
 // frames with a window above 8 MiB, of which RFC 8878 (3.1.1.1.2) lets decoders choose: up to 128
-// MiB they are read, for each registry by one decompressor at a time, and by four in all: a registry
-// that sends no more of its layer holds up its own images.
+// MiB they are read, for each registry by one decompressor at a time, and by four in all: a
+// registry that sends no more of its layer holds up its own images.
 class Decompressor {
  public:
   virtual ~Decompressor() = default;

@@ -1,18 +1,16 @@
-#include "engine/image_folder.hpp"
+#include "engine/closed_folder.hpp"
 
 #include <cerrno>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
 #include "berth/support/user_namespace.hpp"
 #include "engine/volume_records.hpp"
 
 namespace berth::engine {
 
-absl::Status makeImageFolder(const std::string& path, const records::PodRecord& pod) {
-  BERTH_RETURN_IF_ERROR(support::makeDirectories(path, 0711));
+absl::Status closeToOthers(const std::string& path, const records::PodRecord& pod) {
   const support::IdRanges groups = knownNamespace(pod).gids;
   const bool passes = groups.empty() || ::chown(path.c_str(), static_cast<uid_t>(-1),
                                                 support::outsideId(groups, 0)) == 0;
