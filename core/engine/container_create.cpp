@@ -5,6 +5,7 @@
 #include "berth/support/status.hpp"
 #include "common/log.hpp"
 #include "common/text.hpp"
+#include "engine/closed_folder.hpp"
 #include "engine/engine.hpp"
 #include "engine/names.hpp"
 #include "engine/relabel.hpp"
@@ -193,6 +194,7 @@ absl::Status Engine::buildContainer(plugins::Operation& op, Container& container
   op.setStage("make directories");
   BERTH_RETURN_IF_ERROR(support::makeDirectories(strCat(directory, "/bundle"), 0711));
   BERTH_RETURN_IF_ERROR(support::makeDirectories(strCat(directory, "/rootfs"), 0711));
+  BERTH_RETURN_IF_ERROR(closeToOthers(directory, container.pod().record()));
   op.setStage("prepare the root filesystem");
   BERTH_RETURN_IF_ERROR(images_.ensureUnpacked(
       op, *origin.image,

@@ -6,6 +6,7 @@
 #include "berth/support/status.hpp"
 #include "berth/untar/usage.hpp"
 #include "common/log.hpp"
+#include "engine/closed_folder.hpp"
 #include "engine/engine.hpp"
 #include "engine/spec/namespaces.hpp"
 #include "engine/spec/security.hpp"
@@ -136,8 +137,8 @@ absl::Status Engine::makeDefinedVolumes(plugins::Operation& op, Container& conta
   const bool bind = settings_.imageDefinedVolumes == ImageDefinedVolumes::kBind;
   const std::string directory = volumesDirectory(record.id());
   if (bind) {
-    // Passable for the container's runtime, readable for nobody.
     BERTH_RETURN_IF_ERROR(support::makeDirectories(directory, 0711));
+    BERTH_RETURN_IF_ERROR(closeToOthers(directory, container.pod().record()));
   }
   for (int i = 0; i < record.volume_paths_size(); ++i) {
     const std::string& path = record.volume_paths(i);

@@ -10,6 +10,7 @@
 #include "berth/support/mounts.hpp"
 #include "berth/support/status.hpp"
 #include "common/log.hpp"
+#include "engine/closed_folder.hpp"
 #include "engine/engine.hpp"
 #include "engine/names.hpp"
 #include "engine/network_request.hpp"
@@ -278,6 +279,7 @@ absl::Status Engine::makePodFiles(plugins::Operation& op, Pod& pod) {
   const records::PodRecord record = pod.record();
   const v1::PodSandboxConfig& config = record.config();
   const std::string directory = podDirectory(pod.id());
+  BERTH_RETURN_IF_ERROR(closeToOthers(directory, record));
   BERTH_ASSIGN_OR_RETURN(const spec::PodNamespaces namespaces, spec::podNamespaces(config));
   BERTH_ASSIGN_OR_RETURN(const std::string hostname, spec::podHostname(config, host_));
   const auto write = [&](std::string_view name, const std::string& content) -> absl::Status {

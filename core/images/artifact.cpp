@@ -27,10 +27,10 @@ bool isArchive(std::string_view mediaType) {
                      [&](std::string_view ending) { return mediaType.ends_with(ending); });
 }
 
-absl::StatusOr<std::string> hashPlain(const plugins::Operation& op, PieceQueue& queue,
-                                      uint64_t maxBytes) {
+absl::StatusOr<std::string> hashPlain(const plugins::Operation& op, const std::string& registry,
+                                      PieceQueue& queue, uint64_t maxBytes) {
   const std::unique_ptr<Decompressor> plain = Decompressor::create(
-      [&queue] { return queue.next(); }, [&op](Slots& slots) { return slots.take(op); });
+      [&queue] { return queue.next(); }, [&](Slots& slots) { return slots.take(op, registry); });
   Hash hash;
   uint64_t bytes = 0;
   for (;;) {
@@ -61,7 +61,7 @@ absl::StatusOr<std::string> diffId(const plugins::Operation& op, const Origin& o
                              });
                            }));
                          }));
-  auto digest = hashPlain(op, queue, limits.maxLayerBytes);
+  auto digest = hashPlain(op, registryOf(origin), queue, limits.maxLayerBytes);
   queue.abandon();
   fetcher.join();
   if (digest.ok()) return digest;

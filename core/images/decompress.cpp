@@ -97,18 +97,25 @@ class Gzip : public Decompressor {
   bool outputPending_ = false;  // the library holds more than the last piece had room for
 };
 
+constexpr std::string_view kZstdFrame = "\x28\xb5\x2f\xfd";
+
+// RFC 8878, 3.1.2: passed over.
+bool isSkippable(std::string_view head) {
+  return head.size() >= kMagic && (static_cast<unsigned char>(head[0]) & 0xf0) == 0x50 &&
+         head.substr(1, 3) == "\x2a\x4d\x18";
+}
+
 // What the decoder of a zstd frame must remember, in bytes (RFC 8878, 3.1.1.1); nothing while the
 // frame's beginning is not all there, 0 for what is no such frame.
 std::optional<uint64_t> windowOf(std::string_view head) {
-  constexpr std::string_view kFrame = "\x28\xb5\x2f\xfd";
   constexpr size_t kDictionaryBytes[] = {0, 1, 2, 4};
   constexpr size_t kContentBytes[] = {1, 2, 4, 8};
-  if (head.size() < kFrame.size()) return std::nullopt;
-  if (!head.starts_with(kFrame)) return 0;
+  if (head.size() < kMagic) return std::nullopt;
+  if (!head.starts_with(kZstdFrame)) return 0;
   const auto byte = [head](size_t at) {
     return static_cast<uint64_t>(static_cast<uint8_t>(head[at]));
   };
-  size_t at = kFrame.size();
+  size_t at = kMagic;
   if (head.size() <= at + 1) return std::nullopt;
   const uint64_t descriptor = byte(at++);
   const bool isSingleSegment = (descriptor & 0x20) != 0;
@@ -124,7 +131,7 @@ std::optional<uint64_t> windowOf(std::string_view head) {
   return content;
 }
 
-// Of the process: for frames with large windows.
+// Of the process: for frames with large windows, one for each registry.
 Slots& largeWindows() {
   static Slots slots(1);
   return slots;
@@ -203,6 +210,9 @@ class Zstd : public Decompressor {
     }
     if (head_.empty()) return false;
     headKnown_ = true;
+    // The library may know formats older than the standard, whose memory nothing here bounds.
+    if (head_.size() >= kMagic && !head_.starts_with(kZstdFrame) && !isSkippable(head_))
+      return absl::InvalidArgumentError("the zstd stream is damaged: what follows is no frame");
     if (window.value_or(0) > uint64_t{1} << kLargestWindowLog)
       return absl::InvalidArgumentError(strCat("the zstd stream needs a window of ", *window,
                                                " bytes; at most ", uint64_t{1} << kLargestWindowLog,
@@ -261,12 +271,9 @@ class Detecting : public Decompressor {
     const auto begins = [&](std::string_view magic) {
       return std::string_view(head_).substr(0, magic.size()) == magic;
     };
-    const bool skippableFrame = head_.size() >= kMagic &&
-                                (static_cast<unsigned char>(head_[0]) & 0xf0) == 0x50 &&
-                                std::string_view(head_).substr(1, 3) == "\x2a\x4d\x18";
     if (begins("\x1f\x8b")) {
       chosen_ = std::make_unique<Gzip>(std::move(all));
-    } else if (begins("\x28\xb5\x2f\xfd") || skippableFrame) {
+    } else if (begins(kZstdFrame) || isSkippable(head_)) {
       chosen_ = std::make_unique<Zstd>(std::move(all), std::move(wait_));
     } else {
       chosen_ = std::make_unique<Plain>(std::move(all));

@@ -14,12 +14,13 @@ namespace berth::images {
 
 // Gives the next piece of input, empty at the end, lent until the next call.
 using Pieces = std::function<absl::StatusOr<std::string_view>()>;
-// Waits for one of the slots.
+// Waits for one of the slots, by the name of the registry that sends the bytes.
 using SlotTaker = std::function<absl::StatusOr<Slots::Slot>(Slots&)>;
 
 // Turns compressed pieces into plain ones. Not thread-safe. It needs little memory, but for zstd
 // frames with a window above 8 MiB, of which RFC 8878 (3.1.1.1.2) lets decoders choose: up to 128
-// MiB they are read, by one decompressor of the process at a time.
+// MiB they are read, for each registry by one decompressor at a time, and by four in all: a
+// registry that sends no more of its layer holds up its own images.
 class Decompressor {
  public:
   virtual ~Decompressor() = default;

@@ -51,13 +51,14 @@ absl::Status LayerStream::damage() {
 
 void LayerStream::begin() {
   begun_ = true;
-  decompressor_ = Decompressor::create([this] { return received(); },
-                                       [this](Slots& slots) -> absl::StatusOr<Slots::Slot> {
-                                         turn_.reset();
-                                         BERTH_ASSIGN_OR_RETURN(Slots::Slot slot, slots.take(op_));
-                                         BERTH_RETURN_IF_ERROR(takeTurn());
-                                         return slot;
-                                       });
+  decompressor_ = Decompressor::create(
+      [this] { return received(); },
+      [this](Slots& slots) -> absl::StatusOr<Slots::Slot> {
+        turn_.reset();
+        BERTH_ASSIGN_OR_RETURN(Slots::Slot slot, slots.take(op_, registryOf(origin_)));
+        BERTH_RETURN_IF_ERROR(takeTurn());
+        return slot;
+      });
   auto fetcher = support::startThread(
       [this] { queue_.close(support::returnThrown([&] { return fetch(); })); });
   if (fetcher.ok()) {

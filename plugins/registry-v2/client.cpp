@@ -97,10 +97,11 @@ FollowedAnswer Client::send(const Endpoint& endpoint, const Query& query,
   request.url = endpoint.url(query.reference.path, query.kind, query.what);
   request.headers = content.headers();
   if (!authorization.empty()) request.headers.push_back(authorization);
-  request.connection = *endpoint.connection;
   request.connectTimeout = endpoint.connectTimeout;
-  return performFollowing(services_.http, services_.options, endpoint, std::move(request), content,
-                          patience_);
+  const Connections connections = [&](const Url& url) {
+    return connectionFor(services_.options, endpoint, url);
+  };
+  return performFollowing(services_.http, connections, std::move(request), content, patience_);
 }
 
 Failure Client::request(const Endpoint& endpoint, const Query& query, Content& content) {
@@ -170,13 +171,13 @@ Failure Client::fromUrl(std::string_view text, Content& content) {
   HttpRequest request;
   request.url = *url;
   request.headers = content.headers();
-  request.connection = connectionFor(services_.options, endpoint, *url);
-  request.connection.headers.clear();
-  request.connection.clientCert.clear();
   request.connectTimeout = endpoint.connectTimeout;
-  const FollowedAnswer followed = performFollowing(services_.http, services_.options, endpoint,
-                                                   std::move(request), content, patience_);
-  return judge(followed, content);
+  const Connections connections = [&](const Url& to) {
+    return withoutProof(connectionFor(services_.options, endpoint, to));
+  };
+  return judge(
+      performFollowing(services_.http, connections, std::move(request), content, patience_),
+      content);
 }
 
 absl::Status Client::getFile(const std::string& doing, const Url& url, const Endpoint& registry,
@@ -190,15 +191,17 @@ absl::Status Client::getFile(const std::string& doing, const Url& url, const End
                         .connection = &connection,
                         .connectTimeout = services_.options.connectTimeout};
   patience_.op().stage(strCat(doing, " from ", url.origin()));
+  const Connections connections = [&](const Url& to) {
+    return connectionFor(services_.options, server, to);
+  };
   const Failure failure = repeated(server.role, Place::kLast, content, [&] {
     HttpRequest request;
     request.url = url;
     request.headers = content.headers();
-    request.connection = connection;
     request.connectTimeout = server.connectTimeout;
-    return judge(performFollowing(services_.http, services_.options, server, std::move(request),
-                                  content, patience_),
-                 content);
+    return judge(
+        performFollowing(services_.http, connections, std::move(request), content, patience_),
+        content);
   });
   if (failure.ok()) return absl::OkStatus();
   if (failure.remedy == Remedy::kStop) return attempts_.ended(doing, failure.status);

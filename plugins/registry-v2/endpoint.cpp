@@ -84,4 +84,19 @@ ConnectionOptions connectionFor(const Options& options, const Endpoint& from, co
   return other;
 }
 
+ConnectionOptions tokenConnectionFor(const Options& options, const Endpoint& from,
+                                     const Url& target) {
+  ConnectionOptions connection = connectionFor(options, from, target);
+  const bool isSameHost = hostWithoutPort(target.host) == hostWithoutPort(from.base.host);
+  const bool isKnown = from.role == EndpointRole::kMirror || options.own(from.registry) != nullptr;
+  return isSameHost || isKnown ? connection : withoutProof(std::move(connection));
+}
+
+ConnectionOptions withoutProof(ConnectionOptions connection) {
+  connection.headers.clear();
+  connection.clientCert.clear();
+  connection.clientKey.clear();
+  return connection;
+}
+
 }  // namespace berth::registry

@@ -38,4 +38,13 @@ std::vector<Endpoint> endpointsOf(const Options& options, const Reference& refer
 // verification are for the host they were written for.
 ConnectionOptions connectionFor(const Options& options, const Endpoint& from, const Url& target);
 
+// The same for a token server, whose token `from` will see: a registry could name that of another
+// one and get what the node alone may have. What proves who the node is goes to another host only
+// for a registry that has a table of its own, or for a mirror.
+ConnectionOptions tokenConnectionFor(const Options& options, const Endpoint& from,
+                                     const Url& target);
+
+// Without client certificate and headers, which prove who this node is.
+ConnectionOptions withoutProof(ConnectionOptions connection);
+
 }  // namespace berth::registry

@@ -34,9 +34,7 @@ absl::StatusOr<Url> nextUrl(const HttpRequest& request, const HttpHead& head) {
   return next;
 }
 
-void leaveOrigin(const Options& options, const Endpoint& from, HttpRequest& request,
-                 const Url& next) {
-  request.connection = connectionFor(options, from, next);
+void leaveOrigin(HttpRequest& request) {
   std::erase_if(request.headers, [](const std::string& line) {
     return equalIgnoringCase(line.substr(0, line.find(':')), "Authorization");
   });
@@ -44,9 +42,10 @@ void leaveOrigin(const Options& options, const Endpoint& from, HttpRequest& requ
 
 }  // namespace
 
-FollowedAnswer performFollowing(HttpClient& client, const Options& options, const Endpoint& from,
+FollowedAnswer performFollowing(HttpClient& client, const Connections& connections,
                                 HttpRequest request, BodyReader& reader, const Patience& patience) {
   for (int hop = 0;; ++hop) {
+    request.connection = connections(request.url);
     HttpAnswer answer = client.perform(request, reader, patience);
     if (!isRedirection(answer)) return {std::move(answer), request.url};
     auto next = nextUrl(request, answer.head);
@@ -57,7 +56,7 @@ FollowedAnswer performFollowing(HttpClient& client, const Options& options, cons
       answer.status = next.status();
       return {std::move(answer), request.url};
     }
-    if (next->origin() != request.url.origin()) leaveOrigin(options, from, request, *next);
+    if (next->origin() != request.url.origin()) leaveOrigin(request);
     request.url = *std::move(next);
   }
 }

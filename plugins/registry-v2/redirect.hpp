@@ -1,6 +1,8 @@
 // Redirections (RFC 9110, section 15.4): registries hand out blobs from other hosts.
 #pragma once
 
+#include <functional>
+
 #include "endpoint.hpp"
 #include "http.hpp"
 
@@ -11,9 +13,13 @@ struct FollowedAnswer {
   Url url;  // of the last request made
 };
 
-// Performs the request and follows at most five redirections. Authorization and configured headers
-// go to no other origin, a POST is not redirected, and https never becomes http.
-FollowedAnswer performFollowing(HttpClient& client, const Options& options, const Endpoint& from,
+// How to speak to the host of a URL.
+using Connections = std::function<ConnectionOptions(const Url&)>;
+
+// Performs the request and follows at most five redirections. Authorization goes to no other
+// origin, each origin is spoken to as `connections` says, a POST is not redirected, and https never
+// becomes http.
+FollowedAnswer performFollowing(HttpClient& client, const Connections& connections,
                                 HttpRequest request, BodyReader& reader, const Patience& patience);
 
 }  // namespace berth::registry

@@ -117,12 +117,14 @@ Failure fetchToken(HttpClient& client, const Options& options, const Endpoint& f
   HttpRequest request = credentials.identityToken.empty()
                             ? plainRequest(*realm, demand, credentials)
                             : refreshRequest(*realm, demand, credentials);
-  request.connection = connectionFor(options, from, *realm);
   request.connectTimeout = from.connectTimeout;
+  const Connections connections = [&](const Url& url) {
+    return tokenConnectionFor(options, from, url);
+  };
 
   AnswerReader reader;
   const FollowedAnswer followed =
-      performFollowing(client, options, from, std::move(request), reader, patience);
+      performFollowing(client, connections, std::move(request), reader, patience);
   Failure failure = failureOf(followed.answer, followed.url);
   if (failure.remedy == Remedy::kStop) return failure;
   if (!failure.ok()) return asTokenFailure(failure, followed.answer.head.status);

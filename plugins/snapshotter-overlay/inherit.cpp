@@ -14,6 +14,7 @@
 #include "berth/support/files.hpp"
 #include "berth/support/status.hpp"
 #include "berth/support/steps.hpp"
+#include "key_locks.hpp"
 
 namespace berth::overlay {
 
@@ -80,8 +81,8 @@ absl::Status copyXattrs(int from, int to, const std::string& path) {
 class Inheritor {
  public:
   Inheritor(const std::string& upper, const std::vector<LayerView>& layers, const IdRanges& uids,
-            const IdRanges& gids)
-      : upper_(upper), layers_(layers), uids_(uids), gids_(gids) {}
+            const IdRanges& gids, const Op& op)
+      : upper_(upper), layers_(layers), uids_(uids), gids_(gids), op_(op) {}
 
   absl::Status run() {
     BERTH_RETURN_IF_ERROR(copyTo(upper_, ""));
@@ -90,6 +91,7 @@ class Inheritor {
       paths.insert(layer.impliedDirectories.begin(), layer.impliedDirectories.end());
     paths.erase("");
     for (const std::string& path : paths) {
+      BERTH_RETURN_IF_ERROR(checkWanted(op_));
       BERTH_ASSIGN_OR_RETURN(const bool wrong, showsImplied(path));
       if (wrong) BERTH_RETURN_IF_ERROR(make(path));
     }
@@ -98,8 +100,8 @@ class Inheritor {
 
  private:
   static bool isImplied(const LayerView& layer, const std::string& path) {
-    return std::find(layer.impliedDirectories.begin(), layer.impliedDirectories.end(), path) !=
-           layer.impliedDirectories.end();
+    return std::binary_search(layer.impliedDirectories.begin(), layer.impliedDirectories.end(),
+                              path);
   }
 
   // The highest layer that describes the directory, or an empty descriptor.
@@ -160,13 +162,14 @@ class Inheritor {
   const std::vector<LayerView>& layers_;
   const IdRanges& uids_;
   const IdRanges& gids_;
+  const Op& op_;
 };
 
 }  // namespace
 
 absl::Status inheritDirectories(const std::string& upper, const std::vector<LayerView>& layers,
-                                const IdRanges& uids, const IdRanges& gids) {
-  return Inheritor(upper, layers, uids, gids).run();
+                                const IdRanges& uids, const IdRanges& gids, const Op& op) {
+  return Inheritor(upper, layers, uids, gids, op).run();
 }
 
 }  // namespace berth::overlay

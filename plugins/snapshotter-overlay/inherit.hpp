@@ -9,18 +9,20 @@
 
 #include <absl/status/status.h>
 
+#include "berth/plugin.hpp"
 #include "records.hpp"
 
 namespace berth::overlay {
 
 struct LayerView {
-  std::string path;  // the layer's directory
-  std::vector<std::string> impliedDirectories;
+  std::string path;                             // the layer's directory
+  std::vector<std::string> impliedDirectories;  // sorted
 };
 
 // `upper` is the snapshot's empty directory; `layers` are lowest first. Ids are mapped to the
-// host's. The root directory is always done.
+// host's. The root directory is always done. Ends with `op`: what there is to look at is the
+// image's choice.
 absl::Status inheritDirectories(const std::string& upper, const std::vector<LayerView>& layers,
-                                const IdRanges& uids, const IdRanges& gids);
+                                const IdRanges& uids, const IdRanges& gids, const Op& op);
 
 }  // namespace berth::overlay

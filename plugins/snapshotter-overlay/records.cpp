@@ -1,5 +1,8 @@
 #include "records.hpp"
 
+#include <filesystem>
+#include <system_error>
+
 #include "berth/support/files.hpp"
 #include "berth/support/json.hpp"
 #include "berth/support/status.hpp"
@@ -14,6 +17,9 @@ namespace {
 
 // A higher version is left alone by an older plugin: it would not know what it overlooks.
 constexpr int64_t kVersion = 1;
+
+// No layer's implied directories take more, whatever their names need in JSON.
+constexpr size_t kMostBytes = 64u << 20;
 
 // Paths are bytes; JSON is text. Latin-1 keeps each byte.
 std::string toText(std::string_view bytes) {
@@ -74,11 +80,20 @@ absl::StatusOr<IdRanges> decodeMappings(const json::object& record, std::string_
   return mappings;
 }
 
+bool isTooLarge(const std::string& path) {
+  std::error_code unknown;
+  const uintmax_t size = std::filesystem::file_size(path, unknown);
+  return !unknown && size > kMostBytes;
+}
+
 absl::StatusOr<json::object> readRecord(const std::string& path) {
-  const absl::StatusOr<std::string> text = support::readFile(path);
+  const absl::StatusOr<std::string> text = support::readFile(path, kMostBytes);
   // ENOTDIR and EISDIR: what stands there is something else.
   if (absl::IsFailedPrecondition(text.status()))
     return damaged(path, support::fromAbsl(text.status().message()));
+  // It looks like a shortage, but would keep the plugin from starting for good.
+  if (absl::IsResourceExhausted(text.status()) && isTooLarge(path))
+    return damaged(path, strCat("it is larger than the limit of ", kMostBytes, " bytes"));
   BERTH_RETURN_IF_ERROR(text.status());
   absl::StatusOr<json::object> record = support::parseJsonObject(*text, path);
   if (!record.ok()) return damaged(path, support::fromAbsl(record.status().message()));

@@ -88,7 +88,7 @@ absl::Status SnapshotStore::prepare(const SnapshotRecord& record, const Op& op) 
   }
   BERTH_ASSIGN_OR_RETURN(const std::vector<LayerRecord> layers, registry_.addSnapshot(record));
   const std::string staging = layout_.stagingPath();
-  absl::Status status = build(record, layers, staging);
+  absl::Status status = build(record, layers, staging, op);
   if (status.ok() && support::steps::rename(staging.c_str(), path.c_str()) != 0)
     status = errnoStatus(errno, strCat("rename ", staging, " to ", path));
   if (status.ok()) return absl::OkStatus();
@@ -103,7 +103,7 @@ absl::Status SnapshotStore::prepare(const SnapshotRecord& record, const Op& op) 
 // power cut takes away as well.
 absl::Status SnapshotStore::build(const SnapshotRecord& record,
                                   const std::vector<LayerRecord>& layers,
-                                  const std::string& staging) const {
+                                  const std::string& staging, const Op& op) const {
   for (const std::string& path : {staging, staging + "/upper", staging + "/work"})
     if (support::steps::mkdir(path.c_str(), 0700) != 0)
       return errnoStatus(errno, strCat("make directory ", path));
@@ -112,7 +112,7 @@ absl::Status SnapshotStore::build(const SnapshotRecord& record,
   for (const LayerRecord& layer : layers)
     views.push_back({layout_.layer(layer.diffId) + "/fs", layer.impliedDirectories});
   BERTH_RETURN_IF_ERROR(
-      inheritDirectories(staging + "/upper", views, record.uidMappings, record.gidMappings));
+      inheritDirectories(staging + "/upper", views, record.uidMappings, record.gidMappings, op));
   return support::replaceFile(snapshotRecordPath(staging), encode(record), 0600,
                               support::Durability::kVisible);
 }

@@ -56,7 +56,7 @@ class SnapshotStore {
 
  private:
   absl::Status build(const SnapshotRecord& record, const std::vector<LayerRecord>& layers,
-                     const std::string& staging) const;
+                     const std::string& staging, const Op& op) const;
   OverlayPlan planFor(const SnapshotRecord& record) const;
   // One that cannot be read.
   absl::StatusOr<std::string> loadUnreadable(const std::string& key, const absl::Status& reason);

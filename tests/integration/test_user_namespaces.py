@@ -134,6 +134,15 @@ def test_the_root_filesystem_is_the_containers(bed, userns_pod):
     assert owner(root + "/new") == (200005, 300006)
 
 
+def test_only_the_pods_root_gets_to_its_files(bed, userns_pod):
+    container = run(bed, userns_pod, image=TESTS + "volumes:1")
+    for folder in (os.path.join(bed.engine.state, "pods", userns_pod),
+                   os.path.join(bed.engine.state, "containers", container),
+                   os.path.join(bed.engine.root, "volumes", container)):
+        info = os.stat(folder)
+        assert (info.st_mode & 0o777, info.st_uid, info.st_gid) == (0o710, 0, FIRST_GROUP), folder
+
+
 def test_files_of_the_pod_can_be_read_and_written(bed, userns_pod):
     container = run(bed, userns_pod)
     for path in ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf"):

@@ -1,5 +1,7 @@
 #include "engine/spec/process.hpp"
 
+#include <unordered_map>
+
 #include "berth/support/json.hpp"
 #include "berth/support/status.hpp"
 #include "engine/spec/text.hpp"
@@ -17,19 +19,19 @@ constexpr std::string_view kTerm = "TERM=xterm";
 class Environment {
  public:
   void set(std::string_view variable) {
-    const std::string_view key = variable.substr(0, variable.find('='));
-    for (std::string& known : variables_)
-      if (known.size() > key.size() && known.starts_with(key) && known[key.size()] == '=') {
-        known = variable;
-        return;
-      }
-    variables_.emplace_back(variable);
+    const auto [known, isNew] =
+        places_.try_emplace(std::string(variable.substr(0, variable.find('='))), variables_.size());
+    if (isNew)
+      variables_.emplace_back(variable);
+    else
+      variables_[known->second] = variable;
   }
 
   std::vector<std::string> take() { return std::move(variables_); }
 
  private:
   std::vector<std::string> variables_;
+  std::unordered_map<std::string, size_t> places_;  // by name: images may have very many
 };
 
 absl::Status checkTexts(const std::vector<std::string>& texts, std::string_view what) {

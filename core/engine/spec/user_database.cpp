@@ -1,6 +1,6 @@
 #include "engine/spec/user_database.hpp"
 
-#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -51,10 +51,59 @@ std::optional<uint32_t> identifier(std::string_view text) {
   return value && *value <= kMaximumId ? value : std::nullopt;
 }
 
-template <class Entry>
-const Entry* find(const std::vector<Entry>& entries, auto&& matches) {
-  const auto found = std::find_if(entries.begin(), entries.end(), matches);
-  return found != entries.end() ? &*found : nullptr;
+// The beginning of an entry: no question is about more.
+struct Line {
+  std::array<std::string_view, 4> fields;
+  size_t count = 0;
+};
+
+Line lineOf(std::string_view text) {
+  Line line;
+  while (line.count < line.fields.size()) {
+    const size_t colon = text.find(':');
+    line.fields[line.count++] = text.substr(0, colon);
+    if (colon == std::string_view::npos) break;
+    text.remove_prefix(colon + 1);
+  }
+  return line;
+}
+
+// Calls `visit` for each line that has a name, until it returns false.
+template <class Visit>
+void eachLine(std::string_view text, const Visit& visit) {
+  while (!text.empty()) {
+    const size_t end = text.find('\n');
+    const Line line = lineOf(text.substr(0, end));
+    const bool isEntry = !line.fields[0].empty() && !line.fields[0].starts_with('#');
+    if (isEntry && !visit(line)) return;
+    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+  }
+}
+
+// passwd(5): name:password:UID:GID:comment:home:shell
+template <class Matches>
+std::optional<PasswdEntry> findUser(std::string_view passwd, const Matches& matches) {
+  std::optional<PasswdEntry> found;
+  eachLine(passwd, [&](const Line& line) {
+    if (line.count < 4) return true;
+    const auto uid = identifier(line.fields[2]);
+    const auto gid = identifier(line.fields[3]);
+    if (!uid || !gid) return true;
+    const PasswdEntry entry{.name = line.fields[0], .uid = *uid, .gid = *gid};
+    if (matches(entry)) found = entry;
+    return !found;
+  });
+  return found;
+}
+
+// group(5): name:password:GID:member,member
+bool hasMember(std::string_view members, std::string_view name) {
+  while (!members.empty()) {
+    const size_t comma = members.find(',');
+    if (common::trimmed(members.substr(0, comma)) == name) return true;
+    members.remove_prefix(comma == std::string_view::npos ? members.size() : comma + 1);
+  }
+  return false;
 }
 
 }  // namespace
@@ -62,54 +111,35 @@ const Entry* find(const std::vector<Entry>& entries, auto&& matches) {
 absl::StatusOr<UserDatabase> UserDatabase::open(const std::string& rootfs) {
   BERTH_ASSIGN_OR_RETURN(const support::Fd root,
                          support::openFile(rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC));
-  BERTH_ASSIGN_OR_RETURN(const std::string passwd, readInRoot(root, rootfs, "etc/passwd"));
-  BERTH_ASSIGN_OR_RETURN(const std::string group, readInRoot(root, rootfs, "etc/group"));
-  return parse(passwd, group);
+  BERTH_ASSIGN_OR_RETURN(std::string passwd, readInRoot(root, rootfs, "etc/passwd"));
+  BERTH_ASSIGN_OR_RETURN(std::string group, readInRoot(root, rootfs, "etc/group"));
+  return UserDatabase(std::move(passwd), std::move(group));
 }
 
-UserDatabase UserDatabase::parse(std::string_view passwd, std::string_view group) {
-  UserDatabase database;
-  // passwd(5): name:password:UID:GID:comment:home:shell
-  for (std::string_view line : common::split(passwd, '\n')) {
-    const std::vector<std::string_view> fields = common::split(line, ':');
-    if (fields.size() < 4 || fields[0].empty() || fields[0].starts_with('#')) continue;
-    const auto uid = identifier(fields[2]);
-    const auto gid = identifier(fields[3]);
-    if (uid && gid)
-      database.users_.push_back({.name = std::string(fields[0]), .uid = *uid, .gid = *gid});
-  }
-  // group(5): name:password:GID:member,member
-  for (std::string_view line : common::split(group, '\n')) {
-    const std::vector<std::string_view> fields = common::split(line, ':');
-    if (fields.size() < 3 || fields[0].empty() || fields[0].starts_with('#')) continue;
-    const auto gid = identifier(fields[2]);
-    if (!gid) continue;
-    GroupEntry entry{.name = std::string(fields[0]), .gid = *gid, .members = {}};
-    if (fields.size() > 3)
-      for (std::string_view member : common::split(fields[3], ','))
-        if (member = common::trimmed(member); !member.empty()) entry.members.emplace_back(member);
-    database.groups_.push_back(std::move(entry));
-  }
-  return database;
+std::optional<PasswdEntry> UserDatabase::userNamed(std::string_view name) const {
+  return findUser(passwd_, [&](const PasswdEntry& entry) { return entry.name == name; });
 }
 
-const PasswdEntry* UserDatabase::userNamed(std::string_view name) const {
-  return find(users_, [&](const PasswdEntry& entry) { return entry.name == name; });
+std::optional<PasswdEntry> UserDatabase::userWithId(uint32_t uid) const {
+  return findUser(passwd_, [&](const PasswdEntry& entry) { return entry.uid == uid; });
 }
 
-const PasswdEntry* UserDatabase::userWithId(uint32_t uid) const {
-  return find(users_, [&](const PasswdEntry& entry) { return entry.uid == uid; });
-}
-
-const GroupEntry* UserDatabase::groupNamed(std::string_view name) const {
-  return find(groups_, [&](const GroupEntry& entry) { return entry.name == name; });
+std::optional<uint32_t> UserDatabase::groupNamed(std::string_view name) const {
+  std::optional<uint32_t> gid;
+  eachLine(group_, [&](const Line& line) {
+    if (line.count > 2 && line.fields[0] == name) gid = identifier(line.fields[2]);
+    return !gid;
+  });
+  return gid;
 }
 
 std::vector<uint32_t> UserDatabase::groupsOf(std::string_view name) const {
   std::vector<uint32_t> gids;
-  for (const GroupEntry& group : groups_)
-    if (std::find(group.members.begin(), group.members.end(), name) != group.members.end())
-      gids.push_back(group.gid);
+  eachLine(group_, [&](const Line& line) {
+    const auto gid = line.count > 3 ? identifier(line.fields[2]) : std::nullopt;
+    if (gid && hasMember(line.fields[3], name)) gids.push_back(*gid);
+    return true;
+  });
   return gids;
 }
 

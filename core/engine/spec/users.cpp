@@ -1,5 +1,6 @@
 #include "engine/spec/users.hpp"
 
+#include <limits.h>
 #include <limits>
 #include <optional>
 #include <set>
@@ -14,6 +15,8 @@ using runtime::v1::LinuxContainerSecurityContext;
 
 // The kernel takes more, but the OCI runtimes do not.
 constexpr int64_t kMaximumId = std::numeric_limits<int32_t>::max();
+
+constexpr size_t kMostGroups = NGROUPS_MAX;
 
 bool isNumber(std::string_view text) {
   if (text.starts_with('-')) text.remove_prefix(1);
@@ -54,27 +57,27 @@ absl::StatusOr<Resolution> resolveName(std::string_view name, std::string_view u
                                        const UserDatabase& database) {
   if (isNumber(name)) {
     BERTH_ASSIGN_OR_RETURN(const uint32_t uid, checkedId(name, "uid", user));
-    const PasswdEntry* entry = database.userWithId(uid);
+    const std::optional<PasswdEntry> entry = database.userWithId(uid);
     // Without an entry the group is root's, as for Docker and all that follow it.
-    return Resolution{.user = {.uid = uid, .gid = entry != nullptr ? entry->gid : 0, .groups = {}},
-                      .name = entry != nullptr ? entry->name : ""};
+    return Resolution{.user = {.uid = uid, .gid = entry ? entry->gid : 0, .groups = {}},
+                      .name = std::string(entry ? entry->name : "")};
   }
-  const PasswdEntry* entry = database.userNamed(name);
-  if (entry == nullptr)
+  const std::optional<PasswdEntry> entry = database.userNamed(name);
+  if (!entry)
     return absl::InvalidArgumentError(support::strCat(
         "unable to find user ", name, ": no matching entries in the image's /etc/passwd"));
   return Resolution{.user = {.uid = entry->uid, .gid = entry->gid, .groups = {}},
-                    .name = entry->name};
+                    .name = std::string(entry->name)};
 }
 
 absl::StatusOr<uint32_t> resolveGroup(std::string_view group, std::string_view user,
                                       const UserDatabase& database) {
   if (isNumber(group)) return checkedId(group, "gid", user);
-  const GroupEntry* entry = database.groupNamed(group);
-  if (entry == nullptr)
+  const std::optional<uint32_t> gid = database.groupNamed(group);
+  if (!gid)
     return absl::InvalidArgumentError(support::strCat(
         "unable to find group ", group, ": no matching entries in the image's /etc/group"));
-  return entry->gid;
+  return *gid;
 }
 
 absl::Status addGroups(const LinuxContainerSecurityContext& security, const Resolution& resolved,
@@ -97,6 +100,11 @@ absl::Status addGroups(const LinuxContainerSecurityContext& security, const Reso
           "supplemental group ", gid, " is out of range, which is 0 to ", kMaximumId));
     groups.insert(static_cast<uint32_t>(gid));
   }
+  if (groups.size() > kMostGroups)
+    return absl::InvalidArgumentError(support::strCat("the user is in ", groups.size(),
+                                                      " groups, most by the image's "
+                                                      "/etc/group; a process can be in ",
+                                                      kMostGroups));
   return absl::OkStatus();
 }
 

@@ -44,15 +44,30 @@ bool saysPropagation(const std::vector<std::string>& options) {
   });
 }
 
-// The nearest to the root of the directories above `path` that not everybody may pass: what is
-// not there yet is its maker's business.
-std::optional<std::string> barrierAbove(const std::string& path) {
+// As whom on the host the container's root passes directories; none where that is not said.
+std::optional<gid_t> rootGroupOf(const json::object& document) {
+  const json::object* parts = support::objectMember(document, "linux");
+  const json::array* mappings =
+      parts != nullptr ? support::arrayMember(*parts, "gidMappings") : nullptr;
+  if (mappings == nullptr) return std::nullopt;
+  for (const json::value& one : *mappings) {
+    const json::object* mapping = one.if_object();
+    if (mapping != nullptr && support::intMember(*mapping, "containerID", -1) == 0)
+      return static_cast<gid_t>(support::intMember(*mapping, "hostID"));
+  }
+  return std::nullopt;
+}
+
+// The nearest to the root of the directories above `path` that neither everybody nor this group may
+// pass: what is not there yet is its maker's business.
+std::optional<std::string> barrierAbove(const std::string& path, std::optional<gid_t> group) {
   for (size_t slash = path.find('/', 1); slash != std::string::npos;
        slash = path.find('/', slash + 1)) {
     std::string directory = path.substr(0, slash);
     struct stat info {};
     if (::stat(directory.c_str(), &info) != 0) return std::nullopt;
-    if ((info.st_mode & S_IXOTH) == 0) return directory;
+    const bool isOfGroup = group && info.st_gid == *group;
+    if ((info.st_mode & (isOfGroup ? S_IXGRP : S_IXOTH)) == 0) return directory;
   }
   return std::nullopt;
 }
@@ -71,6 +86,7 @@ absl::StatusOr<std::optional<std::string>> mountBelow(const std::string& path) {
 // as the specification allows ("Mounts"), and then binds as it does without a user namespace: with
 // all that is mounted below, provided that the container's root can get there.
 absl::StatusOr<bool> bindWithWhatIsBelow(json::object& mount, const std::string& directory,
+                                         std::optional<gid_t> group,
                                          const RuntimeFeatures& runtime) {
   const std::string given = support::stringMember(mount, "source");
   if (!given.starts_with('/')) return false;
@@ -80,8 +96,8 @@ absl::StatusOr<bool> bindWithWhatIsBelow(json::object& mount, const std::string&
   if (error) return support::errnoStatus(error.value(), strCat("resolve ", directory));
   const std::filesystem::path source = std::filesystem::weakly_canonical(given, error);
   if (error) return support::errnoStatus(error.value(), strCat("resolve ", given));
-  std::optional<std::string> barrier = barrierAbove(source.string());
-  if (!barrier) barrier = barrierAbove((bundle / "source").string());
+  std::optional<std::string> barrier = barrierAbove(source.string(), group);
+  if (!barrier) barrier = barrierAbove((bundle / "source").string(), group);
   if (!barrier) {
     mount["source"] = source.lexically_relative(bundle).string();
     return true;
@@ -117,7 +133,8 @@ absl::StatusOr<bool> adaptBinds(json::object& document, const std::string& direc
     if (!recursive && !contains(options, "bind")) continue;
     changed = keepMountsInside(mount, options) || changed;
     if (!recursive || runtime.recursiveUserBinds) continue;
-    BERTH_ASSIGN_OR_RETURN(const bool adapted, bindWithWhatIsBelow(mount, directory, runtime));
+    BERTH_ASSIGN_OR_RETURN(const bool adapted,
+                           bindWithWhatIsBelow(mount, directory, rootGroupOf(document), runtime));
     changed = adapted || changed;
   }
   return changed;

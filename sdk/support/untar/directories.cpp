@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <deque>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/openat2.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -27,6 +28,12 @@ constexpr size_t kOpenDirectories = 32;
 constexpr int kMaximumLinks = 40;
 constexpr mode_t kImpliedMode = 0755;
 constexpr int kDirectoryFlags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+// Some sixty thousand directories, as of the largest trees that tools write without them.
+constexpr uint64_t kMaximumImpliedBytes = 8u << 20;
+
+uint64_t bytesOf(const std::string& path) {
+  return sizeof path + path.size();
+}
 
 absl::StatusOr<std::string> readLink(int directory, const std::string& name) {
   std::string target(PATH_MAX, '\0');
@@ -40,8 +47,7 @@ absl::StatusOr<std::string> readLink(int directory, const std::string& name) {
 // tree belongs to the caller alone, so nothing changes between two steps.
 class Maker {
  public:
-  Maker(int root, std::unordered_map<ino_t, std::string>& implied)
-      : root_(root), implied_(implied) {}
+  Maker(int root, Implied& implied) : root_(root), implied_(implied) {}
 
   absl::StatusOr<Fd> run(const std::string& path) {
     BERTH_RETURN_IF_ERROR(toRoot());
@@ -97,6 +103,13 @@ class Maker {
   }
 
   absl::StatusOr<Fd> make(const std::string& name) {
+    std::string path;
+    for (const std::string& component : resolved_) path += component + "/";
+    path += name;
+    // Links in the layer could lead deeper and deeper.
+    if (path.size() >= PATH_MAX)
+      return absl::InvalidArgumentError(
+          strCat("directory ", inQuotes(path), " lies deeper than a path can say"));
     if (steps::mkdirat(current_.get(), name.c_str(), kImpliedMode, steps::kOfLayer) != 0)
       return contentFailure(errno, strCat("make directory ", inQuotes(name)));
     Fd made(::openat(current_.get(), name.c_str(), kDirectoryFlags | O_NOFOLLOW));
@@ -105,9 +118,7 @@ class Maker {
     if (!made || ::fchown(made.get(), 0, 0) != 0 || ::fchmod(made.get(), kImpliedMode) != 0 ||
         ::fstat(made.get(), &info) != 0)
       return errnoStatus(errno, strCat("make directory ", inQuotes(name)));
-    std::string path;
-    for (const std::string& component : resolved_) path += component + "/";
-    implied_[info.st_ino] = path + name;
+    BERTH_RETURN_IF_ERROR(implied_.add(info.st_ino, std::move(path)));
     return made;
   }
 
@@ -127,7 +138,7 @@ class Maker {
   }
 
   const int root_;
-  std::unordered_map<ino_t, std::string>& implied_;
+  Implied& implied_;
   std::deque<std::string> pending_;
   std::vector<std::string> resolved_;
   Fd current_;
@@ -135,6 +146,24 @@ class Maker {
 };
 
 }  // namespace
+
+absl::Status Implied::add(ino_t inode, std::string path) {
+  // One that was removed may have left its number.
+  erase(inode);
+  bytes_ += bytesOf(path);
+  if (bytes_ > kMaximumImpliedBytes)
+    return absl::ResourceExhaustedError(
+        "the layer has too many directories that it does not describe");
+  paths_.emplace(inode, std::move(path));
+  return absl::OkStatus();
+}
+
+void Implied::erase(ino_t inode) {
+  const auto found = paths_.find(inode);
+  if (found == paths_.end()) return;
+  bytes_ -= bytesOf(found->second);
+  paths_.erase(found);
+}
 
 Fd openInRoot(int root, const std::string& path, int flags) {
   open_how how = {};
@@ -182,7 +211,7 @@ absl::StatusOr<SharedFd> Directories::open(const std::string& path) {
 
 std::vector<std::string> Directories::implied() const {
   std::vector<std::string> paths;
-  for (const auto& [inode, path] : implied_) {
+  for (const auto& [inode, path] : implied_.paths()) {
     struct stat info = {};
     const Fd directory = openInRoot(root_, path, O_PATH | O_DIRECTORY | O_NOFOLLOW);
     if (directory && ::fstat(directory.get(), &info) == 0 && info.st_ino == inode)

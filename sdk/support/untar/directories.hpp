@@ -2,6 +2,7 @@
 // neighbours in an archive mostly share one.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -16,6 +17,20 @@
 namespace berth::untar {
 
 using SharedFd = std::shared_ptr<const support::Fd>;
+
+// Directories that were made for entries below them and that no entry has described yet.
+class Implied {
+ public:
+  // RESOURCE_EXHAUSTED past the bound: an entry of a few bytes can imply two thousand directories,
+  // whose paths the caller keeps for as long as there is the layer.
+  absl::Status add(ino_t inode, std::string path);
+  void erase(ino_t inode);
+  const std::unordered_map<ino_t, std::string>& paths() const { return paths_; }
+
+ private:
+  std::unordered_map<ino_t, std::string> paths_;
+  uint64_t bytes_ = 0;
+};
 
 class Directories {
  public:
@@ -38,7 +53,7 @@ class Directories {
   // An entry describes the directory: it is not implied any more.
   void described(ino_t inode) { implied_.erase(inode); }
   // The root, until an entry describes it.
-  void implyRoot(ino_t inode) { implied_.emplace(inode, ""); }
+  void implyRoot(ino_t inode) { (void)implied_.add(inode, ""); }
   // Those that no entry described and that are still there, parents first.
   std::vector<std::string> implied() const;
 
@@ -50,7 +65,7 @@ class Directories {
   std::unordered_map<std::string, SharedFd> cache_;
   std::string lastPath_;
   SharedFd last_;
-  std::unordered_map<ino_t, std::string> implied_;
+  Implied implied_;
 };
 
 // open() below `root` as if that were the root of the file system.

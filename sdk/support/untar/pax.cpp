@@ -113,7 +113,18 @@ absl::Status setRecord(std::string_view key, std::string_view value, PaxRecords&
   return absl::OkStatus();
 }
 
+uint64_t sizeOf(const std::optional<std::string>& text) {
+  return text ? text->size() : 0;
+}
+
 }  // namespace
+
+uint64_t bytesOf(const PaxRecords& records) {
+  uint64_t bytes = sizeOf(records.path) + sizeOf(records.linkTarget) + sizeOf(records.sparseName);
+  for (const auto& [name, value] : records.xattrs) bytes += name.size() + value.size();
+  if (records.sparseMap) bytes += records.sparseMap->size() * sizeof records.sparseMap->front();
+  return bytes;
+}
 
 absl::Status parsePaxRecords(std::string_view text, PaxRecords& records) {
   while (!text.empty()) {

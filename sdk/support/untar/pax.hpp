@@ -36,4 +36,7 @@ struct PaxRecords {
 // takes a record back.
 absl::Status parsePaxRecords(std::string_view text, PaxRecords& records);
 
+// What a copy of their texts and of the map takes.
+uint64_t bytesOf(const PaxRecords& records);
+
 }  // namespace berth::untar

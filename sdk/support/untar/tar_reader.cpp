@@ -198,6 +198,10 @@ class TarReader::Impl {
       globalBytes_ += header.size;
       BERTH_RETURN_IF_ERROR(limited(globalBytes_, limits_.metadataBytes));
       BERTH_RETURN_IF_ERROR(parsePaxRecords(text, global_));
+      if (const uint64_t bytes = bytesOf(global_); bytes > limits_.globalBytes)
+        return absl::InvalidArgumentError(strCat("the global extended headers say ", bytes,
+                                                 " bytes of each entry, more than the limit of ",
+                                                 limits_.globalBytes));
       pending.records = global_;
     }
     return true;

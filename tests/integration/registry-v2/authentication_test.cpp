@@ -88,6 +88,21 @@ TEST(Token, AskedForOnceAndKept) {
   expectNoSecrets(plugin, resolved.message);
 }
 
+TEST(Token, AStrangeRegistryDoesNotGetWhatTheNodeMayHaveElsewhere) {
+  TokenRegistry site;
+  site.anonymousAllowed = true;
+  PluginUnderTest plugin(R"({"registries": {")" + site.tokens.host() +
+                         R"(": {"headers": {"X-Key": "secret-key"}}}})");
+  // The same registry by the name of another host.
+  std::string reference = site.reference();
+  reference.replace(0, reference.find(':'), "localhost");
+  const Outcome strange = plugin.resolve(reference);
+  ASSERT_TRUE(strange.ok()) << strange.message;
+  EXPECT_EQ(site.tokens.requests().back().header("x-key"), "");
+  ASSERT_TRUE(plugin.resolve(site.reference()).ok());
+  EXPECT_EQ(site.tokens.requests().back().header("x-key"), "secret-key");
+}
+
 TEST(Token, OneThatExpiredOnTheWayIsReplaced) {
   TokenRegistry site;
   PluginUnderTest plugin;

@@ -213,6 +213,43 @@ TEST_F(Extract, TellsWhichDirectoriesAreImplied) {
   EXPECT_THAT(result_.impliedDirectories, ElementsAre("", "a", "c"));
 }
 
+// A path of so many directories.
+std::string deep(size_t directories) {
+  std::string path;
+  for (size_t i = 0; i < directories; ++i) path += "a/";
+  return path;
+}
+
+TEST_F(Extract, ImpliedDirectoriesAreBounded) {
+  TarWriter writer;
+  for (const char* top : {"x/", "y/", "z/"})
+    writer.pax({{"path", top + deep(2000) + "f"}}).file("f", "");
+  const absl::Status status = run(writer);
+  EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
+  EXPECT_THAT(status.message(), HasSubstr("directories that it does not describe"));
+}
+
+TEST_F(Extract, DescribedDirectoriesDoNotCountAsImplied) {
+  TarWriter writer;
+  for (const char* top : {"x/", "y/", "z/"}) {
+    writer.pax({{"path", top + deep(2000) + "f"}}).file("f", "");
+    for (size_t depth = 1000; depth <= 2000; ++depth)
+      writer.pax({{"path", top + deep(depth)}}).directory("d");
+  }
+  const absl::Status status = run(writer);
+  EXPECT_TRUE(status.ok()) << status;
+  EXPECT_EQ(result_.impliedDirectories.size(), 1u + 3 * 1000);
+}
+
+TEST_F(Extract, LinksDoNotLeadDeeperThanAPathCanSay) {
+  TarWriter writer;
+  writer.pax({{"linkpath", deep(1500)}}).symlink("s", "x").file("s/f", "");
+  writer.pax({{"linkpath", deep(1500)}}).symlink("s/t", "x").file("s/t/f", "");
+  const absl::Status status = run(writer);
+  EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
+  EXPECT_THAT(status.message(), HasSubstr("deeper than a path can say"));
+}
+
 TEST_F(Extract, OwnersThatDoNotExistAreRefused) {
   TarWriter writer;
   writer.pax({{"uid", "4294967295"}}).file("f", "");

@@ -248,6 +248,14 @@ TEST_P(Mounts, DirectoriesThatALayerOnlyImpliesKeepTheirAttributes) {
   unmountAndRemove("s");
 }
 
+TEST_P(Mounts, WhatNobodyWantsIsNotPreparedToItsEnd) {
+  apply(1, TarWriter().file("a/b/c", "c"));
+  plugin_.cancelled = true;
+  EXPECT_EQ(plugin_.prepare({.key = "s", .layers = {diffIdOf(1)}}).code(), BERTH_CANCELLED);
+  plugin_.cancelled = false;
+  EXPECT_THAT(plugin_.snapshots(), testing::IsEmpty());
+}
+
 TEST_P(Mounts, BusyOnesAreDetached) {
   apply(1, TarWriter().file("f", "1"));
   mountNew({.key = "s", .layers = {diffIdOf(1)}});

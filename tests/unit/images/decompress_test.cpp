@@ -186,6 +186,15 @@ TEST(Zstd, SkippableFramesAreSkippedAnywhere) {
   }
 }
 
+TEST(Zstd, FramesFromBeforeTheStandardAreRefused) {
+  // Version 0.7: a header with a window of 1 KiB, a raw block, the end.
+  const std::string old("\x27\xb5\x2f\xfd\0\0\x40\0\x05hello\xc0\0\0", 17);
+  for (const std::string& first : {skippableFrame(""), zstd("x")}) {
+    const auto result = plain(first + old);
+    EXPECT_EQ(result.status().code(), absl::StatusCode::kInvalidArgument) << result.status();
+  }
+}
+
 TEST(Zstd, ATruncatedSkippableFrameIsNoticed) {
   const std::string frame = skippableFrame(std::string(100, 'i'));
   EXPECT_EQ(plain(zstd("x") + frame.substr(0, 50)).status().code(),

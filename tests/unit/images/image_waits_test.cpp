@@ -308,6 +308,18 @@ TEST_F(ImageWaitsTest, WhoWaitsForALargeWindowKeepsNoTurn) {
   EXPECT_TRUE(other.get().ok());
 }
 
+TEST_F(ImageWaitsTest, ARegistryThatKeepsALargeWindowHoldsUpNoOther) {
+  const std::string slowLayer = publishSlow("slow:1", large_, testing::zstdWithWindow(large_, 27));
+  write("b.example_app:1", blob(manifestOf({two_}, {testing::zstdWithWindow(two_, 27)})));
+  auto slow = begin(inTime_, "slow:1");
+  awaitFirstHalf(slowLayer);
+  plugins::Operation soon("soon", plugins::Operation::Clock::now() + std::chrono::seconds(10));
+  const auto other = images_->pull(soon, "b.example/app:1", nullptr, {}, nullptr);
+  EXPECT_TRUE(other.ok()) << other.status();
+  openGate(slowLayer);
+  EXPECT_TRUE(slow.get().ok());
+}
+
 TEST_F(ImageWaitsTest, TheLargestLayerIsTheFirst) {
   const std::string three = testing::noise(40'000, 3);
   publish("app:1", {two_, one_, three}, {testing::gzip(two_), layer_, testing::gzip(three)});

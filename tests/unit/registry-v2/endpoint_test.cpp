@@ -88,6 +88,29 @@ TEST(Endpoint, SettingsStayWithTheirHost) {
   EXPECT_EQ(own.headers.size(), 1u);
 }
 
+TEST(Endpoint, ATokenServerIsShownWhoTheNodeIsOnlyForKnownRegistries) {
+  const Options options = optionsOf(R"({"registries": {
+    "known.example": {},
+    "*": {"mirrors": ["https://m.example"]},
+    "auth.example": {"insecure": true, "client_cert": "/dev/null", "client_key": "/dev/null",
+                     "headers": {"X-Key": "secret"}}}})");
+  const auto shown = [&](const char* reference, EndpointRole role, const char* realm) {
+    for (const Endpoint& endpoint : endpointsOf(options, *parseReference(reference))) {
+      if (endpoint.role != role) continue;
+      const auto connection = tokenConnectionFor(options, endpoint, *parseUrl(realm));
+      EXPECT_EQ(connection.headers.empty(), connection.clientCert.empty());
+      return !connection.headers.empty();
+    }
+    ADD_FAILURE() << reference;
+    return false;
+  };
+  const char* realm = "https://auth.example/token";
+  EXPECT_TRUE(shown("known.example/a:1", EndpointRole::kRegistry, realm));
+  EXPECT_TRUE(shown("auth.example/a:1", EndpointRole::kRegistry, realm));
+  EXPECT_TRUE(shown("other.example/a:1", EndpointRole::kMirror, realm));
+  EXPECT_FALSE(shown("other.example/a:1", EndpointRole::kRegistry, realm));
+}
+
 TEST(Url, ParsesStrictly) {
   const auto url = parseUrl("HTTPS://Host.Example:443/a%20b?x=1");
   ASSERT_TRUE(url.ok()) << url.status();

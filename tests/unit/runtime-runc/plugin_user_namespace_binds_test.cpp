@@ -100,6 +100,19 @@ TEST_F(UserNamespaceBinds, MountsOfTheContainerStayInside) {
   EXPECT_EQ(adapted(spec(folder_ + "/volume", R"(["rbind","rshared"])"), crun("1.20")), "");
 }
 
+TEST_F(UserNamespaceBinds, TheContainersRootPassesAsItsGroup) {
+  const std::string secret = folder_ + "/secret";
+  if (::chown(secret.c_str(), 0, 4711) != 0) GTEST_SKIP() << "needs the right to give files away";
+  const std::string options = R"(["rbind","rprivate"])";
+  boost::json::object document = spec(secret + "/volume", options);
+  document["linux"].as_object()["gidMappings"] =
+      boost::json::array{{{"containerID", 0}, {"hostID", 4711}, {"size", 65536}}};
+  EXPECT_EQ(adapted(document, crun("1.8.1")), "../secret/volume " + options);
+  document["linux"].as_object()["gidMappings"] =
+      boost::json::array{{{"containerID", 0}, {"hostID", 4712}, {"size", 65536}}};
+  EXPECT_EQ(adapted(document, crun("1.8.1")), "");
+}
+
 TEST_F(UserNamespaceBinds, WhatTheContainersRootCannotReachIsBoundAlone) {
   if (::unshare(CLONE_NEWNS) != 0) GTEST_SKIP() << "needs the right to mount";
   ASSERT_TRUE(

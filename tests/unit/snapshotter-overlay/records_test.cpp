@@ -99,6 +99,9 @@ TEST(Records, OnlyWhatWasReadCanBeDamaged) {
   std::filesystem::remove(directory / "layer.json");
   std::ofstream(directory / "layer.json") << "{";
   EXPECT_TRUE(damage());
+  std::filesystem::resize_file(directory / "layer.json", (uintmax_t{64} << 20) + 1);
+  EXPECT_TRUE(damage()) << "larger than any that is written";
+  std::filesystem::resize_file(directory / "layer.json", 1);
   rlimit before{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
   const rlimit none{0, before.rlim_max};

@@ -123,6 +123,22 @@ TEST(TarHostile, GlobalHeadersShareOneLimit) {
   EXPECT_THAT(readAll(writer.finish()).status().message(), HasSubstr("limit"));
 }
 
+TEST(TarHostile, WhatGlobalHeadersSayOfEachEntryIsBounded) {
+  std::string map;
+  for (int i = 0; i < 1000; ++i) map += i == 0 ? "0,0" : ",0,0";
+  const TarWriter::Records large[] = {{{"SCHILY.xattr.user.x", std::string(5000, 'x')}},
+                                      {{"linkpath", std::string(5000, 'x')}},
+                                      {{"GNU.sparse.map", map}, {"GNU.sparse.size", "0"}}};
+  for (const TarWriter::Records& records : large) {
+    const auto read = readAll(TarWriter().pax(records, 'g').file("f", "").finish());
+    EXPECT_TRUE(absl::IsInvalidArgument(read.status())) << read.status();
+    EXPECT_THAT(read.status().message(), HasSubstr("of each entry"));
+    EXPECT_TRUE(readAll(TarWriter().pax(records).file("f", "").finish()).ok());
+  }
+  const TarWriter::Records comment = {{"comment", std::string(5000, 'x')}};
+  EXPECT_TRUE(readAll(TarWriter().pax(comment, 'g').file("f", "").finish()).ok());
+}
+
 TEST(TarHostile, BadNumbersAreRefused) {
   for (const size_t field : {100, 108, 116, 124, 136}) {
     std::string block = TarWriter::block({.name = "f"});

@@ -1,5 +1,6 @@
 #include "engine/spec/process.hpp"
 
+#include <chrono>
 #include <csignal>
 
 #include "engine/spec/stop_signal.hpp"
@@ -82,6 +83,17 @@ TEST(Environment, LaterEntriesOverride) {
                           "A=last", "EMPTY="));
   EXPECT_THAT(environment("envs { key: 'AB' value: '1' } envs { key: 'A' value: '2' }"),
               ElementsAre(kPath, "HOSTNAME=host", "AB=1", "A=2"));
+}
+
+TEST(Environment, AsManyAsAnImageCanHaveTakeNoTime) {
+  common::ImageConfig image;
+  for (int i = 0; i < 150'000; ++i) image.environment.push_back("V" + std::to_string(i) + "=");
+  Warnings warnings;
+  const auto begin = std::chrono::steady_clock::now();
+  const auto variables = processEnvironment({}, image, {}, "host", warnings);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10));
+  ASSERT_TRUE(variables.ok()) << variables.status();
+  EXPECT_EQ(variables->size(), 150'002u);
 }
 
 TEST(Environment, NonsenseIsRefused) {

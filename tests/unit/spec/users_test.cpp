@@ -1,5 +1,6 @@
 #include "engine/spec/users.hpp"
 
+#include <malloc.h>
 #include <sys/stat.h>
 
 #include "fixture.hpp"
@@ -44,7 +45,7 @@ struct Case {
 class Users : public testing::TestWithParam<Case> {};
 
 TEST_P(Users, Resolve) {
-  const UserDatabase database = UserDatabase::parse(kPasswd, kGroup);
+  const UserDatabase database(kPasswd, kGroup);
   const auto user = resolveUser(test::parse<LinuxContainerSecurityContext>(GetParam().request),
                                 GetParam().imageUser, database);
   ASSERT_OK(user);
@@ -106,7 +107,7 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& chosen) { return std::string(chosen.param.name); });
 
 TEST(UserErrors, NameWhatIsWrong) {
-  const UserDatabase database = UserDatabase::parse(kPasswd, kGroup);
+  const UserDatabase database(kPasswd, kGroup);
   const auto resolve = [&](const char* request, const char* image) {
     return resolveUser(test::parse<LinuxContainerSecurityContext>(request), image, database);
   };
@@ -143,16 +144,16 @@ TEST(UserDatabase, ReadsTheImagesFiles) {
   root.write("etc/group", kGroup);
   const auto database = UserDatabase::open(root.path());
   ASSERT_OK(database);
-  ASSERT_NE(database->userNamed("bob"), nullptr);
+  ASSERT_TRUE(database->userNamed("bob"));
   EXPECT_EQ(database->userNamed("bob")->uid, 1000u);
-  ASSERT_NE(database->groupNamed("staff"), nullptr);
+  ASSERT_TRUE(database->groupNamed("staff"));
 }
 
 TEST(UserDatabase, TakesMissingFilesAsEmpty) {
   const test::TemporaryDirectory root;
   const auto database = UserDatabase::open(root.path());
   ASSERT_OK(database);
-  EXPECT_EQ(database->userNamed("root"), nullptr);
+  EXPECT_FALSE(database->userNamed("root"));
   EXPECT_EQ(resolveUser({}, "17", *database)->uid, 17u);
 }
 
@@ -165,8 +166,8 @@ TEST(UserDatabase, FollowsLinksInsideTheImageAlone) {
   root.link("etc/group", "../../../../../.." + (outside / "passwd"));
   const auto database = UserDatabase::open(root.path());
   ASSERT_OK(database);
-  EXPECT_NE(database->userNamed("insider"), nullptr);
-  EXPECT_EQ(database->groupNamed("outsider"), nullptr);
+  EXPECT_TRUE(database->userNamed("insider"));
+  EXPECT_FALSE(database->groupNamed("outsider"));
 }
 
 TEST(UserDatabase, RefusesWhatIsNoFile) {
@@ -181,6 +182,31 @@ TEST(UserDatabase, RefusesEndlessFiles) {
   root.write("etc/passwd", "");
   root.write("etc/group", std::string((8u << 20) + 1, 'x'));
   EXPECT_THAT(UserDatabase::open(root.path()), invalid("larger than"));
+}
+
+std::string repeated(std::string_view line, size_t bytes) {
+  std::string text;
+  while (text.size() < bytes) text += line;
+  return text;
+}
+
+size_t allocated() {
+  const struct mallinfo2 info = ::mallinfo2();
+  return info.uordblks + info.hblkhd;
+}
+
+TEST(UserDatabase, TakesNoMoreMemoryThanTheFiles) {
+  const size_t before = allocated();
+  const UserDatabase database(repeated("a::0:0\n", 8u << 20), repeated("b::0:a,a,a\n", 8u << 20));
+  EXPECT_LT(allocated() - before, size_t{40} << 20);
+  EXPECT_FALSE(database.userNamed("c"));
+}
+
+TEST(UserDatabase, MoreGroupsThanAProcessCanBeInAreRefused) {
+  std::string group;
+  for (int gid = 1; gid <= 70'000; ++gid) group += "g::" + std::to_string(gid) + ":root\n";
+  const UserDatabase database("root::0:0\n", group);
+  EXPECT_THAT(resolveUser({}, "root", database), invalid("70001 groups"));
 }
 
 TEST(UserDatabase, NeedsARoot) {

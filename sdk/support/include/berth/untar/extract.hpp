@@ -57,7 +57,8 @@ struct ExtractResult {
 // - A later entry replaces an earlier one of the same name; a directory keeps its content.
 // - Extended attributes trusted.overlay.* (they would steer the mount) and security.selinux (the
 //   host's policy) are left out, and those that the file system does not have.
-// - Past a limit: RESOURCE_EXHAUSTED. On any failure the directory holds what was unpacked so far;
+// - Past a limit, of which that on the paths of implied directories (8 MiB) is always there:
+//   RESOURCE_EXHAUSTED. On any failure the directory holds what was unpacked so far;
 //   the caller removes it.
 absl::StatusOr<ExtractResult> extractLayer(int root, PieceSource source,
                                            const ExtractOptions& options = {});

@@ -61,6 +61,9 @@ struct DataPiece {
 struct ReaderLimits {
   uint64_t archiveBytes = UINT64_MAX;  // RESOURCE_EXHAUSTED past them
   uint64_t metadataBytes = 1u << 20;   // of one extended header, and of all global ones together
+  // Of what global ones say, which each entry then has: one of a single block could otherwise take
+  // a megabyte of the disk, or as long as one with a map of a thousand parts.
+  uint64_t globalBytes = 4u << 10;
 };
 
 // One thread at a time. Memory is bounded by the limits, whatever the archive says.
