@@ -12,6 +12,7 @@
 #include "common/log.hpp"
 #include "engine/engine.hpp"
 #include "engine/network_request.hpp"
+#include "engine/own_directory.hpp"
 #include "engine/requests.hpp"
 #include "engine/spec/cgroup_path.hpp"
 #include "engine/spec/namespaces.hpp"
@@ -192,6 +193,7 @@ absl::StatusOr<std::shared_ptr<Pod>> Engine::recordPod(const v1::RunPodSandboxRe
 
 absl::Status Engine::bringUp(plugins::Operation& op, Pod& pod) {
   op.setStage("make directories");
+  BERTH_RETURN_IF_ERROR(makeOwnDirectory(podDirectory(pod.id()), pod));
   BERTH_RETURN_IF_ERROR(support::makeDirectories(strCat(podDirectory(pod.id()), "/runtime"), 0711));
   const std::string logs =
       pod.peek([](const records::PodRecord& r) { return r.config().log_directory(); });
