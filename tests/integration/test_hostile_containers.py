@@ -18,8 +18,8 @@ from image_set import TESTS
 pytestmark = pytest.mark.berth
 SLEEP = ["sleep", "1000"]
 NOBODY = 65534
-# BusyBox's cat splices. Once the loud one has filled the pipe, and its reader has made room, cat has
-# the pipe's lock while there is more to read, until its terminal says something: never.
+# BusyBox's cat splices. Once the loud one has filled the pipe, and its reader has made room, cat
+# has the pipe's lock while there is more to read, until its terminal says something: never.
 HOLD = "yes & cat /dev/ptmx"
 
 
@@ -132,7 +132,7 @@ def can(test, path):
 
 
 def test_nobody_else_of_the_host_gets_at_what_a_container_has(bed, pod):
-    """A set-id program of a container's would be the way to root for all who have a process here."""
+    """A set-id program of a container's would be the way to root for all who have a process."""
     container = bed.run(pod, "c", image=TESTS + "volumes:1", command=SLEEP)
     assert bed.exec(container, "sh", "-c", "for to in /su /data/su; do "
                     "cp /bin/busybox $to && chmod 4755 $to || exit 1; done").exit_code == 0
