@@ -5,9 +5,9 @@
 #include "berth/support/status.hpp"
 #include "common/log.hpp"
 #include "common/text.hpp"
-#include "engine/closed_folder.hpp"
 #include "engine/engine.hpp"
 #include "engine/names.hpp"
+#include "engine/own_directory.hpp"
 #include "engine/relabel.hpp"
 #include "engine/requests.hpp"
 #include "engine/spec/namespaces.hpp"
@@ -192,9 +192,9 @@ absl::Status Engine::buildContainer(plugins::Operation& op, Container& container
   BERTH_ASSIGN_OR_RETURN(Turn turn, Turn::take(op, container));
   const std::string directory = containerDirectory(container.id());
   op.setStage("make directories");
-  BERTH_RETURN_IF_ERROR(support::makeDirectories(strCat(directory, "/bundle"), 0711));
-  BERTH_RETURN_IF_ERROR(support::makeDirectories(strCat(directory, "/rootfs"), 0711));
-  BERTH_RETURN_IF_ERROR(closeToOthers(directory, container.pod().record()));
+  BERTH_RETURN_IF_ERROR(makeOwnDirectory(directory, container.pod()));
+  for (const char* const part : {"/bundle", "/rootfs"})
+    BERTH_RETURN_IF_ERROR(support::makeDirectories(strCat(directory, part), 0711));
   op.setStage("prepare the root filesystem");
   BERTH_RETURN_IF_ERROR(images_.ensureUnpacked(
       op, *origin.image,

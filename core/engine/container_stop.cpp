@@ -92,9 +92,10 @@ absl::Status Engine::stop(plugins::Operation& op, Container& container) {
     const int signal =
         container.peek([](const records::ContainerRecord& r) { return r.stop_signal(); });
     op.setStage("wait for the container to end by its stop signal");
-    BERTH_RETURN_IF_ERROR(runtime->killContainer(op, pod, container.id(),
-                                                 signal == 0 ? SIGTERM : signal,
-                                                 plugins::KillScope::kFirstProcess));
+    const absl::Status told = runtime->killContainer(
+        op, pod, container.id(), signal == 0 ? SIGTERM : signal, plugins::KillScope::kFirstProcess);
+    // Who does not hear it in time is killed in time.
+    BERTH_RETURN_IF_ERROR(absl::IsDeadlineExceeded(told) ? op.check() : told);
     // Whoever brings the time forward wakes the wait.
     BERTH_ASSIGN_OR_RETURN(const bool ended,
                            awaitEnd(op, container, [&] { return container.killAt(); }));

@@ -6,8 +6,8 @@
 #include "berth/support/status.hpp"
 #include "berth/untar/usage.hpp"
 #include "common/log.hpp"
-#include "engine/closed_folder.hpp"
 #include "engine/engine.hpp"
+#include "engine/own_directory.hpp"
 #include "engine/spec/namespaces.hpp"
 #include "engine/spec/security.hpp"
 #include "engine/spec/users.hpp"
@@ -136,10 +136,7 @@ absl::Status Engine::makeDefinedVolumes(plugins::Operation& op, Container& conta
                          volumeOwner(record.config(), image, rootfs, container.pod().record()));
   const bool bind = settings_.imageDefinedVolumes == ImageDefinedVolumes::kBind;
   const std::string directory = volumesDirectory(record.id());
-  if (bind) {
-    BERTH_RETURN_IF_ERROR(support::makeDirectories(directory, 0711));
-    BERTH_RETURN_IF_ERROR(closeToOthers(directory, container.pod().record()));
-  }
+  if (bind) BERTH_RETURN_IF_ERROR(makeOwnDirectory(directory, container.pod()));
   for (int i = 0; i < record.volume_paths_size(); ++i) {
     const std::string& path = record.volume_paths(i);
     const std::string source = strCat(directory, "/", i);

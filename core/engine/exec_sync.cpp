@@ -1,9 +1,13 @@
 // ExecSync: a command in a running container, with its output in the answer.
 #include <array>
+#include <chrono>
 #include <fcntl.h>
 #include <future>
 #include <memory>
+#include <mutex>
 #include <poll.h>
+#include <string>
+#include <string_view>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -11,6 +15,7 @@
 #include "berth/support/pipe.hpp"
 #include "berth/support/status.hpp"
 #include "berth/support/threads.hpp"
+#include "common/own_descriptors.hpp"
 #include "engine/engine.hpp"
 
 namespace berth::engine {
@@ -23,6 +28,10 @@ namespace {
 
 // Read at a time of one stream, so that a loud one starves nobody.
 constexpr size_t kReadBytes = 256u << 10;
+// How long what a command has left in its pipes may take to be read.
+constexpr std::chrono::seconds kReadTime{5};
+// Threads that a container may keep from ending.
+constexpr int kMostLeft = 256;
 
 struct Pipe {
   Fd read;
@@ -36,22 +45,34 @@ absl::StatusOr<Pipe> makePipe() {
 }
 
 // Reads both outputs of a command until the command has ended and what it wrote is read: a process
-// that it left behind may hold them open for ever. On a thread of its own, which shares this.
+// that it left behind may hold them open for ever. On a thread of its own, which shares this: every
+// process that has a pipe can also have its lock, for as long as it splices into it from what says
+// nothing (splice(2), a terminal), and neither a read nor the pipe's end returns before that. So
+// the thread has the pipes in a table of its own, where they end; here they are closed before.
 class OutputReader {
  public:
   // RESOURCE_EXHAUSTED when there are no more descriptors or threads.
-  static absl::StatusOr<std::shared_ptr<OutputReader>> start(Workers& workers, size_t limit) {
-    const auto reader = std::make_shared<OutputReader>(limit);
+  static absl::StatusOr<std::shared_ptr<OutputReader>> start(const Container& container,
+                                                             size_t limit) {
+    if (*container.readersLeft >= kMostLeft) {
+      return absl::ResourceExhaustedError(
+          strCat("its processes hold the outputs of ", kMostLeft, " commands that have ended"));
+    }
+    const auto reader = std::make_shared<OutputReader>(container.readersLeft, limit);
     reader->ended_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!reader->ended_) return support::errnoStatus(errno, "make an eventfd");
     for (Stream& stream : reader->streams_) {
       BERTH_ASSIGN_OR_RETURN(stream.pipe, makePipe());
       ::fcntl(stream.pipe.read.get(), F_SETFL, O_NONBLOCK);
     }
-    BERTH_RETURN_IF_ERROR(workers.post([reader] { reader->run(); }));
+    BERTH_ASSIGN_OR_RETURN(std::thread thread, support::startThread([reader] { reader->run(); }));
+    // It may be kept for longer than anybody here lives.
+    thread.detach();
+    BERTH_RETURN_IF_ERROR(reader->begun_.get_future().get());
     return reader;
   }
-  explicit OutputReader(size_t limit) : limit_(limit) {}
+  OutputReader(std::shared_ptr<std::atomic<int>> left, size_t limit)
+      : left_(std::move(left)), limit_(limit) {}
   OutputReader(const OutputReader&) = delete;
   OutputReader& operator=(const OutputReader&) = delete;
 
@@ -60,13 +81,24 @@ class OutputReader {
   int errorEnd() const { return streams_[1].pipe.write.get(); }
 
   // The command has ended, or was never started. Returns when what it wrote is read;
-  // RESOURCE_EXHAUSTED when there was no memory for it. Once.
+  // RESOURCE_EXHAUSTED when there was no memory for it, DEADLINE_EXCEEDED when it cannot be read:
+  // nothing of it is kept then. Once.
   absl::Status finish() {
+    ++*left_;
+    // The thread still has them, so that this waits for nobody.
+    for (Stream& stream : streams_) stream.pipe = {};
     ::eventfd_write(ended_.get(), 1);
-    return done_.get_future().get();
+    ended_.reset();
+    std::future<absl::Status> done = done_.get_future();
+    if (done.wait_for(kReadTime) == std::future_status::ready) return done.get();
+    const std::lock_guard lock(mutex_);
+    givenUp_ = true;
+    for (Stream& stream : streams_) std::string().swap(stream.text);
+    return absl::DeadlineExceededError(
+        "a process of the container holds its output: it splices into it and waits");
   }
 
-  // After finish().
+  // After finish() has returned OK.
   std::string& output() { return streams_[0].text; }
   std::string& error() { return streams_[1].text; }
 
@@ -76,47 +108,65 @@ class OutputReader {
     std::string text;
   };
 
+  // In the thread's own table.
+  struct Own {
+    std::array<Fd, 2> read;
+    std::array<Fd, 2> write;
+    Fd ended;
+  };
+
   void run() {
-    // Who waits must hear of the end in any case.
-    done_.set_value(support::returnThrown([this] {
-      readAll();
-      return absl::OkStatus();
-    }));
-    // This waits, like all that changes a pipe, for a killed process that splices into it and is
-    // held by the kernel; nobody waits for this.
-    for (Stream& stream : streams_) stream.pipe.read.reset();
+    {
+      Own own{{Fd(streams_[0].pipe.read.get()), Fd(streams_[1].pipe.read.get())},
+              {Fd(streams_[0].pipe.write.get()), Fd(streams_[1].pipe.write.get())},
+              Fd(ended_.get())};
+      const absl::Status owned = support::returnThrown([&] {
+        return common::keepOwnDescriptors({own.read[0].get(), own.read[1].get(), own.write[0].get(),
+                                           own.write[1].get(), own.ended.get()});
+      });
+      if (!owned.ok()) {
+        for (Fd* fd : {&own.read[0], &own.read[1], &own.write[0], &own.write[1], &own.ended})
+          (void)fd->release();
+        begun_.set_value(owned);
+        return;
+      }
+      begun_.set_value(absl::OkStatus());
+      // Who waits must hear of the end in any case.
+      done_.set_value(support::returnThrown([&] {
+        readAll(own);
+        return absl::OkStatus();
+      }));
+    }
+    --*left_;
   }
 
-  void readAll() {
+  void readAll(Own& own) {
     bool ended = false;
     while (!ended) {
-      std::array<pollfd, 3> waits{pollfd{streams_[0].pipe.read.get(), POLLIN, 0},
-                                  pollfd{streams_[1].pipe.read.get(), POLLIN, 0},
-                                  pollfd{ended_.get(), POLLIN, 0}};
+      std::array<pollfd, 3> waits{pollfd{own.read[0].get(), POLLIN, 0},
+                                  pollfd{own.read[1].get(), POLLIN, 0},
+                                  pollfd{own.ended.get(), POLLIN, 0}};
       if (::poll(waits.data(), waits.size(), -1) < 0) continue;
       for (size_t i = 0; i < streams_.size(); ++i) {
-        if (waits[i].revents != 0) readSome(streams_[i], kReadBytes);
+        if (waits[i].revents != 0) readSome(own.read[i], streams_[i], kReadBytes);
       }
       ended = waits[2].revents != 0;
     }
-    for (Stream& stream : streams_) {
+    for (size_t i = 0; i < streams_.size(); ++i) {
       // What is there now: those that the command left behind may write on.
-      Fd& fd = stream.pipe.read;
-      const int present = fd ? support::bytesIn(fd.get()) : 0;
-      if (present > 0) readSome(stream, static_cast<size_t>(present));
+      const int present = own.read[i] ? support::bytesIn(own.read[i].get()) : 0;
+      if (present > 0) readSome(own.read[i], streams_[i], static_cast<size_t>(present));
     }
   }
 
   // Reads no more than `most` bytes; what goes past the limit is read and dropped, so that the
   // command never hangs on a full pipe.
-  void readSome(Stream& stream, size_t most) {
+  void readSome(Fd& fd, Stream& stream, size_t most) {
     std::array<char, 16384> buffer;
-    Fd& fd = stream.pipe.read;
     while (fd && most > 0) {
       const ssize_t count = ::read(fd.get(), buffer.data(), std::min(most, buffer.size()));
       if (count > 0) {
-        const size_t room = limit_ - std::min(limit_, stream.text.size());
-        stream.text.append(buffer.data(), std::min(room, static_cast<size_t>(count)));
+        keep(stream, {buffer.data(), static_cast<size_t>(count)});
         most -= static_cast<size_t>(count);
       } else if (count == 0) {
         fd.reset();
@@ -127,9 +177,19 @@ class OutputReader {
     }
   }
 
+  void keep(Stream& stream, std::string_view bytes) {
+    const std::lock_guard lock(mutex_);
+    if (givenUp_) return;
+    stream.text += bytes.substr(0, limit_ - std::min(limit_, stream.text.size()));
+  }
+
+  const std::shared_ptr<std::atomic<int>> left_;
+  std::mutex mutex_;
+  bool givenUp_ = false;  // under the mutex, as are the texts until the thread is done
   std::array<Stream, 2> streams_;
   Fd ended_;
   const size_t limit_;
+  std::promise<absl::Status> begun_;
   std::promise<absl::Status> done_;
 };
 
@@ -168,7 +228,7 @@ absl::StatusOr<v1::ExecSyncResponse> Engine::execSync(const v1::ExecSyncRequest&
                          findRunning(request.container_id(), "exec in"));
   const size_t limit = preferences()->execSyncOutputBytes;
   // It reads before the command is started: for one that runs there must be nothing left to fail.
-  auto started = OutputReader::start(workers_, limit);
+  auto started = OutputReader::start(*container, limit);
   if (!started.ok()) {
     return support::annotate(started.status(),
                              strCat("exec in container ", request.container_id()));

@@ -10,10 +10,10 @@
 #include "berth/support/mounts.hpp"
 #include "berth/support/status.hpp"
 #include "common/log.hpp"
-#include "engine/closed_folder.hpp"
 #include "engine/engine.hpp"
 #include "engine/names.hpp"
 #include "engine/network_request.hpp"
+#include "engine/own_directory.hpp"
 #include "engine/requests.hpp"
 #include "engine/spec/cgroup_path.hpp"
 #include "engine/spec/namespaces.hpp"
@@ -194,6 +194,7 @@ absl::StatusOr<std::shared_ptr<Pod>> Engine::recordPod(const v1::RunPodSandboxRe
 
 absl::Status Engine::bringUp(plugins::Operation& op, Pod& pod) {
   op.setStage("make directories");
+  BERTH_RETURN_IF_ERROR(makeOwnDirectory(podDirectory(pod.id()), pod));
   BERTH_RETURN_IF_ERROR(support::makeDirectories(strCat(podDirectory(pod.id()), "/runtime"), 0711));
   const std::string logs =
       pod.peek([](const records::PodRecord& r) { return r.config().log_directory(); });
@@ -279,7 +280,6 @@ absl::Status Engine::makePodFiles(plugins::Operation& op, Pod& pod) {
   const records::PodRecord record = pod.record();
   const v1::PodSandboxConfig& config = record.config();
   const std::string directory = podDirectory(pod.id());
-  BERTH_RETURN_IF_ERROR(closeToOthers(directory, record));
   BERTH_ASSIGN_OR_RETURN(const spec::PodNamespaces namespaces, spec::podNamespaces(config));
   BERTH_ASSIGN_OR_RETURN(const std::string hostname, spec::podHostname(config, host_));
   const auto write = [&](std::string_view name, const std::string& content) -> absl::Status {

@@ -2,9 +2,14 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <utility>
+
+#include <boost/asio/post.hpp>
 
 #include "berth/support/pipe.hpp"
 #include "berth/support/status.hpp"
@@ -17,8 +22,14 @@ using boost::system::error_code;
 using support::Fd;
 
 namespace {
+
 // What an unprivileged process may ask for (pipe(7), /proc/sys/fs/pipe-max-size).
 constexpr int kBusyPipeBytes = 1 << 20;
+
+ssize_t grow(int fd, char*, size_t) {
+  return ::fcntl(fd, F_SETPIPE_SZ, kBusyPipeBytes);
+}
+
 }  // namespace
 
 absl::StatusOr<Pipe> makePipe() {
@@ -39,24 +50,101 @@ absl::StatusOr<std::unique_ptr<AsyncFd>> AsyncFd::adopt(const asio::any_io_execu
   return adopted;
 }
 
+absl::StatusOr<std::unique_ptr<AsyncFd>> AsyncFd::adoptShared(const asio::any_io_executor& executor,
+                                                              Fd fd, int other) {
+  const int number = fd.get();
+  BERTH_ASSIGN_OR_RETURN(std::unique_ptr<AsyncFd> adopted, adopt(executor, std::move(fd)));
+  BERTH_ASSIGN_OR_RETURN(adopted->thread_, PipeThread::start(number, other));
+  adopted->wait_ = std::make_shared<Wait>(executor);
+  return adopted;
+}
+
+AsyncFd::~AsyncFd() {
+  close();
+}
+
 Task<absl::StatusOr<size_t>> AsyncFd::read(asio::mutable_buffer into) {
   while (descriptor_.is_open()) {
+    if (endsAfterPresent_ && !left_) left_ = co_await present();
     if (left_ == size_t{0}) co_return size_t{0};
     const size_t most = std::min(into.size(), left_.value_or(into.size()));
-    const ssize_t count = ::read(descriptor_.native_handle(), into.data(), most);
+    const ssize_t count = co_await readSome(asio::buffer(into, most));
     if (count >= 0) {
       if (left_) *left_ -= static_cast<size_t>(count);
       co_return static_cast<size_t>(count);
     }
-    if (errno == EINTR) continue;
-    if (errno != EAGAIN) co_return support::errnoStatus(errno, "read");
+    if (count == -EINTR) continue;
+    if (count != -EAGAIN) co_return support::errnoStatus(static_cast<int>(-count), "read");
     if (!co_await waitReadable()) co_return size_t{0};
   }
   co_return absl::CancelledError("read: the descriptor was closed");
 }
 
+// Asked without the pipe's lock.
+bool AsyncFd::isReady(short event) {
+  pollfd state{.fd = descriptor_.native_handle(), .events = event, .revents = 0};
+  return ::poll(&state, 1, 0) != 0;
+}
+
+Task<ssize_t> AsyncFd::readSome(asio::mutable_buffer into) {
+  if (thread_ == nullptr) {
+    const ssize_t count = ::read(descriptor_.native_handle(), into.data(), into.size());
+    co_return count >= 0 ? count : -errno;
+  }
+  if (!isReady(POLLIN)) co_return -EAGAIN;
+  const ssize_t count =
+      co_await onThread([](int fd, char* bytes, size_t size) { return ::read(fd, bytes, size); },
+                        std::min(into.size(), PipeThread::kBytes));
+  if (count > 0) std::memcpy(into.data(), thread_->bytes(), static_cast<size_t>(count));
+  co_return count;
+}
+
+Task<ssize_t> AsyncFd::writeSome(asio::const_buffer bytes) {
+  if (thread_ == nullptr) {
+    const ssize_t count = ::write(descriptor_.native_handle(), bytes.data(), bytes.size());
+    co_return count >= 0 ? count : -errno;
+  }
+  if (!isReady(POLLOUT)) co_return -EAGAIN;
+  if (std::exchange(growing_, false)) (void)co_await onThread(grow, 0);
+  const size_t size = std::min(bytes.size(), PipeThread::kBytes);
+  std::memcpy(thread_->bytes(), bytes.data(), size);
+  co_return co_await onThread(
+      [](int fd, char* from, size_t count) { return ::write(fd, from, count); }, size);
+}
+
+// ECANCELED when close() came before its end.
+Task<ssize_t> AsyncFd::onThread(PipeThread::SystemCall doing, size_t size) {
+  const std::shared_ptr<Wait> wait = wait_;
+  wait->isDone = false;
+  thread_->call(doing, size, [wait, strand = descriptor_.get_executor()](ssize_t result) mutable {
+    // The last reference to its timer goes on the strand.
+    asio::post(strand, [wait = std::move(wait), result] {
+      wait->result = result;
+      wait->isDone = true;
+      wait->ended.notify();
+    });
+  });
+  co_await wait->ended.until([&] { return wait->isDone || !descriptor_.is_open(); });
+  co_return wait->isDone ? wait->result : -ECANCELED;
+}
+
+// Bytes that the pipe holds.
+Task<size_t> AsyncFd::present() {
+  if (!isReady(POLLIN)) co_return 0;
+  const int fd = descriptor_.native_handle();
+  ssize_t count = 0;
+  if (thread_ == nullptr) {
+    count = support::bytesIn(fd);
+  } else {
+    count = co_await onThread(
+        [](int pipe, char*, size_t) -> ssize_t { return support::bytesIn(pipe); }, 0);
+  }
+  co_return static_cast<size_t>(std::max<ssize_t>(0, count));
+}
+
 Task<bool> AsyncFd::waitReadable() {
   if (left_) co_return false;
+  if (endsAfterPresent_) co_return true;
   std::optional<Ticker> quiet;
   bool silent = false;
   if (quiet_) {
@@ -74,13 +162,13 @@ Task<bool> AsyncFd::waitReadable() {
 Task<absl::Status> AsyncFd::write(asio::const_buffer bytes) {
   while (bytes.size() > 0) {
     if (!descriptor_.is_open()) co_return absl::CancelledError("write: the descriptor was closed");
-    const ssize_t count = ::write(descriptor_.native_handle(), bytes.data(), bytes.size());
+    const ssize_t count = co_await writeSome(bytes);
     if (count >= 0) {
       bytes += static_cast<size_t>(count);
-    } else if (errno == EAGAIN) {
+    } else if (count == -EAGAIN) {
       co_await descriptor_.async_wait(descriptor_base::wait_write, kAwait);
-    } else if (errno != EINTR) {
-      co_return support::errnoStatus(errno, "write");
+    } else if (count != -EINTR) {
+      co_return support::errnoStatus(static_cast<int>(-count), "write");
     }
   }
   co_return absl::OkStatus();
@@ -95,8 +183,8 @@ Task<void> AsyncFd::broken() {
 }
 
 void AsyncFd::endAfterPresent() {
-  if (!descriptor_.is_open() || left_) return;
-  left_ = static_cast<size_t>(std::max(0, support::bytesIn(descriptor_.native_handle())));
+  if (!descriptor_.is_open() || endsAfterPresent_) return;
+  endsAfterPresent_ = true;
   error_code ignored;
   descriptor_.cancel(ignored);
 }
@@ -107,9 +195,17 @@ void AsyncFd::endWhenQuiet(std::chrono::milliseconds quiet) {
   if (descriptor_.is_open()) descriptor_.cancel(ignored);
 }
 
+void AsyncFd::dropOther() {
+  if (thread_ != nullptr) thread_->dropOther();
+}
+
 void AsyncFd::growPipe() {
   if (grown_ || !descriptor_.is_open()) return;
   grown_ = true;
+  if (thread_ != nullptr) {
+    growing_ = true;
+    return;
+  }
   // Fails on sockets, and past the user's share of pipes: the pipe stays as it is.
   ::fcntl(descriptor_.native_handle(), F_SETPIPE_SZ, kBusyPipeBytes);
 }
@@ -119,8 +215,13 @@ void AsyncFd::shutdownWrite() {
 }
 
 void AsyncFd::close() {
+  if (!descriptor_.is_open()) return;
   error_code ignored;
-  if (descriptor_.is_open()) descriptor_.close(ignored);
+  // The thread still has it, so that this waits for nobody.
+  descriptor_.close(ignored);
+  if (thread_ == nullptr) return;
+  thread_->end();
+  wait_->ended.notify();
 }
 
 }  // namespace berth::streaming

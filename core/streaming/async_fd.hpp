@@ -12,6 +12,7 @@
 
 #include "berth/support/fd.hpp"
 #include "streaming/async.hpp"
+#include "streaming/pipe_thread.hpp"
 #include "streaming/stream.hpp"
 
 namespace berth::streaming {
@@ -30,6 +31,14 @@ class AsyncFd {
   // Makes the descriptor non-blocking: the open file, not only this descriptor.
   static absl::StatusOr<std::unique_ptr<AsyncFd>> adopt(
       const boost::asio::any_io_executor& executor, support::Fd fd);
+  // One end of a pipe whose other end, -1 for none, processes of containers get: all that could
+  // wait for them is left to a thread (pipe_thread.hpp), which has the other end too, until
+  // dropOther().
+  static absl::StatusOr<std::unique_ptr<AsyncFd>> adoptShared(
+      const boost::asio::any_io_executor& executor, support::Fd fd, int other);
+  ~AsyncFd();
+  AsyncFd(const AsyncFd&) = delete;
+  AsyncFd& operator=(const AsyncFd&) = delete;
 
   // At least one byte; 0 at the end.
   Task<absl::StatusOr<size_t>> read(boost::asio::mutable_buffer into);
@@ -45,6 +54,8 @@ class AsyncFd {
   // The end comes when nothing has arrived for so long.
   void endWhenQuiet(std::chrono::milliseconds quiet);
 
+  // After the caller has closed its own.
+  void dropOther();
   // Lets a busy pipe hold more, where the kernel allows it.
   void growPipe();
   // A socket's half-close: the other side reads the end.
@@ -55,14 +66,32 @@ class AsyncFd {
   int get() { return descriptor_.native_handle(); }
 
  private:
+  // For a call of the thread.
+  struct Wait {
+    explicit Wait(const boost::asio::any_io_executor& executor) : ended(executor) {}
+    ssize_t result = 0;
+    bool isDone = false;
+    Signal ended;
+  };
+
   explicit AsyncFd(const boost::asio::any_io_executor& executor) : descriptor_(executor) {}
 
+  bool isReady(short event);
+  // Results, or negative error numbers.
+  Task<ssize_t> readSome(boost::asio::mutable_buffer into);
+  Task<ssize_t> writeSome(boost::asio::const_buffer bytes);
+  Task<ssize_t> onThread(PipeThread::SystemCall doing, size_t size);
+  Task<size_t> present();
   // False at the end that endAfterPresent or endWhenQuiet set.
   Task<bool> waitReadable();
 
   boost::asio::posix::stream_descriptor descriptor_;
+  std::shared_ptr<PipeThread> thread_;  // of a shared pipe, as the next
+  std::shared_ptr<Wait> wait_;
+  bool endsAfterPresent_ = false;
   std::optional<size_t> left_;
   std::optional<std::chrono::milliseconds> quiet_;
+  bool growing_ = false;
   bool grown_ = false;
 };
 

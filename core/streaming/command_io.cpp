@@ -105,7 +105,12 @@ absl::Status CommandIo::openPipe(Slot slot, Copied& pipe) {
   BERTH_ASSIGN_OR_RETURN(Pipe ends, makePipe());
   Fd& ours = slot == kInput ? ends.write : ends.read;
   pipe.processEnd = slot == kInput ? std::move(ends.read) : std::move(ends.write);
-  BERTH_ASSIGN_OR_RETURN(pipe.ours, AsyncFd::adopt(session_.executor(), std::move(ours)));
+  // That of a terminal ends at the runtime, which copies; another one is the process's own.
+  auto adopted =
+      terminal_ ? AsyncFd::adopt(session_.executor(), std::move(ours))
+                : AsyncFd::adoptShared(session_.executor(), std::move(ours), pipe.processEnd.get());
+  BERTH_RETURN_IF_ERROR(adopted.status());
+  pipe.ours = *std::move(adopted);
   return absl::OkStatus();
 }
 
@@ -114,7 +119,10 @@ ProcessEnds CommandIo::ends() const {
 }
 
 void CommandIo::releaseEnds() {
-  for (Copied* pipe : {&input_, &output_, &error_}) pipe->processEnd.reset();
+  for (Copied* pipe : {&input_, &output_, &error_}) {
+    pipe->processEnd.reset();
+    if (pipe->ours) pipe->ours->dropOther();
+  }
 }
 
 void CommandIo::start() {

@@ -221,12 +221,14 @@ Status Container::signal(int number, KillScope scope) {
     case ContainerState::kRunning:
       break;
   }
-  if (scope == KillScope::kAll) signalCgroup(cgroup(), number);
-  // An unreaped child's number cannot belong to anyone else. With kAll it may have died already.
-  const bool reached = scope == KillScope::kAll && spec_.cgroupKind != protocol::CgroupKind::kNone;
-  if (!reached && kill(pid_, number) != 0) {
+  // Some signals are counted by those who get them, but SIGKILL is not: the first process gets it
+  // in any case, also when the cgroup has more processes than can be held at once.
+  const bool inCgroup = scope == KillScope::kAll && spec_.cgroupKind != protocol::CgroupKind::kNone;
+  // An unreaped child's number cannot belong to anyone else.
+  if ((!inCgroup || number == SIGKILL) && kill(pid_, number) != 0) {
     return errnoFailure(errno, {"send signal ", Number(number), " to container ", id()});
   }
+  if (scope == KillScope::kAll) signalCgroup(cgroup(), number);
   return {};
 }
 

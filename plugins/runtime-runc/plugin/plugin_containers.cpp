@@ -192,14 +192,16 @@ Status RuntimePlugin::containerKill(const Op& op, std::string_view pod, std::str
     if (!thawed.ok()) return thawed;
   }
   const CallLimits limits = limitsOf(op);
+  const bool killsAll = signal == SIGKILL && scope == KillScope::kAllProcesses;
+  const CallLimits asked = within(limits, kMonitorTime);
   // A connection that breaks may have passed the signal on: a program may see it twice, rather than
   // not at all.
-  const absl::Status status = found->monitor().call(limits, [&](MonitorClient& client) {
+  const absl::Status status = found->monitor().call(asked, [&](MonitorClient& client) {
     const absl::Status killed =
         client.killContainer(target->record.id, signal,
                              scope == KillScope::kAllProcesses ? protocol::KillScope::kAll
                                                                : protocol::KillScope::kProcess,
-                             limits);
+                             asked);
     // A start that counts as failed may never have come to it: there is nothing to kill.
     return signal == SIGKILL && absl::IsFailedPrecondition(killed) ? absl::OkStatus() : killed;
   });
@@ -207,6 +209,9 @@ Status RuntimePlugin::containerKill(const Op& op, std::string_view pod, std::str
   // A pod without its monitor is ended, whatever signal this was to be: its exit is told with the
   // pod's loss.
   if (absl::IsUnavailable(status)) return killContainer(endContext(&op), *found, target, limits);
+  if (killsAll && absl::IsDeadlineExceeded(status))
+    return support::annotate(killCgroup(*layout_, target->record.cgroup, limits),
+                             strCat("kill container ", container, ", whose monitor is silent"));
   return support::annotate(status, strCat("kill container ", container));
 }
 

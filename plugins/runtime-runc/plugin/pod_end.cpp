@@ -34,12 +34,15 @@ absl::Status askToKill(const EndContext& context, Pod& pod, Container& container
   // The kill of a frozen process takes effect only when it is thawed.
   BERTH_RETURN_IF_ERROR(thawCgroup(context.layout, container.record.cgroup));
   if (pod.status(container).state == protocol::ContainerState::kCreated) return absl::OkStatus();
-  const absl::Status status = pod.monitor().call(limits, [&](MonitorClient& client) {
+  const CallLimits asked = within(limits, kMonitorTime);
+  const absl::Status status = pod.monitor().call(asked, [&](MonitorClient& client) {
     const absl::Status killed =
-        client.killContainer(container.record.id, SIGKILL, protocol::KillScope::kAll, limits);
+        client.killContainer(container.record.id, SIGKILL, protocol::KillScope::kAll, asked);
     // A start that counts as failed may never have come to it: there is nothing to kill.
     return absl::IsFailedPrecondition(killed) ? absl::OkStatus() : killed;
   });
+  if (absl::IsDeadlineExceeded(status))
+    return killCgroup(context.layout, container.record.cgroup, limits);
   // Where the monitor is dead, only the cgroup is left to ask.
   return absl::IsNotFound(status) || absl::IsUnavailable(status) ? absl::OkStatus() : status;
 }

@@ -2,6 +2,8 @@
 // it is dead, without.
 #pragma once
 
+#include <chrono>
+
 #include <absl/status/status.h>
 
 #include "berth/plugin.hpp"
@@ -24,6 +26,11 @@ struct EndContext {
     if (op != nullptr) op->stage(name);
   }
 };
+
+// How long a monitor is asked to pass a signal on; SIGKILL then goes to the cgroup without it. It
+// may be held by what is to end: a process that splices into its output from what says nothing has
+// the pipe's lock until then, and a monitor that reads waits for that.
+constexpr std::chrono::seconds kMonitorTime{5};
 
 // Kills every process of every container at once and waits for the exits. DEADLINE_EXCEEDED, long
 // before a late deadline, when the kernel holds one. Idempotent.

@@ -26,6 +26,8 @@ namespace {
 constexpr size_t kOpenLevels = 32;
 // A directory that someone keeps filling is given up on after so many passes.
 constexpr int kMaximumPasses = 16;
+// Names of subdirectories at a time: a directory may have millions.
+constexpr size_t kMostListed = 1024;
 
 struct Identity {
   uint64_t mount = 0;
@@ -101,7 +103,8 @@ class TreeRemover {
     return empty();
   }
 
-  // Removes all entries of the innermost directory but its subdirectories, which it lists.
+  // Removes the entries of the innermost directory but its subdirectories, which it lists; what is
+  // left when there are many is for the next pass.
   absl::Status empty() {
     Level& level = levels_.back();
     ++level.passes;
@@ -117,6 +120,10 @@ class TreeRemover {
       if (entry == nullptr) return errno == 0 ? absl::OkStatus() : failure(errno, "read");
       const std::string_view name = entry->d_name;
       if (name == "." || name == "..") continue;
+      if (level.subdirectories.size() == kMostListed) {
+        --level.passes;  // the rest is no refill
+        return absl::OkStatus();
+      }
       if (entry->d_type == DT_DIR) {
         level.subdirectories.emplace_back(name);
         continue;

@@ -1,6 +1,8 @@
 #include "berth/support/remove_tree.hpp"
 
+#include <algorithm>
 #include <fcntl.h>
+#include <malloc.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
@@ -117,6 +119,23 @@ TEST_F(RemoveTreeTest, DeepTreesNeedFewDescriptors) {
     EXPECT_TRUE(status.ok()) << status;
   }
   EXPECT_THAT(*listDirectory(directory_.path()), IsEmpty());
+}
+
+TEST_F(RemoveTreeTest, VeryWideTreesTakeNoMemory) {
+  constexpr int kWide = 2500;
+  const std::string name(200, 'w');
+  ASSERT_TRUE(makeDirectories(directory_ / "tree").ok());
+  for (int i = 0; i < kWide; ++i)
+    ASSERT_EQ(::mkdir((directory_ / ("tree/" + name + std::to_string(i))).c_str(), 0700), 0);
+  const size_t before = ::mallinfo2().uordblks;
+  size_t most = before;
+  const absl::Status status = removeTree(directory_ / "tree", [&most] {
+    most = std::max(most, ::mallinfo2().uordblks);
+    return absl::OkStatus();
+  });
+  EXPECT_TRUE(status.ok()) << status;
+  EXPECT_THAT(*listDirectory(directory_.path()), IsEmpty());
+  EXPECT_LT(most - before, size_t{1024} * 400);
 }
 
 TEST_F(RemoveTreeTest, WideTrees) {
