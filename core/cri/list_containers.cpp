@@ -1,4 +1,4 @@
-#include "cri/convert.hpp"
+#include "cri/item_list.hpp"
 #include "cri/runtime_service.hpp"
 
 namespace berth::cri {
@@ -6,7 +6,8 @@ namespace berth::cri {
 grpc::Status RuntimeService::ListContainers(grpc::ServerContext* /*context*/,
                                             const runtime::v1::ListContainersRequest* request,
                                             runtime::v1::ListContainersResponse* response) {
-  *response->mutable_containers() = engine_.listContainers(request->filter());
+  addItems(*response, runtime::v1::ListContainersResponse::kContainersFieldNumber,
+           engine_.listContainers(request->filter()));
   return grpc::Status::OK;
 }
 

@@ -1,4 +1,4 @@
-#include "cri/convert.hpp"
+#include "cri/item_list.hpp"
 #include "cri/runtime_service.hpp"
 
 namespace berth::cri {
@@ -6,7 +6,8 @@ namespace berth::cri {
 grpc::Status RuntimeService::ListPodSandbox(grpc::ServerContext* /*context*/,
                                             const runtime::v1::ListPodSandboxRequest* request,
                                             runtime::v1::ListPodSandboxResponse* response) {
-  *response->mutable_items() = engine_.listPodSandboxes(request->filter());
+  addItems(*response, runtime::v1::ListPodSandboxResponse::kItemsFieldNumber,
+           engine_.listPodSandboxes(request->filter()));
   return grpc::Status::OK;
 }
 

@@ -8,7 +8,7 @@ grpc::Status RuntimeService::StreamContainers(
     grpc::ServerContext* context, const runtime::v1::StreamContainersRequest* request,
     grpc::ServerWriter<runtime::v1::StreamContainersResponse>* writer) {
   return streamList(*context, *writer, engine_.listContainers(request->filter()),
-                    &runtime::v1::StreamContainersResponse::add_containers);
+                    runtime::v1::StreamContainersResponse::kContainersFieldNumber);
 }
 
 }  // namespace berth::cri

@@ -8,7 +8,7 @@ grpc::Status RuntimeService::StreamPodSandboxes(
     grpc::ServerContext* context, const runtime::v1::StreamPodSandboxesRequest* request,
     grpc::ServerWriter<runtime::v1::StreamPodSandboxesResponse>* writer) {
   return streamList(*context, *writer, engine_.listPodSandboxes(request->filter()),
-                    &runtime::v1::StreamPodSandboxesResponse::add_pod_sandboxes);
+                    runtime::v1::StreamPodSandboxesResponse::kPodSandboxesFieldNumber);
 }
 
 }  // namespace berth::cri

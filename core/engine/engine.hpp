@@ -28,6 +28,7 @@
 #include "engine/filesystems.hpp"
 #include "engine/layer_usages.hpp"
 #include "engine/life_events.hpp"
+#include "engine/list_items.hpp"
 #include "engine/mount_requests.hpp"
 #include "engine/objects.hpp"
 #include "engine/operations.hpp"
@@ -72,8 +73,8 @@ class Engine {
   // Repeated, it says the same. FAILED_PRECONDITION: see checkAbandonable().
   absl::StatusOr<AbandonedNetwork> abandonNetwork(const std::string& pod, Deadline deadline);
   absl::StatusOr<runtime::v1::PodSandboxStatus> podSandboxStatus(const std::string& id) const;
-  google::protobuf::RepeatedPtrField<runtime::v1::PodSandbox> listPodSandboxes(
-      const runtime::v1::PodSandboxFilter& filter) const;
+  ListItems listPodSandboxes(const runtime::v1::PodSandboxFilter& filter) const;
+  StateCounts countStates() const;
   // The pod's facts for people, as a JSON object (CRI, PodSandboxStatusRequest.verbose).
   absl::StatusOr<std::string> podSandboxInfo(const std::string& id) const;
 
@@ -87,8 +88,7 @@ class Engine {
   absl::Status stopContainer(const std::string& id, std::chrono::seconds grace, Deadline deadline);
   absl::Status removeContainer(const std::string& id, Deadline deadline);
   absl::StatusOr<runtime::v1::ContainerStatus> containerStatus(const std::string& id) const;
-  google::protobuf::RepeatedPtrField<runtime::v1::Container> listContainers(
-      const runtime::v1::ContainerFilter& filter) const;
+  ListItems listContainers(const runtime::v1::ContainerFilter& filter) const;
   absl::StatusOr<std::string> containerInfo(const std::string& id) const;
   // As the kubelet reads them (status.cpp), newest first, those of earlier sandboxes too.
   std::vector<runtime::v1::ContainerStatus> containerStatusesOf(const std::string& podId) const;

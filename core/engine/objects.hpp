@@ -60,6 +60,15 @@ class Recorded {
     std::lock_guard lock(mutex_);
     return read(record_);
   }
+  // What `make(record)` gives, made once for all who ask until the record changes; null unless
+  // `matches(record)`. Neither must call back.
+  template <class Matches, class Make>
+  std::shared_ptr<const std::string> listed(Matches matches, Make make) const {
+    std::lock_guard lock(mutex_);
+    if (!matches(record_)) return nullptr;
+    if (listed_ == nullptr) listed_ = std::make_shared<const std::string>(make(record_));
+    return listed_;
+  }
   // Changes the record, keeps it durably, wakes who waits in awaitChange, and tells the observer.
   // Not to be called while the engine's maps are locked. Who reads the record meanwhile does not
   // wait for the disk. What is not kept is changed all the same: see keepChanges().
@@ -71,6 +80,7 @@ class Recorded {
     {
       std::lock_guard lock(mutex_);
       apply(record_);
+      listed_.reset();
       if (const auto step = lifeStep(record_)) {
         if (observer_ == nullptr || !observer_->listening()) {
           record_.set_told(static_cast<int32_t>(*step));
@@ -170,6 +180,7 @@ class Recorded {
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   Record record_;
+  mutable std::shared_ptr<const std::string> listed_;
   uint64_t version_ = 0;
   std::mutex keeping_;  // held over the disk, after mutex_ where both are
   uint64_t kept_ = 0;

@@ -10,7 +10,6 @@
 namespace berth::engine {
 
 namespace v1 = runtime::v1;
-using google::protobuf::RepeatedPtrField;
 
 namespace {
 
@@ -32,26 +31,59 @@ bool matches(const v1::ContainerFilter& filter, const records::ContainerRecord& 
          matchesLabels(filter.label_selector(), record.config().labels());
 }
 
+std::string itemOf(const records::PodRecord& record) {
+  v1::PodSandbox item;
+  item.set_id(record.id());
+  *item.mutable_metadata() = record.config().metadata();
+  item.set_state(podState(record));
+  item.set_created_at(record.created_at());
+  *item.mutable_labels() = record.config().labels();
+  *item.mutable_annotations() = record.config().annotations();
+  item.set_runtime_handler(record.handler());
+  return item.SerializeAsString();
+}
+
+std::string itemOf(const records::ContainerRecord& record) {
+  v1::Container item;
+  item.set_id(record.id());
+  item.set_pod_sandbox_id(record.pod_id());
+  *item.mutable_metadata() = record.config().metadata();
+  *item.mutable_image() = record.config().image();
+  item.set_image_ref(record.image_ref());
+  item.set_image_id(record.image_id());
+  item.set_state(record.state());
+  item.set_created_at(record.created_at());
+  *item.mutable_labels() = record.config().labels();
+  *item.mutable_annotations() = record.config().annotations();
+  return item.SerializeAsString();
+}
+
+template <class Record, class Objects, class Filter>
+ListItems itemsOf(const Objects& objects, const Filter& filter) {
+  const auto matching = [&](const Record& record) { return matches(filter, record); };
+  const auto make = [](const Record& record) { return itemOf(record); };
+  ListItems items;
+  items.reserve(objects.size());
+  for (const auto& object : objects) {
+    if (!object->visible()) continue;
+    if (auto item = object->listed(matching, make)) items.push_back(std::move(item));
+  }
+  return items;
+}
+
 }  // namespace
 
-RepeatedPtrField<v1::PodSandbox> Engine::listPodSandboxes(
-    const v1::PodSandboxFilter& filter) const {
-  RepeatedPtrField<v1::PodSandbox> result;
-  for (const auto& pod : pods()) {
-    if (!pod->visible()) continue;
-    pod->peek([&](const records::PodRecord& record) {
-      if (!matches(filter, record)) return;
-      v1::PodSandbox& item = *result.Add();
-      item.set_id(record.id());
-      *item.mutable_metadata() = record.config().metadata();
-      item.set_state(podState(record));
-      item.set_created_at(record.created_at());
-      *item.mutable_labels() = record.config().labels();
-      *item.mutable_annotations() = record.config().annotations();
-      item.set_runtime_handler(record.handler());
-    });
-  }
-  return result;
+ListItems Engine::listPodSandboxes(const v1::PodSandboxFilter& filter) const {
+  return itemsOf<records::PodRecord>(pods(), filter);
+}
+
+StateCounts Engine::countStates() const {
+  StateCounts counts;
+  for (const auto& pod : pods())
+    if (pod->visible()) ++counts.pods[pod->peek(podState)];
+  for (const auto& container : containers())
+    if (container->visible()) ++counts.containers[container->state()];
+  return counts;
 }
 
 absl::StatusOr<v1::PodSandboxStatus> Engine::podSandboxStatus(const std::string& id) const {
@@ -83,26 +115,8 @@ v1::PodSandboxStatus Engine::statusOf(const Pod& pod) const {
   return status;
 }
 
-RepeatedPtrField<v1::Container> Engine::listContainers(const v1::ContainerFilter& filter) const {
-  RepeatedPtrField<v1::Container> result;
-  for (const auto& container : containers()) {
-    if (!container->visible()) continue;
-    container->peek([&](const records::ContainerRecord& record) {
-      if (!matches(filter, record)) return;
-      v1::Container& item = *result.Add();
-      item.set_id(record.id());
-      item.set_pod_sandbox_id(record.pod_id());
-      *item.mutable_metadata() = record.config().metadata();
-      *item.mutable_image() = record.config().image();
-      item.set_image_ref(record.image_ref());
-      item.set_image_id(record.image_id());
-      item.set_state(record.state());
-      item.set_created_at(record.created_at());
-      *item.mutable_labels() = record.config().labels();
-      *item.mutable_annotations() = record.config().annotations();
-    });
-  }
-  return result;
+ListItems Engine::listContainers(const v1::ContainerFilter& filter) const {
+  return itemsOf<records::ContainerRecord>(containers(), filter);
 }
 
 absl::StatusOr<v1::ContainerStatus> Engine::containerStatus(const std::string& id) const {

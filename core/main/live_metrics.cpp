@@ -26,33 +26,21 @@ void add(std::vector<Reading>& readings, std::string name, std::string help,
   readings.push_back({std::move(name), std::move(help), std::move(labels), value});
 }
 
-// All of `states` have a number, so that a series does not end when the last one leaves its state.
-template <typename Objects>
-std::map<std::string, int> countStates(const Objects& objects, std::string (*nameOf)(int),
-                                       std::initializer_list<int> states) {
-  std::map<std::string, int> counts;
-  for (const int state : states) counts[nameOf(state)];
-  for (const auto& object : objects) ++counts[nameOf(object.state())];
-  return counts;
-}
-
-std::string podState(int state) {
+std::string readinessOf(v1::PodSandboxState state) {
   return state == v1::SANDBOX_READY ? "ready" : "not_ready";
-}
-
-std::string containerState(int state) {
-  return wordOf(static_cast<v1::ContainerState>(state));
 }
 
 std::vector<Reading> readObjects(const engine::Engine& engine, const images::ImageService& images) {
   std::vector<Reading> readings;
-  for (const auto& [state, count] : countStates(engine.listPodSandboxes({}), podState,
-                                                {v1::SANDBOX_READY, v1::SANDBOX_NOTREADY}))
-    add(readings, "berth_pods", "Pod sandboxes, by their state.", {{"state", state}}, count);
-  for (const auto& [state, count] : countStates(engine.listContainers({}), containerState,
-                                                {v1::CONTAINER_CREATED, v1::CONTAINER_RUNNING,
-                                                 v1::CONTAINER_EXITED, v1::CONTAINER_UNKNOWN}))
-    add(readings, "berth_containers", "Containers, by their state.", {{"state", state}}, count);
+  // Each state has a number, so that its series does not end when the last one leaves it.
+  engine::StateCounts counts = engine.countStates();
+  for (const auto state : {v1::SANDBOX_READY, v1::SANDBOX_NOTREADY})
+    add(readings, "berth_pods", "Pod sandboxes, by their state.", {{"state", readinessOf(state)}},
+        counts.pods[state]);
+  for (const auto state :
+       {v1::CONTAINER_CREATED, v1::CONTAINER_RUNNING, v1::CONTAINER_EXITED, v1::CONTAINER_UNKNOWN})
+    add(readings, "berth_containers", "Containers, by their state.", {{"state", wordOf(state)}},
+        counts.containers[state]);
   add(readings, "berth_images", "Images of this node.", {},
       static_cast<double>(images.list().size()));
   return readings;

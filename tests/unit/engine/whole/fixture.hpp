@@ -278,10 +278,16 @@ class EngineTest : public ::testing::Test {
     EXPECT_TRUE(status.ok()) << status.status();
     return status.ok() ? *status : v1::ContainerStatus();
   }
+  template <class Item>
+  static std::vector<Item> parsed(const ListItems& items) {
+    std::vector<Item> result;
+    for (const auto& item : items) EXPECT_TRUE(result.emplace_back().ParseFromString(*item));
+    return result;
+  }
   // By the first digits of their ids.
   std::string readyPods() {
     std::string result;
-    for (const v1::PodSandbox& pod : engine_->listPodSandboxes({}))
+    for (const v1::PodSandbox& pod : parsed<v1::PodSandbox>(engine_->listPodSandboxes({})))
       if (pod.state() == v1::SANDBOX_READY) result += pod.id()[0];
     return result;
   }
