@@ -124,8 +124,9 @@ TEST_F(UsageTest, WhatIsMovedAwayDoesNotHideTheRest) {
   constexpr int kMoved = 19;
   const std::string moved = deep.substr(0, 2 * kMoved - 1);
   const auto usage = walk([&](const FoundEntry& entry) {
-    if (entry.path == deep)
+    if (entry.path == deep) {
       EXPECT_EQ(::rename((directory_ / moved).c_str(), (directory_ / "elsewhere").c_str()), 0);
+    }
     return absl::OkStatus();
   });
   ASSERT_TRUE(usage.ok()) << usage.status();
