@@ -98,9 +98,12 @@ absl::StatusOr<std::string> Engine::createContainer(plugins::Operation& op,
                                                     const std::shared_ptr<Pod>& pod) {
   {
     std::shared_lock lock(mapsMutex_);
-    // A repeated request finds the finished container.
     if (auto existing = containerNames_.find(name); existing != containerNames_.end()) {
-      return existing->second;
+      // A repeated request finds the finished container, unless whoever had the answer started it.
+      if (containers_.at(existing->second)->state() == v1::CONTAINER_CREATED)
+        return existing->second;
+      return absl::AlreadyExistsError(
+          strCat("container ", existing->second, " of the name ", name, " has been started"));
     }
   }
   // A stop of the pod cancels this and waits for its end, and so finds the container or nothing.

@@ -118,14 +118,15 @@ absl::StatusOr<std::string> Engine::runPodSandbox(const v1::RunPodSandboxRequest
 absl::StatusOr<std::string> Engine::runPod(plugins::Operation& op,
                                            const v1::RunPodSandboxRequest& request,
                                            const std::string& name, const std::string& checkpoint) {
-  {
-    std::shared_lock lock(mapsMutex_);
-    if (auto existing = podNames_.find(name); existing != podNames_.end()) {
-      // A repeated request finds the finished pod.
-      if (pods_.at(existing->second)->state() == records::POD_READY) return existing->second;
-      return absl::AlreadyExistsError(strCat("pod sandbox ", existing->second, " of the name ",
-                                             name, " exists and is stopped; remove it first"));
-    }
+  if (const std::shared_ptr<Pod> existing = findByName(name)) {
+    const std::string which = strCat("pod sandbox ", existing->id(), " of the name ", name);
+    if (existing->state() != records::POD_READY)
+      return absl::AlreadyExistsError(strCat(which, " exists and is stopped; remove it first"));
+    // A repeated request finds the finished pod. But whoever made containers in it had the answer;
+    // who asks now does not know of them, and would make them once more.
+    if (!containersOf(existing->id()).empty())
+      return absl::AlreadyExistsError(strCat(which, " exists and has containers"));
+    return existing->id();
   }
   BERTH_ASSIGN_OR_RETURN(std::shared_ptr<Pod> pod, recordPod(request, name, checkpoint));
   absl::Status status;
