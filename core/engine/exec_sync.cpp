@@ -15,7 +15,6 @@
 #include "berth/support/pipe.hpp"
 #include "berth/support/status.hpp"
 #include "berth/support/threads.hpp"
-#include "common/own_descriptors.hpp"
 #include "engine/engine.hpp"
 
 namespace berth::engine {
@@ -47,32 +46,28 @@ absl::StatusOr<Pipe> makePipe() {
 // Reads both outputs of a command until the command has ended and what it wrote is read: a process
 // that it left behind may hold them open for ever. On a thread of its own, which shares this: every
 // process that has a pipe can also have its lock, for as long as it splices into it from what says
-// nothing (splice(2), a terminal), and neither a read nor the pipe's end returns before that. So
-// the thread has the pipes in a table of its own, where they end; here they are closed before.
+// nothing (splice(2), a terminal), and no read(2) returns before that.
 class OutputReader {
  public:
   // RESOURCE_EXHAUSTED when there are no more descriptors or threads.
-  static absl::StatusOr<std::shared_ptr<OutputReader>> start(const Container& container,
-                                                             size_t limit) {
-    if (*container.readersLeft >= kMostLeft) {
+  static absl::StatusOr<std::shared_ptr<OutputReader>> start(
+      Workers& workers, const std::shared_ptr<Container>& container, size_t limit) {
+    if (container->readersLeft >= kMostLeft) {
       return absl::ResourceExhaustedError(
           strCat("its processes hold the outputs of ", kMostLeft, " commands that have ended"));
     }
-    const auto reader = std::make_shared<OutputReader>(container.readersLeft, limit);
+    const auto reader = std::make_shared<OutputReader>(container, limit);
     reader->ended_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!reader->ended_) return support::errnoStatus(errno, "make an eventfd");
     for (Stream& stream : reader->streams_) {
       BERTH_ASSIGN_OR_RETURN(stream.pipe, makePipe());
       ::fcntl(stream.pipe.read.get(), F_SETFL, O_NONBLOCK);
     }
-    BERTH_ASSIGN_OR_RETURN(std::thread thread, support::startThread([reader] { reader->run(); }));
-    // It may be kept for longer than anybody here lives.
-    thread.detach();
-    BERTH_RETURN_IF_ERROR(reader->begun_.get_future().get());
+    BERTH_RETURN_IF_ERROR(workers.post([reader] { reader->run(); }));
     return reader;
   }
-  OutputReader(std::shared_ptr<std::atomic<int>> left, size_t limit)
-      : left_(std::move(left)), limit_(limit) {}
+  OutputReader(std::shared_ptr<Container> container, size_t limit)
+      : container_(std::move(container)), limit_(limit) {}
   OutputReader(const OutputReader&) = delete;
   OutputReader& operator=(const OutputReader&) = delete;
 
@@ -84,11 +79,8 @@ class OutputReader {
   // RESOURCE_EXHAUSTED when there was no memory for it, DEADLINE_EXCEEDED when it cannot be read:
   // nothing of it is kept then. Once.
   absl::Status finish() {
-    ++*left_;
-    // The thread still has them, so that this waits for nobody.
-    for (Stream& stream : streams_) stream.pipe = {};
+    ++container_->readersLeft;
     ::eventfd_write(ended_.get(), 1);
-    ended_.reset();
     std::future<absl::Status> done = done_.get_future();
     if (done.wait_for(kReadTime) == std::future_status::ready) return done.get();
     const std::lock_guard lock(mutex_);
@@ -108,61 +100,45 @@ class OutputReader {
     std::string text;
   };
 
-  // In the thread's own table.
-  struct Own {
-    std::array<Fd, 2> read;
-    std::array<Fd, 2> write;
-    Fd ended;
-  };
-
   void run() {
-    {
-      Own own{{Fd(streams_[0].pipe.read.get()), Fd(streams_[1].pipe.read.get())},
-              {Fd(streams_[0].pipe.write.get()), Fd(streams_[1].pipe.write.get())},
-              Fd(ended_.get())};
-      const absl::Status owned = support::returnThrown([&] {
-        return common::keepOwnDescriptors({own.read[0].get(), own.read[1].get(), own.write[0].get(),
-                                           own.write[1].get(), own.ended.get()});
-      });
-      if (!owned.ok()) {
-        for (Fd* fd : {&own.read[0], &own.read[1], &own.write[0], &own.write[1], &own.ended})
-          (void)fd->release();
-        begun_.set_value(owned);
-        return;
-      }
-      begun_.set_value(absl::OkStatus());
-      // Who waits must hear of the end in any case.
-      done_.set_value(support::returnThrown([&] {
-        readAll(own);
-        return absl::OkStatus();
-      }));
-    }
-    --*left_;
+    // Who waits must hear of the end in any case.
+    done_.set_value(support::returnThrown([this] {
+      readAll();
+      return absl::OkStatus();
+    }));
+    // Others use the ends to write to until then.
+    pollfd end{ended_.get(), POLLIN, 0};
+    while (::poll(&end, 1, -1) < 0) continue;
+    // This waits for who has the pipe's lock as well; nobody waits for this.
+    for (Stream& stream : streams_) stream.pipe = {};
+    --container_->readersLeft;
   }
 
-  void readAll(Own& own) {
+  void readAll() {
     bool ended = false;
     while (!ended) {
-      std::array<pollfd, 3> waits{pollfd{own.read[0].get(), POLLIN, 0},
-                                  pollfd{own.read[1].get(), POLLIN, 0},
-                                  pollfd{own.ended.get(), POLLIN, 0}};
+      std::array<pollfd, 3> waits{pollfd{streams_[0].pipe.read.get(), POLLIN, 0},
+                                  pollfd{streams_[1].pipe.read.get(), POLLIN, 0},
+                                  pollfd{ended_.get(), POLLIN, 0}};
       if (::poll(waits.data(), waits.size(), -1) < 0) continue;
       for (size_t i = 0; i < streams_.size(); ++i) {
-        if (waits[i].revents != 0) readSome(own.read[i], streams_[i], kReadBytes);
+        if (waits[i].revents != 0) readSome(streams_[i], kReadBytes);
       }
       ended = waits[2].revents != 0;
     }
-    for (size_t i = 0; i < streams_.size(); ++i) {
+    for (Stream& stream : streams_) {
       // What is there now: those that the command left behind may write on.
-      const int present = own.read[i] ? support::bytesIn(own.read[i].get()) : 0;
-      if (present > 0) readSome(own.read[i], streams_[i], static_cast<size_t>(present));
+      Fd& fd = stream.pipe.read;
+      const int present = fd ? support::bytesIn(fd.get()) : 0;
+      if (present > 0) readSome(stream, static_cast<size_t>(present));
     }
   }
 
   // Reads no more than `most` bytes; what goes past the limit is read and dropped, so that the
   // command never hangs on a full pipe.
-  void readSome(Fd& fd, Stream& stream, size_t most) {
+  void readSome(Stream& stream, size_t most) {
     std::array<char, 16384> buffer;
+    Fd& fd = stream.pipe.read;
     while (fd && most > 0) {
       const ssize_t count = ::read(fd.get(), buffer.data(), std::min(most, buffer.size()));
       if (count > 0) {
@@ -183,13 +159,12 @@ class OutputReader {
     stream.text += bytes.substr(0, limit_ - std::min(limit_, stream.text.size()));
   }
 
-  const std::shared_ptr<std::atomic<int>> left_;
+  const std::shared_ptr<Container> container_;
   std::mutex mutex_;
   bool givenUp_ = false;  // under the mutex, as are the texts until the thread is done
   std::array<Stream, 2> streams_;
   Fd ended_;
   const size_t limit_;
-  std::promise<absl::Status> begun_;
   std::promise<absl::Status> done_;
 };
 
@@ -228,7 +203,7 @@ absl::StatusOr<v1::ExecSyncResponse> Engine::execSync(const v1::ExecSyncRequest&
                          findRunning(request.container_id(), "exec in"));
   const size_t limit = preferences()->execSyncOutputBytes;
   // It reads before the command is started: for one that runs there must be nothing left to fail.
-  auto started = OutputReader::start(*container, limit);
+  auto started = OutputReader::start(workers_, container, limit);
   if (!started.ok()) {
     return support::annotate(started.status(),
                              strCat("exec in container ", request.container_id()));

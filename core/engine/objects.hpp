@@ -319,7 +319,7 @@ class Container final : public Recorded<records::ContainerRecord>,
   }
 
   // Of outputs of commands that have ended: who has the lock of a pipe can keep its reader.
-  const std::shared_ptr<std::atomic<int>> readersLeft = std::make_shared<std::atomic<int>>(0);
+  std::atomic<int> readersLeft = 0;
 
   // What readings of its usage leave for the next ones.
   CpuRate cpuRate;

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
+#include <mutex>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -25,12 +26,33 @@ namespace {
 
 // What an unprivileged process may ask for (pipe(7), /proc/sys/fs/pipe-max-size).
 constexpr int kBusyPipeBytes = 1 << 20;
-
-ssize_t grow(int fd, char*, size_t) {
-  return ::fcntl(fd, F_SETPIPE_SZ, kBusyPipeBytes);
-}
+// Read or written by one call of a thread.
+constexpr size_t kCallBytes = 256u << 10;
 
 }  // namespace
+
+// One call at a time, on a thread that may block, and what it needs: it may outlive the
+// descriptor's owner.
+struct AsyncFd::Call {
+  explicit Call(const asio::any_io_executor& executor) : ended(executor) {}
+
+  // Untouched pages cost nothing.
+  const std::unique_ptr<char[]> bytes = std::make_unique_for_overwrite<char[]>(kCallBytes);
+  // On the strand.
+  ssize_t result = 0;
+  bool isDone = false;
+  Signal ended;
+  std::mutex mutex;
+  // Under the mutex.
+  bool isBusy = false;
+  Fd left;  // to be closed by the thread
+};
+
+void closeOnThread(common::Workers& workers, Fd fd) {
+  if (!fd) return;
+  const auto shared = std::make_shared<Fd>(std::move(fd));
+  workers.post([shared] { shared->reset(); }).IgnoreError();
+}
 
 absl::StatusOr<Pipe> makePipe() {
   int ends[2];
@@ -51,13 +73,14 @@ absl::StatusOr<std::unique_ptr<AsyncFd>> AsyncFd::adopt(const asio::any_io_execu
 }
 
 absl::StatusOr<std::unique_ptr<AsyncFd>> AsyncFd::adoptShared(const asio::any_io_executor& executor,
-                                                              Fd fd, int other) {
-  const int number = fd.get();
+                                                              Fd fd, common::Workers& workers) {
   BERTH_ASSIGN_OR_RETURN(std::unique_ptr<AsyncFd> adopted, adopt(executor, std::move(fd)));
-  BERTH_ASSIGN_OR_RETURN(adopted->thread_, PipeThread::start(number, other));
-  adopted->wait_ = std::make_shared<Wait>(executor);
+  adopted->workers_ = &workers;
+  adopted->call_ = std::make_shared<Call>(executor);
   return adopted;
 }
+
+AsyncFd::AsyncFd(const asio::any_io_executor& executor) : descriptor_(executor) {}
 
 AsyncFd::~AsyncFd() {
   close();
@@ -87,45 +110,61 @@ bool AsyncFd::isReady(short event) {
 }
 
 Task<ssize_t> AsyncFd::readSome(asio::mutable_buffer into) {
-  if (thread_ == nullptr) {
+  if (call_ == nullptr) {
     const ssize_t count = ::read(descriptor_.native_handle(), into.data(), into.size());
     co_return count >= 0 ? count : -errno;
   }
   if (!isReady(POLLIN)) co_return -EAGAIN;
   const ssize_t count =
       co_await onThread([](int fd, char* bytes, size_t size) { return ::read(fd, bytes, size); },
-                        std::min(into.size(), PipeThread::kBytes));
-  if (count > 0) std::memcpy(into.data(), thread_->bytes(), static_cast<size_t>(count));
+                        std::min(into.size(), kCallBytes));
+  if (count > 0) std::memcpy(into.data(), call_->bytes.get(), static_cast<size_t>(count));
   co_return count;
 }
 
 Task<ssize_t> AsyncFd::writeSome(asio::const_buffer bytes) {
-  if (thread_ == nullptr) {
+  if (call_ == nullptr) {
     const ssize_t count = ::write(descriptor_.native_handle(), bytes.data(), bytes.size());
     co_return count >= 0 ? count : -errno;
   }
   if (!isReady(POLLOUT)) co_return -EAGAIN;
-  if (std::exchange(growing_, false)) (void)co_await onThread(grow, 0);
-  const size_t size = std::min(bytes.size(), PipeThread::kBytes);
-  std::memcpy(thread_->bytes(), bytes.data(), size);
+  const size_t size = std::min(bytes.size(), kCallBytes);
+  std::memcpy(call_->bytes.get(), bytes.data(), size);
   co_return co_await onThread(
       [](int fd, char* from, size_t count) { return ::write(fd, from, count); }, size);
 }
 
 // ECANCELED when close() came before its end.
-Task<ssize_t> AsyncFd::onThread(PipeThread::SystemCall doing, size_t size) {
-  const std::shared_ptr<Wait> wait = wait_;
-  wait->isDone = false;
-  thread_->call(doing, size, [wait, strand = descriptor_.get_executor()](ssize_t result) mutable {
+Task<ssize_t> AsyncFd::onThread(SystemCall doing, size_t size) {
+  const std::shared_ptr<Call> call = call_;
+  call->isDone = false;
+  call->isBusy = true;  // there is no thread that looks at it yet
+  const asio::any_io_executor strand = descriptor_.get_executor();
+  const int fd = descriptor_.native_handle();
+  const bool grow = std::exchange(growing_, false);
+  const absl::Status posted = workers_->post([call, strand, fd, grow, doing, size]() mutable {
+    if (grow) ::fcntl(fd, F_SETPIPE_SZ, kBusyPipeBytes);
+    const ssize_t count = doing(fd, call->bytes.get(), size);
+    const ssize_t result = count >= 0 ? count : -errno;
+    Fd left;
+    {
+      const std::lock_guard lock(call->mutex);
+      call->isBusy = false;
+      left = std::move(call->left);
+    }
     // The last reference to its timer goes on the strand.
-    asio::post(strand, [wait = std::move(wait), result] {
-      wait->result = result;
-      wait->isDone = true;
-      wait->ended.notify();
+    asio::post(strand, [call = std::move(call), result] {
+      call->result = result;
+      call->isDone = true;
+      call->ended.notify();
     });
   });
-  co_await wait->ended.until([&] { return wait->isDone || !descriptor_.is_open(); });
-  co_return wait->isDone ? wait->result : -ECANCELED;
+  if (!posted.ok()) {
+    call->isBusy = false;
+    co_return -ENOMEM;
+  }
+  co_await call->ended.until([&] { return call->isDone || !descriptor_.is_open(); });
+  co_return call->isDone ? call->result : -ECANCELED;
 }
 
 // Bytes that the pipe holds.
@@ -133,7 +172,7 @@ Task<size_t> AsyncFd::present() {
   if (!isReady(POLLIN)) co_return 0;
   const int fd = descriptor_.native_handle();
   ssize_t count = 0;
-  if (thread_ == nullptr) {
+  if (call_ == nullptr) {
     count = support::bytesIn(fd);
   } else {
     count = co_await onThread(
@@ -195,14 +234,10 @@ void AsyncFd::endWhenQuiet(std::chrono::milliseconds quiet) {
   if (descriptor_.is_open()) descriptor_.cancel(ignored);
 }
 
-void AsyncFd::dropOther() {
-  if (thread_ != nullptr) thread_->dropOther();
-}
-
 void AsyncFd::growPipe() {
   if (grown_ || !descriptor_.is_open()) return;
   grown_ = true;
-  if (thread_ != nullptr) {
+  if (call_ != nullptr) {
     growing_ = true;
     return;
   }
@@ -216,12 +251,18 @@ void AsyncFd::shutdownWrite() {
 
 void AsyncFd::close() {
   if (!descriptor_.is_open()) return;
-  error_code ignored;
-  // The thread still has it, so that this waits for nobody.
-  descriptor_.close(ignored);
-  if (thread_ == nullptr) return;
-  thread_->end();
-  wait_->ended.notify();
+  if (call_ == nullptr) {
+    error_code ignored;
+    descriptor_.close(ignored);
+    return;
+  }
+  Fd fd(descriptor_.release());
+  {
+    const std::lock_guard lock(call_->mutex);
+    if (call_->isBusy) call_->left = std::move(fd);
+  }
+  call_->ended.notify();
+  closeOnThread(*workers_, std::move(fd));
 }
 
 }  // namespace berth::streaming

@@ -106,9 +106,9 @@ absl::Status CommandIo::openPipe(Slot slot, Copied& pipe) {
   Fd& ours = slot == kInput ? ends.write : ends.read;
   pipe.processEnd = slot == kInput ? std::move(ends.read) : std::move(ends.write);
   // That of a terminal ends at the runtime, which copies; another one is the process's own.
-  auto adopted =
-      terminal_ ? AsyncFd::adopt(session_.executor(), std::move(ours))
-                : AsyncFd::adoptShared(session_.executor(), std::move(ours), pipe.processEnd.get());
+  auto adopted = terminal_ ? AsyncFd::adopt(session_.executor(), std::move(ours))
+                           : AsyncFd::adoptShared(session_.executor(), std::move(ours),
+                                                  session_.services().workers);
   BERTH_RETURN_IF_ERROR(adopted.status());
   pipe.ours = *std::move(adopted);
   return absl::OkStatus();
@@ -119,10 +119,9 @@ ProcessEnds CommandIo::ends() const {
 }
 
 void CommandIo::releaseEnds() {
-  for (Copied* pipe : {&input_, &output_, &error_}) {
-    pipe->processEnd.reset();
-    if (pipe->ours) pipe->ours->dropOther();
-  }
+  // The process may have the pipe's lock by now.
+  for (Copied* pipe : {&input_, &output_, &error_})
+    closeOnThread(session_.services().workers, std::move(pipe->processEnd));
 }
 
 void CommandIo::start() {

@@ -55,9 +55,15 @@ class HeldPipeTest : public ::testing::Test {
     auto pipe = makePipe();
     EXPECT_TRUE(pipe.ok());
     other_ = std::move(pipe->write);
-    auto adopted = AsyncFd::adoptShared(context_.get_executor(), std::move(pipe->read), -1);
+    auto adopted = AsyncFd::adoptShared(context_.get_executor(), std::move(pipe->read), workers_);
     EXPECT_TRUE(adopted.ok());
     end_ = *std::move(adopted);
+  }
+
+  // What a thread has been left with comes back to the context.
+  ~HeldPipeTest() override {
+    end_.reset();
+    workers_.finish();
   }
 
   // Reads until the end, which comes when it is closed.
@@ -76,6 +82,7 @@ class HeldPipeTest : public ::testing::Test {
     }
   }
 
+  common::Workers workers_;
   asio::io_context context_;
   Fd other_;
   std::unique_ptr<AsyncFd> end_;
@@ -98,11 +105,12 @@ TEST_F(HeldPipeTest, WhoReadsItHoldsUpNobodyAndMayGiveItUp) {
   EXPECT_LT(Clock::now() - begun, 5s);
 }
 
-TEST_F(HeldPipeTest, WhoClosesItDoesNotWait) {
+TEST_F(HeldPipeTest, ItsEndIsLeftToAThread) {
   Holder holder(std::move(other_));
   const auto begun = Clock::now();
   end_.reset();
   EXPECT_LT(Clock::now() - begun, 5s);
+  EXPECT_EQ(workers_.load().threads, 1u);
 }
 
 TEST_F(HeldPipeTest, WhatIsThereIsReadWhoeverWritesOn) {
