@@ -29,8 +29,6 @@ namespace {
 constexpr size_t kReadBytes = 256u << 10;
 // How long what a command has left in its pipes may take to be read.
 constexpr std::chrono::seconds kReadTime{5};
-// Threads that a container may keep from ending.
-constexpr int kMostLeft = 256;
 
 struct Pipe {
   Fd read;
@@ -50,13 +48,8 @@ absl::StatusOr<Pipe> makePipe() {
 class OutputReader {
  public:
   // RESOURCE_EXHAUSTED when there are no more descriptors or threads.
-  static absl::StatusOr<std::shared_ptr<OutputReader>> start(
-      Workers& workers, const std::shared_ptr<Container>& container, size_t limit) {
-    if (container->readersLeft >= kMostLeft) {
-      return absl::ResourceExhaustedError(
-          strCat("its processes hold the outputs of ", kMostLeft, " commands that have ended"));
-    }
-    const auto reader = std::make_shared<OutputReader>(container, limit);
+  static absl::StatusOr<std::shared_ptr<OutputReader>> start(Workers& workers, size_t limit) {
+    const auto reader = std::make_shared<OutputReader>(limit);
     reader->ended_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!reader->ended_) return support::errnoStatus(errno, "make an eventfd");
     for (Stream& stream : reader->streams_) {
@@ -66,8 +59,7 @@ class OutputReader {
     BERTH_RETURN_IF_ERROR(workers.post([reader] { reader->run(); }));
     return reader;
   }
-  OutputReader(std::shared_ptr<Container> container, size_t limit)
-      : container_(std::move(container)), limit_(limit) {}
+  explicit OutputReader(size_t limit) : limit_(limit) {}
   OutputReader(const OutputReader&) = delete;
   OutputReader& operator=(const OutputReader&) = delete;
 
@@ -79,7 +71,6 @@ class OutputReader {
   // RESOURCE_EXHAUSTED when there was no memory for it, DEADLINE_EXCEEDED when it cannot be read:
   // nothing of it is kept then. Once.
   absl::Status finish() {
-    ++container_->readersLeft;
     ::eventfd_write(ended_.get(), 1);
     std::future<absl::Status> done = done_.get_future();
     if (done.wait_for(kReadTime) == std::future_status::ready) return done.get();
@@ -106,12 +97,9 @@ class OutputReader {
       readAll();
       return absl::OkStatus();
     }));
-    // Others use the ends to write to until then.
-    pollfd end{ended_.get(), POLLIN, 0};
-    while (::poll(&end, 1, -1) < 0) continue;
-    // This waits for who has the pipe's lock as well; nobody waits for this.
-    for (Stream& stream : streams_) stream.pipe = {};
-    --container_->readersLeft;
+    // This waits, like all that changes a pipe, for a killed process that splices into it and is
+    // held by the kernel; nobody waits for this.
+    for (Stream& stream : streams_) stream.pipe.read.reset();
   }
 
   void readAll() {
@@ -159,7 +147,6 @@ class OutputReader {
     stream.text += bytes.substr(0, limit_ - std::min(limit_, stream.text.size()));
   }
 
-  const std::shared_ptr<Container> container_;
   std::mutex mutex_;
   bool givenUp_ = false;  // under the mutex, as are the texts until the thread is done
   std::array<Stream, 2> streams_;
@@ -203,7 +190,7 @@ absl::StatusOr<v1::ExecSyncResponse> Engine::execSync(const v1::ExecSyncRequest&
                          findRunning(request.container_id(), "exec in"));
   const size_t limit = preferences()->execSyncOutputBytes;
   // It reads before the command is started: for one that runs there must be nothing left to fail.
-  auto started = OutputReader::start(workers_, container, limit);
+  auto started = OutputReader::start(workers_, limit);
   if (!started.ok()) {
     return support::annotate(started.status(),
                              strCat("exec in container ", request.container_id()));

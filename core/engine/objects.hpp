@@ -318,9 +318,6 @@ class Container final : public Recorded<records::ContainerRecord>,
     killAt_ = plugins::Operation::Clock::time_point::max();
   }
 
-  // Of outputs of commands that have ended: who has the lock of a pipe can keep its reader.
-  std::atomic<int> readersLeft = 0;
-
   // What readings of its usage leave for the next ones.
   CpuRate cpuRate;
   metrics::LoadAverage load;
