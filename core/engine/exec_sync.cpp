@@ -1,13 +1,9 @@
 // ExecSync: a command in a running container, with its output in the answer.
 #include <array>
-#include <chrono>
 #include <fcntl.h>
 #include <future>
 #include <memory>
-#include <mutex>
 #include <poll.h>
-#include <string>
-#include <string_view>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -27,8 +23,6 @@ namespace {
 
 // Read at a time of one stream, so that a loud one starves nobody.
 constexpr size_t kReadBytes = 256u << 10;
-// How long what a command has left in its pipes may take to be read.
-constexpr std::chrono::seconds kReadTime{5};
 
 struct Pipe {
   Fd read;
@@ -42,9 +36,7 @@ absl::StatusOr<Pipe> makePipe() {
 }
 
 // Reads both outputs of a command until the command has ended and what it wrote is read: a process
-// that it left behind may hold them open for ever. On a thread of its own, which shares this: every
-// process that has a pipe can also have its lock, for as long as it splices into it from what says
-// nothing (splice(2), a terminal), and no read(2) returns before that.
+// that it left behind may hold them open for ever. On a thread of its own, which shares this.
 class OutputReader {
  public:
   // RESOURCE_EXHAUSTED when there are no more descriptors or threads.
@@ -68,20 +60,13 @@ class OutputReader {
   int errorEnd() const { return streams_[1].pipe.write.get(); }
 
   // The command has ended, or was never started. Returns when what it wrote is read;
-  // RESOURCE_EXHAUSTED when there was no memory for it, DEADLINE_EXCEEDED when it cannot be read:
-  // nothing of it is kept then. Once.
+  // RESOURCE_EXHAUSTED when there was no memory for it. Once.
   absl::Status finish() {
     ::eventfd_write(ended_.get(), 1);
-    std::future<absl::Status> done = done_.get_future();
-    if (done.wait_for(kReadTime) == std::future_status::ready) return done.get();
-    const std::lock_guard lock(mutex_);
-    givenUp_ = true;
-    for (Stream& stream : streams_) std::string().swap(stream.text);
-    return absl::DeadlineExceededError(
-        "a process of the container holds its output: it splices into it and waits");
+    return done_.get_future().get();
   }
 
-  // After finish() has returned OK.
+  // After finish().
   std::string& output() { return streams_[0].text; }
   std::string& error() { return streams_[1].text; }
 
@@ -130,7 +115,8 @@ class OutputReader {
     while (fd && most > 0) {
       const ssize_t count = ::read(fd.get(), buffer.data(), std::min(most, buffer.size()));
       if (count > 0) {
-        keep(stream, {buffer.data(), static_cast<size_t>(count)});
+        const size_t room = limit_ - std::min(limit_, stream.text.size());
+        stream.text.append(buffer.data(), std::min(room, static_cast<size_t>(count)));
         most -= static_cast<size_t>(count);
       } else if (count == 0) {
         fd.reset();
@@ -141,14 +127,6 @@ class OutputReader {
     }
   }
 
-  void keep(Stream& stream, std::string_view bytes) {
-    const std::lock_guard lock(mutex_);
-    if (givenUp_) return;
-    stream.text += bytes.substr(0, limit_ - std::min(limit_, stream.text.size()));
-  }
-
-  std::mutex mutex_;
-  bool givenUp_ = false;  // under the mutex, as are the texts until the thread is done
   std::array<Stream, 2> streams_;
   Fd ended_;
   const size_t limit_;
