@@ -11,7 +11,6 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 
 #include "berth/support/fd.hpp"
-#include "common/workers.hpp"
 #include "streaming/async.hpp"
 #include "streaming/stream.hpp"
 
@@ -24,9 +23,6 @@ struct Pipe {
 // Close-on-exec, both ends blocking.
 absl::StatusOr<Pipe> makePipe();
 
-// Closes it on a thread that may block; here when there is none to be had.
-void closeOnThread(common::Workers& workers, support::Fd fd);
-
 // Belongs to a strand. One read and one write may be under way at a time. Writing to a broken pipe
 // is an error, not a signal: SIGPIPE must be blocked or ignored.
 class AsyncFd {
@@ -34,15 +30,6 @@ class AsyncFd {
   // Makes the descriptor non-blocking: the open file, not only this descriptor.
   static absl::StatusOr<std::unique_ptr<AsyncFd>> adopt(
       const boost::asio::any_io_executor& executor, support::Fd fd);
-  // One end of a pipe that processes of containers have too. Whatever is done with a pipe, its
-  // close included, takes its lock, non-blocking or not; and who splices into it has that for as
-  // long as there is nothing to splice (splice(2)). So all of it is done on threads of `workers`,
-  // and left to them by close().
-  static absl::StatusOr<std::unique_ptr<AsyncFd>> adoptShared(
-      const boost::asio::any_io_executor& executor, support::Fd fd, common::Workers& workers);
-  ~AsyncFd();
-  AsyncFd(const AsyncFd&) = delete;
-  AsyncFd& operator=(const AsyncFd&) = delete;
 
   // At least one byte; 0 at the end.
   Task<absl::StatusOr<size_t>> read(boost::asio::mutable_buffer into);
@@ -68,28 +55,14 @@ class AsyncFd {
   int get() { return descriptor_.native_handle(); }
 
  private:
-  struct Call;
-  // The result, or a negative error number.
-  using SystemCall = ssize_t (*)(int fd, char* bytes, size_t size);
+  explicit AsyncFd(const boost::asio::any_io_executor& executor) : descriptor_(executor) {}
 
-  explicit AsyncFd(const boost::asio::any_io_executor& executor);
-
-  bool isReady(short event);
-  // Results, or negative error numbers.
-  Task<ssize_t> readSome(boost::asio::mutable_buffer into);
-  Task<ssize_t> writeSome(boost::asio::const_buffer bytes);
-  Task<ssize_t> onThread(SystemCall doing, size_t size);
-  Task<size_t> present();
   // False at the end that endAfterPresent or endWhenQuiet set.
   Task<bool> waitReadable();
 
   boost::asio::posix::stream_descriptor descriptor_;
-  common::Workers* workers_ = nullptr;  // of a shared pipe, as the call
-  std::shared_ptr<Call> call_;
-  bool endsAfterPresent_ = false;
   std::optional<size_t> left_;
   std::optional<std::chrono::milliseconds> quiet_;
-  bool growing_ = false;
   bool grown_ = false;
 };
 

@@ -105,12 +105,7 @@ absl::Status CommandIo::openPipe(Slot slot, Copied& pipe) {
   BERTH_ASSIGN_OR_RETURN(Pipe ends, makePipe());
   Fd& ours = slot == kInput ? ends.write : ends.read;
   pipe.processEnd = slot == kInput ? std::move(ends.read) : std::move(ends.write);
-  // That of a terminal ends at the runtime, which copies; another one is the process's own.
-  auto adopted = terminal_ ? AsyncFd::adopt(session_.executor(), std::move(ours))
-                           : AsyncFd::adoptShared(session_.executor(), std::move(ours),
-                                                  session_.services().workers);
-  BERTH_RETURN_IF_ERROR(adopted.status());
-  pipe.ours = *std::move(adopted);
+  BERTH_ASSIGN_OR_RETURN(pipe.ours, AsyncFd::adopt(session_.executor(), std::move(ours)));
   return absl::OkStatus();
 }
 
@@ -119,9 +114,7 @@ ProcessEnds CommandIo::ends() const {
 }
 
 void CommandIo::releaseEnds() {
-  // The process may have the pipe's lock by now.
-  for (Copied* pipe : {&input_, &output_, &error_})
-    closeOnThread(session_.services().workers, std::move(pipe->processEnd));
+  for (Copied* pipe : {&input_, &output_, &error_}) pipe->processEnd.reset();
 }
 
 void CommandIo::start() {
