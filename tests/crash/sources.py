@@ -53,7 +53,6 @@ DETACHED = "a mount that is attached nowhere goes with its descriptor"
 # There is nothing to tell: file → (calls, why).
 SILENT = {
     "core/common/copy_tree.cpp": ({"ftruncate", "lsetxattr"}, OF_FILE),
-    "core/common/own_descriptors.cpp": ({"unshare"}, OF_THREAD),
     "core/cri/server.cpp": ({"unshare"}, OF_THREAD),
     "core/engine/checkpoint/archive.cpp": ({"ftruncate"}, OF_FILE),
     "core/engine/relabel.cpp": (

@@ -38,7 +38,9 @@ def test_an_interrupted_benchmark_leaves_no_bare_pods(tmp_path):
     told = tmp_path / "told"
     with open(told, "wb") as stream:
         bench = subprocess.Popen(
-            [os.path.join(SOURCE, "tests/bench/run"), "--without-containerd", "--build", BUILD,
+            # Who runs tests in the background may ignore the signal, and so would a shell then.
+            ["env", "--default-signal=INT",
+             os.path.join(SOURCE, "tests/bench/run"), "--without-containerd", "--build", BUILD,
              "--suites", "parallel", "--parallel-pods", "12", "--parallel-width", "4"],
             stdin=subprocess.DEVNULL, stdout=stream, stderr=stream,
             env=host.environment_outside(), start_new_session=True)

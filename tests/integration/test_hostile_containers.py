@@ -1,19 +1,15 @@
 """What a container without any rights may try on its node."""
 
-import contextlib
 import os
 import resource
-import signal
 import subprocess
 import time
 
 import pytest
 
-import grpc
 import host
 import pace
 from berth_testbed import wait_until
-from crictl_at_work import run, started
 from image_set import TESTS
 
 pytestmark = pytest.mark.berth
@@ -54,30 +50,6 @@ def await_no_holder(bed):
                what="the end of who held the pipe")
 
 
-def held_probe(bed, container):
-    """The call of a command that ends and leaves its output held."""
-    probe = bed.cri.ExecSync.future({
-        "container_id": container, "timeout": 0,
-        "cmd": ["sh", "-c", HOLD + " & while ! test -e /end; do sleep 0.1; done"]}, timeout=120)
-    await_hold(bed)
-    assert bed.exec(container, "touch", "/end").exit_code == 0
-    return probe
-
-
-def test_the_output_of_a_command_that_is_held(bed, pod):
-    """The call ends soon after the command, says why, and nothing of the output is kept."""
-    container = bed.run(pod, "c", command=SLEEP)
-    probe = held_probe(bed, container)
-    begun = time.monotonic()
-    error = probe.exception(60)
-    assert pace.within(bed, 20, time.monotonic() - begun)
-    assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-    assert "holds its output" in error.details()
-    assert bed.exec(container, "echo", "on").stdout == b"on\n"
-    bed.cri.StopContainer({"container_id": container, "timeout": 0}, timeout=20)
-    await_no_holder(bed)
-
-
 @pytest.mark.parametrize("grace", [0, 1])
 def test_a_monitor_that_its_container_holds(bed, pod, grace):
     container = bed.run(pod, "c", command=["sh", "-c", HOLD])
@@ -85,7 +57,8 @@ def test_a_monitor_that_its_container_holds(bed, pod, grace):
     begun = time.monotonic()
     bed.cri.StopContainer({"container_id": container, "timeout": grace}, timeout=60)
     assert pace.within(bed, 25, time.monotonic() - begun)
-    assert bed.status(container).exit_code == 137
+    # With patience, the stop signal ends it where it has let go for a moment.
+    assert bed.status(container).exit_code in ((128 + 15, 128 + 9) if grace else (128 + 9,))
     assert bed.wait_exit(bed.run(pod, "next", command=["true"])).exit_code == 0
 
 
@@ -94,46 +67,6 @@ def test_a_pod_whose_monitor_is_held_ends(bed, name):
     bed.run(pod, "c", command=["sh", "-c", HOLD])
     await_hold(bed)
     assert pace.within(bed, 25, pace.took(lambda: bed.remove_pod(pod)))
-
-
-def test_streams_that_are_held_hold_up_no_others(bed, pod, transport):
-    """More of them than the streaming server has threads."""
-    held = 3
-    container = bed.run(pod, "c", command=SLEEP)
-    with contextlib.ExitStack() as clients:
-        for _ in range(held):
-            clients.enter_context(started(bed, "exec", "-r", transport, container, "sh", "-c", HOLD,
-                                          stdout=subprocess.DEVNULL))
-        await_hold(bed, held)
-        assert run(bed, "exec", "-r", transport, container, "echo", "on").stdout == b"on\n"
-    # Their clients are gone, so they are killed.
-    await_no_holder(bed)
-    assert run(bed, "exec", "-r", transport, container, "echo", "on").stdout == b"on\n"
-
-
-def is_gone(pid):
-    """But for threads that are held."""
-    return state(pid) in ([], ["Z"])
-
-
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_daemon_that_a_container_holds_is_replaced(own_bed, number):
-    """By what a probe has left behind, and by a stream's command, each with a thread of its own."""
-    bed = own_bed()
-    pod = bed.run_pod("pod")
-    container = bed.run(pod, "c", command=SLEEP)
-    assert held_probe(bed, container).exception(60).code() == grpc.StatusCode.DEADLINE_EXCEEDED
-    with started(bed, "exec", container, "sh", "-c", HOLD, stdout=subprocess.DEVNULL):
-        await_hold(bed, 2)
-        before = bed.pid
-        os.kill(before, number)
-        wait_until(lambda: not host.listens(bed.engine.socket), what="the end of its socket")
-        wait_until(lambda: is_gone(before), seconds=60, what="the end of its other threads")
-        bed.start_engine()
-    assert bed.exec(container, "echo", "on").stdout == b"on\n"
-    bed.cri.StopContainer({"container_id": container, "timeout": 0}, timeout=20)
-    await_no_holder(bed)
-    bed.remove_pod(pod)
 
 
 def can(test, path):
