@@ -229,6 +229,7 @@ def test_layers_that_come_side_by_side_are_those_that_come_one_by_one(own_bed):
             for one in trees[-1].values():
                 if one["content"] is None:
                     del one["time"]  # no layer describes some folders: they are as old as the bed
+        bed.remove_pod(pod)
     for serial, parallel in found.values():
         assert len(serial) > 100
         assert parallel == serial
