@@ -14,8 +14,8 @@ absl::Status makeOwnDirectory(const std::string& path, const Pod& pod) {
   BERTH_ASSIGN_OR_RETURN(
       const spec::PodNamespaces namespaces,
       pod.peek([](const records::PodRecord& r) { return spec::podNamespaces(r.config()); }));
-  BERTH_RETURN_IF_ERROR(support::makeDirectories(path.substr(0, path.rfind('/')), 0711));
-  BERTH_RETURN_IF_ERROR(support::makeDirectories(path, 0700));
+  // Everybody passes those above, and this one until something is in it.
+  BERTH_RETURN_IF_ERROR(support::makeDirectories(path, 0711));
   const gid_t group = namespaces.user ? namespaces.gids[0].host_id() : 0;
   const mode_t mode = namespaces.user ? 0710 : 0700;
   if (::lchown(path.c_str(), 0, group) == 0 && ::chmod(path.c_str(), mode) == 0)
