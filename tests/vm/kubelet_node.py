@@ -194,6 +194,17 @@ class Pod:
         return sorted(each["containerID"] for each in self.status["containerStatuses"]
                       if "containerID" in each)
 
+    def state(self):
+        """Its containers, and how often each has been started again."""
+        return self.ids(), [each["restartCount"] for each in self.status["containerStatuses"]]
+
+    def known_of(self, ids):
+        """What is told of containers that it had, and what it has now."""
+        numbers = [identity.rpartition("/")[2] for identity in ids]
+        return "\n".join([json.dumps(self.status["containerStatuses"], indent=1)] + [
+            line for unit in ("berth", "kubelet") for line in journal(unit).splitlines()
+            if any(number in line for number in numbers)])
+
     def log(self, container="main", options=""):
         return get("/containerLogs/default/%s/%s%s" % (self.full_name, container, options))
 

@@ -311,26 +311,13 @@ def test_the_kubelet_has_figures_of_pods():
     assert 'container_memory_working_set_bytes{container="server"' in get("/metrics/resource")
 
 
-def state(names):
-    return {name: (PODS[name].ids(), [each["restartCount"] for each in
-                                      PODS[name].status["containerStatuses"]]) for name in names}
-
-
 def check_unchanged(before):
-    """With what is known of the containers that are not the same any more."""
-    told = []
-    for name, now in state(STEADY).items():
-        if now == before[name]:
-            continue
-        told += [json.dumps(PODS[name].status["containerStatuses"], indent=1)]
-        for number in (identity.rpartition("/")[2] for identity in before[name][0]):
-            told += [line for unit in ("berth", "kubelet") for line in journal(unit).splitlines()
-                     if number in line]
-    assert not told, "\n".join(told)
+    for name, was in before.items():
+        assert PODS[name].state() == was, PODS[name].known_of(was[0])
 
 
 def test_restarts_of_engine_and_kubelet_are_not_noticed():
-    before = state(STEADY)
+    before = {name: PODS[name].state() for name in STEADY}
     restart_engine()
     for name in STEADY:
         PODS[name].ready()
