@@ -6,11 +6,11 @@ import time
 
 import pytest
 
-import engines
 import grpc
 import pace
 from berth_testbed import wait_until
 from oci_images import Image, Layer, Layout
+from test_images import other_snapshotter
 
 # Of pulls, and of probes beside them, times are compared with the limit.
 pytestmark = [pytest.mark.berth, pytest.mark.alone]
@@ -50,8 +50,8 @@ def image(number):
 @pytest.fixture
 def limited(own_bed, folder):
     """limited(BYTES): an engine that writes so many in a second."""
-    def make(rate, more=""):
-        bed = own_bed(settings="""
+    def make(rate, more=lambda bed: ""):
+        bed = own_bed(settings=lambda bed: """
 [images]
 sources = ["layout", "registry"]
 max_write_bytes_per_second = %d
@@ -59,7 +59,7 @@ max_write_bytes_per_second = %d
 plugin = "source-oci-layout"
 [sources.layout.options]
 paths = ["%s"]
-""" % (rate, folder) + more)
+""" % (rate, folder) + more(bed))
         # This writes the configuration anew each time.
         bed.program, *_, bed.config = bed.engine.command()
         return bed
@@ -129,21 +129,10 @@ def test_a_pull_that_waits_is_given_up(limited, how):
     assert not are_pulled(bed, [0])
 
 
-OTHER_SNAPSHOTTER = """
-[snapshotters.other]
-plugin = "snapshotter-overlay"
-[runtimes.second]
-plugin = "runtime-runc"
-snapshotter = "other"
-[runtimes.second.options]
-path = "%s"
-"""
-
-
 @pytest.mark.parametrize("call", ["StopPodSandbox", "RemovePodSandbox"])
 def test_what_a_container_waits_for_goes_with_its_pod(limited, call):
     """Its image has been pulled for other runtimes' pods, and is fetched for this one's."""
-    bed = limited(0, OTHER_SNAPSHOTTER % engines.runtime_binary("runc"))
+    bed = limited(0, other_snapshotter)
     begin(bed, 0).result()
     pod = bed.run_pod("pod", handler="second")
     change_limit(bed, MIB // 64)

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -12,8 +13,6 @@
 #include <unordered_set>
 #include <utility>
 #include <vector>
-
-#include <climits>
 
 #include "berth/support/fd.hpp"
 #include "berth/support/status.hpp"
